@@ -1,0 +1,31 @@
+//! Changes with their key hashes, and rows grouped by key.
+
+use arrow_array::ArrayRef;
+
+use crate::changes::{Changes, Diffs};
+
+/// The changes of one bucket (a contiguous range of hashes) in one epoch, in no particular order.
+#[derive(Clone, Debug)]
+pub struct KeyedChanges {
+    /// The hash of each row's key columns, `changes.rows` long.
+    pub hashes: Vec<u64>,
+    /// The rows: all columns of the operator's input, key columns among them.
+    pub changes: Changes,
+}
+
+/// Rows by key in compressed sparse rows: keys sorted by (hash, key columns), and where a function says *sorted*, the
+/// rows of a key sorted by their columns from left to right (nulls first, floats by `total_cmp`, text by bytes) and
+/// consolidated: no two equal, none with multiplicity 0.
+#[derive(Clone, Debug)]
+pub struct KeyedRows {
+    /// The hash of each key, ascending.
+    pub hashes: Vec<u64>,
+    /// The key columns, as long as `hashes`.
+    pub keys: Vec<ArrayRef>,
+    /// Where the rows of each key start; one longer than `hashes`.
+    pub offsets: Vec<u32>,
+    /// The row columns, `offsets.last()` long.
+    pub rows: Vec<ArrayRef>,
+    /// The multiplicity of each row.
+    pub diffs: Diffs,
+}

@@ -1,0 +1,1 @@
+//! Changes, runs, arrangements, operators, and the dataflow that drives them.

@@ -1,0 +1,193 @@
+//! One error type for every crate, with kinds by what the caller can do.
+
+use std::fmt;
+
+/// The result of anything in Millpond that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What the caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Fix the program or its options, then run again.
+    Invalid,
+    /// Input rows could not be read as the schema says; the message names file, line and reason.
+    Input,
+    /// Saved bytes are damaged, or of a newer version; restore or reset them.
+    Data,
+    /// Another process owns the state; stop one of the two.
+    Locked,
+    /// The saved state belongs to another program; choose rebuild, refuse or reset.
+    Changed,
+    /// The disk, store or server failed; the run stopped and can be started again.
+    Unavailable,
+    /// The user asked the run to stop (Ctrl-C or a signal).
+    Interrupted,
+}
+
+impl ErrorKind {
+    /// The exit code of a program that ends with an error of this kind.
+    pub fn exit_code(self) -> i32 {
+        match self {
+            ErrorKind::Invalid => 2,
+            ErrorKind::Input => 3,
+            ErrorKind::Data => 4,
+            ErrorKind::Locked => 5,
+            ErrorKind::Changed => 6,
+            ErrorKind::Unavailable => 7,
+            ErrorKind::Interrupted => 130,
+        }
+    }
+}
+
+/// A place in the user's program.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Path of the source file, as the language reports it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+}
+
+impl Origin {
+    /// The place of the caller, for builder functions marked `#[track_caller]`.
+    #[track_caller]
+    pub fn caller() -> Self {
+        let place = std::panic::Location::caller();
+        Origin {
+            file: place.file().to_owned(),
+            line: place.line(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// What went wrong, in a sentence that shows the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    origin: Option<Origin>,
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $kind:ident),* $(,)?) => {
+        impl Error {
+            $($(#[$doc])*
+            pub fn $name(message: impl Into<String>) -> Self {
+                Error::new(ErrorKind::$kind, message)
+            })*
+        }
+    };
+}
+
+constructors! {
+    /// See [`ErrorKind::Invalid`].
+    invalid => Invalid,
+    /// See [`ErrorKind::Input`].
+    input => Input,
+    /// See [`ErrorKind::Data`].
+    data => Data,
+    /// See [`ErrorKind::Locked`].
+    locked => Locked,
+    /// See [`ErrorKind::Changed`].
+    changed => Changed,
+    /// See [`ErrorKind::Unavailable`].
+    unavailable => Unavailable,
+    /// See [`ErrorKind::Interrupted`].
+    interrupted => Interrupted,
+}
+
+impl Error {
+    /// An error of `kind`; `message` is a sentence without a period, in lower case.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error {
+            kind,
+            message: message.into(),
+            hint: None,
+            origin: None,
+        }
+    }
+
+    /// Adds the next step that the user could take, shown on a line of its own.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the place in the user's program, unless one is known already.
+    #[must_use]
+    pub fn at(mut self, origin: &Origin) -> Self {
+        self.origin.get_or_insert_with(|| origin.clone());
+        self
+    }
+
+    /// Puts `context: ` before the message.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// What the caller can do.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The sentence, without origin and hint.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The place in the user's program, where one is to blame.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// The next step that the user could take.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_place_sentence_and_hint() {
+        let place = Origin {
+            file: "visits.py".into(),
+            line: 7,
+        };
+        let error = Error::invalid("no column \"user\"")
+            .with_hint("did you mean \"user_id\"?")
+            .at(&place);
+        assert_eq!(
+            error.to_string(),
+            "visits.py:7: no column \"user\"\nhint: did you mean \"user_id\"?"
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! Types, schemas, expressions, the logical plan and its lowering.

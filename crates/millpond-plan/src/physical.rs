@@ -1,0 +1,152 @@
+//! The physical plan: what the engine runs. Columns are positions, expressions are typed and fused, stateful
+//! operators have names and fingerprints.
+//!
+//! A plan is a list of nodes in topological order: the input of a node stands before it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::eval::MapStage;
+use crate::table::{SinkDecl, SourceDecl};
+use crate::types::Schema;
+
+/// The position of a node in [`PhysicalPlan::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub usize);
+
+/// A whole program, ready to run.
+#[derive(Clone, Debug, Default)]
+pub struct PhysicalPlan {
+    /// Nodes in topological order.
+    pub nodes: Vec<Node>,
+    /// The sources, by the index that [`OperatorSpec::Source`] names.
+    pub sources: Vec<Arc<SourceDecl>>,
+    /// The sinks, by the index that [`OperatorSpec::Sink`] names.
+    pub sinks: Vec<SinkDecl>,
+}
+
+/// One operator with its place in the plan.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it does.
+    pub operator: OperatorSpec,
+    /// Columns of its output, in order.
+    pub schema: Schema,
+    /// Whether its output never holds a removal, in any epoch.
+    pub append_only: bool,
+    /// Name and fingerprint of what this node keeps in the state; `None` for a stateless node.
+    pub step: Option<Step>,
+}
+
+/// What a node does. Every node has at most one input.
+#[derive(Clone, Debug)]
+pub enum OperatorSpec {
+    /// Emits the rows of an external source; `index` is the position in the list of sources that the program gave to
+    /// the plan. `columns` are the columns that the plan uses, as positions in the source's schema: the source reads
+    /// no others, and the node's schema holds just these, in this order.
+    Source { index: usize, columns: Vec<usize> },
+    /// Stateless: filters and computes columns, batch by batch.
+    Map { input: NodeId, stage: Arc<MapStage>, consolidate: Consolidate },
+    /// Groups rows by key; one output row for each group: the key columns, then one column for each reducer.
+    Reduce { input: NodeId, spec: ReduceSpec },
+    /// Groups rows of an instance into sessions; one output row for each: the instance columns, `_pw_window_start`,
+    /// `_pw_window_end`, then one column for each reducer.
+    Session { input: NodeId, spec: SessionSpec },
+    /// Keeps the present table (every row with its multiplicity) for a sink that writes it whole, and passes the changes
+    /// on, consolidated. The key is the whole row.
+    Keep { input: NodeId },
+    /// Hands rows to an external sink; `index` is the position in the list of sinks that the program gave to the plan.
+    Sink { input: NodeId, index: usize },
+}
+
+/// Whether a map must cancel equal rows of opposite sign in its output, and how far they may be apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consolidate {
+    /// Nothing can cancel: the input is a source, or append-only.
+    No,
+    /// Rows that cancel are in one batch: the output keeps every key column of the keyed operator before it, and a
+    /// keyed operator emits all changes of a key in one batch.
+    InBatch,
+    /// Rows that cancel may be anywhere: they are brought together by the hash of the whole row.
+    ByRow,
+}
+
+/// Which of its two forms a stateful operator takes, derived from whether its input is append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// The input never removes: state holds accumulators only.
+    AppendOnly,
+    /// The input may remove: state also holds what is needed to take back a row.
+    Full,
+}
+
+/// The parameters of a `Reduce` node. All positions are columns of the node's input.
+#[derive(Clone, Debug)]
+pub struct ReduceSpec {
+    /// Columns that make up the key.
+    pub key: Vec<usize>,
+    /// The reducers, in the order of their output columns.
+    pub reducers: Vec<ReducerCall>,
+    /// The form.
+    pub form: Form,
+}
+
+/// The parameters of a `Session` node. All positions are columns of the node's input.
+#[derive(Clone, Debug)]
+pub struct SessionSpec {
+    /// Columns that make up the instance (the key); may be empty.
+    pub instance: Vec<usize>,
+    /// The column of event times: a required `int`.
+    pub time: usize,
+    /// The largest distance between neighbours of one session; equal joins. Not negative.
+    pub max_gap: i64,
+    /// The reducers, in the order of their output columns.
+    pub reducers: Vec<ReducerCall>,
+    /// The form.
+    pub form: Form,
+}
+
+/// A reducer over a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReducerCall {
+    /// Which reducer.
+    pub kind: ReducerKind,
+    /// The column it reads; `None` only for [`ReducerKind::Count`].
+    pub column: Option<usize>,
+}
+
+/// Reducers. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
+/// their column is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReducerKind {
+    /// Number of rows, nulls included: `int`.
+    Count,
+    /// Sum of an `int` or `float` column, of the same type. An `int` sum outside 64 bits is an error value.
+    Sum,
+    /// Mean of an `int` or `float` column: `float`.
+    Avg,
+    /// Smallest value, of the same type; any type. Floats order as `f64::total_cmp`, text by bytes.
+    Min,
+    /// Largest value.
+    Max,
+}
+
+/// Where a stateful node's state is found, and what it must match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The user's name for it, or its path in the plan as written, with an ordinal for twins.
+    pub name: String,
+    /// Everything the state depends on, as canonical JSON: operator, parameters, expressions and steps before it.
+    /// Two programs may share a state exactly if these are equal; the difference explains a refusal.
+    pub description: serde_json::Value,
+}
+
+impl Step {
+    /// A 64-bit hash of the description's canonical text.
+    pub fn fingerprint(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(self.description.to_string().as_bytes())
+    }
+}

@@ -1,0 +1,1 @@
+//! Saved state: disks, blobs, the manifest and the commit protocol.
