@@ -1,1 +1,13 @@
-//! Sources and sinks: files, CSV, offsets.
+//! Sources and sinks: what a program reads and writes, and how positions are kept so that nothing counts twice.
+//!
+//! - [`source`]: what a program reads; start here, with [`csv`] as the example.
+//! - [`csv`]: the CSV directory source: options, header, the fast parser.
+//! - [`files`]: listing files, the table of files with what was read of each, reading in pieces.
+//! - [`sink`]: where results go.
+//! - [`debug`]: a source of rows written into the program, for tests.
+
+pub mod csv;
+pub mod debug;
+pub mod files;
+pub mod sink;
+pub mod source;

@@ -1,0 +1,1 @@
+//! A source of rows written into the program, for tests.

@@ -1,0 +1,1 @@
+//! Files of a source: listing them, remembering what was read, reading them in pieces.

@@ -1,0 +1,142 @@
+//! A file that grows at its end, written by many threads at once.
+//!
+//! A writer reserves its place under a lock held for a moment and writes there outside of it, so that formatting and
+//! system calls of different threads overlap. Small pieces wait together for a larger write.
+
+use std::sync::{Mutex, PoisonError};
+
+use millpond_error::{Error, Result};
+use millpond_store::{Disk, DiskFile};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Pieces shorter than this wait for others.
+const DIRECT_BYTES: usize = 128 << 10;
+/// Waiting pieces are written when there are this many bytes.
+const FLUSH_BYTES: usize = 512 << 10;
+/// How much of a file's end is hashed to know it again.
+const TAIL_BYTES: usize = 64 << 10;
+
+/// The last bytes of a file up to some length: what it is known by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tail(Vec<u8>);
+
+impl Tail {
+    /// The tail of the first `length` bytes of a file; `None` if it is shorter.
+    pub(super) fn read(disk: &dyn Disk, name: &str, length: u64) -> Result<Option<Self>> {
+        let Some(bytes) = disk.read(name)? else { return Ok(None) };
+        let Ok(length) = usize::try_from(length) else { return Ok(None) };
+        Ok(bytes.get(length.saturating_sub(TAIL_BYTES)..length).map(|tail| Tail(tail.to_vec())))
+    }
+
+    /// The hash that a position holds.
+    pub(super) fn hash(&self) -> u64 {
+        xxh3_64(&self.0)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let new = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+        let kept = (TAIL_BYTES - new.len()).min(self.0.len());
+        self.0.drain(..self.0.len() - kept);
+        self.0.extend_from_slice(new);
+    }
+}
+
+/// An open file and where it ends.
+#[derive(Debug)]
+pub(super) struct Log {
+    file: Box<dyn DiskFile>,
+    end: Mutex<End>,
+}
+
+#[derive(Debug)]
+struct End {
+    /// Where the next write goes. `pending` is not counted.
+    reserved: u64,
+    pending: Vec<u8>,
+    /// The end of everything appended, pending or not.
+    tail: Tail,
+    /// The length that was synced last.
+    synced: u64,
+    /// A write or a sync failed: nothing may be called durable from then on.
+    failed: bool,
+}
+
+impl Log {
+    /// A new, empty file.
+    pub(super) fn create(disk: &dyn Disk, name: &str) -> Result<Self> {
+        Ok(Log::of(disk.create(name)?, 0, Tail::default()))
+    }
+
+    /// A file that goes on after `length` bytes, which end with `tail`.
+    pub(super) fn open_at(disk: &dyn Disk, name: &str, length: u64, tail: Tail) -> Result<Self> {
+        Ok(Log::of(disk.open_at(name, length)?, length, tail))
+    }
+
+    fn of(file: Box<dyn DiskFile>, length: u64, tail: Tail) -> Self {
+        let end = End { reserved: length, pending: Vec::new(), tail, synced: length, failed: false };
+        Log { file, end: Mutex::new(end) }
+    }
+
+    /// Appends whole lines. What one thread appends stays in its order.
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {
+        let mut end = self.lock();
+        end.tail.push(bytes);
+        if bytes.len() < DIRECT_BYTES {
+            end.pending.extend_from_slice(bytes);
+            if end.pending.len() < FLUSH_BYTES {
+                return Ok(());
+            }
+            let (place, pieces) = end.take_pending(0);
+            drop(end);
+            return self.write_at(place, &pieces);
+        }
+        let (place, pieces) = end.take_pending(bytes.len());
+        drop(end);
+        self.write_at(place, &pieces)?;
+        self.write_at(place + pieces.len() as u64, bytes)
+    }
+
+    /// Makes everything appended durable, if anything was since the last time. No append is under way.
+    pub(super) fn sync(&self) -> Result<(u64, Tail)> {
+        let mut end = self.lock();
+        if end.failed {
+            return Err(Error::unavailable("an earlier write failed, so the file cannot be completed"));
+        }
+        let (place, pieces) = end.take_pending(0);
+        if end.reserved > end.synced {
+            end.failed = true;
+            if !pieces.is_empty() {
+                self.file.write_at(place, &pieces)?;
+            }
+            self.file.sync()?;
+            end.failed = false;
+            end.synced = end.reserved;
+        }
+        // The room is used again by the next small pieces.
+        end.pending = pieces;
+        end.pending.clear();
+        Ok((end.reserved, end.tail.clone()))
+    }
+
+    fn write_at(&self, place: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.file.write_at(place, bytes).inspect_err(|_| self.lock().failed = true)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, End> {
+        // A thread that panicked left counts that are still true, or a gap that `failed` tells of.
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl End {
+    /// Reserves a place for what waits and `more` bytes after it.
+    fn take_pending(&mut self, more: usize) -> (u64, Vec<u8>) {
+        let pieces = std::mem::take(&mut self.pending);
+        let place = self.reserved;
+        self.reserved += (pieces.len() + more) as u64;
+        (place, pieces)
+    }
+}

@@ -1,0 +1,78 @@
+//! What a program reads, epoch by epoch, and the position it has reached.
+
+use std::sync::Arc;
+
+use millpond_engine::arrangement::{Arrangement, SavedArrangement};
+use millpond_engine::changes::{Changes, Epoch};
+use millpond_error::Result;
+
+/// What a program reads. Lives on the coordinating thread.
+pub trait Source: Send {
+    /// The arrangements that hold the source's position, by name (a directory: its table of files).
+    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)>;
+
+    /// Opens saved positions; called at most once, before the first epoch.
+    fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()>;
+
+    /// The input of the next epoch; `None` when there is nothing (more) to read. `columns` are the positions in the
+    /// source's schema that the program uses: the changes hold these columns, in this order.
+    fn next_epoch(&mut self, columns: &[usize]) -> Result<Option<Arc<dyn EpochInput>>>;
+
+    /// Takes up the positions that this epoch's input reached; called after all of it was read and before the checkpoint.
+    fn finish_epoch(&mut self, epoch: Epoch) -> Result<()>;
+
+    /// What was read in this run so far, for the summary.
+    fn counts(&self) -> SourceCounts;
+
+    /// The rows that were rejected since the last call, in the order of files and lines; only a source that was asked
+    /// to hand them over keeps them. Whoever calls writes them away.
+    fn take_rejects(&self) -> Vec<Reject> {
+        Vec::new()
+    }
+}
+
+/// One epoch's input: a queue of work shared by the worker threads.
+pub trait EpochInput: Send + Sync {
+    /// Reads, parses and returns the next piece (about 1 MiB of text); `None` at the end. Called by many threads at
+    /// once. After an error every call returns that error: the first in the order of files and lines.
+    fn next(&self) -> Result<Option<Changes>>;
+
+    /// Bytes to read, so that a small input stays on one thread.
+    fn size_hint(&self) -> u64;
+}
+
+/// What a source read in this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounts {
+    /// Files that were not known.
+    pub files_new: u64,
+    /// Known files that had grown.
+    pub files_changed: u64,
+    /// Known files with nothing new.
+    pub files_unchanged: u64,
+    /// Rows read and passed on.
+    pub rows_read: u64,
+    /// Rows left out because they could not be read as the schema says.
+    pub rows_rejected: u64,
+    /// Last lines without a newline that wait for the rest.
+    pub unfinished_lines: u64,
+    /// What a user should know, a sentence each.
+    pub notices: Vec<String>,
+}
+
+/// A row that could not be read as the schema says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The path of the file.
+    pub file: String,
+    /// The physical line where the row starts, from 1.
+    pub line: u64,
+    /// The column, where one is to blame.
+    pub column: Option<String>,
+    /// The value, where one is to blame.
+    pub value: Option<String>,
+    /// What is wrong, as an error would say it.
+    pub reason: String,
+    /// The row as it stands in the file, without its line end.
+    pub row: String,
+}
