@@ -1,0 +1,285 @@
+"""Kills a program before each of its changes to the disk, runs it again, and adds up what it emitted.
+
+The job is the tutorial's: sessions of visits, with new files and grown files between runs. A *play* is one pass through
+all acts of the job; in a chosen act the program is killed once or more before it may finish. After every act the emitted
+changes, added up over all runs, must equal the sessions that `sessions_of` computes from the files.
+
+What a reader may rely on, by the mode of the result file:
+
+* changes: once a run has finished, the file holds the changes of that run, those of its killed attempts included. A run is
+  finished when its last rename in the state directory is done: a process killed after that leaves a complete file.
+* append: once a run has finished, the file holds the changes of all runs.
+* snapshot: at any time the file holds one whole table, the one before the run or the one after it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+MAX_GAP = 300
+HANG_SECONDS = 60
+
+Row = tuple[str, int]
+Session = tuple[str, int, int, int, int]  # user, length, start, finish, count
+Table = Counter[Session]
+
+# What arrives before each run: rows are appended to the file of that name, which is created where it is not there.
+ACTS: list[dict[str, list[Row]]] = [
+    {
+        "one.csv": [("ada", 1000), ("ben", 1013), ("ada", 1305), ("ben", 1044), ("ben", 1075), ("ada", 1307)],
+        "two.csv": [("ada", 1310), ("ada", 1601), ("ada", 1888)],
+    },
+    {"three.csv": [("ben", 2910), ("ben", 3201), ("ben", 3488)]},
+    {"four.csv": [("ada", 1608), ("ada", 1899), ("ada", 2186)], "three.csv": [("ben", 3789), ("cyd", 5)]},
+]
+
+# Arrives after a kill in the last act. It joins sessions, so the rerun has fewer changes to write than the killed attempt.
+LATE: dict[str, list[Row]] = {"late.csv": [("ben", 1375), ("ben", 1675), ("ben", 1975), ("ben", 2275), ("ben", 2610)]}
+
+
+class Broken(Exception):
+    """The program broke its promise; the message says in which play, and how."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command line that takes the flags of `crates/millpond/examples/bench_sessions.rs`."""
+
+    command: tuple[str, ...]
+    mode: str = "changes"
+    workers: int = 1
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Where to kill: before the n-th change to the disk, or before the n-th with a label."""
+
+    at: int
+    label: str | None = None
+    torn: bool = False
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One process: how it ended, and the labels of its changes to the disk in order."""
+
+    code: int
+    trace: list[str]
+    output: str
+
+    def commits(self) -> int:
+        """How many renames in the state directory were done; the one that it was killed before was not."""
+        done = self.trace[:-1] if self.code == -signal.SIGKILL else self.trace
+        return sum(label.startswith("rename state/") for label in done)
+
+
+@dataclass
+class Play:
+    """All acts once; `kills` are for act number `act`, in the order of the attempts."""
+
+    program: Program
+    act: int = 0
+    kills: Sequence[Kill] = ()
+    late: bool = False
+    # The number of commits of each attempt in `kills` when it is left alone, from the play without that kill.
+    commits: Sequence[int] = ()
+    skip_in_last_attempt: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)  # of act number `act`
+
+    def __str__(self) -> str:
+        return (
+            f"mode {self.program.mode}, {self.program.workers} workers, flags {' '.join(self.program.flags) or 'none'}, "
+            f"act {self.act}, kills {[(kill.at, kill.label, 'torn' if kill.torn else '') for kill in self.kills]}"
+            + (", a late file" if self.late else "")
+        )
+
+    def run(self) -> Play:
+        """Plays; raises `Broken` where the promise does not hold."""
+        root = Path(tempfile.mkdtemp(prefix="millpond-kill-"))
+        try:
+            for name in ("logs", "out"):
+                (root / name).mkdir()
+            self._acts(root)
+        except Broken as error:
+            raise Broken(f"{self}: {error}\nlast trace:\n{_numbered(self.attempts[-1:])}") from None
+        finally:
+            shutil.rmtree(root)
+        return self
+
+    def _acts(self, root: Path) -> None:
+        result = root / "out" / "sessions.csv"
+        rows: list[Row] = []
+        emitted: Table = Counter()  # over all finished runs
+        last_time = -1
+        for number, arrivals in enumerate(ACTS):
+            before = sessions_of(rows)
+            rows += _arrive(root, arrivals)
+            kills = self.kills if number == self.act else ()
+            for i, kill in enumerate(kills):
+                attempt = _attempt(self.program, root, kill)
+                self.attempts.append(attempt)
+                if attempt.code != -signal.SIGKILL:
+                    raise Broken(f"attempt {i} ended with {attempt.code}, not by the kill: {attempt.output}")
+                if self.program.mode == "snapshot":
+                    _same(_net(result), before, sessions_of(rows))
+                elif attempt.commits() >= self.commits[i]:
+                    # Finished, but for the end of the process: what a reader finds now is the whole run.
+                    last_time = self._take(result, emitted, last_time)
+                if self.late and i == 0:
+                    rows += _arrive(root, LATE)
+            attempt = _attempt(self.program, root, None, self.skip_in_last_attempt if kills else None)
+            if number == self.act:
+                self.attempts.append(attempt)
+            if attempt.code != 0:
+                raise Broken(f"the rerun ended with {attempt.code}: {attempt.output}")
+            last_time = self._take(result, emitted, last_time)
+            _same(emitted, sessions_of(rows))
+
+    def _take(self, result: Path, emitted: Table, last_time: int) -> int:
+        """Adds the result file of a finished run to `emitted`; returns the greatest time seen."""
+        changes = _net(result)
+        if self.program.mode != "changes":
+            emitted.clear()
+        for row, diff in changes.items():
+            emitted[row] += diff
+        times = [int(row["time"]) for row in _read(result) if "time" in row]
+        if times != sorted(times) or any(time % 2 for time in times):
+            raise Broken(f"times {times} are not even or not in order")
+        if self.program.mode == "changes" and any(time <= last_time for time in times):
+            raise Broken(f"times {times} are not greater than {last_time}, the last one of the run before")
+        return max(times, default=last_time)
+
+
+def sessions_of(rows: Sequence[Row]) -> Table:
+    """The sessions of all rows, computed from nothing."""
+    times: dict[str, list[int]] = {}
+    for user, time in rows:
+        times.setdefault(user, []).append(time)
+    table: Table = Counter()
+    for user, visits in times.items():
+        visits.sort()
+        start = 0
+        for i in range(1, len(visits) + 1):
+            if i == len(visits) or visits[i] - visits[i - 1] > MAX_GAP:
+                first, last = visits[start], visits[i - 1]
+                table[user, last - first, first, last, i - start] += 1
+                start = i
+    return table
+
+
+def points(program: Program, act: int, kills: Sequence[Kill] = (), commits: Sequence[int] = ()) -> Play:
+    """The play whose last attempt of `act` shows where to kill next."""
+    return Play(program, act, kills, commits=commits).run()
+
+
+def single_kills(program: Program, act: int, *, torn: bool = False, late: bool = False) -> Iterator[Play]:
+    """A play for every point of an act; with `torn`, only those that can leave half of a write."""
+    left_alone = points(program, act).attempts[-1]
+    for at, label in enumerate(left_alone.trace, 1):
+        if not torn or "write " in label:
+            yield Play(program, act, [Kill(at, torn=torn)], late=late, commits=[left_alone.commits()])
+
+
+def double_kills(program: Program, act: int, first: int) -> Iterator[Play]:
+    """A play for every point of the rerun after a kill at point `first`."""
+    left_alone = points(program, act).attempts[-1].commits()
+    rerun = points(program, act, [Kill(first)], [left_alone]).attempts[-1]
+    for at in range(1, len(rerun.trace) + 1):
+        yield Play(program, act, [Kill(first), Kill(at)], commits=[left_alone, rerun.commits()])
+
+
+def build_shim(folder: Path) -> Path:
+    """Compiles the shim, and returns where it is."""
+    shim = folder / "killshim.so"
+    flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", shim, HERE / "killshim.c", "-ldl", "-pthread"], check=True)
+    os.environ["MILLPOND_KILLSHIM"] = str(shim)
+    return shim
+
+
+def _attempt(program: Program, root: Path, kill: Kill | None, skip: str | None = None) -> Attempt:
+    log = root / "trace"
+    log.write_text("")
+    env = dict(os.environ, LD_PRELOAD=os.environ["MILLPOND_KILLSHIM"], KILL_LOG=str(log))
+    env["KILL_DIRS"] = f"{root}/state:{root}/out"
+    if kill:
+        env["KILL_AT"] = str(kill.at)
+        if kill.label:
+            env["KILL_LABEL"] = kill.label
+        if kill.torn:
+            env["KILL_TORN"] = "1"
+    if skip:
+        env["KILL_SKIP"] = skip
+    command = [*program.command, "--input", f"{root}/logs", "--output", f"{root}/out/sessions.csv"]
+    command += ["--state", f"{root}/state", "--mode", program.mode, "--workers", str(program.workers), *program.flags]
+    try:
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=HANG_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Broken(f"the program hung for {HANG_SECONDS} s") from None
+    trace = [line.partition("\t")[2] for line in log.read_text().splitlines()]
+    return Attempt(ended.returncode, trace, ended.stdout + ended.stderr)
+
+
+def _arrive(root: Path, arrivals: dict[str, list[Row]]) -> list[Row]:
+    for name, rows in arrivals.items():
+        path = root / "logs" / name
+        header = "" if path.exists() else "user_id,access_time\n"
+        with path.open("a") as file:
+            file.write(header + "".join(f"{user},{time}\n" for user, time in rows))
+    return [row for rows in arrivals.values() for row in rows]
+
+
+def _read(result: Path) -> list[dict[str, str]]:
+    if not result.exists():
+        return []
+    with result.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _net(result: Path) -> Table:
+    """The rows of a result file with their diffs added up; a table's row counts once."""
+    table: Table = Counter()
+    for row in _read(result):
+        try:
+            session = (
+                row["user_id"],
+                int(row["session_length"]),
+                int(row["session_start"]),
+                int(row["session_finish"]),
+                int(row["count"]),
+            )
+            table[session] += int(row.get("diff", "1"))
+        except (KeyError, TypeError, ValueError):
+            raise Broken(f"{result.name} holds the row {row}") from None
+    return table
+
+
+def _same(found: Table, *allowed: Table) -> None:
+    live = {row: diff for row, diff in found.items() if diff}
+    if live not in [{row: diff for row, diff in table.items() if diff} for table in allowed]:
+        raise Broken(f"added up, the changes are\n  {sorted(live.items())}\nand should be\n  {sorted(allowed[-1].items())}")
+
+
+def _numbered(attempts: Sequence[Attempt]) -> str:
+    return "\n".join(f"  {n} {label}" for attempt in attempts for n, label in enumerate(attempt.trace, 1))
+
+
+if __name__ == "__main__":
+    # sweep.py COMMAND...: prints the points of each act, for a look at what a program does.
+    with tempfile.TemporaryDirectory() as folder:
+        build_shim(Path(folder))
+        for act in range(len(ACTS)):
+            print(f"act {act}")
+            print(_numbered(points(Program(tuple(sys.argv[1:])), act).attempts))

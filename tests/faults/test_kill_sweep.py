@@ -1,0 +1,142 @@
+"""SIGKILL before every change to the disk, of every run and of its recovery: nothing lost, nothing twice.
+
+A tenth of the recovery points is run by default, all of them with MILLPOND_TORTURE=1.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import sweep
+from sweep import ACTS, Broken, Kill, Play, Program
+
+ROOT = Path(__file__).parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+TORTURE = "MILLPOND_TORTURE" in os.environ
+MODES = ["changes", "append", "snapshot"]
+FORMS = [(), ("--append-only",)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sweep.build_shim(tmp_path_factory.mktemp("shim"))
+
+
+def millpond(mode: str, workers: int = 1, flags: tuple[str, ...] = ()) -> Program:
+    binary = Path(os.environ.get("MILLPOND_KILL_TARGET", TARGET / "debug" / "examples" / "bench_sessions"))
+    assert binary.exists(), f"{binary} is not built: run `cargo build -p millpond --examples`, or `make test`"
+    return Program((str(binary),), mode, workers, flags)
+
+
+def standin(mode: str, broken: str = "nothing") -> Program:
+    return Program((sys.executable, "-S", str(sweep.HERE / "standin.py")), mode, 1, ("--break", broken))
+
+
+def run_all(plays: Iterable[Play]) -> int:
+    """Runs plays on all cores; returns how many, raises what the first broken one raised."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return sum(1 for _ in pool.map(Play.run, plays))
+
+
+def every(step: int, items: Iterator[Play]) -> list[Play]:
+    """Every `step`-th play, the first and the last ones among them; all under torture."""
+    listed = list(items)
+    return listed if TORTURE else listed[::step] + listed[-1:]
+
+
+# Millpond
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_sweep_sees_the_commit(mode: str) -> None:
+    trace = sweep.points(millpond(mode), 0).attempts[0].trace
+    assert len(trace) > 10, trace
+    assert any(label.startswith("rename state/") for label in trace), trace
+    assert any(label.startswith("fsync state/") for label in trace), trace
+    assert any("out/sessions.csv" in label for label in trace), trace
+
+
+@pytest.mark.parametrize("act", range(len(ACTS)))
+@pytest.mark.parametrize("flags", FORMS)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_kill_at_any_point_of_a_run(mode: str, flags: tuple[str, ...], act: int) -> None:
+    assert run_all(sweep.single_kills(millpond(mode, flags=flags), act)) > 10
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_kill_in_the_middle_of_any_write(mode: str) -> None:
+    assert run_all(sweep.single_kills(millpond(mode), 2, torn=True)) > 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_file_that_arrives_between_a_kill_and_the_rerun(mode: str) -> None:
+    assert run_all(sweep.single_kills(millpond(mode), 2, late=True)) > 10
+
+
+@pytest.mark.parametrize("act", [0, 2])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_kill_at_any_point_of_the_recovery(mode: str, act: int) -> None:
+    points = len(sweep.points(millpond(mode), act).attempts[0].trace)
+    plays = (play for first in range(1, points + 1) for play in sweep.double_kills(millpond(mode), act, first))
+    assert run_all(every(10, plays)) > 10
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_kill_with_two_workers(mode: str) -> None:
+    """The order of points differs from run to run, so a point is the n-th call with a label."""
+    program = millpond(mode, workers=2)
+    left_alone = sweep.points(program, 2).attempts[0]
+    plays = [
+        Play(program, 2, [Kill(at, label)], commits=[left_alone.commits()])
+        for label, times in Counter(left_alone.trace).items()
+        for at in sorted({1, (times + 1) // 2, times})
+        for _ in range(5 if TORTURE else 1)
+    ]
+    assert run_all(plays) > 10
+
+
+def test_a_result_file_that_is_not_cut_back_is_caught() -> None:
+    """The rerun believes that it cut the file; the late file leaves it less to write than the killed attempt had written."""
+    program = millpond("append")
+    plays = list(sweep.single_kills(program, 2, late=True))
+    for play in plays:
+        play.skip_in_last_attempt = "truncate"
+    with pytest.raises(Broken):
+        run_all(plays)
+
+
+# The sweep itself
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_sweep_passes_a_program_that_keeps_the_promise(mode: str) -> None:
+    assert run_all(every(3, sweep.single_kills(standin(mode), 2))) > 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "broken"),
+    [
+        ("changes", "manifest first"),
+        ("append", "manifest first"),
+        ("changes", "new log for a continued run"),
+        ("append", "sink not cut back"),
+        ("snapshot", "snapshot in place"),
+    ],
+)
+def test_the_sweep_catches(mode: str, broken: str) -> None:
+    with pytest.raises(Broken, match="added up|holds the row"):
+        run_all(sweep.single_kills(standin(mode, broken), 2))
+
+
+def test_a_kill_is_a_kill() -> None:
+    play = Play(standin("changes"), 0, [Kill(3)], commits=[99]).run()
+    assert [attempt.code for attempt in play.attempts] == [-signal.SIGKILL, 0]
+    assert len(play.attempts[0].trace) == 3
