@@ -1,0 +1,83 @@
+# make demo and make test are all that a newcomer needs; each sets up what it uses.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench torture lint lint-rust lint-python licences test-rust test-python test-faults develop clean
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+# Without it, a Python of cargo's own choice would be looked for, and the bindings compiled again when it changes.
+export PYO3_PYTHON := $(BIN)/python
+export PATH := $(BIN):$(PATH)
+# pip and maturin ask for neither.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport CONDA_PREFIX
+
+say = @printf '\n\033[1m%s\033[0m\n' "$(1)"
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: develop  ## Build Millpond and play the four acts of a small pipeline
+	@python examples/demo.py
+
+test: lint test-rust test-python test-faults  ## Build everything, run all lints and tests
+	$(call say,everything passed)
+
+bench: develop  ## Compare with other engines and measure restarts (takes about an hour)
+	@benches/compare/run.sh
+
+torture: develop  ## Run the long catalogues of faults and random cases (takes hours)
+	$(call say,random programs)
+	PROPTEST_CASES=50000 MILLPOND_TORTURE=1 cargo test --release --workspace --locked
+	$(call say,kills)
+	cargo build --locked -p millpond --examples
+	MILLPOND_TORTURE=1 python -m pytest -q tests/faults
+
+lint: lint-rust lint-python licences  ## Run formatters, linters and type checkers
+
+lint-rust: .venv/ready
+	$(call say,rustfmt and clippy)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+lint-python: .venv/ready
+	$(call say,ruff and mypy)
+	ruff check .
+	ruff format --check .
+	mypy
+
+licences: .venv/ready
+	$(call say,licences of all dependencies)
+	python tests/check_licences.py
+	if command -v cargo-deny > /dev/null; then cargo deny check licenses bans sources; fi
+
+test-rust: .venv/ready
+	$(call say,Rust tests)
+	cargo test --workspace --locked
+
+test-python: develop
+	$(call say,Python tests$(comma) documents included)
+	python -m pytest -q
+
+test-faults: .venv/ready
+	$(call say,kills before every change to the disk)
+	cargo build --locked -p millpond --examples
+	python -m pytest -q tests/faults
+
+develop: .venv/ready
+	$(call say,the Python package$(comma) release build)
+	maturin develop --release --locked
+
+.venv/ready: requirements-dev.txt
+	$(call say,the virtual environment .venv)
+	$(PYTHON) -c 'import sys; sys.exit("Millpond needs Python 3.10 or newer; choose one with: make PYTHON=/path/to/python3" if sys.version_info < (3, 10) else 0)'
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:  ## Remove all that make built
+	rm -rf target .venv dist python/millpond/*.so
+
+comma := ,
