@@ -6,8 +6,8 @@ changes, added up over all runs, must equal the sessions that `sessions_of` comp
 
 What a reader may rely on, by the mode of the result file:
 
-* changes: once a run has finished, the file holds the changes of that run, those of its killed attempts included. A run is
-  finished when its last rename in the state directory is done: a process killed after that leaves a complete file.
+* changes: once a run has finished, the file holds the changes of that run, those of its killed attempts included. A killed
+  process has not finished its run: the mark that says so is the last change that a run makes to any disk.
 * append: once a run has finished, the file holds the changes of all runs.
 * snapshot: at any time the file holds one whole table, the one before the run or the one after it.
 """
@@ -79,11 +79,6 @@ class Attempt:
     trace: list[str]
     output: str
 
-    def commits(self) -> int:
-        """How many renames in the state directory were done; the one that it was killed before was not."""
-        done = self.trace[:-1] if self.code == -signal.SIGKILL else self.trace
-        return sum(label.startswith("rename state/") for label in done)
-
 
 @dataclass
 class Play:
@@ -93,8 +88,6 @@ class Play:
     act: int = 0
     kills: Sequence[Kill] = ()
     late: bool = False
-    # The number of commits of each attempt in `kills` when it is left alone, from the play without that kill.
-    commits: Sequence[int] = ()
     skip_in_last_attempt: str | None = None
     attempts: list[Attempt] = field(default_factory=list)  # of act number `act`
 
@@ -134,9 +127,6 @@ class Play:
                     raise Broken(f"attempt {i} ended with {attempt.code}, not by the kill: {attempt.output}")
                 if self.program.mode == "snapshot":
                     _same(_net(result), before, sessions_of(rows))
-                elif attempt.commits() >= self.commits[i]:
-                    # Finished, but for the end of the process: what a reader finds now is the whole run.
-                    last_time = self._take(result, emitted, last_time)
                 if self.late and i == 0:
                     rows += _arrive(root, LATE)
             attempt = _attempt(self.program, root, None, self.skip_in_last_attempt if kills else None)
@@ -179,25 +169,22 @@ def sessions_of(rows: Sequence[Row]) -> Table:
     return table
 
 
-def points(program: Program, act: int, kills: Sequence[Kill] = (), commits: Sequence[int] = ()) -> Play:
-    """The play whose last attempt of `act` shows where to kill next."""
-    return Play(program, act, kills, commits=commits).run()
+def points(program: Program, act: int, kills: Sequence[Kill] = ()) -> list[str]:
+    """The changes to the disk of the last attempt of `act`, after those that were killed."""
+    return Play(program, act, kills).run().attempts[-1].trace
 
 
 def single_kills(program: Program, act: int, *, torn: bool = False, late: bool = False) -> Iterator[Play]:
     """A play for every point of an act; with `torn`, only those that can leave half of a write."""
-    left_alone = points(program, act).attempts[-1]
-    for at, label in enumerate(left_alone.trace, 1):
+    for at, label in enumerate(points(program, act), 1):
         if not torn or "write " in label:
-            yield Play(program, act, [Kill(at, torn=torn)], late=late, commits=[left_alone.commits()])
+            yield Play(program, act, [Kill(at, torn=torn)], late=late)
 
 
 def double_kills(program: Program, act: int, first: int) -> Iterator[Play]:
     """A play for every point of the rerun after a kill at point `first`."""
-    left_alone = points(program, act).attempts[-1].commits()
-    rerun = points(program, act, [Kill(first)], [left_alone]).attempts[-1]
-    for at in range(1, len(rerun.trace) + 1):
-        yield Play(program, act, [Kill(first), Kill(at)], commits=[left_alone, rerun.commits()])
+    for at in range(1, len(points(program, act, [Kill(first)])) + 1):
+        yield Play(program, act, [Kill(first), Kill(at)])
 
 
 def build_shim(folder: Path) -> Path:
@@ -282,4 +269,4 @@ if __name__ == "__main__":
         build_shim(Path(folder))
         for act in range(len(ACTS)):
             print(f"act {act}")
-            print(_numbered(points(Program(tuple(sys.argv[1:])), act).attempts))
+            print(*points(Program(tuple(sys.argv[1:])), act), sep="\n")

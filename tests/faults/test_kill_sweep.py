@@ -57,7 +57,7 @@ def every(step: int, items: Iterator[Play]) -> list[Play]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_sweep_sees_the_commit(mode: str) -> None:
-    trace = sweep.points(millpond(mode), 0).attempts[0].trace
+    trace = sweep.points(millpond(mode), 0)
     assert len(trace) > 10, trace
     assert any(label.startswith("rename state/") for label in trace), trace
     assert any(label.startswith("fsync state/") for label in trace), trace
@@ -84,7 +84,7 @@ def test_a_file_that_arrives_between_a_kill_and_the_rerun(mode: str) -> None:
 @pytest.mark.parametrize("act", [0, 2])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_kill_at_any_point_of_the_recovery(mode: str, act: int) -> None:
-    points = len(sweep.points(millpond(mode), act).attempts[0].trace)
+    points = len(sweep.points(millpond(mode), act))
     plays = (play for first in range(1, points + 1) for play in sweep.double_kills(millpond(mode), act, first))
     assert run_all(every(10, plays)) > 10
 
@@ -93,10 +93,9 @@ def test_a_kill_at_any_point_of_the_recovery(mode: str, act: int) -> None:
 def test_a_kill_with_two_workers(mode: str) -> None:
     """The order of points differs from run to run, so a point is the n-th call with a label."""
     program = millpond(mode, workers=2)
-    left_alone = sweep.points(program, 2).attempts[0]
     plays = [
-        Play(program, 2, [Kill(at, label)], commits=[left_alone.commits()])
-        for label, times in Counter(left_alone.trace).items()
+        Play(program, 2, [Kill(at, label)])
+        for label, times in Counter(sweep.points(program, 2)).items()
         for at in sorted({1, (times + 1) // 2, times})
         for _ in range(5 if TORTURE else 1)
     ]
@@ -137,6 +136,6 @@ def test_the_sweep_catches(mode: str, broken: str) -> None:
 
 
 def test_a_kill_is_a_kill() -> None:
-    play = Play(standin("changes"), 0, [Kill(3)], commits=[99]).run()
+    play = Play(standin("changes"), 0, [Kill(3)]).run()
     assert [attempt.code for attempt in play.attempts] == [-signal.SIGKILL, 0]
     assert len(play.attempts[0].trace) == 3
