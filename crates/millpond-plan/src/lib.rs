@@ -1,1 +1,27 @@
 //! Types, schemas, expressions, the logical plan and its lowering.
+//!
+//! Start reading at [`table`]: a program is a graph of [`Table`]s over [`Expr`]essions. [`lower()`] turns the tables that
+//! are written somewhere into a [`PhysicalPlan`], which the engine runs.
+//!
+//! - [`types`]: types of columns and their Arrow representation;
+//! - [`expr`]: expressions as written; [`eval`]: their meaning, over whole columns;
+//! - [`table`]: the logical plan; [`physical`]: the plan that runs;
+//! - [`difference()`]: what changed between two descriptions of a step.
+
+mod check;
+mod difference;
+pub mod eval;
+pub mod expr;
+mod lower;
+pub mod physical;
+mod spelling;
+pub mod table;
+pub mod types;
+
+pub use difference::difference;
+pub use eval::{MapStage, Mapped};
+pub use expr::{BinaryOp, Expr, Literal, UnaryOp, avg, coalesce, col, count, if_else, lit, max, min, sum};
+pub use lower::lower;
+pub use physical::PhysicalPlan;
+pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
+pub use types::{Column, ColumnType, Schema, Type};

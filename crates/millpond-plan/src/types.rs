@@ -124,11 +124,8 @@ impl Schema {
 
     /// The Arrow schema.
     pub fn to_arrow(&self) -> arrow_schema::SchemaRef {
-        let fields: Vec<Field> = self
-            .columns
-            .iter()
-            .map(|c| Field::new(&c.name, c.ty.ty.to_arrow(), c.ty.optional))
-            .collect();
+        let fields: Vec<Field> =
+            self.columns.iter().map(|c| Field::new(&c.name, c.ty.ty.to_arrow(), c.ty.optional)).collect();
         std::sync::Arc::new(arrow_schema::Schema::new(fields))
     }
 }

@@ -1,0 +1,678 @@
+//! Expressions as a user writes them: an untyped tree over named columns, cheap to clone.
+//!
+//! An expression has Python's meaning (see [`crate::eval`] for the rules). Nothing is checked here; a
+//! [`Table`](crate::Table) method checks it against the table's schema.
+//!
+//! ```
+//! use millpond_plan::{col, max, min};
+//!
+//! let length = max(col("access_time")) - min(col("access_time"));
+//! assert_eq!(length.to_string(), "max(access_time) - min(access_time)");
+//! assert_eq!((col("bytes").floordiv(1024) * 2 + 1).gt(10).to_string(), "bytes // 1024 * 2 + 1 > 10");
+//! ```
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops;
+use std::sync::Arc;
+
+use millpond_error::Origin;
+
+use crate::physical::ReducerKind;
+use crate::types::Type;
+
+/// A value written in the program.
+#[derive(Clone, Debug)]
+pub enum Literal {
+    /// No value; takes the type that its surroundings need.
+    None,
+    /// True or false.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// Text.
+    Str(Arc<str>),
+}
+
+/// Operators of one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// `-a`
+    Neg,
+    /// `~a`: logical on `bool`, bitwise on `int`.
+    Not,
+    /// `is_none(a)`
+    IsNone,
+    /// `is_not_none(a)`
+    IsNotNone,
+    /// `unwrap(a)`: `a`, where a null is an error value.
+    Unwrap,
+}
+
+/// Operators of two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// `a + b`; concatenates text.
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a * b`
+    Mul,
+    /// `a / b`: always a float.
+    Div,
+    /// `a // b`: rounds towards minus infinity.
+    FloorDiv,
+    /// `a % b`: has the sign of `b`.
+    Mod,
+    /// `a ** b`
+    Pow,
+    /// `a == b`
+    Eq,
+    /// `a != b`
+    Ne,
+    /// `a < b`
+    Lt,
+    /// `a <= b`
+    Le,
+    /// `a > b`
+    Gt,
+    /// `a >= b`
+    Ge,
+    /// `a & b`: logical on `bool`, bitwise on `int`.
+    And,
+    /// `a | b`
+    Or,
+    /// `a ^ b`
+    Xor,
+}
+
+/// What an [`Expr`] is.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// The column of this name.
+    Column(String),
+    /// A value.
+    Literal(Literal),
+    /// An operator and its operand.
+    Unary(UnaryOp, Expr),
+    /// An operator and its operands.
+    Binary(BinaryOp, Expr, Expr),
+    /// `if_else(condition, then, otherwise)`
+    IfElse(Expr, Expr, Expr),
+    /// The first value that is not null.
+    Coalesce(Vec<Expr>),
+    /// A conversion.
+    Cast(Expr, Type),
+    /// The first expression, or the second where the first is an error value.
+    FillError(Expr, Expr),
+    /// A reducer; only in the outputs of a `reduce`. The argument is missing for [`ReducerKind::Count`] alone.
+    Reducer(ReducerKind, Option<Expr>),
+}
+
+/// An expression; see the [module](self).
+#[derive(Clone)]
+pub struct Expr(Arc<Node>);
+
+struct Node {
+    kind: ExprKind,
+    origin: Option<Origin>,
+}
+
+/// The column of this name.
+#[track_caller]
+pub fn col(name: impl Into<String>) -> Expr {
+    Expr::new(ExprKind::Column(name.into()))
+}
+
+/// A value; `lit(None::<i64>)` or [`Literal::None`] is Python's `None`.
+#[track_caller]
+pub fn lit(value: impl Into<Literal>) -> Expr {
+    Expr::new(ExprKind::Literal(value.into()))
+}
+
+/// `then` where `condition` is true, `otherwise` where it is false or null. Error values of the branch that is not
+/// taken do not matter.
+#[track_caller]
+pub fn if_else(condition: impl Into<Expr>, then: impl Into<Expr>, otherwise: impl Into<Expr>) -> Expr {
+    Expr::new(ExprKind::IfElse(condition.into(), then.into(), otherwise.into()))
+}
+
+/// The first of `arguments` that is not null; null if all are. Later arguments do not matter, errors in them neither.
+#[track_caller]
+pub fn coalesce(arguments: impl IntoIterator<Item = impl Into<Expr>>) -> Expr {
+    Expr::new(ExprKind::Coalesce(arguments.into_iter().map(Into::into).collect()))
+}
+
+/// The number of rows, nulls included.
+#[track_caller]
+pub fn count() -> Expr {
+    Expr::reducer(ReducerKind::Count, None)
+}
+
+/// The sum of an `int` or `float` expression over the rows, without nulls.
+#[track_caller]
+pub fn sum(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(ReducerKind::Sum, Some(argument.into()))
+}
+
+/// The mean of an `int` or `float` expression over the rows, without nulls.
+#[track_caller]
+pub fn avg(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(ReducerKind::Avg, Some(argument.into()))
+}
+
+/// The smallest value over the rows, without nulls.
+#[track_caller]
+pub fn min(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(ReducerKind::Min, Some(argument.into()))
+}
+
+/// The largest value over the rows, without nulls.
+#[track_caller]
+pub fn max(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(ReducerKind::Max, Some(argument.into()))
+}
+
+impl Expr {
+    /// An expression that comes from the caller's place in the program.
+    #[track_caller]
+    pub fn new(kind: ExprKind) -> Self {
+        Expr(Arc::new(Node { kind, origin: Some(Origin::caller()) }))
+    }
+
+    /// An operator applied to `operand`.
+    #[track_caller]
+    pub fn unary(op: UnaryOp, operand: Expr) -> Self {
+        Expr::new(ExprKind::Unary(op, operand))
+    }
+
+    /// An operator applied to two operands.
+    #[track_caller]
+    pub fn binary(op: BinaryOp, left: Expr, right: Expr) -> Self {
+        Expr::new(ExprKind::Binary(op, left, right))
+    }
+
+    /// A reducer over `argument`, which is missing for [`ReducerKind::Count`] alone.
+    #[track_caller]
+    pub fn reducer(kind: ReducerKind, argument: Option<Expr>) -> Self {
+        Expr::new(ExprKind::Reducer(kind, argument))
+    }
+
+    /// The same expression, said to come from `origin` (its operands keep their own).
+    #[must_use]
+    pub fn at(&self, origin: Origin) -> Self {
+        Expr(Arc::new(Node { kind: self.0.kind.clone(), origin: Some(origin) }))
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> &ExprKind {
+        &self.0.kind
+    }
+
+    /// Where in the user's program it was written.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.0.origin.as_ref()
+    }
+
+    /// The name, if this is a plain column.
+    pub fn column_name(&self) -> Option<&str> {
+        match self.kind() {
+            ExprKind::Column(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether both are the same expression, wherever they were written.
+    pub fn same_as(&self, other: &Expr) -> bool {
+        use ExprKind::*;
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return true;
+        }
+        match (self.kind(), other.kind()) {
+            (Column(a), Column(b)) => a == b,
+            (Literal(a), Literal(b)) => a == b,
+            (Unary(op, a), Unary(other_op, b)) => op == other_op && a.same_as(b),
+            (Binary(op, a, b), Binary(other_op, c, d)) => op == other_op && a.same_as(c) && b.same_as(d),
+            (IfElse(a, b, c), IfElse(d, e, f)) => a.same_as(d) && b.same_as(e) && c.same_as(f),
+            (Coalesce(a), Coalesce(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b)),
+            (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.same_as(b),
+            (FillError(a, b), FillError(c, d)) => a.same_as(c) && b.same_as(d),
+            (Reducer(kind, a), Reducer(other_kind, b)) => {
+                kind == other_kind
+                    && match (a, b) {
+                        (Some(a), Some(b)) => a.same_as(b),
+                        (None, None) => true,
+                        _ => false,
+                    }
+            }
+            _ => false,
+        }
+    }
+
+    /// `self == other`; null equals null and nothing else.
+    #[track_caller]
+    pub fn eq(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::Eq, self.clone(), other.into())
+    }
+
+    /// `self != other`, the opposite of [`Expr::eq`].
+    #[track_caller]
+    pub fn ne(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::Ne, self.clone(), other.into())
+    }
+
+    /// `self < other`
+    #[track_caller]
+    pub fn lt(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::Lt, self.clone(), other.into())
+    }
+
+    /// `self <= other`
+    #[track_caller]
+    pub fn le(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::Le, self.clone(), other.into())
+    }
+
+    /// `self > other`
+    #[track_caller]
+    pub fn gt(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::Gt, self.clone(), other.into())
+    }
+
+    /// `self >= other`
+    #[track_caller]
+    pub fn ge(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::Ge, self.clone(), other.into())
+    }
+
+    /// `self // other`: division that rounds towards minus infinity.
+    #[track_caller]
+    pub fn floordiv(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::FloorDiv, self.clone(), other.into())
+    }
+
+    /// `self ** other`
+    #[track_caller]
+    pub fn pow(&self, other: impl Into<Expr>) -> Expr {
+        Expr::binary(BinaryOp::Pow, self.clone(), other.into())
+    }
+
+    /// Whether it is null.
+    #[track_caller]
+    pub fn is_none(&self) -> Expr {
+        Expr::unary(UnaryOp::IsNone, self.clone())
+    }
+
+    /// Whether it is not null.
+    #[track_caller]
+    pub fn is_not_none(&self) -> Expr {
+        Expr::unary(UnaryOp::IsNotNone, self.clone())
+    }
+
+    /// An optional expression as a required one; a null is an error value.
+    #[track_caller]
+    pub fn unwrap(&self) -> Expr {
+        Expr::unary(UnaryOp::Unwrap, self.clone())
+    }
+
+    /// Converts to another type; a null stays one.
+    #[track_caller]
+    pub fn cast(&self, to: Type) -> Expr {
+        Expr::new(ExprKind::Cast(self.clone(), to))
+    }
+
+    /// Takes `default` where this is an error value.
+    #[track_caller]
+    pub fn fill_error(&self, default: impl Into<Expr>) -> Expr {
+        Expr::new(ExprKind::FillError(self.clone(), default.into()))
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident $op:ident),* $(,)?) => { $(
+        impl<R: Into<Expr>> ops::$trait<R> for Expr {
+            type Output = Expr;
+            #[track_caller]
+            fn $method(self, other: R) -> Expr {
+                Expr::binary(BinaryOp::$op, self, other.into())
+            }
+        }
+        impl<R: Into<Expr>> ops::$trait<R> for &Expr {
+            type Output = Expr;
+            #[track_caller]
+            fn $method(self, other: R) -> Expr {
+                Expr::binary(BinaryOp::$op, self.clone(), other.into())
+            }
+        }
+        operators!(from_left $trait $method $op: i64 f64 bool &str);
+    )* };
+    (from_left $trait:ident $method:ident $op:ident: $($left:ty)*) => { $(
+        impl ops::$trait<Expr> for $left {
+            type Output = Expr;
+            #[track_caller]
+            fn $method(self, other: Expr) -> Expr {
+                Expr::binary(BinaryOp::$op, lit(self), other)
+            }
+        }
+    )* };
+}
+
+operators! {
+    Add add Add,
+    Sub sub Sub,
+    Mul mul Mul,
+    Div div Div,
+    Rem rem Mod,
+    BitAnd bitand And,
+    BitOr bitor Or,
+    BitXor bitxor Xor,
+}
+
+impl ops::Neg for Expr {
+    type Output = Expr;
+    #[track_caller]
+    fn neg(self) -> Expr {
+        Expr::unary(UnaryOp::Neg, self)
+    }
+}
+
+impl ops::Not for Expr {
+    type Output = Expr;
+    #[track_caller]
+    fn not(self) -> Expr {
+        Expr::unary(UnaryOp::Not, self)
+    }
+}
+
+macro_rules! literals {
+    ($($from:ty: $value:ident => $literal:expr),* $(,)?) => { $(
+        impl From<$from> for Literal {
+            fn from($value: $from) -> Self {
+                $literal
+            }
+        }
+        impl From<$from> for Expr {
+            #[track_caller]
+            fn from(value: $from) -> Self {
+                lit(value)
+            }
+        }
+    )* };
+}
+
+literals! {
+    bool: value => Literal::Bool(value),
+    i32: value => Literal::Int(value.into()),
+    i64: value => Literal::Int(value),
+    f64: value => Literal::Float(value),
+    &str: value => Literal::Str(value.into()),
+    String: value => Literal::Str(value.into()),
+}
+
+impl<T: Into<Literal>> From<Option<T>> for Literal {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Literal::None, Into::into)
+    }
+}
+
+impl From<Literal> for Expr {
+    #[track_caller]
+    fn from(value: Literal) -> Self {
+        lit(value)
+    }
+}
+
+impl From<&Expr> for Expr {
+    fn from(expr: &Expr) -> Self {
+        expr.clone()
+    }
+}
+
+impl Literal {
+    /// The type; `None` for Python's `None`.
+    pub fn ty(&self) -> Option<Type> {
+        match self {
+            Literal::None => None,
+            Literal::Bool(_) => Some(Type::Bool),
+            Literal::Int(_) => Some(Type::Int),
+            Literal::Float(_) => Some(Type::Float),
+            Literal::Str(_) => Some(Type::Str),
+        }
+    }
+}
+
+/// Bitwise for floats, so that it agrees with [`Hash`]: `0.0` and `-0.0` differ, a NaN equals itself.
+impl PartialEq for Literal {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Literal::None, Literal::None) => true,
+            (Literal::Bool(a), Literal::Bool(b)) => a == b,
+            (Literal::Int(a), Literal::Int(b)) => a == b,
+            (Literal::Float(a), Literal::Float(b)) => a.to_bits() == b.to_bits(),
+            (Literal::Str(a), Literal::Str(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Literal {}
+
+impl Hash for Literal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Literal::None => {}
+            Literal::Bool(value) => value.hash(state),
+            Literal::Int(value) => value.hash(state),
+            Literal::Float(value) => value.to_bits().hash(state),
+            Literal::Str(value) => value.hash(state),
+        }
+    }
+}
+
+/// How Python writes it.
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Literal::None => f.write_str("None"),
+            Literal::Bool(true) => f.write_str("True"),
+            Literal::Bool(false) => f.write_str("False"),
+            Literal::Int(value) => write!(f, "{value}"),
+            Literal::Float(value) => f.write_str(&crate::spelling::float(*value)),
+            Literal::Str(value) => f.write_str(&quoted(value)),
+        }
+    }
+}
+
+impl BinaryOp {
+    /// How it is written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::FloorDiv => "//",
+            BinaryOp::Mod => "%",
+            BinaryOp::Pow => "**",
+            BinaryOp::Eq => "==",
+            BinaryOp::Ne => "!=",
+            BinaryOp::Lt => "<",
+            BinaryOp::Le => "<=",
+            BinaryOp::Gt => ">",
+            BinaryOp::Ge => ">=",
+            BinaryOp::And => "&",
+            BinaryOp::Or => "|",
+            BinaryOp::Xor => "^",
+        }
+    }
+
+    /// How tightly it binds, as in Python; more is tighter.
+    pub(crate) fn precedence(self) -> u8 {
+        match self {
+            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => 1,
+            BinaryOp::Or => 2,
+            BinaryOp::Xor => 3,
+            BinaryOp::And => 4,
+            BinaryOp::Add | BinaryOp::Sub => 5,
+            BinaryOp::Mul | BinaryOp::Div | BinaryOp::FloorDiv | BinaryOp::Mod => 6,
+            BinaryOp::Pow => 8,
+        }
+    }
+}
+
+/// How tightly a prefix operator binds.
+pub(crate) const PREFIX_PRECEDENCE: u8 = 7;
+/// How tightly a name, a literal or a call binds.
+pub(crate) const ATOM_PRECEDENCE: u8 = 9;
+
+impl ReducerKind {
+    /// The name of its function.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReducerKind::Count => "count",
+            ReducerKind::Sum => "sum",
+            ReducerKind::Avg => "avg",
+            ReducerKind::Min => "min",
+            ReducerKind::Max => "max",
+        }
+    }
+}
+
+/// The expression in Python's notation. Two expressions have the same text exactly if they are the same.
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text(self).0)
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text of an expression and how tightly its outermost operator binds.
+fn text(expr: &Expr) -> (String, u8) {
+    let plain = |expr: &Expr| text(expr).0;
+    match expr.kind() {
+        ExprKind::Column(name) => (column_text(name), ATOM_PRECEDENCE),
+        ExprKind::Literal(value) => literal_text(value),
+        ExprKind::Unary(op, a) => unary_text(*op, text(a)),
+        ExprKind::Binary(op, a, b) => binary_text(*op, text(a), text(b)),
+        ExprKind::IfElse(a, b, c) => call_text("if_else", &[plain(a), plain(b), plain(c)]),
+        ExprKind::Coalesce(arguments) => call_text("coalesce", &arguments.iter().map(plain).collect::<Vec<_>>()),
+        ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
+        ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
+        ExprKind::Reducer(kind, argument) => call_text(kind.name(), &argument.iter().map(plain).collect::<Vec<_>>()),
+    }
+}
+
+pub(crate) fn literal_text(value: &Literal) -> (String, u8) {
+    let text = value.to_string();
+    let precedence = if text.starts_with('-') { PREFIX_PRECEDENCE } else { ATOM_PRECEDENCE };
+    (text, precedence)
+}
+
+pub(crate) fn call_text(function: &str, arguments: &[String]) -> (String, u8) {
+    (format!("{function}({})", arguments.join(", ")), ATOM_PRECEDENCE)
+}
+
+pub(crate) fn unary_text(op: UnaryOp, operand: (String, u8)) -> (String, u8) {
+    let prefix = match op {
+        UnaryOp::Neg => "-",
+        UnaryOp::Not => "~",
+        UnaryOp::IsNone => return call_text("is_none", &[operand.0]),
+        UnaryOp::IsNotNone => return call_text("is_not_none", &[operand.0]),
+        UnaryOp::Unwrap => return call_text("unwrap", &[operand.0]),
+    };
+    // `-1` is a literal, so the negation of the literal 1 is `-(1)`.
+    let number = operand.0.starts_with(|c: char| c.is_ascii_digit()) || matches!(operand.0.as_str(), "inf" | "nan");
+    let operand = if number { format!("({})", operand.0) } else { within(operand, PREFIX_PRECEDENCE) };
+    (format!("{prefix}{operand}"), PREFIX_PRECEDENCE)
+}
+
+pub(crate) fn binary_text(op: BinaryOp, left: (String, u8), right: (String, u8)) -> (String, u8) {
+    let precedence = op.precedence();
+    // Equal operators group from the left, but comparisons not at all and powers from the right.
+    let (left_needs, right_needs) = match op {
+        BinaryOp::Pow => (precedence + 1, PREFIX_PRECEDENCE),
+        _ if precedence == 1 => (precedence + 1, precedence + 1),
+        _ => (precedence, precedence + 1),
+    };
+    let (left, right) = (within(left, left_needs), within(right, right_needs));
+    (format!("{left} {} {right}", op.symbol()), precedence)
+}
+
+fn within((text, precedence): (String, u8), needs: u8) -> String {
+    if precedence < needs { format!("({text})") } else { text }
+}
+
+/// A column's name if it reads as one word and not as a literal, else a call of `col`.
+pub(crate) fn column_text(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let word = first && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if word && !matches!(name, "None" | "True" | "False" | "inf" | "nan") {
+        name.to_owned()
+    } else {
+        format!("col({})", quoted(name))
+    }
+}
+
+/// Text in double quotes, with JSON's escapes.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(expr: Expr, text: &str) {
+        assert_eq!(expr.to_string(), text);
+    }
+
+    #[test]
+    fn text_has_the_parentheses_that_python_needs() {
+        let (a, b, c) = (col("a"), col("b"), col("c"));
+        check(&a - (&b - &c), "a - (b - c)");
+        check(&a - &b - &c, "a - b - c");
+        check((&a + &b) * 2, "(a + b) * 2");
+        check(a.pow(b.pow(2)), "a ** b ** 2");
+        check(a.pow(2).pow(&b), "(a ** 2) ** b");
+        check(-a.pow(2), "-a ** 2");
+        check((-a.clone()).pow(2), "(-a) ** 2");
+        check(a.pow(-b.clone()), "a ** -b");
+        check(a.gt(1) & b.lt(2), "(a > 1) & (b < 2)");
+        check((&a & &b).eq(true), "a & b == True");
+        check(a.lt(&b).eq(&c), "(a < b) == c");
+        check(!(&a | &b), "~(a | b)");
+    }
+
+    #[test]
+    fn text_tells_literals_from_columns_and_ints_from_floats() {
+        check(col("b c") + col("None"), "col(\"b c\") + col(\"None\")");
+        check(lit("x\"") + lit(1.0), "\"x\\\"\" + 1.0");
+        check(-lit(1), "-(1)");
+        check(lit(-1), "-1");
+        check(1 - col("x"), "1 - x");
+        check(lit(Literal::None), "None");
+    }
+
+    #[test]
+    fn an_operator_remembers_the_line_of_its_caller() {
+        let line = line!() + 1;
+        let sum = col("a") + 1;
+        assert_eq!(sum.origin().map(|origin| (origin.file.as_str(), origin.line)), Some((file!(), line)));
+    }
+
+    #[test]
+    fn same_expressions_are_the_same_wherever_written() {
+        assert!((col("a") + 1).same_as(&(col("a") + 1)));
+        assert!(!(col("a") + 1).same_as(&(col("a") + 1.0)));
+    }
+}

@@ -1,0 +1,224 @@
+//! The logical plan: tables as a user writes them, each made from one other, down to a source.
+//!
+//! A [`Table`] is a handle, cheap to clone. Every method checks names and types at once and gives an error with the
+//! place in the user's program; nothing runs until [`lower`](crate::lower()) makes a plan of it.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use millpond_error::{Error, Origin, Result};
+
+use crate::check;
+use crate::expr::{Expr, col};
+use crate::types::Schema;
+
+/// Start of a session: the smallest time in it.
+pub const WINDOW_START: &str = "_pw_window_start";
+/// End of a session: the largest time in it.
+pub const WINDOW_END: &str = "_pw_window_end";
+/// What a session's rows have in common: the value of [`SessionWindow::instance`].
+pub const INSTANCE: &str = "_pw_instance";
+
+/// A table of the program; see the [module](self).
+#[derive(Clone)]
+pub struct Table(Arc<Node>);
+
+struct Node {
+    operation: Operation,
+    schema: Schema,
+    append_only: bool,
+    origin: Origin,
+}
+
+/// How a table is made.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    Source(Arc<SourceDecl>),
+    /// `keeps_others`: the input's other columns stay, as in `with_columns`.
+    Select {
+        input: Table,
+        columns: Vec<(String, Expr)>,
+        keeps_others: bool,
+    },
+    Filter {
+        input: Table,
+        predicate: Expr,
+    },
+    Group {
+        input: Table,
+        keys: Vec<(String, Expr)>,
+        outputs: Vec<(String, Expr)>,
+    },
+    Session {
+        input: Table,
+        time: Expr,
+        max_gap: i64,
+        instance: Option<Expr>,
+        outputs: Vec<(String, Expr)>,
+    },
+}
+
+/// An external table that the program reads.
+#[derive(Clone, Debug)]
+pub struct SourceDecl {
+    /// The user's name for it.
+    pub name: Option<String>,
+    /// The kind of connector, such as `csv`.
+    pub kind: &'static str,
+    /// Its columns, as declared.
+    pub schema: Schema,
+    /// Whether it never removes a row.
+    pub append_only: bool,
+    /// Settings that the meaning of its rows depends on. They are part of the description of every step after it.
+    pub description: serde_json::Value,
+    /// The place in the program.
+    pub origin: Origin,
+    /// What reads it; opaque to the plan.
+    pub connector: Arc<dyn Any + Send + Sync>,
+}
+
+/// A place where a table goes.
+#[derive(Clone, Debug)]
+pub struct SinkDecl {
+    /// What is written.
+    pub table: Table,
+    /// The user's name for it.
+    pub name: Option<String>,
+    /// The kind of connector, such as `csv`.
+    pub kind: &'static str,
+    /// Settings, for messages.
+    pub description: serde_json::Value,
+    /// Whether it writes the present table, which must then be kept.
+    pub keeps_table: bool,
+    /// The place in the program.
+    pub origin: Origin,
+    /// What writes it; opaque to the plan.
+    pub connector: Arc<dyn Any + Send + Sync>,
+}
+
+/// A session window: rows of one instance belong together if their times are not further apart than `max_gap`, or if
+/// rows between them bridge the gap.
+#[derive(Clone, Debug)]
+pub struct SessionWindow {
+    /// The time of a row: a required `int`.
+    pub time: Expr,
+    /// The largest distance between neighbours of one session: an `int` literal, not negative.
+    pub max_gap: Expr,
+    /// Sessions are found apart for each value of this, for example for each user.
+    pub instance: Option<Expr>,
+}
+
+impl Table {
+    /// The rows of an external source.
+    pub fn source(source: SourceDecl) -> Result<Table> {
+        let names = source.schema.columns().iter().map(|column| column.name.as_str());
+        check::unique("a schema", names).map_err(|error| error.at(&source.origin))?;
+        let (schema, append_only, origin) = (source.schema.clone(), source.append_only, source.origin.clone());
+        Ok(Table::new(Operation::Source(Arc::new(source)), schema, append_only, &origin))
+    }
+
+    /// These columns and no others.
+    pub fn select(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
+        let schema = check::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
+        let operation = Operation::Select { input: self.clone(), columns, keeps_others: false };
+        Ok(Table::new(operation, schema, self.append_only(), origin))
+    }
+
+    /// All columns of this table; those named in `columns` are replaced in their place, or added at the end.
+    pub fn with_columns(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
+        let names = columns.iter().map(|(name, _)| name.as_str());
+        check::unique("with_columns", names).map_err(|error| error.at(origin))?;
+        let all = all_columns(self.schema(), &columns);
+        let schema = check::select(self.schema(), &all).map_err(|error| error.at(origin))?;
+        let operation = Operation::Select { input: self.clone(), columns, keeps_others: true };
+        Ok(Table::new(operation, schema, self.append_only(), origin))
+    }
+
+    /// The rows for which `predicate` is true; a row for which it is null is dropped.
+    pub fn filter(&self, predicate: Expr, origin: &Origin) -> Result<Table> {
+        check::filter(self.schema(), &predicate).map_err(|error| error.at(origin))?;
+        let schema = self.schema().clone();
+        let operation = Operation::Filter { input: self.clone(), predicate };
+        Ok(Table::new(operation, schema, self.append_only(), origin))
+    }
+
+    /// One row for each distinct value of the keys. In `outputs`, a key is used plainly, by its name or its
+    /// expression; every other column of this table stands in a reducer.
+    pub fn group_reduce(
+        &self,
+        keys: Vec<(String, Expr)>,
+        outputs: Vec<(String, Expr)>,
+        origin: &Origin,
+    ) -> Result<Table> {
+        let schema = check::group(self.schema(), &keys, &outputs).map_err(|error| error.at(origin))?;
+        let operation = Operation::Group { input: self.clone(), keys, outputs };
+        Ok(Table::new(operation, schema, false, origin))
+    }
+
+    /// One row for each session. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
+    /// [`WINDOW_END`] are used plainly; every column of this table stands in a reducer.
+    pub fn session_reduce(
+        &self,
+        window: SessionWindow,
+        outputs: Vec<(String, Expr)>,
+        origin: &Origin,
+    ) -> Result<Table> {
+        let SessionWindow { time, max_gap, instance } = window;
+        let max_gap = check::max_gap(&max_gap).map_err(|error| error.at(origin))?;
+        let schema =
+            check::session(self.schema(), &time, instance.as_ref(), &outputs).map_err(|error| error.at(origin))?;
+        let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
+        Ok(Table::new(operation, schema, false, origin))
+    }
+
+    /// The columns, in order.
+    pub fn schema(&self) -> &Schema {
+        &self.0.schema
+    }
+
+    /// Whether rows are only ever added.
+    pub fn append_only(&self) -> bool {
+        self.0.append_only
+    }
+
+    /// The place in the program that made it.
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    /// Whether both are the same table: made by the same call, not just alike.
+    pub fn same_as(&self, other: &Table) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn operation(&self) -> &Operation {
+        &self.0.operation
+    }
+
+    fn new(operation: Operation, schema: Schema, append_only: bool, origin: &Origin) -> Table {
+        Table(Arc::new(Node { operation, schema, append_only, origin: origin.clone() }))
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table({})", self.schema())
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What `with_columns` selects: the columns of `schema`, with those of `columns` in their place or at the end.
+pub(crate) fn all_columns(schema: &Schema, columns: &[(String, Expr)]) -> Vec<(String, Expr)> {
+    let kept = schema.columns().iter().map(|kept| {
+        let new = columns.iter().find(|(name, _)| *name == kept.name);
+        new.cloned().unwrap_or_else(|| (kept.name.clone(), col(&kept.name)))
+    });
+    let added = columns.iter().filter(|(name, _)| schema.index_of(name).is_none()).cloned();
+    kept.chain(added).collect()
+}
