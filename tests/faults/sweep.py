@@ -191,7 +191,9 @@ def build_shim(folder: Path) -> Path:
     """Compiles the shim, and returns where it is."""
     shim = folder / "killshim.so"
     flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", shim, HERE / "killshim.c", "-ldl", "-pthread"], check=True)
+    subprocess.run(
+        [os.environ.get("CC", "cc"), *flags, "-o", shim, HERE / "killshim.c", "-ldl", "-pthread"], check=True
+    )
     os.environ["MILLPOND_KILLSHIM"] = str(shim)
     return shim
 
@@ -256,7 +258,9 @@ def _net(result: Path) -> Table:
 def _same(found: Table, *allowed: Table) -> None:
     live = {row: diff for row, diff in found.items() if diff}
     if live not in [{row: diff for row, diff in table.items() if diff} for table in allowed]:
-        raise Broken(f"added up, the changes are\n  {sorted(live.items())}\nand should be\n  {sorted(allowed[-1].items())}")
+        raise Broken(
+            f"added up, the changes are\n  {sorted(live.items())}\nand should be\n  {sorted(allowed[-1].items())}"
+        )
 
 
 def _numbered(attempts: Sequence[Attempt]) -> str:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 import sweep
 from sweep import ACTS, Broken, Kill, Play, Program
 
