@@ -1,13 +1,13 @@
 """Kills a program before each of its changes to the disk, runs it again, and adds up what it emitted.
 
-The job is the tutorial's: sessions of visits, with new files and grown files between runs. A *play* is one pass through
-all acts of the job; in a chosen act the program is killed once or more before it may finish. After every act the emitted
-changes, added up over all runs, must equal the sessions that `sessions_of` computes from the files.
+The job is the tutorial's: sessions of visits, with new files and grown files between runs. A *play* is one pass
+through all acts of the job; in a chosen act the program is killed once or more before it may finish. After every act
+the emitted changes, added up over all runs, must equal the sessions that `sessions_of` computes from the files.
 
 What a reader may rely on, by the mode of the result file:
 
-* changes: once a run has finished, the file holds the changes of that run, those of its killed attempts included. A killed
-  process has not finished its run: the mark that says so is the last change that a run makes to any disk.
+* changes: once a run has finished, the file holds the changes of that run, those of its killed attempts included. A
+  killed process has not finished its run: the mark that says so is the last change that a run makes to any disk.
 * append: once a run has finished, the file holds the changes of all runs.
 * snapshot: at any time the file holds one whole table, the one before the run or the one after it.
 """
@@ -44,7 +44,7 @@ ACTS: list[dict[str, list[Row]]] = [
     {"four.csv": [("ada", 1608), ("ada", 1899), ("ada", 2186)], "three.csv": [("ben", 3789), ("cyd", 5)]},
 ]
 
-# Arrives after a kill in the last act. It joins sessions, so the rerun has fewer changes to write than the killed attempt.
+# Arrives after a kill in the last act. It joins sessions, so the rerun writes less than the killed attempt did.
 LATE: dict[str, list[Row]] = {"late.csv": [("ben", 1375), ("ben", 1675), ("ben", 1975), ("ben", 2275), ("ben", 2610)]}
 
 
@@ -93,7 +93,7 @@ class Play:
 
     def __str__(self) -> str:
         return (
-            f"mode {self.program.mode}, {self.program.workers} workers, flags {' '.join(self.program.flags) or 'none'}, "
+            f"mode {self.program.mode}, {self.program.workers} workers, flags {' '.join(self.program.flags)}, "
             f"act {self.act}, kills {[(kill.at, kill.label, 'torn' if kill.torn else '') for kill in self.kills]}"
             + (", a late file" if self.late else "")
         )
@@ -175,9 +175,13 @@ def points(program: Program, act: int, kills: Sequence[Kill] = ()) -> list[str]:
 
 
 def single_kills(program: Program, act: int, *, torn: bool = False, late: bool = False) -> Iterator[Play]:
-    """A play for every point of an act; with `torn`, only those that can leave half of a write."""
-    for at, label in enumerate(points(program, act), 1):
-        if not torn or "write " in label:
+    """A play for every point of an act.
+
+    With `torn`, for every write but the last one, which is the finished mark: half of it may count or not.
+    """
+    labels = points(program, act)
+    for at, label in enumerate(labels, 1):
+        if not torn or ("write " in label and at < len(labels)):
             yield Play(program, act, [Kill(at, torn=torn)], late=late)
 
 

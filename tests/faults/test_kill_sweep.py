@@ -102,7 +102,7 @@ def test_a_kill_with_two_workers(mode: str) -> None:
 
 
 def test_a_result_file_that_is_not_cut_back_is_caught() -> None:
-    """The rerun believes that it cut the file; the late file leaves it less to write than the killed attempt had written."""
+    """The rerun believes that it cut the file; the late file leaves it less to write than was there."""
     program = millpond("append")
     plays = list(sweep.single_kills(program, 2, late=True))
     for play in plays:
@@ -130,7 +130,7 @@ def test_the_sweep_passes_a_program_that_keeps_the_promise(mode: str) -> None:
     ],
 )
 def test_the_sweep_catches(mode: str, broken: str) -> None:
-    with pytest.raises(Broken, match="added up|holds the row"):
+    with pytest.raises(Broken, match=r"added up|holds the row"):
         run_all(sweep.single_kills(standin(mode, broken), 2))
 
 
