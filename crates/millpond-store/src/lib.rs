@@ -1,1 +1,27 @@
-//! Saved state: disks, blobs, the manifest and the commit protocol.
+//! Saved state: disks, blobs, the manifest and the commit protocol. It knows names and bytes, never columns.
+//!
+//! Start reading at [`StateDir`], whose module carries the argument why no crash loses or doubles a row.
+//! - [`disk`]: the few operations that state and result files need, and what each promises about power loss.
+//! - [`local`], [`simulated`], [`faulty`]: a real directory, one that can lose power at any step, one that fails.
+//! - [`manifest`]: what one checkpoint consists of, and its bytes.
+//! - [`checkpoint`]: writing one: blobs from many threads, then the commit.
+//! - [`state`]: opening, the lock, the logical run, the finished mark, collection of unused files.
+
+pub mod checkpoint;
+pub mod disk;
+pub mod faulty;
+mod finished;
+pub mod local;
+mod lock;
+pub mod manifest;
+mod map;
+pub mod simulated;
+pub mod state;
+
+pub use checkpoint::{BlobWriter, Checkpoint};
+pub use disk::{Disk, DiskFile};
+pub use faulty::{Failure, Fault, FaultyDisk, Operations};
+pub use local::LocalDisk;
+pub use manifest::{ArrangementRecord, LogicalRun, Manifest, RunPlace, RunRecord, SinkRecord, StepRecord};
+pub use simulated::SimulatedDisk;
+pub use state::StateDir;

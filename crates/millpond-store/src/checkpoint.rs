@@ -1,0 +1,236 @@
+//! A checkpoint being written: blobs from many threads, then the commit.
+//!
+//! The order of the steps, and why it is safe, stands in [`state`](crate::state).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millpond_error::{Error, Result};
+
+use crate::disk::DiskFile;
+use crate::finished::{self, Mark};
+use crate::manifest::{Manifest, RunPlace, checksum_of};
+use crate::state::{Inner, MANIFEST_TEMP, blob_name, manifest_name, refuse_failed};
+
+/// Runs of this size go into a blob of the worker's own, so that workers do not wait for each other's writes.
+const OWN_BLOB_FROM_BYTES: usize = 1 << 20;
+/// Runs start at multiples of this.
+const ALIGN_BYTES: u64 = 64;
+
+/// A checkpoint being written; dropped without a commit, it leaves files that the next one removes.
+#[derive(Debug)]
+pub struct Checkpoint {
+    shared: Arc<Shared>,
+}
+
+/// One worker's way to write runs into a checkpoint.
+#[derive(Debug)]
+pub struct BlobWriter {
+    shared: Arc<Shared>,
+    worker: usize,
+    own: Option<Arc<Blob>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Arc<Inner>,
+    generation: u64,
+    blobs: Mutex<Blobs>,
+}
+
+#[derive(Debug, Default)]
+struct Blobs {
+    /// The blob of all workers.
+    common: Option<Arc<Blob>>,
+    /// All blobs.
+    all: Vec<Arc<Blob>>,
+    /// The spare exists durably and may become the common blob.
+    spare: bool,
+    /// A name was created that is not durable yet.
+    new_names: bool,
+}
+
+#[derive(Debug)]
+struct Blob {
+    name: String,
+    file: Box<dyn DiskFile>,
+    length: AtomicU64,
+    synced: AtomicBool,
+}
+
+impl Checkpoint {
+    pub(crate) fn new(state: Arc<Inner>, generation: u64, spare: bool) -> Self {
+        let blobs = Mutex::new(Blobs { spare, ..Blobs::default() });
+        Checkpoint { shared: Arc::new(Shared { state, generation, blobs }) }
+    }
+
+    /// The generation that the commit will make.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation
+    }
+
+    /// A manifest for this checkpoint with everything filled in but the steps and the sinks.
+    pub fn manifest(&self, epoch: u64) -> Manifest {
+        Manifest {
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: self.shared.generation,
+            epoch,
+            hash_seed: self.shared.state.hash_seed(),
+            run: self.shared.state.run(),
+            steps: Vec::new(),
+            sinks: Vec::new(),
+        }
+    }
+
+    /// A writer of runs for one worker. Writers of several threads may write at the same time.
+    pub fn writer(&self, worker: usize) -> BlobWriter {
+        BlobWriter { shared: self.shared.clone(), worker, own: None }
+    }
+
+    /// Makes the checkpoint the state: syncs the blobs that are not synced yet, then writes the manifest. All writers are
+    /// done by now, and sinks have made durable what `manifest` says of them. When it returns, the commit is durable.
+    ///
+    /// After an error (of kind `Unavailable`) the directory is either at this checkpoint or at the one before, and takes
+    /// nothing more until it is opened again.
+    pub fn commit(self, manifest: &Manifest) -> Result<()> {
+        if manifest.generation != self.shared.generation {
+            return Err(Error::invalid("the manifest is not of this checkpoint"));
+        }
+        refuse_failed(&self.shared.state.newest())?;
+        let bytes = manifest.encode();
+        let committed = self.write(&bytes);
+        let mut newest = self.shared.state.newest();
+        if committed.is_err() {
+            newest.failed = true;
+            return committed;
+        }
+        newest.generation = manifest.generation;
+        newest.manifest_checksum = checksum_of(&bytes);
+        newest.blobs = manifest.places().map(|place| place.blob.clone()).collect();
+        newest.finished = false;
+        newest.spare = true;
+        Ok(())
+    }
+
+    fn write(&self, manifest: &[u8]) -> Result<()> {
+        let disk = &self.shared.state.disk;
+        let generation = self.shared.generation;
+        let blobs = self.shared.blobs();
+        let mut new_names = blobs.new_names;
+        for blob in &blobs.all {
+            blob.sync()?;
+        }
+        if generation == 1 {
+            let blank = Mark { generation: 0, manifest_checksum: 0 };
+            write_whole(&*disk.create(finished::FILE)?, &blank.encode())?;
+            new_names = true;
+        }
+        write_whole(&*disk.create(MANIFEST_TEMP)?, manifest)?;
+        disk.create(&blob_name(generation + 1, 0))?;
+        if new_names {
+            disk.sync_folder("")?;
+        }
+        disk.rename(MANIFEST_TEMP, &manifest_name(generation))?;
+        disk.sync_folder("")
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        self.shared.state.newest().writing = false;
+    }
+}
+
+impl BlobWriter {
+    /// Writes a run; returns where it stands. Empty runs are not written: they have no place.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<RunPlace> {
+        debug_assert!(!bytes.is_empty(), "an empty run has no place");
+        let written = self.blob(bytes.len()).and_then(|blob| blob.append(bytes));
+        self.shared.note(written)
+    }
+
+    /// Syncs what this writer wrote into a blob of its own. The commit would do it as well; here workers do it at the same
+    /// time.
+    pub fn finish(self) -> Result<()> {
+        let synced = self.own.as_ref().map_or(Ok(()), |blob| blob.sync());
+        self.shared.note(synced)
+    }
+
+    /// The blob that a run of `length` bytes goes to.
+    fn blob(&mut self, length: usize) -> Result<Arc<Blob>> {
+        if let Some(own) = &self.own {
+            return Ok(own.clone());
+        }
+        if length < OWN_BLOB_FROM_BYTES {
+            return self.shared.common_blob();
+        }
+        let own = self.shared.create_blob(self.worker + 1)?;
+        Ok(self.own.insert(own).clone())
+    }
+}
+
+impl Shared {
+    fn blobs(&self) -> MutexGuard<'_, Blobs> {
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn common_blob(&self) -> Result<Arc<Blob>> {
+        let mut blobs = self.blobs();
+        if let Some(common) = &blobs.common {
+            return Ok(common.clone());
+        }
+        let name = blob_name(self.generation, 0);
+        let file = if blobs.spare { self.state.disk.open_at(&name, 0)? } else { self.state.disk.create(&name)? };
+        blobs.new_names |= !blobs.spare;
+        let blob = Arc::new(Blob::new(name, file));
+        blobs.all.push(blob.clone());
+        Ok(blobs.common.insert(blob).clone())
+    }
+
+    fn create_blob(&self, number: usize) -> Result<Arc<Blob>> {
+        let name = blob_name(self.generation, number);
+        let file = self.state.disk.create(&name)?;
+        let blob = Arc::new(Blob::new(name, file));
+        let mut blobs = self.blobs();
+        blobs.new_names = true;
+        blobs.all.push(blob.clone());
+        Ok(blob)
+    }
+
+    /// Remembers a failure: nothing may be committed after it.
+    fn note<T>(&self, result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            self.state.newest().failed = true;
+        }
+        result
+    }
+}
+
+impl Blob {
+    fn new(name: String, file: Box<dyn DiskFile>) -> Self {
+        Blob { name, file, length: AtomicU64::new(0), synced: AtomicBool::new(false) }
+    }
+
+    /// Reserves a place, then writes to it without holding anything.
+    fn append(&self, bytes: &[u8]) -> Result<RunPlace> {
+        let length = bytes.len() as u64;
+        let reserve = |end: u64| Some(end.next_multiple_of(ALIGN_BYTES) + length);
+        let end = self.length.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
+        let offset = end.unwrap_or_else(|end| end).next_multiple_of(ALIGN_BYTES);
+        self.synced.store(false, Ordering::Release);
+        self.file.write_at(offset, bytes)?;
+        Ok(RunPlace { blob: self.name.clone(), offset, length })
+    }
+
+    fn sync(&self) -> Result<()> {
+        if !self.synced.swap(true, Ordering::AcqRel) {
+            self.file.sync()?;
+        }
+        Ok(())
+    }
+}
+
+fn write_whole(file: &dyn DiskFile, bytes: &[u8]) -> Result<()> {
+    file.write_at(0, bytes)?;
+    file.sync()
+}

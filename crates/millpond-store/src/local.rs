@@ -1,0 +1,261 @@
+//! A real directory as a [`Disk`].
+//!
+//! Every call that changes something goes through the C library (`open`, `pwrite`, `fsync`, `ftruncate`, `rename`,
+//! `unlink`), so that a preloaded fault injector sees it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind as Io};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use millpond_error::{Error, Result};
+
+use crate::disk::{Disk, DiskFile, check_folder, check_name};
+use crate::{lock, map};
+
+/// Files below this are read, not mapped: a copy is cheaper, and files that are overwritten in place stay below it.
+const MAP_FROM_BYTES: u64 = 64 << 10;
+
+/// A directory of the local file system. Missing folders are made, durably, when a file is created in them.
+#[derive(Clone, Debug)]
+pub struct LocalDisk {
+    root: PathBuf,
+    /// Folders 0700, files 0600, large files mapped.
+    private: bool,
+}
+
+impl LocalDisk {
+    /// A directory that people share: modes are the user's umask, and nothing is mapped, since others may truncate
+    /// the files. For result files. Touches no disk.
+    pub fn new(root: impl AsRef<Path>) -> Result<Self> {
+        Self::at(root.as_ref(), false)
+    }
+
+    /// A directory that only this program touches, under its lock: folders are made with mode 0700, files with 0600,
+    /// and large files are mapped for reading. For saved state. Touches no disk.
+    pub fn private(root: impl AsRef<Path>) -> Result<Self> {
+        Self::at(root.as_ref(), true)
+    }
+
+    fn at(root: &Path, private: bool) -> Result<Self> {
+        let root = std::path::absolute(root).map_err(|error| failed("find", root, &error))?;
+        Ok(LocalDisk { root, private })
+    }
+
+    /// The directory, as an absolute path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn file_path(&self, name: &str) -> Result<PathBuf> {
+        check_name(name)?;
+        Ok(self.root.join(name))
+    }
+
+    fn folder_path(&self, name: &str) -> Result<PathBuf> {
+        check_folder(name)?;
+        Ok(if name.is_empty() { self.root.clone() } else { self.root.join(name) })
+    }
+
+    /// Options to open a file with `flags`, which is made if it is missing.
+    fn creating(&self, options: &mut OpenOptions, path: &Path) -> Result<File> {
+        options.create(true).mode(if self.private { 0o600 } else { 0o666 });
+        let opened = match options.open(path) {
+            Err(error) if error.kind() == Io::NotFound => {
+                self.make_folders(path.parent().unwrap_or(&self.root))?;
+                options.open(path)
+            }
+            opened => opened,
+        };
+        opened.map_err(|error| failed("create", path, &error))
+    }
+
+    /// Makes a folder and those above it, each durable in the one that holds it.
+    fn make_folders(&self, folder: &Path) -> Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let parent = folder.parent();
+        if let Some(parent) = parent {
+            self.make_folders(parent)?;
+        }
+        let made = DirBuilder::new().mode(if self.private { 0o700 } else { 0o777 }).create(folder);
+        match made {
+            Err(error) if error.kind() == Io::AlreadyExists && folder.is_dir() => return Ok(()),
+            made => made.map_err(|error| failed("make the folder", folder, &error))?,
+        }
+        parent.map_or(Ok(()), sync_path)
+    }
+}
+
+impl Disk for LocalDisk {
+    fn create(&self, name: &str) -> Result<Box<dyn DiskFile>> {
+        let path = self.file_path(name)?;
+        let file = self.creating(OpenOptions::new().write(true).truncate(true), &path)?;
+        Ok(Box::new(LocalFile { file, path }))
+    }
+
+    fn open_at(&self, name: &str, length: u64) -> Result<Box<dyn DiskFile>> {
+        let path = self.file_path(name)?;
+        let file = match OpenOptions::new().write(true).open(&path) {
+            Err(error) if error.kind() == Io::NotFound => {
+                return Err(Error::data(format!("{} is missing; {length} bytes of it were saved", path.display())));
+            }
+            opened => opened.map_err(|error| failed("open", &path, &error))?,
+        };
+        let present = file.metadata().map_err(|error| failed("read", &path, &error))?.len();
+        if present < length {
+            return Err(Error::data(format!("{} holds {present} bytes, of {length} saved ones", path.display())));
+        }
+        if present > length {
+            file.set_len(length).map_err(|error| failed("truncate", &path, &error))?;
+        }
+        Ok(Box::new(LocalFile { file, path }))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Bytes>> {
+        let path = self.file_path(name)?;
+        let Some(file) = open_to_read(&path)? else { return Ok(None) };
+        let read = || {
+            let length = file.metadata()?.len();
+            if self.private && length >= MAP_FROM_BYTES {
+                return map::map(&file);
+            }
+            fill(&file, 0, length as usize).map(Bytes::from)
+        };
+        read().map(Some).map_err(|error| failed("read", &path, &error))
+    }
+
+    fn read_at(&self, name: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        let path = self.file_path(name)?;
+        let Some(file) = open_to_read(&path)? else { return Ok(None) };
+        let read = || {
+            let rest = file.metadata()?.len().saturating_sub(offset);
+            fill(&file, offset, rest.min(length as u64) as usize)
+        };
+        read().map(Some).map_err(|error| failed("read", &path, &error))
+    }
+
+    fn length(&self, name: &str) -> Result<Option<u64>> {
+        let path = self.file_path(name)?;
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == Io::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path, &error)),
+        }
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<String>> {
+        let path = self.folder_path(folder)?;
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == Io::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| failed("list", &path, &error))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| failed("list", &path, &error))?;
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !is_folder && let Ok(name) = entry.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (from, to) = (self.file_path(from)?, self.file_path(to)?);
+        fs::rename(&from, &to).map_err(|error| failed(&format!("rename {} to", from.display()), &to, &error))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.file_path(name)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == Io::NotFound => Ok(()),
+            removed => removed.map_err(|error| failed("remove", &path, &error)),
+        }
+    }
+
+    fn sync_folder(&self, folder: &str) -> Result<()> {
+        sync_path(&self.folder_path(folder)?)
+    }
+
+    fn write_through(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.file_path(name)?;
+        let write = || {
+            let flags = rustix::fs::OFlags::DSYNC.bits().cast_signed();
+            let file = OpenOptions::new().write(true).custom_flags(flags).open(&path)?;
+            let written = file.write_at(bytes, 0)?;
+            if written == bytes.len() { Ok(()) } else { Err(io::Error::from(Io::WriteZero)) }
+        };
+        write().map_err(|error| failed("write", &path, &error))
+    }
+
+    fn lock(&self, name: &str) -> Result<Box<dyn Send + Sync>> {
+        let path = self.file_path(name)?;
+        let file = self.creating(OpenOptions::new().read(true).write(true).truncate(false), &path)?;
+        match lock::take(&file).map_err(|error| failed("lock", &path, &error))? {
+            Ok(()) => Ok(Box::new(file)),
+            Err(holder) => Err(Error::locked(format!("{} is in use: held by {holder}", self.root.display()))
+                .with_hint("wait for it or stop it, or give this program a state directory of its own")),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.root.join(name).display().to_string()
+    }
+}
+
+/// A file of a [`LocalDisk`] that is being written.
+#[derive(Debug)]
+struct LocalFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl DiskFile for LocalFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.file.write_all_at(bytes, offset).map_err(|error| failed("write", &self.path, &error))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))
+    }
+}
+
+fn open_to_read(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == Io::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(|error| failed("open", path, &error)),
+    }
+}
+
+/// Reads `length` bytes from `offset`, or fewer if the file got shorter meanwhile.
+fn fill(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == Io::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+fn sync_path(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|file| file.sync_all()).map_err(|error| failed("sync the folder", folder, &error))
+}
+
+/// `cannot write /data/state/runs-1: No space left on device (os error 28)`.
+fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
+    let message = format!("cannot {what} {}: {error}", path.display());
+    match error.kind() {
+        Io::NotADirectory | Io::IsADirectory | Io::InvalidFilename => Error::invalid(message),
+        _ => Error::unavailable(message),
+    }
+}

@@ -1,0 +1,194 @@
+//! The manifest: what one checkpoint consists of.
+//!
+//! The file is text: the line `millpond manifest 1` (1 is the format version), one line of JSON, and one line with the
+//! xxh3-64 of everything before it, as 16 hexadecimal digits. `docs/format.md` describes it byte by byte.
+
+use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The newest format that this engine reads, and the one that it writes.
+pub const FORMAT: u32 = 1;
+const FIRST_WORDS: &str = "millpond manifest ";
+/// 16 digits and a newline.
+const CHECKSUM_LINE_BYTES: usize = 17;
+
+/// A checkpoint: the state of every step and the position of every source and sink at the end of one epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the engine that wrote it.
+    pub engine: String,
+    /// Counts checkpoints from 1, without gaps; part of the file's name and of the names of the blobs written for it.
+    pub generation: u64,
+    /// The last epoch that is part of it; 0 before the first.
+    pub epoch: u64,
+    /// The secret that keys are hashed with, drawn when the state was created.
+    #[serde(with = "hex")]
+    pub hash_seed: u64,
+    /// The logical run that wrote it.
+    pub run: LogicalRun,
+    /// Stateful steps, sources among them.
+    pub steps: Vec<StepRecord>,
+    /// Result files and other outputs.
+    pub sinks: Vec<SinkRecord>,
+}
+
+/// A run as users count them: attempts that were cut off and the one that finished are one logical run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogicalRun {
+    /// Counts logical runs, from 1.
+    pub number: u64,
+    /// An earlier attempt was cut off after it had committed something; this attempt continues it.
+    pub continues: bool,
+}
+
+/// What a checkpoint holds of one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The stable name that state is found by.
+    pub name: String,
+    /// What the step computes, to be compared with the program that opens the state.
+    pub description: Value,
+    /// The step's arrangements.
+    pub arrangements: Vec<ArrangementRecord>,
+}
+
+/// What a checkpoint holds of one arrangement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrangementRecord {
+    /// Name within the step.
+    pub name: String,
+    /// Its sorted runs; the content is their sum.
+    pub runs: Vec<RunRecord>,
+}
+
+/// One sorted run, cut to a range of key hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Where its bytes stand.
+    #[serde(flatten)]
+    pub place: RunPlace,
+    /// The run's checksum, as the run format defines it.
+    #[serde(with = "hex")]
+    pub checksum: u64,
+    /// First key hash that counts.
+    #[serde(with = "hex")]
+    pub from: u64,
+    /// Last key hash that counts.
+    #[serde(with = "hex")]
+    pub to: u64,
+    /// Rows in the whole run.
+    pub rows: u64,
+}
+
+/// A stretch of a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunPlace {
+    /// Name of the blob in the state directory.
+    pub blob: String,
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub length: u64,
+}
+
+/// What a checkpoint holds of one sink.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SinkRecord {
+    /// The sink's name.
+    pub name: String,
+    /// What the sink writes and where, to be compared with the program that opens the state.
+    pub description: Value,
+    /// What was committed, in the sink's own words.
+    pub position: Value,
+}
+
+impl Manifest {
+    /// All places of runs.
+    pub fn places(&self) -> impl Iterator<Item = &RunPlace> {
+        let arrangements = self.steps.iter().flat_map(|step| &step.arrangements);
+        arrangements.flat_map(|arrangement| &arrangement.runs).map(|run| &run.place)
+    }
+
+    /// The record of a step, found by name.
+    pub fn step(&self, name: &str) -> Option<&StepRecord> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
+    /// The record of a sink, found by name.
+    pub fn sink(&self, name: &str) -> Option<&SinkRecord> {
+        self.sinks.iter().find(|sink| sink.name == name)
+    }
+
+    /// The file's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = format!("{FIRST_WORDS}{FORMAT}\n").into_bytes();
+        serde_json::to_writer(&mut bytes, self).expect("plain data always has a JSON form");
+        bytes.push(b'\n');
+        let checksum = xxh3_64(&bytes);
+        bytes.extend_from_slice(format!("{checksum:016x}\n").as_bytes());
+        bytes
+    }
+
+    /// Reads a file's bytes. Errors are of kind `Data` and begin with `path`.
+    pub fn decode(bytes: &[u8], path: &str) -> Result<Manifest> {
+        check_format(bytes, path)?;
+        let damaged = |what: &str| Error::data(format!("{path} is damaged: {what}")).with_hint(DAMAGE_HINT);
+        let body = bytes.len().checked_sub(CHECKSUM_LINE_BYTES).ok_or_else(|| damaged("it is too short"))?;
+        let (body, line) = bytes.split_at(body);
+        if format!("{:016x}\n", xxh3_64(body)).as_bytes() != line {
+            return Err(damaged("its checksum does not match"));
+        }
+        let json = body.iter().position(|&byte| byte == b'\n').map_or(body, |newline| &body[newline..]);
+        let manifest: Manifest = serde_json::from_slice(json).map_err(|error| damaged(&error.to_string()))?;
+        for place in manifest.places() {
+            crate::state::check_blob_name(&place.blob).map_err(|what| damaged(&what))?;
+            place.offset.checked_add(place.length).ok_or_else(|| damaged("a run has an impossible length"))?;
+        }
+        Ok(manifest)
+    }
+}
+
+/// What a person can do about damage.
+pub(crate) const DAMAGE_HINT: &str =
+    "restore the state directory from a backup, or remove it and let the next run compute everything again";
+
+/// The checksum of an encoded manifest, as its last line says.
+pub(crate) fn checksum_of(bytes: &[u8]) -> u64 {
+    xxh3_64(&bytes[..bytes.len().saturating_sub(CHECKSUM_LINE_BYTES)])
+}
+
+fn check_format(bytes: &[u8], path: &str) -> Result<()> {
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let version = std::str::from_utf8(line).ok().and_then(|line| line.strip_prefix(FIRST_WORDS));
+    match version.and_then(|version| version.parse::<u32>().ok()) {
+        Some(FORMAT) => Ok(()),
+        Some(version) if version > FORMAT => Err(Error::data(format!(
+            "{path} is of state format {version}; this engine (Millpond {}) reads formats up to {FORMAT}",
+            env!("CARGO_PKG_VERSION")
+        ))
+        .with_hint("run the program with the newer Millpond that wrote the state")),
+        _ => {
+            Err(Error::data(format!("{path} is damaged: its first line is not that of a manifest"))
+                .with_hint(DAMAGE_HINT))
+        }
+    }
+}
+
+/// Numbers that use all 64 bits, as 16 hexadecimal digits: JSON readers elsewhere round large numbers.
+mod hex {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{number:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let strict = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = strict.then(|| u64::from_str_radix(&text, 16).ok()).flatten();
+        number.ok_or_else(|| D::Error::custom(format!("{text:?} is not 16 hexadecimal digits")))
+    }
+}

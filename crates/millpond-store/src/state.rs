@@ -1,0 +1,435 @@
+//! A state directory: where checkpoints of one program are kept, and how a crash at any point leaves it whole.
+//!
+//! # Files
+//!
+//! | name | content | written |
+//! |---|---|---|
+//! | `lock` | who holds the directory | at opening, never synced |
+//! | `manifest-<generation>` | one checkpoint ([`Manifest`]); the newest is the state | once, by rename |
+//! | `runs-<generation>-<n>` | a blob of sorted runs, named by manifests | once, before the manifest of its generation |
+//! | `finished` | the finished mark | created with the directory, overwritten in place |
+//! | `manifest.tmp` | a manifest on its way | before its rename |
+//!
+//! Generations are 16 decimal digits and count commits without gaps. Blob 0 of a generation is shared by all workers;
+//! blob *w* + 1 belongs to worker *w*, for runs too large to share. The empty blob 0 of the *next* generation, the
+//! *spare*, is created by each commit, so that its name is durable before it is needed: a small commit then takes three
+//! syncs (blob, manifest, folder) and not four.
+//!
+//! # Commit of generation n+1, while n is the newest
+//!
+//! 1. Remove what neither manifest n nor n-1 names (not the spare). No manifest that could still be read loses a file.
+//! 2. Write blobs, sync each.
+//! 3. Write `manifest.tmp`, sync it. Create the spare of n+2. If a blob of step 2 was not the spare, sync the folder.
+//! 4. Rename `manifest.tmp` to `manifest-<n+1>`, sync the folder. Only then anything is acknowledged.
+//!
+//! **Why no crash point loses or doubles a row.** The state is what the newest manifest names. Before the rename that is
+//! n, and all its files stand untouched: steps 2 and 3 write only to names of generation n+1 (which no manifest names)
+//! and to `manifest.tmp`; a file that a manifest names is never written again. The rename is atomic, so afterwards it is
+//! n+1, complete: the bytes of its manifest and blobs were synced (2, 3), and so were their names (the spare's by the
+//! commit of n, others' in 3). A power cut between rename and folder sync leaves n or n+1, both whole, neither
+//! acknowledged. A process that is killed there leaves n+1 visible but perhaps not durable: [`StateDir::open`] syncs the
+//! folder before it builds on a state that is not marked finished. Source positions, state and sink positions are
+//! in the one manifest, so they move together; sinks make their bytes durable before the commit and cut back to the
+//! position in the manifest when opened, so bytes of a lost attempt are gone and committed ones are there once.
+//!
+//! A manifest that is damaged is an error, never a reason to use the one before it: that would emit again what was
+//! already emitted. By the argument above a crash does not damage one, so nothing is lost by this strictness.
+//!
+//! # The finished mark
+//!
+//! A user's run may take several attempts: those that were cut off, and the one that finished. Together they are one
+//! *logical run*, and result files that hold one run's changes must hold those of all its attempts. So the manifest has
+//! the number of the logical run, and `finished` says whether it came to its end: it holds the generation and checksum of
+//! the last manifest of the last finished run. It is written by *one* system call that returns when the bytes are
+//! durable ([`Disk::write_through`]), into a file that exists since genesis, and it is the last mutating call of a
+//! successful run. Hence: an attempt that is cut off before that call leaves a mark of an older generation, and the next
+//! attempt continues the logical run. After the call there is nothing left to cut off. During the call the mark is old,
+//! new, or torn; torn counts as not finished, and either reading is right, since the run had done all its work
+//! but was not reported as successful. A write that came out as new before power was lost finished the run; all
+//! its results were durable before. The mark names generation and checksum, so that the mark of an older checkpoint
+//! never fits a newer one; the line stands twice in the file, so that one damaged byte cannot unfinish a run.
+//!
+//! A logical run that commits nothing needs no mark: the newest manifest is still the one of the run before it, marked
+//! finished, and if the attempt is cut off, the next one is a new logical run that has nothing to continue.
+//!
+//! # Genesis
+//!
+//! A fresh directory gets its first manifest (generation 1, epoch 0, no steps) before anything else happens
+//! ([`StateDir::genesis`]): the hash secret is drawn, and the sinks' first positions are on record, so that a first run
+//! that is cut off finds where to cut its result files back to. `finished` is made (blank) and synced with its name
+//! before that manifest appears: where there is a manifest there is a mark, so a missing mark is damage.
+//!
+//! # Assumptions about disks
+//!
+//! Sync (file, folder, write-through) means durable. Rename within a folder is atomic. Unsynced bytes may come out old,
+//! new, torn or zero, but bytes that were synced and not written since stay. Unsynced names may come out in any
+//! combination, in order for each name. After a failed sync nothing is assumed: the directory refuses further commits
+//! until it is opened again, and everything unsynced is written anew.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use millpond_error::{Error, Result};
+
+use crate::checkpoint::Checkpoint;
+use crate::disk::Disk;
+use crate::finished::{self, Mark};
+use crate::manifest::{DAMAGE_HINT, LogicalRun, Manifest, RunPlace, SinkRecord, checksum_of};
+
+const LOCK: &str = "lock";
+pub(crate) const MANIFEST_TEMP: &str = "manifest.tmp";
+
+/// An open state directory; holds its lock until the last clone, checkpoint and writer is dropped.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) disk: Arc<dyn Disk>,
+    newest: Mutex<Newest>,
+    mapped: Mutex<HashMap<String, Bytes>>,
+    run: LogicalRun,
+    hash_seed: u64,
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// What the directory holds now.
+#[derive(Debug, Default)]
+pub(crate) struct Newest {
+    /// Of the newest manifest; 0 if there is none.
+    pub(crate) generation: u64,
+    pub(crate) manifest_checksum: u64,
+    /// Blobs that it names.
+    pub(crate) blobs: BTreeSet<String>,
+    /// Its logical run finished.
+    pub(crate) finished: bool,
+    /// The spare exists, and its name is durable.
+    pub(crate) spare: bool,
+    /// A checkpoint is being written.
+    pub(crate) writing: bool,
+    /// A write failed: what is on disk is known only after opening again.
+    pub(crate) failed: bool,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateDir").field("disk", &self.disk).field("newest", &self.newest).finish_non_exhaustive()
+    }
+}
+
+impl StateDir {
+    /// Takes the lock, finds the newest manifest and verifies it: its checksum, that the blobs it names are there and
+    /// long enough, and that the finished mark fits. `None`: the directory is fresh, and [`StateDir::genesis`] comes next.
+    ///
+    /// # Errors
+    /// `Locked` if another process has the directory, `Data` for damage (naming the file), `Unavailable` if the disk fails.
+    pub fn open(disk: Arc<dyn Disk>) -> Result<(StateDir, Option<Manifest>)> {
+        let lock = disk.lock(LOCK)?;
+        let names = disk.list("")?;
+        let Some(generation) = names.iter().filter_map(|name| manifest_generation(name)).max() else {
+            refuse_orphans(&*disk, &names)?;
+            let run = LogicalRun { number: 1, continues: false };
+            // The standard library seeds its hash maps from the system's random numbers.
+            let hash_seed = RandomState::new().hash_one(());
+            return Ok((StateDir::assemble(disk, lock, Newest::default(), run, hash_seed), None));
+        };
+        let name = manifest_name(generation);
+        let path = disk.path(&name);
+        let bytes = disk.read(&name)?.ok_or_else(|| missing(&path))?;
+        let manifest = read_manifest(&bytes, generation, &path)?;
+        let blobs = check_lengths(&*disk, &manifest)?;
+        refuse_later_blobs(&*disk, &names, generation)?;
+        let manifest_checksum = checksum_of(&bytes);
+        let finished = read_mark(&*disk, Mark { generation, manifest_checksum })?;
+        if !finished {
+            disk.sync_folder("")?;
+        }
+        let spare = names.contains(&blob_name(generation + 1, 0));
+        let newest = Newest { generation, manifest_checksum, blobs, finished, spare, ..Newest::default() };
+        let run = match finished {
+            true => LogicalRun { number: manifest.run.number + 1, continues: false },
+            false => LogicalRun { number: manifest.run.number, continues: true },
+        };
+        Ok((StateDir::assemble(disk, lock, newest, run, manifest.hash_seed), Some(manifest)))
+    }
+
+    fn assemble(
+        disk: Arc<dyn Disk>,
+        lock: Box<dyn Send + Sync>,
+        newest: Newest,
+        run: LogicalRun,
+        hash_seed: u64,
+    ) -> StateDir {
+        let (newest, mapped) = (Mutex::new(newest), Mutex::default());
+        StateDir { inner: Arc::new(Inner { disk, newest, mapped, run, hash_seed, _lock: lock }) }
+    }
+
+    /// Commits the first manifest of a fresh directory: no steps yet, and the positions that the sinks start from.
+    pub fn genesis(&self, sinks: Vec<SinkRecord>) -> Result<Manifest> {
+        let checkpoint = self.begin()?;
+        let manifest = Manifest { sinks, ..checkpoint.manifest(0) };
+        checkpoint.commit(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// The newest manifest's logical run is marked finished. Changes with commits and [`StateDir::mark_finished`].
+    pub fn run_finished(&self) -> bool {
+        self.inner.newest().finished
+    }
+
+    /// The logical run that this attempt belongs to: a new one, or one that was cut off. Fixed at opening.
+    pub fn logical_run(&self) -> LogicalRun {
+        self.inner.run
+    }
+
+    /// The secret that keys are hashed with.
+    pub fn hash_seed(&self) -> u64 {
+        self.inner.hash_seed
+    }
+
+    /// The generation of the newest checkpoint; 0 before genesis.
+    pub fn generation(&self) -> u64 {
+        self.inner.newest().generation
+    }
+
+    /// The disk that the directory is on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.inner.disk
+    }
+
+    /// The bytes of a run that a manifest names; mapped where the disk maps. They are not verified: the run's own
+    /// checksums do that.
+    pub fn run_bytes(&self, place: &RunPlace) -> Result<Bytes> {
+        let blob = self.inner.blob(&place.blob)?;
+        let end = place.offset.checked_add(place.length).filter(|&end| end <= blob.len() as u64);
+        let end = end.ok_or_else(|| too_short(&*self.inner.disk, &place.blob, blob.len() as u64))?;
+        Ok(blob.slice(place.offset as usize..end as usize))
+    }
+
+    /// Starts the next checkpoint, one at a time. Files that neither of the two newest manifests needs are removed first:
+    /// here and not after a commit, so that the finished mark can be the last thing that a run writes.
+    pub fn begin(&self) -> Result<Checkpoint> {
+        let mut newest = self.inner.newest();
+        refuse_failed(&newest)?;
+        if newest.writing {
+            return Err(Error::invalid("a checkpoint is being written already"));
+        }
+        self.inner.collect_garbage(&newest)?;
+        newest.writing = true;
+        Ok(Checkpoint::new(self.inner.clone(), newest.generation + 1, newest.spare))
+    }
+
+    /// Marks the logical run of the newest manifest as finished: one system call, durable when it returns, and none if it
+    /// is marked already. To be called last.
+    pub fn mark_finished(&self) -> Result<()> {
+        let mut newest = self.inner.newest();
+        refuse_failed(&newest)?;
+        if newest.writing || newest.generation == 0 {
+            return Err(Error::invalid("a run finishes after its last checkpoint, not before"));
+        }
+        if newest.finished {
+            return Ok(());
+        }
+        let mark = Mark { generation: newest.generation, manifest_checksum: newest.manifest_checksum };
+        let written = self.inner.disk.write_through(finished::FILE, &mark.encode());
+        newest.failed = written.is_err();
+        newest.finished = written.is_ok();
+        written
+    }
+}
+
+impl Inner {
+    pub(crate) fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn run(&self) -> LogicalRun {
+        self.run
+    }
+
+    pub(crate) fn hash_seed(&self) -> u64 {
+        self.hash_seed
+    }
+
+    fn blob(&self, name: &str) -> Result<Bytes> {
+        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = mapped.get(name) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.disk.read(name)?.ok_or_else(|| missing(&self.disk.path(name)))?;
+        mapped.insert(name.to_owned(), bytes.clone());
+        Ok(bytes)
+    }
+
+    /// Removes what neither of the two newest manifests names. If the older one cannot be read, nothing is removed: a
+    /// person may still want to repair it.
+    fn collect_garbage(&self, newest: &Newest) -> Result<()> {
+        if newest.generation == 0 {
+            return Ok(());
+        }
+        let names = self.disk.list("")?;
+        let earlier = names.iter().filter_map(|name| manifest_generation(name)).filter(|&at| at < newest.generation);
+        let Ok((older, older_blobs)) = self.blobs_of(earlier.max()) else { return Ok(()) };
+        let spare = blob_name(newest.generation + 1, 0);
+        for name in &names {
+            let unused = match Kind::of(name) {
+                Kind::Manifest(generation) => generation != newest.generation && Some(generation) != older,
+                Kind::Blob => !newest.blobs.contains(name) && !older_blobs.contains(name) && *name != spare,
+                Kind::Temp => true,
+                Kind::Other => false,
+            };
+            if unused {
+                self.disk.remove(name)?;
+                self.mapped.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The blobs that the manifest of `generation` names.
+    fn blobs_of(&self, generation: Option<u64>) -> Result<(Option<u64>, BTreeSet<String>)> {
+        let Some(number) = generation else { return Ok((None, BTreeSet::new())) };
+        let name = manifest_name(number);
+        let path = self.disk.path(&name);
+        let bytes = self.disk.read(&name)?.ok_or_else(|| missing(&path))?;
+        let manifest = read_manifest(&bytes, number, &path)?;
+        Ok((generation, manifest.places().map(|place| place.blob.clone()).collect()))
+    }
+}
+
+/// What a name in a state directory stands for.
+enum Kind {
+    Manifest(u64),
+    Blob,
+    Temp,
+    Other,
+}
+
+impl Kind {
+    fn of(name: &str) -> Kind {
+        if let Some(generation) = manifest_generation(name) {
+            return Kind::Manifest(generation);
+        }
+        match name {
+            MANIFEST_TEMP => Kind::Temp,
+            _ if blob_generation(name).is_some() => Kind::Blob,
+            _ => Kind::Other,
+        }
+    }
+}
+
+pub(crate) fn manifest_name(generation: u64) -> String {
+    format!("manifest-{generation:016}")
+}
+
+pub(crate) fn blob_name(generation: u64, number: usize) -> String {
+    format!("runs-{generation:016}-{number}")
+}
+
+fn manifest_generation(name: &str) -> Option<u64> {
+    generation_number(name.strip_prefix("manifest-")?)
+}
+
+fn blob_generation(name: &str) -> Option<u64> {
+    let (generation, number) = name.strip_prefix("runs-")?.split_once('-')?;
+    let is_number = !number.is_empty() && number.len() < 10 && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { generation_number(generation) } else { None }
+}
+
+fn generation_number(text: &str) -> Option<u64> {
+    let strict = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if strict { text.parse().ok() } else { None }
+}
+
+/// Refuses names in a manifest that no blob can have.
+pub(crate) fn check_blob_name(name: &str) -> std::result::Result<(), String> {
+    blob_generation(name).map(|_| ()).ok_or_else(|| format!("{name:?} is not the name of a blob"))
+}
+
+fn read_manifest(bytes: &[u8], generation: u64, path: &str) -> Result<Manifest> {
+    let manifest = Manifest::decode(bytes, path)?;
+    if manifest.generation != generation {
+        let found = manifest.generation;
+        return Err(Error::data(format!("{path} holds generation {found}, not its own")).with_hint(DAMAGE_HINT));
+    }
+    Ok(manifest)
+}
+
+/// Checks that every blob is long enough for the runs in it; returns the blobs.
+fn check_lengths(disk: &dyn Disk, manifest: &Manifest) -> Result<BTreeSet<String>> {
+    let mut ends: HashMap<&str, u64> = HashMap::new();
+    for place in manifest.places() {
+        let end = ends.entry(&place.blob).or_default();
+        *end = (*end).max(place.offset + place.length);
+    }
+    for (&blob, &end) in &ends {
+        let length = disk.length(blob)?.ok_or_else(|| missing(&disk.path(blob)))?;
+        if length < end {
+            return Err(too_short(disk, blob, length));
+        }
+    }
+    Ok(ends.into_keys().map(str::to_owned).collect())
+}
+
+/// Whether the mark in the directory is `expected`.
+fn read_mark(disk: &dyn Disk, expected: Mark) -> Result<bool> {
+    let path = disk.path(finished::FILE);
+    let bytes = disk.read(finished::FILE)?.ok_or_else(|| missing(&path))?;
+    if bytes.len() != finished::BYTES {
+        return Err(Error::data(format!("{path} is damaged: it holds {} bytes", bytes.len())).with_hint(DAMAGE_HINT));
+    }
+    let Some(mark) = Mark::decode(&bytes) else { return Ok(false) };
+    if mark.generation > expected.generation {
+        return Err(missing(&disk.path(&manifest_name(mark.generation))));
+    }
+    if mark.generation == expected.generation && mark != expected {
+        let manifest = disk.path(&manifest_name(mark.generation));
+        return Err(
+            Error::data(format!("{manifest} is not the manifest that {path} was written for")).with_hint(DAMAGE_HINT)
+        );
+    }
+    Ok(mark == expected)
+}
+
+/// Refuses a directory without a manifest that once had one: it has runs, or its mark names one.
+fn refuse_orphans(disk: &dyn Disk, names: &[String]) -> Result<()> {
+    refuse_later_blobs(disk, names, 0)?;
+    if !names.iter().any(|name| name == finished::FILE) {
+        return Ok(());
+    }
+    let mark = disk.read(finished::FILE)?.and_then(|bytes| Mark::decode(&bytes));
+    match mark {
+        Some(mark) if mark.generation > 0 => Err(missing(&disk.path(&manifest_name(mark.generation)))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a directory that lost its newest manifests: a blob of generation n+2 has bytes only after n+1 was committed.
+fn refuse_later_blobs(disk: &dyn Disk, names: &[String], newest: u64) -> Result<()> {
+    for name in names {
+        let Some(generation) = blob_generation(name).filter(|&generation| generation > newest + 1) else { continue };
+        if disk.length(name)?.is_some_and(|length| length > 0) {
+            return Err(missing(&disk.path(&manifest_name(generation - 1))));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn refuse_failed(newest: &Newest) -> Result<()> {
+    if newest.failed {
+        return Err(Error::unavailable("an earlier write to the state directory failed; it must be opened again"));
+    }
+    Ok(())
+}
+
+fn missing(path: &str) -> Error {
+    Error::data(format!("{path} is missing")).with_hint(DAMAGE_HINT)
+}
+
+fn too_short(disk: &dyn Disk, blob: &str, length: u64) -> Error {
+    let path = disk.path(blob);
+    Error::data(format!("{path} is damaged: it holds {length} bytes, less than its runs need")).with_hint(DAMAGE_HINT)
+}
