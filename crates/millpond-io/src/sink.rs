@@ -1,8 +1,25 @@
-//! Where results go.
+//! Where results go: the contract of a sink, and the sinks.
+//!
+//! Start with [`Sink`]. [`CsvSink`] is the one that programs use, [`CollectSink`] the one for tests and previews;
+//! [`rejected_rows`] makes rows for a sink of input rows that could not be read.
+
+mod collect;
+mod csv;
+mod dead_letter;
+mod format;
+mod lines;
+mod log;
+mod number;
+mod position;
 
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::Result;
 use millpond_plan::types::Schema;
+use serde_json::Value;
+
+pub use collect::{CollectSink, Collected};
+pub use csv::{CsvMode, CsvSink, CsvSinkOptions, resolve};
+pub use dead_letter::{rejected_rows, rejected_schema};
 
 /// What a user sees as one run: it goes on over crashes until an attempt finishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,21 +28,40 @@ pub struct LogicalRun {
     pub continues: bool,
 }
 
-/// Where results go. `write` is called by many threads at once.
+/// Where results go. `write` and `write_snapshot` are called by many threads at once; the others by the coordinating
+/// thread, while no write is under way.
+///
+/// With saved state, the order is: `open`; a manifest that holds [`Sink::position`], if there was none yet; then any
+/// number of epochs with writes, and at each checkpoint a `prepare`, followed by a manifest that holds what it
+/// returned. Without saved state: `open`, writes, one `prepare`.
 pub trait Sink: Send + Sync {
-    /// Recovers what was committed (`saved` is the position of the newest checkpoint) and gets ready; `run.continues`
+    /// Recovers what was committed (`saved` is the position in the newest manifest) and gets ready; `run.continues`
     /// says that the last logical run did not finish.
-    fn open(&mut self, schema: &Schema, saved: Option<&serde_json::Value>, run: LogicalRun) -> Result<()>;
+    fn open(&mut self, schema: &Schema, saved: Option<&Value>, run: LogicalRun) -> Result<()>;
 
-    /// Writes changes of an epoch.
+    /// Writes changes of an epoch. A sink that holds the present table only takes note that the table changed.
     fn write(&self, epoch: Epoch, changes: &Changes) -> Result<()>;
 
-    /// Writes rows of the present table (snapshot mode only), between `prepare` calls.
+    /// Whether the whole present table must be given to `write_snapshot` before the next `prepare`: it has changed,
+    /// or what was published is not there. Never true for a sink of changes.
+    fn needs_snapshot(&self) -> bool {
+        false
+    }
+
+    /// Takes rows of the present table. Between two calls of `prepare` it is given all of them, or none.
     fn write_snapshot(&self, changes: &Changes) -> Result<()>;
 
     /// Makes everything written durable and visible, before the manifest is committed; returns the position to save.
-    fn prepare(&self) -> Result<serde_json::Value>;
+    fn prepare(&self) -> Result<Value>;
+
+    /// The position prepared last, or recovered; at first one that says that nothing is committed.
+    fn position(&self) -> Value;
 
     /// Rows written so far in this process.
     fn rows_written(&self) -> u64;
+
+    /// What no two sinks of a program may share: the full path of a file.
+    fn identity(&self) -> Option<String> {
+        None
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::ArrayRef;
-use millpond_engine::{Changes, Diffs, Epoch};
+use millpond_engine::changes::{Changes, Diffs, Epoch};
 use millpond_error::Result;
-use millpond_plan::Schema;
+use millpond_plan::types::Schema;
 use serde_json::Value;
 
 use super::{LogicalRun, Sink};

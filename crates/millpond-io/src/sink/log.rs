@@ -23,9 +23,10 @@ pub(super) struct Tail(Vec<u8>);
 impl Tail {
     /// The tail of the first `length` bytes of a file; `None` if it is shorter.
     pub(super) fn read(disk: &dyn Disk, name: &str, length: u64) -> Result<Option<Self>> {
-        let Some(bytes) = disk.read(name)? else { return Ok(None) };
-        let Ok(length) = usize::try_from(length) else { return Ok(None) };
-        Ok(bytes.get(length.saturating_sub(TAIL_BYTES)..length).map(|tail| Tail(tail.to_vec())))
+        let start = length.saturating_sub(TAIL_BYTES as u64);
+        let wanted = (length - start) as usize;
+        let bytes = disk.read_at(name, start, wanted)?;
+        Ok(bytes.filter(|bytes| bytes.len() == wanted).map(Tail))
     }
 
     /// The hash that a position holds.
@@ -126,7 +127,7 @@ impl Log {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, End> {
-        // A thread that panicked left counts that are still true, or a gap that `failed` tells of.
+        // A thread that panics ends the run before anything is committed.
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

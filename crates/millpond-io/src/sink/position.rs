@@ -4,22 +4,27 @@ use millpond_error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::log::Tail;
+
 /// A committed length of a file, with the hash of the bytes before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// The name, for messages.
-    pub(super) file: String,
-    /// Committed bytes; 0 if no row and no header was ever committed.
+    /// The name, for people who read a manifest.
+    file: String,
+    /// Committed bytes; 0 if not even a header was committed.
     pub(super) length: u64,
     /// xxh3 of the last 64 KiB before `length`, in hexadecimal.
-    pub(super) tail_hash: String,
-    /// The logical run that wrote it.
-    pub(super) run: u64,
+    tail_hash: String,
 }
 
 impl Position {
-    pub(super) fn new(file: &str, length: u64, tail_hash: u64, run: u64) -> Self {
-        Position { file: file.to_owned(), length, tail_hash: format!("{tail_hash:016x}"), run }
+    pub(super) fn new(file: &str, length: u64, tail: &Tail) -> Self {
+        Position { file: file.to_owned(), length, tail_hash: hash_of(tail) }
+    }
+
+    /// Where nothing is committed.
+    pub(super) fn start(file: &str) -> Self {
+        Position::new(file, 0, &Tail::default())
     }
 
     /// Reads what an earlier run saved.
@@ -29,15 +34,20 @@ impl Position {
     }
 
     pub(super) fn to_value(&self) -> Value {
-        serde_json::json!({
-            "file": self.file,
-            "length": self.length,
-            "tail_hash": self.tail_hash,
-            "run": self.run,
-        })
+        serde_json::json!({ "file": self.file, "length": self.length, "tail_hash": self.tail_hash })
     }
 
+    /// Whether the bytes before `length` end with `tail`.
+    pub(super) fn has_tail(&self, tail: &Tail) -> bool {
+        self.tail_hash == hash_of(tail)
+    }
+
+    /// Whether there is a committed file: at least a header.
     pub(super) fn is_committed(&self) -> bool {
         self.length > 0
     }
+}
+
+fn hash_of(tail: &Tail) -> String {
+    format!("{:016x}", tail.hash())
 }
