@@ -47,6 +47,7 @@ lint-python: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
+	mypy tests/faults tests/check_licences.py
 
 licences: .venv/ready
 	$(call say,licences of all dependencies)
