@@ -10,3 +10,12 @@ pub mod changes;
 pub mod hash;
 pub mod keyed;
 pub mod operator;
+pub mod accumulate;
+mod cells;
+pub mod group;
+pub mod operators;
+pub mod consolidate;
+pub mod dataflow;
+pub mod route;
+
+pub use changes::{Changes, Diffs, Epoch};

@@ -1,0 +1,157 @@
+//! A typed view of one column, so that loops over rows see slices instead of `dyn Array`.
+
+use std::cmp::Ordering;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::DataType;
+
+/// The cells of a column and which of them are null.
+#[derive(Clone, Copy)]
+pub(crate) struct Cells<'a> {
+    pub values: Values<'a>,
+    /// `None` if no cell is null.
+    pub nulls: Option<&'a NullBuffer>,
+}
+
+/// The cells of a column; those of nulls are arbitrary.
+#[derive(Clone, Copy)]
+pub(crate) enum Values<'a> {
+    Bool(&'a BooleanBuffer),
+    Int(&'a [i64]),
+    Float(&'a [f64]),
+    Str(Text<'a>),
+}
+
+/// The cells of a `str` column.
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'a> {
+    pub offsets: &'a [i32],
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Text<'a> {
+    #[inline(always)]
+    pub fn get(&self, i: usize) -> &'a [u8] {
+        &self.bytes[self.offsets[i] as usize..self.offsets[i + 1] as usize]
+    }
+}
+
+impl<'a> Cells<'a> {
+    /// The view of `column`, which is of one of the types of [`millpond_plan::types`].
+    pub fn of(column: &'a ArrayRef) -> Self {
+        let values = match column.data_type() {
+            DataType::Boolean => Values::Bool(column.as_boolean().values()),
+            DataType::Int64 => Values::Int(column.as_primitive::<Int64Type>().values()),
+            DataType::Float64 => Values::Float(column.as_primitive::<Float64Type>().values()),
+            DataType::Utf8 => {
+                let text = column.as_string::<i32>();
+                Values::Str(Text { offsets: text.value_offsets(), bytes: text.value_data() })
+            }
+            other => unreachable!("no column type is stored as {other}"),
+        };
+        let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+        Cells { values, nulls }
+    }
+
+    /// The views of all of `columns`.
+    pub fn of_all(columns: &'a [ArrayRef]) -> Vec<Self> {
+        columns.iter().map(Cells::of).collect()
+    }
+
+    #[inline]
+    pub fn is_null(&self, i: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(i))
+    }
+
+    /// The order of cells `i` and `j`: nulls first, floats by `total_cmp`, text by bytes.
+    pub fn compare(&self, i: usize, j: usize) -> Ordering {
+        match (self.is_null(i), self.is_null(j)) {
+            (true, true) => return Ordering::Equal,
+            (true, false) => return Ordering::Less,
+            (false, true) => return Ordering::Greater,
+            (false, false) => {}
+        }
+        match self.values {
+            Values::Bool(values) => values.value(i).cmp(&values.value(j)),
+            Values::Int(values) => values[i].cmp(&values[j]),
+            Values::Float(values) => values[i].total_cmp(&values[j]),
+            Values::Str(text) => text.get(i).cmp(text.get(j)),
+        }
+    }
+
+    /// A number for each cell at `positions` (of all cells, if `None`) that orders no two cells wrongly: `a < b` only
+    /// if cell `a` comes before cell `b`.
+    pub fn lead(&self, positions: Option<&[u32]>, rows: usize) -> Vec<i64> {
+        fn gather(positions: Option<&[u32]>, rows: usize, get: impl Fn(usize) -> i64) -> Vec<i64> {
+            match positions {
+                Some(positions) => positions.iter().map(|&i| get(i as usize)).collect(),
+                None => (0..rows).map(get).collect(),
+            }
+        }
+        let mut lead = match self.values {
+            Values::Bool(values) => gather(positions, rows, |i| i64::from(values.value(i))),
+            Values::Int(values) => match positions {
+                None => values.to_vec(),
+                Some(_) => gather(positions, rows, |i| values[i]),
+            },
+            Values::Float(values) => gather(positions, rows, |i| total_order(values[i])),
+            Values::Str(text) => gather(positions, rows, |i| prefix(text.get(i))),
+        };
+        if let Some(nulls) = self.nulls {
+            for (at, value) in lead.iter_mut().enumerate() {
+                if nulls.is_null(positions.map_or(at, |positions| positions[at] as usize)) {
+                    *value = i64::MIN;
+                }
+            }
+        }
+        lead
+    }
+
+    /// Whether equal [`lead`](Self::lead) numbers mean equal cells.
+    pub fn lead_is_exact(&self) -> bool {
+        self.nulls.is_none() && !matches!(self.values, Values::Str(_))
+    }
+}
+
+/// Compares rows `i` and `j` from left to right.
+pub(crate) fn compare_rows(columns: &[Cells<'_>], i: usize, j: usize) -> Ordering {
+    columns.iter().map(|cells| cells.compare(i, j)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// The cells of `column` at `positions`.
+pub(crate) fn take(column: &ArrayRef, positions: &UInt32Array) -> ArrayRef {
+    arrow_select::take::take(column.as_ref(), positions, None).expect("positions lie inside the column")
+}
+
+/// The columns of several tables of the same types, one after another.
+pub(crate) fn concat(tables: &[&[ArrayRef]]) -> Vec<ArrayRef> {
+    let Some(first) = tables.first() else { return Vec::new() };
+    (0..first.len())
+        .map(|c| {
+            let parts: Vec<&dyn Array> = tables.iter().map(|table| table[c].as_ref()).collect();
+            arrow_select::concat::concat(&parts).expect("columns of one type, with text that an array can hold")
+        })
+        .collect()
+}
+
+/// The slice of a required `int` column.
+pub(crate) fn ints(column: &ArrayRef) -> &[i64] {
+    column.as_primitive::<Int64Type>().values()
+}
+
+/// A number that orders as `f64::total_cmp` does.
+fn total_order(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// The first eight bytes as a number, in order.
+fn prefix(text: &[u8]) -> i64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(8);
+    bytes[..length].copy_from_slice(&text[..length]);
+    (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64
+}

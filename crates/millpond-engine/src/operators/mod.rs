@@ -1,0 +1,155 @@
+//! The stateful operators: each a pure function from changes to changes, with arrangements for memory.
+//!
+//! - [`reduce`]: one row for each key;
+//! - [`session`]: one row for each session of an instance;
+//! - [`keep`]: the present table.
+//!
+//! All work in the same way: group a bucket's changes by key, look up what the touched keys have, compute columns of
+//! what they should have, and let the difference of the two be both the change of state and the output.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::Mutex;
+
+use arrow_array::ArrayRef;
+use millpond_error::{Error, Result};
+use millpond_plan::physical::OperatorSpec;
+use millpond_plan::types::{ColumnType, Schema};
+
+use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
+use crate::cells::{Cells, Values};
+use crate::changes::{Changes, Diffs};
+use crate::group::repeat;
+use crate::hash::{HashSeed, KeyRange};
+use crate::keyed::KeyedRows;
+use crate::operator::Operator;
+
+pub mod keep;
+pub mod reduce;
+pub mod session;
+
+pub use keep::Keep;
+pub use reduce::Reduce;
+pub use session::Session;
+
+/// The operator of `spec` for the keys of `range`, without state; `None` for a stateless node. `input` is the schema of
+/// the node's input. Hashes come with the changes, so that `_seed` is not needed so far.
+pub fn operator_for(
+    spec: &OperatorSpec,
+    input: &Schema,
+    _seed: HashSeed,
+    range: KeyRange,
+) -> Option<Box<dyn Operator>> {
+    match spec {
+        OperatorSpec::Reduce { spec, .. } => Some(Box::new(Reduce::new(spec, input, range))),
+        OperatorSpec::Session { spec, .. } => Some(Box::new(Session::new(spec, input, range))),
+        OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
+        OperatorSpec::Source { .. } | OperatorSpec::Map { .. } | OperatorSpec::Sink { .. } => None,
+    }
+}
+
+/// How many rows to merge for each row inserted into an arrangement.
+const FUEL_PER_ROW: usize = 32;
+
+/// The types of these columns of `input`.
+fn types_of(input: &Schema, columns: &[usize]) -> Vec<ColumnType> {
+    columns.iter().map(|&c| input.columns()[c].ty).collect()
+}
+
+/// An arrangement keyed by the columns `key` of `input`, without rows.
+fn arrangement(input: &Schema, key: &[usize], row: Vec<ColumnType>, range: KeyRange) -> Arrangement {
+    Arrangement::new(ArrangementSchema { key: types_of(input, key), row }, range)
+}
+
+/// Replaces `into` by the saved arrangement of this name.
+fn open(saved: &mut Vec<(String, SavedArrangement)>, name: &str, into: &mut Arrangement) -> Result<()> {
+    let Some(at) = saved.iter().position(|(saved, _)| saved == name) else {
+        return Err(Error::data(format!("the saved state has no arrangement {name:?}")));
+    };
+    *into = Arrangement::open(into.schema().clone(), into.range(), saved.swap_remove(at).1)?;
+    Ok(())
+}
+
+/// Adds a step's rows to an arrangement and lets it merge.
+fn insert(arrangement: &mut Arrangement, run: crate::arrangement::Run) -> Result<()> {
+    let rows = run.rows() as usize;
+    if rows == 0 {
+        return Ok(());
+    }
+    arrangement.insert(run);
+    arrangement.maintain(rows * FUEL_PER_ROW)
+}
+
+/// Emits rows, each after the columns of its key.
+fn emit_rows(rows: KeyedRows, emit: &mut dyn FnMut(Changes)) {
+    let count = rows.offsets.last().map_or(0, |&end| end) as usize;
+    if count == 0 {
+        return;
+    }
+    let mut columns: Vec<ArrayRef> = rows.keys.iter().map(|column| repeat(column, &rows.offsets)).collect();
+    columns.extend(rows.rows);
+    emit(Changes { columns, rows: count, diffs: rows.diffs });
+}
+
+/// The offsets of one row for each of `keys` keys.
+fn one_each(keys: usize) -> Vec<u32> {
+    (0..=keys as u32).collect()
+}
+
+/// A row of `columns` for messages: `user="alice", day=3`.
+fn show<'a>(names: &[String], columns: impl IntoIterator<Item = &'a ArrayRef>, row: usize) -> String {
+    let mut text = String::new();
+    for (name, column) in names.iter().zip(columns) {
+        let cells = Cells::of(column);
+        let separator = if text.is_empty() { "" } else { ", " };
+        let _ = match cells.values {
+            _ if cells.is_null(row) => write!(text, "{separator}{name}=None"),
+            Values::Bool(values) => write!(text, "{separator}{name}={}", values.value(row)),
+            Values::Int(values) => write!(text, "{separator}{name}={}", values[row]),
+            Values::Float(values) => write!(text, "{separator}{name}={:?}", values[row]),
+            Values::Str(values) => {
+                write!(text, "{separator}{name}={:?}", String::from_utf8_lossy(values.get(row)))
+            }
+        };
+    }
+    text
+}
+
+/// The error of a removal that matches no row; `row` is as [`show`] writes it.
+fn never_added(row: &str) -> Error {
+    let row = if row.is_empty() { String::new() } else { format!(": {row}") };
+    Error::input(format!("a row was removed that was never added{row}"))
+}
+
+/// The position of the first negative diff.
+fn first_negative(diffs: &Diffs) -> Option<usize> {
+    match diffs {
+        Diffs::Ones => None,
+        Diffs::Each(diffs) => diffs.iter().position(|diff| *diff < 0),
+    }
+}
+
+/// The key of row `row`.
+fn key_of_row(offsets: &[u32], row: usize) -> usize {
+    offsets.partition_point(|&start| start as usize <= row) - 1
+}
+
+/// A name that lives as long as the program; each is made once.
+fn name(text: String) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(known) = names.get(text.as_str()) {
+        return known;
+    }
+    let made: &'static str = Box::leak(text.into_boxed_str());
+    names.insert(made);
+    made
+}
+
+/// The names of these columns of `input`.
+fn names_of(input: &Schema, columns: &[usize]) -> Vec<String> {
+    columns.iter().map(|&c| input.columns()[c].name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

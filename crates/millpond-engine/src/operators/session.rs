@@ -1,0 +1,571 @@
+//! Maximal runs of an instance's events, none further than `max_gap` from its neighbour; one row for each.
+//!
+//! Arrangement `sessions`: key = the instance columns; row = end, start, accumulators. The sessions of an instance are
+//! disjoint, so both ends ascend, and the sessions near a stretch of time are found by one seek.
+//!
+//! An inserted event is a session of one. New sessions and the old ones near them are put in order, cut where the gap
+//! is too wide, and merged: no event is read. The first step is the same without old sessions.
+//!
+//! If the input may remove, arrangement `events` (row = time, then the reducers' arguments) holds all events. An old
+//! session that loses events falls into *pieces*, which take its place among the sessions to merge. To find them, the
+//! events within `max_gap` of the removed ones are read:
+//! - if they are the whole session, its pieces are computed from them;
+//! - if no gap opens among them, the session stays in one piece: an event before the stretch that was read is within
+//!   `max_gap` of one that was read and stands before all removed ones, so nothing outside it can come apart. The removed
+//!   rows are taken back from the accumulators, if these allow it;
+//! - else all events of the session are read.
+
+use std::ops::Range;
+
+use arrow_array::{ArrayRef, Int64Array, UInt32Array};
+use millpond_error::Result;
+use millpond_plan::physical::{Form, SessionSpec};
+use millpond_plan::types::{Schema, Type};
+use std::sync::Arc;
+
+use super::{arrangement, emit_rows, first_negative, insert, names_of, never_added, open, show, types_of};
+use crate::accumulate::Accumulators;
+use crate::arrangement::{Arrangement, SavedArrangement, Select};
+use crate::cells::{concat, ints, take};
+use crate::changes::{Changes, Diffs, Epoch};
+use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
+use crate::hash::KeyRange;
+use crate::keyed::{KeyedChanges, KeyedRows};
+use crate::operator::Operator;
+
+/// Columns of the arrangement `sessions`.
+const END: usize = 0;
+const START: usize = 1;
+const ACCUMULATORS: usize = 2;
+/// The time's column of the arrangement `events`.
+const TIME: usize = 0;
+
+/// Groups the events of each instance into sessions and keeps one row of reducers for each.
+pub struct Session {
+    instance: Vec<usize>,
+    /// Names for messages: the instance columns and the time.
+    names: Vec<String>,
+    /// The time, then the other distinct arguments of the reducers.
+    row: Vec<usize>,
+    max_gap: u64,
+    accumulators: Accumulators,
+    sessions: Arrangement,
+    events: Option<Arrangement>,
+}
+
+/// Sessions in columns; `offsets` says where those of each key start.
+struct Spans {
+    offsets: Vec<u32>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    accumulators: Vec<ArrayRef>,
+}
+
+/// Old sessions that lose events.
+struct Hits {
+    /// The key of each, as a position.
+    keys: Vec<u32>,
+    /// The row of each among the old sessions.
+    sessions: Vec<u32>,
+    /// The removals of each, which have one key for each hit.
+    removals: KeyedRows,
+}
+
+impl Session {
+    /// An operator without state, for the instances of `range`.
+    pub fn new(spec: &SessionSpec, input: &Schema, range: KeyRange) -> Self {
+        let mut row = vec![spec.time];
+        for column in spec.reducers.iter().filter_map(|reducer| reducer.column) {
+            if !row.contains(&column) {
+                row.push(column);
+            }
+        }
+        let accumulators = Accumulators::new(&spec.reducers, input, &row, false);
+        let mut columns = vec![Type::Int.required(); ACCUMULATORS];
+        columns.extend(accumulators.columns());
+        let full = spec.form == Form::Full;
+        let mut names = names_of(input, &spec.instance);
+        names.push(input.columns()[spec.time].name.clone());
+        Session {
+            sessions: arrangement(input, &spec.instance, columns, range),
+            events: full.then(|| arrangement(input, &spec.instance, types_of(input, &row), range)),
+            instance: spec.instance.clone(),
+            names,
+            row,
+            max_gap: u64::try_from(spec.max_gap).expect("the plan checks that max_gap is not negative"),
+            accumulators,
+        }
+    }
+
+    /// Whether an event at `next` is not in the session that ends at `end`.
+    #[inline]
+    fn apart(&self, end: i64, next: i64) -> bool {
+        next > end && next.abs_diff(end) > self.max_gap
+    }
+
+    /// The time `max_gap` before, or after: the first or last that can be in one session with `time`.
+    fn reach(&self, time: i64) -> Range<i64> {
+        time.saturating_sub_unsigned(self.max_gap)..time.saturating_add_unsigned(self.max_gap)
+    }
+
+    /// The sessions of `events`: sorted by time, each key's alone.
+    fn spans(&self, events: &KeyedRows) -> Spans {
+        let times = ints(&events.rows[TIME]);
+        let mut spans = Spans {
+            offsets: Vec::with_capacity(events.offsets.len()),
+            starts: Vec::with_capacity(times.len() / 2),
+            ends: Vec::with_capacity(times.len() / 2),
+            accumulators: Vec::new(),
+        };
+        let mut cuts = Vec::with_capacity(times.len() / 2);
+        spans.offsets.push(0);
+        for pair in events.offsets.windows(2) {
+            let (first, end) = (pair[0] as usize, pair[1] as usize);
+            if first < end {
+                cuts.push(first as u32);
+                spans.starts.push(times[first]);
+                for i in first + 1..end {
+                    if self.apart(times[i - 1], times[i]) {
+                        spans.ends.push(times[i - 1]);
+                        spans.starts.push(times[i]);
+                        cuts.push(i as u32);
+                    }
+                }
+                spans.ends.push(times[end - 1]);
+            }
+            spans.offsets.push(cuts.len() as u32);
+        }
+        cuts.push(times.len() as u32);
+        spans.accumulators = self.accumulators.of_rows(&events.rows, &events.diffs, &cuts);
+        spans
+    }
+
+    /// The output columns of sessions.
+    fn answers(&self, sessions: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+        let mut columns = vec![sessions[START].clone(), sessions[END].clone()];
+        columns.extend(self.accumulators.finish(&sessions[ACCUMULATORS..])?);
+        Ok(columns)
+    }
+
+    /// Emits what changes in the output; returns what changes in the sessions and in the events.
+    fn apply(&self, bucket: &KeyedChanges, emit: &mut dyn FnMut(Changes)) -> Result<(KeyedRows, KeyedRows)> {
+        let order = if self.events.is_some() { RowOrder::Consolidated } else { RowOrder::FirstColumn };
+        let events = group(bucket, &self.instance, &self.row, order);
+        let sessions = if events.diffs.insert_only() {
+            let added = self.spans(&events);
+            if self.sessions.is_empty() {
+                self.first(&events, added, emit)?
+            } else {
+                self.update(&events, added, None, emit)?
+            }
+        } else {
+            let (inserts, removals) = by_sign(&events);
+            self.update(&events, self.spans(&inserts), Some(removals), emit)?
+        };
+        Ok((sessions, events))
+    }
+
+    /// The first step of a state: all sessions are new.
+    fn first(&self, events: &KeyedRows, added: Spans, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+        let offsets = added.offsets.clone();
+        let sessions = added.into_columns();
+        let rows = |rows: Vec<ArrayRef>| {
+            let (hashes, keys, offsets) = (events.hashes.clone(), events.keys.clone(), offsets.clone());
+            KeyedRows { hashes, keys, offsets, rows, diffs: Diffs::Ones }
+        };
+        emit_rows(rows(self.answers(&sessions)?), emit);
+        Ok(rows(sessions))
+    }
+
+    /// Merges the sessions `added`, what is left of sessions after `removals`, and the old sessions near the `events`.
+    fn update(
+        &self,
+        events: &KeyedRows,
+        added: Spans,
+        removals: Option<KeyedRows>,
+        emit: &mut dyn FnMut(Changes),
+    ) -> Result<KeyedRows> {
+        let old = self.near(events)?;
+        let old_rows = old.rows[START].len();
+        let mut gone = vec![false; old_rows];
+        let mut candidates = Candidates::new(&old, added);
+        if let Some(removals) = removals {
+            let hits = self.hits(removals, &old)?;
+            hits.sessions.iter().for_each(|&row| gone[row as usize] = true);
+            self.pieces(events, &old, &hits, &mut candidates)?;
+        }
+        let merged = self.merge(candidates, events.hashes.len(), &mut gone);
+        let (old_offsets, lost) = kept_rows(&old.offsets, &gone);
+        let old: Vec<ArrayRef> = old.rows.iter().map(|column| take(column, &lost)).collect();
+        let new_offsets = merged.offsets.clone();
+        let new = merged.into_columns();
+        let (old_answers, new_answers) = (self.answers(&old)?, self.answers(&new)?);
+        let difference = |old: &[ArrayRef], new: &[ArrayRef]| {
+            let old = RowsOf { offsets: &old_offsets, columns: old };
+            replacement(&events.hashes, &events.keys, &old, &RowsOf { offsets: &new_offsets, columns: new })
+        };
+        emit_rows(difference(&old_answers, &new_answers), emit);
+        Ok(difference(&old, &new))
+    }
+
+    /// The sessions that the events of each key can join, and those between.
+    fn near(&self, events: &KeyedRows) -> Result<KeyedRows> {
+        let times = ints(&events.rows[TIME]);
+        let bounds = events
+            .offsets
+            .windows(2)
+            .map(|pair| (self.reach(times[pair[0] as usize]).start, self.reach(times[pair[1] as usize - 1]).end));
+        let (from, until): (Vec<i64>, Vec<i64>) = bounds.unzip();
+        let select = Select::Range { from: &from, until: &until, until_column: START };
+        let near = self.sessions.lookup(&events.hashes, &events.keys, select)?;
+        debug_assert!(near.diffs.insert_only(), "sessions are distinct");
+        Ok(near)
+    }
+
+    /// The old sessions that contain the removed events.
+    fn hits(&self, removals: KeyedRows, old: &KeyedRows) -> Result<Hits> {
+        let times = ints(&removals.rows[TIME]);
+        let (starts, ends) = (ints(&old.rows[START]), ints(&old.rows[END]));
+        let (mut keys, mut sessions, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+        for k in 0..removals.hashes.len() {
+            let (mut session, last) = (old.offsets[k] as usize, old.offsets[k + 1] as usize);
+            let mut hit = None;
+            for row in removals.offsets[k]..removals.offsets[k + 1] {
+                let time = times[row as usize];
+                while session < last && ends[session] < time {
+                    session += 1;
+                }
+                if session == last || starts[session] > time {
+                    return Err(self.never_added(&removals, k, row as usize));
+                }
+                if hit != Some(session) {
+                    hit = Some(session);
+                    keys.push(k as u32);
+                    sessions.push(session as u32);
+                    offsets.push(row);
+                }
+            }
+        }
+        offsets.push(times.len() as u32);
+        let removals = KeyedRows {
+            hashes: keys.iter().map(|&k| removals.hashes[k as usize]).collect(),
+            keys: take_all(&removals.keys, &keys),
+            offsets,
+            ..removals
+        };
+        Ok(Hits { keys, sessions, removals })
+    }
+
+    /// Adds what is left of the sessions that lose events.
+    fn pieces(&self, events: &KeyedRows, old: &KeyedRows, hits: &Hits, candidates: &mut Candidates) -> Result<()> {
+        let all: Vec<u32> = (0..hits.keys.len() as u32).collect();
+        let session = |hit: u32| hits.sessions[hit as usize] as usize;
+        let (starts, ends) = (ints(&old.rows[START]), ints(&old.rows[END]));
+        let removed = ints(&hits.removals.rows[TIME]);
+        let stretch = |hit: u32| {
+            let of = hits.removals.offsets[hit as usize] as usize..hits.removals.offsets[hit as usize + 1] as usize;
+            let from = self.reach(removed[of.start]).start.max(starts[session(hit)]);
+            from..self.reach(removed[of.end - 1]).end.min(ends[session(hit)])
+        };
+        let close = self.left(events, hits, &all, stretch)?;
+        let accumulators = take_all(&old.rows[ACCUMULATORS..], &hits.sessions);
+        let can_take_back = self.accumulators.can_take_back(&accumulators, &hits.removals.rows, &hits.removals.offsets);
+
+        let (mut whole, mut in_one, mut torn) = (Vec::new(), Vec::new(), Vec::new());
+        let times = ints(&close.rows[TIME]);
+        for &hit in &all {
+            let rows = close.offsets[hit as usize] as usize..close.offsets[hit as usize + 1] as usize;
+            let gap = times[rows].windows(2).any(|pair| self.apart(pair[0], pair[1]));
+            if stretch(hit) == (starts[session(hit)]..ends[session(hit)]) {
+                whole.push(hit);
+            } else if !gap && can_take_back[hit as usize] {
+                in_one.push(hit);
+            } else {
+                torn.push(hit);
+            }
+        }
+        candidates.add(&hits.keys, &whole, self.spans(&select(&close, &whole)));
+        if !torn.is_empty() {
+            let left = self.left(events, hits, &torn, |hit| starts[session(hit)]..ends[session(hit)])?;
+            candidates.add(&hits.keys, &torn, self.spans(&left));
+        }
+        if !in_one.is_empty() {
+            let removals = select(&hits.removals, &in_one);
+            let minus = self.accumulators.of_rows(&removals.rows, &removals.diffs, &removals.offsets);
+            let count = in_one.len() as u32;
+            let pairs: Vec<u32> = (0..count).flat_map(|i| [i, count + i]).collect();
+            let both = take_all(&concat(&[&take_all(&accumulators, &in_one), &minus]), &pairs);
+            let offsets: Vec<u32> = (0..=count).map(|i| 2 * i).collect();
+            // Where the stretch that was read ends with the session, the session now ends with the stretch.
+            let first = |hit: u32| times[close.offsets[hit as usize] as usize];
+            let last = |hit: u32| times[close.offsets[hit as usize + 1] as usize - 1];
+            let start = |&hit: &u32| {
+                let old = starts[session(hit)];
+                if stretch(hit).start > old { old } else { first(hit) }
+            };
+            let end = |&hit: &u32| {
+                let old = ends[session(hit)];
+                if stretch(hit).end < old { old } else { last(hit) }
+            };
+            let spans = Spans {
+                offsets: super::one_each(in_one.len()),
+                starts: in_one.iter().map(start).collect(),
+                ends: in_one.iter().map(end).collect(),
+                accumulators: self.accumulators.merge(&both, &offsets),
+            };
+            candidates.add(&hits.keys, &in_one, spans);
+        }
+        Ok(())
+    }
+
+    /// The events in a stretch of time for each of some hits, without the removed ones.
+    fn left(
+        &self,
+        events: &KeyedRows,
+        hits: &Hits,
+        some: &[u32],
+        stretch: impl Fn(u32) -> Range<i64>,
+    ) -> Result<KeyedRows> {
+        let arrangement = self.events.as_ref().expect("removals only reach the form that keeps events");
+        // A lookup takes a key once: the second hit of a key is in the second round, and so on.
+        let mut rounds: Vec<Vec<u32>> = Vec::new();
+        let mut round_of = Vec::with_capacity(some.len());
+        for (i, &hit) in some.iter().enumerate() {
+            let same = i > 0 && hits.keys[some[i - 1] as usize] == hits.keys[hit as usize];
+            let round: usize = if same { round_of[i - 1] + 1 } else { 0 };
+            round_of.push(round);
+            if round == rounds.len() {
+                rounds.push(Vec::new());
+            }
+            rounds[round].push(hit);
+        }
+        let mut found = Vec::with_capacity(rounds.len());
+        for round in &rounds {
+            let keys: Vec<u32> = round.iter().map(|&hit| hits.keys[hit as usize]).collect();
+            let hashes: Vec<u64> = keys.iter().map(|&k| events.hashes[k as usize]).collect();
+            let (from, until): (Vec<i64>, Vec<i64>) =
+                round.iter().map(|&hit| stretch(hit)).map(|stretch| (stretch.start, stretch.end)).unzip();
+            let select = Select::Range { from: &from, until: &until, until_column: TIME };
+            found.push(arrangement.lookup(&hashes, &take_all(&events.keys, &keys), select)?);
+        }
+        let present = if found.len() == 1 { found.remove(0) } else { in_turn(&found, &round_of) };
+        let removals = select(&hits.removals, some);
+        let left = sum_by_key(
+            &KeyedRows { hashes: removals.hashes.clone(), keys: removals.keys.clone(), ..present },
+            &removals,
+        );
+        match first_negative(&left.diffs) {
+            Some(row) => Err(self.never_added(&left, super::key_of_row(&left.offsets, row), row)),
+            None => Ok(left),
+        }
+    }
+
+    /// Puts the candidates of each key in order, cuts them where the gap is too wide, and merges what lies between. An
+    /// old session that joins others is `gone`; one that stays alone stays as it is and is not in the result.
+    fn merge(&self, candidates: Candidates, keys: usize, gone: &mut [bool]) -> Spans {
+        let Candidates { keys: owners, starts, ends, parts, old_rows } = candidates;
+        let mut order: Vec<u32> = (0..starts.len() as u32).filter(|&i| i >= old_rows || !gone[i as usize]).collect();
+        order.sort_by_key(|&i| (owners[i as usize], starts[i as usize]));
+
+        let mut merged = Spans { offsets: vec![0], starts: Vec::new(), ends: Vec::new(), accumulators: Vec::new() };
+        let mut members: Vec<u32> = Vec::new();
+        let mut cuts: Vec<u32> = vec![0];
+        let mut at = 0;
+        for key in 0..keys as u32 {
+            while at < order.len() && owners[order[at] as usize] == key {
+                let first = at;
+                let mut end = ends[order[at] as usize];
+                at += 1;
+                while at < order.len()
+                    && owners[order[at] as usize] == key
+                    && !self.apart(end, starts[order[at] as usize])
+                {
+                    end = end.max(ends[order[at] as usize]);
+                    at += 1;
+                }
+                let session = &order[first..at];
+                if session.len() == 1 && session[0] < old_rows {
+                    continue;
+                }
+                session.iter().filter(|&&i| i < old_rows).for_each(|&i| gone[i as usize] = true);
+                members.extend(session);
+                cuts.push(members.len() as u32);
+                merged.starts.push(starts[session[0] as usize]);
+                merged.ends.push(end);
+            }
+            merged.offsets.push(merged.starts.len() as u32);
+        }
+        let parts: Vec<&[ArrayRef]> = parts.iter().map(Vec::as_slice).collect();
+        merged.accumulators = self.accumulators.merge(&take_all(&concat(&parts), &members), &cuts);
+        merged
+    }
+
+    fn never_added(&self, rows: &KeyedRows, key: usize, row: usize) -> millpond_error::Error {
+        let instance = show(&self.names, &rows.keys, key);
+        let separator = if instance.is_empty() { "" } else { ", " };
+        let time = self.names.last().map_or("time", String::as_str);
+        never_added(&format!("{instance}{separator}{time}={}", ints(&rows.rows[TIME])[row]))
+    }
+}
+
+impl Spans {
+    /// The columns of the arrangement `sessions`.
+    fn into_columns(self) -> Vec<ArrayRef> {
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(self.ends)), Arc::new(Int64Array::from(self.starts))];
+        columns.extend(self.accumulators);
+        columns
+    }
+}
+
+/// Sessions to merge: the old ones first, then new ones.
+struct Candidates {
+    keys: Vec<u32>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    /// The accumulators, one part after another.
+    parts: Vec<Vec<ArrayRef>>,
+    old_rows: u32,
+}
+
+impl Candidates {
+    fn new(old: &KeyedRows, added: Spans) -> Self {
+        let mut candidates = Candidates {
+            keys: Vec::new(),
+            starts: ints(&old.rows[START]).to_vec(),
+            ends: ints(&old.rows[END]).to_vec(),
+            parts: vec![old.rows[ACCUMULATORS..].to_vec()],
+            old_rows: old.rows[START].len() as u32,
+        };
+        for (k, pair) in (0u32..).zip(old.offsets.windows(2)) {
+            candidates.keys.resize(pair[1] as usize, k);
+        }
+        let keys: Vec<u32> = (0..old.hashes.len() as u32).collect();
+        candidates.add(&keys, &keys, added);
+        candidates
+    }
+
+    /// Adds sessions; those of the n-th key of `spans` belong to key `keys[some[n]]`.
+    fn add(&mut self, keys: &[u32], some: &[u32], spans: Spans) {
+        for (&n, pair) in some.iter().zip(spans.offsets.windows(2)) {
+            let count = (pair[1] - pair[0]) as usize;
+            self.keys.extend(std::iter::repeat_n(keys[n as usize], count));
+        }
+        self.starts.extend(spans.starts);
+        self.ends.extend(spans.ends);
+        self.parts.push(spans.accumulators);
+    }
+}
+
+impl Operator for Session {
+    fn open(&mut self, mut saved: Vec<(String, SavedArrangement)>) -> Result<()> {
+        open(&mut saved, "sessions", &mut self.sessions)?;
+        self.events.as_mut().map_or(Ok(()), |events| open(&mut saved, "events", events))
+    }
+
+    fn step(
+        &mut self,
+        _epoch: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(Changes),
+    ) -> Result<()> {
+        let mut sessions = self.sessions.builder();
+        let mut events = self.events.as_ref().map(Arrangement::builder);
+        for bucket in input {
+            let (session_changes, event_changes) = self.apply(&bucket, emit)?;
+            sessions.append(&session_changes);
+            if let Some(events) = &mut events {
+                events.append(&event_changes);
+            }
+        }
+        if let (Some(arrangement), Some(events)) = (&mut self.events, events) {
+            insert(arrangement, events.finish())?;
+        }
+        insert(&mut self.sessions, sessions.finish())
+    }
+
+    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+        self.sessions.scan(&mut |mut rows| {
+            rows.rows = self.answers(&rows.rows)?;
+            emit_rows(rows, emit);
+            Ok(())
+        })
+    }
+
+    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
+        let events = self.events.as_mut().map(|events| ("events", events));
+        std::iter::once(("sessions", &mut self.sessions)).chain(events).collect()
+    }
+}
+
+/// The cells of each column at `positions`.
+fn take_all(columns: &[ArrayRef], positions: &[u32]) -> Vec<ArrayRef> {
+    let positions = UInt32Array::from(positions.to_vec());
+    columns.iter().map(|column| take(column, &positions)).collect()
+}
+
+/// The rows that `keep` says, and where those of each key start.
+fn kept_rows(offsets: &[u32], keep: &[bool]) -> (Vec<u32>, UInt32Array) {
+    let mut kept: Vec<u32> = Vec::new();
+    let mut kept_offsets = Vec::with_capacity(offsets.len());
+    kept_offsets.push(0);
+    for pair in offsets.windows(2) {
+        kept.extend((pair[0]..pair[1]).filter(|&row| keep[row as usize]));
+        kept_offsets.push(kept.len() as u32);
+    }
+    (kept_offsets, UInt32Array::from(kept))
+}
+
+/// The rows that are added, and those that are removed; both with all keys.
+fn by_sign(rows: &KeyedRows) -> (KeyedRows, KeyedRows) {
+    let count = rows.offsets.last().map_or(0, |&end| end) as usize;
+    let some = |keep: Vec<bool>| {
+        let (offsets, kept) = kept_rows(&rows.offsets, &keep);
+        let diffs = Diffs::Each(kept.values().iter().map(|&row| rows.diffs.get(row as usize)).collect());
+        let columns = rows.rows.iter().map(|column| take(column, &kept)).collect();
+        KeyedRows { hashes: rows.hashes.clone(), keys: rows.keys.clone(), offsets, rows: columns, diffs }
+    };
+    let signs = |added: bool| (0..count).map(|row| (rows.diffs.get(row) > 0) == added).collect();
+    (some(signs(true)), some(signs(false)))
+}
+
+/// The keys at the positions `some`, with their rows.
+fn select(rows: &KeyedRows, some: &[u32]) -> KeyedRows {
+    let mut positions = Vec::new();
+    let mut offsets = Vec::with_capacity(some.len() + 1);
+    offsets.push(0);
+    for &k in some {
+        positions.extend(rows.offsets[k as usize]..rows.offsets[k as usize + 1]);
+        offsets.push(positions.len() as u32);
+    }
+    KeyedRows {
+        hashes: some.iter().map(|&k| rows.hashes[k as usize]).collect(),
+        keys: take_all(&rows.keys, some),
+        offsets,
+        rows: take_all(&rows.rows, &positions),
+        diffs: Diffs::Each(positions.iter().map(|&row| rows.diffs.get(row as usize)).collect()),
+    }
+}
+
+/// The keys of several tables in turn: the n-th comes from table `table_of[n]`, as the next that was not taken yet.
+fn in_turn(tables: &[KeyedRows], table_of: &[usize]) -> KeyedRows {
+    let columns: Vec<&[ArrayRef]> = tables.iter().map(|table| table.rows.as_slice()).collect();
+    let columns = concat(&columns);
+    let mut next = vec![0; tables.len()];
+    let mut shifts = vec![0; tables.len()];
+    for t in 1..tables.len() {
+        shifts[t] = shifts[t - 1] + tables[t - 1].offsets.last().map_or(0, |&end| end);
+    }
+    let mut positions = Vec::new();
+    let mut diffs = Vec::new();
+    let mut offsets = vec![0];
+    for &t in table_of {
+        let rows = tables[t].offsets[next[t]]..tables[t].offsets[next[t] + 1];
+        next[t] += 1;
+        diffs.extend(rows.clone().map(|row| tables[t].diffs.get(row as usize)));
+        positions.extend(rows.map(|row| shifts[t] + row));
+        offsets.push(positions.len() as u32);
+    }
+    let rows = take_all(&columns, &positions);
+    KeyedRows { hashes: Vec::new(), keys: Vec::new(), offsets, rows, diffs: Diffs::Each(diffs.into()) }
+}

@@ -1,0 +1,518 @@
+//! The law: whatever the order of changes, the split into epochs, buckets, workers and restarts, the emitted changes
+//! add up to what the simplest code computes from the rows that are left.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array};
+use millpond_error::ErrorKind;
+use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
+use millpond_plan::types::{ColumnType, Schema, Type};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::arrangement::{RunPlace, SavedRun};
+use crate::cells::take;
+use crate::changes::Epoch;
+use crate::hash::hash_columns;
+use crate::keyed::KeyedChanges;
+
+/// A cell, ordered as the engine orders cells.
+#[derive(Clone, Debug)]
+enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(String),
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Value::Null, Value::Null) => Ordering::Equal,
+            (Value::Null, _) => Ordering::Less,
+            (_, Value::Null) => Ordering::Greater,
+            (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+            (Value::Int(a), Value::Int(b)) => a.cmp(b),
+            (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
+            (Value::Str(a), Value::Str(b)) => a.as_bytes().cmp(b.as_bytes()),
+            _ => unreachable!("cells of one column have one type"),
+        }
+    }
+}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Value {}
+
+type Row = Vec<Value>;
+/// Rows with their multiplicities.
+type Table = BTreeMap<Row, i64>;
+
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Float(v) => Value::Float(crate::hash::canonical_float(*v)),
+        other => other.clone(),
+    }
+}
+
+fn to_column(ty: ColumnType, cells: Vec<&Value>) -> ArrayRef {
+    let column: ArrayRef = match ty.ty {
+        Type::Bool => Arc::new(BooleanArray::from_iter(cells.iter().map(|v| match v {
+            Value::Bool(v) => Some(*v),
+            _ => None,
+        }))),
+        Type::Int => Arc::new(Int64Array::from_iter(cells.iter().map(|v| match v {
+            Value::Int(v) => Some(*v),
+            _ => None,
+        }))),
+        Type::Float => Arc::new(Float64Array::from_iter(cells.iter().map(|v| match v {
+            Value::Float(v) => Some(*v),
+            _ => None,
+        }))),
+        Type::Str => Arc::new(StringArray::from_iter(cells.iter().map(|v| match v {
+            Value::Str(v) => Some(v.as_str()),
+            _ => None,
+        }))),
+    };
+    assert!(ty.optional || column.null_count() == 0);
+    column
+}
+
+fn cell(column: &ArrayRef, row: usize) -> Value {
+    use arrow_schema::DataType;
+    if column.is_null(row) {
+        return Value::Null;
+    }
+    match column.data_type() {
+        DataType::Boolean => Value::Bool(column.as_boolean().value(row)),
+        DataType::Int64 => Value::Int(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => Value::Float(column.as_primitive::<Float64Type>().value(row)),
+        _ => Value::Str(column.as_string::<i32>().value(row).to_owned()),
+    }
+}
+
+/// Adds `changes` to `table`; returns how many rows there were.
+fn add_up(table: &mut Table, changes: &Changes) {
+    for row in 0..changes.rows {
+        let cells: Row = changes.columns.iter().map(|column| cell(column, row)).collect();
+        let diff = changes.diffs.get(row);
+        assert_ne!(diff, 0);
+        let sum = table.entry(cells).or_default();
+        *sum += diff;
+    }
+    table.retain(|_, diff| *diff != 0);
+}
+
+/// One operator under test, and the simple code that says what it should have emitted.
+struct Subject {
+    schema: Schema,
+    key: Vec<usize>,
+    make: Box<dyn Fn(KeyRange) -> Box<dyn Operator>>,
+    expect: Box<dyn Fn(&Table) -> Table>,
+}
+
+/// Operators of several workers, and what they emitted.
+struct Running<'a> {
+    subject: &'a Subject,
+    workers: Vec<Box<dyn Operator>>,
+    /// Whether keys share a few hashes.
+    collide: bool,
+    emitted: Table,
+    epoch: u64,
+}
+
+impl<'a> Running<'a> {
+    fn new(subject: &'a Subject, workers: usize, collide: bool) -> Self {
+        let workers = (0..workers).map(|i| (subject.make)(KeyRange::of_worker(i, workers))).collect();
+        Running { subject, workers, collide, emitted: Table::new(), epoch: 0 }
+    }
+
+    fn step(&mut self, rows: &[(Row, i64)], buckets: usize) -> Result<()> {
+        let columns: Vec<ArrayRef> = (self.subject.schema.columns().iter().enumerate())
+            .map(|(c, column)| to_column(column.ty, rows.iter().map(|(row, _)| &row[c]).collect()))
+            .collect();
+        let keys: Vec<ArrayRef> = self.subject.key.iter().map(|&c| columns[c].clone()).collect();
+        let mut hashes = hash_columns(HashSeed(11), &keys, rows.len());
+        if self.collide {
+            hashes.iter_mut().for_each(|hash| *hash &= 0b101 << 61);
+        }
+        let count = self.workers.len();
+        let mut emitted = Table::new();
+        let mut batches = Vec::new();
+        for (w, worker) in self.workers.iter_mut().enumerate() {
+            let range = KeyRange::of_worker(w, count);
+            let width = (range.last - range.first) / buckets as u64 + 1;
+            let mut input = (0..buckets as u64).filter_map(|b| {
+                let inside = |row: &u32| {
+                    let hash = hashes[*row as usize];
+                    range.contains(hash) && (hash - range.first) / width == b
+                };
+                let at = UInt32Array::from_iter_values((0..rows.len() as u32).filter(inside));
+                let diffs: Vec<i64> = at.values().iter().map(|&row| rows[row as usize].1).collect();
+                (!at.is_empty()).then(|| KeyedChanges {
+                    hashes: at.values().iter().map(|&row| hashes[row as usize]).collect(),
+                    changes: Changes::new(columns.iter().map(|column| take(column, &at)).collect(), diffs.into()),
+                })
+            });
+            worker.step(Epoch(self.epoch), &mut input, &mut |changes| batches.push(changes))?;
+        }
+        let total: usize = batches.iter().map(|changes| changes.rows).sum();
+        batches.iter().for_each(|changes| add_up(&mut emitted, changes));
+        assert_eq!(emitted.len(), total, "the output of an epoch is net");
+        batches.iter().for_each(|changes| add_up(&mut self.emitted, changes));
+        self.epoch += 2;
+        Ok(())
+    }
+
+    /// Saves all state and opens it with another number of workers.
+    fn restart(&mut self, workers: usize) {
+        let mut saved: Vec<(String, SavedArrangement)> = Vec::new();
+        for worker in &mut self.workers {
+            for (name, arrangement) in worker.arrangements() {
+                let runs = arrangement.entries().iter().map(|entry| SavedRun {
+                    name: name.to_owned(),
+                    bytes: entry.run.bytes().clone(),
+                    checksum: entry.run.checksum(),
+                    range: entry.range,
+                    place: RunPlace { blob: name.to_owned(), offset: 0, length: entry.run.bytes().len() as u64 },
+                });
+                match saved.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, known)) => known.runs.extend(runs),
+                    None => saved.push((name.to_owned(), SavedArrangement { runs: runs.collect() })),
+                }
+            }
+        }
+        self.workers = (0..workers).map(|i| (self.subject.make)(KeyRange::of_worker(i, workers))).collect();
+        for worker in &mut self.workers {
+            worker.open(saved.clone()).unwrap();
+        }
+    }
+
+    fn check(&self, present: &Table) {
+        let expected = (self.subject.expect)(present);
+        assert_eq!(self.emitted, expected, "emitted (left), expected (right)");
+        let mut snapshot = Table::new();
+        for worker in &self.workers {
+            worker.snapshot(&mut |changes| add_up(&mut snapshot, &changes)).unwrap();
+        }
+        assert_eq!(snapshot, expected, "snapshot (left), expected (right)");
+    }
+}
+
+const CASES: u64 = 1500;
+
+/// Runs random changes through random subjects. Set `SEED` to run one case alone.
+#[track_caller]
+fn check_law(subject: impl Fn(&mut StdRng) -> Subject, removals: bool) {
+    let one: Option<u64> = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seeds = one.map_or(0..CASES, |seed| seed..seed + 1);
+    for seed in seeds {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut random = StdRng::seed_from_u64(seed);
+            let subject = subject(&mut random);
+            check_case(&subject, &mut random, removals);
+        }));
+        if let Err(panic) = outcome {
+            eprintln!("the case of SEED={seed} fails");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn check_case(subject: &Subject, random: &mut StdRng, removals: bool) {
+    let collide = random.random_ratio(1, 4);
+    let mut running = Running::new(subject, random.random_range(1..=4), collide);
+    let mut present = Table::new();
+    let epochs = random.random_range(1..8);
+    let most = if random.random_ratio(1, 8) { 200 } else { 12 };
+    for _ in 0..epochs {
+        let mut changes: Vec<(Row, i64)> = Vec::new();
+        for _ in 0..random.random_range(1..=most) {
+            let remove = removals && !present.is_empty() && random.random_ratio(2, 5);
+            let (row, diff) = if remove {
+                let at = random.random_range(0..present.len());
+                let (row, count) = present.iter().nth(at).unwrap();
+                (row.clone(), -random.random_range(1..=*count))
+            } else {
+                let cells = subject.schema.columns().iter().map(|column| random_cell(random, &column.name, column.ty));
+                (cells.collect(), if random.random_ratio(1, 6) { 2 } else { 1 })
+            };
+            *present.entry(row.clone()).or_default() += diff;
+            present.retain(|_, diff| *diff != 0);
+            changes.push((row, diff));
+        }
+        for i in (1..changes.len()).rev() {
+            changes.swap(i, random.random_range(0..=i));
+        }
+        running.step(&changes, random.random_range(1..4)).unwrap();
+        running.check(&present);
+        if random.random_ratio(1, 3) {
+            running.restart(random.random_range(1..=4));
+            running.check(&present);
+        }
+    }
+}
+
+/// A cell from a small set, so that rows and keys meet. Times (named so) lie close, or at the ends of the range.
+fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
+    if name == "time" {
+        let near: i64 = random.random_range(0..40);
+        return Value::Int(match random.random_range(0..20) {
+            0 => i64::MIN + near / 8,
+            1 => i64::MAX - near / 8,
+            _ => near,
+        });
+    }
+    if ty.optional && random.random_ratio(1, 4) {
+        return Value::Null;
+    }
+    match ty.ty {
+        Type::Bool => Value::Bool(random.random()),
+        Type::Int => Value::Int(random.random_range(-3..4) * if random.random_ratio(1, 9) { 1 << 50 } else { 1 }),
+        Type::Float => Value::Float(match random.random_range(0..12) {
+            0 => f64::NAN,
+            1 => f64::INFINITY,
+            2 => f64::NEG_INFINITY,
+            3 => -0.0,
+            _ => f64::from(random.random_range(-8..8)) / 4.0,
+        }),
+        Type::Str => {
+            const TEXTS: [&str; 8] = ["", "a", "a\0", "b", "pond", "millpond", "millponds", "a pond of the mill"];
+            Value::Str(TEXTS[random.random_range(0..TEXTS.len())].to_owned())
+        }
+    }
+}
+
+fn random_type(random: &mut StdRng) -> ColumnType {
+    let ty = [Type::Bool, Type::Int, Type::Float, Type::Str][random.random_range(0..4)];
+    ColumnType { ty, optional: random.random() }
+}
+
+/// A schema of a time, then some keys and values of random types.
+fn random_schema(random: &mut StdRng) -> (Schema, Vec<usize>, Vec<usize>) {
+    let keys = random.random_range(0..3);
+    let values = random.random_range(0..3);
+    let mut columns = vec![("time".to_owned(), Type::Int.required())];
+    columns.extend((0..keys).map(|i| (format!("key{i}"), random_type(random))));
+    columns.extend((0..values).map(|i| (format!("value{i}"), random_type(random))));
+    (Schema::new(columns), (1..=keys).collect(), (1 + keys..1 + keys + values).collect())
+}
+
+fn random_reducers(random: &mut StdRng, schema: &Schema, values: &[usize]) -> Vec<ReducerCall> {
+    let mut reducers = Vec::new();
+    for _ in 0..random.random_range(0..5) {
+        let column = if values.is_empty() { None } else { Some(values[random.random_range(0..values.len())]) };
+        let kinds: &[ReducerKind] = match column.map(|c| schema.columns()[c].ty.ty) {
+            None => &[ReducerKind::Count],
+            Some(Type::Int | Type::Float) => &[ReducerKind::Sum, ReducerKind::Avg, ReducerKind::Min, ReducerKind::Max],
+            Some(_) => &[ReducerKind::Min, ReducerKind::Max],
+        };
+        let kind = kinds[random.random_range(0..kinds.len())];
+        reducers.push(match random.random_ratio(1, 4) {
+            true => ReducerCall { kind: ReducerKind::Count, column: None },
+            false => ReducerCall { kind, column },
+        });
+    }
+    reducers
+}
+
+/// A reducer's answer over rows with multiplicities.
+fn answer(reducer: &ReducerCall, rows: &[(&Row, i64)]) -> Value {
+    let Some(column) = reducer.column else { return Value::Int(rows.iter().map(|(_, n)| n).sum()) };
+    let values = rows.iter().flat_map(|(row, n)| std::iter::repeat_n(&row[column], *n as usize));
+    let values: Vec<&Value> = values.filter(|value| **value != Value::Null).collect();
+    if values.is_empty() {
+        return Value::Null;
+    }
+    let ints = || values.iter().map(|v| if let Value::Int(v) = v { *v } else { unreachable!() });
+    let floats = || values.iter().map(|v| if let Value::Float(v) = v { *v } else { unreachable!() });
+    let one_nan = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
+    let count = values.len() as f64;
+    match (reducer.kind, values[0]) {
+        (ReducerKind::Min, _) => (*values.iter().min().unwrap()).clone(),
+        (ReducerKind::Max, _) => (*values.iter().max().unwrap()).clone(),
+        (ReducerKind::Sum, Value::Int(_)) => Value::Int(ints().sum()),
+        (ReducerKind::Sum, _) => Value::Float(one_nan(floats().sum())),
+        (ReducerKind::Avg, Value::Int(_)) => Value::Float(ints().sum::<i64>() as f64 / count),
+        (ReducerKind::Avg, _) => Value::Float(one_nan(floats().sum::<f64>() / count)),
+        (ReducerKind::Count, _) => unreachable!(),
+    }
+}
+
+fn by_key<'a>(present: &'a Table, key: &[usize]) -> BTreeMap<Row, Vec<(&'a Row, i64)>> {
+    let mut groups: BTreeMap<Row, Vec<(&Row, i64)>> = BTreeMap::new();
+    for (row, n) in present {
+        groups.entry(key.iter().map(|&c| canonical(&row[c])).collect()).or_default().push((row, *n));
+    }
+    groups
+}
+
+fn reduce(random: &mut StdRng, form: Form) -> Subject {
+    let (schema, key, values) = random_schema(random);
+    let reducers = random_reducers(random, &schema, &values);
+    let spec = ReduceSpec { key: key.clone(), reducers: reducers.clone(), form };
+    let (input, by) = (schema.clone(), key.clone());
+    Subject {
+        schema,
+        key,
+        make: Box::new(move |range| Box::new(Reduce::new(&spec, &input, range))),
+        expect: Box::new(move |present| {
+            let groups = by_key(present, &by).into_iter();
+            groups
+                .map(|(mut row, rows)| {
+                    row.extend(reducers.iter().map(|reducer| answer(reducer, &rows)));
+                    (row, 1)
+                })
+                .collect()
+        }),
+    }
+}
+
+fn session(random: &mut StdRng, form: Form) -> Subject {
+    let (schema, instance, mut values) = random_schema(random);
+    let most = if random.random_ratio(1, 10) { i64::MAX } else { 6 };
+    let max_gap = random.random_range(0..=most);
+    if max_gap < 7 && random.random_ratio(1, 9) {
+        values.push(0);
+    }
+    let reducers: Vec<ReducerCall> = random_reducers(random, &schema, &values)
+        .into_iter()
+        // Sums of times at the ends of the range overflow.
+        .filter(|r| r.column != Some(0) || matches!(r.kind, ReducerKind::Min | ReducerKind::Max))
+        .collect();
+    let spec = SessionSpec { instance: instance.clone(), time: 0, max_gap, reducers: reducers.clone(), form };
+    let (input, by) = (schema.clone(), instance.clone());
+    Subject {
+        schema,
+        key: instance,
+        make: Box::new(move |range| Box::new(Session::new(&spec, &input, range))),
+        expect: Box::new(move |present| {
+            let time = |row: &Row| if let Value::Int(time) = row[0] { i128::from(time) } else { unreachable!() };
+            let mut expected = Table::new();
+            for (instance, mut rows) in by_key(present, &by) {
+                rows.sort_by_key(|(row, _)| time(row));
+                for session in rows.chunk_by(|a, b| time(b.0) - time(a.0) <= i128::from(max_gap)) {
+                    let mut row = instance.clone();
+                    row.push(session[0].0[0].clone());
+                    row.push(session[session.len() - 1].0[0].clone());
+                    row.extend(reducers.iter().map(|reducer| answer(reducer, session)));
+                    expected.insert(row, 1);
+                }
+            }
+            expected
+        }),
+    }
+}
+
+fn keep(random: &mut StdRng) -> Subject {
+    let (schema, ..) = random_schema(random);
+    let input = schema.clone();
+    Subject {
+        key: (0..schema.len()).collect(),
+        schema,
+        make: Box::new(move |range| Box::new(Keep::new(&input, range))),
+        expect: Box::new(|present| {
+            let mut expected = Table::new();
+            for (row, n) in present {
+                *expected.entry(row.iter().map(canonical).collect()).or_default() += n;
+            }
+            expected
+        }),
+    }
+}
+
+#[test]
+fn reduce_append_only_keeps_the_law() {
+    check_law(|random| reduce(random, Form::AppendOnly), false);
+}
+
+#[test]
+fn reduce_full_keeps_the_law() {
+    check_law(|random| reduce(random, Form::Full), true);
+}
+
+#[test]
+fn session_append_only_keeps_the_law() {
+    check_law(|random| session(random, Form::AppendOnly), false);
+}
+
+#[test]
+fn session_full_keeps_the_law() {
+    check_law(|random| session(random, Form::Full), true);
+}
+
+#[test]
+fn keep_keeps_the_law() {
+    check_law(keep, true);
+}
+
+/// One operator over columns `user: str`, `time: int`, `value: int`, in the full form; `steps` are epochs.
+#[track_caller]
+fn check_error(operator: &str, steps: &[&[(&str, i64, i64, i64)]], expect: &str) {
+    let (int, text) = (Type::Int.required(), Type::Str.required());
+    let schema = Schema::new([("user", text), ("time", int), ("value", int)]);
+    let sum = ReducerCall { kind: ReducerKind::Sum, column: Some(2) };
+    let reducers = vec![sum, ReducerCall { kind: ReducerKind::Min, column: Some(2) }];
+    let input = schema.clone();
+    let make: Box<dyn Fn(KeyRange) -> Box<dyn Operator>> = match operator {
+        "reduce" => {
+            let spec = ReduceSpec { key: vec![0], reducers, form: Form::Full };
+            Box::new(move |range| Box::new(Reduce::new(&spec, &input, range)))
+        }
+        "session" => {
+            let spec = SessionSpec { instance: vec![0], time: 1, max_gap: 5, reducers, form: Form::Full };
+            Box::new(move |range| Box::new(Session::new(&spec, &input, range)))
+        }
+        _ => Box::new(move |range| Box::new(Keep::new(&input, range))),
+    };
+    let key = if operator == "keep" { vec![0, 1, 2] } else { vec![0] };
+    let subject = Subject { schema, key, make, expect: Box::new(|_| Table::new()) };
+    let mut running = Running::new(&subject, 1, false);
+    let (last, before) = steps.split_last().unwrap();
+    let rows = |step: &[(&str, i64, i64, i64)]| -> Vec<(Row, i64)> {
+        let row = |r: &(&str, i64, i64, i64)| (vec![Value::Str(r.0.to_owned()), Value::Int(r.1), Value::Int(r.2)], r.3);
+        step.iter().map(row).collect()
+    };
+    before.iter().for_each(|step| running.step(&rows(step), 1).unwrap());
+    let error = running.step(&rows(last), 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains(expect), "{error}");
+}
+
+const BIG: i64 = i64::MAX;
+
+#[test]
+fn a_sum_that_does_not_fit_is_an_input_error() {
+    let expect = "sum(value) is 18446744073709551614, which is outside the range of int";
+    check_error("reduce", &[&[("a", 0, BIG, 2)]], expect);
+    check_error("session", &[&[("a", 0, BIG, 1)], &[("a", 3, BIG, 1)]], expect);
+}
+
+#[test]
+fn a_removal_of_nothing_is_an_input_error() {
+    let expect = "a row was removed that was never added: user=\"a\"";
+    check_error("reduce", &[&[("a", 0, 1, -1)]], expect);
+    check_error("reduce", &[&[("a", 0, 1, 1)], &[("a", 0, 1, -2)]], expect);
+    check_error("reduce", &[&[("a", 0, 5, 2)], &[("a", 0, 4, -1)]], expect);
+    check_error("session", &[&[("a", 0, 1, -1)]], "never added: user=\"a\", time=0");
+    check_error("session", &[&[("a", 0, 1, 1)], &[("a", 9, 1, -1)]], "user=\"a\", time=9");
+    check_error("session", &[&[("a", 0, 1, 1), ("a", 4, 1, 1)], &[("a", 2, 1, -1)]], "user=\"a\", time=2");
+    check_error("session", &[&[("a", 0, 1, 1)], &[("a", 0, 2, -1)]], "user=\"a\", time=0");
+    check_error("keep", &[&[("a", 0, 1, 1)], &[("a", 0, 1, -2)]], "user=\"a\", time=0, value=1");
+}
