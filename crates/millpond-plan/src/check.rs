@@ -1,30 +1,544 @@
-//! Checks of names and types, made when a table is.
+//! Checks of names and types: makes typed [`Terms`] of [`Expr`]essions.
+//!
+//! [`Scope`] says what a name means: a column of a row, or, in the outputs of a reduce, a key or a reducer.
 
 use millpond_error::{Error, Result};
 
-use crate::expr::Expr;
-use crate::types::Schema;
+use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
+use crate::terms::{Op, TermId, TermType, Terms};
+use crate::types::{Schema, Type};
 
-pub(crate) fn unique<'a>(_place: &str, _names: impl Iterator<Item = &'a str>) -> Result<()> {
+/// What names and reducers mean in some place of the program.
+pub(crate) trait Scope {
+    /// The term of `expr`, if this scope gives it a meaning of its own; it does so for every column and reducer.
+    fn resolve(&mut self, expr: &Expr, terms: &mut Terms) -> Option<Result<TermId>>;
+}
+
+/// The columns of one row.
+pub(crate) struct RowScope<'a> {
+    pub schema: &'a Schema,
+    /// The term of each column.
+    pub columns: &'a [TermId],
+    /// Whether this is the argument of a reducer.
+    pub in_reducer: bool,
+}
+
+impl Scope for RowScope<'_> {
+    fn resolve(&mut self, expr: &Expr, _: &mut Terms) -> Option<Result<TermId>> {
+        match expr.kind() {
+            ExprKind::Column(name) => Some(match self.schema.index_of(name) {
+                Some(position) => Ok(self.columns[position]),
+                None => Err(no_column(name, self.schema.columns().iter().map(|column| column.name.as_str()))),
+            }),
+            ExprKind::Reducer(..) if self.in_reducer => {
+                Some(Err(Error::invalid(format!("{} is inside another reducer", subject(expr)))
+                    .with_hint("reduce twice, or use the inner reducer beside the outer one")))
+            }
+            ExprKind::Reducer(..) => {
+                Some(Err(Error::invalid(format!("{} is a reducer outside of a reduce", subject(expr))).with_hint(
+                    "reducers stand in the outputs of groupby(...).reduce(...) and windowby(...).reduce(...)",
+                )))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The terms of `schema`'s columns as inputs.
+pub(crate) fn input_terms(terms: &mut Terms, schema: &Schema) -> Vec<TermId> {
+    schema.columns().iter().enumerate().map(|(i, column)| terms.input(i, column.ty)).collect()
+}
+
+/// Each name once, and none empty.
+pub(crate) fn unique<'a>(place: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    for name in names {
+        if name.is_empty() {
+            return Err(Error::invalid(format!("{place} has a column without a name")));
+        }
+        if !seen.insert(name) {
+            return Err(Error::invalid(format!("{place} has two columns named {}", quoted(name))));
+        }
+    }
     Ok(())
 }
-pub(crate) fn select(_schema: &Schema, _columns: &[(String, Expr)]) -> Result<Schema> {
-    Err(Error::invalid("unfinished"))
+
+/// The schema of a select.
+pub(crate) fn select(schema: &Schema, columns: &[(String, Expr)]) -> Result<Schema> {
+    unique("select", columns.iter().map(|(name, _)| name.as_str()))?;
+    let mut terms = Terms::default();
+    let inputs = input_terms(&mut terms, schema);
+    let mut scope = RowScope { schema, columns: &inputs, in_reducer: false };
+    outputs(&mut terms, &mut scope, columns)
 }
-pub(crate) fn filter(_schema: &Schema, _predicate: &Expr) -> Result<()> {
-    Err(Error::invalid("unfinished"))
+
+/// The schema of named expressions.
+pub(crate) fn outputs(terms: &mut Terms, scope: &mut dyn Scope, columns: &[(String, Expr)]) -> Result<Schema> {
+    let mut types = Vec::with_capacity(columns.len());
+    for (name, expr) in columns {
+        let term = term(terms, scope, expr)?;
+        let ty = terms.ty(term).column().ok_or_else(|| {
+            let error = Error::invalid(format!("column {} has no type: it is always None", quoted(name)));
+            at(error.with_hint("say which: cast(None, int)"), expr)
+        })?;
+        types.push((name.as_str(), ty));
+    }
+    Ok(Schema::new(types))
 }
-pub(crate) fn group(_schema: &Schema, _keys: &[(String, Expr)], _outputs: &[(String, Expr)]) -> Result<Schema> {
-    Err(Error::invalid("unfinished"))
+
+/// Checks the predicate of a filter.
+pub(crate) fn filter(schema: &Schema, predicate: &Expr) -> Result<()> {
+    let mut terms = Terms::default();
+    let inputs = input_terms(&mut terms, schema);
+    let mut scope = RowScope { schema, columns: &inputs, in_reducer: false };
+    self::predicate(&mut terms, &mut scope, predicate).map(drop)
 }
-pub(crate) fn max_gap(_max_gap: &Expr) -> Result<i64> {
-    Err(Error::invalid("unfinished"))
+
+/// The term of a filter's predicate.
+pub(crate) fn predicate(terms: &mut Terms, scope: &mut dyn Scope, predicate: &Expr) -> Result<TermId> {
+    let term = self::term(terms, scope, predicate)?;
+    match terms.ty(term).ty {
+        Some(Type::Bool) => Ok(term),
+        None => Ok(typed_none(terms, Type::Bool)),
+        Some(_) => {
+            let ty = terms.ty(term);
+            Err(at(Error::invalid(format!("{} is {ty}, but a filter needs bool", subject(predicate))), predicate))
+        }
+    }
 }
-pub(crate) fn session(
-    _schema: &Schema,
-    _time: &Expr,
-    _instance: Option<&Expr>,
-    _outputs: &[(String, Expr)],
-) -> Result<Schema> {
-    Err(Error::invalid("unfinished"))
+
+/// The term of `expr`.
+pub(crate) fn term(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {
+    if let Some(resolved) = scope.resolve(expr, terms) {
+        return resolved.map_err(|error| at(error, expr));
+    }
+    typed(terms, scope, expr).map_err(|error| at(error, expr))
+}
+
+fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {
+    match expr.kind() {
+        ExprKind::Literal(value) => Ok(literal(terms, value.clone())),
+        ExprKind::Unary(op, a) => {
+            let operand = term(terms, scope, a)?;
+            unary(terms, *op, (a, operand))
+        }
+        ExprKind::Binary(op, a, b) => {
+            let left = term(terms, scope, a)?;
+            let right = term(terms, scope, b)?;
+            binary(terms, *op, (a, left), (b, right))
+        }
+        ExprKind::IfElse(condition, a, b) => {
+            let condition_term = term(terms, scope, condition)?;
+            let (then, otherwise) = (term(terms, scope, a)?, term(terms, scope, b)?);
+            if_else(terms, (condition, condition_term), (a, then), (b, otherwise))
+        }
+        ExprKind::Coalesce(arguments) => {
+            let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            coalesce(terms, &operands)
+        }
+        ExprKind::Cast(a, to) => {
+            let operand = term(terms, scope, a)?;
+            Ok(cast(terms, operand, *to))
+        }
+        ExprKind::FillError(a, b) => {
+            let (left, right) = (term(terms, scope, a)?, term(terms, scope, b)?);
+            let (left, right, ty) = unify(terms, "fill_error", (a, left), (b, right))?;
+            Ok(terms.add(Op::FillError(left, right), ty))
+        }
+        ExprKind::Column(_) | ExprKind::Reducer(..) => {
+            unreachable!("a scope resolves every column and every reducer")
+        }
+    }
+}
+
+type Operand<'a> = (&'a Expr, TermId);
+
+fn literal(terms: &mut Terms, value: Literal) -> TermId {
+    let ty = TermType { ty: value.ty(), optional: value == Literal::None };
+    terms.add(Op::Literal(value), ty)
+}
+
+fn typed_none(terms: &mut Terms, ty: Type) -> TermId {
+    terms.add(Op::Literal(Literal::None), TermType::new(ty, true))
+}
+
+fn unary(terms: &mut Terms, op: UnaryOp, (expr, a): Operand<'_>) -> Result<TermId> {
+    let ty = terms.ty(a);
+    let result = match (op, ty.ty) {
+        (UnaryOp::Neg, Some(Type::Int | Type::Float)) | (UnaryOp::Not, Some(Type::Bool | Type::Int)) => ty,
+        (UnaryOp::IsNone | UnaryOp::IsNotNone, Some(_)) => TermType::new(Type::Bool, false),
+        (UnaryOp::IsNone | UnaryOp::IsNotNone, None) => {
+            return Ok(literal(terms, Literal::Bool(op == UnaryOp::IsNone)));
+        }
+        (UnaryOp::Unwrap, Some(_)) if !ty.optional => return Ok(a),
+        (UnaryOp::Unwrap, Some(of)) => TermType::new(of, false),
+        _ => {
+            let symbol = match op {
+                UnaryOp::Neg => "-",
+                UnaryOp::Not => "~",
+                _ => "unwrap",
+            };
+            return Err(Error::invalid(format!("{} is {ty}: cannot apply {symbol} to {ty}", subject(expr))));
+        }
+    };
+    Ok(terms.add(Op::Unary(op, a), result))
+}
+
+fn binary(terms: &mut Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b): Operand<'_>) -> Result<TermId> {
+    use BinaryOp::*;
+    let mismatch = |terms: &Terms| operator_error(terms, op, (left, a), (right, b));
+    if matches!(op, Eq | Ne) && (terms.ty(a).ty.is_none() || terms.ty(b).ty.is_none()) {
+        return Ok(equals_none(terms, op, a, b));
+    }
+    let (left_type, right_type) = match (terms.ty(a).ty, terms.ty(b).ty) {
+        (None, None) => return Err(mismatch(terms)),
+        (Some(ty), None) | (None, Some(ty)) => (ty, ty),
+        (Some(left), Some(right)) => (left, right),
+    };
+    let (a, b) = (give_type(terms, a, left_type), give_type(terms, b, right_type));
+    let optional = terms.ty(a).optional || terms.ty(b).optional;
+    let numbers = is_number(left_type) && is_number(right_type);
+    let (a, b, result) = match op {
+        Add if left_type == Type::Str && right_type == Type::Str => (a, b, Type::Str),
+        Add | Sub | Mul | FloorDiv | Mod | Pow | Div if numbers => {
+            let float = op == Div || left_type != right_type || (op == Pow && is_negative(terms, b));
+            if float || left_type == Type::Float {
+                (widen(terms, a), widen(terms, b), Type::Float)
+            } else {
+                (a, b, Type::Int)
+            }
+        }
+        Eq | Ne | Lt | Le | Gt | Ge if left_type == right_type => (a, b, Type::Bool),
+        Eq | Ne | Lt | Le | Gt | Ge if numbers => (widen_literal(terms, a), widen_literal(terms, b), Type::Bool),
+        And | Or | Xor if left_type == right_type && matches!(left_type, Type::Bool | Type::Int) => (a, b, left_type),
+        _ => return Err(mismatch(terms)),
+    };
+    let optional = optional && !matches!(op, Eq | Ne);
+    Ok(terms.add(Op::Binary(op, a, b), TermType::new(result, optional)))
+}
+
+/// `a == None`, where one operand, or each, is a literal `None`.
+fn equals_none(terms: &mut Terms, op: BinaryOp, a: TermId, b: TermId) -> TermId {
+    let other = if terms.ty(a).ty.is_some() { a } else { b };
+    if terms.ty(other).ty.is_none() {
+        return literal(terms, Literal::Bool(op == BinaryOp::Eq));
+    }
+    let test = if op == BinaryOp::Eq { UnaryOp::IsNone } else { UnaryOp::IsNotNone };
+    terms.add(Op::Unary(test, other), TermType::new(Type::Bool, false))
+}
+
+fn if_else(
+    terms: &mut Terms,
+    (condition, test): Operand<'_>,
+    then: Operand<'_>,
+    otherwise: Operand<'_>,
+) -> Result<TermId> {
+    let test = match terms.ty(test).ty {
+        Some(Type::Bool) => test,
+        None => typed_none(terms, Type::Bool),
+        Some(_) => {
+            let ty = terms.ty(test);
+            return Err(Error::invalid(format!("{} is {ty}, but if_else needs bool", subject(condition))));
+        }
+    };
+    let (a, b, ty) = unify(terms, "if_else", then, otherwise)?;
+    Ok(terms.add(Op::IfElse(test, a, b), ty))
+}
+
+fn coalesce(terms: &mut Terms, operands: &[Operand<'_>]) -> Result<TermId> {
+    let Some((last, before)) = operands.split_last() else {
+        return Err(Error::invalid("coalesce needs an argument"));
+    };
+    let mut result = *last;
+    for operand in before.iter().rev() {
+        let (a, b, ty) = unify(terms, "coalesce", *operand, result)?;
+        let optional = terms.ty(a).optional && terms.ty(b).optional;
+        result = (operand.0, terms.add(Op::Coalesce(a, b), TermType { optional, ..ty }));
+    }
+    Ok(result.1)
+}
+
+/// Brings two branches to one type, optional if one of them is.
+fn unify(
+    terms: &mut Terms,
+    function: &str,
+    (left, a): Operand<'_>,
+    (right, b): Operand<'_>,
+) -> Result<(TermId, TermId, TermType)> {
+    let (left_type, right_type) = (terms.ty(a), terms.ty(b));
+    let ty = match (left_type.ty, right_type.ty) {
+        (x, y) if x == y => x,
+        (Some(ty), None) | (None, Some(ty)) => Some(ty),
+        (Some(x), Some(y)) if is_number(x) && is_number(y) => Some(Type::Float),
+        _ => {
+            let (left, right) = subjects(left, right);
+            return Err(Error::invalid(format!(
+                "{left} is {left_type}, but {right} is {right_type}: {function} cannot give one or the other"
+            )));
+        }
+    };
+    let (a, b) = match ty {
+        Some(ty) => (give_type(terms, a, ty), give_type(terms, b, ty)),
+        None => (a, b),
+    };
+    let (a, b) = if ty == Some(Type::Float) { (widen(terms, a), widen(terms, b)) } else { (a, b) };
+    let optional = terms.ty(a).optional || terms.ty(b).optional;
+    Ok((a, b, TermType { ty, optional }))
+}
+
+fn cast(terms: &mut Terms, a: TermId, to: Type) -> TermId {
+    let ty = terms.ty(a);
+    match ty.ty {
+        None => typed_none(terms, to),
+        Some(from) if from == to => a,
+        Some(_) => terms.add(Op::Cast(a), TermType::new(to, ty.optional)),
+    }
+}
+
+/// The term itself, or a null of type `ty` if it is a `None` without a type.
+fn give_type(terms: &mut Terms, a: TermId, ty: Type) -> TermId {
+    if terms.ty(a).ty.is_none() { typed_none(terms, ty) } else { a }
+}
+
+/// The term as a float.
+fn widen(terms: &mut Terms, a: TermId) -> TermId {
+    let ty = terms.ty(a);
+    match (terms.op(a), ty.ty) {
+        (_, Some(Type::Float)) => a,
+        (Op::Literal(Literal::Int(value)), _) => {
+            let value = *value as f64;
+            literal(terms, Literal::Float(value))
+        }
+        (Op::Literal(Literal::None), _) => typed_none(terms, Type::Float),
+        _ => terms.add(Op::Widen(a), TermType::new(Type::Float, ty.optional)),
+    }
+}
+
+/// An `int` literal as a float, if that is the same number; any other term as it is.
+fn widen_literal(terms: &mut Terms, a: TermId) -> TermId {
+    match terms.op(a) {
+        Op::Literal(Literal::Int(value)) if value.unsigned_abs() <= 1 << 53 => widen(terms, a),
+        _ => a,
+    }
+}
+
+fn is_number(ty: Type) -> bool {
+    matches!(ty, Type::Int | Type::Float)
+}
+
+fn is_negative(terms: &Terms, a: TermId) -> bool {
+    matches!(terms.op(a), Op::Literal(Literal::Int(value)) if *value < 0)
+}
+
+fn operator_error(terms: &Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b): Operand<'_>) -> Error {
+    let (left_type, right_type) = (terms.ty(a), terms.ty(b));
+    let (left, right) = subjects(left, right);
+    let but = if left_type == right_type { "and" } else { "but" };
+    let error = Error::invalid(format!(
+        "{left} is {left_type}, {but} {right} is {right_type}: cannot apply {} to {left_type} and {right_type}",
+        op.symbol()
+    ));
+    let types = [left_type.ty, right_type.ty];
+    if types.contains(&Some(Type::Str)) && op == BinaryOp::Add {
+        error.with_hint("cast(..., str) makes text of any value")
+    } else if types.contains(&Some(Type::Str)) && types.iter().any(|ty| ty.is_some_and(is_number)) {
+        error.with_hint("cast(..., int) and cast(..., float) read numbers from text")
+    } else if types.contains(&Some(Type::Bool)) {
+        error.with_hint("cast(..., int) makes 1 of True and 0 of False")
+    } else {
+        error
+    }
+}
+
+/// How a message names an expression.
+pub(crate) fn subject(expr: &Expr) -> String {
+    match expr.kind() {
+        ExprKind::Column(name) => format!("column {}", quoted(name)),
+        ExprKind::Literal(value) => format!("the value {value}"),
+        _ => format!("`{expr}`"),
+    }
+}
+
+/// Two subjects of one sentence: the second needs no "column" if the first has it.
+fn subjects(left: &Expr, right: &Expr) -> (String, String) {
+    match (left.column_name(), right.column_name()) {
+        (Some(_), Some(right)) => (subject(left), quoted(right)),
+        _ => (subject(left), subject(right)),
+    }
+}
+
+/// Adds the expression's place to an error that has none.
+pub(crate) fn at(error: Error, expr: &Expr) -> Error {
+    match expr.origin() {
+        Some(origin) => error.at(origin),
+        None => error,
+    }
+}
+
+/// An error for a name that none of `known` is, with the nearest of them.
+pub(crate) fn no_column<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.collect();
+    let list = known.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+    let error = if known.is_empty() {
+        Error::invalid(format!("no column {}: there are no columns", quoted(name)))
+    } else {
+        Error::invalid(format!("no column {}: there are {list}", quoted(name)))
+    };
+    let limit = name.chars().count().max(3) / 3;
+    let near = known.iter().map(|known| (distance(name, known), known)).filter(|(distance, _)| *distance <= limit);
+    match near.min() {
+        Some((_, near)) => error.with_hint(format!("did you mean {}?", quoted(near))),
+        None => error,
+    }
+}
+
+/// Levenshtein distance, without regard to case.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for j in 0..b.len() {
+            let replaced = diagonal + usize::from(letter != b[j]);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::{coalesce, col, if_else, lit, max};
+    use crate::types::ColumnType;
+
+    /// Columns `b`, `i`, `f`, `s` of the four types, and the same, optional, with `_`.
+    fn schema() -> Schema {
+        let types = [("b", Type::Bool), ("i", Type::Int), ("f", Type::Float), ("s", Type::Str)];
+        let columns = types.into_iter().flat_map(|(name, ty)| {
+            [(name.to_owned(), ty.required()), (format!("{name}_"), ColumnType { ty, optional: true })]
+        });
+        Schema::new(columns)
+    }
+
+    #[track_caller]
+    fn check(expr: Expr, expected: &str) {
+        let found = match select(&schema(), &[("x".into(), expr)]) {
+            Ok(schema) => schema.columns()[0].ty.to_string(),
+            Err(error) => match error.hint() {
+                Some(hint) => format!("{} ({hint})", error.message()),
+                None => error.message().to_owned(),
+            },
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn arithmetic_has_pythons_types() {
+        check(col("i") + 1, "int");
+        check(col("i") / 2, "float");
+        check(col("i").floordiv(2), "int");
+        check(col("i") % col("f"), "float");
+        check(col("i_") * col("f"), "float?");
+        check(col("i").pow(2), "int");
+        check(col("i").pow(-2), "float");
+        check(col("s") + "x", "str");
+        check(col("i") + lit(Literal::None), "int?");
+        check(-col("f_"), "float?");
+    }
+
+    #[test]
+    fn a_mismatch_names_both_columns_and_types() {
+        check(
+            col("s") - col("i"),
+            "column \"s\" is str, but \"i\" is int: cannot apply - to str and int \
+             (cast(..., int) and cast(..., float) read numbers from text)",
+        );
+        check(
+            col("s").eq(1),
+            "column \"s\" is str, but the value 1 is int: cannot apply == to str and int \
+             (cast(..., int) and cast(..., float) read numbers from text)",
+        );
+        check(
+            (col("b") & col("b_")) + 1,
+            "`b & b_` is bool?, but the value 1 is int: cannot apply + to bool? and int \
+             (cast(..., int) makes 1 of True and 0 of False)",
+        );
+        check(-col("s"), "column \"s\" is str: cannot apply - to str");
+    }
+
+    #[test]
+    fn an_error_has_the_line_of_the_innermost_expression() {
+        let line = line!() + 1;
+        let bad = col("s") - 1;
+        let error = select(&schema(), &[("x".into(), bad + 2)]).unwrap_err();
+        assert_eq!(error.origin().map(|origin| origin.line), Some(line));
+    }
+
+    #[test]
+    fn comparisons_are_bool_and_equality_is_never_null() {
+        check(col("i").lt(col("f")), "bool");
+        check(col("i_").lt(3), "bool?");
+        check(col("i_").eq(3), "bool");
+        check(col("s_").eq(lit(Literal::None)), "bool");
+        check(lit(Literal::None).eq(lit(Literal::None)), "bool");
+    }
+
+    #[test]
+    fn branches_unify() {
+        check(if_else(col("b"), col("i"), col("f")), "float");
+        check(if_else(col("b"), col("i"), col("i_")), "int?");
+        check(if_else(col("b"), col("s"), lit(Literal::None)), "str?");
+        check(
+            if_else(col("b"), col("s"), 1),
+            "column \"s\" is str, but the value 1 is int: if_else cannot give one or the other",
+        );
+        check(if_else(col("i"), 1, 2), "column \"i\" is int, but if_else needs bool");
+        check(coalesce([col("i_"), col("f_")]), "float?");
+        check(coalesce([col("i_"), lit(0)]), "int");
+        check(coalesce([lit(Literal::None), col("s")]), "str");
+    }
+
+    #[test]
+    fn none_alone_has_no_type() {
+        check(lit(Literal::None), "column \"x\" has no type: it is always None (say which: cast(None, int))");
+        check(lit(Literal::None).cast(Type::Int), "int?");
+    }
+
+    #[test]
+    fn unwrap_makes_required() {
+        check(col("i_").unwrap(), "int");
+        check(col("i").unwrap(), "int");
+    }
+
+    #[test]
+    fn an_unknown_column_suggests_the_nearest() {
+        let schema = Schema::new([("user_id", Type::Str.required()), ("access_time", Type::Int.required())]);
+        let error = select(&schema, &[("x".into(), col("userid"))]).unwrap_err();
+        assert_eq!(error.message(), "no column \"userid\": there are \"user_id\", \"access_time\"");
+        assert_eq!(error.hint(), Some("did you mean \"user_id\"?"));
+        assert_eq!(select(&schema, &[("x".into(), col("bytes"))]).unwrap_err().hint(), None);
+    }
+
+    #[test]
+    fn reducers_stand_in_a_reduce() {
+        let error = select(&schema(), &[("x".into(), max(col("i")) + 1)]).unwrap_err();
+        assert_eq!(error.message(), "`max(i)` is a reducer outside of a reduce");
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let error = select(&schema(), &[("x".into(), col("i")), ("x".into(), col("s"))]).unwrap_err();
+        assert_eq!(error.message(), "select has two columns named \"x\"");
+    }
+
+    #[test]
+    fn a_filter_needs_bool() {
+        assert!(filter(&schema(), &col("b_")).is_ok());
+        let error = filter(&schema(), &(col("i") + 1)).unwrap_err();
+        assert_eq!(error.message(), "`i + 1` is int, but a filter needs bool");
+    }
 }

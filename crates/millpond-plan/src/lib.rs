@@ -14,8 +14,10 @@ pub mod eval;
 pub mod expr;
 mod lower;
 pub mod physical;
+mod reduce;
 mod spelling;
 pub mod table;
+mod terms;
 pub mod types;
 
 pub use difference::difference;

@@ -7,10 +7,12 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use millpond_error::{Error, Origin, Result};
+use millpond_error::{Origin, Result};
 
 use crate::check;
 use crate::expr::{Expr, col};
+use crate::reduce::{self, Grouping};
+use crate::terms::Terms;
 use crate::types::Schema;
 
 /// Start of a session: the smallest time in it.
@@ -151,7 +153,7 @@ impl Table {
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
-        let schema = check::group(self.schema(), &keys, &outputs).map_err(|error| error.at(origin))?;
+        let schema = self.reduced(&Grouping::Keys(&keys), &outputs).map_err(|error| error.at(origin))?;
         let operation = Operation::Group { input: self.clone(), keys, outputs };
         Ok(Table::new(operation, schema, false, origin))
     }
@@ -165,9 +167,9 @@ impl Table {
         origin: &Origin,
     ) -> Result<Table> {
         let SessionWindow { time, max_gap, instance } = window;
-        let max_gap = check::max_gap(&max_gap).map_err(|error| error.at(origin))?;
-        let schema =
-            check::session(self.schema(), &time, instance.as_ref(), &outputs).map_err(|error| error.at(origin))?;
+        let max_gap = reduce::max_gap(&max_gap).map_err(|error| error.at(origin))?;
+        let grouping = Grouping::Session { time: &time, instance: instance.as_ref() };
+        let schema = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
         let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
         Ok(Table::new(operation, schema, false, origin))
     }
@@ -190,6 +192,13 @@ impl Table {
     /// Whether both are the same table: made by the same call, not just alike.
     pub fn same_as(&self, other: &Table) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn reduced(&self, grouping: &Grouping<'_>, outputs: &[(String, Expr)]) -> Result<Schema> {
+        let mut rows = Terms::default();
+        let columns = check::input_terms(&mut rows, self.schema());
+        let reduction = reduce::reduction(&mut rows, self.schema(), &columns, grouping, outputs)?;
+        Ok(reduction.schema)
     }
 
     pub(crate) fn operation(&self) -> &Operation {

@@ -1,10 +1,58 @@
-//! Evaluation.
-use arrow_array::{ArrayRef, BooleanArray};
-use millpond_error::{Error, Result};
+//! What expressions mean, computed over whole columns.
+//!
+//! The meaning is Python's, where Python has one:
+//!
+//! - `/` gives a float; `//` and `%` round towards minus infinity, so that `%` has the divisor's sign. `int ** int` is an
+//!   int, or a float if the exponent is a negative literal. `int` with `float` gives a float.
+//! - Text compares by bytes, which is by code points. `int` and `float` compare by their exact numbers. No order holds
+//!   for a NaN.
+//! - *Nulls.* Arithmetic and order of a null are null. `==` and `!=` take null as a value: `None == None` is true,
+//!   `None == 1` is false. `&` and `|` on bool are null unless the other operand decides. A null condition of `if_else`
+//!   takes the second branch; a null predicate drops the row.
+//! - *Error values.* A cell that cannot be computed (division by zero, an int outside 64 bits, text that is no number, a
+//!   negative number to a broken power, `unwrap` of a null) is an error, and so is all that is computed of it. A filter
+//!   drops it with its row, `if_else` and `coalesce` with the branch that is not taken, `fill_error` replaces it. What
+//!   reaches an output column or a predicate ends the run.
+//!
+//! Start reading at [`MapStage`]. The operators are in files by kind; [`cells`] is what they work on.
+
+mod arithmetic;
+mod cast;
+mod cells;
+mod choose;
+mod compare;
+mod logic;
+
+use std::fmt;
+
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_buffer::BooleanBuffer;
+use arrow_select::filter::{FilterBuilder, FilterPredicate};
+use millpond_error::{Error, Origin, Result};
+
+use crate::expr::{BinaryOp, Literal, UnaryOp, column_text, quoted};
+use crate::terms::{self, Op, Term, TermId};
+use crate::types::{Schema, Type};
+use cells::{Cells, Data, Errors, Reason};
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.
-#[derive(Clone, Debug)]
-pub struct MapStage {}
+///
+/// Filters go first, in their order, each on the rows that the one before it kept. A column is computed once, of the
+/// rows that are left when it is first needed.
+#[derive(Clone)]
+pub struct MapStage {
+    inputs: Schema,
+    terms: Vec<Term>,
+    predicates: Vec<Root>,
+    outputs: Vec<(String, Root)>,
+}
+
+/// A term whose value matters, and the place in the program that asks for it.
+#[derive(Clone)]
+pub(crate) struct Root {
+    pub term: TermId,
+    pub origin: Option<Origin>,
+}
 
 /// What a [`MapStage`] makes of a batch.
 #[derive(Clone, Debug)]
@@ -18,12 +66,277 @@ pub struct Mapped {
 }
 
 impl MapStage {
+    /// A stage over columns `inputs`. `terms` hold no conversion that the types do not ask for.
+    pub(crate) fn new(inputs: Schema, terms: Vec<Term>, predicates: Vec<Root>, outputs: Vec<(String, Root)>) -> Self {
+        MapStage { inputs, terms, predicates, outputs }
+    }
+
+    /// The columns that it reads.
+    pub fn inputs(&self) -> &Schema {
+        &self.inputs
+    }
+
+    /// Whether it hands on every row and column as it is.
+    pub fn is_identity(&self) -> bool {
+        let plain = |(i, output): (usize, &(String, Root))| self.plain_column(output.1.term) == Some(i);
+        self.predicates.is_empty()
+            && self.outputs.len() == self.inputs.len()
+            && self.outputs.iter().enumerate().all(plain)
+    }
+
+    /// Whether each of these input columns is an output too, as it is.
+    pub fn keeps(&self, columns: impl IntoIterator<Item = usize>) -> bool {
+        let kept = |column| self.outputs.iter().any(|(_, root)| self.plain_column(root.term) == Some(column));
+        columns.into_iter().all(kept)
+    }
+
     /// Evaluates the stage over the columns of a batch of `rows` rows.
     ///
     /// # Errors
     ///
-    /// An `Input` error if a cell of the output, or of a predicate, is an error value.
-    pub fn apply(&self, _columns: &[ArrayRef], _rows: usize) -> Result<Mapped> {
-        Err(Error::invalid("unfinished"))
+    /// An `Input` error if a cell of an output or of a predicate is an error value; it names the column, the reason and
+    /// the values that the row holds.
+    pub fn apply(&self, columns: &[ArrayRef], rows: usize) -> Result<Mapped> {
+        let mut batch = Batch::new(self, columns, rows);
+        for predicate in &self.predicates {
+            batch.filter(predicate)?;
+        }
+        let mut outputs = Vec::with_capacity(self.outputs.len());
+        for (name, root) in &self.outputs {
+            if let (Some(input), true) = (self.plain_column(root.term), batch.filters.is_empty()) {
+                outputs.push(columns[input].clone());
+                continue;
+            }
+            let cells = batch.cells(root.term);
+            if let Some(errors) = &cells.errors
+                && batch.rows > 0
+            {
+                return Err(batch.error(&format!("column {}", quoted(name)), root, errors));
+            }
+            outputs.push(cells.into_array(batch.rows));
+        }
+        let selection = batch.selection.take().map(|bits| BooleanArray::new(bits, None));
+        Ok(Mapped { columns: outputs, rows: batch.rows, selection })
+    }
+
+    fn plain_column(&self, term: TermId) -> Option<usize> {
+        match self.terms[term.index()].op {
+            Op::Input(position) => Some(position),
+            _ => None,
+        }
+    }
+
+    fn text(&self, term: TermId) -> String {
+        terms::text(&self.terms, term, &|input| self.input_text(input)).0
+    }
+
+    fn input_text(&self, input: usize) -> String {
+        let name = &self.inputs.columns()[input].name;
+        // The result of a reducer is named after its call.
+        if name.ends_with(')') { name.clone() } else { column_text(name) }
     }
 }
+
+/// Where a term was written does not matter.
+impl PartialEq for MapStage {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &Root, b: &Root| a.term == b.term;
+        let (predicates, outputs) = (&self.predicates, &self.outputs);
+        self.inputs == other.inputs
+            && self.terms == other.terms
+            && predicates.len() == other.predicates.len()
+            && predicates.iter().zip(&other.predicates).all(|(a, b)| same(a, b))
+            && outputs.len() == other.outputs.len()
+            && outputs.iter().zip(&other.outputs).all(|((name, a), (other, b))| name == other && same(a, b))
+    }
+}
+
+/// `where a > 1: a, b = a + 1`
+impl fmt::Display for MapStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, predicate) in self.predicates.iter().enumerate() {
+            write!(f, "{} {}", if i == 0 { "where" } else { " and" }, self.text(predicate.term))?;
+        }
+        if !self.predicates.is_empty() {
+            f.write_str(": ")?;
+        }
+        for (i, (name, root)) in self.outputs.iter().enumerate() {
+            let (name, text) = (column_text(name), self.text(root.term));
+            let name_is_text = self.plain_column(root.term).is_some_and(|_| name == text) || self.outputs[i].0 == text;
+            let comma = if i > 0 { ", " } else { "" };
+            if name_is_text { write!(f, "{comma}{text}")? } else { write!(f, "{comma}{name} = {text}")? }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MapStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A batch under evaluation.
+struct Batch<'a> {
+    stage: &'a MapStage,
+    columns: &'a [ArrayRef],
+    /// Rows that are left.
+    rows: usize,
+    /// Which rows of the batch are left.
+    selection: Option<BooleanBuffer>,
+    /// What each predicate kept of the rows left by those before; one that kept all is not here.
+    filters: Vec<FilterPredicate>,
+    /// Cells of the terms computed so far, and the number of filters that they went through.
+    done: Vec<Option<(Cells, usize)>>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(stage: &'a MapStage, columns: &'a [ArrayRef], rows: usize) -> Self {
+        debug_assert_eq!(columns.len(), stage.inputs.len());
+        debug_assert!(columns.iter().all(|column| column.len() == rows));
+        let done = vec![None; stage.terms.len()];
+        Batch { stage, columns, rows, selection: None, filters: Vec::new(), done }
+    }
+
+    /// Keeps the rows for which the predicate is true.
+    fn filter(&mut self, predicate: &Root) -> Result<()> {
+        let cells = self.cells(predicate.term);
+        if let Some(errors) = &cells.errors
+            && self.rows > 0
+        {
+            return Err(self.error("filter", predicate, errors));
+        }
+        let Data::Bool(test) = &cells.data else { unreachable!("the type check wants a bool") };
+        let mut mask = cells::spread(test.values(), cells.constant, self.rows);
+        if let Some(nulls) = cells.nulls(self.rows) {
+            mask = &mask & nulls.inner();
+        }
+        let kept = mask.count_set_bits();
+        if kept == self.rows {
+            return Ok(());
+        }
+        self.rows = kept;
+        self.filters.push(FilterBuilder::new(&BooleanArray::new(mask.clone(), None)).optimize().build());
+        self.selection = Some(match self.selection.take() {
+            None => mask,
+            Some(before) => within(&before, &mask),
+        });
+        Ok(())
+    }
+
+    /// The cells of a term for the rows that are left.
+    fn cells(&mut self, id: TermId) -> Cells {
+        let (mut cells, filtered) = match self.done[id.index()].take() {
+            Some(done) => done,
+            None => self.compute(id),
+        };
+        for filter in &self.filters[filtered..] {
+            cells = cells.filter(filter);
+        }
+        self.done[id.index()] = Some((cells.clone(), self.filters.len()));
+        cells
+    }
+
+    fn compute(&mut self, id: TermId) -> (Cells, usize) {
+        let Term { op, ty } = &self.stage.terms[id.index()];
+        let to = ty.ty.unwrap_or(Type::Bool);
+        let cells = match op {
+            Op::Input(position) => {
+                let data = Data::of(&self.columns[*position]).expect("the columns have the types of the schema");
+                return (Cells::new(data, false, None), 0);
+            }
+            Op::Literal(value) => Cells::literal(value, to),
+            Op::Unary(op, a) => {
+                let a = self.cells(*a);
+                match op {
+                    UnaryOp::Neg => arithmetic::negate(&a, id),
+                    UnaryOp::Not => logic::not(&a),
+                    UnaryOp::IsNone => logic::is_none(&a, false),
+                    UnaryOp::IsNotNone => logic::is_none(&a, true),
+                    UnaryOp::Unwrap => logic::unwrap(&a, id),
+                }
+            }
+            Op::Binary(op, a, b) => {
+                use BinaryOp::*;
+                let (a, b) = (self.cells(*a), self.cells(*b));
+                match op {
+                    Add | Sub | Mul | Div | FloorDiv | Mod | Pow => arithmetic::arithmetic(*op, &a, &b, id),
+                    Eq | Ne | Lt | Le | Gt | Ge => compare::compare(*op, &a, &b),
+                    And | Or | Xor => logic::logic(*op, &a, &b),
+                }
+            }
+            Op::IfElse(condition, a, b) => {
+                let condition = self.cells(*condition);
+                choose::if_else(&condition, &self.cells(*a), &self.cells(*b))
+            }
+            Op::Coalesce(a, b) => choose::coalesce(&self.cells(*a), &self.cells(*b)),
+            Op::Cast(a) => cast::cast(&self.cells(*a), to, id),
+            Op::Widen(a) => arithmetic::widen(&self.cells(*a)),
+            Op::FillError(a, b) => choose::fill_error(&self.cells(*a), &self.cells(*b)),
+        };
+        (cells, self.filters.len())
+    }
+
+    /// The error of the first row that has one.
+    fn error(&self, place: &str, root: &Root, errors: &[cells::ErrorCode]) -> Error {
+        let first = errors.iter().enumerate().find_map(|(row, code)| Some((row, code.parts()?)));
+        let (row, (term, reason)) = first.expect("errors hold at least one");
+        let row = match &self.selection {
+            Some(kept) => kept.set_indices().nth(row).expect("a row that is left was selected"),
+            None => row,
+        };
+        let values: Vec<String> = terms::inputs(&self.stage.terms, &[term])
+            .into_iter()
+            .map(|input| format!("{} = {}", self.stage.input_text(input), value(&self.columns[input], row)))
+            .collect();
+        let text = self.stage.text(term);
+        let mut message = format!("{place}: {} in {text}", reason_text(reason, self.stage.terms[term.index()].ty.ty));
+        if !values.is_empty() {
+            message = format!("{message}, where {}", values.join(", "));
+        }
+        let error =
+            Error::input(message).with_hint("fill_error(...) gives such cells a value, filter(...) drops their rows");
+        match &root.origin {
+            Some(origin) => error.at(origin),
+            None => error,
+        }
+    }
+}
+
+/// Of the bits set in `outer`, those that `inner`, which has one bit for each of them, keeps.
+fn within(outer: &BooleanBuffer, inner: &BooleanBuffer) -> BooleanBuffer {
+    let mut kept = inner.iter();
+    BooleanBuffer::collect_bool(outer.len(), |i| outer.value(i) && kept.next().unwrap_or(false))
+}
+
+/// A cell as Python writes it.
+fn value(array: &ArrayRef, row: usize) -> Literal {
+    if array.is_null(row) {
+        return Literal::None;
+    }
+    match Data::of(array) {
+        Some(Data::Bool(array)) => Literal::Bool(array.value(row)),
+        Some(Data::Int(array)) => Literal::Int(array.value(row)),
+        Some(Data::Float(array)) => Literal::Float(array.value(row)),
+        Some(Data::Str(array)) => Literal::Str(array.value(row).into()),
+        None => Literal::None,
+    }
+}
+
+fn reason_text(reason: Reason, ty: Option<Type>) -> String {
+    match reason {
+        Reason::DivisionByZero => "division by zero".into(),
+        Reason::IntOverflow => "the int is outside 64 bits".into(),
+        Reason::FloatOverflow => "the float is too large".into(),
+        Reason::Power => "the power is no number of its type".into(),
+        Reason::NotAnInt => "the float is no int of 64 bits".into(),
+        Reason::Unreadable => match ty {
+            Some(ty) => format!("the text is not {ty}"),
+            None => "the text cannot be read".into(),
+        },
+        Reason::Null => "there is no value".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! `cast`: what the program converts.
+//!
+//! | from \ to | `bool`            | `int`                         | `float`   | `str`           |
+//! |-----------|-------------------|-------------------------------|-----------|-----------------|
+//! | `bool`    |                   | 0, 1                          | 0.0, 1.0  | `True`, `False` |
+//! | `int`     | is not 0          |                               | nearest   | digits          |
+//! | `float`   | is not 0          | towards 0; error if no int    |           | Python's `repr` |
+//! | `str`     | `true`, `1`, .. * | as Python's `int()` *         | `float()` * |               |
+//!
+//! Text that cannot be read (*) is an error value. A null stays null.
+
+use std::fmt::Write;
+
+use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray, builder::StringBuilder};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+
+use super::cells::{Cells, Data, ErrorCode, Errors, Reason, failures, merge_errors};
+use crate::spelling;
+use crate::terms::TermId;
+use crate::types::Type;
+
+/// `cast(a, to)`
+pub(crate) fn cast(a: &Cells, to: Type, term: TermId) -> Cells {
+    let (data, new) = match &a.data {
+        Data::Bool(array) => (from_bool(array, to), None),
+        Data::Int(array) => (from_int(array, to), None),
+        Data::Float(array) => from_float(array, to, term),
+        Data::Str(array) => from_text(array, to, term),
+    };
+    Cells::new(data, a.constant, merge_errors(a.errors.clone(), new))
+}
+
+fn from_bool(array: &BooleanArray, to: Type) -> Data {
+    let nulls = array.nulls().cloned();
+    match to {
+        Type::Bool => Data::Bool(array.clone()),
+        Type::Int => Data::Int(Int64Array::new(array.values().iter().map(i64::from).collect(), nulls)),
+        Type::Float => {
+            let values = array.values().iter().map(|bit| f64::from(u8::from(bit)));
+            Data::Float(Float64Array::new(values.collect(), nulls))
+        }
+        Type::Str => Data::Str(text_of(array, |i, out| {
+            out.write_str(if array.value(i) { "True" } else { "False" }).expect("a buffer in memory takes any text");
+        })),
+    }
+}
+
+fn from_int(array: &Int64Array, to: Type) -> Data {
+    let nulls = array.nulls().cloned();
+    match to {
+        Type::Bool => {
+            let values = array.values();
+            Data::Bool(BooleanArray::new(BooleanBuffer::collect_bool(values.len(), |i| values[i] != 0), nulls))
+        }
+        Type::Int => Data::Int(array.clone()),
+        Type::Float => {
+            let values = array.values().iter().map(|value| *value as f64);
+            Data::Float(Float64Array::new(values.collect(), nulls))
+        }
+        Type::Str => {
+            let mut digits = itoa::Buffer::new();
+            Data::Str(text_of(array, |i, out| {
+                out.write_str(digits.format(array.value(i))).expect("a buffer in memory takes any text");
+            }))
+        }
+    }
+}
+
+fn from_float(array: &Float64Array, to: Type, term: TermId) -> (Data, Errors) {
+    let nulls = array.nulls().cloned();
+    let values = array.values();
+    match to {
+        Type::Bool => {
+            let bits = BooleanBuffer::collect_bool(values.len(), |i| values[i] != 0.0);
+            (Data::Bool(BooleanArray::new(bits, nulls)), None)
+        }
+        Type::Int => {
+            let no_int = |value: f64| !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value);
+            let mut any = false;
+            let ints = values.iter().map(|value| {
+                any |= no_int(*value);
+                *value as i64
+            });
+            let ints: Vec<i64> = ints.collect();
+            let failed = |i: usize| code(no_int(values[i]), term, Reason::NotAnInt);
+            let errors = if any { failures(values.len(), nulls.as_ref(), failed) } else { None };
+            (Data::Int(Int64Array::new(ints.into(), nulls)), errors)
+        }
+        Type::Float => (Data::Float(array.clone()), None),
+        Type::Str => (Data::Str(text_of(array, |i, out| spelling::write_float(array.value(i), out))), None),
+    }
+}
+
+fn from_text(array: &StringArray, to: Type, term: TermId) -> (Data, Errors) {
+    let nulls = array.nulls().cloned();
+    match to {
+        Type::Bool => {
+            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_bool);
+            (Data::Bool(BooleanArray::new(values.into(), nulls)), errors)
+        }
+        Type::Int => {
+            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_int);
+            (Data::Int(Int64Array::new(values.into(), nulls)), errors)
+        }
+        Type::Float => {
+            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_float);
+            (Data::Float(Float64Array::new(values.into(), nulls)), errors)
+        }
+        Type::Str => (Data::Str(array.clone()), None),
+    }
+}
+
+/// Reads every cell that is not null.
+fn read<T: Default>(
+    array: &StringArray,
+    nulls: Option<&NullBuffer>,
+    term: TermId,
+    parse: impl Fn(&str) -> Option<T>,
+) -> (Vec<T>, Errors) {
+    let valid = |i: usize| nulls.is_none_or(|nulls| nulls.is_valid(i));
+    let mut any = false;
+    let mut values = Vec::with_capacity(array.len());
+    for i in 0..array.len() {
+        let value = if valid(i) { parse(array.value(i)) } else { Some(T::default()) };
+        any |= value.is_none();
+        values.push(value.unwrap_or_default());
+    }
+    let failed = |i: usize| code(parse(array.value(i)).is_none(), term, Reason::Unreadable);
+    let errors = if any { failures(array.len(), nulls, failed) } else { None };
+    (values, errors)
+}
+
+fn code(failed: bool, term: TermId, reason: Reason) -> ErrorCode {
+    if failed { ErrorCode::new(term, reason) } else { ErrorCode::default() }
+}
+
+/// The text that `write` writes for each cell that is not null.
+fn text_of(array: &dyn Array, mut write: impl FnMut(usize, &mut StringBuilder)) -> StringArray {
+    let mut builder = StringBuilder::with_capacity(array.len(), array.len() * 8);
+    for i in 0..array.len() {
+        if array.is_valid(i) {
+            write(i, &mut builder);
+            builder.append_value("");
+        } else {
+            builder.append_null();
+        }
+    }
+    builder.finish()
+}

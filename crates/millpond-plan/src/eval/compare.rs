@@ -1,0 +1,130 @@
+//! `== != < <= > >=`. Equality treats null as a value, like Python's `None`; order gives null where an operand is.
+//!
+//! Floats compare as in Python: a NaN is not equal to, less than or greater than anything. An `int` and a `float`
+//! compare by their exact numbers.
+
+use std::cmp::Ordering;
+
+use arrow_array::{Array, BooleanArray, Datum, Scalar, StringArray};
+use arrow_buffer::BooleanBuffer;
+
+use super::cells::{Cells, Data, Pair, Values, spread, zip_bool};
+use crate::expr::BinaryOp;
+
+/// The comparisons that the others are made of.
+#[derive(Clone, Copy)]
+enum Test {
+    Equal,
+    Less,
+    LessOrEqual,
+}
+
+/// `a op b`
+pub(crate) fn compare(op: BinaryOp, a: &Cells, b: &Cells) -> Cells {
+    match op {
+        BinaryOp::Eq => equality(a, b, false),
+        BinaryOp::Ne => equality(a, b, true),
+        BinaryOp::Lt => order(Test::Less, a, b),
+        BinaryOp::Le => order(Test::LessOrEqual, a, b),
+        BinaryOp::Gt => order(Test::Less, b, a),
+        BinaryOp::Ge => order(Test::LessOrEqual, b, a),
+        _ => unreachable!("not a comparison"),
+    }
+}
+
+fn order(test: Test, a: &Cells, b: &Cells) -> Cells {
+    let pair = Pair::of(a, b);
+    let values = values(test, a, b, pair.len);
+    Cells::new(Data::Bool(BooleanArray::new(values, pair.nulls)), pair.constant, pair.errors)
+}
+
+fn equality(a: &Cells, b: &Cells, negated: bool) -> Cells {
+    let pair = Pair::of(a, b);
+    let mut equal = values(Test::Equal, a, b, pair.len);
+    if let Some(nulls) = &pair.nulls {
+        let both_null = &!&a.valid(pair.len) & &!&b.valid(pair.len);
+        equal = &(&equal & nulls.inner()) | &both_null;
+    }
+    let values = if negated { !&equal } else { equal };
+    Cells::new(Data::Bool(BooleanArray::new(values, None)), pair.constant, pair.errors)
+}
+
+/// The comparison of the values, whatever is null.
+fn values(test: Test, a: &Cells, b: &Cells, len: usize) -> BooleanBuffer {
+    match (&a.data, &b.data) {
+        (Data::Int(x), Data::Int(y)) => {
+            let (x, y) = (Values::new(x.values(), a.constant), Values::new(y.values(), b.constant));
+            match test {
+                Test::Equal => zip_bool(x, y, |x, y| x == y),
+                Test::Less => zip_bool(x, y, |x, y| x < y),
+                Test::LessOrEqual => zip_bool(x, y, |x, y| x <= y),
+            }
+        }
+        (Data::Float(x), Data::Float(y)) => {
+            let (x, y) = (Values::new(x.values(), a.constant), Values::new(y.values(), b.constant));
+            match test {
+                Test::Equal => zip_bool(x, y, |x, y| x == y),
+                Test::Less => zip_bool(x, y, |x, y| x < y),
+                Test::LessOrEqual => zip_bool(x, y, |x, y| x <= y),
+            }
+        }
+        (Data::Int(x), Data::Float(y)) => {
+            let (x, y) = (Values::new(x.values(), a.constant), Values::new(y.values(), b.constant));
+            zip_bool(x, y, |x, y| holds(test, number_order(x, y)))
+        }
+        (Data::Float(x), Data::Int(y)) => {
+            let (x, y) = (Values::new(x.values(), a.constant), Values::new(y.values(), b.constant));
+            zip_bool(x, y, |x, y| holds(test, number_order(y, x).map(Ordering::reverse)))
+        }
+        (Data::Bool(x), Data::Bool(y)) => {
+            let (x, y) = (spread(x.values(), a.constant, len), spread(y.values(), b.constant, len));
+            match test {
+                Test::Equal => !&(&x ^ &y),
+                Test::Less => &!&x & &y,
+                Test::LessOrEqual => &!&x | &y,
+            }
+        }
+        (Data::Str(x), Data::Str(y)) => strings(test, (x, a.constant), (y, b.constant)),
+        _ => unreachable!("the type check lets only comparable types through"),
+    }
+}
+
+fn holds(test: Test, order: Option<Ordering>) -> bool {
+    match test {
+        Test::Equal => order == Some(Ordering::Equal),
+        Test::Less => order == Some(Ordering::Less),
+        Test::LessOrEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+    }
+}
+
+/// The order of two numbers, exact even where the int has no float of its own; `None` for a NaN.
+fn number_order(int: i64, float: f64) -> Option<Ordering> {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    if float.is_nan() {
+        None
+    } else if float >= TWO_TO_63 {
+        Some(Ordering::Less)
+    } else if float < -TWO_TO_63 {
+        Some(Ordering::Greater)
+    } else {
+        let whole = float.trunc();
+        Some(int.cmp(&(whole as i64)).then(0.0.partial_cmp(&(float - whole))?))
+    }
+}
+
+fn strings(test: Test, (a, a_constant): (&StringArray, bool), (b, b_constant): (&StringArray, bool)) -> BooleanBuffer {
+    // Without nulls, the kernel compares every row; slots of nulls hold some text, mostly none.
+    let plain = |array: &StringArray| StringArray::new(array.offsets().clone(), array.values().clone(), None);
+    let (a, b) = (plain(a), plain(b));
+    let (a_scalar, b_scalar) = (Scalar::new(a.clone()), Scalar::new(b.clone()));
+    let left: &dyn Datum = if a_constant && !b_constant { &a_scalar } else { &a };
+    let right: &dyn Datum = if b_constant && !a_constant { &b_scalar } else { &b };
+    let compared = match test {
+        Test::Equal => arrow_ord::cmp::eq(left, right),
+        Test::Less => arrow_ord::cmp::lt(left, right),
+        Test::LessOrEqual => arrow_ord::cmp::lt_eq(left, right),
+    };
+    let compared = compared.expect("both are text of the same length");
+    debug_assert_eq!(compared.null_count(), 0);
+    compared.values().clone()
+}

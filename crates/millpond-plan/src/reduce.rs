@@ -1,0 +1,260 @@
+//! The outputs of a reduce, split in three: what is computed of each row before it, the reducers, and what is computed
+//! of their results.
+//!
+//! Rows become columns `keys (or instance, time), arguments`; the keyed operator gives `keys (or instance, window start,
+//! window end), reducers`. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
+//! depends only on what the step's description says, where outputs are sorted by name.
+
+use millpond_error::{Error, Result};
+
+use crate::check::{self, RowScope, Scope, at, no_column, subject};
+use crate::expr::{Expr, ExprKind, Literal, UnaryOp};
+use crate::physical::ReducerKind;
+use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
+use crate::terms::{TermId, Terms};
+use crate::types::{ColumnType, Schema, Type};
+
+/// A reduce, with names resolved and types checked.
+pub(crate) struct Reduction {
+    /// Terms over the rows' columns that make up the key, with their names.
+    pub keys: Vec<(String, TermId)>,
+    /// The term of a session's time.
+    pub time: Option<TermId>,
+    /// The reducers and the terms that they read.
+    pub reducers: Vec<(ReducerKind, Option<TermId>)>,
+    /// The columns that the keyed operator gives: keys, window, reducers.
+    pub reduced: Schema,
+    /// Terms over the columns of `reduced`.
+    pub results: Terms,
+    /// The terms of the outputs, in the order as written.
+    pub outputs: Vec<TermId>,
+    /// The outputs' columns.
+    pub schema: Schema,
+}
+
+/// What is reduced by what.
+pub(crate) enum Grouping<'a> {
+    /// By keys with names.
+    Keys(&'a [(String, Expr)]),
+    /// By sessions.
+    Session { time: &'a Expr, instance: Option<&'a Expr> },
+}
+
+/// Resolves a reduce of rows with these columns, as terms of `rows`.
+pub(crate) fn reduction(
+    rows: &mut Terms,
+    schema: &Schema,
+    columns: &[TermId],
+    grouping: &Grouping<'_>,
+    outputs: &[(String, Expr)],
+) -> Result<Reduction> {
+    check::unique("reduce", outputs.iter().map(|(name, _)| name.as_str()))?;
+    if outputs.is_empty() {
+        return Err(Error::invalid("reduce needs at least one output"));
+    }
+    let mut scope = ReduceScope::new(rows, RowScope { schema, columns, in_reducer: false }, grouping)?;
+    let mut results = Terms::default();
+    for (i, plain) in scope.plain.iter().enumerate() {
+        results.input(i, plain.ty);
+    }
+    let mut by_name: Vec<usize> = (0..outputs.len()).collect();
+    by_name.sort_unstable_by_key(|i| &outputs[*i].0);
+    for i in by_name {
+        check::term(&mut results, &mut scope, &outputs[i].1)?;
+    }
+    let schema = check::outputs(&mut results, &mut scope, outputs)?;
+    let terms = outputs.iter().map(|(_, expr)| check::term(&mut results, &mut scope, expr)).collect::<Result<_>>()?;
+    Ok(scope.finish(results, terms, schema))
+}
+
+/// Checks the largest gap of a session window.
+pub(crate) fn max_gap(max_gap: &Expr) -> Result<i64> {
+    let problem = match max_gap.kind() {
+        ExprKind::Literal(Literal::Int(gap)) if *gap >= 0 => return Ok(*gap),
+        ExprKind::Literal(Literal::Int(gap)) => format!("max_gap is {gap}, but must not be negative"),
+        ExprKind::Unary(UnaryOp::Neg, a) if matches!(a.kind(), ExprKind::Literal(Literal::Int(_))) => {
+            format!("max_gap is {max_gap}, but must not be negative")
+        }
+        ExprKind::Literal(value) => {
+            let ty = value.ty().map_or("None".to_owned(), |ty| ty.to_string());
+            format!("max_gap is {value}, which is {ty}, but must be an int, as the time is")
+        }
+        _ => format!("max_gap is `{max_gap}`, but must be a number that is known before the run"),
+    };
+    Err(at(Error::invalid(problem), max_gap))
+}
+
+/// What may be used plainly in the outputs: a column of the keyed operator that is not a reducer.
+struct Plain {
+    name: String,
+    expr: Option<Expr>,
+    ty: ColumnType,
+}
+
+/// The scope of a reduce's outputs.
+struct ReduceScope<'a> {
+    rows: &'a mut Terms,
+    row: RowScope<'a>,
+    keys: Vec<(String, TermId)>,
+    time: Option<TermId>,
+    plain: Vec<Plain>,
+    /// Positions in `plain` of a session's start and end.
+    window: Option<(usize, usize)>,
+    reducers: Vec<Reducer>,
+}
+
+struct Reducer {
+    kind: ReducerKind,
+    argument: Option<TermId>,
+    ty: ColumnType,
+    text: String,
+}
+
+impl<'a> ReduceScope<'a> {
+    fn new(rows: &'a mut Terms, row: RowScope<'a>, grouping: &Grouping<'_>) -> Result<Self> {
+        let (keys, plain) = (Vec::new(), Vec::new());
+        let mut scope = ReduceScope { rows, row, keys, time: None, plain, window: None, reducers: Vec::new() };
+        match grouping {
+            Grouping::Keys(keys) => {
+                check::unique("groupby", keys.iter().map(|(name, _)| name.as_str()))?;
+                if keys.is_empty() {
+                    return Err(Error::invalid(
+                        "groupby needs at least one key: reducing a whole table is not supported yet",
+                    )
+                    .with_hint("group by a column that has one value only"));
+                }
+                for (name, expr) in *keys {
+                    scope.key(name, expr)?;
+                }
+            }
+            Grouping::Session { time, instance } => {
+                if let Some(instance) = instance {
+                    scope.key(INSTANCE, instance)?;
+                }
+                scope.session(time)?;
+            }
+        }
+        Ok(scope)
+    }
+
+    fn key(&mut self, name: &str, expr: &Expr) -> Result<()> {
+        let term = check::term(self.rows, &mut self.row, expr)?;
+        let ty = self.rows.ty(term).column().ok_or_else(|| {
+            at(Error::invalid(format!("{} is no key: it is the same for every row", subject(expr))), expr)
+        })?;
+        self.keys.push((name.to_owned(), term));
+        self.plain.push(Plain { name: name.to_owned(), expr: Some(expr.clone()), ty });
+        Ok(())
+    }
+
+    fn session(&mut self, time: &Expr) -> Result<()> {
+        let term = check::term(self.rows, &mut self.row, time)?;
+        let ty = self.rows.ty(term);
+        if ty.column() != Some(Type::Int.required()) {
+            let error = Error::invalid(format!("{} is {ty}, but the time of a session must be int", subject(time)));
+            let error = match ty.ty {
+                Some(Type::Int) => {
+                    error.with_hint("filter by is_not_none() and use unwrap(), or coalesce() with a default")
+                }
+                Some(_) => error.with_hint("cast(..., int)"),
+                None => error,
+            };
+            return Err(at(error, time));
+        }
+        self.time = Some(term);
+        let start = self.plain.len();
+        for name in [WINDOW_START, WINDOW_END] {
+            self.plain.push(Plain { name: name.to_owned(), expr: None, ty: Type::Int.required() });
+        }
+        self.window = Some((start, start + 1));
+        Ok(())
+    }
+
+    fn reducer(&mut self, kind: ReducerKind, argument: Option<&Expr>, results: &mut Terms) -> Result<TermId> {
+        let (term, ty, text) = match argument {
+            None if kind == ReducerKind::Count => (None, Type::Int.required(), "count()".to_owned()),
+            None => return Err(Error::invalid(format!("{}() needs an argument", kind.name()))),
+            Some(expr) => {
+                let mut row = RowScope { in_reducer: true, ..self.row };
+                let term = check::term(self.rows, &mut row, expr)?;
+                let ty = reducer_type(kind, expr, self.rows.ty(term).column())?;
+                (Some(term), ty, format!("{}({expr})", kind.name()))
+            }
+        };
+        if let (Some((start, end)), true) = (self.window, term.is_some() && term == self.time) {
+            match kind {
+                ReducerKind::Min => return Ok(results.input(start, self.plain[start].ty)),
+                ReducerKind::Max => return Ok(results.input(end, self.plain[end].ty)),
+                _ => {}
+            }
+        }
+        let known = self.reducers.iter().position(|known| known.kind == kind && known.argument == term);
+        let position = known.unwrap_or_else(|| {
+            self.reducers.push(Reducer { kind, argument: term, ty, text });
+            self.reducers.len() - 1
+        });
+        Ok(results.input(self.plain.len() + position, ty))
+    }
+
+    fn plain_column(&self, name: &str) -> Error {
+        let schema = self.row.schema;
+        if schema.index_of(name).is_none() {
+            let plain = self.plain.iter().map(|plain| plain.name.as_str());
+            return no_column(name, plain.chain(schema.columns().iter().map(|column| column.name.as_str())));
+        }
+        let what = if self.window.is_some() { "the instance of the window" } else { "a key of the groupby" };
+        let text = Expr::new(ExprKind::Column(name.to_owned()));
+        Error::invalid(format!("column {} is neither {what} nor inside a reducer", crate::expr::quoted(name)))
+            .with_hint(format!("a group has many values of it; take one with a reducer, for example max({text})"))
+    }
+
+    fn finish(self, results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
+        let plain = self.plain.into_iter().map(|plain| (plain.name, plain.ty));
+        let reducers = self.reducers.iter().map(|reducer| (reducer.text.clone(), reducer.ty));
+        Reduction {
+            keys: self.keys,
+            time: self.time,
+            reduced: Schema::new(plain.chain(reducers)),
+            reducers: self.reducers.iter().map(|reducer| (reducer.kind, reducer.argument)).collect(),
+            results,
+            outputs,
+            schema,
+        }
+    }
+}
+
+impl Scope for ReduceScope<'_> {
+    fn resolve(&mut self, expr: &Expr, results: &mut Terms) -> Option<Result<TermId>> {
+        let named = |plain: &Plain| expr.column_name() == Some(&plain.name);
+        let same = |plain: &Plain| plain.expr.as_ref().is_some_and(|key| key.same_as(expr));
+        let plain = self.plain.iter().position(named).or_else(|| self.plain.iter().position(same));
+        if let Some(position) = plain {
+            return Some(Ok(results.input(position, self.plain[position].ty)));
+        }
+        match expr.kind() {
+            ExprKind::Column(name) => Some(Err(self.plain_column(name))),
+            ExprKind::Reducer(kind, argument) => Some(self.reducer(*kind, argument.as_ref(), results)),
+            _ => None,
+        }
+    }
+}
+
+/// The type that a reducer gives for an argument.
+fn reducer_type(kind: ReducerKind, argument: &Expr, ty: Option<ColumnType>) -> Result<ColumnType> {
+    let Some(ty) = ty else {
+        return Err(Error::invalid(format!("{}(None) has no type", kind.name())));
+    };
+    match (kind, ty.ty) {
+        (ReducerKind::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
+        (ReducerKind::Min | ReducerKind::Max, _) | (ReducerKind::Sum, Type::Int | Type::Float) => Ok(ty),
+        (ReducerKind::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
+        (ReducerKind::Sum | ReducerKind::Avg, _) => {
+            let error =
+                Error::invalid(format!("{} is {ty}, but {} needs int or float", subject(argument), kind.name()));
+            Err(error.with_hint(match ty.ty {
+                Type::Bool => format!("cast({argument}, int) makes 1 of True and 0 of False"),
+                _ => format!("cast({argument}, int) or cast({argument}, float)"),
+            }))
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Typed expressions: a graph of terms in which equal terms are one, so that each is computed once.
+//!
+//! Names are resolved to positions, conversions that the language implies are spelled out, and every term has a type.
+//! [`crate::check`] makes terms of expressions, [`crate::eval`] computes them.
+
+use std::collections::HashMap;
+
+use crate::expr::{self, BinaryOp, Literal, UnaryOp};
+use crate::types::{ColumnType, Type};
+
+/// The position of a term in its [`Terms`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TermId(u32);
+
+/// One step of a computation over columns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Term {
+    pub op: Op,
+    pub ty: TermType,
+}
+
+/// What a term does. Operands stand before it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Op {
+    /// The column at this position of the input.
+    Input(usize),
+    /// A value; [`Literal::None`] is a null of the term's type.
+    Literal(Literal),
+    Unary(UnaryOp, TermId),
+    /// Operands have one type, but for a comparison, which may have an `int` and a `float`.
+    Binary(BinaryOp, TermId, TermId),
+    IfElse(TermId, TermId, TermId),
+    Coalesce(TermId, TermId),
+    /// To the term's type, where the program says so.
+    Cast(TermId),
+    /// From `int` to `float`, where the language implies it.
+    Widen(TermId),
+    FillError(TermId, TermId),
+}
+
+/// The type of a term; `ty` is missing for a literal `None` that nothing has given a type yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TermType {
+    pub ty: Option<Type>,
+    pub optional: bool,
+}
+
+/// A graph of terms in topological order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    terms: Vec<Term>,
+    ids: HashMap<Term, TermId>,
+}
+
+/// The terms that some outputs need, numbered anew.
+pub(crate) struct Compacted {
+    pub terms: Vec<Term>,
+    /// The new position of each root.
+    pub roots: Vec<TermId>,
+}
+
+impl TermId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    pub(crate) fn new(index: usize) -> Self {
+        TermId(u32::try_from(index).expect("a program has fewer than 2^32 terms"))
+    }
+}
+
+impl From<ColumnType> for TermType {
+    fn from(ty: ColumnType) -> Self {
+        TermType { ty: Some(ty.ty), optional: ty.optional }
+    }
+}
+
+impl TermType {
+    pub(crate) fn new(ty: Type, optional: bool) -> Self {
+        TermType { ty: Some(ty), optional }
+    }
+
+    /// The type of a column of such cells; `None` if it is not known.
+    pub(crate) fn column(self) -> Option<ColumnType> {
+        self.ty.map(|ty| ColumnType { ty, optional: self.optional })
+    }
+}
+
+impl std::fmt::Display for TermType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.column() {
+            Some(ty) => ty.fmt(f),
+            None => f.write_str("None"),
+        }
+    }
+}
+
+impl Op {
+    /// Calls `visit` with each operand.
+    pub(crate) fn operands(&self, mut visit: impl FnMut(TermId)) {
+        self.clone().map(|operand| {
+            visit(operand);
+            operand
+        });
+    }
+
+    /// The same operation on other operands.
+    fn map(self, mut to: impl FnMut(TermId) -> TermId) -> Op {
+        match self {
+            Op::Input(_) | Op::Literal(_) => self,
+            Op::Unary(op, a) => Op::Unary(op, to(a)),
+            Op::Binary(op, a, b) => Op::Binary(op, to(a), to(b)),
+            Op::IfElse(a, b, c) => Op::IfElse(to(a), to(b), to(c)),
+            Op::Coalesce(a, b) => Op::Coalesce(to(a), to(b)),
+            Op::Cast(a) => Op::Cast(to(a)),
+            Op::Widen(a) => Op::Widen(to(a)),
+            Op::FillError(a, b) => Op::FillError(to(a), to(b)),
+        }
+    }
+}
+
+impl Terms {
+    /// The term that does `op`; an equal one if there is one already.
+    pub(crate) fn add(&mut self, op: Op, ty: TermType) -> TermId {
+        let term = Term { op, ty };
+        if let Some(id) = self.ids.get(&term) {
+            return *id;
+        }
+        let id = TermId::new(self.terms.len());
+        self.terms.push(term.clone());
+        self.ids.insert(term, id);
+        id
+    }
+
+    /// The input column at `position`.
+    pub(crate) fn input(&mut self, position: usize, ty: ColumnType) -> TermId {
+        self.add(Op::Input(position), ty.into())
+    }
+
+    pub(crate) fn ty(&self, id: TermId) -> TermType {
+        self.terms[id.index()].ty
+    }
+
+    pub(crate) fn op(&self, id: TermId) -> &Op {
+        &self.terms[id.index()].op
+    }
+
+    /// Positions of the input columns that `roots` need, in ascending order.
+    pub(crate) fn inputs(&self, roots: &[TermId]) -> Vec<usize> {
+        inputs(&self.terms, roots)
+    }
+
+    /// The terms that `roots` need, with the input at position `i` moved to `position(i)`.
+    pub(crate) fn compact(&self, roots: &[TermId], position: impl Fn(usize) -> usize) -> Compacted {
+        let needed = needed(&self.terms, roots);
+        let mut places = vec![TermId(0); self.terms.len()];
+        let mut terms = Vec::new();
+        for (i, term) in self.terms.iter().enumerate().filter(|(i, _)| needed[*i]) {
+            let op = match term.op.clone() {
+                Op::Input(input) => Op::Input(position(input)),
+                op => op.map(|operand| places[operand.index()]),
+            };
+            places[i] = TermId::new(terms.len());
+            terms.push(Term { op, ty: term.ty });
+        }
+        Compacted { terms, roots: roots.iter().map(|root| places[root.index()]).collect() }
+    }
+}
+
+/// Positions of the input columns that `roots` need, in ascending order.
+pub(crate) fn inputs(terms: &[Term], roots: &[TermId]) -> Vec<usize> {
+    let needed = needed(terms, roots);
+    let used = terms.iter().zip(needed).filter(|(_, needed)| *needed);
+    let mut inputs: Vec<usize> = used
+        .filter_map(|(term, _)| match term.op {
+            Op::Input(position) => Some(position),
+            _ => None,
+        })
+        .collect();
+    inputs.sort_unstable();
+    inputs
+}
+
+/// Which terms `roots` need.
+fn needed(terms: &[Term], roots: &[TermId]) -> Vec<bool> {
+    let mut needed = vec![false; terms.len()];
+    for root in roots {
+        needed[root.index()] = true;
+    }
+    for (i, term) in terms.iter().enumerate().rev() {
+        if needed[i] {
+            term.op.operands(|operand| needed[operand.index()] = true);
+        }
+    }
+    needed
+}
+
+/// The text of a term, over input columns of these names, and how tightly its outermost operator binds.
+pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> (String, u8) {
+    let part = |id: TermId| text(terms, id, name);
+    let plain = |id: TermId| part(id).0;
+    let term = &terms[id.index()];
+    match &term.op {
+        Op::Input(position) => (name(*position), expr::ATOM_PRECEDENCE),
+        Op::Literal(value) => expr::literal_text(value),
+        Op::Unary(op, a) => expr::unary_text(*op, part(*a)),
+        Op::Binary(op, a, b) => expr::binary_text(*op, part(*a), part(*b)),
+        Op::IfElse(a, b, c) => expr::call_text("if_else", &[plain(*a), plain(*b), plain(*c)]),
+        Op::Coalesce(a, b) => expr::call_text("coalesce", &[plain(*a), plain(*b)]),
+        Op::Cast(a) => {
+            let to = term.ty.ty.map(|ty| ty.to_string()).unwrap_or_default();
+            expr::call_text("cast", &[plain(*a), to])
+        }
+        Op::Widen(a) => part(*a),
+        Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
+    }
+}
