@@ -1,7 +1,7 @@
-"""Kills a program before each of its changes to the disk, runs it again, and adds up what it emitted.
+"""Kills a program at each of its changes to the disk, or lets them fail, runs it again, and adds up what it emitted.
 
 The job is the tutorial's: sessions of visits, with new files and grown files between runs. A *play* is one pass
-through all acts of the job; in a chosen act the program is killed once or more before it may finish. After every act
+through all acts of the job; in a chosen act it meets faults before it may finish. After every act
 the emitted changes, added up over all runs, must equal the sessions that `sessions_of` computes from the files.
 
 What a reader may rely on, by the mode of the result file:
@@ -29,6 +29,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 MAX_GAP = 300
 HANG_SECONDS = 60
+UNAVAILABLE = 7  # the exit code
 
 Row = tuple[str, int]
 Session = tuple[str, int, int, int, int]  # user, length, start, finish, count
@@ -63,12 +64,19 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Kill:
-    """Where to kill: before the n-th change to the disk, or before the n-th with a label."""
+class Fault:
+    """What goes wrong at the n-th change to the disk, or at the n-th with a label.
+
+    `kind` is "kill" (before it), "torn" (after half of a write), "skip" (done only in appearance) or an errno.
+    """
 
     at: int
     label: str | None = None
-    torn: bool = False
+    kind: str | int = "kill"
+    forever: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}{' from' if self.forever else ' at'} {self.at}{f' of {self.label}' if self.label else ''}"
 
 
 @dataclass(frozen=True)
@@ -82,25 +90,24 @@ class Attempt:
 
 @dataclass
 class Play:
-    """All acts once; `kills` are for act number `act`, in the order of the attempts."""
+    """All acts once; `faults` are for act number `act`, one for each attempt before the last, which has none."""
 
     program: Program
     act: int = 0
-    kills: Sequence[Kill] = ()
+    faults: Sequence[Fault] = ()
     late: bool = False
-    skip_in_last_attempt: str | None = None
+    fault_of_last_attempt: Fault | None = None
     attempts: list[Attempt] = field(default_factory=list)  # of act number `act`
 
     def __str__(self) -> str:
         return (
             f"mode {self.program.mode}, {self.program.workers} workers, flags {' '.join(self.program.flags)}, "
-            f"act {self.act}, kills {[(kill.at, kill.label, 'torn' if kill.torn else '') for kill in self.kills]}"
-            + (", a late file" if self.late else "")
+            f"act {self.act}, {', '.join(map(str, self.faults)) or 'no fault'}{', a late file' if self.late else ''}"
         )
 
     def run(self) -> Play:
         """Plays; raises `Broken` where the promise does not hold."""
-        root = Path(tempfile.mkdtemp(prefix="millpond-kill-"))
+        root = Path(tempfile.mkdtemp(prefix="millpond-faults-"))
         try:
             for name in ("logs", "out"):
                 (root / name).mkdir()
@@ -119,23 +126,36 @@ class Play:
         for number, arrivals in enumerate(ACTS):
             before = sessions_of(rows)
             rows += _arrive(root, arrivals)
-            kills = self.kills if number == self.act else ()
-            for i, kill in enumerate(kills):
-                attempt = _attempt(self.program, root, kill)
+            faults = self.faults if number == self.act else ()
+            for i, fault in enumerate(faults):
+                attempt = _attempt(self.program, root, fault)
                 self.attempts.append(attempt)
-                if attempt.code != -signal.SIGKILL:
-                    raise Broken(f"attempt {i} ended with {attempt.code}, not by the kill: {attempt.output}")
-                if self.program.mode == "snapshot":
+                if self._ended(attempt, fault):
+                    last_time = self._take(result, emitted, last_time)
+                    _same(emitted, sessions_of(rows))
+                elif self.program.mode == "snapshot":
                     _same(_net(result), before, sessions_of(rows))
                 if self.late and i == 0:
                     rows += _arrive(root, LATE)
-            attempt = _attempt(self.program, root, None, self.skip_in_last_attempt if kills else None)
+            attempt = _attempt(self.program, root, self.fault_of_last_attempt if faults else None)
             if number == self.act:
                 self.attempts.append(attempt)
             if attempt.code != 0:
                 raise Broken(f"the rerun ended with {attempt.code}: {attempt.output}")
             last_time = self._take(result, emitted, last_time)
             _same(emitted, sessions_of(rows))
+
+    def _ended(self, attempt: Attempt, fault: Fault) -> bool:
+        """Checks how an attempt with a fault ended; returns whether it finished the run all the same."""
+        if not isinstance(fault.kind, int):
+            if attempt.code != -signal.SIGKILL:
+                raise Broken(f"{fault}: ended with {attempt.code}: {attempt.output}")
+            return False
+        if attempt.code not in (0, UNAVAILABLE) or "panicked" in attempt.output:
+            raise Broken(f"{fault}: ended with {attempt.code}: {attempt.output}")
+        if attempt.code == 0 and not attempt.trace[fault.at - 1].startswith("unlink"):
+            raise Broken(f"{fault}: the error of {attempt.trace[fault.at - 1]!r} was ignored")
+        return attempt.code == 0
 
     def _take(self, result: Path, emitted: Table, last_time: int) -> int:
         """Adds the result file of a finished run to `emitted`; returns the greatest time seen."""
@@ -169,52 +189,48 @@ def sessions_of(rows: Sequence[Row]) -> Table:
     return table
 
 
-def points(program: Program, act: int, kills: Sequence[Kill] = ()) -> list[str]:
-    """The changes to the disk of the last attempt of `act`, after those that were killed."""
-    return Play(program, act, kills).run().attempts[-1].trace
+def points(program: Program, act: int, faults: Sequence[Fault] = ()) -> list[str]:
+    """The changes to the disk of the last attempt of `act`, after those with a fault."""
+    return Play(program, act, faults).run().attempts[-1].trace
 
 
-def single_kills(program: Program, act: int, *, torn: bool = False, late: bool = False) -> Iterator[Play]:
+def single_faults(program: Program, act: int, *, kind: str | int = "kill", late: bool = False) -> Iterator[Play]:
     """A play for every point of an act.
 
-    With `torn`, for every write but the last one, which is the finished mark: half of it may count or not.
+    Torn is every write but the last one, which is the finished mark: half of it may count or not.
     """
     labels = points(program, act)
     for at, label in enumerate(labels, 1):
-        if not torn or ("write " in label and at < len(labels)):
-            yield Play(program, act, [Kill(at, torn=torn)], late=late)
+        if kind != "torn" or ("write " in label and at < len(labels)):
+            yield Play(program, act, [Fault(at, kind=kind)], late=late)
 
 
 def double_kills(program: Program, act: int, first: int) -> Iterator[Play]:
     """A play for every point of the rerun after a kill at point `first`."""
-    for at in range(1, len(points(program, act, [Kill(first)])) + 1):
-        yield Play(program, act, [Kill(first), Kill(at)])
+    for at in range(1, len(points(program, act, [Fault(first)])) + 1):
+        yield Play(program, act, [Fault(first), Fault(at)])
 
 
 def build_shim(folder: Path) -> Path:
     """Compiles the shim, and returns where it is."""
-    shim = folder / "killshim.so"
+    shim = folder / "faultshim.so"
     flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     subprocess.run(
-        [os.environ.get("CC", "cc"), *flags, "-o", shim, HERE / "killshim.c", "-ldl", "-pthread"], check=True
+        [os.environ.get("CC", "cc"), *flags, "-o", shim, HERE / "faultshim.c", "-ldl", "-pthread"], check=True
     )
-    os.environ["MILLPOND_KILLSHIM"] = str(shim)
+    os.environ["MILLPOND_FAULTSHIM"] = str(shim)
     return shim
 
 
-def _attempt(program: Program, root: Path, kill: Kill | None, skip: str | None = None) -> Attempt:
+def _attempt(program: Program, root: Path, fault: Fault | None) -> Attempt:
     log = root / "trace"
     log.write_text("")
-    env = dict(os.environ, LD_PRELOAD=os.environ["MILLPOND_KILLSHIM"], KILL_LOG=str(log))
-    env["KILL_DIRS"] = f"{root}/state:{root}/out"
-    if kill:
-        env["KILL_AT"] = str(kill.at)
-        if kill.label:
-            env["KILL_LABEL"] = kill.label
-        if kill.torn:
-            env["KILL_TORN"] = "1"
-    if skip:
-        env["KILL_SKIP"] = skip
+    env = dict(os.environ, LD_PRELOAD=os.environ["MILLPOND_FAULTSHIM"], FAULT_LOG=str(log))
+    env["FAULT_DIRS"] = f"{root}/state:{root}/out"
+    if fault:
+        env |= {"FAULT_AT": str(fault.at), "FAULT_KIND": str(fault.kind)}
+        env |= {"FAULT_LABEL": fault.label} if fault.label else {}
+        env |= {"FAULT_FROM": "1"} if fault.forever else {}
     command = [*program.command, "--input", f"{root}/logs", "--output", f"{root}/out/sessions.csv"]
     command += ["--state", f"{root}/state", "--mode", program.mode, "--workers", str(program.workers), *program.flags]
     try:

@@ -1,10 +1,11 @@
-"""SIGKILL before every change to the disk, of every run and of its recovery: nothing lost, nothing twice.
+"""SIGKILL or an error at every change to the disk, of every run and of its recovery: nothing lost, nothing twice.
 
 A tenth of the recovery points is run by default, all of them with MILLPOND_TORTURE=1.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import sweep
-from sweep import ACTS, Broken, Kill, Play, Program
+from sweep import ACTS, Broken, Fault, Play, Program
 
 ROOT = Path(__file__).parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -67,17 +68,17 @@ def test_the_sweep_sees_the_commit(mode: str) -> None:
 @pytest.mark.parametrize("flags", FORMS)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_kill_at_any_point_of_a_run(mode: str, flags: tuple[str, ...], act: int) -> None:
-    assert run_all(sweep.single_kills(millpond(mode, flags=flags), act)) > 10
+    assert run_all(sweep.single_faults(millpond(mode, flags=flags), act)) > 10
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_kill_in_the_middle_of_any_write(mode: str) -> None:
-    assert run_all(sweep.single_kills(millpond(mode), 2, torn=True)) > 2
+    assert run_all(sweep.single_faults(millpond(mode), 2, kind="torn")) > 2
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_file_that_arrives_between_a_kill_and_the_rerun(mode: str) -> None:
-    assert run_all(sweep.single_kills(millpond(mode), 2, late=True)) > 10
+    assert run_all(sweep.single_faults(millpond(mode), 2, late=True)) > 10
 
 
 @pytest.mark.parametrize("act", [0, 2])
@@ -93,7 +94,7 @@ def test_a_kill_with_two_workers(mode: str) -> None:
     """The order of points differs from run to run, so a point is the n-th call with a label."""
     program = millpond(mode, workers=2)
     plays = [
-        Play(program, 2, [Kill(at, label)])
+        Play(program, 2, [Fault(at, label)])
         for label, times in Counter(sweep.points(program, 2)).items()
         for at in sorted({1, (times + 1) // 2, times})
         for _ in range(5 if TORTURE else 1)
@@ -104,11 +105,26 @@ def test_a_kill_with_two_workers(mode: str) -> None:
 def test_a_result_file_that_is_not_cut_back_is_caught() -> None:
     """The rerun believes that it cut the file; the late file leaves it less to write than was there."""
     program = millpond("append")
-    plays = list(sweep.single_kills(program, 2, late=True))
+    plays = list(sweep.single_faults(program, 2, late=True))
     for play in plays:
-        play.skip_in_last_attempt = "truncate"
+        play.fault_of_last_attempt = Fault(1, "truncate out/sessions.csv", "skip", forever=True)
     with pytest.raises(Broken):
         run_all(plays)
+
+
+@pytest.mark.parametrize("kind", [errno.EIO, errno.ENOSPC], ids=["an I/O error", "a full disk"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_disk_that_fails_at_any_point(mode: str, kind: int) -> None:
+    """The run ends with "unavailable", however far it came; once the disk is well, one rerun makes it right."""
+    assert run_all(sweep.single_faults(millpond(mode), 2, kind=kind)) > 10
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_disk_that_fails_for_good(mode: str) -> None:
+    program = millpond(mode)
+    points = len(sweep.points(program, 2))
+    faults = [Fault(at, kind=errno.EIO, forever=True) for at in range(1, points + 1)]
+    assert run_all(Play(program, 2, [fault]) for fault in faults) > 10
 
 
 # The sweep itself
@@ -116,7 +132,7 @@ def test_a_result_file_that_is_not_cut_back_is_caught() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_sweep_passes_a_program_that_keeps_the_promise(mode: str) -> None:
-    assert run_all(every(3, sweep.single_kills(standin(mode), 2))) > 3
+    assert run_all(every(3, sweep.single_faults(standin(mode), 2))) > 3
 
 
 @pytest.mark.parametrize(
@@ -131,10 +147,10 @@ def test_the_sweep_passes_a_program_that_keeps_the_promise(mode: str) -> None:
 )
 def test_the_sweep_catches(mode: str, broken: str) -> None:
     with pytest.raises(Broken, match=r"added up|holds the row"):
-        run_all(sweep.single_kills(standin(mode, broken), 2))
+        run_all(sweep.single_faults(standin(mode, broken), 2))
 
 
 def test_a_kill_is_a_kill() -> None:
-    play = Play(standin("changes"), 0, [Kill(3)]).run()
+    play = Play(standin("changes"), 0, [Fault(3)]).run()
     assert [attempt.code for attempt in play.attempts] == [-signal.SIGKILL, 0]
     assert len(play.attempts[0].trace) == 3

@@ -1,14 +1,18 @@
-/* A library, loaded with LD_PRELOAD, that ends the process just before one of its changes to some directories.
+/* A library, loaded with LD_PRELOAD, that lets one change to some directories fail: by the death of the process, or with
+ * an error.
  *
  * Counted are the calls that change what a later process would find: creating, writing, cutting, syncing, renaming and
- * removing files below KILL_DIRS. The program must reach them through libc; the sweep asserts that it saw the commit.
+ * removing files below FAULT_DIRS. The program must reach them through libc; the sweep asserts that it saw the commit.
  *
- *   KILL_DIRS=/abs/one:/abs/two   the directories to watch (absolute; required)
- *   KILL_AT=n                     SIGKILL before the n-th counted call, from 1; 0 or unset: only count
- *   KILL_LABEL=label              count only calls with this label, "operation directory/name": see label()
- *   KILL_TORN=1                   a write that is to be killed writes its first half
- *   KILL_SKIP=operation           report this operation as done without doing it (a broken program, on purpose)
- *   KILL_LOG=/abs/file            append one line for each call: its number, a tab, its label
+ *   FAULT_DIRS=/abs/one:/abs/two   the directories to watch (absolute; required)
+ *   FAULT_AT=n                     the n-th counted call fails, from 1; 0 or unset: only count
+ *   FAULT_LABEL=label              count only calls with this label, "operation directory/name": see label()
+ *   FAULT_KIND=kill                how: SIGKILL before the call (the default)
+ *             =torn                SIGKILL when a write has written its first half
+ *             =a number            the call returns this errno and does nothing
+ *             =skip                the call reports that it was done, and does nothing: a broken program, on purpose
+ *   FAULT_FROM=1                   every counted call from the n-th on fails, not only that one
+ *   FAULT_LOG=/abs/file            append one line for each call: its number, a tab, its label
  *
  * File descriptors are not tracked: /proc/self/fd knows their paths, however they were opened.
  */
@@ -30,11 +34,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum decision { GO_ON, SKIP, TEAR };
+enum decision { GO_ON, SKIP, TEAR, FAIL };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static long counted; /* calls that KILL_LABEL does not exclude */
-static long seen;    /* all calls below KILL_DIRS */
+static long counted; /* calls that FAULT_LABEL lets count */
+static long seen;    /* all calls below FAULT_DIRS */
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -72,7 +76,7 @@ static void absolute(int at, const char *path, char out[PATH_MAX]) {
 
 /* The part of `path` from the name of the watched directory on, or null. */
 static const char *watched(const char *path) {
-    const char *dirs = getenv("KILL_DIRS");
+    const char *dirs = getenv("FAULT_DIRS");
     while (dirs && *dirs) {
         size_t n = strcspn(dirs, ":");
         if (n && !strncmp(path, dirs, n) && (path[n] == '/' || path[n] == 0)) {
@@ -104,30 +108,29 @@ static enum decision step(const char *operation, const char *path) {
     int saved = errno;
     char text[PATH_MAX], line[PATH_MAX + 32];
     label(operation, name, text);
-    const char *at = getenv("KILL_AT"), *only = getenv("KILL_LABEL"), *skip = getenv("KILL_SKIP");
-    const char *log = getenv("KILL_LOG");
-    enum decision decision = GO_ON;
+    const char *at = getenv("FAULT_AT"), *only = getenv("FAULT_LABEL"), *kind = getenv("FAULT_KIND");
+    const char *log = getenv("FAULT_LOG");
+    long due = at ? atol(at) : 0;
 
     pthread_mutex_lock(&mutex);
     seen++;
-    counted += !only || !strcmp(only, text);
-    int due = at && atol(at) > 0 && atol(at) == counted && (!only || !strcmp(only, text));
+    int counts = !only || !strcmp(only, text);
+    counted += counts;
+    int fails = counts && due > 0 && (counted == due || (counted > due && getenv("FAULT_FROM")));
     if (log) {
         int fd = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         int n = snprintf(line, sizeof line, "%ld\t%s\n", seen, text);
         if (fd < 0 || syscall(SYS_write, fd, line, (size_t)n) != n) abort();
         syscall(SYS_close, fd);
     }
-    if (due) {
-        int writes = !strcmp(operation, "write") || !strcmp(operation, "pwrite");
-        if (writes && getenv("KILL_TORN")) decision = TEAR;
-        else end_after(0);
-    } else if (skip && !strcmp(skip, operation)) {
-        decision = SKIP;
-    }
+    if (fails && (!kind || !strcmp(kind, "kill"))) end_after(0); /* with the mutex: no other thread goes on */
     pthread_mutex_unlock(&mutex);
     errno = saved;
-    return decision;
+    if (!fails) return GO_ON;
+    if (!strcmp(kind, "skip")) return SKIP;
+    if (!strcmp(kind, "torn")) return TEAR;
+    errno = atoi(kind);
+    return FAIL;
 }
 
 static enum decision step_at(const char *operation, int at, const char *path) {
@@ -151,12 +154,14 @@ static enum decision step_fd(const char *operation, int fd) {
 static int opens(int at, const char *path, int flags, mode_t mode) {
     char whole[PATH_MAX];
     absolute(at, path, whole);
+    enum decision decision = GO_ON;
     if (flags & O_TRUNC) {
-        if (step("open-cut", whole) == SKIP) flags &= ~O_TRUNC;
+        decision = step("open-cut", whole);
+        if (decision == SKIP) flags &= ~O_TRUNC;
     } else if ((flags & O_CREAT) && syscall(SYS_faccessat, AT_FDCWD, whole, F_OK) != 0) {
-        step("create", whole);
+        decision = step("create", whole);
     }
-    return (int)syscall(SYS_openat, at, path, flags, mode);
+    return decision == FAIL ? -1 : (int)syscall(SYS_openat, at, path, flags, mode);
 }
 
 #define OPEN_MODE(flags, mode)                                                                                         \
@@ -177,6 +182,7 @@ int openat64(int at, const char *path, int flags, ...) { OPEN_MODE(flags, mode) 
 
 ssize_t write(int fd, const void *bytes, size_t n) {
     enum decision decision = step_fd("write", fd);
+    if (decision == FAIL) return -1;
     if (decision == SKIP) return (ssize_t)n;
     if (decision == TEAR) end_after(syscall(SYS_write, fd, bytes, n / 2));
     return REAL(write)(fd, bytes, n);
@@ -184,6 +190,7 @@ ssize_t write(int fd, const void *bytes, size_t n) {
 
 static ssize_t writes_at(int fd, const void *bytes, size_t n, off64_t offset) {
     enum decision decision = step_fd("pwrite", fd);
+    if (decision == FAIL) return -1;
     if (decision == SKIP) return (ssize_t)n;
     if (decision == TEAR) end_after(syscall(SYS_pwrite64, fd, bytes, n / 2, offset));
     return (ssize_t)syscall(SYS_pwrite64, fd, bytes, n, offset);
@@ -191,39 +198,41 @@ static ssize_t writes_at(int fd, const void *bytes, size_t n, off64_t offset) {
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset) { return writes_at(fd, bytes, n, offset); }
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t offset) { return writes_at(fd, bytes, n, offset); }
 
-ssize_t writev(int fd, const struct iovec *parts, int n) {
-    step_fd("write", fd);
-    return REAL(writev)(fd, parts, n);
-}
-ssize_t pwritev(int fd, const struct iovec *parts, int n, off_t offset) {
-    step_fd("pwrite", fd);
-    return REAL(pwritev)(fd, parts, n, offset);
-}
-ssize_t pwritev64(int fd, const struct iovec *parts, int n, off64_t offset) {
-    step_fd("pwrite", fd);
-    return REAL(pwritev64)(fd, parts, n, offset);
-}
-ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t n, unsigned flags) {
-    step_fd("write", to);
-    return REAL(copy_file_range)(from, from_at, to, to_at, n, flags);
-}
+/* Calls that are only counted, killed before, or failed: there is no first half of them, and nobody skips them. */
+
+#define COUNTED(type, name, parameters, arguments, asked)                                                              \
+    type name parameters { return asked == FAIL ? -1 : REAL(name) arguments; }
+
+COUNTED(ssize_t, writev, (int fd, const struct iovec *parts, int n), (fd, parts, n), step_fd("write", fd))
+COUNTED(ssize_t, pwritev, (int fd, const struct iovec *parts, int n, off_t offset), (fd, parts, n, offset),
+        step_fd("pwrite", fd))
+COUNTED(ssize_t, pwritev64, (int fd, const struct iovec *parts, int n, off64_t offset), (fd, parts, n, offset),
+        step_fd("pwrite", fd))
+COUNTED(ssize_t, copy_file_range, (int from, off64_t *from_at, int to, off64_t *to_at, size_t n, unsigned flags),
+        (from, from_at, to, to_at, n, flags), step_fd("write", to))
+COUNTED(int, fallocate, (int fd, int mode, off_t offset, off_t n), (fd, mode, offset, n), step_fd("allocate", fd))
+COUNTED(int, fallocate64, (int fd, int mode, off64_t offset, off64_t n), (fd, mode, offset, n), step_fd("allocate", fd))
+
+/* posix_fallocate returns its error, and leaves errno alone. */
 int posix_fallocate(int fd, off_t offset, off_t n) {
-    step_fd("allocate", fd);
-    return REAL(posix_fallocate)(fd, offset, n);
+    return step_fd("allocate", fd) == FAIL ? errno : REAL(posix_fallocate)(fd, offset, n);
 }
-int fallocate(int fd, int mode, off_t offset, off_t n) {
-    step_fd("allocate", fd);
-    return REAL(fallocate)(fd, mode, offset, n);
-}
-int fallocate64(int fd, int mode, off64_t offset, off64_t n) {
-    step_fd("allocate", fd);
-    return REAL(fallocate64)(fd, mode, offset, n);
+int posix_fallocate64(int fd, off64_t offset, off64_t n) {
+    return step_fd("allocate", fd) == FAIL ? errno : REAL(posix_fallocate64)(fd, offset, n);
 }
 
 /* Everything else: one name for the two widths of an offset. */
 
+static int asked_for(enum decision decision, int *result) {
+    *result = decision == FAIL ? -1 : 0;
+    return decision == FAIL || decision == SKIP;
+}
+
 #define CHANGE(type, name, parameters, arguments, asked)                                                               \
-    type name parameters { return asked == SKIP ? 0 : REAL(name) arguments; }
+    type name parameters {                                                                                             \
+        int result;                                                                                                    \
+        return asked_for(asked, &result) ? result : REAL(name) arguments;                                              \
+    }
 
 CHANGE(int, ftruncate, (int fd, off_t n), (fd, n), step_fd("truncate", fd))
 CHANGE(int, ftruncate64, (int fd, off64_t n), (fd, n), step_fd("truncate", fd))
