@@ -63,7 +63,7 @@ test-python: develop
 	python -m pytest -q
 
 test-faults: .venv/ready
-	$(call say,kills before every change to the disk)
+	$(call say,kills and errors at every change to the disk)
 	cargo build --locked -p millpond --examples
 	python -m pytest -q tests/faults
 
