@@ -1,1 +1,36 @@
-//! Python bindings of Millpond.
+//! Python bindings of Millpond: the module `millpond._native`, which only the package `millpond` itself imports.
+//!
+//! The package checks arguments, knows the user's lines and reads well; this crate passes on. Expressions and tables
+//! are those of `millpond-plan`; reading, writing and running are those of `millpond`.
+//!
+//! - [`expr`] and [`table`]: building a program;
+//! - [`io`]: its sources and sinks;
+//! - [`run`]: running it, stopped by Ctrl-C; [`rows`]: results as Python values;
+//! - [`errors`]: errors as Python exceptions.
+
+mod errors;
+mod expr;
+mod io;
+mod rows;
+mod run;
+mod table;
+
+use pyo3::prelude::*;
+
+/// The module `millpond._native`.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::expr::PyExpr;
+    #[pymodule_export]
+    use crate::io::{PySink, markdown, read_csv, write_csv};
+    #[pymodule_export]
+    use crate::run::run;
+    #[pymodule_export]
+    use crate::table::PyTable;
+
+    /// The version of the package.
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "the name that Python expects")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,123 @@
+//! `Expr`: an expression of the plan.
+
+use millpond_plan::physical::ReducerKind;
+use millpond_plan::{BinaryOp, Expr, Literal, Type, UnaryOp};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
+
+use crate::errors::{Place, origin};
+
+/// An expression, with the line that wrote it.
+#[pyclass(frozen, name = "Expr", module = "millpond._native")]
+pub struct PyExpr(pub Expr);
+
+fn at(place: Place, expr: Expr) -> PyExpr {
+    PyExpr(expr.at(origin(place)))
+}
+
+#[pymethods]
+impl PyExpr {
+    #[staticmethod]
+    fn column(name: String, place: Place) -> Self {
+        at(place, millpond_plan::col(name))
+    }
+
+    #[staticmethod]
+    fn literal(value: &Bound<'_, PyAny>, place: Place) -> PyResult<Self> {
+        Ok(at(place, millpond_plan::lit(to_literal(value)?)))
+    }
+
+    #[staticmethod]
+    fn count(place: Place) -> Self {
+        at(place, millpond_plan::count())
+    }
+
+    #[staticmethod]
+    fn if_else(condition: &PyExpr, then: &PyExpr, otherwise: &PyExpr, place: Place) -> Self {
+        at(place, millpond_plan::if_else(&condition.0, &then.0, &otherwise.0))
+    }
+
+    #[staticmethod]
+    fn coalesce(values: Vec<PyRef<'_, PyExpr>>, place: Place) -> Self {
+        at(place, millpond_plan::coalesce(values.iter().map(|value| &value.0)))
+    }
+
+    fn unary(&self, operator: &str, place: Place) -> PyResult<Self> {
+        Ok(at(place, Expr::unary(unary_op(operator)?, self.0.clone())))
+    }
+
+    fn binary(&self, operator: &str, other: &PyExpr, place: Place) -> PyResult<Self> {
+        Ok(at(place, Expr::binary(binary_op(operator)?, self.0.clone(), other.0.clone())))
+    }
+
+    fn cast(&self, ty: &str, place: Place) -> PyResult<Self> {
+        Ok(at(place, self.0.cast(to_type(ty)?)))
+    }
+
+    fn fill_error(&self, replacement: &PyExpr, place: Place) -> Self {
+        at(place, self.0.fill_error(&replacement.0))
+    }
+
+    fn reduce(&self, reducer: &str, place: Place) -> PyResult<Self> {
+        Ok(at(place, Expr::reducer(reducer_kind(reducer)?, Some(self.0.clone()))))
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A type by its name.
+pub fn to_type(name: &str) -> PyResult<Type> {
+    Ok(match name {
+        "bool" => Type::Bool,
+        "int" => Type::Int,
+        "float" => Type::Float,
+        "str" => Type::Str,
+        _ => return Err(unknown("type", name)),
+    })
+}
+
+/// A Python value as a literal; the package has checked that it is one.
+fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
+    Ok(if value.is_none() {
+        Literal::None
+    } else if value.is_instance_of::<PyBool>() {
+        Literal::Bool(value.extract()?)
+    } else if value.is_instance_of::<PyInt>() {
+        Literal::Int(value.extract()?)
+    } else if value.is_instance_of::<PyFloat>() {
+        Literal::Float(value.extract()?)
+    } else {
+        Literal::from(value.cast::<PyString>()?.extract::<String>()?)
+    })
+}
+
+fn unary_op(symbol: &str) -> PyResult<UnaryOp> {
+    Ok(match symbol {
+        "-" => UnaryOp::Neg,
+        "~" => UnaryOp::Not,
+        "is_none" => UnaryOp::IsNone,
+        "is_not_none" => UnaryOp::IsNotNone,
+        "unwrap" => UnaryOp::Unwrap,
+        _ => return Err(unknown("operator", symbol)),
+    })
+}
+
+fn binary_op(symbol: &str) -> PyResult<BinaryOp> {
+    use BinaryOp::*;
+    [Add, Sub, Mul, Div, FloorDiv, Mod, Pow, Eq, Ne, Lt, Le, Gt, Ge, And, Or, Xor]
+        .into_iter()
+        .find(|op| op.symbol() == symbol)
+        .ok_or_else(|| unknown("operator", symbol))
+}
+
+fn reducer_kind(name: &str) -> PyResult<ReducerKind> {
+    use ReducerKind::*;
+    [Sum, Avg, Min, Max].into_iter().find(|kind| kind.name() == name).ok_or_else(|| unknown("reducer", name))
+}
+
+fn unknown(what: &str, name: &str) -> PyErr {
+    PyValueError::new_err(format!("no {what} {name:?}"))
+}

@@ -1,0 +1,59 @@
+//! Sources and sinks.
+
+use std::path::PathBuf;
+
+use millpond::csv::{OnError, ReadOptions, WriteMode};
+use millpond_plan::SinkDecl;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::errors::{Place, origin, raise};
+use crate::table::{PyColumn, PyTable, to_schema};
+
+/// A table that is written somewhere by a run.
+#[pyclass(frozen, name = "Sink", module = "millpond._native")]
+pub struct PySink(pub SinkDecl);
+
+/// A table of the rows of CSV files.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "called at one place, in the package's io/csv.py, where each has a name")]
+pub fn read_csv(
+    path: &str,
+    schema: Vec<PyColumn>,
+    delimiter: u8,
+    quote: u8,
+    escape: Option<u8>,
+    append_only: bool,
+    on_error: &str,
+    dead_letter: Option<PathBuf>,
+    name: Option<String>,
+    place: Place,
+) -> PyResult<PyTable> {
+    let on_error = match (on_error, dead_letter) {
+        ("fail", None) => OnError::Fail,
+        ("skip", None) => OnError::Skip,
+        ("dead_letter", Some(path)) => OnError::DeadLetter(path),
+        _ => return Err(PyValueError::new_err("on_error and dead_letter do not fit")),
+    };
+    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name };
+    millpond::csv::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
+}
+
+/// Writes a table to a CSV file.
+#[pyfunction]
+pub fn write_csv(table: &PyTable, path: &str, mode: &str, name: Option<String>, place: Place) -> PyResult<PySink> {
+    let mode = match mode {
+        "changes" => WriteMode::Changes,
+        "append" => WriteMode::Append,
+        "snapshot" => WriteMode::Snapshot,
+        _ => return Err(PyValueError::new_err(format!("no mode {mode:?}"))),
+    };
+    Ok(PySink(millpond::csv::sink(&table.0, path, mode, name, &origin(place))))
+}
+
+/// A table written down as text.
+#[pyfunction]
+pub fn markdown(text: &str, schema: Option<Vec<PyColumn>>, place: Place) -> PyResult<PyTable> {
+    let schema = schema.map(to_schema).transpose()?;
+    millpond::debug::markdown(text, schema, &origin(place)).map(PyTable).map_err(raise)
+}

@@ -1,0 +1,75 @@
+//! `Table`: a table of the plan.
+
+use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, Table, lit};
+use pyo3::prelude::*;
+
+use crate::errors::{Place, origin, raise};
+use crate::expr::{PyExpr, to_type};
+use crate::rows;
+use crate::run::interruptible;
+
+/// A column as Python sees it: name, type, whether it may hold nulls.
+pub type PyColumn = (String, String, bool);
+
+/// A table.
+#[pyclass(frozen, name = "Table", module = "millpond._native")]
+pub struct PyTable(pub Table);
+
+type Named<'py> = Vec<(String, PyRef<'py, PyExpr>)>;
+
+fn named(columns: Named<'_>) -> Vec<(String, Expr)> {
+    columns.into_iter().map(|(name, expr)| (name, expr.0.clone())).collect()
+}
+
+#[pymethods]
+impl PyTable {
+    fn schema(&self) -> Vec<PyColumn> {
+        let columns = self.0.schema().columns().iter();
+        columns.map(|column| (column.name.clone(), column.ty.ty.to_string(), column.ty.optional)).collect()
+    }
+
+    fn select(&self, outputs: Named<'_>, place: Place) -> PyResult<PyTable> {
+        self.0.select(named(outputs), &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn with_columns(&self, outputs: Named<'_>, place: Place) -> PyResult<PyTable> {
+        self.0.with_columns(named(outputs), &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn filter(&self, condition: &PyExpr, place: Place) -> PyResult<PyTable> {
+        self.0.filter(condition.0.clone(), &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn group_reduce(&self, keys: Named<'_>, outputs: Named<'_>, place: Place) -> PyResult<PyTable> {
+        self.0.group_reduce(named(keys), named(outputs), &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn session_reduce(
+        &self,
+        time: &PyExpr,
+        max_gap: i64,
+        instance: Option<&PyExpr>,
+        outputs: Named<'_>,
+        place: Place,
+    ) -> PyResult<PyTable> {
+        let instance = instance.map(|expr| expr.0.clone());
+        let window = SessionWindow { time: time.0.clone(), max_gap: lit(max_gap), instance };
+        self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    /// All changes: row, epoch, multiplicity.
+    fn collect<'py>(&self, py: Python<'py>) -> PyResult<Vec<rows::Change<'py>>> {
+        let table = self.0.clone();
+        let collected = interruptible(py, move |_| millpond::debug::collect(&table, None))?;
+        rows::changes(py, &collected.batches)
+    }
+}
+
+/// A schema of Python's columns; the package has checked that names are unique.
+pub fn to_schema(columns: Vec<PyColumn>) -> PyResult<Schema> {
+    let columns: PyResult<Vec<_>> = columns
+        .into_iter()
+        .map(|(name, ty, optional)| Ok((name, ColumnType { ty: to_type(&ty)?, optional })))
+        .collect();
+    Ok(Schema::new(columns?))
+}

@@ -1,0 +1,87 @@
+"""Incremental data processing: write a pipeline once, each run processes only what is new.
+
+Examples:
+    The program below reads a directory of CSV files, groups each user's visits into sessions and writes what changed
+    since the last run::
+
+        import millpond as pw
+
+        class Visit(pw.Schema):
+            user_id: str
+            access_time: int
+
+        visits = pw.io.csv.read("logs/", schema=Visit, name="logs")
+        sessions = visits.windowby(
+            visits.access_time, window=pw.temporal.session(max_gap=300), instance=visits.user_id
+        ).reduce(visits.user_id, start=pw.this._pw_window_start, visits=pw.reducers.count())
+        pw.io.csv.write(sessions, "sessions.csv")
+        pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem("state")))
+"""
+
+from millpond import csv, debug, io, persistence, reducers, temporal
+from millpond._errors import (
+    ChangedError,
+    DataError,
+    Error,
+    InputError,
+    InvalidError,
+    LockedError,
+    UnavailableError,
+    install_excepthook,
+)
+from millpond._expression import (
+    ColumnExpression,
+    ColumnReference,
+    cast,
+    coalesce,
+    fill_error,
+    if_else,
+    this,
+    unwrap,
+)
+from millpond._native import __version__
+from millpond._run import MonitoringLevel, clear, run
+from millpond._schema import Schema, column_definition, schema_from_types
+from millpond._table import GroupedTable, Table, WindowedTable
+
+__all__ = [
+    "ChangedError",
+    "ColumnExpression",
+    "ColumnReference",
+    "DataError",
+    "Error",
+    "GroupedTable",
+    "InputError",
+    "InvalidError",
+    "LockedError",
+    "MonitoringLevel",
+    "Schema",
+    "Table",
+    "UnavailableError",
+    "WindowedTable",
+    "__version__",
+    "cast",
+    "clear",
+    "coalesce",
+    "column_definition",
+    "csv",
+    "debug",
+    "fill_error",
+    "if_else",
+    "io",
+    "persistence",
+    "reducers",
+    "run",
+    "schema_from_types",
+    "temporal",
+    "this",
+    "unwrap",
+]
+
+for _name in __all__:
+    _object = globals()[_name]
+    if hasattr(_object, "__qualname__") and _object.__module__.startswith("millpond._"):
+        _object.__module__ = "millpond"  # so that messages show millpond.Table, where users find it
+del _name, _object
+
+install_excepthook()

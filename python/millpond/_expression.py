@@ -1,0 +1,314 @@
+"""Expressions over columns, built with Python's operators."""
+
+from __future__ import annotations
+
+from millpond import _native
+from millpond._check import invalid, show, type_name
+from millpond._origin import here
+from millpond._schema import native_type
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    from millpond._table import Table
+
+    Scalar: TypeAlias = int | float | str | bool | None
+    """A value that an expression may hold as a constant."""
+
+    Operand: TypeAlias = "ColumnExpression | Scalar"
+    """What stands beside an operator."""
+
+
+class ColumnExpression:
+    """A computation over the columns of a table, one value for each row.
+
+    It is built with Python's operators and means what they mean in Python: ``/`` of two ints is a float, ``//`` and
+    ``%`` round towards minus infinity, ``None == None`` is true. The boolean operators are ``&``, ``|``, ``^`` and
+    ``~``. A cell that cannot be computed (a division by zero, an overflow) stops the run unless ``if_else``,
+    ``coalesce`` or ``fill_error`` leaves it out.
+
+    Examples:
+        >>> import millpond as pw
+        >>> prices = pw.debug.table_from_markdown('''
+        ...     item  | cents | count
+        ...     apple | 30    | 4
+        ...     pear  | 45    | 0
+        ... ''')
+        >>> pw.debug.compute_and_print(prices.select(
+        ...     pw.this.item,
+        ...     total=pw.this.cents * pw.this.count / 100,
+        ...     sold=pw.this.count > 0,
+        ... ))
+        item  | total | sold
+        apple | 1.2   | True
+        pear  | 0.0   | False
+    """
+
+    __slots__ = ("_native", "_tables")
+
+    def __init__(self, native: _native.Expr, tables: tuple[Table, ...]) -> None:
+        self._native = native
+        self._tables = tables
+
+    def is_none(self) -> ColumnExpression:
+        """Whether the value is null."""
+        return ColumnExpression(self._native.unary("is_none", here()), self._tables)
+
+    def is_not_none(self) -> ColumnExpression:
+        """Whether the value is not null."""
+        return ColumnExpression(self._native.unary("is_not_none", here()), self._tables)
+
+    def __add__(self, other: Operand) -> ColumnExpression:
+        return _binary("+", self, other)
+
+    def __radd__(self, other: Operand) -> ColumnExpression:
+        return _binary("+", other, self)
+
+    def __sub__(self, other: Operand) -> ColumnExpression:
+        return _binary("-", self, other)
+
+    def __rsub__(self, other: Operand) -> ColumnExpression:
+        return _binary("-", other, self)
+
+    def __mul__(self, other: Operand) -> ColumnExpression:
+        return _binary("*", self, other)
+
+    def __rmul__(self, other: Operand) -> ColumnExpression:
+        return _binary("*", other, self)
+
+    def __truediv__(self, other: Operand) -> ColumnExpression:
+        return _binary("/", self, other)
+
+    def __rtruediv__(self, other: Operand) -> ColumnExpression:
+        return _binary("/", other, self)
+
+    def __floordiv__(self, other: Operand) -> ColumnExpression:
+        return _binary("//", self, other)
+
+    def __rfloordiv__(self, other: Operand) -> ColumnExpression:
+        return _binary("//", other, self)
+
+    def __mod__(self, other: Operand) -> ColumnExpression:
+        return _binary("%", self, other)
+
+    def __rmod__(self, other: Operand) -> ColumnExpression:
+        return _binary("%", other, self)
+
+    def __pow__(self, other: Operand) -> ColumnExpression:
+        return _binary("**", self, other)
+
+    def __rpow__(self, other: Operand) -> ColumnExpression:
+        return _binary("**", other, self)
+
+    def __eq__(self, other: Operand) -> ColumnExpression:  # type: ignore[override]
+        return _binary("==", self, other)
+
+    def __ne__(self, other: Operand) -> ColumnExpression:  # type: ignore[override]
+        return _binary("!=", self, other)
+
+    def __lt__(self, other: Operand) -> ColumnExpression:
+        return _binary("<", self, other)
+
+    def __le__(self, other: Operand) -> ColumnExpression:
+        return _binary("<=", self, other)
+
+    def __gt__(self, other: Operand) -> ColumnExpression:
+        return _binary(">", self, other)
+
+    def __ge__(self, other: Operand) -> ColumnExpression:
+        return _binary(">=", self, other)
+
+    def __and__(self, other: Operand) -> ColumnExpression:
+        return _binary("&", self, other)
+
+    def __rand__(self, other: Operand) -> ColumnExpression:
+        return _binary("&", other, self)
+
+    def __or__(self, other: Operand) -> ColumnExpression:
+        return _binary("|", self, other)
+
+    def __ror__(self, other: Operand) -> ColumnExpression:
+        return _binary("|", other, self)
+
+    def __xor__(self, other: Operand) -> ColumnExpression:
+        return _binary("^", self, other)
+
+    def __rxor__(self, other: Operand) -> ColumnExpression:
+        return _binary("^", other, self)
+
+    def __neg__(self) -> ColumnExpression:
+        return ColumnExpression(self._native.unary("-", here()), self._tables)
+
+    def __invert__(self) -> ColumnExpression:
+        return ColumnExpression(self._native.unary("~", here()), self._tables)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __bool__(self) -> bool:
+        raise invalid(
+            "an expression has no truth value: it stands for one value in each row",
+            hint="write & | ~ for and, or, not; (a < b) & (b < c) for a < b < c; pw.if_else(...) for if",
+        )
+
+    def __repr__(self) -> str:
+        return f"<millpond.ColumnExpression {self._native}>"
+
+
+class ColumnReference(ColumnExpression):
+    """A column by its name: of a table (``table.user_id``), or of the table at hand (``pw.this.user_id``)."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str, table: Table | None) -> None:
+        super().__init__(_native.Expr.column(name, here()), () if table is None else (table,))
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """The name of the column."""
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"<millpond.ColumnReference {self._name}>"
+
+
+class This:
+    """The table at hand, of which ``pw.this.user_id`` is a column: the table whose method gets the expression."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> ColumnReference:
+        if name.startswith(("__", "_repr_", "_ipython_")):
+            raise AttributeError(name)
+        return ColumnReference(name, None)
+
+    def __getitem__(self, name: str) -> ColumnReference:
+        if not isinstance(name, str):
+            raise invalid(f"a column is asked for by its name, not by {show(name)}")
+        return ColumnReference(name, None)
+
+    def __repr__(self) -> str:
+        return "<millpond.this>"
+
+
+this = This()
+
+
+def if_else(condition: Operand, then: Operand, otherwise: Operand) -> ColumnExpression:
+    """The value of ``then`` in rows where ``condition`` holds, of ``otherwise`` in the others.
+
+    A cell of the side that is not taken may fail without harm.
+
+    Examples:
+        >>> import millpond as pw
+        >>> table = pw.debug.table_from_markdown('''
+        ...     hits | tries
+        ...     1    | 2
+        ...     0    | 0
+        ... ''')
+        >>> pw.debug.compute_and_print(table.select(
+        ...     rate=pw.if_else(pw.this.tries == 0, 0.0, pw.this.hits / pw.this.tries),
+        ...     pw_tries=pw.this.tries,
+        ... ))
+        rate | pw_tries
+        0.0  | 0
+        0.5  | 2
+    """
+    a, b, c = to_expression(condition), to_expression(then), to_expression(otherwise)
+    return ColumnExpression(_native.Expr.if_else(a._native, b._native, c._native, here()), _union(a, b, c))
+
+
+def coalesce(*values: Operand) -> ColumnExpression:
+    """The first of the values that is not null, or null.
+
+    Examples:
+        >>> import millpond as pw
+        >>> coalesced = pw.coalesce(pw.this.nickname, pw.this.name, "nobody")
+    """
+    if not values:
+        raise invalid("coalesce: no value is given")
+    expressions = [to_expression(value) for value in values]
+    native = _native.Expr.coalesce([expression._native for expression in expressions], here())
+    return ColumnExpression(native, _union(*expressions))
+
+
+def cast(target: Any, value: Operand) -> ColumnExpression:
+    """The value converted to ``int``, ``float``, ``str`` or ``bool``; null stays null.
+
+    Examples:
+        >>> import millpond as pw
+        >>> table = pw.debug.table_from_markdown('''
+        ...     text
+        ...     12
+        ... ''', schema=pw.schema_from_types(text=str))
+        >>> table.select(number=pw.cast(int, table.text))
+        <millpond.Table number: int>
+    """
+    expression = to_expression(value)
+    ty = native_type(target, "cast: the target")
+    return ColumnExpression(expression._native.cast(ty, here()), expression._tables)
+
+
+def unwrap(value: Operand) -> ColumnExpression:
+    """The value, of a type without nulls; a null stops the run.
+
+    Examples:
+        >>> import millpond as pw
+        >>> table = pw.debug.table_from_markdown('''
+        ...     age
+        ...     31
+        ... ''', schema=pw.schema_from_types(age=int | None))
+        >>> table.select(age=pw.unwrap(table.age))
+        <millpond.Table age: int>
+    """
+    expression = to_expression(value)
+    return ColumnExpression(expression._native.unary("unwrap", here()), expression._tables)
+
+
+def fill_error(value: Operand, replacement: Operand) -> ColumnExpression:
+    """The value, or ``replacement`` in rows where it cannot be computed.
+
+    Examples:
+        >>> import millpond as pw
+        >>> table = pw.debug.table_from_markdown('''
+        ...     a | b
+        ...     6 | 2
+        ...     1 | 0
+        ... ''')
+        >>> pw.debug.compute_and_print(table.select(pw.this.a, ratio=pw.fill_error(table.a // table.b, -1)))
+        a | ratio
+        1 | -1
+        6 | 3
+    """
+    a, b = to_expression(value), to_expression(replacement)
+    return ColumnExpression(a._native.fill_error(b._native, here()), _union(a, b))
+
+
+def to_expression(value: object) -> ColumnExpression:
+    """An expression as it is, a constant as an expression."""
+    if isinstance(value, ColumnExpression):
+        return value
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise invalid(
+            f"{show(value)} ({type_name(value)}) cannot stand in an expression",
+            hint="an expression is made of columns and of int, float, str, bool and None",
+        )
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise invalid(f"{value} does not fit into an int of 64 bits")
+    return ColumnExpression(_native.Expr.literal(value, here()), ())
+
+
+def _binary(operator: str, left: Operand, right: Operand) -> ColumnExpression:
+    a, b = to_expression(left), to_expression(right)
+    return ColumnExpression(a._native.binary(operator, b._native, here()), _union(a, b))
+
+
+def _union(*expressions: ColumnExpression) -> tuple[Table, ...]:
+    tables: list[Table] = []
+    for expression in expressions:
+        for table in expression._tables:
+            if not any(table is other for other in tables):
+                tables.append(table)
+    return tuple(tables)

@@ -1,0 +1,100 @@
+"""Running a program."""
+
+from __future__ import annotations
+
+import sys
+
+from millpond import _check, _native
+from millpond.persistence import Config
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
+
+_sinks: list[_native.Sink] = []
+
+
+class MonitoringLevel:
+    """How much a run says about itself."""
+
+    __slots__ = ("_name",)
+
+    NONE: ClassVar[MonitoringLevel]
+    """Nothing."""
+    AUTO: ClassVar[MonitoringLevel]
+    """One line of summary on standard error, after the run."""
+    AUTO_ALL: ClassVar[MonitoringLevel]
+    """As `AUTO`."""
+    IN_OUT: ClassVar[MonitoringLevel]
+    """As `AUTO`."""
+    ALL: ClassVar[MonitoringLevel]
+    """As `AUTO`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"MonitoringLevel.{self._name}"
+
+
+for _level in ("NONE", "AUTO", "AUTO_ALL", "IN_OUT", "ALL"):
+    setattr(MonitoringLevel, _level, MonitoringLevel(_level))
+
+
+def register(sink: _native.Sink) -> None:
+    """Adds a sink to the program that `run` runs."""
+    _sinks.append(sink)
+
+
+def clear() -> None:
+    """Forgets every table that was to be written: in a notebook, before the program is built anew."""
+    _sinks.clear()
+
+
+def run(
+    *,
+    monitoring_level: MonitoringLevel = MonitoringLevel.AUTO,
+    persistence_config: Config | None = None,
+    workers: int | None = None,
+) -> None:
+    """Runs the program: reads what is new, and writes every table given to ``pw.io.csv.write``.
+
+    A second call runs the same program again. Ctrl-C stops a run; what it had not finished is done by the next one.
+
+    Args:
+        monitoring_level: ``MonitoringLevel.NONE`` says nothing; any other prints one line of summary on standard error.
+        persistence_config: Where the state is kept between runs. Without it, every run starts from nothing.
+        workers: The number of threads; by default ``MILLPOND_WORKERS``, or else the number of cores.
+
+    Raises:
+        millpond.Error: If the run cannot be done; the subclass says what to do about it.
+        KeyboardInterrupt: If the run was stopped by Ctrl-C.
+
+    Examples:
+        >>> import millpond as pw
+        >>> pw.run()
+        Traceback (most recent call last):
+        ...
+        millpond.InvalidError: ...: there is nothing to run: no table is written
+        hint: add pw.io.csv.write(table, "result.csv") before pw.run()
+    """
+    if not isinstance(monitoring_level, MonitoringLevel):
+        raise _check.invalid(
+            f"monitoring_level: expected a pw.MonitoringLevel, got {_check.show(monitoring_level)}",
+            hint="such as pw.MonitoringLevel.NONE",
+        )
+    if persistence_config is not None and not isinstance(persistence_config, Config):
+        raise _check.invalid(
+            f"persistence_config: expected a pw.persistence.Config, got {_check.show(persistence_config)}"
+        )
+    if workers is not None:
+        _check.whole_number(workers, "workers", least=1)
+    if not _sinks:
+        raise _check.invalid(
+            "there is nothing to run: no table is written",
+            hint='add pw.io.csv.write(table, "result.csv") before pw.run()',
+        )
+    state = None if persistence_config is None else persistence_config.backend._path
+    lines = _native.run(_sinks, state, workers)
+    if monitoring_level is not MonitoringLevel.NONE:
+        print(*lines, sep="\n", file=sys.stderr)

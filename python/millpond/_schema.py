@@ -1,0 +1,188 @@
+"""Schemas: the names and types of a table's columns, as a class."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+from millpond._check import invalid, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from millpond._native import NativeColumn
+
+_TYPES: dict[object, str] = {bool: "bool", int: "int", float: "float", str: "str"}
+_CLASSES = {name: cls for cls, name in _TYPES.items()}
+
+
+class ColumnDefinition:
+    """What `column_definition` says about a column beyond its annotation."""
+
+    __slots__ = ("dtype", "name")
+
+    def __init__(self, dtype: object, name: str | None) -> None:
+        self.dtype = dtype
+        self.name = name
+
+
+class SchemaMeta(type):
+    """The class of schemas: reads the annotations when a schema is defined."""
+
+    _columns: tuple[NativeColumn, ...]
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        columns: dict[str, NativeColumn] = {}
+        for base in reversed(cls.__mro__[1:]):
+            if isinstance(base, SchemaMeta):
+                columns.update({column[0]: column for column in base._columns})
+        own: Mapping[str, object] = {} if not bases else cls.__annotations__
+        for attribute, definition in namespace.items():
+            if isinstance(definition, ColumnDefinition) and attribute not in own:
+                if definition.dtype is None:
+                    raise invalid(
+                        f"schema {name}: column {show(attribute)} has no type", hint=f"{attribute}: int = ..."
+                    )
+                own = {**own, attribute: definition.dtype}
+        for attribute, hint in own.items():
+            column = attribute
+            definition = namespace.get(attribute)
+            if isinstance(definition, ColumnDefinition):
+                column = definition.name or attribute
+                hint = definition.dtype or hint
+            elif definition is not None:
+                raise invalid(
+                    f"schema {name}: column {show(attribute)} is given the value {show(definition)}",
+                    hint="use pw.column_definition(...)",
+                )
+            columns[column] = (column, *_column_type(hint, f"schema {name}: column {show(attribute)}", cls.__module__))
+        cls._columns = tuple(columns.values())
+
+    def column_names(cls) -> list[str]:
+        """The names of the columns, in order."""
+        return [name for name, _, _ in cls._columns]
+
+    def typehints(cls) -> dict[str, Any]:
+        """The type of each column, as a program would annotate it."""
+        return {name: _annotation(ty, optional) for name, ty, optional in cls._columns}
+
+    def __repr__(cls) -> str:
+        return f"<millpond.Schema {describe(cls._columns)}>" if cls._columns else "<millpond.Schema>"
+
+
+class Schema(metaclass=SchemaMeta):
+    """The columns of a table: one annotation each, of type ``int``, ``float``, ``str`` or ``bool``.
+
+    ``X | None`` (or ``Optional[X]``) is a column that may hold nulls; in CSV a null is an empty field without quotes.
+
+    Examples:
+        >>> import millpond as pw
+        >>> class Visit(pw.Schema):
+        ...     user_id: str
+        ...     access_time: int
+        ...     referrer: str | None
+        >>> Visit
+        <millpond.Schema user_id: str, access_time: int, referrer: str | None>
+    """
+
+
+def column_definition(*, dtype: Any = None, name: str | None = None) -> Any:
+    """Says more about a column of a `Schema` than its annotation does.
+
+    Args:
+        dtype: The type, if it is not annotated.
+        name: The name in the data, if it is no Python identifier.
+
+    Examples:
+        >>> import millpond as pw
+        >>> class Visit(pw.Schema):
+        ...     user_id: str = pw.column_definition(name="user id")
+        >>> Visit.column_names()
+        ['user id']
+    """
+    if name is not None and (not isinstance(name, str) or not name):
+        raise invalid(f"name: expected a non-empty str, got {show(name)}")
+    return ColumnDefinition(dtype, name)
+
+
+def schema_from_types(_name: str = "Schema", /, **columns: Any) -> type[Schema]:
+    """A schema from keyword arguments.
+
+    Examples:
+        >>> import millpond as pw
+        >>> pw.schema_from_types(user_id=str, access_time=int)
+        <millpond.Schema user_id: str, access_time: int>
+    """
+    return _make(_name, columns)
+
+
+def schema_of(columns: list[NativeColumn]) -> type[Schema]:
+    """The schema class of a table of the engine."""
+    return _make("Schema", {name: _annotation(ty, optional) for name, ty, optional in columns})
+
+
+def native_columns(schema: object, what: str) -> list[NativeColumn]:
+    """The columns of a schema as the engine takes them."""
+    if not isinstance(schema, SchemaMeta):
+        raise invalid(
+            f"{what}: expected a schema, got {show(schema)}",
+            hint="define one: class InputSchema(pw.Schema): followed by a line such as user_id: str",
+        )
+    if not schema._columns:
+        raise invalid(f"{what}: the schema {schema.__name__} has no column")
+    return list(schema._columns)
+
+
+def describe(columns: tuple[NativeColumn, ...] | list[NativeColumn]) -> str:
+    """Names and types on one line."""
+    return ", ".join(f"{name}: {ty}{' | None' if optional else ''}" for name, ty, optional in columns)
+
+
+def native_type(hint: object, what: str) -> str:
+    """The engine's name of a type that holds no nulls by itself, such as the target of a cast."""
+    ty, _ = _column_type(hint, what, None)
+    return ty
+
+
+def _make(name: str, columns: Mapping[str, object]) -> type[Schema]:
+    namespace = {"__annotations__": dict(columns), "__module__": __name__}
+    return SchemaMeta(name, (Schema,), namespace)  # type: ignore[return-value]
+
+
+def _annotation(ty: str, optional: bool) -> Any:
+    cls: Any = _CLASSES[ty]
+    return cls | None if optional else cls
+
+
+def _column_type(hint: object, what: str, module: str | None) -> tuple[str, bool]:
+    """The engine's name of the type that an annotation means, and whether nulls are allowed."""
+    original = hint
+    if isinstance(hint, str) and module is not None:
+        hint = _evaluate(hint, module)
+    members = list(hint.__args__) if _is_union(hint) else [hint]  # type: ignore[attr-defined]
+    optional = type(None) in members
+    members = [member for member in members if member is not type(None)]
+    ty = _TYPES.get(members[0]) if len(members) == 1 and isinstance(members[0], type) else None
+    if ty is None:
+        shown = original if isinstance(original, str) else getattr(original, "__name__", None) or repr(original)
+        raise invalid(f"{what} has the type {shown}", hint="types are int, float, str and bool, each also as X | None")
+    return ty, optional
+
+
+def _is_union(hint: object) -> bool:
+    if isinstance(hint, types.UnionType):
+        return True
+    typing = sys.modules.get("typing")  # a program that wrote Optional[X] has imported it
+    return typing is not None and getattr(hint, "__origin__", None) is typing.Union
+
+
+def _evaluate(hint: str, module: str) -> object:
+    """The meaning of an annotation that `from __future__ import annotations` left as text."""
+    scope = vars(sys.modules[module]) if module in sys.modules else {}
+    try:
+        return eval(hint, dict(scope))  # the text is the program's own source
+    except Exception:
+        return hint

@@ -1,0 +1,322 @@
+"""Tables, and what can be made of them."""
+
+from __future__ import annotations
+
+from millpond._check import invalid, renamed, show
+from millpond._errors import _NoColumn
+from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
+from millpond._origin import here
+from millpond._schema import describe, schema_of
+from millpond.temporal import check_window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond import _native
+    from millpond._expression import Operand
+    from millpond._schema import Schema
+    from millpond.temporal import SessionWindow
+
+    Output = tuple[str, _native.Expr]
+
+
+class Table:
+    """Rows of named, typed columns, kept up to date by each run.
+
+    A table is a plan: nothing is read before ``pw.run()``. Its columns are attributes (``table.user_id``) or items
+    (``table["user_id"]``). Tables are made by ``pw.io.csv.read`` and by the methods below.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user  | time
+        ...     alice | 100
+        ...     alice | 130
+        ...     bob   | 110
+        ...     alice | 900
+        ... ''')
+        >>> visits
+        <millpond.Table user: str, time: int>
+        >>> pw.debug.compute_and_print(visits.filter(visits.user == "alice"))
+        user  | time
+        alice | 100
+        alice | 130
+        alice | 900
+    """
+
+    __slots__ = ("_native", "_origin", "_same_columns")
+
+    def __init__(
+        self,
+        native: _native.Table,
+        origin: tuple[str, int],
+        same_columns: tuple[Table, ...] = (),
+    ) -> None:
+        self._native = native
+        self._origin = origin
+        self._same_columns = same_columns  # tables with these very columns, of which this one holds a part of the rows
+
+    @property
+    def schema(self) -> type[Schema]:
+        """The names and types of the columns."""
+        return schema_of(self._native.schema())
+
+    def column_names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return [name for name, _, _ in self._native.schema()]
+
+    def select(self, *columns: ColumnReference, **named: Operand) -> Table:
+        """A table of these columns alone.
+
+        Args:
+            *columns: Columns that keep their names.
+            **named: Columns computed by an expression, by name.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born
+            ...     alice | 1985
+            ... ''')
+            >>> pw.debug.compute_and_print(table.select(pw.this.name, age=2025 - pw.this.born))
+            name  | age
+            alice | 40
+        """
+        outputs = self._outputs("select", columns, named)
+        return Table(self._native.select(outputs, here()), here())
+
+    def with_columns(self, *columns: ColumnReference, **named: Operand) -> Table:
+        """This table with more columns; one that has the name of an existing column takes its place.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born
+            ...     alice | 1985
+            ... ''')
+            >>> table.with_columns(age=2025 - table.born)
+            <millpond.Table name: str, born: int, age: int>
+        """
+        outputs = self._outputs("with_columns", columns, named)
+        return Table(self._native.with_columns(outputs, here()), here())
+
+    def filter(self, condition: ColumnExpression) -> Table:
+        """The rows for which ``condition`` holds; those for which it is null are left out.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born
+            ...     alice | 1985
+            ...     bob   | 2001
+            ... ''')
+            >>> pw.debug.compute_and_print(table.filter((table.born >= 2000) & (table.name != "carol")))
+            name | born
+            bob  | 2001
+        """
+        if not isinstance(condition, ColumnExpression):
+            raise invalid(f"filter: expected an expression, got {show(condition)}")
+        native = self._native.filter(self._bind(condition), here())
+        return Table(native, here(), (self, *self._same_columns))
+
+    def groupby(self, *columns: ColumnReference) -> GroupedTable:
+        """Groups of rows that are equal in these columns, for `GroupedTable.reduce`.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     user  | page
+            ...     alice | home
+            ...     bob   | home
+            ...     alice | shop
+            ... ''')
+            >>> pages = table.groupby(table.user).reduce(table.user, pages=pw.reducers.count())
+            >>> pw.debug.compute_and_print(pages)
+            user  | pages
+            alice | 2
+            bob   | 1
+        """
+        if not columns:
+            raise invalid("groupby: no column is given", hint="table.reduce(...) makes one row of the whole table")
+        keys: dict[str, _native.Expr] = {}
+        for column in columns:
+            reference = _reference("groupby", column)
+            keys[reference.name] = self._bind(reference)
+
+        def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
+            return self._native.group_reduce(list(keys.items()), outputs, origin)
+
+        return GroupedTable(self, reduce)
+
+    def reduce(self, *columns: ColumnReference, **named: Operand) -> Table:
+        """One row for the whole table, as long as the table has a row.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     cents
+            ...     30
+            ...     45
+            ... ''')
+            >>> pw.debug.compute_and_print(table.reduce(total=pw.reducers.sum(table.cents), n=pw.reducers.count()))
+            total | n
+            75    | 2
+        """
+        outputs = self._outputs("reduce", columns, named)
+        return Table(self._native.group_reduce([], outputs, here()), here())
+
+    def windowby(
+        self,
+        time_expr: ColumnExpression,
+        *,
+        window: SessionWindow,
+        instance: ColumnExpression | None = None,
+        shard: ColumnExpression | None = None,
+    ) -> WindowedTable:
+        """Windows over time, for `WindowedTable.reduce`.
+
+        Args:
+            time_expr: The time of a row, an int.
+            window: The kind of window, such as ``pw.temporal.session(max_gap=300)``.
+            instance: Rows with different values of this expression are in different windows.
+            shard: The older spelling of ``instance``.
+
+        Examples:
+            >>> import millpond as pw
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     user  | time
+            ...     alice | 100
+            ...     alice | 130
+            ...     bob   | 110
+            ...     alice | 900
+            ... ''')
+            >>> sessions = visits.windowby(
+            ...     visits.time, window=pw.temporal.session(max_gap=60), instance=visits.user
+            ... ).reduce(
+            ...     visits.user,
+            ...     start=pw.this._pw_window_start,
+            ...     end=pw.this._pw_window_end,
+            ...     visits=pw.reducers.count(),
+            ... )
+            >>> pw.debug.compute_and_print(sessions)
+            user  | start | end | visits
+            alice | 100   | 130 | 2
+            alice | 900   | 900 | 1
+            bob   | 110   | 110 | 1
+        """
+        chosen = renamed("shard", shard, "instance", instance)
+        if not isinstance(time_expr, ColumnExpression):
+            raise invalid(f"windowby: expected a time column, got {show(time_expr)}", hint="such as pw.this.time")
+        max_gap = check_window(window).max_gap
+        time = self._bind(time_expr)
+        key = None if chosen is None else self._bind(to_expression(chosen))
+
+        def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
+            return self._native.session_reduce(time, max_gap, key, outputs, origin)
+
+        return WindowedTable(self, reduce)
+
+    def __getattr__(self, name: str) -> ColumnReference:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._column(name)
+
+    def __getitem__(self, name: str) -> ColumnReference:
+        if not isinstance(name, str):
+            raise invalid(f"a column is asked for by its name, not by {show(name)}")
+        return self._column(name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.column_names()]
+
+    def __repr__(self) -> str:
+        return f"<millpond.Table {describe(self._native.schema())}>"
+
+    def _column(self, name: str) -> ColumnReference:
+        names = self.column_names()
+        if name not in names:
+            file, line = here()
+            raise _NoColumn(
+                f"no column {show(name)} in the table ({describe(self._native.schema())})", origin=f"{file}:{line}"
+            )
+        return ColumnReference(name, self)
+
+    def _outputs(self, method: str, columns: tuple[ColumnReference, ...], named: dict[str, Operand]) -> list[Output]:
+        """Positional columns under their own names, then the named expressions, each checked to be of this table."""
+        outputs: dict[str, _native.Expr] = {}
+        for column in columns:
+            reference = _reference(method, column)
+            if reference.name in outputs or reference.name in named:
+                raise invalid(f"{method}: the column {show(reference.name)} is given twice")
+            outputs[reference.name] = self._bind(reference)
+        for name, value in named.items():
+            outputs[name] = self._bind(to_expression(value))
+        return list(outputs.items())
+
+    def _bind(self, expression: ColumnExpression) -> _native.Expr:
+        """The engine's expression, once every column in it is known to be of this table."""
+        for table in expression._tables:
+            if table is not self and all(table is not other for other in self._same_columns):
+                raise invalid(
+                    f"a column of {table._describe()} is used with {self._describe()}",
+                    hint="columns come from the table whose method is called: pw.this.<column>",
+                )
+        return expression._native
+
+    def _describe(self) -> str:
+        file, line = self._origin
+        return f"the table ({describe(self._native.schema())}) of {file}:{line}"
+
+
+class GroupedTable:
+    """Rows in groups, from `Table.groupby`."""
+
+    __slots__ = ("_reduce", "_source")
+
+    def __init__(self, source: Table, reduce: Callable[[list[Output], tuple[str, int]], _native.Table]) -> None:
+        self._source = source
+        self._reduce = reduce
+
+    def reduce(self, *columns: ColumnReference, **named: Operand) -> Table:
+        """A table of one row for each group.
+
+        Args:
+            *columns: Columns that make up the group, under their own names.
+            **named: Expressions over such columns and over ``pw.reducers``, by name.
+        """
+        outputs = self._source._outputs("reduce", columns, named)
+        return Table(self._reduce(outputs, here()), here())
+
+    def __repr__(self) -> str:
+        return f"<millpond.{type(self).__name__} of {self._source!r}>"
+
+
+class WindowedTable(GroupedTable):
+    """Rows in windows, from `Table.windowby`.
+
+    ``reduce`` makes one row of each window. Beside the reducers it may use the instance, as written or as
+    ``pw.this._pw_instance``, and the window's first and last time, ``pw.this._pw_window_start`` and
+    ``pw.this._pw_window_end``.
+    """
+
+    __slots__ = ()
+
+
+def check_table(value: object, what: str) -> Table:
+    """A table, and nothing else."""
+    if not isinstance(value, Table):
+        hint = "finish it with .reduce(...)" if isinstance(value, GroupedTable) else None
+        raise invalid(f"{what}: expected a table, got {show(value)}", hint=hint)
+    return value
+
+
+def _reference(method: str, column: object) -> ColumnReference:
+    if isinstance(column, ColumnReference):
+        return column
+    if isinstance(column, (Table, This)):
+        raise invalid(f"{method}: expected columns, got {show(column)}", hint="name them: pw.this.<column>")
+    if isinstance(column, ColumnExpression):
+        hint = f"{method}(name=...)" if method != "groupby" else "compute it in with_columns(name=...) first"
+        raise invalid(f"{method}: an expression needs a name", hint=hint)
+    raise invalid(f"{method}: expected a column such as pw.this.user_id, got {show(column)}")

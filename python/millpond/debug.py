@@ -1,0 +1,131 @@
+"""Small tables from text, and tables as text."""
+
+from __future__ import annotations
+
+from millpond import _check, _native
+from millpond._origin import here
+from millpond._schema import native_columns
+from millpond._table import Table, check_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from millpond._schema import Schema
+
+    Row = tuple[Any, ...]
+
+__all__ = ["compute_and_print", "compute_and_print_update_stream", "table_from_markdown"]
+
+
+def table_from_markdown(table_def: str, *, schema: type[Schema] | None = None) -> Table:
+    """A table written down as text, with ``|`` between the columns.
+
+    A column ``__time__`` says in which epoch a row comes, a column ``__diff__`` whether it is added (1) or removed
+    (-1).
+
+    Args:
+        table_def: The text: a line of column names, then a line for each row.
+        schema: The types of the columns; without it they are guessed from the values.
+
+    Examples:
+        >>> import millpond as pw
+        >>> table = pw.debug.table_from_markdown('''
+        ...     name  | age | __time__ | __diff__
+        ...     alice | 39  | 2        | 1
+        ...     bob   |     | 2        | 1
+        ...     alice | 39  | 4        | -1
+        ...     alice | 40  | 4        | 1
+        ... ''')
+        >>> table
+        <millpond.Table name: str, age: int | None>
+        >>> pw.debug.compute_and_print(table)
+        name  | age
+        alice | 40
+        bob   |
+    """
+    if not isinstance(table_def, str):
+        raise _check.invalid(f"table_def: expected text, got {_check.show(table_def)}")
+    columns = None if schema is None else native_columns(schema, "schema")
+    origin = here()
+    return Table(_native.markdown(table_def, columns, origin), origin)
+
+
+def compute_and_print(*tables: Table, include_id: bool = False, n_rows: int | None = None) -> None:
+    """Computes tables and prints their rows, sorted.
+
+    Args:
+        *tables: What to print.
+        include_id: Only False: rows have no ids in this version.
+        n_rows: Print at most so many rows of each table.
+
+    Examples:
+        >>> import millpond as pw
+        >>> pw.debug.compute_and_print(pw.debug.table_from_markdown('''
+        ...     user | visits
+        ...     bob  | 3
+        ...     ann  | 12
+        ... '''))
+        user | visits
+        ann  | 12
+        bob  | 3
+    """
+    for table in _checked(tables, include_id, n_rows):
+        counts: dict[Row, int] = {}
+        for row, _, diff in table._native.collect():
+            counts[row] = counts.get(row, 0) + diff
+        rows = [row for row in sorted(counts, key=_order) for _ in range(counts[row])]
+        _print(table.column_names(), rows, n_rows)
+
+
+def compute_and_print_update_stream(*tables: Table, include_id: bool = False, n_rows: int | None = None) -> None:
+    """Computes tables and prints every change of them: the epoch in ``__time__``, 1 or -1 in ``__diff__``.
+
+    Args:
+        *tables: What to print.
+        include_id: Only False: rows have no ids in this version.
+        n_rows: Print at most so many changes of each table.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user | page | __time__
+        ...     ann  | home | 2
+        ...     bob  | home | 2
+        ...     ann  | shop | 4
+        ... ''')
+        >>> pw.debug.compute_and_print_update_stream(
+        ...     visits.groupby(visits.user).reduce(visits.user, pages=pw.reducers.count())
+        ... )
+        user | pages | __time__ | __diff__
+        ann  | 1     | 2        | 1
+        bob  | 1     | 2        | 1
+        ann  | 1     | 4        | -1
+        ann  | 2     | 4        | 1
+    """
+    for table in _checked(tables, include_id, n_rows):
+        changes = sorted(table._native.collect(), key=lambda change: (change[1], change[2], _order(change[0])))
+        rows = [(*row, time, diff) for row, time, diff in changes]
+        _print([*table.column_names(), "__time__", "__diff__"], rows, n_rows)
+
+
+def _checked(tables: tuple[Table, ...], include_id: bool, n_rows: int | None) -> list[Table]:
+    if _check.flag(include_id, "include_id"):
+        raise _check.invalid("include_id: rows have no ids in this version", hint="leave it out")
+    if n_rows is not None:
+        _check.whole_number(n_rows, "n_rows", least=0)
+    return [check_table(table, "table") for table in tables]
+
+
+def _order(row: Row) -> list[tuple[bool, Any]]:
+    """Sorts rows by their values, nulls first."""
+    return [(value is not None, 0 if value is None else value) for value in row]
+
+
+def _print(header: list[str], rows: list[Row], n_rows: int | None) -> None:
+    null = "" if len(header) > 1 else "None"
+    lines = [header]
+    lines += [[null if value is None else str(value) for value in row] for row in rows[:n_rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    for line in lines:
+        print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

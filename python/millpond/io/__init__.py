@@ -1,0 +1,6 @@
+"""Reading and writing."""
+
+from millpond.io import csv
+from millpond.io._settings import CsvParserSettings
+
+__all__ = ["CsvParserSettings", "csv"]

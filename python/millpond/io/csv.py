@@ -1,0 +1,121 @@
+"""Tables from and to CSV files."""
+
+from __future__ import annotations
+
+from millpond import _check, _native
+from millpond._origin import here
+from millpond._run import register
+from millpond._schema import native_columns
+from millpond._table import Table, check_table
+from millpond.io._settings import CsvParserSettings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from typing import Literal
+
+    from millpond._schema import Schema
+
+__all__ = ["read", "write"]
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    schema: type[Schema],
+    mode: Literal["static", "streaming"] = "static",
+    csv_settings: CsvParserSettings | None = None,
+    append_only: bool = False,
+    on_error: Literal["fail", "skip", "dead_letter"] = "fail",
+    dead_letter: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    persistent_id: str | None = None,
+) -> Table:
+    """A table of the rows of CSV files.
+
+    Every file has a header line. Columns are found by name; those that the schema does not have are ignored.
+
+    Args:
+        path: A file, a directory (read with its subdirectories) or a glob pattern.
+        schema: The columns to read.
+        mode: ``"static"`` reads what is there and ends. ``"streaming"``, which would go on watching, is not in this
+            version; the default is ``"static"``.
+        csv_settings: Delimiter, quote and escape.
+        append_only: Declares that rows are only ever added, never changed or removed. Then less state is kept, and a
+            last line without a newline waits until it is complete.
+        on_error: What happens to a row that is not as the schema says: ``"fail"`` ends the run, ``"skip"`` leaves the
+            row out, ``"dead_letter"`` appends it to a file; rows left out are counted in the summary.
+        dead_letter: The file for ``on_error="dead_letter"``.
+        name: The source's name in the saved state, so that a later version of the program finds it again.
+        persistent_id: The older spelling of ``name``.
+
+    Raises:
+        millpond.InvalidError: If an option is wrong, or the path does not exist.
+
+    Examples:
+        >>> import millpond as pw
+        >>> class Visit(pw.Schema):
+        ...     user_id: str
+        ...     access_time: int
+        >>> pw.io.csv.read("logs/", schema=Visit)  # doctest: +SKIP
+        <millpond.Table user_id: str, access_time: int>
+    """
+    chosen_name = _check.name(_check.renamed("persistent_id", persistent_id, "name", name))
+    if _check.choice(mode, "mode", ["static", "streaming"]) == "streaming":
+        raise _check.invalid(
+            'mode: "streaming" is not in this version, which reads what is there and ends',
+            hint='use mode="static" and run the program again when there is more',
+        )
+    settings = CsvParserSettings() if csv_settings is None else csv_settings
+    if not isinstance(settings, CsvParserSettings):
+        raise _check.invalid(f"csv_settings: expected a pw.io.CsvParserSettings, got {_check.show(settings)}")
+    _check.choice(on_error, "on_error", ["fail", "skip", "dead_letter"])
+    if (dead_letter is None) == (on_error == "dead_letter"):
+        raise _check.invalid('dead_letter= goes with on_error="dead_letter", and that needs it')
+    origin = here()
+    native = _native.read_csv(
+        _check.path(path, "path"),
+        native_columns(schema, "schema"),
+        settings._delimiter,
+        settings._quote,
+        settings._escape,
+        _check.flag(append_only, "append_only"),
+        on_error,
+        None if dead_letter is None else _check.path(dead_letter, "dead_letter"),
+        chosen_name,
+        origin,
+    )
+    return Table(native, origin)
+
+
+def write(
+    table: Table,
+    filename: str | os.PathLike[str],
+    *,
+    mode: Literal["changes", "append", "snapshot"] = "changes",
+    name: str | None = None,
+) -> None:
+    """Writes a table to a CSV file, in each ``pw.run()`` that follows.
+
+    Args:
+        table: What to write.
+        filename: The file.
+        mode: ``"changes"``: the file holds the changes of this run, with the columns ``time`` and ``diff`` (1 for a
+            row that is added, -1 for one that is removed). ``"append"``: the same, for all runs in one file.
+            ``"snapshot"``: the present table, replaced as a whole.
+        name: The sink's name in the saved state.
+
+    Raises:
+        millpond.InvalidError: If an option is wrong.
+
+    Examples:
+        >>> import millpond as pw
+        >>> pw.io.csv.write(pw.this, "sessions.csv")
+        Traceback (most recent call last):
+        ...
+        millpond.InvalidError: ...: table: expected a table, got <millpond.this>
+    """
+    _check.choice(mode, "mode", ["changes", "append", "snapshot"])
+    source = check_table(table, "table")
+    path = _check.path(filename, "filename")
+    register(_native.write_csv(source._native, path, mode, _check.name(name), here()))

@@ -1,0 +1,189 @@
+"""Runs: output, summary, workers, sinks, Ctrl-C, locks."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import Script
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from results import changes, sum_up
+
+import millpond as pw
+
+QUIET = pw.MonitoringLevel.NONE
+
+
+class Visit(pw.Schema):
+    user: str
+    time: int
+
+
+def write_visits(path: Path, rows: list[tuple[str, int]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("user,time\n" + "".join(f"{user},{at}\n" for user, at in rows), encoding="utf-8")
+
+
+def per_user(logs: Path) -> pw.Table:
+    visits = pw.io.csv.read(logs, schema=Visit)
+    return visits.groupby(visits.user).reduce(visits.user, n=pw.reducers.count())
+
+
+def kept(path: Path) -> pw.persistence.Config:
+    return pw.persistence.Config(pw.persistence.Backend.filesystem(path))
+
+
+def test_a_run_says_one_line_or_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_visits(tmp_path / "logs" / "a.csv", [("ann", 1), ("bob", 2), ("ann", 3)])
+    pw.io.csv.write(per_user(tmp_path / "logs"), tmp_path / "result.csv")
+    pw.run(monitoring_level=QUIET)
+    assert capfd.readouterr() == ("", "")
+    pw.run()
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    for part in ["1 new", "0 changed", "0 unchanged", "3 rows read", "2 changes written"]:
+        assert part in err
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_results_do_not_depend_on_workers(workers: int, tmp_path: Path) -> None:
+    write_visits(tmp_path / "logs" / "a.csv", [(f"user{i % 7}", i) for i in range(100)])
+    pw.io.csv.write(per_user(tmp_path / "logs"), tmp_path / "result.csv")
+    pw.run(monitoring_level=QUIET, workers=workers)
+    assert changes(tmp_path / "result.csv") == sorted(f"user{i},{14 + (i < 2)},1" for i in range(7))
+
+
+def test_two_sinks_and_a_second_run_in_one_process(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    write_visits(logs / "a.csv", [("ann", 1)])
+    table = per_user(logs)
+    for mode in ("changes", "append", "snapshot"):
+        pw.io.csv.write(table, tmp_path / f"{mode}.csv", mode=mode)
+    pw.run(monitoring_level=QUIET, persistence_config=kept(tmp_path / "state"))
+    write_visits(logs / "b.csv", [("ann", 2)])
+    pw.run(monitoring_level=QUIET, persistence_config=kept(tmp_path / "state"))
+    assert changes(tmp_path / "changes.csv") == ["ann,1,-1", "ann,2,1"]
+    assert changes(tmp_path / "append.csv") == ["ann,1,-1", "ann,1,1", "ann,2,1"]
+    assert (tmp_path / "snapshot.csv").read_text() in ('user,n\n"ann",2\n', "user,n\nann,2\n")
+
+
+def test_settings_of_a_dialect_are_heard(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfuser;time\r\n'an;n';1\r\nbob\\;;2\r\n")
+    settings = pw.io.CsvParserSettings(delimiter=";", quote="'", escape="\\")
+    visits = pw.io.csv.read(tmp_path / "a.csv", schema=Visit, csv_settings=settings)
+    pw.io.csv.write(visits, tmp_path / "result.csv")
+    pw.run(monitoring_level=QUIET)
+    assert changes(tmp_path / "result.csv") == ["an;n,1,1", "bob;,2,1"]
+
+
+VISITS = st.lists(st.tuples(st.sampled_from(["ann", "bob", ""]), st.integers(-30, 30)), max_size=8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(VISITS, min_size=1, max_size=4), st.booleans())
+def test_changes_of_all_runs_add_up_to_one_run_over_everything(
+    runs: list[list[tuple[str, int]]], append_only: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        total: Counter[tuple[str, ...]] = Counter()
+        for i, rows in enumerate(runs):
+            write_visits(directory / "logs" / f"{i}.csv", [(f'"{user}"', at) for user, at in rows])
+            pw.clear()
+            visits = pw.io.csv.read(directory / "logs", schema=Visit, append_only=append_only)
+            sessions = visits.windowby(visits.time, window=pw.temporal.session(max_gap=5), instance=visits.user).reduce(
+                visits.user, start=pw.this._pw_window_start, n=pw.reducers.count()
+            )
+            pw.io.csv.write(sessions, directory / "result.csv")
+            pw.run(monitoring_level=QUIET, persistence_config=kept(directory / "state"), workers=1 + i % 3)
+            sum_up(total, directory / "result.csv")
+            assert total == sessions_of([row for run in runs[: i + 1] for row in run], max_gap=5)
+
+
+def sessions_of(visits: list[tuple[str, int]], max_gap: int) -> Counter[tuple[str, ...]]:
+    result: list[list[object]] = []
+    last: tuple[str, int] | None = None
+    for user, at in sorted(visits):
+        if last is None or last[0] != user or at - last[1] > max_gap:
+            result.append([user, at, 0])
+        result[-1][2] = int(str(result[-1][2])) + 1
+        last = (user, at)
+    return Counter(tuple(map(str, row)) for row in result)
+
+
+ENDLESS = """
+import millpond as pw
+
+class Row(pw.Schema):
+    a: int
+
+table = pw.io.csv.read("big.csv", schema=Row)
+counts = table.groupby(table.a).reduce(table.a, n=pw.reducers.count())
+pw.io.csv.write(counts, "result.csv", mode="append")
+config = pw.persistence.Config(pw.persistence.Backend.filesystem("state"))
+print("ready", flush=True)
+while True:
+    pw.run(persistence_config=config, monitoring_level=pw.MonitoringLevel.NONE)
+"""
+
+
+def test_ctrl_c_ends_a_run_and_the_next_one_goes_on(tmp_path: Path, script: Script) -> None:
+    (tmp_path / "big.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(300_000)), encoding="utf-8")
+    (tmp_path / "endless.py").write_text(ENDLESS, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "endless.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert err.endswith("KeyboardInterrupt\n"), err
+    assert process.returncode == -signal.SIGINT
+    ended = script(ENDLESS.replace("while True:", "if True:"))
+    assert ended.returncode == 0, ended.stderr
+    total: Counter[tuple[str, ...]] = Counter()
+    sum_up(total, tmp_path / "result.csv")
+    assert total == Counter((str(i), "1") for i in range(300_000))
+
+
+def test_a_second_process_is_told_who_holds_the_state(tmp_path: Path, script: Script) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    write_visits(tmp_path / "logs" / "a.csv", [("ann", 1)])
+    code = """
+import millpond as pw
+class Visit(pw.Schema):
+    user: str
+    time: int
+pw.io.csv.write(pw.io.csv.read("logs", schema=Visit), "result.csv")
+pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem("state")))
+"""
+    assert script(code).returncode == 0
+    [lock] = [path for path in (tmp_path / "state").iterdir() if "lock" in path.name.lower()]
+    with lock.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ended = script(code)
+    assert ended.returncode == 5, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_environment_sets_the_number_of_workers(tmp_path: Path, script: Script) -> None:
+    write_visits(tmp_path / "logs" / "a.csv", [("ann", 1)])
+    code = """
+import millpond as pw
+class Visit(pw.Schema):
+    user: str
+    time: int
+pw.io.csv.write(pw.io.csv.read("logs", schema=Visit), "result.csv")
+pw.run()
+"""
+    assert script(code, MILLPOND_WORKERS="2").returncode == 0
+    ended = script(code, MILLPOND_WORKERS="many")
+    assert ended.returncode == 2 and 'MILLPOND_WORKERS: "many"' in ended.stderr
