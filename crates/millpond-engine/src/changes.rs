@@ -1,6 +1,6 @@
 //! Changes: rows in columns, each with a multiplicity, at one epoch. What flows along every edge of the dataflow.
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::ScalarBuffer;
 
 /// One atomic step of the whole pipeline: an even number of milliseconds since the UNIX epoch, strictly increasing.
@@ -8,16 +8,17 @@ use arrow_buffer::ScalarBuffer;
 pub struct Epoch(pub u64);
 
 /// How often each row of [`Changes`] is added (positive) or removed (negative).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Diffs {
     /// Every row is added once.
+    #[default]
     Ones,
     /// One number for each row, never 0.
     Each(ScalarBuffer<i64>),
 }
 
 /// Rows that are added or removed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// The columns, each `rows` long, of the types that the schema of the edge says.
     pub columns: Vec<ArrayRef>,
@@ -34,6 +35,32 @@ impl Diffs {
         match self {
             Diffs::Ones => 1,
             Diffs::Each(diffs) => diffs[i],
+        }
+    }
+
+    /// The multiplicities of parts one after another; each part comes with its number of rows.
+    pub fn concat<'a>(parts: impl Iterator<Item = (&'a Diffs, usize)> + Clone) -> Self {
+        if parts.clone().all(|(diffs, _)| matches!(diffs, Diffs::Ones)) {
+            return Diffs::Ones;
+        }
+        let mut all = Vec::with_capacity(parts.clone().map(|(_, rows)| rows).sum());
+        for (diffs, rows) in parts {
+            match diffs {
+                Diffs::Ones => all.resize(all.len() + rows, 1),
+                Diffs::Each(diffs) => all.extend_from_slice(diffs),
+            }
+        }
+        Diffs::Each(ScalarBuffer::from(all))
+    }
+
+    /// The multiplicities of the rows that `kept` selects.
+    pub fn filter(&self, kept: &BooleanArray) -> Self {
+        match self {
+            Diffs::Ones => Diffs::Ones,
+            Diffs::Each(diffs) => {
+                let kept: Vec<i64> = kept.values().set_indices().map(|row| diffs[row]).collect();
+                Diffs::Each(ScalarBuffer::from(kept))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use arrow_array::ArrayRef;
 use crate::changes::{Changes, Diffs};
 
 /// The changes of one bucket (a contiguous range of hashes) in one epoch, in no particular order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct KeyedChanges {
     /// The hash of each row's key columns, `changes.rows` long.
     pub hashes: Vec<u64>,

@@ -16,7 +16,12 @@ pub trait Operator: Send {
     /// changes of one key in one batch. `input` yields one entry for each *bucket*, in ascending, disjoint ranges of hashes (some 100,000
     /// rows each at most, so that one fits the cache); rows inside are in no particular order. Bad data (an overflowing sum) is an `Input` error that ends the run; so is state
     /// that could not be read.
-    fn step(&mut self, epoch: Epoch, input: &mut dyn Iterator<Item = KeyedChanges>, emit: &mut dyn FnMut(Changes)) -> Result<()>;
+    fn step(
+        &mut self,
+        epoch: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(Changes),
+    ) -> Result<()>;
 
     /// Hands the sum of all changes emitted so far to `emit`. Called only between epochs.
     fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()>;

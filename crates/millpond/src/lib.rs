@@ -1,1 +1,36 @@
-//! Incremental data processing: write a pipeline once, each run processes only what is new.
+//! Incremental data processing: write a pipeline once; each run processes only what is new, updates its saved state, and
+//! emits only what changed.
+//!
+//! ```no_run
+//! use millpond::{Backend, RunOptions, Type, col, count, csv, max, min, run, session};
+//!
+//! # fn main() -> millpond::Result<()> {
+//! let visits = csv::read("logs/", [("user_id", Type::Str), ("access_time", Type::Int)]).name("logs").table();
+//! let sessions = visits
+//!     .windowby(col("access_time"), session().max_gap(300))
+//!     .instance(col("user_id"))
+//!     .reduce([
+//!         ("user_id", col("user_id")),
+//!         ("length", max(col("access_time")) - min(col("access_time"))),
+//!         ("visits", count()),
+//!     ]);
+//! run([csv::write(&sessions, "sessions.csv")], &RunOptions::default().state(Backend::filesystem("state")?))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Start reading at [`Table`] (what a pipeline is made of), [`csv`] (where its rows come from and go to) and [`run`]
+//! (what happens then).
+
+pub mod connector;
+pub mod csv;
+pub mod debug;
+mod driver;
+mod run;
+mod table;
+
+pub use millpond_error::{Error, ErrorKind, Origin, Result};
+pub use millpond_plan::{ColumnType, Expr, Schema, Type, coalesce, col, if_else, lit};
+pub use millpond_plan::{avg, count, max, min, sum};
+pub use run::{Backend, Output, RunOptions, Summary, run};
+pub use table::{SessionWindow, Table, Windowed, session};

@@ -1,0 +1,53 @@
+//! Consolidation: equal rows add up their multiplicities, and rows with multiplicity 0 vanish.
+
+use millpond_error::Result;
+
+use crate::arrangement::{Arrangement, SavedArrangement};
+use crate::changes::{Changes, Epoch};
+use crate::group::{RowOrder, group};
+use crate::hash::{HashSeed, hash_columns};
+use crate::keyed::KeyedChanges;
+use crate::operator::Operator;
+
+/// The same changes with each row at most once.
+pub fn consolidate(changes: Changes, seed: HashSeed) -> Changes {
+    let hashes = hash_columns(seed, &changes.columns, changes.rows);
+    consolidate_keyed(&KeyedChanges { hashes, changes })
+}
+
+/// As [`consolidate`], for changes whose hashes are those of whole rows.
+fn consolidate_keyed(input: &KeyedChanges) -> Changes {
+    let key: Vec<usize> = (0..input.changes.columns.len()).collect();
+    let rows = group(input, &key, &[], RowOrder::Consolidated);
+    let total = rows.hashes.len();
+    debug_assert_eq!(rows.offsets.last().copied().unwrap_or(0) as usize, total, "one row is left of each key");
+    Changes { columns: rows.keys, rows: total, diffs: rows.diffs }
+}
+
+/// Consolidates each epoch on its own, where rows that cancel may come from anywhere. Keeps no state.
+#[derive(Debug, Default)]
+pub struct Consolidator;
+
+impl Operator for Consolidator {
+    fn open(&mut self, _: Vec<(String, SavedArrangement)>) -> Result<()> {
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        _: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(Changes),
+    ) -> Result<()> {
+        input.for_each(|bucket| emit(consolidate_keyed(&bucket)));
+        Ok(())
+    }
+
+    fn snapshot(&self, _: &mut dyn FnMut(Changes)) -> Result<()> {
+        Ok(())
+    }
+
+    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,435 @@
+//! The timely adapter: turns a physical plan into one worker's dataflow. The only file that knows `timely`'s operators.
+//!
+//! Stateless nodes work batch by batch. A keyed node is two timely operators: a router, which hashes and divides rows
+//! where they are made, and the keyed operator, which collects an epoch's packets and steps once the frontier has passed
+//! the epoch. An error or a panic in any of them is kept in [`Failure`]; after it the dataflow only drains, and the run
+//! ends without a commit.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::Array;
+use arrow_select::concat::concat;
+use millpond_error::{Error, Result};
+use millpond_plan::eval::MapStage;
+use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::types::Schema;
+use timely::Accountable;
+use timely::communication::Push;
+use timely::container::NoopBuilder;
+use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
+use timely::dataflow::channels::pushers::exchange::Distributor;
+use timely::dataflow::channels::{ContainerBytes, Message};
+use timely::dataflow::operators::generic::Operator as _;
+use timely::dataflow::operators::{Capability, Input, Probe};
+use timely::dataflow::{InputHandle, ProbeHandle, Stream};
+use timely::progress::Stamp;
+use timely::worker::Worker;
+
+use crate::arrangement::SavedArrangement;
+use crate::changes::{Changes, Epoch};
+use crate::consolidate::{Consolidator, consolidate};
+use crate::hash::{HashSeed, KeyRange};
+use crate::keyed::KeyedChanges;
+use crate::operator::Operator;
+use crate::operators::operator_for;
+use crate::route::{Packet, Router, Scatter, split};
+
+/// What all workers of a process share while they build and run a dataflow.
+pub struct Context {
+    /// The program.
+    pub plan: PhysicalPlan,
+    /// The seed of key hashes, from the state.
+    pub seed: HashSeed,
+    /// The saved arrangements of each step, by the step's name; empty for a fresh state.
+    pub saved: HashMap<String, Vec<(String, SavedArrangement)>>,
+    /// Takes the changes of a sink, by its index; called by many threads at once.
+    pub deliver: Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>,
+    /// The first error of any worker.
+    pub failure: Failure,
+}
+
+/// The first error of a run, from whichever worker.
+#[derive(Debug, Default)]
+pub struct Failure {
+    failed: AtomicBool,
+    error: Mutex<Option<Error>>,
+}
+
+impl Failure {
+    /// Whether an error was kept.
+    pub fn is_set(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Keeps `error`, unless there is one already.
+    pub fn set(&self, error: Error) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// The error that was kept, if any.
+    pub fn check(&self) -> Result<()> {
+        match &*self.error.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `work`, unless an error was kept already, and keeps its error or panic.
+    pub fn guard(&self, what: &str, work: impl FnOnce() -> Result<()>) {
+        if self.is_set() {
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.set(error),
+            Err(panic) => {
+                let reason = panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied())
+                    .unwrap_or("unknown reason");
+                self.set(
+                    Error::unavailable(format!("{what} failed: {reason}"))
+                        .with_hint("this is a defect of millpond; nothing of this run was saved"),
+                );
+            }
+        }
+    }
+}
+
+type SharedOperator = Rc<RefCell<Box<dyn Operator>>>;
+
+/// One worker's share of a running program.
+pub struct Dataflow {
+    context: Arc<Context>,
+    inputs: Vec<InputHandle<u64, NoopBuilder<Changes>>>,
+    probe: ProbeHandle<u64>,
+    operators: BTreeMap<NodeId, SharedOperator>,
+}
+
+impl Dataflow {
+    /// Builds the dataflow and opens this worker's share of the saved state. Errors go to the context's failure.
+    pub fn build(worker: &mut Worker, context: &Arc<Context>) -> Self {
+        let range = KeyRange::of_worker(worker.index(), worker.peers());
+        let mut operators = BTreeMap::new();
+        for (index, node) in context.plan.nodes.iter().enumerate() {
+            let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
+            let Some(input) = input else { continue };
+            let Some(mut operator) = operator_for(&node.operator, input, context.seed, range) else { continue };
+            let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
+            if let Some(saved) = saved {
+                context.failure.guard("opening the state", || operator.open(saved.clone()));
+            }
+            operators.insert(NodeId(index), Rc::new(RefCell::new(operator)));
+        }
+        let peers = worker.peers();
+        let probe = ProbeHandle::new();
+        let inputs = worker.dataflow::<u64, _, _>(|scope| {
+            let mut inputs: Vec<InputHandle<u64, NoopBuilder<Changes>>> =
+                context.plan.sources.iter().map(|_| InputHandle::new_with_builder()).collect();
+            let mut streams: Vec<Stream<'_, u64, Changes>> = Vec::new();
+            for (index, node) in context.plan.nodes.iter().enumerate() {
+                let before = |input: &NodeId| streams[input.0].clone();
+                let schema_before = |input: &NodeId| &context.plan.nodes[input.0].schema;
+                let stream = match &node.operator {
+                    OperatorSpec::Source { index, .. } => scope.input_from(&mut inputs[*index]),
+                    OperatorSpec::Map { input, stage, consolidate } => {
+                        let mapped = map(before(input), stage, *consolidate, context);
+                        match consolidate {
+                            Consolidate::ByRow => {
+                                let key = (0..node.schema.len()).collect();
+                                let routed = route(mapped, key, &node.schema, peers, context);
+                                let operator = Consolidator::default();
+                                keyed(routed, Rc::new(RefCell::new(Box::new(operator))), &node.schema, peers, context)
+                            }
+                            Consolidate::No | Consolidate::InBatch => mapped,
+                        }
+                    }
+                    OperatorSpec::Reduce { input, .. }
+                    | OperatorSpec::Session { input, .. }
+                    | OperatorSpec::Keep { input } => {
+                        let schema = schema_before(input);
+                        let routed = route(before(input), key_of(&node.operator, schema), schema, peers, context);
+                        let operator = operators[&NodeId(index)].clone();
+                        keyed(routed, operator, schema, peers, context)
+                    }
+                    OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
+                };
+                streams.push(stream);
+            }
+            inputs
+        });
+        Dataflow { context: context.clone(), inputs, probe, operators }
+    }
+
+    /// Starts an epoch: what is sent from now on belongs to it.
+    pub fn begin_epoch(&mut self, epoch: Epoch) {
+        for input in &mut self.inputs {
+            input.advance_to(epoch.0);
+        }
+    }
+
+    /// Sends changes of a source into the present epoch.
+    pub fn send(&mut self, source: usize, mut changes: Changes) {
+        self.inputs[source].send_batch(&mut changes);
+    }
+
+    /// Ends the epoch and works until every worker has finished it.
+    pub fn finish_epoch(&mut self, worker: &mut Worker, epoch: Epoch) {
+        for input in &mut self.inputs {
+            input.advance_to(epoch.0 + 1);
+        }
+        let probe = self.probe.clone();
+        worker.step_or_park_while(None, || probe.less_equal(&epoch.0));
+    }
+
+    /// Visits the stateful nodes, in the order of the plan.
+    pub fn visit(&self, visit: &mut dyn FnMut(NodeId, &mut dyn Operator) -> Result<()>) {
+        self.context.failure.guard("saving the state", || {
+            self.operators.iter().try_for_each(|(node, operator)| visit(*node, operator.borrow_mut().as_mut()))
+        });
+    }
+}
+
+fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
+    match operator {
+        OperatorSpec::Source { .. } => None,
+        OperatorSpec::Map { input, .. }
+        | OperatorSpec::Reduce { input, .. }
+        | OperatorSpec::Session { input, .. }
+        | OperatorSpec::Keep { input }
+        | OperatorSpec::Sink { input, .. } => Some(*input),
+    }
+}
+
+fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
+    match operator {
+        OperatorSpec::Reduce { spec, .. } => spec.key.clone(),
+        OperatorSpec::Session { spec, .. } => spec.instance.clone(),
+        _ => (0..input.len()).collect(),
+    }
+}
+
+type Edge<'scope, C> = Stream<'scope, u64, C>;
+
+fn map<'scope>(
+    input: Edge<'scope, Changes>,
+    stage: &Arc<MapStage>,
+    mode: Consolidate,
+    context: &Arc<Context>,
+) -> Edge<'scope, Changes> {
+    let (stage, context) = (stage.clone(), context.clone());
+    input.unary::<NoopBuilder<Changes>, _, _, _>(Pipeline, "map", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                context.failure.guard("a map", || {
+                    let mut mapped = apply(&stage, changes)?;
+                    if mode == Consolidate::InBatch && !mapped.diffs.insert_only() {
+                        mapped = consolidate(mapped, context.seed);
+                    }
+                    if !mapped.is_empty() {
+                        output.session_with_builder(&capability).give_container(&mut mapped);
+                    }
+                    Ok(())
+                });
+            });
+        }
+    })
+}
+
+/// Runs a map stage over changes, diffs included.
+fn apply(stage: &MapStage, changes: Changes) -> Result<Changes> {
+    let mapped = stage.apply(&changes.columns, changes.rows)?;
+    let diffs = match &mapped.selection {
+        Some(kept) => changes.diffs.filter(kept),
+        None => changes.diffs,
+    };
+    Ok(Changes { columns: mapped.columns, rows: mapped.rows, diffs })
+}
+
+fn route<'scope>(
+    input: Edge<'scope, Changes>,
+    key: Vec<usize>,
+    schema: &Schema,
+    workers: usize,
+    context: &Arc<Context>,
+) -> Edge<'scope, Packet> {
+    let (schema, context) = (schema.clone(), context.clone());
+    input.unary_frontier::<NoopBuilder<Packet>, _, _, _>(Pipeline, "route", move |_, _| {
+        let mut open: BTreeMap<u64, (Capability<u64>, Router)> = BTreeMap::new();
+        move |(input, frontier), output| {
+            input.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                let (capability, router) = open.entry(*capability.time()).or_insert_with(|| {
+                    (capability, Router::new(context.seed, key.clone(), schema.clone(), workers))
+                });
+                context.failure.guard("routing", || {
+                    let mut session = output.session_with_builder(&*capability);
+                    router.push(changes, &mut |mut packet| session.give_container(&mut packet));
+                    Ok(())
+                });
+            });
+            while let Some(entry) = open.first_entry() {
+                if frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let (capability, mut router) = entry.remove();
+                context.failure.guard("routing", || {
+                    let mut session = output.session_with_builder(&capability);
+                    router.flush(&mut |mut packet| session.give_container(&mut packet));
+                    Ok(())
+                });
+            }
+        }
+    })
+}
+
+fn keyed<'scope>(
+    input: Edge<'scope, Packet>,
+    operator: SharedOperator,
+    schema: &Schema,
+    workers: usize,
+    context: &Arc<Context>,
+) -> Edge<'scope, Changes> {
+    let (schema, context) = (schema.clone(), context.clone());
+    let pact = DistributorPact(|_| ByWorker);
+    input.unary_frontier::<NoopBuilder<Changes>, _, _, _>(pact, "keyed", move |_, _| {
+        let mut open: BTreeMap<u64, (Capability<u64>, Vec<Packet>)> = BTreeMap::new();
+        move |(input, frontier), output| {
+            input.for_each(|capability, packet| {
+                let packet = std::mem::take(packet);
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                open.entry(*capability.time()).or_insert_with(|| (capability, Vec::new())).1.push(packet);
+            });
+            while let Some(entry) = open.first_entry() {
+                if frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let (epoch, (capability, packets)) = entry.remove_entry();
+                context.failure.guard("a keyed operator", || {
+                    let mut session = output.session_with_builder(&capability);
+                    let mut buckets = Buckets::new(packets, workers, &schema);
+                    operator.borrow_mut().step(Epoch(epoch), &mut buckets, &mut |mut changes| {
+                        if !changes.is_empty() {
+                            session.give_container(&mut changes);
+                        }
+                    })
+                });
+            }
+        }
+    })
+}
+
+fn sink<'scope>(input: Edge<'scope, Changes>, index: usize, context: &Arc<Context>) -> Edge<'scope, Changes> {
+    let context = context.clone();
+    input.unary::<NoopBuilder<Changes>, _, _, _>(Pipeline, "sink", move |_, _| {
+        move |input, _| {
+            input.for_each(|capability, changes| {
+                let epoch = Epoch(capability.stamp().iter().next().copied().unwrap_or_default());
+                context.failure.guard("writing results", || (context.deliver)(index, epoch, changes));
+            });
+        }
+    })
+}
+
+/// An epoch's packets as buckets in ascending order of hashes. A bucket's parts are put together only when it is taken,
+/// so that at most one bucket exists twice.
+struct Buckets {
+    parts: std::vec::IntoIter<Vec<KeyedChanges>>,
+}
+
+impl Buckets {
+    fn new(packets: Vec<Packet>, workers: usize, schema: &Schema) -> Self {
+        let buckets = packets.iter().map(|packet| packet.buckets).max().unwrap_or(0);
+        let mut parts: Vec<Vec<KeyedChanges>> = (0..buckets).map(|_| Vec::new()).collect();
+        let mut scratch = Scatter::default();
+        for packet in packets {
+            if packet.buckets == buckets {
+                parts[packet.bucket].push(packet.rows);
+                continue;
+            }
+            for (part, rows) in split(&packet.rows, buckets * workers, schema, &mut scratch) {
+                parts[part - packet.worker * buckets].push(rows);
+            }
+        }
+        parts.retain(|parts| !parts.is_empty());
+        Buckets { parts: parts.into_iter() }
+    }
+}
+
+impl Iterator for Buckets {
+    type Item = KeyedChanges;
+
+    fn next(&mut self) -> Option<KeyedChanges> {
+        let mut parts = self.parts.next()?;
+        if parts.len() == 1 {
+            return parts.pop();
+        }
+        Some(concatenated(&parts))
+    }
+}
+
+fn concatenated(parts: &[KeyedChanges]) -> KeyedChanges {
+    let mut hashes = Vec::with_capacity(parts.iter().map(|part| part.hashes.len()).sum());
+    parts.iter().for_each(|part| hashes.extend_from_slice(&part.hashes));
+    let columns = (0..parts[0].changes.columns.len())
+        .map(|column| {
+            let arrays: Vec<&dyn Array> = parts.iter().map(|part| part.changes.columns[column].as_ref()).collect();
+            concat(&arrays).expect("the parts of a bucket have one schema and fit the cache")
+        })
+        .collect();
+    let diffs = crate::changes::Diffs::concat(parts.iter().map(|part| (&part.changes.diffs, part.changes.rows)));
+    KeyedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
+}
+
+/// Moves whole packets to the worker that they name.
+struct ByWorker;
+
+impl Distributor<Packet> for ByWorker {
+    fn partition<T: Clone, P: Push<Message<T, Packet>>>(
+        &mut self,
+        packet: &mut Packet,
+        stamp: &Stamp<T>,
+        pushers: &mut [P],
+    ) {
+        let worker = packet.worker;
+        Message::push_at(packet, stamp.clone(), &mut pushers[worker]);
+    }
+
+    fn flush<T: Clone, P: Push<Message<T, Packet>>>(&mut self, _: &Stamp<T>, _: &mut [P]) {}
+}
+
+impl Accountable for Changes {
+    fn record_count(&self) -> i64 {
+        self.rows as i64
+    }
+}
+
+impl Accountable for Packet {
+    fn record_count(&self) -> i64 {
+        self.rows.changes.rows as i64
+    }
+}
+
+/// Workers are threads of one process, between which packets move as they are.
+impl ContainerBytes for Packet {
+    fn from_bytes(_: timely::bytes::arc::Bytes) -> Self {
+        unreachable!("packets move between threads as they are")
+    }
+
+    fn length_in_bytes(&self) -> usize {
+        unreachable!("packets move between threads as they are")
+    }
+
+    fn into_bytes<W: std::io::Write>(&self, _: &mut W) {
+        unreachable!("packets move between threads as they are")
+    }
+}

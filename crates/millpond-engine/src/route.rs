@@ -1,0 +1,342 @@
+//! The router: sends each row to the worker, and there to the bucket, that owns the range of its key's hash.
+//!
+//! Hashes are uniform and ranges are contiguous, so a worker's state is one slice of every sorted run, and a bucket is a
+//! slice of a worker's small enough for the cache. Much input is scattered into buckets while it streams by; little
+//! input is only split by worker, at the end of its epoch.
+
+use std::mem;
+use std::sync::Arc;
+
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use millpond_plan::types::{Schema, Type};
+
+use crate::changes::{Changes, Diffs};
+use crate::hash::{HashSeed, hash_columns};
+use crate::keyed::KeyedChanges;
+
+/// Input below this many rows is not scattered.
+const SCATTER_FROM_ROWS: usize = 32 * 1024;
+/// Buckets of all workers together, roughly.
+const BUCKETS: usize = 128;
+/// A bucket is sent on when it holds this many rows.
+const PACKET_ROWS: usize = 8 * 1024;
+/// A bucket is sent on when a text column of it holds this many bytes.
+const PACKET_BYTES: usize = 64 << 20;
+
+/// Routed rows on their way to a worker.
+#[derive(Clone, Debug, Default)]
+pub struct Packet {
+    /// The worker that owns the rows.
+    pub worker: usize,
+    /// Which of the worker's `buckets` ranges the rows fall into.
+    pub bucket: usize,
+    /// Into how many ranges the sender divided the worker's range: 1 or [`Router::buckets_per_worker`].
+    pub buckets: usize,
+    /// The rows.
+    pub rows: KeyedChanges,
+}
+
+/// Hashes the key columns of changes and divides the rows by owner.
+#[derive(Debug)]
+pub struct Router {
+    seed: HashSeed,
+    key: Vec<usize>,
+    schema: Schema,
+    workers: usize,
+    pending: Vec<KeyedChanges>,
+    pending_rows: usize,
+    buckets: Vec<BucketBuffer>,
+    scratch: Scatter,
+}
+
+impl Router {
+    /// A router for rows of `schema`, whose columns at the positions `key` make up the key.
+    pub fn new(seed: HashSeed, key: Vec<usize>, schema: Schema, workers: usize) -> Self {
+        Router {
+            seed,
+            key,
+            schema,
+            workers,
+            pending: Vec::new(),
+            pending_rows: 0,
+            buckets: Vec::new(),
+            scratch: Scatter::default(),
+        }
+    }
+
+    /// How many buckets a worker's range has once input is scattered.
+    pub fn buckets_per_worker(workers: usize) -> usize {
+        (BUCKETS / workers).max(1)
+    }
+
+    /// Takes changes up, and sends on the buckets that are full.
+    pub fn push(&mut self, changes: Changes, send: &mut dyn FnMut(Packet)) {
+        let key: Vec<ArrayRef> = self.key.iter().map(|column| changes.columns[*column].clone()).collect();
+        let hashes = hash_columns(self.seed, &key, changes.rows);
+        let rows = KeyedChanges { hashes, changes };
+        if !self.buckets.is_empty() {
+            self.scatter(&rows, send);
+            return;
+        }
+        self.pending_rows += rows.hashes.len();
+        self.pending.push(rows);
+        if self.pending_rows >= SCATTER_FROM_ROWS {
+            let count = self.workers * Self::buckets_per_worker(self.workers);
+            self.buckets = (0..count).map(|_| BucketBuffer::new(&self.schema)).collect();
+            self.pending_rows = 0;
+            for rows in mem::take(&mut self.pending) {
+                self.scatter(&rows, send);
+            }
+        }
+    }
+
+    /// Sends on all that is left, at the end of an epoch.
+    pub fn flush(&mut self, send: &mut dyn FnMut(Packet)) {
+        let per_worker = Self::buckets_per_worker(self.workers);
+        for (index, bucket) in self.buckets.drain(..).enumerate() {
+            if !bucket.hashes.is_empty() {
+                send(bucket.into_packet(index, per_worker));
+            }
+        }
+        self.pending_rows = 0;
+        for rows in mem::take(&mut self.pending) {
+            if self.workers == 1 {
+                send(Packet { worker: 0, bucket: 0, buckets: 1, rows });
+            } else {
+                for (worker, rows) in split(&rows, self.workers, &self.schema, &mut self.scratch) {
+                    send(Packet { worker, bucket: 0, buckets: 1, rows });
+                }
+            }
+        }
+    }
+
+    fn scatter(&mut self, rows: &KeyedChanges, send: &mut dyn FnMut(Packet)) {
+        let per_worker = Self::buckets_per_worker(self.workers);
+        self.scratch.divide(&rows.hashes, self.buckets.len());
+        for (index, bucket) in self.buckets.iter_mut().enumerate() {
+            let mut positions = self.scratch.part(index);
+            while !positions.is_empty() {
+                let room = PACKET_ROWS - bucket.hashes.len();
+                let (now, later) = positions.split_at(room.min(positions.len()));
+                bucket.extend(rows, now);
+                positions = later;
+                if bucket.is_full() {
+                    let full = mem::replace(bucket, BucketBuffer::new(&self.schema));
+                    send(full.into_packet(index, per_worker));
+                }
+            }
+        }
+    }
+}
+
+/// Divides rows into `parts` equal ranges of the whole space of hashes; empty parts are left out.
+pub fn split(rows: &KeyedChanges, parts: usize, schema: &Schema, scratch: &mut Scatter) -> Vec<(usize, KeyedChanges)> {
+    scratch.divide(&rows.hashes, parts);
+    (0..parts)
+        .filter(|part| !scratch.part(*part).is_empty())
+        .map(|part| {
+            let mut buffer = BucketBuffer::new(schema);
+            buffer.extend(rows, scratch.part(part));
+            (part, buffer.into_rows())
+        })
+        .collect()
+}
+
+/// The part of the space of hashes, divided into `parts` equal ranges, that `hash` falls into.
+#[inline]
+pub fn part_of(hash: u64, parts: usize) -> usize {
+    ((u128::from(hash) * parts as u128) >> 64) as usize
+}
+
+/// Row positions sorted by part, found by counting.
+#[derive(Debug, Default)]
+pub struct Scatter {
+    parts: Vec<u32>,
+    starts: Vec<u32>,
+    positions: Vec<u32>,
+}
+
+impl Scatter {
+    fn divide(&mut self, hashes: &[u64], parts: usize) {
+        self.starts.clear();
+        self.starts.resize(parts + 1, 0);
+        self.parts.clear();
+        self.parts.extend(hashes.iter().map(|hash| part_of(*hash, parts) as u32));
+        for part in &self.parts {
+            self.starts[*part as usize + 1] += 1;
+        }
+        for part in 0..parts {
+            self.starts[part + 1] += self.starts[part];
+        }
+        let mut next = self.starts.clone();
+        self.positions.clear();
+        self.positions.resize(hashes.len(), 0);
+        for (row, part) in self.parts.iter().enumerate() {
+            let place = &mut next[*part as usize];
+            self.positions[*place as usize] = row as u32;
+            *place += 1;
+        }
+    }
+
+    fn part(&self, part: usize) -> &[u32] {
+        &self.positions[self.starts[part] as usize..self.starts[part + 1] as usize]
+    }
+}
+
+/// The growing rows of one bucket.
+#[derive(Debug)]
+struct BucketBuffer {
+    hashes: Vec<u64>,
+    columns: Vec<ColumnBuffer>,
+    /// Empty while every row is an insertion.
+    diffs: Vec<i64>,
+}
+
+impl BucketBuffer {
+    fn new(schema: &Schema) -> Self {
+        BucketBuffer {
+            hashes: Vec::new(),
+            columns: schema.columns().iter().map(|column| ColumnBuffer::new(column.ty.ty)).collect(),
+            diffs: Vec::new(),
+        }
+    }
+
+    fn extend(&mut self, rows: &KeyedChanges, positions: &[u32]) {
+        if self.hashes.is_empty() {
+            self.hashes.reserve(positions.len().max(PACKET_ROWS / 8));
+        }
+        let before = self.hashes.len();
+        self.hashes.extend(positions.iter().map(|row| rows.hashes[*row as usize]));
+        for (column, array) in self.columns.iter_mut().zip(&rows.changes.columns) {
+            column.extend(array, positions);
+        }
+        match &rows.changes.diffs {
+            Diffs::Ones if self.diffs.is_empty() => {}
+            Diffs::Ones => self.diffs.resize(self.hashes.len(), 1),
+            Diffs::Each(diffs) => {
+                self.diffs.resize(before, 1);
+                self.diffs.extend(positions.iter().map(|row| diffs[*row as usize]));
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.hashes.len() >= PACKET_ROWS || self.columns.iter().any(|column| column.text_bytes() >= PACKET_BYTES)
+    }
+
+    fn into_rows(self) -> KeyedChanges {
+        let rows = self.hashes.len();
+        let columns = self.columns.into_iter().map(ColumnBuffer::finish).collect();
+        let changes = if self.diffs.is_empty() {
+            Changes::inserts(columns, rows)
+        } else {
+            Changes { columns, rows, diffs: Diffs::Each(ScalarBuffer::from(self.diffs)) }
+        };
+        KeyedChanges { hashes: self.hashes, changes }
+    }
+
+    fn into_packet(self, index: usize, per_worker: usize) -> Packet {
+        Packet { worker: index / per_worker, bucket: index % per_worker, buckets: per_worker, rows: self.into_rows() }
+    }
+}
+
+/// A growing column.
+#[derive(Debug)]
+struct ColumnBuffer {
+    values: Values,
+    length: usize,
+    /// Empty while no cell is null.
+    validity: Option<BooleanBufferBuilder>,
+}
+
+#[derive(Debug)]
+enum Values {
+    Bool(BooleanBufferBuilder),
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Str { offsets: Vec<i32>, bytes: Vec<u8> },
+}
+
+impl ColumnBuffer {
+    fn new(ty: Type) -> Self {
+        let values = match ty {
+            Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
+            Type::Int => Values::Int(Vec::new()),
+            Type::Float => Values::Float(Vec::new()),
+            Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
+        };
+        ColumnBuffer { values, length: 0, validity: None }
+    }
+
+    fn extend(&mut self, array: &ArrayRef, positions: &[u32]) {
+        match &mut self.values {
+            Values::Bool(values) => {
+                let source = array.as_boolean().values();
+                positions.iter().for_each(|row| values.append(source.value(*row as usize)));
+            }
+            Values::Int(values) => {
+                let source = array.as_primitive::<Int64Type>().values();
+                values.extend(positions.iter().map(|row| source[*row as usize]));
+            }
+            Values::Float(values) => {
+                let source = array.as_primitive::<Float64Type>().values();
+                values.extend(positions.iter().map(|row| source[*row as usize]));
+            }
+            Values::Str { offsets, bytes } => {
+                let source = array.as_string::<i32>();
+                let (starts, text) = (source.value_offsets(), source.value_data());
+                offsets.reserve(positions.len());
+                for row in positions {
+                    let row = *row as usize;
+                    bytes.extend_from_slice(&text[starts[row] as usize..starts[row + 1] as usize]);
+                    offsets.push(bytes.len() as i32);
+                }
+            }
+        }
+        self.extend_validity(array, positions);
+        self.length += positions.len();
+    }
+
+    fn extend_validity(&mut self, array: &ArrayRef, positions: &[u32]) {
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+        match (nulls, &mut self.validity) {
+            (None, None) => {}
+            (None, Some(validity)) => validity.append_n(positions.len(), true),
+            (Some(nulls), validity) => {
+                let validity = validity.get_or_insert_with(|| {
+                    let mut validity = BooleanBufferBuilder::new(self.length + positions.len());
+                    validity.append_n(self.length, true);
+                    validity
+                });
+                positions.iter().for_each(|row| validity.append(nulls.is_valid(*row as usize)));
+            }
+        }
+    }
+
+    fn text_bytes(&self) -> usize {
+        match &self.values {
+            Values::Str { bytes, .. } => bytes.len(),
+            _ => 0,
+        }
+    }
+
+    fn finish(self) -> ArrayRef {
+        let nulls = self.validity.map(|mut validity| NullBuffer::new(validity.finish()));
+        match self.values {
+            Values::Bool(mut values) => {
+                let values: BooleanBuffer = values.finish();
+                Arc::new(BooleanArray::new(values, nulls))
+            }
+            Values::Int(values) => Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Str { offsets, bytes } => {
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+                Arc::new(StringArray::new(offsets, Buffer::from_vec(bytes), nulls))
+            }
+        }
+    }
+}

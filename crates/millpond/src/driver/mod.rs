@@ -1,0 +1,261 @@
+//! The coordinator of a run: it owns the state, the sources, the sinks and the epochs, and commits them together.
+//!
+//! One epoch is: the sources say what there is to read, all workers read, route, step and write, and when the last one
+//! is done the positions of the sources move on. A checkpoint follows a run's last epoch, and inside a long run from time
+//! to time; its order is what makes each row count once:
+//!
+//! 1. every sink makes what it wrote durable and says how far that is;
+//! 2. the runs that no blob holds yet are written and synced;
+//! 3. one manifest names the runs, the positions of the sources and of the sinks.
+//!
+//! A crash before 3 leaves the last checkpoint, and the sinks are cut back to it; a crash after 3 leaves the new one.
+
+mod epochs;
+mod state;
+mod team;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use millpond_engine::Epoch;
+use millpond_engine::dataflow::{Context, Failure};
+use millpond_engine::hash::HashSeed;
+use millpond_error::{Error, Result};
+use millpond_io::sink::{LogicalRun, Sink, rejected_rows, rejected_schema};
+use millpond_io::source::{EpochInput, Source};
+use millpond_plan::{NodeId, OperatorSpec, PhysicalPlan};
+use serde_json::Value;
+
+use crate::connector::{SinkConnector, SourceConnector};
+use crate::run::{RunOptions, Summary};
+pub use epochs::EpochClock;
+use state::{SavedSteps, State, sink_records, write_runs};
+use team::{SavedRuns, Team};
+
+/// Runs a plan to the end of its input.
+pub fn run(plan: PhysicalPlan, options: &RunOptions) -> Result<Summary> {
+    run_from(plan, options, EpochClock::after)
+}
+
+/// As [`run`], with a clock of the caller's, made from the last epoch of the state.
+pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> EpochClock) -> Result<Summary> {
+    let started = Instant::now();
+    let workers = options.worker_count()?;
+    let connectors = Connectors::of(&plan)?;
+    let sinks = connectors.check()?;
+    let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
+    let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
+    let mut run = Run::open(plan, connectors, sinks, state, clock, workers, options)?;
+    run.read_all(options)?;
+    run.finish()?;
+    let mut summary = run.summary();
+    summary.elapsed = started.elapsed();
+    Ok(summary)
+}
+
+/// The connectors that the program put into its plan, back as what they are.
+struct Connectors {
+    sources: Vec<Arc<SourceConnector>>,
+    sinks: Vec<Arc<SinkConnector>>,
+}
+
+impl Connectors {
+    fn of(plan: &PhysicalPlan) -> Result<Self> {
+        let foreign = || Error::invalid("a source or sink was not made by this crate");
+        let sources = plan.sources.iter().map(|source| source.connector.clone().downcast().map_err(|_| foreign()));
+        let sinks = plan.sinks.iter().map(|sink| sink.connector.clone().downcast().map_err(|_| foreign()));
+        let mut connectors =
+            Connectors { sources: sources.collect::<Result<_>>()?, sinks: sinks.collect::<Result<_>>()? };
+        let dead_letters: Vec<_> = connectors.sources.iter().filter_map(|source| source.dead_letter.clone()).collect();
+        connectors.sinks.extend(dead_letters);
+        Ok(connectors)
+    }
+
+    /// Checks what can be checked before any state is touched, and makes the sinks, which touch nothing yet.
+    fn check(&self) -> Result<Vec<Box<dyn Sink>>> {
+        self.sources.iter().try_for_each(|source| (source.check)())?;
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        for (index, connector) in self.sinks.iter().enumerate() {
+            (connector.check)()?;
+            let sink = (connector.make)()?;
+            let identity = sink.identity();
+            let twin = identity.is_some() && sinks.iter().any(|other| other.identity() == identity)
+                || self.sinks[..index].iter().any(|other| other.name == connector.name);
+            if twin {
+                return Err(Error::invalid(format!("two outputs write to \"{}\"", connector.name))
+                    .with_hint("give each output a file and a name of its own"));
+            }
+            sinks.push(sink);
+        }
+        Ok(sinks)
+    }
+}
+
+/// A source of this run.
+struct OpenSource {
+    node: NodeId,
+    source: Box<dyn Source>,
+    /// The columns that the plan reads.
+    columns: Vec<usize>,
+    /// The sink that takes its rejected rows.
+    dead_letter: Option<usize>,
+}
+
+/// Everything that is open while a program runs.
+struct Run {
+    plan: PhysicalPlan,
+    connectors: Connectors,
+    state: Option<State>,
+    sources: Vec<OpenSource>,
+    sinks: Arc<Vec<Box<dyn Sink>>>,
+    team: Team,
+    clock: EpochClock,
+}
+
+impl Run {
+    fn open(
+        plan: PhysicalPlan,
+        connectors: Connectors,
+        mut sinks: Vec<Box<dyn Sink>>,
+        mut state: Option<State>,
+        clock: EpochClock,
+        workers: usize,
+        options: &RunOptions,
+    ) -> Result<Self> {
+        let seed = state.as_ref().map_or(HashSeed(0), State::seed);
+        let mut saved = state.as_ref().map(State::saved).transpose()?.unwrap_or_default();
+        let sources = open_sources(&plan, &connectors, seed, &mut saved)?;
+        open_sinks(&plan, &connectors, state.as_ref(), &mut sinks)?;
+        if let Some(state) = &mut state {
+            state.begin(&connectors.sinks, &sinks)?;
+        }
+        let sinks = Arc::new(sinks);
+        let written = sinks.clone();
+        let deliver = Box::new(move |sink: usize, epoch, changes: &_| written[sink].write(epoch, changes));
+        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure: Failure::default() });
+        let team = Team::start(workers, context, sinks.clone(), options.interrupt.clone())?;
+        Ok(Run { plan, connectors, state, sources, sinks, team, clock })
+    }
+
+    /// Runs epochs until no source has anything to read.
+    fn read_all(&mut self, options: &RunOptions) -> Result<()> {
+        let mut last_checkpoint = Instant::now();
+        loop {
+            let mut inputs: Vec<(usize, Arc<dyn EpochInput>)> = Vec::new();
+            for (index, open) in self.sources.iter_mut().enumerate() {
+                if let Some(input) = open.source.next_epoch(&open.columns)? {
+                    inputs.push((index, input));
+                }
+            }
+            if inputs.is_empty() {
+                return Ok(());
+            }
+            let epoch = self.clock.next();
+            let read: Vec<usize> = inputs.iter().map(|(index, _)| *index).collect();
+            self.team.epoch(epoch, &inputs)?;
+            for index in read {
+                self.finish_source_epoch(index, epoch)?;
+            }
+            if last_checkpoint.elapsed() >= options.checkpoint_every {
+                self.checkpoint()?;
+                last_checkpoint = Instant::now();
+            }
+        }
+    }
+
+    fn finish_source_epoch(&mut self, index: usize, epoch: Epoch) -> Result<()> {
+        let open = &mut self.sources[index];
+        if let Some(sink) = open.dead_letter {
+            let rejects = open.source.take_rejects();
+            if !rejects.is_empty() {
+                self.sinks[sink].write(epoch, &rejected_rows(&rejects))?;
+            }
+        }
+        open.source.finish_epoch(epoch)
+    }
+
+    /// Saves everything at the present epoch, in the order that the module's text gives.
+    fn checkpoint(&mut self) -> Result<()> {
+        let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
+        let checkpoint = self.state.as_ref().map(State::checkpoint).transpose()?;
+        let mut saved = self.team.checkpoint(checkpoint.as_ref(), snapshots)?;
+        let positions = self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<Vec<Value>>>()?;
+        let (Some(state), Some(checkpoint)) = (&mut self.state, checkpoint) else { return Ok(()) };
+        let mut tables = Vec::new();
+        for open in &mut self.sources {
+            for (arrangement, runs) in open.source.arrangements() {
+                tables.push(SavedRuns { node: open.node, arrangement, entries: runs.entries().to_vec() });
+            }
+        }
+        write_runs(checkpoint.writer(self.team.workers()), &tables)?;
+        saved.extend(tables);
+        let sinks = sink_records(&self.connectors.sinks, positions);
+        state.commit(checkpoint, &self.plan, self.clock.last(), saved, sinks)
+    }
+
+    /// The last checkpoint and the end of the logical run.
+    fn finish(&mut self) -> Result<()> {
+        self.checkpoint()?;
+        match &self.state {
+            Some(state) => state.finish(),
+            None => Ok(()),
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for open in &self.sources {
+            let counts = open.source.counts();
+            summary.files_new += counts.files_new;
+            summary.files_changed += counts.files_changed;
+            summary.files_unchanged += counts.files_unchanged;
+            summary.rows_read += counts.rows_read;
+            summary.rows_rejected += counts.rows_rejected;
+            summary.notices.extend(counts.notices);
+        }
+        summary.changes_written = self.sinks[..self.plan.sinks.len()].iter().map(|sink| sink.rows_written()).sum();
+        summary
+    }
+}
+
+fn open_sources(
+    plan: &PhysicalPlan,
+    connectors: &Connectors,
+    seed: HashSeed,
+    saved: &mut SavedSteps,
+) -> Result<Vec<OpenSource>> {
+    let mut dead_letters = plan.sinks.len()..;
+    let mut sources = Vec::new();
+    for index in 0..plan.sources.len() {
+        let node = plan.nodes.iter().position(|node| matches!(node.operator, OperatorSpec::Source { index: at, .. } if at == index));
+        let Some(node) = node else { continue };
+        let OperatorSpec::Source { columns, .. } = &plan.nodes[node].operator else { continue };
+        let connector = &connectors.sources[index];
+        let mut source = (connector.make)(seed)?;
+        if let Some(arrangements) = plan.nodes[node].step.as_ref().and_then(|step| saved.remove(&step.name)) {
+            source.open(arrangements)?;
+        }
+        let dead_letter = connector.dead_letter.as_ref().and_then(|_| dead_letters.next());
+        sources.push(OpenSource { node: NodeId(node), source, columns: columns.clone(), dead_letter });
+    }
+    Ok(sources)
+}
+
+fn open_sinks(
+    plan: &PhysicalPlan,
+    connectors: &Connectors,
+    state: Option<&State>,
+    sinks: &mut [Box<dyn Sink>],
+) -> Result<()> {
+    let run = LogicalRun { continues: state.is_some_and(State::continues) };
+    let rejected = rejected_schema();
+    for (index, sink) in sinks.iter_mut().enumerate() {
+        let schema = plan.nodes.iter().find_map(|node| match node.operator {
+            OperatorSpec::Sink { index: at, .. } if at == index => Some(&node.schema),
+            _ => None,
+        });
+        let position = state.and_then(|state| state.sink_position(&connectors.sinks[index].name));
+        sink.open(schema.unwrap_or(&rejected), position, run)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The saved state of a program: found by the names of steps, checked against their descriptions, committed as one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use millpond_engine::Epoch;
+use millpond_engine::arrangement::{RunEntry, SavedArrangement, SavedRun};
+use millpond_engine::hash::{HashSeed, KeyRange};
+use millpond_error::{Error, Result};
+use millpond_io::sink::Sink;
+use millpond_plan::{PhysicalPlan, Step, difference};
+use millpond_store::{
+    ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, RunRecord, SinkRecord, StateDir, StepRecord,
+};
+use serde_json::Value;
+
+use super::team::SavedRuns;
+use crate::connector::SinkConnector;
+
+/// Saved arrangements by the name of their step.
+pub type SavedSteps = HashMap<String, Vec<(String, SavedArrangement)>>;
+
+/// The state directory with its newest manifest.
+pub struct State {
+    directory: StateDir,
+    /// The newest manifest; `None` until the first one of a fresh directory.
+    manifest: Option<Manifest>,
+}
+
+impl State {
+    /// Opens and locks the state, and checks that it belongs to this program.
+    pub fn open(disk: Arc<dyn Disk>, plan: &PhysicalPlan) -> Result<Self> {
+        let (directory, manifest) = StateDir::open(disk)?;
+        if let Some(manifest) = &manifest {
+            check_program(plan, manifest, &directory.disk().path(""))?;
+        }
+        Ok(State { directory, manifest })
+    }
+
+    /// The seed of key hashes.
+    pub fn seed(&self) -> HashSeed {
+        HashSeed(self.directory.hash_seed())
+    }
+
+    /// Whether this run goes on with a logical run that was cut off.
+    pub fn continues(&self) -> bool {
+        self.directory.logical_run().continues
+    }
+
+    /// The epoch of the newest checkpoint.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.manifest.as_ref().map_or(0, |manifest| manifest.epoch))
+    }
+
+    /// The position of the sink of this name in the newest checkpoint.
+    pub fn sink_position(&self, name: &str) -> Option<&Value> {
+        Some(&self.manifest.as_ref()?.sink(name)?.position)
+    }
+
+    /// All saved arrangements.
+    pub fn saved(&self) -> Result<SavedSteps> {
+        let mut steps = SavedSteps::new();
+        for step in self.manifest.iter().flat_map(|manifest| &manifest.steps) {
+            let mut arrangements = Vec::new();
+            for arrangement in &step.arrangements {
+                let runs = arrangement.runs.iter().map(|run| self.saved_run(run)).collect::<Result<_>>()?;
+                arrangements.push((arrangement.name.clone(), SavedArrangement { runs }));
+            }
+            steps.insert(step.name.clone(), arrangements);
+        }
+        Ok(steps)
+    }
+
+    fn saved_run(&self, record: &RunRecord) -> Result<SavedRun> {
+        Ok(SavedRun {
+            name: self.directory.disk().path(&record.place.blob),
+            bytes: self.directory.run_bytes(&record.place)?,
+            checksum: record.checksum,
+            range: KeyRange { first: record.from, last: record.to },
+            place: record.place.clone(),
+        })
+    }
+
+    /// Puts the sinks' first positions on record, if the state is fresh: a run that is cut off before its first
+    /// checkpoint must find where to cut its result files back to.
+    pub fn begin(&mut self, connectors: &[Arc<SinkConnector>], sinks: &[Box<dyn Sink>]) -> Result<()> {
+        if self.manifest.is_none() {
+            let positions = sinks.iter().map(|sink| sink.position()).collect();
+            self.manifest = Some(self.directory.genesis(sink_records(connectors, positions))?);
+        }
+        Ok(())
+    }
+
+    /// Starts a checkpoint.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        self.directory.begin()
+    }
+
+    /// Commits a checkpoint whose runs are written and whose sinks are durable up to `positions`.
+    pub fn commit(
+        &mut self,
+        checkpoint: Checkpoint,
+        plan: &PhysicalPlan,
+        epoch: Epoch,
+        saved: Vec<SavedRuns>,
+        sinks: Vec<SinkRecord>,
+    ) -> Result<()> {
+        let mut manifest = Manifest { sinks, ..checkpoint.manifest(epoch.0) };
+        let mut by_step: HashMap<&str, Vec<SavedRuns>> = HashMap::new();
+        for runs in saved {
+            if let Some(step) = &plan.nodes[runs.node.0].step {
+                by_step.entry(&step.name).or_default().push(runs);
+            }
+        }
+        for step in plan.nodes.iter().filter_map(|node| node.step.as_ref()) {
+            manifest.steps.push(step_record(step, by_step.remove(step.name.as_str()).unwrap_or_default()));
+        }
+        checkpoint.commit(&manifest)?;
+        self.manifest = Some(manifest);
+        Ok(())
+    }
+
+    /// Marks the logical run as finished; the last change that a run makes.
+    pub fn finish(&self) -> Result<()> {
+        self.directory.mark_finished()
+    }
+}
+
+/// The positions of sinks as a manifest names them.
+pub fn sink_records(connectors: &[Arc<SinkConnector>], positions: Vec<Value>) -> Vec<SinkRecord> {
+    let records = connectors.iter().zip(positions);
+    records
+        .map(|(connector, position)| SinkRecord {
+            name: connector.name.clone(),
+            description: connector.description.clone(),
+            position,
+        })
+        .collect()
+}
+
+/// Writes the runs that no blob holds yet.
+pub fn write_runs(mut writer: BlobWriter, saved: &[SavedRuns]) -> Result<()> {
+    for entry in saved.iter().flat_map(|runs| &runs.entries) {
+        if entry.run.place().is_none() {
+            entry.run.set_place(writer.append(entry.run.bytes())?);
+        }
+    }
+    writer.finish()
+}
+
+fn step_record(step: &Step, saved: Vec<SavedRuns>) -> StepRecord {
+    let mut arrangements: Vec<ArrangementRecord> = Vec::new();
+    for runs in saved {
+        let at = arrangements.iter().position(|record| record.name == runs.arrangement).unwrap_or_else(|| {
+            arrangements.push(ArrangementRecord { name: runs.arrangement.to_owned(), runs: Vec::new() });
+            arrangements.len() - 1
+        });
+        arrangements[at].runs.extend(runs.entries.iter().filter_map(run_record));
+    }
+    arrangements.iter_mut().for_each(|arrangement| join_ranges(&mut arrangement.runs));
+    StepRecord { name: step.name.clone(), description: step.description.clone(), arrangements }
+}
+
+fn run_record(entry: &RunEntry) -> Option<RunRecord> {
+    Some(RunRecord {
+        place: entry.run.place()?.clone(),
+        checksum: entry.run.checksum(),
+        from: entry.range.first,
+        to: entry.range.last,
+        rows: entry.run.rows(),
+    })
+}
+
+/// Joins records of one run whose ranges touch: workers that share a saved run each name their part of it.
+fn join_ranges(runs: &mut Vec<RunRecord>) {
+    runs.sort_by(|a, b| (&a.place.blob, a.place.offset, a.from).cmp(&(&b.place.blob, b.place.offset, b.from)));
+    runs.dedup_by(|next, run| {
+        let joins = next.place == run.place && run.to.checked_add(1) == Some(next.from);
+        if joins {
+            run.to = next.to;
+        }
+        joins
+    });
+}
+
+/// Refuses a state that another program made, with what differs.
+fn check_program(plan: &PhysicalPlan, manifest: &Manifest, path: &str) -> Result<()> {
+    if manifest.steps.is_empty() && manifest.epoch == 0 {
+        return Ok(());
+    }
+    let mut differences = Vec::new();
+    let steps = || plan.nodes.iter().filter_map(|node| node.step.as_ref());
+    for step in steps() {
+        match manifest.step(&step.name) {
+            None => differences.push(format!("step \"{}\" is new", step.name)),
+            Some(saved) => differences.extend(
+                difference(&saved.description, &step.description)
+                    .into_iter()
+                    .map(|sentence| format!("step \"{}\": {sentence}", step.name)),
+            ),
+        }
+    }
+    for saved in &manifest.steps {
+        if !steps().any(|step| step.name == saved.name) {
+            differences.push(format!("step \"{}\" is gone", saved.name));
+        }
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let list: String = differences.iter().map(|sentence| format!("\n  {sentence}")).collect();
+    Err(Error::changed(format!("the state in {path} belongs to another program:{list}")).with_hint(
+        "run the program as it was, or give it another state directory (or remove this one) to compute everything anew",
+    ))
+}

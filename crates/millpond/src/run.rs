@@ -1,0 +1,175 @@
+//! Running a program: its options, and the one line that sums a run up.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use millpond_error::{Error, Result};
+use millpond_plan::{SinkDecl, lower};
+use millpond_store::{Disk, LocalDisk};
+
+use crate::driver;
+
+/// Where saved state lives.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    disk: Arc<dyn Disk>,
+}
+
+impl Backend {
+    /// A directory of a local file system; made, with mode 0700, by the first run.
+    ///
+    /// # Errors
+    /// `Invalid`, if the path cannot be made absolute. Touches no disk.
+    pub fn filesystem(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Backend::disk(Arc::new(LocalDisk::private(path)?)))
+    }
+
+    /// Any disk, such as a simulated one.
+    pub fn disk(disk: Arc<dyn Disk>) -> Self {
+        Backend { disk }
+    }
+
+    pub(crate) fn as_disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
+    }
+}
+
+/// How a program runs.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Where state is saved; without it every run starts from nothing.
+    pub state: Option<Backend>,
+    /// The number of worker threads; by default `MILLPOND_WORKERS`, or else one for each core. Results do not depend
+    /// on it.
+    pub workers: Option<usize>,
+    /// Whether to print one line of summary to standard error; notices and the line go nowhere else.
+    pub summary: bool,
+    /// Set to true from outside to stop the run.
+    pub interrupt: Option<Arc<AtomicBool>>,
+    /// The time between checkpoints inside a run of many epochs. The end of a run always is a checkpoint.
+    pub checkpoint_every: Duration,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions {
+            state: None,
+            workers: None,
+            summary: true,
+            interrupt: None,
+            checkpoint_every: Duration::from_secs(1),
+        }
+    }
+}
+
+impl RunOptions {
+    /// Saves state in `backend`, and goes on from what is saved there.
+    #[must_use]
+    pub fn state(mut self, backend: Backend) -> Self {
+        self.state = Some(backend);
+        self
+    }
+
+    /// Uses this number of worker threads.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Prints nothing.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.summary = false;
+        self
+    }
+
+    pub(crate) fn worker_count(&self) -> Result<usize> {
+        let named = match (self.workers, std::env::var("MILLPOND_WORKERS")) {
+            (Some(workers), _) => Some(workers),
+            (None, Ok(text)) => Some(text.trim().parse().map_err(|_| {
+                Error::invalid(format!("MILLPOND_WORKERS: \"{text}\" is not a number of worker threads"))
+            })?),
+            (None, Err(_)) => None,
+        };
+        match named {
+            Some(workers @ 1..=256) => Ok(workers),
+            Some(workers) => Err(Error::invalid(format!("workers must be from 1 to 256, not {workers}"))),
+            None => Ok(std::thread::available_parallelism().map_or(1, |cores| cores.get().min(256))),
+        }
+    }
+}
+
+/// A result that a run keeps up to date, such as what [`csv::write`](crate::csv::write) describes.
+#[derive(Clone, Debug)]
+pub struct Output(pub(crate) Result<SinkDecl>);
+
+impl From<SinkDecl> for Output {
+    fn from(sink: SinkDecl) -> Self {
+        Output(Ok(sink))
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Files seen for the first time.
+    pub files_new: u64,
+    /// Files that had grown.
+    pub files_changed: u64,
+    /// Files that were as before.
+    pub files_unchanged: u64,
+    /// Rows read from all sources.
+    pub rows_read: u64,
+    /// Rows that could not be read and were left out.
+    pub rows_rejected: u64,
+    /// Changes handed to all sinks.
+    pub changes_written: u64,
+    /// What the user may want to know, such as an empty input directory; each a sentence.
+    pub notices: Vec<String>,
+    /// How long the run took.
+    pub elapsed: Duration,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = match (self.files_new, self.files_changed, self.files_unchanged) {
+            (0, 0, 0) => String::new(),
+            (new, changed, unchanged) => format!("files {new} new, {changed} changed, {unchanged} unchanged; "),
+        };
+        let rejected = match self.rows_rejected {
+            0 => String::new(),
+            rejected => format!(" ({} rejected)", counted(rejected, "row")),
+        };
+        write!(
+            f,
+            "millpond: {files}{} read{rejected}, {} written, {:.3} s",
+            counted(self.rows_read, "row"),
+            counted(self.changes_written, "change"),
+            self.elapsed.as_secs_f64(),
+        )
+    }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Runs a program: reads what is new, updates the saved state, and writes what changed to every output.
+///
+/// # Errors
+/// A mistake in the program (`Invalid`, before anything runs), rows that cannot be read (`Input`), damaged state
+/// (`Data`), state in use (`Locked`) or of another program (`Changed`), a failing disk (`Unavailable`). After an error
+/// the saved state is as the last checkpoint left it, and the run can be started again.
+pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunOptions) -> Result<Summary> {
+    let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>()?;
+    let summary = driver::run(lower(sinks)?, options)?;
+    if options.summary {
+        summary.notices.iter().for_each(|notice| eprintln!("millpond: {notice}"));
+        eprintln!("{summary}");
+    }
+    Ok(summary)
+}

@@ -1,0 +1,149 @@
+//! A table of a pipeline, for Rust programs: the logical plan with methods that read well.
+//!
+//! A mistake (an unknown column, types that do not fit) does not end the program where it is made, so that a pipeline
+//! reads without a `?` on every line; [`run`](crate::run) returns it, with the line that it was made on.
+
+use millpond_error::{Error, Origin, Result};
+use millpond_plan::{self as plan, Expr, Schema};
+
+/// A table: rows with typed columns that change over time.
+#[derive(Clone, Debug)]
+pub struct Table {
+    node: Result<plan::Table>,
+}
+
+/// Sessions: maximal runs of events, none further than `max_gap` from its neighbour.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionWindow {
+    max_gap: i64,
+}
+
+/// Starts the description of a session window; see [`SessionWindow::max_gap`].
+pub fn session() -> SessionWindow {
+    SessionWindow { max_gap: 0 }
+}
+
+impl SessionWindow {
+    /// Two neighbours belong to one session when they are no more than `max_gap` apart, in the unit of the event time.
+    #[must_use]
+    pub fn max_gap(self, max_gap: i64) -> Self {
+        SessionWindow { max_gap }
+    }
+}
+
+/// A table cut into windows, waiting for its [`reduce`](Windowed::reduce).
+#[derive(Clone, Debug)]
+pub struct Windowed {
+    table: Table,
+    time: Expr,
+    window: SessionWindow,
+    instance: Option<Expr>,
+}
+
+/// A table cut into groups, waiting for its [`reduce`](Grouped::reduce).
+#[derive(Clone, Debug)]
+pub struct Grouped {
+    table: Table,
+    keys: Vec<(String, Expr)>,
+}
+
+type Named<N> = (N, Expr);
+
+fn owned<N: Into<String>>(columns: impl IntoIterator<Item = Named<N>>) -> Vec<(String, Expr)> {
+    columns.into_iter().map(|(name, expr)| (name.into(), expr)).collect()
+}
+
+impl Table {
+    /// The logical plan's table, or the first mistake that was made on the way to it.
+    pub fn plan(&self) -> Result<&plan::Table> {
+        self.node.as_ref().map_err(Error::clone)
+    }
+
+    /// The columns.
+    ///
+    /// # Errors
+    /// The first mistake that was made on the way to this table.
+    pub fn schema(&self) -> Result<&Schema> {
+        Ok(self.plan()?.schema())
+    }
+
+    /// A table of just these columns.
+    #[track_caller]
+    #[must_use]
+    pub fn select<N: Into<String>>(&self, columns: impl IntoIterator<Item = Named<N>>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.select(owned(columns), &origin))
+    }
+
+    /// This table with more columns, or with other values in columns that it has.
+    #[track_caller]
+    #[must_use]
+    pub fn with_columns<N: Into<String>>(&self, columns: impl IntoIterator<Item = Named<N>>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.with_columns(owned(columns), &origin))
+    }
+
+    /// The rows for which `predicate` is true.
+    #[track_caller]
+    #[must_use]
+    pub fn filter(&self, predicate: impl Into<Expr>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.filter(predicate.into(), &origin))
+    }
+
+    /// Groups rows that are equal in these columns.
+    #[must_use]
+    pub fn groupby<N: Into<String>>(&self, columns: impl IntoIterator<Item = N>) -> Grouped {
+        let keys = columns.into_iter().map(|name| {
+            let name = name.into();
+            (name.clone(), plan::col(&name))
+        });
+        Grouped { table: self.clone(), keys: keys.collect() }
+    }
+
+    /// Cuts the table into windows over an event time.
+    #[must_use]
+    pub fn windowby(&self, time: impl Into<Expr>, window: SessionWindow) -> Windowed {
+        Windowed { table: self.clone(), time: time.into(), window, instance: None }
+    }
+
+    fn then(&self, build: impl FnOnce(&plan::Table) -> Result<plan::Table>) -> Table {
+        Table { node: self.plan().and_then(build) }
+    }
+}
+
+impl From<Result<plan::Table>> for Table {
+    fn from(node: Result<plan::Table>) -> Self {
+        Table { node }
+    }
+}
+
+impl Windowed {
+    /// Windows are made among rows of equal `instance` only.
+    #[must_use]
+    pub fn instance(mut self, instance: impl Into<Expr>) -> Self {
+        self.instance = Some(instance.into());
+        self
+    }
+
+    /// One row for each window: reducers over its rows, and expressions over reducers. The columns of the instance,
+    /// `_pw_window_start`, `_pw_window_end` and `_pw_instance` may be used plainly.
+    #[track_caller]
+    #[must_use]
+    pub fn reduce<N: Into<String>>(self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
+        let origin = Origin::caller();
+        let window = plan::SessionWindow { time: self.time, max_gap: plan::lit(self.window.max_gap), instance: self.instance };
+        self.table.then(|table| table.session_reduce(window, owned(outputs), &origin))
+    }
+}
+
+impl Grouped {
+    /// One row for each group: reducers over its rows, and expressions over reducers. The group's columns may be used
+    /// plainly.
+    #[track_caller]
+    #[must_use]
+    pub fn reduce<N: Into<String>>(self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
+        let origin = Origin::caller();
+        self.table.then(|table| table.group_reduce(self.keys, owned(outputs), &origin))
+    }
+}

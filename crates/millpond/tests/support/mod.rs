@@ -1,0 +1,187 @@
+//! What the whole-program tests share: visits, their files, and the simplest code that computes the same results.
+
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use millpond::{Table, Type, avg, col, count, csv, max, min, session, sum};
+
+/// The largest gap inside a session.
+pub const MAX_GAP: i64 = 300;
+
+/// A row of input.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Visit {
+    pub user: String,
+    pub time: i64,
+    /// Null where the field is empty.
+    pub pages: Option<i64>,
+}
+
+/// A small generator (splitmix64), so that a seed is all that a failure needs to be played again.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn visit(&mut self) -> Visit {
+        let users = 1 + self.below(6);
+        Visit {
+            user: ["ann", "bob", "c,d", "e\"f", "", "Zoë"][self.below(users) as usize].to_owned(),
+            time: 1_700_000_000 + (self.below(40) * 75) as i64,
+            pages: (self.below(4) > 0).then(|| self.below(20) as i64 - 5),
+        }
+    }
+}
+
+/// The text of rows, without a header.
+pub fn csv_rows(visits: &[Visit]) -> String {
+    let mut text = String::new();
+    for visit in visits {
+        let user = visit.user.replace('"', "\"\"");
+        let pages = visit.pages.map(|pages| pages.to_string()).unwrap_or_default();
+        writeln!(text, "\"{user}\",{},{pages}", visit.time).expect("text takes all that is written");
+    }
+    text
+}
+
+/// Appends rows to a file of `logs`; a new file starts with the header.
+pub fn append(logs: &Path, file: &str, visits: &[Visit]) {
+    fs::create_dir_all(logs).expect("a folder for logs");
+    let path = logs.join(file);
+    let header = if path.exists() { "" } else { "user,time,pages\n" };
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("a log");
+    file.write_all(format!("{header}{}", csv_rows(visits)).as_bytes()).expect("rows");
+}
+
+/// The table of visits in `logs`.
+pub fn visits(logs: &Path, append_only: bool) -> Table {
+    let schema = [("user", Type::Str.required()), ("time", Type::Int.required()), ("pages", Type::Int.optional())];
+    let read = csv::read(logs.to_str().expect("a plain path"), schema).name("visits");
+    if append_only { read.append_only().table() } else { read.table() }
+}
+
+/// Sessions of each user: user, start, finish, number of visits, sum of pages.
+pub fn sessions(visits: &Table) -> Table {
+    visits.windowby(col("time"), session().max_gap(MAX_GAP)).instance(col("user")).reduce([
+        ("user", col("user")),
+        ("start", min(col("time"))),
+        ("finish", max(col("time"))),
+        ("visits", count()),
+        ("pages", sum(col("pages"))),
+    ])
+}
+
+/// Figures of each user: user, visits, first and last number of pages in order, mean.
+pub fn by_user(visits: &Table) -> Table {
+    visits.groupby(["user"]).reduce([
+        ("user", col("user")),
+        ("visits", count()),
+        ("fewest", min(col("pages"))),
+        ("most", max(col("pages"))),
+        ("mean", avg(col("pages"))),
+    ])
+}
+
+/// Rows as a result file spells them, with their multiplicity.
+pub type Rows = BTreeMap<String, i64>;
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+fn optional<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// [`sessions`], from scratch.
+pub fn expected_sessions(visits: &[Visit]) -> Rows {
+    let mut sorted = visits.to_vec();
+    sorted.sort();
+    let mut rows = Rows::new();
+    let mut open: Vec<Visit> = Vec::new();
+    let mut close = |open: &mut Vec<Visit>| {
+        if let (Some(first), Some(last)) = (open.first(), open.last()) {
+            let known: Vec<i64> = open.iter().filter_map(|visit| visit.pages).collect();
+            let pages = (!known.is_empty()).then(|| known.iter().sum::<i64>());
+            let row =
+                format!("{},{},{},{},{}", quoted(&first.user), first.time, last.time, open.len(), optional(pages));
+            *rows.entry(row).or_default() += 1;
+        }
+        open.clear();
+    };
+    for visit in sorted {
+        if open.last().is_some_and(|last| last.user != visit.user || visit.time - last.time > MAX_GAP) {
+            close(&mut open);
+        }
+        open.push(visit);
+    }
+    close(&mut open);
+    rows
+}
+
+/// [`by_user`], from scratch.
+pub fn expected_by_user(visits: &[Visit]) -> Rows {
+    let mut users: BTreeMap<&str, Vec<Option<i64>>> = BTreeMap::new();
+    visits.iter().for_each(|visit| users.entry(&visit.user).or_default().push(visit.pages));
+    users
+        .into_iter()
+        .map(|(user, pages)| {
+            let known: Vec<i64> = pages.iter().flatten().copied().collect();
+            let mean = (!known.is_empty()).then(|| known.iter().sum::<i64>() as f64 / known.len() as f64);
+            let row = format!(
+                "{},{},{},{},{}",
+                quoted(user),
+                pages.len(),
+                optional(known.iter().min()),
+                optional(known.iter().max()),
+                mean.map(|mean| format!("{mean:?}")).unwrap_or_default(),
+            );
+            (row, 1)
+        })
+        .collect()
+}
+
+/// Adds the changes in the text of a change log to `sum`; returns the epochs, in the order of the file.
+///
+/// # Panics
+/// Where a row is removed that is not there at the end of its epoch.
+pub fn add_changes(sum: &mut Rows, text: &str) -> Vec<u64> {
+    let mut epochs = Vec::new();
+    for line in text.lines().skip(1) {
+        let mut fields = line.rsplitn(3, ',');
+        let diff: i64 = fields.next().and_then(|diff| diff.parse().ok()).expect("a diff");
+        let time: u64 = fields.next().and_then(|time| time.parse().ok()).expect("a time");
+        let row = fields.next().expect("a row");
+        if epochs.last() != Some(&time) {
+            epochs.push(time);
+        }
+        *sum.entry(row.to_owned()).or_default() += diff;
+    }
+    assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]), "epochs do not rise: {epochs:?}");
+    sum.retain(|_, count| *count != 0);
+    assert!(sum.values().all(|count| *count > 0), "a row was removed that is not there: {sum:?}");
+    epochs
+}
+
+/// The rows of the text of a snapshot.
+pub fn snapshot_rows(text: &str) -> Rows {
+    let mut rows = Rows::new();
+    text.lines().skip(1).for_each(|line| *rows.entry(line.to_owned()).or_default() += 1);
+    rows
+}
