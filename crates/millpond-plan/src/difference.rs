@@ -1,8 +1,241 @@
 //! What differs between two descriptions of a step, in sentences.
-use serde_json::Value;
+
+use serde_json::{Map, Value};
 
 /// Sentences that say what differs between the description of a step as saved and as it is now; none if they are
 /// equal.
-pub fn difference(_saved: &Value, _now: &Value) -> Vec<String> {
-    Vec::new()
+///
+/// ```
+/// use millpond_plan::difference;
+/// use serde_json::json;
+///
+/// let saved = json!({"operator": "session", "max_gap": 300, "input": {"operator": "source"}});
+/// let now = json!({"operator": "session", "max_gap": 600, "input": {"operator": "source"}});
+/// assert_eq!(difference(&saved, &now), ["max_gap was 300, is 600"]);
+/// ```
+pub fn difference(saved: &Value, now: &Value) -> Vec<String> {
+    if saved == now {
+        return Vec::new();
+    }
+    let (saved, now) = (operators(saved), operators(now));
+    let mut sentences = Vec::new();
+    for pair in align(&saved, &now) {
+        match pair {
+            (Some(i), Some(j)) => {
+                let step = (i, j) == (0, 0) && name(saved[i]) == name(now[j]);
+                let prefix = if step { String::new() } else { format!("the {} before it: ", name(now[j])) };
+                fields(&prefix, saved[i], now[j], &mut sentences);
+            }
+            (Some(i), None) => sentences.push(format!("{} was removed{}", article(saved[i]), details(saved[i]))),
+            (None, Some(j)) => sentences.push(format!("{} was added{}", article(now[j]), details(now[j]))),
+            (None, None) => {}
+        }
+    }
+    if sentences.is_empty() {
+        sentences.push("it was described in another way".to_owned());
+    }
+    sentences
+}
+
+type Operator<'a> = &'a Map<String, Value>;
+
+/// The operators of a description: the step's own, then those before it, down to the source.
+fn operators(mut description: &Value) -> Vec<Operator<'_>> {
+    let mut operators = Vec::new();
+    while let Value::Object(fields) = description {
+        operators.push(fields);
+        description = fields.get("input").unwrap_or(&Value::Null);
+    }
+    operators
+}
+
+fn name(operator: Operator<'_>) -> &str {
+    operator.get("operator").and_then(Value::as_str).unwrap_or("step")
+}
+
+/// Pairs up operators of the same kind, in order, equal ones if possible: a longest common subsequence.
+fn align(saved: &[Operator<'_>], now: &[Operator<'_>]) -> Vec<(Option<usize>, Option<usize>)> {
+    let score = |i: usize, j: usize| {
+        let likeness = if name(saved[i]) != name(now[j]) {
+            return 0;
+        } else if same_fields(saved[i], now[j]) {
+            2
+        } else {
+            1
+        };
+        // A step that kept its kind is that step.
+        if (i, j) == (0, 0) { likeness + saved.len() + now.len() } else { likeness }
+    };
+    let mut best = vec![vec![0; now.len() + 1]; saved.len() + 1];
+    for i in (0..saved.len()).rev() {
+        for j in (0..now.len()).rev() {
+            let paired = if score(i, j) > 0 { best[i + 1][j + 1] + score(i, j) } else { 0 };
+            best[i][j] = paired.max(best[i + 1][j]).max(best[i][j + 1]);
+        }
+    }
+    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
+    while i < saved.len() || j < now.len() {
+        let both = i < saved.len() && j < now.len();
+        if both && score(i, j) > 0 && best[i][j] == best[i + 1][j + 1] + score(i, j) {
+            pairs.push((Some(i), Some(j)));
+            (i, j) = (i + 1, j + 1);
+        } else if i < saved.len() && (j == now.len() || best[i][j] == best[i + 1][j]) {
+            pairs.push((Some(i), None));
+            i += 1;
+        } else {
+            pairs.push((None, Some(j)));
+            j += 1;
+        }
+    }
+    pairs
+}
+
+fn same_fields(a: Operator<'_>, b: Operator<'_>) -> bool {
+    let own = |fields: Operator<'_>| fields.iter().filter(|(key, _)| *key != "input").count();
+    own(a) == own(b) && a.iter().filter(|(key, _)| *key != "input").all(|(key, value)| b.get(key) == Some(value))
+}
+
+/// Compares two operators of the same kind, field by field.
+fn fields(prefix: &str, saved: Operator<'_>, now: Operator<'_>, sentences: &mut Vec<String>) {
+    let mut keys: Vec<&String> = saved.keys().chain(now.keys()).filter(|key| *key != "input").collect();
+    keys.sort_unstable();
+    keys.dedup();
+    for key in keys {
+        match (saved.get(key), now.get(key)) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(Value::Object(a)), Some(Value::Object(b))) => {
+                let noun = key.strip_suffix('s').unwrap_or(key);
+                fields(&format!("{prefix}{noun} "), a, b, sentences);
+            }
+            (Some(a), Some(b)) => {
+                let (was, is) = if a.is_array() { ("were", "are") } else { ("was", "is") };
+                sentences.push(format!("{prefix}{key} {was} {}, {is} {}", text(a), text(b)));
+            }
+            (Some(a), None) => sentences.push(format!("{prefix}{key} was removed ({})", text(a))),
+            (None, Some(b)) => sentences.push(format!("{prefix}{key} is new ({})", text(b))),
+            (None, None) => {}
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "none".to_owned(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| format!("{key} = {}", text(value))).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// `a filter`
+fn article(operator: Operator<'_>) -> String {
+    let name = name(operator);
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+/// `: x > 1`, what an operator that is in one description only does.
+fn details(operator: Operator<'_>) -> String {
+    let own: Vec<&Value> =
+        operator.iter().filter(|(key, _)| *key == "predicate" || *key == "outputs").map(|(_, value)| value).collect();
+    if own.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", own.into_iter().map(text).collect::<Vec<_>>().join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sessions(gap: i64, input: Value) -> Value {
+        json!({
+            "operator": "session", "max_gap": gap, "instance": ["user"], "outputs": {"n": "count()"}, "input": input
+        })
+    }
+
+    fn filter(predicate: &str) -> Value {
+        json!({"operator": "filter", "predicate": predicate, "input": source()})
+    }
+
+    fn source() -> Value {
+        json!({"operator": "source", "kind": "csv", "schema": ["user: str", "t: int"], "settings": {"delimiter": ","}})
+    }
+
+    #[track_caller]
+    fn check(saved: Value, now: Value, sentences: &[&str]) {
+        assert_eq!(difference(&saved, &now), sentences);
+    }
+
+    #[test]
+    fn equal_descriptions_do_not_differ() {
+        check(sessions(300, source()), sessions(300, source()), &[]);
+    }
+
+    #[test]
+    fn a_parameter_shows_both_values() {
+        check(sessions(300, source()), sessions(600, source()), &["max_gap was 300, is 600"]);
+    }
+
+    #[test]
+    fn outputs_are_compared_by_name() {
+        let mut now = sessions(300, source());
+        now["outputs"] = json!({"n": "count() + 1", "last": "max(t)"});
+        check(
+            sessions(300, source()),
+            now.clone(),
+            &["output last is new (max(t))", "output n was count(), is count() + 1"],
+        );
+        check(
+            now,
+            sessions(300, source()),
+            &["output last was removed (max(t))", "output n was count() + 1, is count()"],
+        );
+    }
+
+    #[test]
+    fn an_operator_before_it_is_named() {
+        check(
+            sessions(300, filter("t > 1")),
+            sessions(300, filter("t > 2")),
+            &["the filter before it: predicate was t > 1, is t > 2"],
+        );
+    }
+
+    #[test]
+    fn a_new_operator_is_not_a_change_of_all_others() {
+        check(sessions(300, source()), sessions(300, filter("t > 1")), &["a filter was added: t > 1"]);
+        check(sessions(300, filter("t > 1")), sessions(300, source()), &["a filter was removed: t > 1"]);
+    }
+
+    #[test]
+    fn another_kind_of_step_is_a_removal_and_an_addition() {
+        let reduce = json!({"operator": "reduce", "keys": ["user"], "outputs": {"n": "count()"}, "input": source()});
+        check(
+            sessions(300, source()),
+            reduce,
+            &["a session was removed: n = count()", "a reduce was added: n = count()"],
+        );
+    }
+
+    #[test]
+    fn a_source_shows_its_columns_and_settings() {
+        let mut now = source();
+        now["schema"] = json!(["user: str", "t: float"]);
+        now["settings"]["delimiter"] = json!(";");
+        check(
+            sessions(300, source()),
+            sessions(300, now),
+            &[
+                "the source before it: schema were user: str, t: int, are user: str, t: float",
+                "the source before it: setting delimiter was ,, is ;",
+            ],
+        );
+    }
 }

@@ -9,6 +9,7 @@
 //! - [`difference()`]: what changed between two descriptions of a step.
 
 mod check;
+mod describe;
 mod difference;
 pub mod eval;
 pub mod expr;

@@ -1,9 +1,461 @@
-//! Lowering.
-use crate::physical::PhysicalPlan;
-use crate::table::SinkDecl;
-use millpond_error::{Error, Result};
+//! From tables to the plan that runs.
+//!
+//! Every table stands on a *base*: the source or keyed operator (group, session) nearest to it, with the selects and
+//! filters between them fused into one [`MapStage`]. So a plan is bases, and a map wherever a base or a sink reads what
+//! is not just another base's output. Equal maps of one base are one node.
+//!
+//! - *Pruning.* A column that nothing needs is not computed, and a source reads only the columns that the maps on it need.
+//!   What a keyed operator keeps never depends on who reads it: its state must be the same in every program that
+//!   describes it alike.
+//! - *Names and descriptions* are made of the tables as written, so no rewriting changes them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use millpond_error::{Error, Origin, Result};
+
+use crate::check::{self, RowScope};
+use crate::describe::describe;
+use crate::eval::{MapStage, Root};
+use crate::expr::quoted;
+use crate::physical::{
+    Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec, Step,
+};
+use crate::reduce::{self, Grouping, Reduction};
+use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
+use crate::terms::{self, TermId, Terms};
+use crate::types::Schema;
 
 /// Makes the plan that the engine runs of what a program writes.
-pub fn lower(_sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
-    Err(Error::invalid("unfinished"))
+///
+/// # Errors
+///
+/// An `Invalid` error if two sources have the same name.
+pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
+    let mut lowering = Lowering { names: source_names(&sinks)?, ..Lowering::default() };
+    let written = sinks.iter().map(|sink| lowering.fuse(&sink.table)).collect::<Result<Vec<_>>>()?;
+    for fused in &written {
+        lowering.use_columns(fused);
+    }
+    let mut plan = Emission::new(&lowering);
+    for base in 0..lowering.bases.len() {
+        plan.base(base);
+    }
+    for (index, (sink, fused)) in sinks.iter().zip(&written).enumerate() {
+        plan.sink(index, sink, fused);
+    }
+    let Emission { nodes, sources, .. } = plan;
+    Ok(PhysicalPlan { nodes, sources, sinks })
 }
+
+/// The columns of a table as terms over its base.
+struct Fused {
+    /// Position in [`Lowering::bases`].
+    base: usize,
+    terms: Terms,
+    predicates: Vec<Root>,
+    columns: Vec<(String, Root)>,
+    /// The table's columns, or what a keyed operator reads of them.
+    schema: Schema,
+}
+
+/// A source or a keyed operator.
+struct Base {
+    operator: BaseOperator,
+    /// Its output, unpruned.
+    schema: Schema,
+    append_only: bool,
+    step: Step,
+    /// Columns of the output that are needed, for a source.
+    used: BTreeSet<usize>,
+}
+
+enum BaseOperator {
+    Source(Arc<SourceDecl>),
+    Group { rows: Fused, spec: ReduceSpec, reduction: Reduction },
+    Session { rows: Fused, spec: SessionSpec, reduction: Reduction },
+}
+
+/// Bases found so far, each after those that it reads.
+#[derive(Default)]
+struct Lowering {
+    bases: Vec<Base>,
+    /// Tables of the bases, in the same order.
+    tables: Vec<Table>,
+    /// Names of sources, by their place in memory.
+    names: HashMap<*const SourceDecl, String>,
+    /// How many unnamed steps have this path.
+    twins: HashMap<String, usize>,
+}
+
+impl Lowering {
+    /// The table over its base, whose needed columns are not marked yet.
+    fn fuse(&mut self, table: &Table) -> Result<Fused> {
+        match table.operation() {
+            Operation::Source(_) => {
+                let base = self.base_of(table)?;
+                let mut terms = Terms::default();
+                let columns = check::input_terms(&mut terms, table.schema());
+                let names = table.schema().columns().iter().map(|column| column.name.clone());
+                let columns = names.zip(columns).map(|(name, term)| (name, Root { term, origin: None })).collect();
+                Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
+            }
+            Operation::Group { outputs, .. } | Operation::Session { outputs, .. } => {
+                let base = self.base_of(table)?;
+                let reduction = self.bases[base].reduction();
+                let roots = outputs
+                    .iter()
+                    .zip(&reduction.outputs)
+                    .map(|((name, expr), term)| (name.clone(), Root { term: *term, origin: expr.origin().cloned() }));
+                let (columns, terms) = (roots.collect(), reduction.results.clone());
+                Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
+            }
+            Operation::Select { input, columns, keeps_others } => {
+                let mut fused = self.fuse(input)?;
+                let columns = if *keeps_others { all_columns(input.schema(), columns) } else { columns.clone() };
+                let mut selected = Vec::with_capacity(columns.len());
+                for (name, expr) in columns {
+                    let term = fused.term(input.schema(), |terms, scope| check::term(terms, scope, &expr))?;
+                    selected.push((name, Root { term, origin: fused.origin(term, expr.origin()) }));
+                }
+                Ok(Fused { columns: selected, schema: table.schema().clone(), ..fused })
+            }
+            Operation::Filter { input, predicate } => {
+                let mut fused = self.fuse(input)?;
+                let term = fused.term(input.schema(), |terms, scope| check::predicate(terms, scope, predicate))?;
+                fused.predicates.push(Root { term, origin: predicate.origin().cloned() });
+                Ok(fused)
+            }
+        }
+    }
+
+    /// The base that a source or keyed table is; equal tables made by two calls are two bases.
+    fn base_of(&mut self, table: &Table) -> Result<usize> {
+        if let Some(known) = self.tables.iter().position(|known| known.same_as(table)) {
+            return Ok(known);
+        }
+        let base = match table.operation() {
+            Operation::Source(source) => self.source(source, table),
+            Operation::Group { input, keys, outputs } => self.group(table, input, keys, outputs)?,
+            Operation::Session { input, time, max_gap, instance, outputs } => {
+                let grouping = Grouping::Session { time, instance: instance.as_ref() };
+                self.session(table, input, &grouping, *max_gap, outputs)?
+            }
+            Operation::Select { .. } | Operation::Filter { .. } => unreachable!("it stands on a base, it is none"),
+        };
+        self.bases.push(base);
+        self.tables.push(table.clone());
+        Ok(self.bases.len() - 1)
+    }
+
+    fn source(&mut self, source: &Arc<SourceDecl>, table: &Table) -> Base {
+        let name = self.names[&Arc::as_ptr(source)].clone();
+        Base {
+            operator: BaseOperator::Source(source.clone()),
+            schema: source.schema.clone(),
+            append_only: source.append_only,
+            step: Step { name, description: describe(table) },
+            used: BTreeSet::new(),
+        }
+    }
+
+    fn group(
+        &mut self,
+        table: &Table,
+        input: &Table,
+        keys: &[(String, crate::Expr)],
+        outputs: &[(String, crate::Expr)],
+    ) -> Result<Base> {
+        let mut rows = self.fuse(input)?;
+        let reduction = rows.reduction(input.schema(), &Grouping::Keys(keys), outputs)?;
+        let reducers = self.rows(&mut rows, &reduction);
+        let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
+        let (step, schema) = (self.step(rows.base, "reduce", table), reduction.reduced.clone());
+        let operator = BaseOperator::Group { rows, spec, reduction };
+        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+    }
+
+    fn session(
+        &mut self,
+        table: &Table,
+        input: &Table,
+        grouping: &Grouping<'_>,
+        max_gap: i64,
+        outputs: &[(String, crate::Expr)],
+    ) -> Result<Base> {
+        let mut rows = self.fuse(input)?;
+        let reduction = rows.reduction(input.schema(), grouping, outputs)?;
+        let reducers = self.rows(&mut rows, &reduction);
+        let instance: Vec<usize> = (0..reduction.keys.len()).collect();
+        let spec = SessionSpec { time: instance.len(), instance, max_gap, reducers, form: form(input) };
+        let (step, schema) = (self.step(rows.base, "session", table), reduction.reduced.clone());
+        let operator = BaseOperator::Session { rows, spec, reduction };
+        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+    }
+
+    /// Narrows `rows` to what a keyed operator reads: the keys, the time, then the reducers' arguments, each once.
+    fn rows(&mut self, rows: &mut Fused, reduction: &Reduction) -> Vec<ReducerCall> {
+        let names = self.bases[rows.base].schema.clone();
+        let text = |terms: &Terms, term: TermId| terms.text(term, &names);
+        let mut columns = reduction.keys.clone();
+        columns.extend(reduction.time.map(|time| (text(&rows.terms, time), time)));
+        let mut reducers = Vec::with_capacity(reduction.reducers.len());
+        for (kind, argument) in &reduction.reducers {
+            let column = argument.map(|argument| {
+                columns.iter().position(|(_, term)| *term == argument).unwrap_or_else(|| {
+                    columns.push((text(&rows.terms, argument), argument));
+                    columns.len() - 1
+                })
+            });
+            reducers.push(ReducerCall { kind: *kind, column });
+        }
+        let types = columns.iter().map(|(name, term)| {
+            let ty = rows.terms.ty(*term).column().expect("keys and arguments have types");
+            (name.clone(), ty)
+        });
+        rows.schema = Schema::new(types);
+        let root = |term| Root { term, origin: rows.origin(term, None) };
+        rows.columns = columns.iter().map(|(name, term)| (name.clone(), root(*term))).collect();
+        self.use_columns(rows);
+        reducers
+    }
+
+    /// Marks the columns of a base that `fused` needs.
+    fn use_columns(&mut self, fused: &Fused) {
+        self.bases[fused.base].used.extend(fused.terms.inputs(&fused.roots()));
+    }
+
+    /// The name and description of a keyed table over `base`.
+    fn step(&mut self, base: usize, operator: &str, table: &Table) -> Step {
+        let path = format!("{}/{operator}", self.bases[base].step.name);
+        Step { name: ordinal(&mut self.twins, path), description: describe(table) }
+    }
+}
+
+impl Fused {
+    /// A term over the table's columns, which have this schema.
+    fn term(
+        &mut self,
+        schema: &Schema,
+        make: impl FnOnce(&mut Terms, &mut RowScope<'_>) -> Result<TermId>,
+    ) -> Result<TermId> {
+        let columns: Vec<TermId> = self.columns.iter().map(|(_, root)| root.term).collect();
+        make(&mut self.terms, &mut RowScope { schema, columns: &columns, in_reducer: false })
+    }
+
+    fn reduction(
+        &mut self,
+        schema: &Schema,
+        grouping: &Grouping<'_>,
+        outputs: &[(String, crate::Expr)],
+    ) -> Result<Reduction> {
+        let columns: Vec<TermId> = self.columns.iter().map(|(_, root)| root.term).collect();
+        reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs)
+    }
+
+    /// The place of a column that is passed on is where it was computed.
+    fn origin(&self, term: TermId, written: Option<&Origin>) -> Option<Origin> {
+        let passed = self.columns.iter().find(|(_, root)| root.term == term);
+        passed.map_or_else(|| written.cloned(), |(_, root)| root.origin.clone())
+    }
+
+    fn roots(&self) -> Vec<TermId> {
+        let columns = self.columns.iter().map(|(_, root)| root.term);
+        self.predicates.iter().map(|root| root.term).chain(columns).collect()
+    }
+
+    /// The stage, over those columns of the base that are used at all.
+    fn stage(&self, base: &Base) -> MapStage {
+        let used: BTreeMap<usize, usize> =
+            base.outputs().into_iter().enumerate().map(|(new, old)| (old, new)).collect();
+        let terms::Compacted { terms, roots } = self.terms.compact(&self.roots(), |input| used[&input]);
+        let mut roots = roots.into_iter();
+        let mut moved = |root: &Root| {
+            let term = roots.next().expect("each root is moved");
+            Root { term, origin: root.origin.clone() }
+        };
+        let predicates = self.predicates.iter().map(&mut moved).collect();
+        let outputs = self.columns.iter().map(|(name, root)| (name.clone(), moved(root))).collect();
+        MapStage::new(base.used_schema(), terms, predicates, outputs)
+    }
+}
+
+impl Base {
+    fn reduction(&self) -> &Reduction {
+        match &self.operator {
+            BaseOperator::Group { reduction, .. } | BaseOperator::Session { reduction, .. } => reduction,
+            BaseOperator::Source(_) => unreachable!("a source does not reduce"),
+        }
+    }
+
+    /// Positions of the columns that its node gives.
+    fn outputs(&self) -> Vec<usize> {
+        match self.operator {
+            BaseOperator::Source(_) => self.used.iter().copied().collect(),
+            _ => (0..self.schema.len()).collect(),
+        }
+    }
+
+    fn used_schema(&self) -> Schema {
+        let columns = self.schema.columns();
+        Schema::new(self.outputs().into_iter().map(|i| (columns[i].name.clone(), columns[i].ty)))
+    }
+
+    /// How rows that cancel after this stage are brought together.
+    fn consolidate(&self, stage: &MapStage) -> Consolidate {
+        let keys = match &self.operator {
+            BaseOperator::Source(_) => return Consolidate::No,
+            BaseOperator::Group { spec, .. } => spec.key.len(),
+            BaseOperator::Session { spec, .. } => spec.instance.len(),
+        };
+        if stage.keeps(0..self.schema.len()) {
+            Consolidate::No
+        } else if stage.keeps(0..keys) {
+            Consolidate::InBatch
+        } else {
+            Consolidate::ByRow
+        }
+    }
+}
+
+/// Nodes written so far.
+struct Emission<'a> {
+    lowering: &'a Lowering,
+    nodes: Vec<Node>,
+    sources: Vec<Arc<SourceDecl>>,
+    /// The node of each base.
+    places: Vec<NodeId>,
+    /// Nodes that keep a table.
+    kept: Vec<(Table, NodeId)>,
+    twins: HashMap<String, usize>,
+}
+
+impl<'a> Emission<'a> {
+    fn new(lowering: &'a Lowering) -> Self {
+        let (nodes, sources, places) = (Vec::new(), Vec::new(), Vec::new());
+        Emission { lowering, nodes, sources, places, kept: Vec::new(), twins: HashMap::new() }
+    }
+
+    fn base(&mut self, position: usize) {
+        let base = &self.lowering.bases[position];
+        let operator = match &base.operator {
+            BaseOperator::Source(source) => {
+                self.sources.push(source.clone());
+                OperatorSpec::Source { index: self.sources.len() - 1, columns: base.outputs() }
+            }
+            BaseOperator::Group { rows, spec, .. } => {
+                OperatorSpec::Reduce { input: self.map(rows), spec: spec.clone() }
+            }
+            BaseOperator::Session { rows, spec, .. } => {
+                OperatorSpec::Session { input: self.map(rows), spec: spec.clone() }
+            }
+        };
+        let (append_only, step) = (base.append_only, Some(base.step.clone()));
+        let node = self.push(Node { operator, schema: base.used_schema(), append_only, step });
+        self.places.push(node);
+    }
+
+    /// The node that gives the columns of `fused`: a map, or the base if there is nothing to do.
+    fn map(&mut self, fused: &Fused) -> NodeId {
+        let base = &self.lowering.bases[fused.base];
+        let (input, stage) = (self.places[fused.base], fused.stage(base));
+        if stage.is_identity() {
+            return input;
+        }
+        let same = |node: &Node| match &node.operator {
+            OperatorSpec::Map { input: other, stage: known, .. } => *other == input && **known == stage,
+            _ => false,
+        };
+        if let Some(known) = self.nodes.iter().position(same) {
+            return NodeId(known);
+        }
+        let consolidate = base.consolidate(&stage);
+        let operator = OperatorSpec::Map { input, stage: Arc::new(stage), consolidate };
+        self.push(Node { operator, schema: fused.schema.clone(), append_only: base.append_only, step: None })
+    }
+
+    fn sink(&mut self, index: usize, sink: &SinkDecl, fused: &Fused) {
+        let mut input = self.map(fused);
+        if sink.keeps_table {
+            input = self.keep(&sink.table, fused, input);
+        }
+        let append_only = self.nodes[input.0].append_only;
+        let operator = OperatorSpec::Sink { input, index };
+        self.push(Node { operator, schema: sink.table.schema().clone(), append_only, step: None });
+    }
+
+    /// The node that keeps a table; one for each table.
+    fn keep(&mut self, table: &Table, fused: &Fused, input: NodeId) -> NodeId {
+        if let Some((_, node)) = self.kept.iter().find(|(kept, _)| kept.same_as(table)) {
+            return *node;
+        }
+        let base = &self.lowering.bases[fused.base].step;
+        let name = ordinal(&mut self.twins, format!("{}/keep", base.name));
+        let step = Step { name, description: crate::describe::keep(table) };
+        let (schema, append_only) = (table.schema().clone(), self.nodes[input.0].append_only);
+        let node = Node { operator: OperatorSpec::Keep { input }, schema, append_only, step: Some(step) };
+        let node = self.push(node);
+        self.kept.push((table.clone(), node));
+        node
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
+    }
+}
+
+fn form(input: &Table) -> Form {
+    if input.append_only() { Form::AppendOnly } else { Form::Full }
+}
+
+/// `path-0` for the first of its path, `path-1` for its twin, and so on.
+fn ordinal(twins: &mut HashMap<String, usize>, path: String) -> String {
+    let count = twins.entry(path.clone()).or_default();
+    *count += 1;
+    format!("{path}-{}", *count - 1)
+}
+
+/// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no user's name has.
+fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>> {
+    let mut sources: Vec<&Arc<SourceDecl>> = Vec::new();
+    for sink in sinks {
+        let source = source_of(&sink.table);
+        if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
+            sources.push(source);
+        }
+    }
+    let mut given = HashSet::new();
+    for source in &sources {
+        if let Some(name) = &source.name
+            && !given.insert(name.clone())
+        {
+            let error = Error::invalid(format!("two sources are named {}", quoted(name)));
+            return Err(error.with_hint("saved state is found by name: give each its own").at(&source.origin));
+        }
+    }
+    let mut twins = HashMap::new();
+    let mut name = |source: &SourceDecl| match &source.name {
+        Some(name) => name.clone(),
+        None => loop {
+            let name = ordinal(&mut twins, source.kind.to_owned());
+            if !given.contains(&name) {
+                break name;
+            }
+        },
+    };
+    Ok(sources.into_iter().map(|source| (Arc::as_ptr(source), name(source))).collect())
+}
+
+fn source_of(table: &Table) -> &Arc<SourceDecl> {
+    match table.operation() {
+        Operation::Source(source) => source,
+        Operation::Select { input, .. }
+        | Operation::Filter { input, .. }
+        | Operation::Group { input, .. }
+        | Operation::Session { input, .. } => source_of(input),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //!
 //! A plan is a list of nodes in topological order: the input of a node stands before it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -42,28 +43,57 @@ pub struct Node {
 /// What a node does. Every node has at most one input.
 #[derive(Clone, Debug)]
 pub enum OperatorSpec {
-    /// Emits the rows of an external source; `index` is the position in the list of sources that the program gave to
-    /// the plan. `columns` are the columns that the plan uses, as positions in the source's schema: the source reads
+    /// Emits the rows of an external source. `columns` are the columns that the plan uses, as positions in the source's schema: the source reads
     /// no others, and the node's schema holds just these, in this order.
-    Source { index: usize, columns: Vec<usize> },
+    Source {
+        /// Position in [`PhysicalPlan::sources`].
+        index: usize,
+        /// Positions in the source's schema, ascending.
+        columns: Vec<usize>,
+    },
     /// Stateless: filters and computes columns, batch by batch.
-    Map { input: NodeId, stage: Arc<MapStage>, consolidate: Consolidate },
+    Map {
+        /// Where its rows come from.
+        input: NodeId,
+        /// What it does to a batch.
+        stage: Arc<MapStage>,
+        /// How rows of its output that cancel are brought together.
+        consolidate: Consolidate,
+    },
     /// Groups rows by key; one output row for each group: the key columns, then one column for each reducer.
-    Reduce { input: NodeId, spec: ReduceSpec },
+    Reduce {
+        /// Where its rows come from.
+        input: NodeId,
+        /// Keys and reducers.
+        spec: ReduceSpec,
+    },
     /// Groups rows of an instance into sessions; one output row for each: the instance columns, `_pw_window_start`,
     /// `_pw_window_end`, then one column for each reducer.
-    Session { input: NodeId, spec: SessionSpec },
+    Session {
+        /// Where its rows come from.
+        input: NodeId,
+        /// Instance, time, gap and reducers.
+        spec: SessionSpec,
+    },
     /// Keeps the present table (every row with its multiplicity) for a sink that writes it whole, and passes the changes
     /// on, consolidated. The key is the whole row.
-    Keep { input: NodeId },
-    /// Hands rows to an external sink; `index` is the position in the list of sinks that the program gave to the plan.
-    Sink { input: NodeId, index: usize },
+    Keep {
+        /// Where its rows come from.
+        input: NodeId,
+    },
+    /// Hands rows to an external sink.
+    Sink {
+        /// Where its rows come from.
+        input: NodeId,
+        /// Position in [`PhysicalPlan::sinks`].
+        index: usize,
+    },
 }
 
 /// Whether a map must cancel equal rows of opposite sign in its output, and how far they may be apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consolidate {
-    /// Nothing can cancel: the input is a source, or append-only.
+    /// Nothing can cancel that had not before: the input is a source, or append-only, or every column is kept.
     No,
     /// Rows that cancel are in one batch: the output keeps every key column of the keyed operator before it, and a
     /// keyed operator emits all changes of a key in one batch.
@@ -148,5 +178,67 @@ impl Step {
     /// A 64-bit hash of the description's canonical text.
     pub fn fingerprint(&self) -> u64 {
         xxhash_rust::xxh3::xxh3_64(self.description.to_string().as_bytes())
+    }
+}
+
+/// One line for each node: `2: session 1 "logs/session-0" (full) instance [0] time 1 max_gap 300: count(), sum(2)`.
+impl fmt::Display for PhysicalPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, node) in self.nodes.iter().enumerate() {
+            write!(f, "{i}: ")?;
+            self.write_node(node, f)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl PhysicalPlan {
+    fn write_node(&self, node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = node.step.as_ref().map(|step| format!("\"{}\"", step.name)).unwrap_or_default();
+        match &node.operator {
+            OperatorSpec::Source { .. } => {
+                let append_only = if node.append_only { " (append-only)" } else { "" };
+                write!(f, "source {name}{append_only}: {}", node.schema)
+            }
+            OperatorSpec::Map { input, stage, consolidate } => {
+                let consolidate = match consolidate {
+                    Consolidate::No => "",
+                    Consolidate::InBatch => "(consolidate in batch) ",
+                    Consolidate::ByRow => "(consolidate by row) ",
+                };
+                write!(f, "map {} {consolidate}{stage}", input.0)
+            }
+            OperatorSpec::Reduce { input, spec } => {
+                write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
+                write_reducers(&spec.reducers, f)
+            }
+            OperatorSpec::Session { input, spec } => {
+                let SessionSpec { instance, time, max_gap, reducers, form } = spec;
+                write!(f, "session {} {name} ({form}) ", input.0)?;
+                write!(f, "instance {instance:?} time {time} max_gap {max_gap}: ")?;
+                write_reducers(reducers, f)
+            }
+            OperatorSpec::Keep { input } => write!(f, "keep {} {name}", input.0),
+            OperatorSpec::Sink { input, index } => write!(f, "sink {} {}", input.0, self.sinks[*index].kind),
+        }
+    }
+}
+
+fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (i, reducer) in reducers.iter().enumerate() {
+        let comma = if i > 0 { ", " } else { "" };
+        let column = reducer.column.map(|column| column.to_string()).unwrap_or_default();
+        write!(f, "{comma}{}({column})", reducer.kind.name())?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Form::AppendOnly => "append-only",
+            Form::Full => "full",
+        })
     }
 }

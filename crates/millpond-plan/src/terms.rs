@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::expr::{self, BinaryOp, Literal, UnaryOp};
-use crate::types::{ColumnType, Type};
+use crate::types::{ColumnType, Schema, Type};
 
 /// The position of a term in its [`Terms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,6 +150,11 @@ impl Terms {
         inputs(&self.terms, roots)
     }
 
+    /// The text of a term over input columns of these names.
+    pub(crate) fn text(&self, id: TermId, inputs: &Schema) -> String {
+        text(&self.terms, id, &|input| input_text(inputs, input)).0
+    }
+
     /// The terms that `roots` need, with the input at position `i` moved to `position(i)`.
     pub(crate) fn compact(&self, roots: &[TermId], position: impl Fn(usize) -> usize) -> Compacted {
         let needed = needed(&self.terms, roots);
@@ -193,6 +198,12 @@ fn needed(terms: &[Term], roots: &[TermId]) -> Vec<bool> {
         }
     }
     needed
+}
+
+/// How an input column is written. The result of a reducer is named after its call.
+pub(crate) fn input_text(inputs: &Schema, input: usize) -> String {
+    let name = &inputs.columns()[input].name;
+    if name.ends_with(')') { name.clone() } else { expr::column_text(name) }
 }
 
 /// The text of a term, over input columns of these names, and how tightly its outermost operator binds.

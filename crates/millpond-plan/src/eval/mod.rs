@@ -33,7 +33,7 @@ use millpond_error::{Error, Origin, Result};
 use crate::expr::{BinaryOp, Literal, UnaryOp, column_text, quoted};
 use crate::terms::{self, Op, Term, TermId};
 use crate::types::{Schema, Type};
-use cells::{Cells, Data, Errors, Reason};
+use cells::{Cells, Data, Reason};
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.
 ///
@@ -131,9 +131,7 @@ impl MapStage {
     }
 
     fn input_text(&self, input: usize) -> String {
-        let name = &self.inputs.columns()[input].name;
-        // The result of a reducer is named after its call.
-        if name.ends_with(')') { name.clone() } else { column_text(name) }
+        terms::input_text(&self.inputs, input)
     }
 }
 
@@ -161,10 +159,13 @@ impl fmt::Display for MapStage {
             f.write_str(": ")?;
         }
         for (i, (name, root)) in self.outputs.iter().enumerate() {
-            let (name, text) = (column_text(name), self.text(root.term));
-            let name_is_text = self.plain_column(root.term).is_some_and(|_| name == text) || self.outputs[i].0 == text;
+            let text = self.text(root.term);
             let comma = if i > 0 { ", " } else { "" };
-            if name_is_text { write!(f, "{comma}{text}")? } else { write!(f, "{comma}{name} = {text}")? }
+            if *name == text || column_text(name) == text {
+                write!(f, "{comma}{text}")?;
+            } else {
+                write!(f, "{comma}{} = {text}", column_text(name))?;
+            }
         }
         Ok(())
     }

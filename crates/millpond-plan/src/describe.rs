@@ -1,0 +1,67 @@
+//! Descriptions of tables, as JSON: everything that the rows of a table depend on, as the program says it.
+//!
+//! Two programs may share the state of a step if its descriptions are equal. So whatever the layout of a state depends on
+//! is either described, or follows from a description alone: outputs are described without their order, and reducers
+//! are laid out in the order of the outputs' names.
+
+use serde_json::{Map, Value, json};
+
+use crate::expr::{Expr, column_text};
+use crate::table::{Operation, Table};
+use crate::types::Schema;
+
+/// The description of a table and of all before it.
+pub(crate) fn describe(table: &Table) -> Value {
+    match table.operation() {
+        Operation::Source(source) => json!({
+            "operator": "source",
+            "kind": source.kind,
+            "schema": columns(&source.schema),
+            "append_only": source.append_only,
+            "settings": source.description,
+        }),
+        Operation::Select { input, columns, keeps_others } => json!({
+            "operator": if *keeps_others { "with_columns" } else { "select" },
+            "outputs": expressions(columns),
+            "input": describe(input),
+        }),
+        Operation::Filter { input, predicate } => json!({
+            "operator": "filter",
+            "predicate": predicate.to_string(),
+            "input": describe(input),
+        }),
+        Operation::Group { input, keys, outputs } => json!({
+            "operator": "reduce",
+            "keys": keys.iter().map(key).collect::<Vec<_>>(),
+            "outputs": expressions(outputs),
+            "input": describe(input),
+        }),
+        Operation::Session { input, time, max_gap, instance, outputs } => json!({
+            "operator": "session",
+            "time": time.to_string(),
+            "max_gap": max_gap,
+            "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
+            "outputs": expressions(outputs),
+            "input": describe(input),
+        }),
+    }
+}
+
+/// The description of a kept table. Whole rows are kept, so the order of columns is described.
+pub(crate) fn keep(table: &Table) -> Value {
+    json!({ "operator": "keep", "schema": columns(table.schema()), "input": describe(table) })
+}
+
+fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
+    named.iter().map(|(name, expr)| (name.clone(), Value::from(expr.to_string()))).collect()
+}
+
+/// `user_id`, or `minute = time // 60`.
+fn key((name, expr): &(String, Expr)) -> String {
+    let (name, text) = (column_text(name), expr.to_string());
+    if name == text { text } else { format!("{name} = {text}") }
+}
+
+fn columns(schema: &Schema) -> Vec<String> {
+    schema.columns().iter().map(|column| format!("{}: {}", column_text(&column.name), column.ty)).collect()
+}

@@ -1,0 +1,461 @@
+use expect_test::{Expect, expect};
+use serde_json::json;
+
+use super::*;
+use crate::expr::{Expr, Literal, coalesce, col, count, lit, max, min, sum};
+use crate::table::SessionWindow;
+use crate::types::Type;
+
+fn here() -> Origin {
+    Origin { file: "visits.py".into(), line: 12 }
+}
+
+fn source(name: Option<&str>, append_only: bool) -> Table {
+    let schema = Schema::new([
+        ("user_id", Type::Str.required()),
+        ("access_time", Type::Int.required()),
+        ("page", Type::Str.optional()),
+        ("bytes", Type::Int.optional()),
+    ]);
+    let name = name.map(str::to_owned);
+    let description = json!({"delimiter": ","});
+    Table::source(SourceDecl {
+        name,
+        kind: "csv",
+        schema,
+        append_only,
+        description,
+        origin: here(),
+        connector: Arc::new(()),
+    })
+    .unwrap()
+}
+
+fn named<const N: usize>(columns: [(&str, Expr); N]) -> Vec<(String, Expr)> {
+    columns.into_iter().map(|(name, expr)| (name.to_owned(), expr)).collect()
+}
+
+fn sink(table: Table, keeps_table: bool) -> SinkDecl {
+    let description = json!({"path": "out.csv"});
+    SinkDecl { table, name: None, kind: "csv", description, keeps_table, origin: here(), connector: Arc::new(()) }
+}
+
+fn by_user(max_gap: i64) -> SessionWindow {
+    SessionWindow { time: col("access_time"), max_gap: lit(max_gap), instance: Some(col("user_id")) }
+}
+
+/// The tutorial's sessions.
+fn sessions(visits: &Table) -> Table {
+    let time = || col("access_time");
+    let outputs = named([
+        ("user_id", col("user_id")),
+        ("session_length", max(time()) - min(time())),
+        ("session_start", min(time())),
+        ("session_finish", max(time())),
+        ("count", count()),
+    ]);
+    visits.session_reduce(by_user(300), outputs, &here()).unwrap()
+}
+
+fn plan<const N: usize>(tables: [Table; N]) -> PhysicalPlan {
+    lower(tables.into_iter().map(|table| sink(table, false)).collect()).unwrap()
+}
+
+#[track_caller]
+fn check<const N: usize>(tables: [Table; N], expected: Expect) {
+    expected.assert_eq(&plan(tables).to_string());
+}
+
+/// The descriptions of all steps, by name.
+fn descriptions(plan: &PhysicalPlan) -> BTreeMap<String, String> {
+    let steps = plan.nodes.iter().filter_map(|node| node.step.as_ref());
+    steps.map(|step| (step.name.clone(), step.description.to_string())).collect()
+}
+
+#[test]
+fn the_sessions_of_the_tutorial_need_no_accumulator_but_count() {
+    check([sessions(&source(None, false))], expect![[r#"
+        0: source "csv-0": user_id: str, access_time: int
+        1: session 0 "csv-0/session-0" (full) instance [0] time 1 max_gap 300: count()
+        2: map 1 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+        3: sink 2 csv
+    "#]]);
+}
+
+#[test]
+fn pruning_reaches_the_source_and_a_plain_column_needs_no_map() {
+    let visits = source(Some("visits"), true);
+    check([visits.select(named([("page", col("page"))]), &here()).unwrap()], expect![[r#"
+        0: source "visits" (append-only): page: str?
+        1: sink 0 csv
+    "#]]);
+    check([source(None, true)], expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
+        1: sink 0 csv
+    "#]]);
+}
+
+#[test]
+fn selects_and_filters_before_a_keyed_operator_are_one_map() {
+    let minute = source(None, true)
+        .filter(col("access_time").gt(1000), &here())
+        .unwrap()
+        .with_columns(named([("minute", col("access_time").floordiv(60)), ("unused", col("bytes") + 1)]), &here())
+        .unwrap()
+        .filter(col("minute").ne(7), &here())
+        .unwrap();
+    let per_minute = minute
+        .group_reduce(
+            named([("user_id", col("user_id")), ("minute", col("minute"))]),
+            named([("minute", col("minute") * 60), ("user", col("user_id")), ("last", max(col("access_time")))]),
+            &here(),
+        )
+        .unwrap();
+    check([per_minute], expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int
+        1: map 0 where access_time > 1000 and access_time // 60 != 7: user_id, minute = access_time // 60, access_time
+        2: reduce 1 "csv-0/reduce-0" (append-only) key [0, 1]: max(2)
+        3: map 2 (consolidate by row) minute = minute * 60, user = user_id, last = max(access_time)
+        4: sink 3 csv
+    "#]]);
+}
+
+#[test]
+fn maps_after_a_keyed_operator_are_one_map() {
+    let long = sessions(&source(None, false)).filter(col("session_length").ge(60), &here()).unwrap();
+    check([long.select(named([("user", col("user_id")), ("count", col("count"))]), &here()).unwrap()], expect![[r#"
+        0: source "csv-0": user_id: str, access_time: int
+        1: session 0 "csv-0/session-0" (full) instance [0] time 1 max_gap 300: count()
+        2: map 1 (consolidate in batch) where _pw_window_end - _pw_window_start >= 60: user = _pw_instance, count = count()
+        3: sink 2 csv
+    "#]]);
+}
+
+#[test]
+fn consolidation_follows_from_what_is_kept_of_the_key() {
+    let visits = source(None, false);
+    let counts = visits
+        .group_reduce(
+            named([("user_id", col("user_id")), ("page", col("page"))]),
+            named([("user_id", col("user_id")), ("page", col("page")), ("n", count()), ("bytes", sum(col("bytes")))]),
+            &here(),
+        )
+        .unwrap();
+    let select = |columns| counts.select(columns, &here()).unwrap();
+    let all = select(named([("n", col("n")), ("p", col("page")), ("u", col("user_id")), ("b", col("bytes"))]));
+    let key = select(named([("p", col("page")), ("u", col("user_id")), ("many", col("n").gt(1))]));
+    let part = select(named([("u", col("user_id")), ("n", col("n")), ("b", col("bytes"))]));
+    let changed = select(named([("u", col("user_id") + "!"), ("p", col("page")), ("n", col("n"))]));
+    check([all, key, part, changed], expect![[r#"
+        0: source "csv-0": user_id: str, page: str?, bytes: int?
+        1: reduce 0 "csv-0/reduce-0" (full) key [0, 1]: sum(2), count()
+        2: map 1 n = count(), p = page, u = user_id, b = sum(bytes)
+        3: sink 2 csv
+        4: map 1 (consolidate in batch) p = page, u = user_id, many = count() > 1
+        5: sink 4 csv
+        6: map 1 (consolidate by row) u = user_id, n = count(), b = sum(bytes)
+        7: sink 6 csv
+        8: map 1 (consolidate by row) u = user_id + "!", p = page, n = count()
+        9: sink 8 csv
+    "#]]);
+}
+
+#[test]
+fn a_session_without_an_instance_has_one_key() {
+    let window = SessionWindow { instance: None, ..by_user(5) };
+    let outputs = named([("start", col("_pw_window_start")), ("n", count())]);
+    check([source(None, false).session_reduce(window, outputs, &here()).unwrap()], expect![[r#"
+        0: source "csv-0": access_time: int
+        1: session 0 "csv-0/session-0" (full) instance [] time 0 max_gap 5: count()
+        2: map 1 (consolidate in batch) start = _pw_window_start, n = count()
+        3: sink 2 csv
+    "#]]);
+}
+
+#[test]
+fn keyed_operators_stand_on_each_other() {
+    let per_user = sessions(&source(Some("visits"), true))
+        .group_reduce(
+            named([("user_id", col("user_id"))]),
+            named([("user_id", col("user_id")), ("sessions", count()), ("longest", max(col("session_length")))]),
+            &here(),
+        )
+        .unwrap();
+    check([per_user], expect![[r#"
+        0: source "visits" (append-only): user_id: str, access_time: int
+        1: session 0 "visits/session-0" (append-only) instance [0] time 1 max_gap 300: count()
+        2: map 1 (consolidate in batch) user_id = _pw_instance, _pw_window_end - _pw_window_start
+        3: reduce 2 "visits/session-0/reduce-0" (full) key [0]: max(1), count()
+        4: map 3 user_id, sessions = count(), longest = max(session_length)
+        5: sink 4 csv
+    "#]]);
+}
+
+#[test]
+fn twins_have_ordinals_and_one_map() {
+    let visits = source(None, true);
+    let map = visits.filter(col("bytes").gt(0), &here()).unwrap();
+    check([sessions(&map), sessions(&map)], expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+        1: map 0 where bytes > 0: _pw_instance = user_id, access_time
+        2: session 1 "csv-0/session-0" (append-only) instance [0] time 1 max_gap 300: count()
+        3: session 1 "csv-0/session-1" (append-only) instance [0] time 1 max_gap 300: count()
+        4: map 2 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+        5: sink 4 csv
+        6: map 3 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+        7: sink 6 csv
+    "#]]);
+}
+
+#[test]
+fn a_table_that_is_written_twice_is_computed_once() {
+    let table = sessions(&source(None, false));
+    let sinks = vec![sink(table.clone(), true), sink(table.clone(), false), sink(table, true)];
+    expect![[r#"
+        0: source "csv-0": user_id: str, access_time: int
+        1: session 0 "csv-0/session-0" (full) instance [0] time 1 max_gap 300: count()
+        2: map 1 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+        3: keep 2 "csv-0/session-0/keep-0"
+        4: sink 3 csv
+        5: sink 2 csv
+        6: sink 3 csv
+    "#]].assert_eq(&lower(sinks).unwrap().to_string());
+}
+
+#[test]
+fn equal_reducers_are_one_and_arguments_may_be_keys() {
+    let outputs = named([
+        ("b_twice", sum(col("bytes") * 1) + sum(col("bytes") * 1)),
+        ("a_user", max(col("user_id"))),
+        ("c", sum(col("bytes")) + 1),
+        ("user_id", col("user_id")),
+    ]);
+    let keys = named([("user_id", col("user_id"))]);
+    check([source(None, true).group_reduce(keys, outputs, &here()).unwrap()], expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, bytes: int?
+        1: map 0 user_id, bytes * 1, bytes
+        2: reduce 1 "csv-0/reduce-0" (append-only) key [0]: max(0), sum(1), sum(2)
+        3: map 2 (consolidate in batch) b_twice = sum(bytes * 1) + sum(bytes * 1), a_user = max(user_id), c = sum(bytes) + 1, user_id
+        4: sink 3 csv
+    "#]]);
+}
+
+#[test]
+fn unnamed_sources_count_and_avoid_given_names() {
+    check([source(None, true), source(Some("csv-0"), true), source(None, true)], expect![[r#"
+        0: source "csv-1" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
+        1: source "csv-0" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
+        2: source "csv-2" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
+        3: sink 0 csv
+        4: sink 1 csv
+        5: sink 2 csv
+    "#]]);
+}
+
+#[test]
+fn two_sources_of_one_name_are_refused() {
+    let sinks = [source(Some("logs"), true), source(Some("logs"), true)].map(|table| sink(table, false));
+    let error = lower(sinks.into()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "visits.py:12: two sources are named \"logs\"\nhint: saved state is found by name: give each its own"
+    );
+}
+
+#[test]
+fn a_description_says_what_the_program_says() {
+    let visits = source(Some("visits"), false).filter(col("access_time").gt(5), &here()).unwrap();
+    let plan = plan([sessions(&visits)]);
+    let step = plan.nodes[2].step.as_ref().unwrap();
+    assert_eq!(
+        step.description,
+        json!({
+            "operator": "session",
+            "time": "access_time",
+            "max_gap": 300,
+            "instance": ["user_id"],
+            "outputs": {
+                "count": "count()",
+                "session_finish": "max(access_time)",
+                "session_length": "max(access_time) - min(access_time)",
+                "session_start": "min(access_time)",
+                "user_id": "user_id",
+            },
+            "input": {
+                "operator": "filter",
+                "predicate": "access_time > 5",
+                "input": {
+                    "operator": "source",
+                    "kind": "csv",
+                    "schema": ["user_id: str", "access_time: int", "page: str?", "bytes: int?"],
+                    "append_only": false,
+                    "settings": {"delimiter": ","},
+                },
+            },
+        })
+    );
+}
+
+#[test]
+fn descriptions_and_state_do_not_depend_on_who_reads_a_step() {
+    let visits = source(None, false);
+    let table = sessions(&visits);
+    let narrow = table.select(named([("n", col("count"))]), &here()).unwrap();
+    let (alone, narrowed) = (plan([table]), plan([narrow.clone()]));
+    assert_eq!(descriptions(&alone), descriptions(&narrowed));
+    // Another reader of the source adds columns to it, and to nothing else.
+    let shared = plan([visits, narrow]);
+    assert_eq!(descriptions(&alone), descriptions(&shared));
+    let schema = |plan: &PhysicalPlan| {
+        let session = plan.nodes.iter().find(|node| matches!(node.operator, OperatorSpec::Session { .. }));
+        session.unwrap().schema.clone()
+    };
+    assert_eq!(schema(&alone), schema(&shared));
+    assert_eq!(schema(&alone), schema(&narrowed));
+}
+
+#[test]
+fn the_order_of_outputs_changes_neither_description_nor_layout() {
+    let visits = source(None, true);
+    let reduce = |outputs| {
+        let keys = named([("user_id", col("user_id"))]);
+        plan([visits.group_reduce(keys, outputs, &here()).unwrap()])
+    };
+    let (a, b) = (("a", max(col("page"))), ("b", sum(col("bytes"))));
+    let (one, other) = (reduce(named([a.clone(), b.clone()])), reduce(named([b, a])));
+    assert_eq!(descriptions(&one), descriptions(&other));
+    let layout = |plan: &PhysicalPlan| plan.to_string().lines().nth(1).unwrap().to_owned();
+    assert_eq!(layout(&one), layout(&other));
+}
+
+#[test]
+fn keys_are_described_by_name_and_expression() {
+    let keys = named([("user_id", col("user_id")), ("minute", col("access_time").floordiv(60))]);
+    let table = source(None, true).group_reduce(keys, named([("n", count())]), &here()).unwrap();
+    let plan = plan([table]);
+    let step = plan.nodes[2].step.as_ref().unwrap();
+    assert_eq!(step.description["keys"], json!(["user_id", "minute = access_time // 60"]));
+}
+
+#[track_caller]
+fn check_error(result: Result<Table>, expected: &str) {
+    let error = result.expect_err("the program is wrong");
+    let origin = error.origin().expect("the place is known");
+    assert!(origin.file.ends_with("tests.rs") || *origin == here());
+    let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    assert_eq!(format!("{}{hint}", error.message()), expected);
+}
+
+fn session_error(window: SessionWindow, expected: &str) {
+    check_error(source(None, true).session_reduce(window, named([("n", count())]), &here()), expected);
+}
+
+#[test]
+fn the_time_of_a_session_is_a_required_int() {
+    session_error(
+        SessionWindow { time: col("page"), ..by_user(1) },
+        "column \"page\" is str?, but the time of a session must be int (cast(..., int))",
+    );
+    session_error(
+        SessionWindow { time: col("bytes"), ..by_user(1) },
+        "column \"bytes\" is int?, but the time of a session must be int \
+         (filter by is_not_none() and use unwrap(), or coalesce() with a default)",
+    );
+    session_error(
+        SessionWindow { time: col("access_time") / 2, ..by_user(1) },
+        "`access_time / 2` is float, but the time of a session must be int (cast(..., int))",
+    );
+    let time = coalesce([col("bytes"), lit(0)]);
+    let window = SessionWindow { time, ..by_user(1) };
+    assert!(source(None, true).session_reduce(window, named([("n", count())]), &here()).is_ok());
+}
+
+#[test]
+fn max_gap_is_an_int_that_is_not_negative() {
+    session_error(by_user(-5), "max_gap is -5, but must not be negative");
+    session_error(SessionWindow { max_gap: -lit(5), ..by_user(1) }, "max_gap is -(5), but must not be negative");
+    session_error(
+        SessionWindow { max_gap: lit(2.5), ..by_user(1) },
+        "max_gap is 2.5, which is float, but must be an int, as the time is",
+    );
+    session_error(
+        SessionWindow { max_gap: lit("5"), ..by_user(1) },
+        "max_gap is \"5\", which is str, but must be an int, as the time is",
+    );
+    session_error(
+        SessionWindow { max_gap: lit(Literal::None), ..by_user(1) },
+        "max_gap is None, which is None, but must be an int, as the time is",
+    );
+    session_error(
+        SessionWindow { max_gap: col("bytes"), ..by_user(1) },
+        "max_gap is `bytes`, but must be a number that is known before the run",
+    );
+}
+
+fn outputs_error(output: Expr, expected: &str) {
+    check_error(source(None, true).session_reduce(by_user(1), named([("x", output)]), &here()), expected);
+}
+
+#[test]
+fn a_plain_column_in_a_reduce_is_a_key_or_stands_in_a_reducer() {
+    outputs_error(
+        col("page"),
+        "column \"page\" is neither the instance of the window nor inside a reducer \
+         (a group has many values of it; take one with a reducer, for example max(page))",
+    );
+    outputs_error(
+        max(col("access_time")) - col("access_time"),
+        "column \"access_time\" is neither the instance of the window nor inside a reducer \
+         (a group has many values of it; take one with a reducer, for example max(access_time))",
+    );
+    outputs_error(
+        max(min(col("bytes"))),
+        "`min(bytes)` is inside another reducer \
+         (reduce twice, or use the inner reducer beside the outer one)",
+    );
+    outputs_error(
+        sum(col("page")),
+        "column \"page\" is str?, but sum needs int or float (cast(page, int) or cast(page, float))",
+    );
+    outputs_error(
+        sum(col("bytes").gt(1)),
+        "`bytes > 1` is bool?, but sum needs int or float (cast(bytes > 1, int) makes 1 of True and 0 of False)",
+    );
+    outputs_error(
+        col("_pw_window_begin"),
+        "no column \"_pw_window_begin\": there are \"_pw_instance\", \"_pw_window_start\", \"_pw_window_end\", \
+         \"user_id\", \"access_time\", \"page\", \"bytes\" (did you mean \"_pw_window_end\"?)",
+    );
+}
+
+#[test]
+fn the_types_of_a_reduce_follow_its_arguments() {
+    let outputs = named([
+        ("start", col("_pw_window_start")),
+        ("user", col("_pw_instance")),
+        ("n", count()),
+        ("bytes", sum(col("bytes"))),
+        ("mean", crate::expr::avg(col("access_time"))),
+        ("page", min(col("page"))),
+    ]);
+    let table = source(None, true).session_reduce(by_user(1), outputs, &here()).unwrap();
+    assert_eq!(table.to_string(), "Table(start: int, user: str, n: int, bytes: int?, mean: float, page: str?)");
+    assert!(!table.append_only());
+}
+
+#[test]
+fn reducing_a_whole_table_is_for_later() {
+    check_error(
+        source(None, true).group_reduce(vec![], named([("n", count())]), &here()),
+        "groupby needs at least one key: reducing a whole table is not supported yet \
+         (group by a column that has one value only)",
+    );
+}
+
+#[test]
+fn with_columns_replaces_in_place() {
+    let visits = source(None, true);
+    let columns = named([("page", col("bytes")), ("new", col("page"))]);
+    let table = visits.with_columns(columns, &here()).unwrap();
+    assert_eq!(table.to_string(), "Table(user_id: str, access_time: int, page: int?, bytes: int?, new: str?)");
+}
