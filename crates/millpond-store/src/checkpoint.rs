@@ -142,6 +142,13 @@ impl Drop for Checkpoint {
 }
 
 impl BlobWriter {
+    /// Writes into a blob of the worker's own from the start, however small its runs are.
+    pub fn apart(mut self) -> Result<Self> {
+        let created = self.shared.create_blob(self.worker + 1);
+        self.own = Some(self.shared.note(created)?);
+        Ok(self)
+    }
+
     /// Writes a run; returns where it stands. Empty runs are not written: they have no place.
     pub fn append(&mut self, bytes: &[u8]) -> Result<RunPlace> {
         debug_assert!(!bytes.is_empty(), "an empty run has no place");

@@ -80,6 +80,11 @@ impl<D: Disk> FaultyDisk<D> {
         FaultyDisk { inner, trigger: Arc::new(Trigger { fault, count: AtomicU64::new(0) }) }
     }
 
+    /// Another disk behind the same count: for programs that use several directories.
+    pub fn map<E: Disk>(&self, other: impl FnOnce(&D) -> E) -> FaultyDisk<E> {
+        FaultyDisk { inner: other(&self.inner), trigger: self.trigger.clone() }
+    }
+
     /// How many operations counted so far.
     pub fn count(&self) -> u64 {
         self.trigger.count.load(Ordering::SeqCst)

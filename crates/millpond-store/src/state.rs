@@ -394,28 +394,26 @@ fn read_mark(disk: &dyn Disk, expected: Mark) -> Result<bool> {
     Ok(mark == expected)
 }
 
-/// Refuses a directory without a manifest that once had one: it has runs, or its mark names one.
+/// Refuses a directory without a manifest that once had one: its mark names one, or it has runs.
 fn refuse_orphans(disk: &dyn Disk, names: &[String]) -> Result<()> {
-    refuse_later_blobs(disk, names, 0)?;
-    if !names.iter().any(|name| name == finished::FILE) {
-        return Ok(());
-    }
-    let mark = disk.read(finished::FILE)?.and_then(|bytes| Mark::decode(&bytes));
-    match mark {
+    let has_mark = names.iter().any(|name| name == finished::FILE);
+    let bytes = if has_mark { disk.read(finished::FILE)? } else { None };
+    match bytes.and_then(|bytes| Mark::decode(&bytes)) {
         Some(mark) if mark.generation > 0 => Err(missing(&disk.path(&manifest_name(mark.generation)))),
-        _ => Ok(()),
+        _ => refuse_later_blobs(disk, names, 0),
     }
 }
 
 /// Refuses a directory that lost its newest manifests: a blob of generation n+2 has bytes only after n+1 was committed.
 fn refuse_later_blobs(disk: &dyn Disk, names: &[String], newest: u64) -> Result<()> {
+    let mut last = None;
     for name in names {
         let Some(generation) = blob_generation(name).filter(|&generation| generation > newest + 1) else { continue };
         if disk.length(name)?.is_some_and(|length| length > 0) {
-            return Err(missing(&disk.path(&manifest_name(generation - 1))));
+            last = last.max(Some(generation));
         }
     }
-    Ok(())
+    last.map_or(Ok(()), |generation| Err(missing(&disk.path(&manifest_name(generation - 1)))))
 }
 
 pub(crate) fn refuse_failed(newest: &Newest) -> Result<()> {

@@ -1,0 +1,281 @@
+//! A state directory while nothing goes wrong.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::sync::Arc;
+
+use millpond_error::ErrorKind;
+use millpond_store::{
+    ArrangementRecord, Disk, Failure, Fault, FaultyDisk, LocalDisk, LogicalRun, Manifest, Operations, RunPlace,
+    RunRecord, SimulatedDisk, StateDir, StepRecord,
+};
+use serde_json::json;
+
+fn open(disk: &SimulatedDisk) -> (StateDir, Option<Manifest>) {
+    StateDir::open(Arc::new(disk.clone())).unwrap()
+}
+
+fn fresh(disk: &SimulatedDisk) -> StateDir {
+    let state = open(disk).0;
+    state.genesis(Vec::new()).unwrap();
+    state
+}
+
+fn step(places: &[RunPlace]) -> Vec<StepRecord> {
+    let record = |place: &RunPlace| RunRecord { place: place.clone(), checksum: 7, from: 0, to: u64::MAX, rows: 1 };
+    let runs = places.iter().map(record).collect();
+    let arrangements = vec![ArrangementRecord { name: "main".into(), runs }];
+    vec![StepRecord { name: "sessions".into(), description: json!({"max_gap": 300, "weight": 0.1}), arrangements }]
+}
+
+/// Commits the given runs as a whole state.
+fn commit(state: &StateDir, epoch: u64, runs: &[&[u8]]) -> Manifest {
+    let checkpoint = state.begin().unwrap();
+    let mut writer = checkpoint.writer(0);
+    let places: Vec<_> = runs.iter().map(|run| writer.append(run).unwrap()).collect();
+    writer.finish().unwrap();
+    let manifest = Manifest { steps: step(&places), ..checkpoint.manifest(epoch) };
+    checkpoint.commit(&manifest).unwrap();
+    manifest
+}
+
+#[test]
+fn a_commit_reads_back() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    let written = commit(&state, 42, &[b"first", b"second"]);
+    drop(state);
+    let (state, read) = open(&disk);
+    assert_eq!(read.as_ref(), Some(&written));
+    let bytes: Vec<_> = read.unwrap().places().map(|place| state.run_bytes(place).unwrap()).collect();
+    assert_eq!(bytes, ["first", "second"]);
+    assert_eq!(state.hash_seed(), written.hash_seed);
+}
+
+#[test]
+fn the_logical_run_continues_until_it_is_marked_finished() {
+    let disk = SimulatedDisk::new();
+    let new = |number| LogicalRun { number, continues: false };
+    assert_eq!(open(&disk).0.logical_run(), new(1));
+    drop(fresh(&disk));
+    let (state, _) = open(&disk);
+    assert_eq!(state.logical_run(), LogicalRun { number: 1, continues: true });
+    state.mark_finished().unwrap();
+    drop(state);
+    let (state, _) = open(&disk);
+    assert!(state.run_finished());
+    assert_eq!(state.logical_run(), new(2));
+    commit(&state, 2, &[b"x"]);
+    assert!(!state.run_finished());
+    drop(state);
+    assert_eq!(open(&disk).0.logical_run(), LogicalRun { number: 2, continues: true });
+}
+
+#[test]
+fn a_small_commit_syncs_three_times_and_the_mark_once() {
+    let disk = SimulatedDisk::new();
+    drop(fresh(&disk));
+    let fault = Fault { operations: Operations::Syncs, at: 0, for_ever: false, failure: Failure::Io };
+    let counting = FaultyDisk::new(disk, fault);
+    let (state, _) = StateDir::open(Arc::new(counting.clone())).unwrap();
+    assert_eq!(counting.count(), 1, "an unfinished run syncs the folder before it goes on");
+    for generation in 2..5 {
+        let before = counting.count();
+        commit(&state, generation * 2, &[b"a", b"b", b"c"]);
+        assert_eq!(counting.count() - before, 3);
+    }
+    let before = counting.count();
+    state.mark_finished().unwrap();
+    state.mark_finished().unwrap();
+    drop(state);
+    StateDir::open(Arc::new(counting.clone())).unwrap();
+    assert_eq!(counting.count() - before, 1);
+}
+
+#[test]
+fn the_mark_is_the_last_mutating_call_and_one_call() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    commit(&state, 2, &[b"a"]);
+    let before = disk.steps();
+    state.mark_finished().unwrap();
+    drop(state);
+    assert_eq!(disk.steps(), before + 1);
+}
+
+#[test]
+fn opening_a_finished_state_changes_nothing() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    state.mark_finished().unwrap();
+    drop(state);
+    let before = disk.steps();
+    open(&disk);
+    assert_eq!(disk.steps(), before);
+}
+
+#[test]
+fn unused_files_are_removed_when_the_next_checkpoint_begins() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    for epoch in [2, 4, 6] {
+        commit(&state, epoch, &[b"whole state"]);
+    }
+    disk.put("runs-0000000000000005-3", b"left by a crash");
+    disk.put("manifest.tmp", b"left by a crash");
+    disk.put("notes.txt", b"not ours");
+    let checkpoint = state.begin().unwrap();
+    let names = disk.files();
+    let expected = [
+        "finished",
+        "manifest-0000000000000003",
+        "manifest-0000000000000004",
+        "notes.txt",
+        "runs-0000000000000003-0",
+        "runs-0000000000000004-0",
+        "runs-0000000000000005-0",
+    ];
+    assert_eq!(names, expected);
+    drop(checkpoint);
+}
+
+#[test]
+fn a_blob_that_two_generations_share_is_kept() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    let place = commit(&state, 2, &[b"shared"]).places().next().unwrap().clone();
+    for epoch in [4, 6, 8, 10] {
+        let checkpoint = state.begin().unwrap();
+        let manifest = Manifest { steps: step(std::slice::from_ref(&place)), ..checkpoint.manifest(epoch) };
+        checkpoint.commit(&manifest).unwrap();
+    }
+    state.begin().unwrap();
+    assert_eq!(state.run_bytes(&place).unwrap(), "shared");
+    drop(state);
+    open(&disk);
+}
+
+#[test]
+fn nothing_is_removed_while_the_older_manifest_cannot_be_read() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    for epoch in [2, 4, 6] {
+        commit(&state, epoch, &[b"whole state"]);
+    }
+    disk.put("manifest-0000000000000003", b"damaged");
+    let before = disk.files();
+    drop(state.begin().unwrap());
+    assert_eq!(disk.files(), before);
+    drop(state);
+    assert_eq!(open(&disk).1.unwrap().generation, 4);
+}
+
+#[test]
+fn workers_write_at_the_same_time_into_one_blob_or_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(LocalDisk::private(folder.path()).unwrap());
+    let (state, _) = StateDir::open(disk.clone()).unwrap();
+    state.genesis(Vec::new()).unwrap();
+    let checkpoint = state.begin().unwrap();
+    let run = |worker: usize, number: usize| vec![(worker * 16 + number) as u8; 1 + 1000 * (worker + number)];
+    let places: Vec<Vec<RunPlace>> = std::thread::scope(|scope| {
+        let write = |worker: usize| {
+            let writer = checkpoint.writer(worker);
+            let mut writer = if worker < 2 { writer.apart().unwrap() } else { writer };
+            let mut places: Vec<_> = (0..16).map(|number| writer.append(&run(worker, number)).unwrap()).collect();
+            places.push(writer.append(&vec![worker as u8; 1 << 20]).unwrap());
+            writer.finish().unwrap();
+            places
+        };
+        let threads: Vec<_> = (0..4).map(|worker| scope.spawn(move || write(worker))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let manifest = Manifest { steps: step(&places.concat()), ..checkpoint.manifest(2) };
+    checkpoint.commit(&manifest).unwrap();
+    drop(state);
+    let (state, _) = StateDir::open(disk).unwrap();
+    for (worker, places) in places.iter().enumerate() {
+        for (number, place) in places.iter().take(16).enumerate() {
+            assert_eq!(place.offset % 64, 0);
+            assert_eq!(state.run_bytes(place).unwrap(), run(worker, number));
+        }
+        assert_eq!(state.run_bytes(&places[16]).unwrap(), vec![worker as u8; 1 << 20]);
+    }
+    assert_eq!(places[3][0].blob, "runs-0000000000000002-0");
+    assert_eq!(places[3][16].blob, "runs-0000000000000002-4");
+    assert_eq!(places[0][0].blob, "runs-0000000000000002-1");
+}
+
+#[test]
+fn one_checkpoint_at_a_time() {
+    let state = fresh(&SimulatedDisk::new());
+    let first = state.begin().unwrap();
+    assert_eq!(state.begin().unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(state.mark_finished().unwrap_err().kind(), ErrorKind::Invalid);
+    drop(first);
+    state.begin().unwrap();
+}
+
+#[test]
+fn nothing_is_committed_after_a_failed_write() {
+    let disk = SimulatedDisk::new();
+    drop(fresh(&disk));
+    let fault = Fault { operations: Operations::Writes, at: 1, for_ever: false, failure: Failure::ShortWrite };
+    let (state, _) = StateDir::open(Arc::new(FaultyDisk::new(disk, fault))).unwrap();
+    let checkpoint = state.begin().unwrap();
+    assert_eq!(checkpoint.writer(0).append(b"run").unwrap_err().kind(), ErrorKind::Unavailable);
+    let manifest = checkpoint.manifest(2);
+    assert_eq!(checkpoint.commit(&manifest).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(state.begin().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(state.mark_finished().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(state.generation(), 1);
+}
+
+#[test]
+fn each_directory_has_its_own_secret() {
+    let seeds = [(); 3].map(|()| fresh(&SimulatedDisk::new()).hash_seed());
+    assert!(seeds[0] != seeds[1] && seeds[1] != seeds[2]);
+}
+
+#[test]
+fn a_newer_format_is_refused_with_both_versions() {
+    let disk = SimulatedDisk::new();
+    drop(fresh(&disk));
+    let name = "manifest-0000000000000001";
+    let text = String::from_utf8(disk.read(name).unwrap().unwrap().to_vec()).unwrap();
+    disk.put(name, text.replace("millpond manifest 1\n", "millpond manifest 2\n").as_bytes());
+    let error = StateDir::open(Arc::new(disk)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.message().starts_with("manifest-0000000000000001 is of state format 2; this engine"), "{error}");
+}
+
+#[test]
+fn a_manifest_is_three_lines_of_text() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    commit(&state, 42, &[b"abc"]);
+    let bytes = disk.read("manifest-0000000000000002").unwrap().unwrap();
+    let text = std::str::from_utf8(&bytes).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0], "millpond manifest 1");
+    let json: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
+    let expected = json!({
+        "engine": env!("CARGO_PKG_VERSION"),
+        "generation": 2,
+        "epoch": 42,
+        "hash_seed": format!("{:016x}", state.hash_seed()),
+        "run": {"number": 1, "continues": false},
+        "steps": [{
+            "name": "sessions",
+            "description": {"max_gap": 300, "weight": 0.1},
+            "arrangements": [{"name": "main", "runs": [{
+                "blob": "runs-0000000000000002-0", "offset": 0, "length": 3, "checksum": "0000000000000007",
+                "from": "0000000000000000", "to": "ffffffffffffffff", "rows": 1,
+            }]}],
+        }],
+        "sinks": [],
+    });
+    assert_eq!(json, expected);
+    assert_eq!(lines[2].len(), 16);
+    assert!(text.ends_with('\n'));
+}
