@@ -96,7 +96,9 @@ impl CsvSink {
     /// A sink for the file `file` directly inside the root of `disk`.
     pub fn new(disk: Arc<dyn Disk>, file: &str, options: CsvSinkOptions) -> Result<Self> {
         let delimiter = options.delimiter;
-        if !matches!(delimiter, b'\t' | b' '..=b'~') || delimiter.is_ascii_alphanumeric() || b"\"+-.".contains(&delimiter)
+        if !matches!(delimiter, b'\t' | b' '..=b'~')
+            || delimiter.is_ascii_alphanumeric()
+            || b"\"+-.".contains(&delimiter)
         {
             return Err(Error::invalid(format!("{:?} cannot separate fields", char::from(delimiter))));
         }

@@ -25,9 +25,8 @@ pub fn rejected_schema() -> Schema {
 pub fn rejected_rows(rejects: &[Reject]) -> Changes {
     let required =
         |text: fn(&Reject) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rejects.iter().map(text))) };
-    let optional = |text: fn(&Reject) -> Option<&str>| -> ArrayRef {
-        Arc::new(rejects.iter().map(text).collect::<StringArray>())
-    };
+    let optional =
+        |text: fn(&Reject) -> Option<&str>| -> ArrayRef { Arc::new(rejects.iter().map(text).collect::<StringArray>()) };
     let columns = vec![
         required(|reject| &reject.file),
         Arc::new(Int64Array::from_iter_values(rejects.iter().map(|reject| reject.line as i64))),

@@ -31,7 +31,11 @@ struct Field<'a> {
 
 enum Cells<'a> {
     /// `plain`: no string of the batch holds a quote.
-    Str { offsets: &'a [i32], bytes: &'a [u8], plain: bool },
+    Str {
+        offsets: &'a [i32],
+        bytes: &'a [u8],
+        plain: bool,
+    },
     Int(&'a [i64]),
     Float(&'a [f64]),
     Bool(&'a BooleanBuffer),

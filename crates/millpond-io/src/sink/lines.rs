@@ -59,7 +59,10 @@ impl<'a> Lines<'a> {
                 }
                 Diffs::Each(diffs) => {
                     // A row that is written more than once ends its chunk.
-                    until = diffs[row..until].iter().position(|diff| diff.unsigned_abs() != 1).map_or(until, |i| row + i + 1);
+                    until = diffs[row..until]
+                        .iter()
+                        .position(|diff| diff.unsigned_abs() != 1)
+                        .map_or(until, |i| row + i + 1);
                     self.write_chunk(rows, row, &diffs[row..until], ends)?;
                 }
             }
@@ -75,7 +78,9 @@ impl<'a> Lines<'a> {
             let end = match &ends.removed {
                 _ if *diff > 0 => &ends.added,
                 Some(removed) => removed,
-                None => return Err(Error::input(format!("a row is in the table {diff} times: it was removed too often"))),
+                None => {
+                    return Err(Error::input(format!("a row is in the table {diff} times: it was removed too often")));
+                }
             };
             start = self.at;
             self.at = rows.write_line(first + i, end, &mut self.bytes, self.at);
