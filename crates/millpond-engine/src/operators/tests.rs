@@ -157,11 +157,11 @@ impl<'a> Running<'a> {
         let mut batches = Vec::new();
         for (w, worker) in self.workers.iter_mut().enumerate() {
             let range = KeyRange::of_worker(w, count);
-            let width = (range.last - range.first) / buckets as u64 + 1;
-            let mut input = (0..buckets as u64).filter_map(|b| {
+            let width = u128::from(range.last - range.first) / buckets as u128 + 1;
+            let mut input = (0..buckets as u128).filter_map(|b| {
                 let inside = |row: &u32| {
                     let hash = hashes[*row as usize];
-                    range.contains(hash) && (hash - range.first) / width == b
+                    range.contains(hash) && u128::from(hash - range.first) / width == b
                 };
                 let at = UInt32Array::from_iter_values((0..rows.len() as u32).filter(inside));
                 let diffs: Vec<i64> = at.values().iter().map(|&row| rows[row as usize].1).collect();
