@@ -83,7 +83,7 @@ pub struct RunRecord {
 }
 
 /// A stretch of a blob.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunPlace {
     /// Name of the blob in the state directory.
     pub blob: String,

@@ -64,11 +64,7 @@ pub fn source(
 
 /// Hands a table's changes to a sink of your own.
 #[track_caller]
-pub fn sink(
-    table: &Table,
-    name: &str,
-    make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static,
-) -> Output {
+pub fn sink(table: &Table, name: &str, make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static) -> Output {
     let origin = Origin::caller();
     let connector = SinkConnector {
         name: name.to_owned(),

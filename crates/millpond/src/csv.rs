@@ -127,7 +127,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
     let checked = read.clone();
     let connector = SourceConnector {
         check: Box::new(move || check(&checked)),
-        make: Box::new(move |seed| Ok(Box::new(CsvSource::new(read.clone(), seed)?) as Box<dyn Source>)),
+        make: Box::new(move |seed| Ok(Box::new(CsvSource::new(read.clone(), seed)) as Box<dyn Source>)),
         dead_letter,
     };
     plan::Table::source(SourceDecl {
@@ -188,7 +188,12 @@ impl From<Write> for Output {
             Some(disk) => disk_sink(disk, &write.path, write.mode),
             None => file_sink(Path::new(&write.path), write.mode, write.name.as_deref()),
         };
-        Output(write.table.plan().map(|table| declare(table, &write.path, write.mode, write.name, connector, &write.origin)))
+        Output(
+            write
+                .table
+                .plan()
+                .map(|table| declare(table, &write.path, write.mode, write.name, connector, &write.origin)),
+        )
     }
 }
 

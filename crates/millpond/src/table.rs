@@ -132,7 +132,8 @@ impl Windowed {
     #[must_use]
     pub fn reduce<N: Into<String>>(self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
         let origin = Origin::caller();
-        let window = plan::SessionWindow { time: self.time, max_gap: plan::lit(self.window.max_gap), instance: self.instance };
+        let window =
+            plan::SessionWindow { time: self.time, max_gap: plan::lit(self.window.max_gap), instance: self.instance };
         self.table.then(|table| table.session_reduce(window, owned(outputs), &origin))
     }
 }

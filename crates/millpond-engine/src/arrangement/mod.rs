@@ -1,18 +1,35 @@
 //! The saved state of an operator: rows by key, in sorted immutable runs.
+//!
+//! Start with [`Arrangement`], then, from the bytes up: a [block](block) holds some rows in columns, a [run](run) holds
+//! blocks and an index of them; a [group](group) is the rows of one key, a [cursor](cursor) looks up many keys, a
+//! [walk](merge) goes over all; [levels](levels) say which runs are merged when. A [batch](batch) is rows on their way
+//! into a block or out of one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use bytes::Bytes;
-use millpond_error::Result;
+use millpond_error::{Error, Result};
 use millpond_plan::types::ColumnType;
+pub use millpond_store::RunPlace;
 
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 
+mod batch;
+mod block;
+mod cursor;
+mod group;
+mod levels;
+mod merge;
 mod run;
 
-pub use run::{Run, RunBuilder};
+use self::batch::Batch;
+use self::group::Budget;
+use self::levels::{Levels, Sizes};
+use self::merge::Walk;
+pub use self::run::{Run, RunBuilder};
 
 /// The types of an arrangement's columns. Part of the saved state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,17 +38,6 @@ pub struct ArrangementSchema {
     pub key: Vec<ColumnType>,
     /// The row columns.
     pub row: Vec<ColumnType>,
-}
-
-/// Where the bytes of a saved run are.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RunPlace {
-    /// The name of the blob that holds it.
-    pub blob: String,
-    /// Where it starts in the blob.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub length: u64,
 }
 
 /// A run as a checkpoint names it.
@@ -91,20 +97,36 @@ pub enum Select<'a> {
 pub struct Arrangement {
     schema: ArrangementSchema,
     range: KeyRange,
+    levels: Levels,
+    /// The entries of all levels.
     entries: Vec<RunEntry>,
+    /// Whether no slice was merged since the arrangement was opened: a process that runs for one small epoch must also
+    /// take its share of the merging.
+    fresh: bool,
 }
+
+/// A chunk of a scan holds about so many bytes.
+const SCAN_BYTES: usize = 1 << 20;
 
 impl Arrangement {
     /// An empty arrangement for the keys of `range`.
     pub fn new(schema: ArrangementSchema, range: KeyRange) -> Self {
-        Arrangement { schema, range, entries: Vec::new() }
+        Arrangement::with_sizes(schema, range, Vec::new(), Sizes::default())
     }
 
     /// Opens the part of a saved arrangement that lies in `range`. Checks the footers of the runs, not yet their blocks.
     /// A run that is damaged or of another schema is a `Data` error that names its file.
     pub fn open(schema: ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Self> {
-        let _ = saved;
-        Ok(Arrangement::new(schema, range))
+        let entries = open_entries(&schema, range, saved)?;
+        Ok(Arrangement::with_sizes(schema, range, entries, Sizes::default()))
+    }
+
+    fn with_sizes(schema: ArrangementSchema, range: KeyRange, entries: Vec<RunEntry>, sizes: Sizes) -> Self {
+        let fresh = !entries.is_empty();
+        let levels = Levels::pack(schema.clone(), sizes, entries);
+        let mut arrangement = Arrangement { schema, range, levels, entries: Vec::new(), fresh };
+        arrangement.list_entries();
+        arrangement
     }
 
     /// The types of the columns.
@@ -124,19 +146,31 @@ impl Arrangement {
 
     /// A builder of a run that can be inserted.
     pub fn builder(&self) -> RunBuilder {
-        RunBuilder::new(self.schema.clone())
+        self.levels.builder()
     }
 
     /// Adds a run's rows; a run without rows is dropped.
     pub fn insert(&mut self, run: Run) {
-        let _ = run;
+        let Some(keys) = run.hashes() else { return };
+        debug_assert!(self.range.contains(keys.first) && self.range.contains(keys.last), "keys of this worker");
+        let entry = RunEntry { run: Arc::new(run), range: self.range };
+        self.entries.push(entry.clone());
+        self.levels.push(entry);
     }
 
-    /// Merges runs, so that their number stays logarithmic: small ones at once, large ones in slices, about `fuel_rows`
-    /// rows in this call. With 32 rows of fuel for each row inserted, merging keeps up.
+    /// Merges runs, so that their number stays logarithmic: small ones at once, large ones in slices, and of these about
+    /// `fuel_rows` rows in this call. With 32 rows of fuel for each row inserted, merging keeps up.
     pub fn maintain(&mut self, fuel_rows: usize) -> Result<()> {
-        let _ = fuel_rows;
+        let fresh = std::mem::take(&mut self.fresh);
+        if self.levels.maintain(&mut Budget { rows: fuel_rows }, fresh)? {
+            self.list_entries();
+        }
         Ok(())
+    }
+
+    fn list_entries(&mut self) {
+        self.entries.clear();
+        self.entries.extend(self.levels.entries().cloned());
     }
 
     /// What a checkpoint saves: all rows are in these runs, each cut to its range.
@@ -147,13 +181,68 @@ impl Arrangement {
     /// The selected live rows (multiplicity not 0) of each of these keys, sorted. The keys are sorted by (hash, key
     /// columns), each at most once, and in the result stand all of them, with or without rows.
     pub fn lookup(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
-        let _ = (hashes, keys, select);
-        todo!()
+        cursor::lookup(&self.schema, &self.entries, hashes, keys, select)
     }
 
     /// Hands all live rows to `emit`, in ascending order of keys, in chunks of whole keys.
     pub fn scan(&self, emit: &mut dyn FnMut(KeyedRows) -> Result<()>) -> Result<()> {
-        let _ = emit;
-        todo!()
+        let mut walk = Walk::new(&self.schema, self.levels.slices(), self.range)?;
+        loop {
+            let mut batch = Batch::new(&self.schema);
+            let mut more = true;
+            while more && (batch.plain_bytes() < SCAN_BYTES || !walk.between_keys()) {
+                let space = SCAN_BYTES.saturating_sub(batch.plain_bytes()).max(SCAN_BYTES / 16);
+                more = walk.next(space, &mut Budget::NO_LIMIT.clone(), |plan| batch.push_plan(plan, plan.continues))?;
+            }
+            if !batch.hashes.is_empty() {
+                emit(batch.into_keyed_rows()?)?;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
     }
 }
+
+fn open_entries(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Vec<RunEntry>> {
+    let mut runs = saved.runs;
+    runs.retain(|saved| saved.range.intersection(range).is_some());
+    // Ranges of one run that lie next to each other, as several workers save them, become one entry.
+    runs.sort_by(|a, b| (&a.place, a.range).cmp(&(&b.place, b.range)));
+    let mut entries: Vec<RunEntry> = Vec::new();
+    for saved in runs {
+        let Some(within) = saved.range.intersection(range) else { continue };
+        let last = entries.last_mut().filter(|last| last.run.place() == Some(&saved.place));
+        let run = match last {
+            Some(last) if last.range.last.checked_add(1) == Some(within.first) => {
+                last.range.last = within.last;
+                continue;
+            }
+            Some(last) => last.run.clone(),
+            None => Arc::new(open_run(schema, saved)?),
+        };
+        entries.push(RunEntry { run, range: within });
+    }
+    entries.retain(|entry| entry.run.hashes().is_some_and(|keys| keys.intersection(entry.range).is_some()));
+    Ok(entries)
+}
+
+fn open_run(schema: &ArrangementSchema, saved: SavedRun) -> Result<Run> {
+    let run = Run::open(&saved.name, saved.bytes, saved.checksum)?;
+    if run.schema() != schema {
+        let message = format!("{}: the saved run has columns {}, not {schema}", saved.name, run.schema());
+        return Err(Error::data(message));
+    }
+    run.set_place(saved.place);
+    Ok(run)
+}
+
+impl fmt::Display for ArrangementSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |types: &[ColumnType]| types.iter().map(ColumnType::to_string).collect::<Vec<_>>().join(", ");
+        write!(f, "({}; {})", list(&self.key), list(&self.row))
+    }
+}
+
+#[cfg(test)]
+mod tests;

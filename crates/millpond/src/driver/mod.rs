@@ -23,7 +23,7 @@ use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_io::sink::{LogicalRun, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Source};
-use millpond_plan::{NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use serde_json::Value;
 
 use crate::connector::{SinkConnector, SourceConnector};
@@ -227,7 +227,10 @@ fn open_sources(
     let mut dead_letters = plan.sinks.len()..;
     let mut sources = Vec::new();
     for index in 0..plan.sources.len() {
-        let node = plan.nodes.iter().position(|node| matches!(node.operator, OperatorSpec::Source { index: at, .. } if at == index));
+        let node = plan
+            .nodes
+            .iter()
+            .position(|node| matches!(node.operator, OperatorSpec::Source { index: at, .. } if at == index));
         let Some(node) = node else { continue };
         let OperatorSpec::Source { columns, .. } = &plan.nodes[node].operator else { continue };
         let connector = &connectors.sources[index];

@@ -8,7 +8,8 @@ use millpond_engine::arrangement::{RunEntry, SavedArrangement, SavedRun};
 use millpond_engine::hash::{HashSeed, KeyRange};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
-use millpond_plan::{PhysicalPlan, Step, difference};
+use millpond_plan::difference;
+use millpond_plan::physical::{PhysicalPlan, Step};
 use millpond_store::{
     ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, RunRecord, SinkRecord, StateDir, StepRecord,
 };

@@ -13,7 +13,7 @@ use millpond_engine::dataflow::{Context, Dataflow};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
-use millpond_plan::{NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{BlobWriter, Checkpoint};
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
