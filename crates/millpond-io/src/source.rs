@@ -1,5 +1,6 @@
 //! What a program reads, epoch by epoch, and the position it has reached.
 
+use std::fmt;
 use std::sync::Arc;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
@@ -75,4 +76,14 @@ pub struct Reject {
     pub reason: String,
     /// The row as it stands in the file, without its line end.
     pub row: String,
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.file, self.line)?;
+        if let Some(column) = &self.column {
+            write!(f, "{column}: ")?;
+        }
+        f.write_str(&self.reason)
+    }
 }

@@ -1,0 +1,419 @@
+//! The files of one epoch as a queue of pieces, read and parsed by several threads.
+//!
+//! Large files are read and cut under the queue's lock, since where a row ends depends on the quotes before it; small
+//! ones are handed out whole, several at once. Parsing and hashing happen outside the lock.
+//!
+//! Pieces are numbered as they are handed out, in the order of files and lines. When one fails, no more are handed out,
+//! and every thread waits for the pieces before it: so the error that is returned does not depend on chance.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use millpond_engine::changes::Changes;
+use millpond_error::{Error, Result};
+use millpond_plan::types::Column;
+
+use super::options::OnError;
+use super::parser::Parser;
+use super::problem::{Problem, Teller, Told};
+use super::reader::{Buffer, FileReader, Piece, Reached, Reading};
+use super::split::Spans;
+use crate::files::compare::{ToRead, hash_last_block};
+use crate::files::content::{BLOCK_BYTES, block_count, hash_block, hash_of_blocks};
+use crate::files::table::FileRecord;
+use crate::source::{EpochInput, Reject};
+
+/// A file up to this size is small; small files are handed out together up to this size and number.
+const SMALL_BYTES: u64 = BLOCK_BYTES as u64;
+const SMALL_FILES: usize = 256;
+
+/// One epoch's files.
+pub(crate) struct CsvInput {
+    reading: Reading,
+    on_error: OnError,
+    /// The columns that are used.
+    columns: Vec<Column>,
+    tasks: Vec<ToRead>,
+    outcomes: Vec<Mutex<Outcome>>,
+    queue: Mutex<Queue>,
+    piece_done: Condvar,
+    pool: Mutex<Vec<Scratch>>,
+    rows_read: AtomicU64,
+    rows_rejected: AtomicU64,
+    rejects: Mutex<Vec<(usize, u64, Reject)>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    next_file: usize,
+    reader: Option<FileReader>,
+    next_piece: u64,
+    under_way: BTreeSet<u64>,
+    failed: Option<(u64, Error)>,
+    exhausted: bool,
+}
+
+/// What came out of one file.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// The hashes of blocks, by number.
+    blocks: Vec<u128>,
+    rows: u64,
+    /// The rows read from a last line without a newline.
+    last_rows: u64,
+    reached: Option<Reached>,
+}
+
+#[derive(Default)]
+struct Scratch {
+    buffer: Buffer,
+    spans: Spans,
+}
+
+enum Work {
+    Piece(Piece),
+    Files(Range<usize>),
+}
+
+/// Says that a piece is done, even when its thread panics.
+struct UnderWay<'a> {
+    input: &'a CsvInput,
+    number: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.input.queue);
+        queue.under_way.remove(&self.number);
+        if std::thread::panicking() {
+            queue.fail(self.number, Error::unavailable("a thread that read input was lost"));
+        }
+        self.input.piece_done.notify_all();
+    }
+}
+
+impl Queue {
+    fn fail(&mut self, number: u64, error: Error) {
+        if self.failed.as_ref().is_none_or(|(first, _)| number < *first) {
+            self.failed = Some((number, error));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl CsvInput {
+    pub fn new(reading: Reading, on_error: OnError, tasks: Vec<ToRead>) -> Self {
+        let columns = reading.columns.iter().map(|column| reading.schema.columns()[*column].clone()).collect();
+        let outcomes = tasks.iter().map(|task| {
+            let mut blocks = task.blocks.clone();
+            blocks.resize(block_count(task.found.stamp.size), 0);
+            Mutex::new(Outcome { blocks, ..Outcome::default() })
+        });
+        CsvInput {
+            outcomes: outcomes.collect(),
+            reading,
+            on_error,
+            columns,
+            tasks,
+            queue: Mutex::default(),
+            piece_done: Condvar::new(),
+            pool: Mutex::default(),
+            rows_read: AtomicU64::new(0),
+            rows_rejected: AtomicU64::new(0),
+            rejects: Mutex::default(),
+        }
+    }
+
+    fn bytes_to_read(task: &ToRead) -> u64 {
+        task.found.stamp.size - (task.blocks.len() * BLOCK_BYTES) as u64
+    }
+
+    /// The next piece, with its number; `None` at the end.
+    fn take(&self, scratch: &mut Scratch) -> Result<Option<(Work, UnderWay<'_>)>> {
+        let mut queue = lock(&self.queue);
+        if queue.failed.is_some() {
+            return Err(self.first_error(queue));
+        }
+        let work = self.take_work(&mut queue, scratch);
+        let number = queue.next_piece;
+        queue.next_piece += 1;
+        match work {
+            Ok(Some(work)) => {
+                queue.under_way.insert(number);
+                Ok(Some((work, UnderWay { input: self, number })))
+            }
+            Ok(None) => {
+                queue.exhausted = true;
+                Ok(None)
+            }
+            Err(error) => {
+                queue.fail(number, error);
+                Err(self.first_error(queue))
+            }
+        }
+    }
+
+    fn take_work(&self, queue: &mut Queue, scratch: &mut Scratch) -> Result<Option<Work>> {
+        loop {
+            if let Some(reader) = &mut queue.reader {
+                let piece = reader.next_piece(&mut scratch.buffer)?;
+                if let Some(reached) = reader.reached() {
+                    lock(&self.outcomes[reader.file().index]).reached = Some(reached);
+                    queue.reader = None;
+                }
+                if let Some(piece) = piece {
+                    return Ok(Some(Work::Piece(piece)));
+                }
+            }
+            let first = queue.next_file;
+            let mut total = 0;
+            for task in self.tasks[first..].iter().take(SMALL_FILES) {
+                total += Self::bytes_to_read(task);
+                if total > SMALL_BYTES {
+                    break;
+                }
+                queue.next_file += 1;
+            }
+            if queue.next_file > first {
+                return Ok(Some(Work::Files(first..queue.next_file)));
+            }
+            let Some(task) = self.tasks.get(first) else { return Ok(None) };
+            queue.reader = Some(FileReader::open(first, task, &self.reading)?);
+            queue.next_file += 1;
+        }
+    }
+
+    /// The first error in the order of pieces, when all pieces before it are done.
+    fn first_error(&self, mut queue: MutexGuard<'_, Queue>) -> Error {
+        loop {
+            let Some((number, error)) = &queue.failed else { return Error::unavailable("reading failed") };
+            if queue.under_way.iter().next().is_none_or(|first| first > number) {
+                return error.clone();
+            }
+            queue = self.piece_done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn work(&self, work: Work, scratch: &mut Scratch) -> Result<Changes> {
+        let stop = self.on_error == OnError::Fail;
+        let Scratch { buffer, spans } = scratch;
+        let mut parser = Parser::new(self.reading.dialect, self.reading.limits, stop, &self.columns, spans);
+        match work {
+            Work::Piece(piece) => self.parse(&piece, buffer, &mut parser)?,
+            Work::Files(files) => {
+                for index in files {
+                    let mut reader = FileReader::open(index, &self.tasks[index], &self.reading)?;
+                    while let Some(piece) = reader.next_piece(buffer)? {
+                        self.parse(&piece, buffer, &mut parser)?;
+                    }
+                    lock(&self.outcomes[index]).reached = reader.reached();
+                }
+            }
+        }
+        parser.finish()
+    }
+
+    fn parse(&self, piece: &Piece, buffer: &Buffer, parser: &mut Parser<'_>) -> Result<()> {
+        let bytes = buffer.bytes();
+        let hashes: Vec<u128> = bytes[piece.blocks.clone()].chunks(BLOCK_BYTES).map(hash_block).collect();
+        let mut start = piece.text.start;
+        let mut known_rows = 0;
+        if let Some(row) = &piece.retract {
+            match end_of_line(&bytes[row.end..]) {
+                // The last line only got its newline: it is the same row.
+                Some(newline) => (start, known_rows) = (row.end + newline, 1),
+                None => parser.retract(&bytes[row.clone()], &piece.file.layout),
+            }
+        }
+        let before = parser.rows();
+        let text = &bytes[start..piece.text.end];
+        let problems = parser.parse(text, &piece.file.layout);
+        let rows = (parser.rows() - before) as u64;
+        {
+            let mut outcome = lock(&self.outcomes[piece.file.index]);
+            outcome.blocks[piece.first_block..piece.first_block + hashes.len()].copy_from_slice(&hashes);
+            outcome.rows += rows + known_rows;
+            if let Some(last) = piece.last_row {
+                let rejected = problems.iter().any(|problem| start + problem.row.start as usize == last);
+                let blank = matches!(&bytes[last..piece.text.end], b"" | b"\r");
+                outcome.last_rows = u64::from(!rejected && !blank);
+            }
+        }
+        self.rows_read.fetch_add(rows, Ordering::Relaxed);
+        if problems.is_empty() { Ok(()) } else { self.reject(piece, start, text, problems) }
+    }
+
+    #[cold]
+    fn reject(&self, piece: &Piece, start: usize, text: &[u8], problems: Vec<Problem>) -> Result<()> {
+        let dialect = self.reading.dialect;
+        let unquote = |field: &[u8]| {
+            let mut value = Vec::new();
+            match dialect.quote {
+                Some(quote) if field.first() == Some(&quote) => dialect.unquote(field, &mut value),
+                _ => value.extend_from_slice(field),
+            }
+            value
+        };
+        let teller = Teller {
+            text,
+            header: &piece.file.names,
+            columns: &self.columns,
+            unquote: &unquote,
+            field_limit: self.reading.limits.field_bytes,
+        };
+        let offset = piece.offset + start as u64;
+        let file = piece.file.path.display().to_string();
+        if self.on_error == OnError::Fail {
+            let Some(problem) = problems.first() else { return Ok(()) };
+            let line = piece.file.line_at(offset + u64::from(problem.place()))?;
+            return Err(error_of(&file, line, problem.tell(&teller)));
+        }
+        self.rows_rejected.fetch_add(problems.len() as u64, Ordering::Relaxed);
+        // Skipped rows are only counted, apart from the first of each file for the notice.
+        let wanted = if self.on_error == OnError::Skip { 1 } else { problems.len() };
+        let mut rejects = Vec::with_capacity(wanted);
+        for problem in &problems[..wanted] {
+            let at = offset + u64::from(problem.place());
+            let Told { column, value, reason, .. } = problem.tell(&teller);
+            let row = String::from_utf8_lossy(&text[problem.row.start as usize..problem.row.end as usize]).into_owned();
+            let reject = Reject { file: file.clone(), line: piece.file.line_at(at)?, column, value, reason, row };
+            rejects.push((piece.file.index, at, reject));
+        }
+        let mut all = lock(&self.rejects);
+        all.extend(rejects);
+        if self.on_error == OnError::Skip && all.len() > 1 {
+            all.sort_by_key(|(index, at, _)| (*index, *at));
+            all.truncate(1);
+        }
+        Ok(())
+    }
+
+    /// Takes out the rejected rows, in the order of files and lines.
+    pub fn take_rejects(&self) -> Vec<Reject> {
+        let mut rejects = std::mem::take(&mut *lock(&self.rejects));
+        rejects.sort_by_key(|(index, at, _)| (*index, *at));
+        rejects.into_iter().map(|(_, _, reject)| reject).collect()
+    }
+
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read.load(Ordering::Relaxed)
+    }
+
+    pub fn rows_rejected(&self) -> u64 {
+        self.rows_rejected.load(Ordering::Relaxed)
+    }
+
+    /// What is known of each file after all was read, and the last lines that wait; an error if not all was read.
+    pub fn finish(&self, seen_ns: i64) -> Result<(Vec<(String, FileRecord)>, Vec<Waiting>)> {
+        {
+            let queue = lock(&self.queue);
+            if let Some((_, error)) = &queue.failed {
+                return Err(error.clone());
+            }
+            if !queue.exhausted || !queue.under_way.is_empty() {
+                return Err(Error::unavailable("the input of the epoch was not read to its end"));
+            }
+        }
+        let mut records = Vec::with_capacity(self.tasks.len());
+        let mut waiting = Vec::new();
+        for (task, outcome) in self.tasks.iter().zip(&self.outcomes) {
+            let mut outcome = lock(outcome);
+            let Some(reached) = outcome.reached else {
+                return Err(Error::unavailable(format!("{} was not read to its end", task.found.path.display())));
+            };
+            if reached.unfinished {
+                let file = task.found.path.display().to_string();
+                waiting.push(Waiting { file, open_quote: reached.open_quote });
+            }
+            if reached.read_to < task.found.stamp.size {
+                outcome.cut_to(reached.read_to, task)?;
+            }
+            records.push((task.found.key.clone(), outcome.record(task, reached, seen_ns)));
+        }
+        Ok((records, waiting))
+    }
+}
+
+/// A last line that waits for its end.
+pub(crate) struct Waiting {
+    pub file: String,
+    /// The line of a quote that is not closed.
+    pub open_quote: Option<u64>,
+}
+
+/// The length of the line end that a text starts with.
+fn end_of_line(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        _ => None,
+    }
+}
+
+impl Outcome {
+    /// Leaves out the blocks behind the first `length` bytes, and hashes what remains of the last one.
+    fn cut_to(&mut self, length: u64, task: &ToRead) -> Result<()> {
+        self.blocks.truncate(block_count(length));
+        if length % BLOCK_BYTES as u64 != 0
+            && let Some(last) = self.blocks.last_mut()
+        {
+            let file = crate::files::compare::open_found(&task.found)?;
+            *last = hash_last_block(&file, &task.found.path, length)?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, task: &ToRead, reached: Reached, seen_ns: i64) -> FileRecord {
+        let known = task.known.unwrap_or_default();
+        FileRecord {
+            stamp: task.found.stamp,
+            seen_ns,
+            read_to: reached.read_to,
+            rows: known.rows - known.last_rows + self.rows,
+            last_row_start: reached.last_row_start.min(reached.read_to),
+            last_rows: self.last_rows,
+            hash: hash_of_blocks(&self.blocks),
+        }
+    }
+}
+
+/// An error that names file, line, column and reason.
+fn error_of(file: &str, line: u64, told: Told) -> Error {
+    let column = told.column.map(|column| format!("{column}: ")).unwrap_or_default();
+    let error = Error::input(format!("{file}:{line}: {column}{}", told.reason));
+    match told.hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+impl EpochInput for CsvInput {
+    fn next(&self) -> Result<Option<Changes>> {
+        let mut scratch = lock(&self.pool).pop().unwrap_or_default();
+        loop {
+            let Some((work, under_way)) = self.take(&mut scratch)? else { return Ok(None) };
+            let result = self.work(work, &mut scratch);
+            if let Err(error) = &result {
+                lock(&self.queue).fail(under_way.number, error.clone());
+            }
+            drop(under_way);
+            match result {
+                Err(_) => return Err(self.first_error(lock(&self.queue))),
+                Ok(changes) if changes.is_empty() => {}
+                Ok(changes) => {
+                    lock(&self.pool).push(scratch);
+                    return Ok(Some(changes));
+                }
+            }
+        }
+    }
+
+    fn size_hint(&self) -> u64 {
+        self.tasks.iter().map(Self::bytes_to_read).sum()
+    }
+}

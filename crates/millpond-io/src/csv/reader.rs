@@ -1,0 +1,277 @@
+//! One file, read from where reading ended and cut into pieces of whole rows.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use memchr::memchr_iter;
+use millpond_error::{Error, Result};
+use millpond_plan::types::Schema;
+
+use super::cut::Cutter;
+use super::dialect::Dialect;
+use super::header::{self, Start};
+use super::options::Limits;
+use super::parser::Layout;
+use super::problem::thousands;
+use crate::files::compare::{ToRead, open_found};
+use crate::files::content::{BLOCK_BYTES, read_at};
+
+/// How files are read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub schema: Schema,
+    /// The columns that are used, as positions in the schema.
+    pub columns: Vec<usize>,
+    pub dialect: Dialect,
+    pub limits: Limits,
+    pub append_only: bool,
+}
+
+/// A file under way.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    /// The position in the list of files to read.
+    pub index: usize,
+    pub path: PathBuf,
+    pub file: File,
+    /// The names in the header.
+    pub names: Vec<String>,
+    pub layout: Layout,
+    lines: Mutex<Vec<(u64, u64)>>,
+}
+
+/// Bytes of a file; grows to what was needed once and is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+/// A part of a file.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub file: Arc<OpenFile>,
+    /// Whole rows, as positions in the buffer.
+    pub text: Range<usize>,
+    /// The position of the buffer's start in the file.
+    pub offset: u64,
+    /// A row that was read before, and is to be taken back.
+    pub retract: Option<Range<usize>>,
+    /// The start of the last line, if it has no newline and is read.
+    pub last_row: Option<usize>,
+    /// Blocks to hash, whose first has this number; they reach to the end of the buffer.
+    pub blocks: Range<usize>,
+    pub first_block: usize,
+}
+
+/// How far a file was read; known when its last piece is handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub read_to: u64,
+    /// The start of the last line, if it has no newline and was read.
+    pub last_row_start: u64,
+    /// Whether a last line waits for its end.
+    pub unfinished: bool,
+    /// The line in which a quote opens in it.
+    pub open_quote: Option<u64>,
+}
+
+/// Reads one file.
+#[derive(Debug)]
+pub(crate) struct FileReader {
+    file: Arc<OpenFile>,
+    limits: Limits,
+    append_only: bool,
+    size: u64,
+    /// The block to read next.
+    next_block: usize,
+    cutter: Cutter,
+    /// What follows the rows that were handed out, and its position in the file.
+    rest: Vec<u8>,
+    rest_offset: u64,
+    /// The row to take back, by its position in the file.
+    retract: Option<Range<u64>>,
+    reached: Option<Reached>,
+}
+
+impl OpenFile {
+    /// The physical line (from 1) that the byte at `offset` is in. Counts from the nearest place below that is known.
+    pub fn line_at(&self, offset: u64) -> Result<u64> {
+        let mut known = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = known.partition_point(|(at, _)| *at <= offset);
+        let (mut at, mut line) = if place == 0 { (0, 1) } else { known[place - 1] };
+        let mut buffer = vec![0; (offset - at).min(BLOCK_BYTES as u64) as usize];
+        while at < offset {
+            let length = (offset - at).min(buffer.len() as u64) as usize;
+            read_at(&self.file, &self.path, &mut buffer[..length], at)?;
+            line += memchr_iter(b'\n', &buffer[..length]).count() as u64;
+            at += length as u64;
+        }
+        known.insert(place, (offset, line));
+        Ok(line)
+    }
+}
+
+impl Buffer {
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn set(&mut self, bytes: &[u8]) {
+        self.grow(bytes.len());
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.length = bytes.len();
+    }
+
+    fn grow(&mut self, length: usize) {
+        if self.bytes.len() < length {
+            self.bytes.resize(length, 0);
+        }
+    }
+
+    fn append(&mut self, file: &OpenFile, offset: u64, length: usize) -> Result<()> {
+        self.grow(self.length + length);
+        read_at(&file.file, &file.path, &mut self.bytes[self.length..self.length + length], offset)?;
+        self.length += length;
+        Ok(())
+    }
+}
+
+impl FileReader {
+    /// Opens a file and reads its header. A file without a header has no piece.
+    pub fn open(index: usize, task: &ToRead, reading: &Reading) -> Result<Self> {
+        let path = task.found.path.clone();
+        let file = open_found(&task.found)?;
+        let size = task.found.stamp.size;
+        let known = task.known.unwrap_or_default();
+        let start = header::read(&file, &path, size, &reading.dialect, &reading.limits)?;
+        let (header, end) = match start {
+            Start::Whole(header) => (Some(header), None),
+            Start::Unfinished(header) => {
+                let waits = Reached { unfinished: true, ..Reached::default() };
+                let read = Reached { read_to: size, ..Reached::default() };
+                (Some(header).filter(|_| !reading.append_only), Some(if reading.append_only { waits } else { read }))
+            }
+            Start::Nothing if reading.append_only => (None, Some(Reached::default())),
+            Start::Nothing => (None, Some(Reached { read_to: size, ..Reached::default() })),
+        };
+        let header = header.unwrap_or_default();
+        let layout = match header.names.len() {
+            0 => Layout { fields: 0, positions: Vec::new() },
+            fields => {
+                let positions = header.positions(&reading.schema, &reading.limits, &path.display().to_string())?;
+                Layout { fields, positions: reading.columns.iter().map(|column| positions[*column]).collect() }
+            }
+        };
+        let lines = Mutex::new(Vec::new());
+        let file = Arc::new(OpenFile { index, path, file, names: header.names, layout, lines });
+        let data_start = header.end.max(known.last_row_start);
+        let first_block = task.blocks.len().min((data_start / BLOCK_BYTES as u64) as usize);
+        let offset = (first_block * BLOCK_BYTES) as u64;
+        Ok(FileReader {
+            file,
+            limits: reading.limits,
+            append_only: reading.append_only,
+            size,
+            next_block: first_block,
+            cutter: Cutter::new(reading.dialect, (data_start - offset) as usize),
+            rest: Vec::new(),
+            rest_offset: offset,
+            retract: (known.last_rows > 0).then_some(known.last_row_start..known.read_to),
+            reached: end,
+        })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Arc<OpenFile> {
+        &self.file
+    }
+
+    /// How far the file was read, when it is at its end.
+    pub fn reached(&self) -> Option<Reached> {
+        self.reached.filter(|_| self.next_offset() >= self.size)
+    }
+
+    fn next_offset(&self) -> u64 {
+        (self.next_block * BLOCK_BYTES) as u64
+    }
+
+    /// Reads the next piece: usually one block, more if a row is longer. `None` at the end of the file.
+    pub fn next_piece(&mut self, buffer: &mut Buffer) -> Result<Option<Piece>> {
+        if self.next_offset() >= self.size {
+            self.reached.get_or_insert(Reached { read_to: self.size, last_row_start: self.size, ..Reached::default() });
+            return Ok(None);
+        }
+        buffer.set(&self.rest);
+        let (first_block, blocks_start) = (self.next_block, buffer.length);
+        let text_start = self.cutter.row_start();
+        let mut at_end = false;
+        while !at_end && self.cutter.row_start() == text_start {
+            let offset = self.next_offset();
+            let length = (self.size - offset).min(BLOCK_BYTES as u64) as usize;
+            buffer.append(&self.file, offset, length)?;
+            self.next_block += 1;
+            at_end = self.next_offset() >= self.size;
+            if self.file.layout.fields > 0 {
+                self.cutter.advance(buffer.bytes(), at_end);
+            }
+            self.check_row(buffer.length)?;
+        }
+        let mut text_end = self.cutter.row_start();
+        let mut last_row = None;
+        let offset = self.rest_offset;
+        if at_end && self.file.layout.fields == 0 {
+            (self.rest, text_end) = (Vec::new(), text_start);
+        } else if at_end {
+            let reached = self.reach_end(offset, text_end)?;
+            last_row = (reached.last_row_start < reached.read_to).then_some(text_end);
+            text_end = (reached.read_to - offset) as usize;
+            self.reached.get_or_insert(reached);
+        } else {
+            self.rest.clear();
+            self.rest.extend_from_slice(&buffer.bytes()[text_end..]);
+            self.rest_offset += text_end as u64;
+            self.cutter.shift(text_end);
+        }
+        let retract = self.retract.take().map(|row| (row.start - offset) as usize..(row.end - offset) as usize);
+        Ok(Some(Piece {
+            file: self.file.clone(),
+            text: text_start.min(text_end)..text_end,
+            offset,
+            retract,
+            last_row,
+            blocks: blocks_start..buffer.length,
+            first_block,
+        }))
+    }
+
+    /// What the end of the file means for its last line, which starts at `row_start` in the buffer.
+    fn reach_end(&self, offset: u64, row_start: usize) -> Result<Reached> {
+        let row_start = offset + row_start as u64;
+        let unfinished = row_start < self.size && self.append_only;
+        let open = self.cutter.open_quote().filter(|_| unfinished);
+        let open_quote = open.map(|open| self.file.line_at(offset + open as u64)).transpose()?;
+        let read_to = if unfinished { row_start } else { self.size };
+        Ok(Reached { read_to, last_row_start: row_start, unfinished, open_quote })
+    }
+
+    fn check_row(&self, end: usize) -> Result<()> {
+        let length = end.saturating_sub(self.cutter.row_start());
+        if length <= self.limits.row_bytes {
+            return Ok(());
+        }
+        let start = self.rest_offset + self.cutter.row_start() as u64;
+        let line = self.file.line_at(start)?;
+        let limit = thousands(self.limits.row_bytes);
+        let error = Error::input(format!("{}:{line}: a row of more than {limit} bytes", self.file.path.display()));
+        Err(match self.cutter.open_quote() {
+            None => error,
+            Some(open) => {
+                let line = self.file.line_at(self.rest_offset + open as u64)?;
+                error.with_hint(format!("a quote that opens in line {line} is not closed"))
+            }
+        })
+    }
+}

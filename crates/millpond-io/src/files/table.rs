@@ -1,0 +1,185 @@
+//! The table of files: what was read of each file of a source, kept in an arrangement.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, StringArray};
+use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
+use millpond_engine::changes::Diffs;
+use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
+use millpond_engine::keyed::KeyedRows;
+use millpond_error::{Error, Result};
+use millpond_plan::types::Type;
+
+use super::list::Stamp;
+
+/// What was read of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileRecord {
+    /// What the file system said just before the file was read.
+    pub stamp: Stamp,
+    /// The time of that, in nanoseconds since the UNIX epoch.
+    pub seen_ns: i64,
+    /// Bytes read: all before are in `hash`, and reading goes on here, or at `last_row_start`.
+    pub read_to: u64,
+    /// Rows that count.
+    pub rows: u64,
+    /// The start of a last line without a newline that was read as a row; otherwise `read_to`.
+    pub last_row_start: u64,
+    /// The rows read from there: 1, or 0 if that line was rejected.
+    pub last_rows: u64,
+    /// The hash of the first `read_to` bytes.
+    pub hash: u128,
+}
+
+const COLUMNS: usize = 12;
+
+impl FileRecord {
+    fn to_columns(self) -> [i64; COLUMNS] {
+        let FileRecord { stamp, seen_ns, read_to, rows, last_row_start, last_rows, hash } = self;
+        [
+            stamp.device as i64,
+            stamp.inode as i64,
+            stamp.size as i64,
+            stamp.modified_ns,
+            stamp.changed_ns,
+            seen_ns,
+            read_to as i64,
+            rows as i64,
+            last_row_start as i64,
+            last_rows as i64,
+            (hash >> 64) as i64,
+            hash as i64,
+        ]
+    }
+
+    fn from_columns(columns: [i64; COLUMNS]) -> Self {
+        let [
+            device,
+            inode,
+            size,
+            modified_ns,
+            changed_ns,
+            seen_ns,
+            read_to,
+            rows,
+            last_row_start,
+            last_rows,
+            high,
+            low,
+        ] = columns;
+        let stamp = Stamp { device: device as u64, inode: inode as u64, size: size as u64, modified_ns, changed_ns };
+        FileRecord {
+            stamp,
+            seen_ns,
+            read_to: read_to as u64,
+            rows: rows as u64,
+            last_row_start: last_row_start as u64,
+            last_rows: last_rows as u64,
+            hash: (u128::from(high as u64) << 64) | u128::from(low as u64),
+        }
+    }
+
+    /// Whether the file may have changed since without a change of its stamp, because it had been changed just before
+    /// it was seen. File systems count in ticks of some milliseconds; some only in seconds, or two.
+    pub fn is_racy(&self) -> bool {
+        const SECOND: i64 = 1_000_000_000;
+        let latest = self.stamp.modified_ns.max(self.stamp.changed_ns);
+        let tick = if latest % SECOND == 0 { 2 * SECOND } else { SECOND / 10 };
+        latest.saturating_add(tick) > self.seen_ns
+    }
+}
+
+/// The table of files of one source.
+#[derive(Debug)]
+pub struct FileTable {
+    seed: HashSeed,
+    arrangement: Arrangement,
+    records: BTreeMap<String, FileRecord>,
+}
+
+impl FileTable {
+    /// An empty table.
+    pub fn new(seed: HashSeed) -> Self {
+        FileTable { seed, arrangement: Arrangement::new(schema(), KeyRange::ALL), records: BTreeMap::new() }
+    }
+
+    /// Reads a saved table.
+    pub fn open(&mut self, saved: SavedArrangement) -> Result<()> {
+        self.arrangement = Arrangement::open(schema(), KeyRange::ALL, saved)?;
+        let records = &mut self.records;
+        records.clear();
+        self.arrangement.scan(&mut |chunk| {
+            for key in 0..chunk.hashes.len() {
+                let rows = chunk.offsets[key] as usize..chunk.offsets[key + 1] as usize;
+                let name = chunk.keys[0].as_string::<i32>().value(key);
+                if rows.len() != 1 || chunk.diffs.get(rows.start) != 1 {
+                    return Err(Error::data(format!("the table of files holds {name} {} times", rows.len())));
+                }
+                let mut columns = [0; COLUMNS];
+                for (cell, column) in columns.iter_mut().zip(&chunk.rows) {
+                    *cell = column.as_primitive::<Int64Type>().value(rows.start);
+                }
+                records.insert(name.to_owned(), FileRecord::from_columns(columns));
+            }
+            Ok(())
+        })
+    }
+
+    /// What is known of each file, by its path below the source's root.
+    pub fn records(&self) -> &BTreeMap<String, FileRecord> {
+        &self.records
+    }
+
+    /// The arrangement that holds the table.
+    pub fn arrangement(&mut self) -> &mut Arrangement {
+        &mut self.arrangement
+    }
+
+    /// Takes up new records of files, each at most once.
+    pub fn update(&mut self, records: Vec<(String, FileRecord)>) -> Result<()> {
+        let mut changed: Vec<_> =
+            records.into_iter().filter(|(name, record)| self.records.get(name) != Some(record)).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values(changed.iter().map(|(name, _)| name)));
+        let hashes = hash_columns(self.seed, &[names], changed.len());
+        let mut order: Vec<usize> = (0..changed.len()).collect();
+        order.sort_by(|a, b| (hashes[*a], &changed[*a].0).cmp(&(hashes[*b], &changed[*b].0)));
+
+        let mut rows: [Vec<i64>; COLUMNS] = Default::default();
+        let mut diffs = Vec::new();
+        let mut offsets = vec![0];
+        for index in &order {
+            let (name, record) = &changed[*index];
+            let old = self.records.get(name).map(|old| (old.to_columns(), -1));
+            let mut cells: Vec<_> = old.into_iter().chain([(record.to_columns(), 1)]).collect();
+            cells.sort_unstable();
+            for (cells, diff) in cells {
+                rows.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
+                diffs.push(diff);
+            }
+            offsets.push(diffs.len() as u32);
+        }
+        let names = order.iter().map(|index| &changed[*index].0);
+        let mut builder = self.arrangement.builder();
+        builder.append(&KeyedRows {
+            hashes: order.iter().map(|index| hashes[*index]).collect(),
+            keys: vec![Arc::new(StringArray::from_iter_values(names))],
+            offsets,
+            rows: rows.into_iter().map(|column| Arc::new(Int64Array::from(column)) as ArrayRef).collect(),
+            diffs: Diffs::Each(diffs.into()),
+        });
+        self.arrangement.insert(builder.finish());
+        self.arrangement.maintain(32 * changed.len())?;
+        self.records.extend(changed.drain(..));
+        Ok(())
+    }
+}
+
+fn schema() -> ArrangementSchema {
+    ArrangementSchema { key: vec![Type::Str.required()], row: vec![Type::Int.required(); COLUMNS] }
+}
