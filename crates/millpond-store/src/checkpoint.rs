@@ -28,6 +28,7 @@ pub struct Checkpoint {
 pub struct BlobWriter {
     shared: Arc<Shared>,
     worker: usize,
+    apart: bool,
     own: Option<Arc<Blob>>,
 }
 
@@ -84,7 +85,7 @@ impl Checkpoint {
 
     /// A writer of runs for one worker. Writers of several threads may write at the same time.
     pub fn writer(&self, worker: usize) -> BlobWriter {
-        BlobWriter { shared: self.shared.clone(), worker, own: None }
+        BlobWriter { shared: self.shared.clone(), worker, apart: false, own: None }
     }
 
     /// Makes the checkpoint the state: syncs the blobs that are not synced yet, then writes the manifest. All writers are
@@ -142,11 +143,10 @@ impl Drop for Checkpoint {
 }
 
 impl BlobWriter {
-    /// Writes into a blob of the worker's own from the start, however small its runs are.
-    pub fn apart(mut self) -> Result<Self> {
-        let created = self.shared.create_blob(self.worker + 1);
-        self.own = Some(self.shared.note(created)?);
-        Ok(self)
+    /// Writes even small runs into a blob of the worker's own.
+    #[must_use]
+    pub fn apart(self) -> Self {
+        BlobWriter { apart: true, ..self }
     }
 
     /// Writes a run; returns where it stands. Empty runs are not written: they have no place.
@@ -168,7 +168,7 @@ impl BlobWriter {
         if let Some(own) = &self.own {
             return Ok(own.clone());
         }
-        if length < OWN_BLOB_FROM_BYTES {
+        if length < OWN_BLOB_FROM_BYTES && !self.apart {
             return self.shared.common_blob();
         }
         let own = self.shared.create_blob(self.worker + 1)?;

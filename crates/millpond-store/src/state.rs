@@ -81,7 +81,8 @@ use crate::manifest::{DAMAGE_HINT, LogicalRun, Manifest, RunPlace, SinkRecord, c
 const LOCK: &str = "lock";
 pub(crate) const MANIFEST_TEMP: &str = "manifest.tmp";
 
-/// An open state directory; holds its lock until the last clone, checkpoint and writer is dropped.
+/// A state directory that one attempt of a run has open; holds its lock until the last clone, checkpoint and writer is
+/// dropped. The next run opens it again.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     inner: Arc<Inner>,

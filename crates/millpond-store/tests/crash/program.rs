@@ -109,7 +109,7 @@ fn step(
     }
     for (worker, part) in parts.iter().enumerate() {
         let writer = checkpoint.writer(worker);
-        let mut writer = if epoch.is_multiple_of(2) && worker == 1 { writer.apart()? } else { writer };
+        let mut writer = if epoch.is_multiple_of(2) && worker == 1 { writer.apart() } else { writer };
         let place = writer.append(part.as_bytes())?;
         writer.finish()?;
         runs.push(record(place, part.as_bytes()));
