@@ -113,6 +113,21 @@ fn text(disk: &SimulatedDisk) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
+/// What somebody who opens the file finds: what is committed, at least, or what is about to be; a snapshot is whole.
+fn check_visible(disk: &SimulatedDisk, mode: CsvMode, place: &str) {
+    let manifest = disk.read("state/manifest").expect("power");
+    let saved = manifest.map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).expect("a whole manifest"));
+    let done = saved["done"].as_u64().unwrap_or(0) as usize;
+    let found = disk.read("results/out.csv").expect("power");
+    let Some(found) = found else { return assert_eq!(done, 0, "{place}: a committed file is gone") };
+    let next = if done < FIRST_RUN { FIRST_RUN } else { EPOCHS.len() }.min(done + 2);
+    let fits = |until: usize| match mode {
+        CsvMode::Snapshot => found == expected(mode, until).as_bytes(),
+        _ => found.starts_with(expected(mode, until).as_bytes()),
+    };
+    assert!((done > 0 && fits(done)) || fits(next), "{place}: {:?}", String::from_utf8_lossy(&found));
+}
+
 /// Images of every step; each is run to its end, and some of them lose power again on the way.
 fn lose_power(mode: CsvMode, images: u64) {
     let disk = SimulatedDisk::new();
@@ -122,6 +137,7 @@ fn lose_power(mode: CsvMode, images: u64) {
     for step in 0..=disk.steps() {
         for seed in 0..images {
             let image = disk.image_at(step, seed);
+            check_visible(&image, mode, &format!("{mode:?}, step {step}, seed {seed}"));
             let again = image.copy();
             run_all(&image, mode).unwrap_or_else(|error| panic!("{mode:?}, step {step}, seed {seed}: {error}"));
             assert_eq!(text(&image), expected(mode, EPOCHS.len()), "{mode:?}, step {step}, seed {seed}");
@@ -132,6 +148,7 @@ fn lose_power(mode: CsvMode, images: u64) {
                 let _ = run_all(&again, mode);
                 let Some(image) = again.image() else { continue };
                 let place = format!("{mode:?}, step {step}, seed {seed}, then step {second}");
+                check_visible(&image, mode, &place);
                 run_all(&image, mode).unwrap_or_else(|error| panic!("{place}: {error}"));
                 assert_eq!(text(&image), expected(mode, EPOCHS.len()), "{place}");
             }
