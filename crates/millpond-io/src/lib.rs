@@ -11,3 +11,6 @@ pub mod debug;
 pub mod files;
 pub mod sink;
 pub mod source;
+
+#[cfg(test)]
+mod testing;

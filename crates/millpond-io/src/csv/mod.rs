@@ -22,5 +22,8 @@ mod source;
 mod split;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use options::{CsvSourceOptions, Limits, OnError, check};
 pub use source::CsvSource;

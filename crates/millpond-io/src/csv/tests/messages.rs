@@ -1,0 +1,211 @@
+//! What a user is told about input that cannot be read.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use millpond_error::ErrorKind;
+
+use crate::csv::{OnError, check};
+use crate::testing::Play;
+
+/// Reads `logs/x.csv` as `user: str, at: int, ok: bool?, x: float?`, or as the first line of the text says; the error must be this.
+#[track_caller]
+fn fails(text: impl AsRef<[u8]>, expect: &str) {
+    for threads in [1, 3] {
+        let mut play = Play::new("user: str, at: int");
+        play.threads = threads;
+        play.write("x.csv", &text);
+        let error = play.run().unwrap_err();
+        assert_eq!(play.shorten(&error.to_string()), expect);
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(play.saved.is_empty());
+    }
+}
+
+#[test]
+fn a_value_of_another_type() {
+    fails("user,at\na,1\nb,2\nc,12:30\n", "logs/x.csv:4: at: \"12:30\" is not an int");
+    fails("at,user\n1,a\n\"1\"\"\",a\n", "logs/x.csv:3: at: \"1\\\"\" is not an int");
+    fails("user,at\na, 1\n", "logs/x.csv:2: at: \" 1\" is not an int\nhint: there is white space around the value");
+    fails("user,at\na,1.0\n", "logs/x.csv:2: at: \"1.0\" is not an int");
+}
+
+#[test]
+fn an_int_outside_64_bits() {
+    fails(
+        "user,at\na,9223372036854775808\n",
+        "logs/x.csv:2: at: \"9223372036854775808\" is outside the 64-bit range of int",
+    );
+}
+
+#[test]
+fn an_empty_field_of_a_required_column() {
+    let hint = "hint: an optional column (int?) reads an empty field as null";
+    fails("user,at\na,\n", &format!("logs/x.csv:2: at: the empty field is not an int\n{hint}"));
+}
+
+#[test]
+fn too_few_or_too_many_fields() {
+    fails("user,at\na,1\nb,2,3\n", "logs/x.csv:3: 3 fields where the header has 2");
+    fails("user,at,z\na,1\n", "logs/x.csv:2: 2 fields where the header has 3");
+    fails("user,at\na;1\n", "logs/x.csv:2: 1 field where the header has 2\nhint: is the delimiter right?");
+}
+
+#[test]
+fn lines_are_physical_lines() {
+    fails("user,at\n\"a\nb\nc\",1\n\n\r\nx,y\n", "logs/x.csv:7: at: \"y\" is not an int");
+    let long = "user,at\n".to_owned() + &"user0123456,1700000000\n".repeat(1000) + "x,y\n" + &"u,1\n".repeat(1000);
+    fails(long + "x,z\n", "logs/x.csv:1002: at: \"y\" is not an int");
+}
+
+#[test]
+fn bytes_that_are_not_utf8() {
+    fails(b"user,at\na,1\nb\xff,2\n", "logs/x.csv:3: not UTF-8: byte 0xff\nhint: convert the file to UTF-8");
+    fails(b"us\xe9r,at\n", "logs/x.csv:1: the header is not UTF-8");
+    fails(b"\xff\xfeu\0", "logs/x.csv is UTF-16 text; this version reads plain UTF-8 text");
+    fails(b"\x1f\x8b\x08", "logs/x.csv is compressed (gzip); this version reads plain UTF-8 text");
+}
+
+#[test]
+fn a_quote_that_is_not_closed() {
+    fails("user,at\na,1\n\"b,2\nc,3\n", "logs/x.csv:3: a quote opens here and is never closed");
+    fails("user,at\na,1\n\"b\n\n\",\"\n", "logs/x.csv:5: a quote opens here and is never closed");
+}
+
+#[test]
+fn a_header_without_a_column() {
+    let hint = "hint: did you mean \"time\"? the header has \"user\", \"time\"";
+    let mut play = Play::new("user: str, tim: int");
+    let error = play.write("x.csv", "user,time\n").run().unwrap_err();
+    let expect = format!("logs/x.csv:1: no column \"tim\" in the header; nearest: \"time\", \"user\"\n{hint}");
+    assert_eq!(play.shorten(&error.to_string()), expect);
+    let expect = "logs/x.csv:1: no column \"user\" in the header; nearest: \"user;at\"\n\
+        hint: the header is one column, \"user;at\": is the delimiter right?";
+    fails("user;at\na;1\n", expect);
+}
+
+#[test]
+fn a_header_with_a_column_twice() {
+    fails("user,at,user\n", "logs/x.csv:1: the header names \"user\" twice (fields 1 and 3)");
+    let mut play = Play::new("user: str, at: int");
+    play.write("x.csv", "z,user,at,z\n1,a,2,3\n");
+    assert_eq!(play.run().unwrap().counts.rows_read, 1);
+}
+
+#[test]
+fn sizes_over_the_limits() {
+    let mut play = Play::new("user: str, at: int");
+    play.options.limits.field_bytes = 100;
+    play.write("x.csv", format!("user,z,at\na,b,1\n{},b,1\n", "x".repeat(101)));
+    let error = play.run().unwrap_err().to_string();
+    assert_eq!(play.shorten(&error), "logs/x.csv:3: user: a field of 101 bytes is over the limit of 100");
+
+    play.options.limits.row_bytes = 1000;
+    play.write("x.csv", format!("user,z,at\na,b,1\n\"{},b,1\n", "x\n".repeat(600)));
+    let error = play.run().unwrap_err().to_string();
+    let hint = "hint: a quote that opens in line 3 is not closed";
+    assert_eq!(play.shorten(&error), format!("logs/x.csv:3: a row of more than 1,000 bytes\n{hint}"));
+
+    play.write("x.csv", "x".repeat(2000));
+    let error = play.run().unwrap_err().to_string();
+    assert!(play.shorten(&error).starts_with("logs/x.csv:1: no column \"user\" in the header"), "{error}");
+
+    play.options.limits.columns = 3;
+    play.write("x.csv", "user,at,a,b\n");
+    let error = play.run().unwrap_err().to_string();
+    assert_eq!(play.shorten(&error), "logs/x.csv:1: 4 columns in the header are over the limit of 3");
+}
+
+#[test]
+fn the_first_error_in_the_order_of_files_is_told() {
+    for _ in 0..20 {
+        let mut play = Play::new("user: str, at: int");
+        play.threads = 4;
+        let good = "user,at\n".to_owned() + &"user0123456,1700000000\n".repeat(50);
+        play.write("a.csv", format!("{good}x,1\nx,a\n"))
+            .write("b.csv", format!("{good}x,b\n"))
+            .write("c.csv", "user,at\nx,c\n");
+        let error = play.run().unwrap_err().to_string();
+        assert_eq!(play.shorten(&error), "logs/a.csv:53: at: \"a\" is not an int");
+    }
+}
+
+#[test]
+fn rejected_rows_are_counted_and_handed_over() {
+    let mut play = Play::new("user: str, at: int");
+    play.threads = 2;
+    play.options.on_error = OnError::DeadLetter("rejects.csv".into());
+    play.write("a.csv", "user,at\na,1\nb,x\n\"c\nd\",y,1\ne,2\nf,").write("b.csv", b"user,at\n\xff,1\ng,3\n");
+    let ran = play.run().unwrap();
+    assert_eq!((ran.counts.rows_read, ran.counts.rows_rejected), (3, 4));
+    let rejects: Vec<_> =
+        ran.rejects.iter().map(|reject| (play.shorten(&reject.to_string()), reject.row.as_str())).collect();
+    let expect = [
+        ("logs/a.csv:3: at: \"x\" is not an int", "b,x"),
+        ("logs/a.csv:4: 3 fields where the header has 2", "\"c\nd\",y,1"),
+        ("logs/a.csv:7: at: the empty field is not an int", "f,"),
+        ("logs/b.csv:2: not UTF-8: byte 0xff", "\u{fffd},1"),
+    ];
+    assert_eq!(rejects.iter().map(|(told, row)| (told.as_str(), *row)).collect::<Vec<_>>(), expect);
+}
+
+#[test]
+fn skipped_rows_are_counted_and_the_first_is_shown() {
+    let mut play = Play::new("user: str, at: int");
+    play.options.on_error = OnError::Skip;
+    play.write("a.csv", "user,at\na,1\nb,x\nc,y\n");
+    let ran = play.run().unwrap();
+    assert_eq!(ran.counts.notices, ["2 rows left out; the first: logs/a.csv:3: at: \"x\" is not an int"]);
+}
+
+#[track_caller]
+fn invalid(path: &str, make: impl Fn(&mut Play), expect: &str) {
+    let mut play = Play::new("user: str, at: int");
+    play.options.path = play.path(path).to_str().unwrap().to_owned();
+    make(&mut play);
+    let error = check(&play.options).unwrap_err();
+    assert_eq!(play.shorten(&error.to_string()), expect);
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn options_are_checked_before_anything_is_read() {
+    invalid("none", |_| {}, &format!("there is no file or directory logs/none\nhint: {}", "logs exists"));
+    invalid("none/*.csv", |_| {}, "logs/none/*.csv: there is no directory logs/none\nhint: logs exists");
+    invalid("", |play| play.options.delimiter = b'"', "delimiter and quote are both \"\\\"\"");
+    invalid(
+        "",
+        |play| play.options.quote = Some(b'\n'),
+        "quote \"\\n\" is not a single ASCII character that fits in a line",
+    );
+    invalid(
+        "",
+        |play| play.options.delimiter = 0xe9,
+        "delimiter \"\\u{e9}\" is not a single ASCII character that fits in a line",
+    );
+}
+
+#[test]
+fn paths_that_cannot_be_read() {
+    let mut play = Play::new("user: str, at: int");
+    symlink("nowhere", play.path("link")).unwrap();
+    let error = play.run().unwrap_err();
+    assert_eq!(play.shorten(error.message()), "logs/link is a link to nothing");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    fs::remove_file(play.path("link")).unwrap();
+
+    play.write("below/x.csv", "user,at\n");
+    symlink("..", play.path("below/up")).unwrap();
+    let error = play.run().unwrap_err();
+    assert_eq!(play.shorten(error.message()), "logs/below/up is a link to a directory that it is in");
+    fs::remove_file(play.path("below/up")).unwrap();
+
+    // The superuser may read everything.
+    fs::set_permissions(play.path("below"), fs::Permissions::from_mode(0)).unwrap();
+    if fs::read_dir(play.path("below")).is_err() {
+        let error = play.run().unwrap_err();
+        assert_eq!(play.shorten(error.message()), "no permission to read logs/below");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    fs::set_permissions(play.path("below"), fs::Permissions::from_mode(0o755)).unwrap();
+}

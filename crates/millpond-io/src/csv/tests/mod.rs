@@ -1,0 +1,5 @@
+//! The CSV source against simple programs, and its messages.
+
+mod events;
+mod messages;
+mod oracle;

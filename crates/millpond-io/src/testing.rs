@@ -1,0 +1,186 @@
+//! What the tests of sources share.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use millpond_engine::arrangement::{RunPlace, SavedArrangement, SavedRun};
+use millpond_engine::changes::{Changes, Epoch};
+use millpond_engine::hash::HashSeed;
+use millpond_error::Result;
+use millpond_plan::types::{ColumnType, Schema, Type};
+
+use crate::csv::{CsvSource, CsvSourceOptions};
+use crate::source::{EpochInput, Reject, Source, SourceCounts};
+
+/// Saved positions, as a checkpoint would hold them.
+pub type Saved = Vec<(String, SavedArrangement)>;
+
+/// A cell as text.
+pub fn cell(column: &ArrayRef, row: usize) -> String {
+    if column.is_null(row) {
+        return "null".into();
+    }
+    match column.data_type() {
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::Float64 => format!("{:?}", column.as_primitive::<Float64Type>().value(row)),
+        DataType::Boolean => column.as_boolean().value(row).to_string(),
+        _ => column.as_string::<i32>().value(row).to_owned(),
+    }
+}
+
+/// What a checkpoint would save of a source.
+pub fn save(source: &mut dyn Source) -> Saved {
+    let arrangements = source.arrangements();
+    let save = arrangements.into_iter().map(|(name, arrangement)| {
+        let runs = arrangement.entries().iter().map(|entry| SavedRun {
+            name: name.to_owned(),
+            bytes: entry.run.bytes().clone(),
+            checksum: entry.run.checksum(),
+            range: entry.range,
+            place: RunPlace { blob: name.to_owned(), offset: 0, length: entry.run.bytes().len() as u64 },
+        });
+        (name.to_owned(), SavedArrangement { runs: runs.collect() })
+    });
+    save.collect()
+}
+
+/// A schema from `name: type` pairs; `?` behind a type makes it optional.
+pub fn schema(text: &str) -> Schema {
+    let columns = text.split(", ").map(|column| {
+        let (name, ty) = column.split_once(": ").unwrap();
+        let optional = ty.ends_with('?');
+        let ty = match ty.trim_end_matches('?') {
+            "int" => Type::Int,
+            "float" => Type::Float,
+            "bool" => Type::Bool,
+            _ => Type::Str,
+        };
+        (name, ColumnType { ty, optional })
+    });
+    Schema::new(columns)
+}
+
+/// Rows with their multiplicities.
+pub type Bag = BTreeMap<Vec<String>, i64>;
+
+/// What one run of a source gave.
+#[derive(Debug)]
+pub struct Ran {
+    pub rows: Bag,
+    pub counts: SourceCounts,
+    pub rejects: Vec<Reject>,
+}
+
+/// A directory of files, read run after run.
+pub struct Play {
+    pub directory: tempfile::TempDir,
+    pub options: CsvSourceOptions,
+    pub columns: Vec<usize>,
+    pub threads: usize,
+    pub saved: Saved,
+}
+
+impl Play {
+    pub fn new(columns: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("logs");
+        fs::create_dir(&root).unwrap();
+        let schema = schema(columns);
+        let columns = (0..schema.len()).collect();
+        let options = CsvSourceOptions::new(root.to_str().unwrap(), schema);
+        Play { directory, options, columns, threads: 1, saved: Vec::new() }
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join("logs").join(file)
+    }
+
+    pub fn write(&mut self, file: &str, text: impl AsRef<[u8]>) -> &mut Self {
+        fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
+        fs::write(self.path(file), text).unwrap();
+        self
+    }
+
+    pub fn append(&mut self, file: &str, text: impl AsRef<[u8]>) -> &mut Self {
+        let mut all = fs::read(self.path(file)).unwrap_or_default();
+        all.extend_from_slice(text.as_ref());
+        // Written in place, as an appending program would.
+        fs::write(self.path(file), all).unwrap();
+        self
+    }
+
+    /// One run. After an error nothing is saved.
+    pub fn run(&mut self) -> Result<Ran> {
+        let mut source = CsvSource::new(self.options.clone(), HashSeed(7));
+        if !self.saved.is_empty() {
+            source.open(self.saved.clone())?;
+        }
+        let mut rows = Bag::new();
+        while let Some(input) = source.next_epoch(&self.columns)? {
+            for changes in drain(&input, self.threads)? {
+                add(&changes, &mut rows);
+            }
+            source.finish_epoch(Epoch(2))?;
+        }
+        self.saved = save(&mut source);
+        let (counts, rejects) = (self.shorten_counts(source.counts()), source.take_rejects());
+        Ok(Ran { rows, counts, rejects })
+    }
+
+    fn shorten_counts(&self, mut counts: SourceCounts) -> SourceCounts {
+        counts.notices = counts.notices.iter().map(|notice| self.shorten(notice)).collect();
+        counts
+    }
+
+    /// A message without the path of the temporary directory.
+    pub fn shorten(&self, message: &str) -> String {
+        message.replace(&format!("{}/", self.directory.path().display()), "")
+    }
+}
+
+fn drain(input: &Arc<dyn EpochInput>, threads: usize) -> Result<Vec<Changes>> {
+    let one = || {
+        let mut all = Vec::new();
+        while let Some(changes) = input.next()? {
+            all.push(changes);
+        }
+        Ok(all)
+    };
+    if threads == 1 {
+        return one();
+    }
+    let parts = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Result<Vec<_>>>()
+    });
+    Ok(parts?.into_iter().flatten().collect())
+}
+
+/// Adds changes to a bag.
+pub fn add(changes: &Changes, bag: &mut Bag) {
+    for row in 0..changes.rows {
+        let cells: Vec<String> = changes.columns.iter().map(|column| cell(column, row)).collect();
+        let count = bag.entry(cells.clone()).or_default();
+        *count += changes.diffs.get(row);
+        if *count == 0 {
+            bag.remove(&cells);
+        }
+    }
+}
+
+/// Adds a bag to another.
+pub fn add_bag(bag: &mut Bag, more: Bag) {
+    for (row, count) in more {
+        let sum = bag.entry(row.clone()).or_default();
+        *sum += count;
+        if *sum == 0 {
+            bag.remove(&row);
+        }
+    }
+}
