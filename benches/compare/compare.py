@@ -22,6 +22,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from figures import figures, print_figures, print_samples
 from measure import Failed, Sample, Samples, bytes_under, can_drop_caches, drop_caches, run, syncs
 
 HERE = Path(__file__).resolve().parent
@@ -50,7 +51,11 @@ class Bench:
         self.sessions: Path = args.programs / "bench_sessions"
         self.epochs: Path = args.programs / "bench_epochs"
         self.wheel: Path | None = args.wheel
-        self.results: dict[str, Any] = {"machine": machine(), "rounds": self.rounds}
+        self.results: dict[str, Any] = {
+            "machine": machine(),
+            "rounds": self.rounds,
+            "pathway_rounds": self.pathway_rounds,
+        }
 
     # What runs.
 
@@ -132,7 +137,8 @@ class Bench:
         engines = [self.peer("DuckDB", "duckdb_sessions.py"), self.peer("Polars", "polars_sessions.py")]
         if self.has_rust():
             engines += [self.rust(f"Millpond, {form}", *flags) for form, flags in FORMS.items()]
-            engines += [self.rust("Millpond, computed", "--computed"), self.rust("Millpond, 1 worker", "--workers", "1")]
+            engines.append(self.rust("Millpond, computed", "--computed"))
+            engines.append(self.rust("Millpond, one worker", "--workers", "1"))
         if self.has_python():
             engines.append(self.in_python("Millpond, Python"))
             engines.append(self.in_python("Millpond, Python, computed", "--computed"))
@@ -235,8 +241,8 @@ class Bench:
                         samples.setdefault(f"{name}, {size}, {cache}", Samples()).all.append(sample)
                     if number == 0 and name.startswith("Rust"):
                         counted[f"{name}, {size}"] = self.restart_syncs(engine, size, state)
-        for name, sample in samples.items():
-            say(f"  restart {name}: {sample.wall_s * 1e3:.1f} ms")
+        for name, rounds in samples.items():
+            say(f"  restart {name}: {rounds.wall_s * 1e3:.1f} ms")
         self.record("restart", samples)
         self.results["restart_syncs"] = counted
         for state in saved.values():
@@ -378,8 +384,6 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    from figures import figures, print_figures, print_samples
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pathway-rounds", type=int, default=1)

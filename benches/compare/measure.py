@@ -63,7 +63,7 @@ def run(command: list[str], *, env: Mapping[str, str] | None = None, cores: Iter
             env={**os.environ, **(env or {})},
             stdout=subprocess.DEVNULL,
             stderr=said,
-            preexec_fn=pin,  # noqa: PLW1509
+            preexec_fn=pin,
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - start

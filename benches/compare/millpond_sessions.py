@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     args = parser.parse_args()
 
-    visits = pw.io.csv.read(
-        str(args.input), schema=Visits, mode="static", name="logs", append_only=args.append_only
-    )
+    visits = pw.io.csv.read(str(args.input), schema=Visits, mode="static", name="logs", append_only=args.append_only)
     if args.computed:
         visits = visits.filter(pw.this.access_time > 0).with_columns(
             minute=pw.this.access_time // 60, access_time=pw.this.access_time + 0

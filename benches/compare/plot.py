@@ -42,6 +42,10 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
 
 
+def spoken(panel: Panel) -> str:
+    return ", ".join(f"{name} {seconds(value)}" for name, value in panel.bars)
+
+
 def panels(results: dict[str, Any]) -> list[Panel]:
     def wall(section: str, name: str) -> float | None:
         sample = results.get(section, {}).get(name)
@@ -71,14 +75,17 @@ def panels(results: dict[str, Any]) -> list[Panel]:
     ]
     if pathway is not None:
         ours = wall("pathway_1m", "Millpond")
-        found.append(panel("First run, 1 million rows", "The same program.", ("Millpond", ours), ("Pathway", pathway)))
+        note = "The same program, with only its import changed."
+        found.append(panel("First run, 1 million rows", note, ("Millpond", ours), ("Pathway", pathway)))
     return [panel for panel in found if panel.bars]
 
 
 def draw(results: dict[str, Any], theme: Theme) -> str:
     parts: list[str] = []
 
-    def text(x: float, y: float, words: str, size: int, colour: str, *, anchor: str = "start", bold: bool = False) -> None:
+    def text(
+        x: float, y: float, words: str, size: int, colour: str, *, anchor: str = "start", bold: bool = False
+    ) -> None:
         weight = ' font-weight="600"' if bold else ""
         place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"'
         parts.append(f"<text {place}{weight}>{escape(words)}</text>")
@@ -100,14 +107,15 @@ def draw(results: dict[str, Any], theme: Theme) -> str:
             y += STEP
         y += 14
     machine = results["machine"]
-    legend = f"Medians of {results['rounds']} rounds in turn. {machine['cores']} cores of {machine['processor']}, {machine['date']}."
-    text(0, y + 8, legend, 11, theme.quiet)
+    place = f"{machine['cores']} cores of {machine['processor']}, {machine['date']}"
+    rounds = f"Medians of {results['rounds']} rounds in turn (Pathway: {results['pathway_rounds']})"
+    text(0, y + 8, f"{rounds}, {place}.", 11, theme.quiet)
     height = y + 16
-    label = "; ".join(f"{p.title}: " + ", ".join(f"{name} {seconds(value)}" for name, value in p.bars) for p in panels(results))
     opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" height="{height:.0f}"'
-        f' role="img" font-family="{FONT}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}"'
+        f' height="{height:.0f}" role="img" font-family="{FONT}">'
     )
+    label = "; ".join(f"{panel.title}: {spoken(panel)}" for panel in panels(results))
     return "\n".join([opening, f"<title>{escape(label)}</title>", *parts, "</svg>", ""])
 
 

@@ -6,6 +6,7 @@ Needs numpy. The same arguments always give the same bytes.
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def generate(folder: Path, rows: int, users: int, files: int) -> None:
 
     (folder / "input").mkdir(parents=True)
     bounds = [rows * i // files for i in range(files + 1)]
-    for i, (start, stop) in enumerate(zip(bounds, bounds[1:])):
+    for i, (start, stop) in enumerate(itertools.pairwise(bounds)):
         with (folder / "input" / f"visits_{i:02}.csv").open("wb") as file:
             file.write(HEADER)
             for piece in range(start, stop, 1 << 20):

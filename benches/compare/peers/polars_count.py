@@ -5,7 +5,7 @@ import sys
 
 os.environ.setdefault("POLARS_MAX_THREADS", "2")
 
-import polars as pl  # noqa: E402
+import polars as pl
 
 
 def main(source: str, target: str) -> None:
