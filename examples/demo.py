@@ -86,7 +86,8 @@ class Stage:
     def run(self, *arguments: str) -> None:
         """Runs the program, and shows its result."""
         print("\n$", shlex.join(["python", PROGRAM.name, *arguments]), flush=True)
-        subprocess.run([sys.executable, str(PROGRAM), *arguments], cwd=self.directory, check=True)
+        command = [sys.executable, str(PROGRAM), *arguments]
+        subprocess.run(command, cwd=self.directory, stderr=subprocess.STDOUT, check=True)
         self.show("sessions.csv")
 
     def show(self, name: str) -> None:

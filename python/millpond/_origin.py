@@ -21,9 +21,14 @@ def user_frame() -> FrameType:
 
 
 def here() -> tuple[str, int]:
-    """File and line of the user's program, for messages and for the plan."""
+    """File and line of the user's program, for messages and for the plan; short if the file is below this directory."""
     frame = user_frame()
-    return frame.f_code.co_filename, frame.f_lineno
+    file = frame.f_code.co_filename
+    try:
+        directory = os.path.join(os.getcwd(), "")
+    except OSError:  # it is gone
+        directory = ""
+    return file.removeprefix(directory), frame.f_lineno
 
 
 def warn_deprecated(message: str) -> None:

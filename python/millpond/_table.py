@@ -238,7 +238,9 @@ class Table:
         if name not in names:
             file, line = here()
             raise _NoColumn(
-                f"no column {show(name)} in the table ({describe(self._native.schema())})", origin=f"{file}:{line}"
+                f"no column {show(name)} in the table ({describe(self._native.schema())})",
+                hint=_similar(name, [*names, *(method for method in dir(Table) if not method.startswith("_"))]),
+                origin=f"{file}:{line}",
             )
         return ColumnReference(name, self)
 
@@ -309,6 +311,13 @@ def check_table(value: object, what: str) -> Table:
         hint = "finish it with .reduce(...)" if isinstance(value, GroupedTable) else None
         raise invalid(f"{what}: expected a table, got {show(value)}", hint=hint)
     return value
+
+
+def _similar(name: str, names: list[str]) -> str | None:
+    import difflib
+
+    similar = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {show(similar[0])}?" if similar else None
 
 
 def _reference(method: str, column: object) -> ColumnReference:

@@ -1,4 +1,4 @@
-"""Mistakes in a program and in its input: the kind, the sentence, the line, the exit code."""
+"""Mistakes in a program: the kind, the sentence, the line, the exit code."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_mistake_is_named_with_its_line(mistake: str) -> None:
         make()
     assert expect in error.value.message
     assert error.value.kind == "invalid"
-    assert error.value.origin is not None and error.value.origin.startswith(__file__)
+    assert error.value.origin is not None and Path(__file__).name in error.value.origin
     assert str(error.value).startswith(f"{error.value.origin}: {error.value.message}")
 
 
@@ -94,110 +94,6 @@ def test_an_error_is_shown_under_its_public_name() -> None:
     assert str(pw.InvalidError) == "<class 'millpond.InvalidError'>"
     assert str(pw.Table) == "<class 'millpond.Table'>"
     assert pw.run.__module__ == "millpond"
-
-
-PROGRAM = """
-import sys
-import millpond as pw
-
-class Visit(pw.Schema):
-    user: str
-    time: int
-
-visits = pw.io.csv.read("logs/", schema=Visit, name="logs", {read})
-sessions = visits.windowby(visits.time, window=pw.temporal.session(max_gap={gap}), instance=visits.user).reduce(
-    visits.user, visits=pw.reducers.count()
-)
-pw.io.csv.write(sessions, "result.csv")
-backend = pw.persistence.Backend.filesystem("state")
-pw.run(persistence_config=pw.persistence.Config(backend))
-"""
-
-GOOD = b"user,time\nann,1\nbob,2\n"
-
-
-def program(gap: int = 300, read: str = "") -> str:
-    return PROGRAM.format(gap=gap, read=read)
-
-
-def write(path: Path, text: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(text)
-
-
-BAD_INPUT = {
-    "value of another type": (b"user,time\nann,1\nbob,12:30\n", ["logs/a.csv:3", "time", '"12:30"', "int"]),
-    "empty value": (b"user,time\nann,\n", ["logs/a.csv:2", "time"]),
-    "too few fields": (b"user,time\nann\n", ["logs/a.csv:2"]),
-    "too many fields": (b"user,time\nann,1,2\n", ["logs/a.csv:2"]),
-    "not UTF-8": (b"user,time\n\xff\xfe,1\n", ["logs/a.csv:2", "UTF-8"]),
-    "missing column": (b"user,when\nann,1\n", ["logs/a.csv", '"time"']),
-}
-
-
-@pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_ends_a_script_with_its_place_and_exit_code_3(case: str, tmp_path: Path, script: Script) -> None:
-    text, expect = BAD_INPUT[case]
-    write(tmp_path / "logs" / "a.csv", text)
-    ended = script(program())
-    assert ended.returncode == 3, ended.stderr
-    assert all(part in ended.stderr for part in expect), ended.stderr
-    assert "Traceback" not in ended.stderr and "panicked" not in ended.stderr
-    assert not (tmp_path / "result.csv").exists()
-
-
-def test_a_missing_path_ends_with_exit_code_2(tmp_path: Path, script: Script) -> None:
-    ended = script(program())
-    assert ended.returncode == 2
-    assert "logs" in ended.stderr and "Traceback" not in ended.stderr
-    assert not (tmp_path / "state").exists()
-
-
-def test_rows_may_be_skipped_or_put_aside(tmp_path: Path, script: Script) -> None:
-    write(tmp_path / "logs" / "a.csv", b"user,time\nann,1\nbob,noon\nann,2\n")
-    skipped = script(program(read='on_error="skip"').replace('"state"', '"state1"'))
-    assert skipped.returncode == 0 and "1 row" in skipped.stderr, skipped.stderr
-    aside = script(program(read='on_error="dead_letter", dead_letter="rejected.csv"').replace('"state"', '"state2"'))
-    assert aside.returncode == 0, aside.stderr
-    assert "noon" in (tmp_path / "rejected.csv").read_text()
-
-
-def test_a_changed_program_is_refused_with_exit_code_6(tmp_path: Path, script: Script) -> None:
-    write(tmp_path / "logs" / "a.csv", GOOD)
-    assert script(program(gap=300)).returncode == 0
-    ended = script(program(gap=600))
-    assert ended.returncode == 6, ended.stderr
-    assert "300" in ended.stderr and "600" in ended.stderr and "Traceback" not in ended.stderr
-    assert script(program(gap=300)).returncode == 0
-
-
-def test_damaged_state_ends_with_exit_code_4(tmp_path: Path, script: Script) -> None:
-    write(tmp_path / "logs" / "a.csv", GOOD)
-    assert script(program()).returncode == 0
-    for path in (tmp_path / "state").rglob("*"):
-        if path.is_file() and path.stat().st_size > 64:
-            data = bytearray(path.read_bytes())
-            data[len(data) // 2] ^= 0xFF
-            path.write_bytes(data)
-    write(tmp_path / "logs" / "b.csv", b"user,time\nann,2\nbob,3\n")
-    ended = script(program())
-    assert ended.returncode == 4, ended.stderr
-    assert "Traceback" not in ended.stderr and "panicked" not in ended.stderr
-
-
-def test_a_rewritten_file_is_refused(tmp_path: Path, script: Script) -> None:
-    write(tmp_path / "logs" / "a.csv", GOOD)
-    assert script(program()).returncode == 0
-    write(tmp_path / "logs" / "a.csv", GOOD.replace(b"ann", b"eve"))
-    ended = script(program())
-    assert ended.returncode in (2, 3) and "a.csv" in ended.stderr
-
-
-def test_an_empty_directory_is_said_so(tmp_path: Path, script: Script) -> None:
-    (tmp_path / "logs").mkdir()
-    ended = script(program())
-    assert ended.returncode == 0
-    assert "logs" in ended.stderr and "no" in ended.stderr, ended.stderr
 
 
 def test_a_mistake_ends_a_script_without_traceback_unless_asked(script: Script) -> None:

@@ -59,5 +59,5 @@ def test_demo_plays_four_acts() -> None:
     )
     acts = ended.stdout.split("\n== ")
     assert len(acts) == 5
-    assert [act.count(",1\n") - act.count(",-1\n") for act in acts[1:]] == [3, 3, 1, 0]
+    assert [act.count(",1\n") - act.count(",-1\n") for act in acts[1:]] == [4, 4, 1, 0]
     assert "What to try next" in acts[-1]

@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
-use millpond_engine::changes::{Changes, Epoch};
+use millpond_io::sink::Collected;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -12,12 +12,12 @@ use pyo3::types::PyTuple;
 pub type Change<'py> = (Bound<'py, PyTuple>, u64, i64);
 
 /// Every change of every batch, in order.
-pub fn changes<'py>(py: Python<'py>, batches: &[(Epoch, Changes)]) -> PyResult<Vec<Change<'py>>> {
+pub fn changes<'py>(py: Python<'py>, batches: &[Collected]) -> PyResult<Vec<Change<'py>>> {
     let mut out = Vec::new();
-    for (epoch, changes) in batches {
-        for row in 0..changes.rows {
-            let values: PyResult<Vec<_>> = changes.columns.iter().map(|column| cell(py, column, row)).collect();
-            out.push((PyTuple::new(py, values?)?, epoch.0, changes.diffs.get(row)));
+    for batch in batches {
+        for row in 0..batch.rows {
+            let values: PyResult<Vec<_>> = batch.columns.iter().map(|column| cell(py, column, row)).collect();
+            out.push((PyTuple::new(py, values?)?, batch.epoch.0, batch.diffs.get(row)));
         }
     }
     Ok(out)

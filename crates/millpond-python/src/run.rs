@@ -27,8 +27,8 @@ pub fn run(
     workers: Option<usize>,
 ) -> PyResult<Vec<String>> {
     let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.0.clone()).collect();
-    let state = state.map(Backend::filesystem);
     interruptible(py, move |stop| {
+        let state = state.map(Backend::filesystem).transpose()?;
         let options = RunOptions { state, workers, summary: false, interrupt: Some(stop), ..RunOptions::default() };
         let summary = millpond::run(sinks, &options)?;
         let notices = summary.notices.iter().map(|notice| format!("millpond: {notice}"));
