@@ -1,23 +1,127 @@
 //! A run: an immutable, sorted, checksummed string of bytes that holds rows by key.
+//!
+//! In memory, in a file or mapped it is the same bytes, and lookups read them in place. The layout, byte by byte, is in
+//! `docs/format.md`: a magic number, the blocks, a footer with the schema and an index of the blocks, and a trailer with
+//! the footer's length and checksum. [`Run::open`] checks the footer, so it costs the same however large the blocks; a
+//! block is checked when it is first touched.
+//!
+//! A key with many rows goes on over several blocks. The index has for each block what a lookup needs to pass over it.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use millpond_error::{Error, Result};
+use millpond_plan::types::{ColumnType, Type};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::batch::{Batch, Plan};
+use super::block::{self, Block};
 use super::{ArrangementSchema, RunPlace};
+use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
+
+/// The first bytes of a run; the last of them is the version of the format.
+const MAGIC: [u8; 8] = *b"MPRUN\0\0\x01";
+/// Bytes of the trailer: the length and the checksum of the footer.
+const TRAILER_BYTES: usize = 16;
+/// Bytes of the footer's counts: rows, keys, blocks, last hash.
+const COUNTS_BYTES: usize = 32;
+/// Bytes of a block's entry in the index.
+const INDEX_BYTES: usize = 48;
+/// The first key of the block is the last key of the block before.
+const CONTINUES: u32 = 1;
+/// The first cell of the block's first row is null.
+const FIRST_NULL: u32 = 2;
+/// A block is cut when its rows would take more than this without compression.
+pub(super) const BLOCK_BYTES: usize = 32 << 10;
 
 /// An immutable, sorted, checksummed string of bytes that holds rows by key.
 #[derive(Debug)]
 pub struct Run {
+    name: String,
     bytes: Bytes,
     checksum: u64,
+    schema: ArrangementSchema,
     rows: u64,
     keys: u64,
+    /// The hash of each block's first key.
+    pub(super) first_hashes: Vec<u64>,
+    pub(super) blocks: Vec<BlockInfo>,
+    last_hash: u64,
+    /// One bit for each block: whether it was checked.
+    checked: Vec<AtomicU64>,
     place: OnceLock<RunPlace>,
 }
 
+/// What the index knows of a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlockInfo {
+    offset: u64,
+    checksum: u64,
+    /// The first cell of the first row, if that is an int.
+    pub(super) first_value: i64,
+    length: u32,
+    pub(super) keys: u32,
+    pub(super) rows: u32,
+    /// The number of rows of the first key in this block.
+    pub(super) head_rows: u32,
+    flags: u32,
+    /// The block in which the rows of this block's last key end.
+    pub(super) last_key_ends: u32,
+}
+
+impl BlockInfo {
+    /// Whether the first key is the last key of the block before.
+    pub(super) fn continues(&self) -> bool {
+        self.flags & CONTINUES != 0
+    }
+
+    /// Whether the first cell of the first row is null.
+    pub(super) fn first_is_null(&self) -> bool {
+        self.flags & FIRST_NULL != 0
+    }
+}
+
 impl Run {
+    /// Opens a saved run. `name` is what errors call it, `checksum` what the checkpoint says. Damage is a `Data` error.
+    pub fn open(name: &str, bytes: Bytes, checksum: u64) -> Result<Self> {
+        let damaged = |what: &str| damaged(name, what);
+        if bytes.len() < MAGIC.len() + TRAILER_BYTES || bytes[..5] != MAGIC[..5] {
+            return Err(damaged("it is not a run"));
+        }
+        if bytes[..8] != MAGIC {
+            return Err(Error::data(format!("{name}: the run is of a format that this version does not know"))
+                .with_hint("use the version of Millpond that wrote the state, or a newer one"));
+        }
+        let trailer = bytes.len() - TRAILER_BYTES;
+        let mut fields = Fields { bytes: &bytes[trailer..] };
+        let (length, found) = (fields.u64(), fields.u64());
+        if length > (trailer - MAGIC.len()) as u64 {
+            return Err(damaged("its footer is out of place"));
+        }
+        let footer = trailer - length as usize;
+        if found != checksum || xxh3_64(&bytes[footer..trailer]) != checksum {
+            return Err(damaged("its footer does not match its checksum"));
+        }
+        let parsed = parse_footer(&bytes[footer..trailer], (footer - MAGIC.len()) as u64);
+        let Footer { schema, rows, keys, last_hash, first_hashes, blocks } = parsed.map_err(damaged)?;
+        let checked = (0..blocks.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Ok(Run {
+            name: name.to_owned(),
+            bytes,
+            checksum,
+            schema,
+            rows,
+            keys,
+            first_hashes,
+            blocks,
+            last_hash,
+            checked,
+            place: OnceLock::new(),
+        })
+    }
+
     /// The bytes, as a checkpoint saves them.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -26,6 +130,11 @@ impl Run {
     /// The checksum of the footer, which in turn holds those of the blocks.
     pub fn checksum(&self) -> u64 {
         self.checksum
+    }
+
+    /// The types of the columns.
+    pub fn schema(&self) -> &ArrangementSchema {
+        &self.schema
     }
 
     /// The number of rows, of all keys.
@@ -48,28 +157,435 @@ impl Run {
         let already = self.place.set(place).is_err();
         assert!(!already, "a run is saved once");
     }
+
+    /// The hashes from the first key to the last; `None` if there is no key.
+    pub(super) fn hashes(&self) -> Option<KeyRange> {
+        self.first_hashes.first().map(|first| KeyRange { first: *first, last: self.last_hash })
+    }
+
+    /// About how many rows have keys in `range`, without touching a block.
+    pub(super) fn rows_within(&self, range: KeyRange) -> u64 {
+        let Some(all) = self.hashes() else { return 0 };
+        let Some(within) = all.intersection(range) else { return 0 };
+        if within == all {
+            return self.rows;
+        }
+        let start = self.first_hashes.partition_point(|hash| *hash < within.first).saturating_sub(1);
+        let end = self.first_hashes.partition_point(|hash| *hash <= within.last);
+        let rows: u64 = self.blocks[start..end].iter().map(|block| u64::from(block.rows)).sum();
+        // The blocks at the ends are taken for half.
+        if end - start > 2 { rows - u64::from(self.blocks[start].rows) / 2 } else { rows.div_ceil(2) }
+    }
+
+    /// A block, checked at first touch.
+    #[inline]
+    pub(super) fn block(&self, b: usize) -> Result<Block<'_>> {
+        let info = &self.blocks[b];
+        // In bounds: the index was checked against the length, or written with the bytes.
+        let bytes = &self.bytes[info.offset as usize..][..info.length as usize];
+        if self.checked[b / 64].load(Ordering::Relaxed) >> (b % 64) & 1 == 0 {
+            self.check_block(b, bytes)?;
+        }
+        Ok(Block::new(bytes, info.keys, info.rows, &self.schema))
+    }
+
+    #[cold]
+    fn check_block(&self, b: usize, bytes: &[u8]) -> Result<()> {
+        let info = &self.blocks[b];
+        if xxh3_64(bytes) != info.checksum {
+            return Err(damaged(&self.name, &format!("block {b} does not match its checksum")));
+        }
+        block::check(bytes, info.keys, info.rows, &self.schema).map_err(|what| damaged(&self.name, what))?;
+        self.checked[b / 64].fetch_or(1 << (b % 64), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn damaged(name: &str, what: &str) -> Error {
+    Error::data(format!("{name}: the saved run is damaged: {what}"))
+        .with_hint("restore the state from a copy, or reset it")
+}
+
+/// Little-endian fields, one after the other; the caller has checked the length.
+struct Fields<'a> {
+    bytes: &'a [u8],
+}
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (head, tail) = self.bytes.split_first_chunk().expect("the length was checked");
+        self.bytes = tail;
+        *head
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+}
+
+struct Footer {
+    schema: ArrangementSchema,
+    rows: u64,
+    keys: u64,
+    last_hash: u64,
+    first_hashes: Vec<u64>,
+    blocks: Vec<BlockInfo>,
+}
+
+/// Reads a footer whose checksum is right, and checks that all that it says of the blocks is possible: `block_bytes` is
+/// their length together.
+fn parse_footer(footer: &[u8], block_bytes: u64) -> std::result::Result<Footer, &'static str> {
+    const SHORT: &str = "its footer is too short";
+    let Some((counts, types)) = footer.split_first_chunk::<4>() else { return Err(SHORT) };
+    let mut fields = Fields { bytes: counts };
+    let (key_columns, row_columns) =
+        (u16::from_le_bytes(fields.take()) as usize, u16::from_le_bytes(fields.take()) as usize);
+    let columns = key_columns + row_columns;
+    let schema_bytes = (4 + columns).next_multiple_of(8);
+    if footer.len() < schema_bytes + COUNTS_BYTES {
+        return Err(SHORT);
+    }
+    let types = types[..columns].iter().map(|code| type_of(*code)).collect::<Option<Vec<_>>>();
+    let mut key = types.ok_or("it has a column of an unknown type")?;
+    let row = key.split_off(key_columns);
+    let schema = ArrangementSchema { key, row };
+
+    let mut fields = Fields { bytes: &footer[schema_bytes..] };
+    let (rows, keys, count, last_hash) = (fields.u64(), fields.u64(), fields.u64(), fields.u64());
+    if count.checked_mul(INDEX_BYTES as u64) != Some(fields.bytes.len() as u64) {
+        return Err("its index has another length than it says");
+    }
+    let mut first_hashes = Vec::with_capacity(count as usize);
+    let mut blocks: Vec<BlockInfo> = Vec::with_capacity(count as usize);
+    let mut offset = 0u64;
+    let (mut rows_seen, mut keys_seen) = (0u64, 0u64);
+    for b in 0..count {
+        first_hashes.push(fields.u64());
+        let info = BlockInfo {
+            offset: MAGIC.len() as u64 + offset,
+            first_value: fields.u64() as i64,
+            checksum: fields.u64(),
+            length: fields.u32(),
+            keys: fields.u32(),
+            rows: fields.u32(),
+            head_rows: fields.u32(),
+            flags: fields.u32(),
+            last_key_ends: 0,
+        };
+        fields.u32();
+        offset += u64::from(info.length);
+        rows_seen += u64::from(info.rows);
+        keys_seen += u64::from(info.keys) - u64::from(info.continues() && info.keys > 0);
+        let possible = info.keys > 0
+            && (1..=info.rows).contains(&info.head_rows)
+            && (info.keys > 1 || info.head_rows == info.rows)
+            && !(b == 0 && info.continues());
+        if !possible {
+            return Err("its index has impossible counts");
+        }
+        blocks.push(info);
+    }
+    if offset != block_bytes || rows_seen != rows || keys_seen != keys {
+        return Err("its index does not add up");
+    }
+    if !first_hashes.is_sorted() || first_hashes.last().is_some_and(|hash| *hash > last_hash) {
+        return Err("its index is not sorted");
+    }
+    link_continued(&mut blocks);
+    Ok(Footer { schema, rows, keys, last_hash, first_hashes, blocks })
+}
+
+/// Fills in where the last key of each block ends.
+fn link_continued(blocks: &mut [BlockInfo]) {
+    for b in (0..blocks.len()).rev() {
+        blocks[b].last_key_ends = match blocks.get(b + 1) {
+            Some(next) if next.continues() && next.keys == 1 => next.last_key_ends,
+            Some(next) if next.continues() => b as u32 + 1,
+            _ => b as u32,
+        };
+    }
+}
+
+const OPTIONAL: u8 = 0x80;
+
+fn type_of(code: u8) -> Option<ColumnType> {
+    let ty = match code & !OPTIONAL {
+        0 => Type::Bool,
+        1 => Type::Int,
+        2 => Type::Float,
+        3 => Type::Str,
+        _ => return None,
+    };
+    Some(ColumnType { ty, optional: code & OPTIONAL != 0 })
+}
+
+fn code_of(ty: ColumnType) -> u8 {
+    let code = match ty.ty {
+        Type::Bool => 0,
+        Type::Int => 1,
+        Type::Float => 2,
+        Type::Str => 3,
+    };
+    if ty.optional { code | OPTIONAL } else { code }
 }
 
 /// Builds a [`Run`] from rows in ascending order.
 #[derive(Debug)]
 pub struct RunBuilder {
     schema: ArrangementSchema,
+    /// About how large a block is, without compression.
+    block_bytes: usize,
+    bytes: Vec<u8>,
+    first_hashes: Vec<u64>,
+    blocks: Vec<BlockInfo>,
+    /// Rows for the next block.
+    pending: Batch,
+    /// Whether the first pending key is the last key of the block before.
+    continues: bool,
+    last_hash: u64,
+    rows: u64,
+    keys: u64,
 }
 
 impl RunBuilder {
     /// A builder of a run of this schema.
     pub fn new(schema: ArrangementSchema) -> Self {
-        RunBuilder { schema }
+        RunBuilder::with_block_bytes(schema, BLOCK_BYTES)
+    }
+
+    pub(super) fn with_block_bytes(schema: ArrangementSchema, block_bytes: usize) -> Self {
+        RunBuilder {
+            block_bytes,
+            pending: Batch::new(&schema),
+            schema,
+            bytes: MAGIC.to_vec(),
+            first_hashes: Vec::new(),
+            blocks: Vec::new(),
+            continues: false,
+            last_hash: 0,
+            rows: 0,
+            keys: 0,
+        }
+    }
+
+    /// A builder of another run of this kind.
+    pub(super) fn like(&self) -> Self {
+        RunBuilder::with_block_bytes(self.schema.clone(), self.block_bytes)
     }
 
     /// Adds rows, sorted; their keys come after all keys added before. Keys without rows are left out.
     pub fn append(&mut self, rows: &KeyedRows) {
-        let _ = (rows, &self.schema);
-        todo!()
+        debug_assert!(rows.hashes.is_sorted(), "keys ascend");
+        debug_assert!(rows.hashes.first().is_none_or(|first| *first >= self.last_hash), "keys ascend over calls");
+        let sizes = Sizes::new(rows);
+        let mut key = 0;
+        while key < rows.hashes.len() {
+            if rows.offsets[key] == rows.offsets[key + 1] {
+                key += 1;
+                continue;
+            }
+            let space = self.block_bytes.saturating_sub(self.pending.plain_bytes());
+            let end = sizes.keys_that_fit(key, space);
+            if end > key {
+                self.pending.push_groups(rows, key..end);
+                self.keys += (end - key) as u64;
+                key = end;
+            } else if self.pending.plain_bytes() >= self.block_bytes / 2 {
+                self.flush();
+            } else {
+                self.push_large_key(rows, key, &sizes);
+                key += 1;
+            }
+        }
+    }
+
+    /// Adds a key that is too large for one block.
+    fn push_large_key(&mut self, rows: &KeyedRows, key: usize, sizes: &Sizes<'_>) {
+        let end = rows.offsets[key + 1] as usize;
+        let mut row = rows.offsets[key] as usize;
+        self.keys += 1;
+        self.pending.push_keys(rows, key..key + 1);
+        loop {
+            let space = self.block_bytes.saturating_sub(self.pending.plain_bytes());
+            let fit = sizes.rows_that_fit(row, end, space).max(row + 1);
+            self.pending.push_rows(rows, row..fit);
+            row = fit;
+            if row == end {
+                return;
+            }
+            self.flush();
+            self.continues = true;
+            self.pending.push_keys(rows, key..key + 1);
+        }
+    }
+
+    /// Adds rows of other runs.
+    pub(super) fn append_plan(&mut self, plan: &Plan<'_>) {
+        if plan.hashes.is_empty() {
+            return;
+        }
+        let mut continues = plan.continues;
+        if plan.continues && self.pending.hashes.is_empty() {
+            // The key's rows so far are in the block before.
+            continues = false;
+            self.continues = true;
+        }
+        self.pending.push_plan(plan, continues);
+        self.keys += plan.hashes.len() as u64 - u64::from(plan.continues);
+        if self.pending.plain_bytes() >= self.block_bytes / 8 * 7 {
+            self.flush();
+        }
+    }
+
+    /// The bytes that the pending rows leave in their block.
+    pub(super) fn space(&self) -> usize {
+        self.block_bytes.saturating_sub(self.pending.plain_bytes()).max(self.block_bytes / 16)
+    }
+
+    /// The hash of the last key added; `None` before the first.
+    pub(super) fn last_hash(&self) -> Option<u64> {
+        self.pending.hashes.last().copied().or((self.rows > 0).then_some(self.last_hash))
+    }
+
+    fn flush(&mut self) {
+        let batch = &self.pending;
+        let (Some(first), Some(last)) = (batch.hashes.first(), batch.hashes.last()) else { return };
+        let first_cell = self.schema.row.first().map(|ty| (ty.ty, &batch.rows[0]));
+        let first_null = first_cell.is_some_and(|(_, column)| column.valid.first() == Some(&0));
+        let first_value = match first_cell {
+            Some((Type::Int, column)) if !first_null => column.words[0] as i64,
+            _ => 0,
+        };
+        let start = self.bytes.len();
+        block::encode(batch, &mut self.bytes);
+        self.first_hashes.push(*first);
+        self.blocks.push(BlockInfo {
+            offset: start as u64,
+            checksum: xxh3_64(&self.bytes[start..]),
+            first_value,
+            length: u32::try_from(self.bytes.len() - start).expect("a block is under 4 GiB"),
+            keys: batch.hashes.len() as u32,
+            rows: batch.diffs.len() as u32,
+            head_rows: batch.offsets[1] as u32,
+            flags: u32::from(self.continues) * CONTINUES + u32::from(first_null) * FIRST_NULL,
+            last_key_ends: 0,
+        });
+        self.last_hash = *last;
+        self.rows += batch.diffs.len() as u64;
+        self.continues = false;
+        self.pending.clear();
     }
 
     /// The run.
-    pub fn finish(self) -> Run {
-        todo!()
+    pub fn finish(mut self) -> Run {
+        self.flush();
+        let footer = self.bytes.len();
+        self.write_footer();
+        let checksum = xxh3_64(&self.bytes[footer..]);
+        let length = (self.bytes.len() - footer) as u64;
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(&checksum.to_le_bytes());
+        link_continued(&mut self.blocks);
+        Run {
+            name: "a run in memory".to_owned(),
+            bytes: Bytes::from(self.bytes),
+            checksum,
+            schema: self.schema,
+            rows: self.rows,
+            keys: self.keys,
+            checked: (0..self.blocks.len().div_ceil(64)).map(|_| AtomicU64::new(u64::MAX)).collect(),
+            first_hashes: self.first_hashes,
+            blocks: self.blocks,
+            last_hash: self.last_hash,
+            place: OnceLock::new(),
+        }
     }
+
+    fn write_footer(&mut self) {
+        let out = &mut self.bytes;
+        let start = out.len();
+        out.extend_from_slice(&(self.schema.key.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(self.schema.row.len() as u16).to_le_bytes());
+        out.extend(self.schema.key.iter().chain(&self.schema.row).map(|ty| code_of(*ty)));
+        out.resize(start + (out.len() - start).next_multiple_of(8), 0);
+        for count in [self.rows, self.keys, self.blocks.len() as u64, self.last_hash] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        out.reserve(self.blocks.len() * INDEX_BYTES + TRAILER_BYTES);
+        for (hash, block) in self.first_hashes.iter().zip(&self.blocks) {
+            for word in [*hash, block.first_value as u64, block.checksum] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+            for word in [block.length, block.keys, block.rows, block.head_rows, block.flags, 0] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// The plain sizes of keys and rows, to find how many fit a block.
+struct Sizes<'a> {
+    rows: &'a KeyedRows,
+    /// The offsets of text columns.
+    key_texts: Vec<&'a [i32]>,
+    row_texts: Vec<&'a [i32]>,
+    /// Whether a key has no rows.
+    has_empty: bool,
+}
+
+impl<'a> Sizes<'a> {
+    fn new(rows: &'a KeyedRows) -> Self {
+        let has_empty = rows.offsets.windows(2).any(|pair| pair[0] == pair[1]);
+        Sizes { rows, key_texts: texts(&rows.keys), row_texts: texts(&rows.rows), has_empty }
+    }
+
+    /// The end of the keys from `key` that take at most `space` bytes together, and all have rows.
+    fn keys_that_fit(&self, key: usize, space: usize) -> usize {
+        let offsets = &self.rows.offsets;
+        let size = |end: usize| {
+            let (first, last) = (offsets[key] as usize, offsets[end] as usize);
+            text_bytes(&self.key_texts, key, end)
+                + 8 * (2 + self.rows.keys.len()) * (end - key)
+                + self.rows_size(first, last)
+        };
+        // A key takes 24 bytes at least.
+        let most = self.rows.hashes.len().min(key + space / 24);
+        let end = last_that_fits(key, most, space, size);
+        if !self.has_empty {
+            return end;
+        }
+        (key..end).find(|key| offsets[*key] == offsets[*key + 1]).unwrap_or(end)
+    }
+
+    /// The end of the rows from `row` that take at most `space` bytes together.
+    fn rows_that_fit(&self, row: usize, end: usize, space: usize) -> usize {
+        last_that_fits(row, end.min(row + space / 8), space, |end| self.rows_size(row, end))
+    }
+
+    fn rows_size(&self, row: usize, end: usize) -> usize {
+        8 * (1 + self.rows.rows.len()) * (end - row) + text_bytes(&self.row_texts, row, end)
+    }
+}
+
+fn texts(columns: &[arrow_array::ArrayRef]) -> Vec<&[i32]> {
+    use arrow_array::cast::AsArray;
+    columns.iter().filter_map(|column| column.as_string_opt::<i32>()).map(|column| column.value_offsets()).collect()
+}
+
+fn text_bytes(texts: &[&[i32]], start: usize, end: usize) -> usize {
+    texts.iter().map(|offsets| (offsets[end] - offsets[start]) as usize).sum()
+}
+
+/// The largest number from `start` to `most` with a size of at most `space`; sizes grow with it.
+fn last_that_fits(start: usize, most: usize, space: usize, size: impl Fn(usize) -> usize) -> usize {
+    let (mut low, mut high) = (start, most + 1);
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if size(middle) <= space { low = middle } else { high = middle }
+    }
+    low
 }

@@ -1,0 +1,255 @@
+//! Looking up many keys at once: seeks that only move forward, run by run, then rows gathered column by column.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::DataType;
+use millpond_error::{Error, Result};
+use millpond_plan::types::ColumnType;
+
+use super::batch::{RowPlan, into_arrays, into_diffs};
+use super::block::{self, Block};
+use super::group::{self, Budget, Group, RowCursor, Until};
+use super::run::Run;
+use super::{ArrangementSchema, RunEntry, Select};
+use crate::hash::KeyRange;
+use crate::keyed::KeyedRows;
+
+/// See [`Arrangement::lookup`](super::Arrangement::lookup).
+pub(super) fn lookup(
+    schema: &ArrangementSchema,
+    entries: &[RunEntry],
+    hashes: &[u64],
+    keys: &[ArrayRef],
+    select: Select<'_>,
+) -> Result<KeyedRows> {
+    debug_assert!(hashes.is_sorted(), "keys are sorted");
+    let groups = find(schema, entries, hashes, keys)?;
+    let mut plan = RowPlan::default();
+    let mut offsets = Vec::with_capacity(hashes.len() + 1);
+    offsets.push(0);
+    let mut cursors = Vec::new();
+    for (key, groups) in groups.of_keys().enumerate() {
+        match groups {
+            [] => (),
+            [only] => select_from_one(*only, key, select, &schema.row, &mut plan)?,
+            several => select_from_several(several, key, select, &schema.row, &mut cursors, &mut plan)?,
+        }
+        let end = u32::try_from(plan.len()).map_err(|_| Error::invalid("a lookup finds over 4 billion rows"))?;
+        offsets.push(end);
+    }
+    let rows = into_arrays(plan.gather(&schema.row))?;
+    Ok(KeyedRows { hashes: hashes.to_vec(), keys: keys.to_vec(), offsets, rows, diffs: into_diffs(plan.diffs) })
+}
+
+/// The rows of a key that only one run holds: all of them are live, and nothing has to be compared.
+fn select_from_one<'a>(
+    group: Group<'a>,
+    key: usize,
+    select: Select<'_>,
+    types: &[ColumnType],
+    plan: &mut RowPlan<'a>,
+) -> Result<()> {
+    let (cursor, until) = match select {
+        Select::All => (Some(RowCursor::first(group, types)?), None),
+        Select::Range { from, until, until_column } => {
+            let until = Until { column: until_column, value: until[key] };
+            (RowCursor::at_least(group, from[key], types)?, Some(until))
+        }
+        Select::First | Select::Last => {
+            let cursor = match select {
+                Select::First => RowCursor::first_filled(group, types)?,
+                _ => RowCursor::last_filled(group, types)?,
+            };
+            if let Some(cursor) = cursor {
+                plan.push_rows(cursor.block, cursor.row, cursor.row + 1);
+            }
+            return Ok(());
+        }
+    };
+    match cursor {
+        Some(cursor) => group::copy(cursor, types, until, plan),
+        None => Ok(()),
+    }
+}
+
+fn select_from_several<'a>(
+    groups: &[Group<'a>],
+    key: usize,
+    select: Select<'_>,
+    types: &[ColumnType],
+    cursors: &mut Vec<RowCursor<'a>>,
+    plan: &mut RowPlan<'a>,
+) -> Result<()> {
+    cursors.clear();
+    for group in groups {
+        cursors.extend(match select {
+            Select::All => Some(RowCursor::first(*group, types)?),
+            Select::Range { from, .. } => RowCursor::at_least(*group, from[key], types)?,
+            Select::First => RowCursor::first_filled(*group, types)?,
+            Select::Last => RowCursor::last_filled(*group, types)?,
+        });
+    }
+    let until = match select {
+        Select::First => return group::first_live(cursors, types, plan),
+        Select::Last => return group::last_live(cursors, types, plan),
+        Select::All => None,
+        Select::Range { until, until_column, .. } => Some(Until { column: until_column, value: until[key] }),
+    };
+    group::merge(cursors, types, until, &mut Budget::NO_LIMIT.clone(), plan)?;
+    Ok(())
+}
+
+/// The groups of the keys that were looked up.
+struct Groups<'a> {
+    /// Where the groups of each key start.
+    starts: Vec<u32>,
+    groups: Vec<Group<'a>>,
+}
+
+impl<'a> Groups<'a> {
+    fn of_keys(&self) -> impl Iterator<Item = &[Group<'a>]> {
+        self.starts.windows(2).map(|pair| &self.groups[pair[0] as usize..pair[1] as usize])
+    }
+}
+
+fn find<'a>(
+    schema: &ArrangementSchema,
+    entries: &'a [RunEntry],
+    hashes: &[u64],
+    keys: &[ArrayRef],
+) -> Result<Groups<'a>> {
+    let cells: Vec<_> = keys.iter().map(KeyCells::new).collect();
+    let mut found = Vec::new();
+    for entry in entries {
+        if let Some(range) = entry.run.hashes().and_then(|hashes| hashes.intersection(entry.range)) {
+            find_in_run(&schema.key, &entry.run, range, hashes, &cells, &mut found)?;
+        }
+    }
+    // A counting sort by key.
+    let mut starts = vec![0u32; hashes.len() + 1];
+    for (key, _) in &found {
+        starts[*key as usize + 1] += 1;
+    }
+    for key in 0..hashes.len() {
+        starts[key + 1] += starts[key];
+    }
+    let Some((_, any)) = found.first() else { return Ok(Groups { starts, groups: Vec::new() }) };
+    let mut groups = vec![*any; found.len()];
+    let mut next = starts.clone();
+    for (key, group) in &found {
+        let place = &mut next[*key as usize];
+        groups[*place as usize] = *group;
+        *place += 1;
+    }
+    Ok(Groups { starts, groups })
+}
+
+/// Finds the keys with a hash in `range` in one run. Seeks only move forward: from the place of the key before.
+fn find_in_run<'a>(
+    types: &[ColumnType],
+    run: &'a Run,
+    range: KeyRange,
+    hashes: &[u64],
+    cells: &[KeyCells<'_>],
+    found: &mut Vec<(u32, Group<'a>)>,
+) -> Result<()> {
+    let first = hashes.partition_point(|hash| *hash < range.first);
+    let last = hashes.partition_point(|hash| *hash <= range.last);
+    let blocks = run.first_hashes.len();
+    let index = |b: usize| run.first_hashes[b];
+    let (mut b, mut key) = (0, 0);
+    let mut current: Option<(usize, Block<'a>)> = None;
+    for i in first..last {
+        let hash = hashes[i];
+        // The first group of this hash is in the last block that starts with a smaller one, or starts the next block.
+        let next =
+            if b + 1 < blocks && index(b + 1) < hash { block::lower_bound(hash, b + 1..blocks, index) } else { b + 1 };
+        if next - 1 > b {
+            (b, key) = (next - 1, 0);
+        }
+        let block = match current {
+            Some((at, block)) if at == b => block,
+            _ => run.block(b)?,
+        };
+        current = Some((b, block));
+        key = block.hashes().lower_bound(hash, key..block.keys as usize);
+        if let Some(group) = find_equal(types, run, (b, block, key), hash, cells, i)? {
+            found.push((i as u32, group));
+        }
+    }
+    Ok(())
+}
+
+/// The group with this hash and key, at or after a place that no smaller hash follows.
+fn find_equal<'a>(
+    types: &[ColumnType],
+    run: &'a Run,
+    (mut b, mut block, mut key): (usize, Block<'a>, usize),
+    hash: u64,
+    cells: &[KeyCells<'_>],
+    i: usize,
+) -> Result<Option<Group<'a>>> {
+    loop {
+        if key == block.keys as usize {
+            b += 1;
+            if run.first_hashes.get(b) != Some(&hash) {
+                return Ok(None);
+            }
+            (block, key) = (run.block(b)?, 0);
+        }
+        if block.hashes().get(key) != hash {
+            return Ok(None);
+        }
+        let equal = |(c, (ty, cells)): (usize, (&ColumnType, &KeyCells<'_>))| cells.equal(i, block, key, c, *ty);
+        if types.iter().zip(cells).enumerate().all(equal) {
+            let start = block.offsets().get(key) as u32;
+            return Ok(Some(Group::new(run, b, block, key, start)));
+        }
+        key += 1;
+    }
+}
+
+/// The cells of a key column that was looked up.
+struct KeyCells<'a> {
+    nulls: Option<&'a NullBuffer>,
+    values: KeyValues<'a>,
+}
+
+enum KeyValues<'a> {
+    Bool(&'a BooleanBuffer),
+    Int(&'a [i64]),
+    Float(&'a [f64]),
+    Str(&'a [i32], &'a [u8]),
+}
+
+impl<'a> KeyCells<'a> {
+    fn new(array: &'a ArrayRef) -> Self {
+        let values = match array.data_type() {
+            DataType::Boolean => KeyValues::Bool(array.as_boolean().values()),
+            DataType::Int64 => KeyValues::Int(array.as_primitive::<Int64Type>().values()),
+            DataType::Float64 => KeyValues::Float(array.as_primitive::<Float64Type>().values()),
+            _ => {
+                let array = array.as_string::<i32>();
+                KeyValues::Str(array.value_offsets(), array.value_data())
+            }
+        };
+        KeyCells { nulls: array.nulls(), values }
+    }
+
+    #[inline]
+    fn equal(&self, i: usize, block: Block<'_>, key: usize, column: usize, ty: ColumnType) -> bool {
+        let column = block.key(column, ty);
+        let null = self.nulls.is_some_and(|nulls| nulls.is_null(i));
+        if null || column.is_null(key) {
+            return null == column.is_null(key);
+        }
+        match self.values {
+            KeyValues::Bool(values) => u64::from(values.value(i)) == column.word(key),
+            KeyValues::Int(values) => values[i] as u64 == column.word(key),
+            KeyValues::Float(values) => values[i].to_bits() == column.word(key),
+            KeyValues::Str(offsets, bytes) => bytes[offsets[i] as usize..offsets[i + 1] as usize] == *column.text(key),
+        }
+    }
+}

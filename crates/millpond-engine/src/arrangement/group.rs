@@ -1,0 +1,399 @@
+//! A group: the rows of one key in one run, which may go on over several blocks; and the merging of groups.
+
+use std::cmp::Ordering;
+
+use millpond_error::Result;
+use millpond_plan::types::ColumnType;
+
+use super::batch::RowPlan;
+use super::block::{Block, Column};
+use super::run::Run;
+
+/// The rows of one key in one run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group<'a> {
+    pub(super) run: &'a Run,
+    /// The block of the first row.
+    pub(super) first: u32,
+    /// The block of the last row.
+    pub(super) last: u32,
+    /// The first row, in its block.
+    pub(super) start: u32,
+    /// The end of the rows in the last block.
+    pub(super) end: u32,
+}
+
+impl<'a> Group<'a> {
+    /// The rows of `key` in block `b`, from row `start` on.
+    pub(super) fn new(run: &'a Run, b: usize, block: Block<'a>, key: usize, start: u32) -> Self {
+        let info = &run.blocks[b];
+        if key + 1 == info.keys as usize && info.last_key_ends as usize != b {
+            let end = run.blocks[info.last_key_ends as usize].head_rows;
+            return Group { run, first: b as u32, last: info.last_key_ends, start, end };
+        }
+        Group { run, first: b as u32, last: b as u32, start, end: block.offsets().get(key + 1) as u32 }
+    }
+
+    /// The rows of the group in its block `b`.
+    fn segment(&self, b: u32) -> (u32, u32) {
+        let start = if b == self.first { self.start } else { 0 };
+        let end = if b == self.last { self.end } else { self.run.blocks[b as usize].rows };
+        (start, end)
+    }
+
+    /// The number of the first blocks of the group, after the first one, that start with a row of which `before` holds;
+    /// it holds of none after.
+    fn skip_blocks(&self, before: impl Fn(&super::run::BlockInfo) -> bool) -> u32 {
+        self.run.blocks[self.first as usize + 1..self.last as usize + 1].partition_point(before) as u32
+    }
+}
+
+/// A place in the rows of a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowCursor<'a> {
+    /// Which of several sources this is, for whom it matters.
+    pub(super) source: u32,
+    pub(super) group: Group<'a>,
+    /// The number of the block.
+    pub(super) at: u32,
+    pub(super) block: Block<'a>,
+    /// The first row column, if there is one.
+    lead: Option<Column<'a>>,
+    pub(super) row: u32,
+    start: u32,
+    end: u32,
+}
+
+impl<'a> RowCursor<'a> {
+    /// At the first row.
+    pub(super) fn first(group: Group<'a>, types: &[ColumnType]) -> Result<Self> {
+        RowCursor::at(group, group.first, types)
+    }
+
+    /// As one of several sources.
+    pub(super) fn with_source(self, source: u32) -> Self {
+        RowCursor { source, ..self }
+    }
+
+    /// At the first row of block `at`.
+    fn at(group: Group<'a>, at: u32, types: &[ColumnType]) -> Result<Self> {
+        let block = group.run.block(at as usize)?;
+        let lead = types.first().map(|ty| block.row(0, *ty));
+        let (start, end) = group.segment(at);
+        Ok(RowCursor { source: 0, group, at, block, lead, row: start, start, end })
+    }
+
+    /// At the first row whose first column, a required int, is at least `from`; `None` if there is none.
+    pub(super) fn at_least(group: Group<'a>, from: i64, types: &[ColumnType]) -> Result<Option<Self>> {
+        let skip = group.skip_blocks(|info| info.first_value < from);
+        let cursor = RowCursor::at(group, group.first + skip, types)?;
+        cursor.after(|lead, row| (lead.word(row) as i64) < from, types)
+    }
+
+    /// At the first row whose first column is not null; `None` if there is none.
+    pub(super) fn first_filled(group: Group<'a>, types: &[ColumnType]) -> Result<Option<Self>> {
+        if types.first().is_none_or(|ty| !ty.optional) {
+            return RowCursor::first(group, types).map(Some);
+        }
+        let skip = group.skip_blocks(|info| info.first_is_null());
+        let cursor = RowCursor::at(group, group.first + skip, types)?;
+        cursor.after(|lead, row| lead.is_null(row), types)
+    }
+
+    /// Moves on past the rows of this block of which `before` holds, which are the first ones.
+    fn after(mut self, before: impl Fn(&Column<'a>, usize) -> bool, types: &[ColumnType]) -> Result<Option<Self>> {
+        let Some(lead) = self.lead else { return Ok(Some(self)) };
+        let (mut low, mut high) = (self.row, self.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(&lead, middle as usize) { low = middle + 1 } else { high = middle }
+        }
+        let passed = low - self.row;
+        let more = self.skip(passed, types)?;
+        Ok(more.then_some(self))
+    }
+
+    /// At the last row, if its first column is not null: as nulls come first, all are null otherwise.
+    pub(super) fn last_filled(group: Group<'a>, types: &[ColumnType]) -> Result<Option<Self>> {
+        let mut cursor = RowCursor::at(group, group.last, types)?;
+        cursor.row = cursor.end - 1;
+        Ok(cursor.is_filled().then_some(cursor))
+    }
+
+    fn is_filled(&self) -> bool {
+        self.lead.is_none_or(|lead| !lead.is_null(self.row as usize))
+    }
+
+    /// Moves to the row before, if its first column is not null; otherwise there is none.
+    pub(super) fn back(&mut self, types: &[ColumnType]) -> Result<bool> {
+        if self.row > self.start {
+            self.row -= 1;
+        } else if self.at > self.group.first {
+            self.turn_to(self.at - 1, types)?;
+            self.row = self.end - 1;
+        } else {
+            return Ok(false);
+        }
+        Ok(self.is_filled())
+    }
+
+    /// Moves on by `rows`, at most to the end of the block's segment; returns whether there is a row.
+    #[inline]
+    pub(super) fn skip(&mut self, rows: u32, types: &[ColumnType]) -> Result<bool> {
+        self.row += rows;
+        if self.row < self.end {
+            return Ok(true);
+        }
+        if self.at == self.group.last {
+            return Ok(false);
+        }
+        self.turn_to(self.at + 1, types)?;
+        Ok(true)
+    }
+
+    /// Moves to the first row of block `at`.
+    fn turn_to(&mut self, at: u32, types: &[ColumnType]) -> Result<()> {
+        *self = RowCursor::at(self.group, at, types)?.with_source(self.source);
+        Ok(())
+    }
+
+    /// The order of the two rows.
+    #[inline]
+    pub(super) fn compare(&self, other: &RowCursor<'_>, types: &[ColumnType]) -> Ordering {
+        self.compare_row(self.row, other, types)
+    }
+
+    #[inline]
+    fn compare_row(&self, row: u32, other: &RowCursor<'_>, types: &[ColumnType]) -> Ordering {
+        let (Some(mine), Some(theirs)) = (&self.lead, &other.lead) else { return Ordering::Equal };
+        let (i, j) = (row as usize, other.row as usize);
+        let order = mine.compare(i, theirs, j);
+        if order != Ordering::Equal {
+            return order;
+        }
+        let mut rest = types.iter().enumerate().skip(1);
+        rest.try_for_each(|(c, ty)| match self.block.row(c, *ty).compare(i, &other.block.row(c, *ty), j) {
+            Ordering::Equal => Ok(()),
+            order => Err(order),
+        })
+        .err()
+        .unwrap_or(Ordering::Equal)
+    }
+
+    /// The end of the rows of this block that stand before the row of `other`; this row does.
+    fn gallop(&self, other: &RowCursor<'_>, types: &[ColumnType]) -> u32 {
+        let before = |row| self.compare_row(row, other, types) == Ordering::Less;
+        let (mut low, mut step) = (self.row, 1);
+        while low + step < self.end && before(low + step) {
+            low += step;
+            step *= 2;
+        }
+        let mut high = self.end.min(low + step);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if before(middle) { low = middle } else { high = middle }
+        }
+        low + 1
+    }
+}
+
+/// Where a range of rows ends: without the first live row whose column `column`, a required int, is greater than `value`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until {
+    pub(super) column: usize,
+    pub(super) value: i64,
+}
+
+impl Until {
+    /// The first of the rows that ends the range; `end` if none does.
+    fn stop(self, block: Block<'_>, start: u32, end: u32, types: &[ColumnType]) -> u32 {
+        let column = block.row(self.column, types[self.column]);
+        (start..end).find(|row| column.word(*row as usize) as i64 > self.value).unwrap_or(end)
+    }
+}
+
+/// Why [`merge`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merged {
+    /// All cursors have passed their last rows, or the range has ended.
+    All,
+    /// The limit of rows is reached, with rows left.
+    Part,
+}
+
+/// Adds the rows from this cursor on to `plan`.
+pub(super) fn copy<'a>(
+    mut cursor: RowCursor<'a>,
+    types: &[ColumnType],
+    until: Option<Until>,
+    plan: &mut RowPlan<'a>,
+) -> Result<()> {
+    loop {
+        let (block, row, end) = (cursor.block, cursor.row, cursor.end);
+        let stop = until.map_or(end, |until| until.stop(block, row, end, types));
+        plan.push_rows(block, row, stop);
+        if stop < end || !cursor.skip(end - row, types)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Merges the rows from these cursors on, of one key, adding up the multiplicities of equal rows, and adds the live ones
+/// to `plan`, until the budget is used up. A cursor that has passed its last row is removed.
+pub(super) fn merge<'a>(
+    cursors: &mut Vec<RowCursor<'a>>,
+    types: &[ColumnType],
+    until: Option<Until>,
+    budget: &mut Budget,
+    plan: &mut RowPlan<'a>,
+) -> Result<Merged> {
+    while !cursors.is_empty() {
+        if budget.rows == 0 {
+            return Ok(Merged::Part);
+        }
+        let next = smallest(cursors, types);
+        let cursor = cursors[next.cursor];
+        let (block, row) = (cursor.block, cursor.row);
+        if next.tied {
+            let diff = pass_equal(cursors, cursor, types, budget)?;
+            if diff != 0 {
+                if until.is_some_and(|until| until.stop(block, row, row + 1, types) == row) {
+                    return Ok(Merged::All);
+                }
+                plan.push_row(block, row, diff);
+            }
+            continue;
+        }
+        let end = match next.second {
+            Some(second) => cursor.gallop(&cursors[second], types),
+            None => cursor.end,
+        };
+        let end = row + budget.take(end - row);
+        let stop = until.map_or(end, |until| until.stop(block, row, end, types));
+        plan.push_rows(block, row, stop);
+        if stop < end {
+            return Ok(Merged::All);
+        }
+        if !cursors[next.cursor].skip(end - row, types)? {
+            cursors.swap_remove(next.cursor);
+        }
+    }
+    Ok(Merged::All)
+}
+
+/// How many more rows may be read in this call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    pub(super) rows: usize,
+}
+
+impl Budget {
+    pub(super) const NO_LIMIT: Budget = Budget { rows: usize::MAX };
+
+    /// Takes at most `rows`.
+    pub(super) fn take(&mut self, rows: u32) -> u32 {
+        let taken = self.rows.min(rows as usize);
+        self.rows -= taken;
+        taken as u32
+    }
+}
+
+/// Which cursor has the smallest row.
+struct Smallest {
+    cursor: usize,
+    /// Whether another cursor has an equal one.
+    tied: bool,
+    /// Which cursor has the smallest row of the others.
+    second: Option<usize>,
+}
+
+fn smallest(cursors: &[RowCursor<'_>], types: &[ColumnType]) -> Smallest {
+    let mut found = Smallest { cursor: 0, tied: false, second: None };
+    for (i, cursor) in cursors.iter().enumerate().skip(1) {
+        match cursor.compare(&cursors[found.cursor], types) {
+            Ordering::Less => found = Smallest { cursor: i, tied: false, second: Some(found.cursor) },
+            Ordering::Equal => found.tied = true,
+            Ordering::Greater => {
+                let smaller = |second: usize| cursor.compare(&cursors[second], types) == Ordering::Less;
+                if found.second.is_none_or(smaller) {
+                    found.second = Some(i);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Moves all cursors at a row equal to that of `at` past it; returns the sum of the multiplicities.
+fn pass_equal(
+    cursors: &mut Vec<RowCursor<'_>>,
+    at: RowCursor<'_>,
+    types: &[ColumnType],
+    budget: &mut Budget,
+) -> Result<i64> {
+    let mut sum = 0i64;
+    let mut i = 0;
+    while i < cursors.len() {
+        let cursor = &mut cursors[i];
+        if cursor.compare(&at, types) != Ordering::Equal {
+            i += 1;
+            continue;
+        }
+        sum = sum.wrapping_add(cursor.block.diffs().get(cursor.row as usize) as i64);
+        budget.take(1);
+        if cursor.skip(1, types)? {
+            i += 1;
+        } else {
+            cursors.swap_remove(i);
+        }
+    }
+    Ok(sum)
+}
+
+/// Adds the first live row from these cursors on to `plan`, if there is one.
+pub(super) fn first_live<'a>(
+    cursors: &mut Vec<RowCursor<'a>>,
+    types: &[ColumnType],
+    plan: &mut RowPlan<'a>,
+) -> Result<()> {
+    while !cursors.is_empty() {
+        let at = cursors[smallest(cursors, types).cursor];
+        let diff = pass_equal(cursors, at, types, &mut Budget::NO_LIMIT.clone())?;
+        if diff != 0 {
+            plan.push_row(at.block, at.row, diff);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Adds the last live row from these cursors backwards to `plan`, if there is one.
+pub(super) fn last_live<'a>(
+    cursors: &mut Vec<RowCursor<'a>>,
+    types: &[ColumnType],
+    plan: &mut RowPlan<'a>,
+) -> Result<()> {
+    while !cursors.is_empty() {
+        let at = *cursors.iter().max_by(|a, b| a.compare(b, types)).expect("there is a cursor");
+        let mut sum = 0i64;
+        let mut i = 0;
+        while i < cursors.len() {
+            let cursor = &mut cursors[i];
+            if cursor.compare(&at, types) != Ordering::Equal {
+                i += 1;
+                continue;
+            }
+            sum = sum.wrapping_add(cursor.block.diffs().get(cursor.row as usize) as i64);
+            if cursor.back(types)? {
+                i += 1;
+            } else {
+                cursors.swap_remove(i);
+            }
+        }
+        if sum != 0 {
+            plan.push_row(at.block, at.row, sum);
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! Levels: which runs are merged, when, and how far in one call.
+//!
+//! A *level* is entries with disjoint ranges of keys, in ascending order; taken together they are like one run. New runs
+//! come in as a level at the end, and a level is folded into the one before when that is less than three times as large,
+//! so sizes grow geometrically from the end to the start and there are few levels.
+//!
+//! A fold goes from the smallest key up. When it has read enough rows for a *slice*, the merged run takes its place in
+//! the larger level, and all folded entries are cut to the keys after it. So at any time the levels hold every row once,
+//! and a checkpoint that saves them saves the progress of the fold: what the next process opens is again levels, to
+//! which the same rule applies. What a process that ends in the middle of a slice has merged since the last one is lost.
+
+use millpond_error::Result;
+
+use super::batch::Plan;
+use super::group::Budget;
+use super::merge::Walk;
+use super::run::{BLOCK_BYTES, Run, RunBuilder};
+use super::{ArrangementSchema, RunEntry};
+use crate::hash::KeyRange;
+
+/// A level is folded when the one before has less than so many times its rows.
+const FACTOR: u64 = 3;
+/// A fold has at most about so many slices, unless they would be too large.
+const SLICES: u64 = 64;
+
+/// The sizes of what is built; smaller in tests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// About how large a block is, without compression.
+    pub(super) block_bytes: usize,
+    /// Folds of fewer rows are done at once, and slices have at least so many.
+    pub(super) small_rows: u64,
+    /// Slices have at most about so many rows.
+    pub(super) slice_rows: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes { block_bytes: BLOCK_BYTES, small_rows: 1 << 16, slice_rows: 1 << 19 }
+    }
+}
+
+/// All levels, the oldest and largest first.
+#[derive(Debug)]
+pub(super) struct Levels {
+    schema: ArrangementSchema,
+    sizes: Sizes,
+    levels: Vec<Level>,
+}
+
+#[derive(Debug, Default)]
+struct Level {
+    entries: Vec<RunEntry>,
+    /// About how many rows these hold.
+    rows: u64,
+    /// The fold of the levels after this one into it.
+    fold: Option<Box<Fold>>,
+}
+
+/// A fold under way.
+#[derive(Debug)]
+struct Fold {
+    /// How many levels are folded into the one before them.
+    count: usize,
+    walk: Walk,
+    builder: RunBuilder,
+    /// The keys that are not folded yet, but for those in the builder.
+    left: KeyRange,
+    /// Rows read for a slice.
+    slice_rows: u64,
+    /// Rows read so far for this one.
+    read: u64,
+    /// Whether it is done in one call.
+    small: bool,
+}
+
+/// What a fold has come to.
+struct Slice {
+    range: KeyRange,
+    run: Run,
+    /// Whether it is the last one.
+    last: bool,
+}
+
+impl Levels {
+    /// Arranges entries that may overlap: the densest ones in the first level, and so on.
+    pub(super) fn pack(schema: ArrangementSchema, sizes: Sizes, mut entries: Vec<RunEntry>) -> Self {
+        let density = |entry: &RunEntry| {
+            let keys = (entry.range.last - entry.range.first) as f64 + 1.0;
+            entry.run.rows_within(entry.range) as f64 / keys
+        };
+        entries.sort_by(|a, b| density(b).total_cmp(&density(a)));
+        let mut levels: Vec<Level> = Vec::new();
+        for entry in entries {
+            let free =
+                |level: &&mut Level| level.entries.iter().all(|other| other.range.intersection(entry.range).is_none());
+            match levels.iter_mut().find(free) {
+                Some(level) => level.entries.push(entry),
+                None => levels.push(Level { entries: vec![entry], ..Level::default() }),
+            }
+        }
+        for level in &mut levels {
+            level.entries.sort_by_key(|entry| entry.range);
+            level.count_rows();
+        }
+        Levels { schema, sizes, levels }
+    }
+
+    /// A builder of a run for these levels.
+    pub(super) fn builder(&self) -> RunBuilder {
+        RunBuilder::with_block_bytes(self.schema.clone(), self.sizes.block_bytes)
+    }
+
+    /// All entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &RunEntry> {
+        self.levels.iter().flat_map(|level| &level.entries)
+    }
+
+    /// The entries of each level.
+    pub(super) fn slices(&self) -> impl Iterator<Item = &[RunEntry]> {
+        self.levels.iter().map(|level| &*level.entries)
+    }
+
+    /// Adds a level of one run.
+    pub(super) fn push(&mut self, entry: RunEntry) {
+        let rows = entry.run.rows();
+        self.levels.push(Level { entries: vec![entry], rows, fold: None });
+    }
+
+    /// Folds as far as the budget goes, small folds and the smallest first. With `finish_slice`, if any slice is under
+    /// way, one is finished whatever the budget says. Returns whether entries have changed.
+    pub(super) fn maintain(&mut self, budget: &mut Budget, mut finish_slice: bool) -> Result<bool> {
+        let mut changed = false;
+        loop {
+            self.start_folds()?;
+            let Some(at) = self.levels.iter().rposition(|level| level.fold.is_some()) else { return Ok(changed) };
+            let Some(fold) = &mut self.levels[at].fold else { return Ok(changed) };
+            let slice = if fold.small {
+                fold.advance(&mut Budget::NO_LIMIT.clone())?
+            } else if finish_slice {
+                finish_slice = false;
+                budget.rows = budget.rows.max((fold.slice_rows * 2) as usize);
+                fold.advance(budget)?
+            } else {
+                fold.advance(budget)?
+            };
+            let Some(slice) = slice else { return Ok(changed) };
+            self.take_up(at, slice);
+            changed = true;
+        }
+    }
+
+    /// Starts folds wherever the rule says so, among levels that no fold has already.
+    fn start_folds(&mut self) -> Result<()> {
+        let mut end = self.levels.len();
+        while end > 1 {
+            // The levels from `start` to `end` are to become one.
+            let (mut start, mut folded) = (end - 1, 0);
+            let mut hull = None;
+            while self.is_free(start) {
+                let Some(range) = cover(&self.levels[start].entries, hull) else { break };
+                folded += self.levels[start].rows;
+                if start == 0 || !self.is_free(start - 1) {
+                    break;
+                }
+                if self.levels[start - 1].rows_within(range) >= FACTOR * folded {
+                    break;
+                }
+                hull = Some(range);
+                start -= 1;
+            }
+            let Some(range) = hull else {
+                end -= 1;
+                continue;
+            };
+            let into = self.levels[start].rows_within(range);
+            let rows = into + self.levels[start + 1..end].iter().map(|level| level.rows).sum::<u64>();
+            let levels = self.levels[start..end].iter().map(|level| &*level.entries);
+            let fold = Fold {
+                count: end - start - 1,
+                walk: Walk::new(&self.schema, levels, range)?,
+                builder: self.builder(),
+                left: range,
+                slice_rows: (rows / SLICES).clamp(self.sizes.small_rows, self.sizes.slice_rows),
+                read: 0,
+                small: rows < self.sizes.small_rows,
+            };
+            self.levels[start].fold = Some(Box::new(fold));
+            end = start;
+        }
+        Ok(())
+    }
+
+    /// Whether no fold reads or writes this level.
+    fn is_free(&self, at: usize) -> bool {
+        let folds = self.levels[..=at].iter().enumerate();
+        folds.filter_map(|(start, level)| Some(start + level.fold.as_ref()?.count)).all(|last| last < at)
+    }
+
+    /// Puts a slice in the place of what it was merged from.
+    fn take_up(&mut self, at: usize, slice: Slice) {
+        let Slice { range, run, last } = slice;
+        let count = self.levels[at].fold.as_ref().map_or(0, |fold| fold.count);
+        for level in &mut self.levels[at..=at + count] {
+            level.entries = level.entries.iter().flat_map(|entry| without(entry, range)).collect();
+        }
+        let into = &mut self.levels[at];
+        if run.rows() > 0 {
+            into.entries.push(RunEntry { run: run.into(), range });
+            into.entries.sort_by_key(|entry| entry.range);
+        }
+        if last {
+            into.fold = None;
+            debug_assert!(self.levels[at + 1..=at + count].iter().all(|level| level.entries.is_empty()));
+            self.levels.drain(at + 1..=at + count);
+            // Only a fold empties levels, and until it ends they keep their place.
+            if self.levels[at].entries.is_empty() {
+                self.levels.remove(at);
+            } else {
+                self.levels[at].count_rows();
+            }
+        } else {
+            self.levels[at..=at + count].iter_mut().for_each(Level::count_rows);
+        }
+    }
+}
+
+impl Level {
+    fn count_rows(&mut self) {
+        self.rows = self.entries.iter().map(|entry| entry.run.rows_within(entry.range)).sum();
+    }
+
+    /// About how many rows have keys in `range`.
+    fn rows_within(&self, range: KeyRange) -> u64 {
+        let within = |entry: &RunEntry| Some(entry.run.rows_within(entry.range.intersection(range)?));
+        self.entries.iter().filter_map(within).sum()
+    }
+}
+
+/// The smallest range that covers `range` and the keys of these entries; `None` for no keys.
+fn cover(entries: &[RunEntry], range: Option<KeyRange>) -> Option<KeyRange> {
+    let keys = entries.iter().filter_map(|entry| entry.run.hashes()?.intersection(entry.range));
+    keys.chain(range).reduce(|a, b| KeyRange { first: a.first.min(b.first), last: a.last.max(b.last) })
+}
+
+/// What is left of an entry without the keys in `range`.
+fn without(entry: &RunEntry, range: KeyRange) -> impl Iterator<Item = RunEntry> {
+    let KeyRange { first, last } = entry.range;
+    let before = range.first.checked_sub(1).map(|end| KeyRange { first, last: end.min(last) });
+    let after = range.last.checked_add(1).map(|start| KeyRange { first: start.max(first), last });
+    let run = entry.run.clone();
+    let pieces = match entry.range.intersection(range) {
+        None => [Some(entry.range), None],
+        Some(_) => [before, after],
+    };
+    pieces.into_iter().flatten().filter_map(move |range| {
+        let has_keys = range.first <= range.last && run.hashes()?.intersection(range).is_some();
+        has_keys.then(|| RunEntry { run: run.clone(), range })
+    })
+}
+
+impl Fold {
+    /// Merges until a slice is done or the budget is used up.
+    fn advance(&mut self, budget: &mut Budget) -> Result<Option<Slice>> {
+        loop {
+            if self.walk.between_keys() {
+                let Some(next) = self.walk.next_hash()? else { return Ok(Some(self.slice(self.left.last, true))) };
+                // Keys of one hash stay together.
+                let cut = next > self.left.first && self.builder.last_hash().is_none_or(|last| next > last);
+                if cut && self.read >= self.slice_rows {
+                    return Ok(Some(self.slice(next - 1, false)));
+                }
+            }
+            if budget.rows == 0 {
+                return Ok(None);
+            }
+            let before = budget.rows;
+            let Fold { walk, builder, .. } = self;
+            walk.next(builder.space(), budget, |plan: &Plan<'_>| builder.append_plan(plan))?;
+            self.read += (before - budget.rows) as u64;
+        }
+    }
+
+    fn slice(&mut self, end: u64, last: bool) -> Slice {
+        let range = KeyRange { first: self.left.first, last: end };
+        if !last {
+            self.left.first = end + 1;
+        }
+        self.read = 0;
+        let next = self.builder.like();
+        let run = std::mem::replace(&mut self.builder, next).finish();
+        Slice { range, run, last }
+    }
+}

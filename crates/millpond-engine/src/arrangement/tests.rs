@@ -1,0 +1,360 @@
+//! Arrangements against a model of sorted maps: random schemas, changes, merges, restarts and damage.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_buffer::ScalarBuffer;
+use millpond_error::ErrorKind;
+use millpond_plan::types::{ColumnType, Type};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::changes::Diffs;
+use crate::hash::{HashSeed, hash_columns};
+
+/// A cell in the order of rows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cell {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// By `total_cmp`, as an int of the same order.
+    Float(i64),
+    Str(String),
+}
+
+type Row = Vec<Cell>;
+/// Keys by hash.
+type Key = (u64, Row);
+type Model = BTreeMap<Key, BTreeMap<Row, i64>>;
+
+fn ordered(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
+}
+
+fn unordered(order: i64) -> f64 {
+    f64::from_bits((order ^ ((order >> 63) as u64 >> 1) as i64) as u64)
+}
+
+fn array(ty: ColumnType, cells: impl Iterator<Item = Cell>) -> ArrayRef {
+    let wrong = |cell| -> ! { panic!("{cell:?} in a column of type {ty}") };
+    macro_rules! collect {
+        ($array:ty, $cell:pat => $value:expr) => {
+            Arc::new(
+                cells
+                    .map(|cell| match cell {
+                        Cell::Null => None,
+                        $cell => Some($value),
+                        cell => wrong(cell),
+                    })
+                    .collect::<$array>(),
+            )
+        };
+    }
+    match ty.ty {
+        Type::Bool => collect!(BooleanArray, Cell::Bool(value) => value),
+        Type::Int => collect!(Int64Array, Cell::Int(value) => value),
+        Type::Float => collect!(Float64Array, Cell::Float(value) => unordered(value)),
+        Type::Str => collect!(StringArray, Cell::Str(value) => value),
+    }
+}
+
+fn arrays<'a>(types: &[ColumnType], rows: impl Iterator<Item = &'a Row> + Clone) -> Vec<ArrayRef> {
+    types.iter().enumerate().map(|(c, ty)| array(*ty, rows.clone().map(|row| row[c].clone()))).collect()
+}
+
+fn cell(array: &ArrayRef, ty: ColumnType, i: usize) -> Cell {
+    if array.is_null(i) {
+        assert!(ty.optional);
+        return Cell::Null;
+    }
+    match ty.ty {
+        Type::Bool => Cell::Bool(array.as_boolean().value(i)),
+        Type::Int => Cell::Int(array.as_primitive::<Int64Type>().value(i)),
+        Type::Float => Cell::Float(ordered(array.as_primitive::<Float64Type>().value(i))),
+        Type::Str => Cell::Str(array.as_string::<i32>().value(i).to_owned()),
+    }
+}
+
+fn row(columns: &[ArrayRef], types: &[ColumnType], i: usize) -> Row {
+    assert_eq!(columns.len(), types.len());
+    columns.iter().zip(types).map(|(column, ty)| cell(column, *ty, i)).collect()
+}
+
+fn keyed_rows(schema: &ArrangementSchema, model: &Model) -> KeyedRows {
+    let mut offsets = vec![0u32];
+    for rows in model.values() {
+        offsets.push(offsets[offsets.len() - 1] + rows.len() as u32);
+    }
+    let diffs: Vec<i64> = model.values().flat_map(|rows| rows.values().copied()).collect();
+    let diffs = if diffs.iter().all(|diff| *diff == 1) { Diffs::Ones } else { Diffs::Each(ScalarBuffer::from(diffs)) };
+    KeyedRows {
+        hashes: model.keys().map(|(hash, _)| *hash).collect(),
+        keys: arrays(&schema.key, model.keys().map(|(_, key)| key)),
+        offsets,
+        rows: arrays(&schema.row, model.values().flat_map(|rows| rows.keys())),
+        diffs,
+    }
+}
+
+/// What keyed rows say, keys without rows included.
+fn entries_of(schema: &ArrangementSchema, rows: &KeyedRows) -> Vec<(Key, Vec<(Row, i64)>)> {
+    (0..rows.hashes.len())
+        .map(|k| {
+            let key = (rows.hashes[k], row(&rows.keys, &schema.key, k));
+            let group = rows.offsets[k] as usize..rows.offsets[k + 1] as usize;
+            (key, group.map(|i| (row(&rows.rows, &schema.row, i), rows.diffs.get(i))).collect())
+        })
+        .collect()
+}
+
+/// A random program: a schema, and how cells and hashes are drawn.
+struct Draw {
+    random: StdRng,
+    schema: ArrangementSchema,
+    /// How many different values a column has.
+    values: i64,
+    /// Bits of the hash that count: few make collisions.
+    hash_mask: u64,
+}
+
+impl Draw {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let column = |random: &mut StdRng| {
+            let ty = [Type::Bool, Type::Int, Type::Float, Type::Str][random.random_range(0..4)];
+            ColumnType { ty, optional: random.random() }
+        };
+        let key = (0..random.random_range(0..3)).map(|_| column(&mut random)).collect();
+        let mut row: Vec<_> = (0..random.random_range(0..4)).map(|_| column(&mut random)).collect();
+        if random.random() {
+            row.insert(0, Type::Int.required());
+        }
+        let values = [2, 10, 1000][random.random_range(0..3)];
+        let hash_mask = [u64::MAX, u64::MAX, 7 << 61, 0][random.random_range(0..4)];
+        Draw { random, schema: ArrangementSchema { key, row }, values, hash_mask }
+    }
+
+    fn cell(&mut self, ty: ColumnType) -> Cell {
+        let random = &mut self.random;
+        if ty.optional && random.random_bool(0.3) {
+            return Cell::Null;
+        }
+        let value = random.random_range(-self.values..self.values);
+        match ty.ty {
+            Type::Bool => Cell::Bool(value > 0),
+            Type::Int if random.random_bool(0.01) => Cell::Int([i64::MIN, i64::MAX][random.random_range(0..2)]),
+            Type::Int => Cell::Int(value),
+            Type::Float => {
+                let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0];
+                let plain = value as f64 / 4.0;
+                let value = if random.random_bool(0.1) { special[random.random_range(0..4)] } else { plain };
+                Cell::Float(ordered(value))
+            }
+            Type::Str => Cell::Str("é".repeat((value.unsigned_abs() % 5) as usize) + &value.to_string()),
+        }
+    }
+
+    fn row(&mut self, types: &[ColumnType]) -> Row {
+        types.iter().map(|ty| self.cell(*ty)).collect()
+    }
+
+    fn key(&mut self) -> Key {
+        // As operators do, keys hold one representative of equal floats.
+        let types = self.schema.key.clone();
+        let mut key = self.row(&types);
+        for cell in &mut key {
+            if let Cell::Float(value) = cell {
+                *cell = Cell::Float(ordered(crate::hash::canonical_float(unordered(*value))));
+            }
+        }
+        let hash = hash_columns(HashSeed(1), &arrays(&types, std::iter::once(&key)), 1)[0];
+        (hash & self.hash_mask, key)
+    }
+
+    /// Changes of one epoch; some take back what `model` has.
+    fn changes(&mut self, model: &Model) -> Model {
+        let mut changes = Model::new();
+        let keys = self.random.random_range(0..30);
+        for _ in 0..keys {
+            let key = self.key();
+            let known = model.get(&key);
+            let rows = if self.random.random_bool(0.1) { self.random.random_range(0..200) } else { 3 };
+            for _ in 0..rows {
+                let types = self.schema.row.clone();
+                let mut row = self.row(&types);
+                let mut diff = [1, 1, 1, -1, 5][self.random.random_range(0..5)];
+                if let Some((old, count)) = known.and_then(|rows| rows.iter().next())
+                    && count.abs() < 1000
+                    && self.random.random_bool(0.2)
+                {
+                    (row, diff) = (old.clone(), -count);
+                }
+                *changes.entry(key.clone()).or_default().entry(row).or_default() += diff;
+            }
+        }
+        for rows in changes.values_mut() {
+            rows.retain(|_, diff| *diff != 0);
+        }
+        changes
+    }
+}
+
+fn apply(model: &mut Model, changes: &Model) {
+    for (key, rows) in changes {
+        let into = model.entry(key.clone()).or_default();
+        for (row, diff) in rows {
+            *into.entry(row.clone()).or_default() += diff;
+        }
+        into.retain(|_, diff| *diff != 0);
+    }
+    model.retain(|_, rows| !rows.is_empty());
+}
+
+fn within(model: &Model, range: KeyRange) -> Model {
+    model.iter().filter(|((hash, _), _)| range.contains(*hash)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// One program over several workers.
+struct Workers {
+    workers: Vec<Arrangement>,
+    blobs: BTreeMap<String, Bytes>,
+}
+
+const SMALL: Sizes = Sizes { block_bytes: 500, small_rows: 40, slice_rows: 200 };
+
+impl Workers {
+    fn new(schema: &ArrangementSchema, workers: usize, sizes: Sizes) -> Self {
+        let worker = |i| Arrangement::with_sizes(schema.clone(), KeyRange::of_worker(i, workers), Vec::new(), sizes);
+        Workers { workers: (0..workers).map(worker).collect(), blobs: BTreeMap::new() }
+    }
+
+    fn insert(&mut self, changes: &Model) {
+        for worker in &mut self.workers {
+            let mut builder = worker.builder();
+            let rows = keyed_rows(&worker.schema, &within(changes, worker.range));
+            builder.append(&rows);
+            worker.insert(builder.finish());
+        }
+    }
+
+    fn save(&mut self) -> SavedArrangement {
+        let mut saved = SavedArrangement::default();
+        for entry in self.workers.iter().flat_map(|worker| worker.entries()) {
+            if entry.run.place().is_none() {
+                let blob = format!("run-{}", self.blobs.len());
+                let bytes = Bytes::copy_from_slice(entry.run.bytes());
+                entry.run.set_place(RunPlace { blob: blob.clone(), offset: 0, length: bytes.len() as u64 });
+                self.blobs.insert(blob, bytes);
+            }
+            let place = entry.run.place().unwrap().clone();
+            saved.runs.push(SavedRun {
+                name: place.blob.clone(),
+                bytes: self.blobs[&place.blob].clone(),
+                checksum: entry.run.checksum(),
+                range: entry.range,
+                place,
+            });
+        }
+        saved
+    }
+
+    fn restart(&mut self, schema: &ArrangementSchema, workers: usize, sizes: Sizes) {
+        let saved = self.save();
+        let open = |i| {
+            let range = KeyRange::of_worker(i, workers);
+            let entries = open_entries(schema, range, saved.clone()).unwrap();
+            Arrangement::with_sizes(schema.clone(), range, entries, sizes)
+        };
+        self.workers = (0..workers).map(open).collect();
+    }
+}
+
+fn check_scan(arrangement: &Arrangement, model: &Model) {
+    let mut found = Vec::new();
+    let mut emit = |rows: KeyedRows| {
+        assert!(!rows.hashes.is_empty());
+        found.extend(entries_of(&arrangement.schema, &rows));
+        Ok(())
+    };
+    arrangement.scan(&mut emit).unwrap();
+    let expect: Vec<_> = model.iter().map(|(k, rows)| (k.clone(), rows.clone().into_iter().collect())).collect();
+    assert_eq!(found, expect);
+}
+
+fn check_lookup(arrangement: &Arrangement, model: &Model, keys: &Model, draw: &mut Draw) {
+    let schema = &arrangement.schema;
+    let rows = keyed_rows(schema, keys);
+    let check = |select: Select<'_>, expect: &dyn Fn(usize, Vec<(Row, i64)>) -> Vec<(Row, i64)>| {
+        let found = arrangement.lookup(&rows.hashes, &rows.keys, select).unwrap();
+        let found = entries_of(schema, &found);
+        let expect: Vec<_> = keys
+            .keys()
+            .enumerate()
+            .map(|(i, key)| {
+                let rows = model.get(key).map(|rows| rows.clone().into_iter().collect()).unwrap_or_default();
+                (key.clone(), expect(i, rows))
+            })
+            .collect();
+        assert_eq!(found, expect, "{select:?}");
+    };
+    let filled = |row: &(Row, i64)| row.0.first() != Some(&Cell::Null);
+    check(Select::All, &|_, rows| rows);
+    check(Select::First, &|_, rows| rows.into_iter().find(filled).into_iter().collect());
+    check(Select::Last, &|_, rows| rows.into_iter().rfind(filled).into_iter().collect());
+    if schema.row.first() != Some(&Type::Int.required()) {
+        return;
+    }
+    let ints: Vec<_> = (0..schema.row.len()).filter(|c| schema.row[*c] == Type::Int.required()).collect();
+    let until_column = ints[draw.random.random_range(0..ints.len())];
+    let values = draw.values;
+    let mut bounds = || (0..keys.len()).map(|_| draw.random.random_range(-values - 1..=values)).collect::<Vec<i64>>();
+    let (from, until) = (bounds(), bounds());
+    let int = |cell: &Cell| if let Cell::Int(value) = cell { *value } else { panic!("{cell:?}") };
+    check(Select::Range { from: &from, until: &until, until_column }, &|i, rows| {
+        let rows = rows.into_iter().skip_while(|(row, _)| int(&row[0]) < from[i]);
+        rows.take_while(|(row, _)| int(&row[until_column]) <= until[i]).collect()
+    });
+}
+
+fn check(seed: u64) {
+    let mut draw = Draw::new(seed);
+    let schema = draw.schema.clone();
+    let sizes = if draw.random.random_bool(0.2) { Sizes::default() } else { SMALL };
+    let mut program = Workers::new(&schema, draw.random.random_range(1..=4), sizes);
+    let mut model = Model::new();
+    for _ in 0..draw.random.random_range(1..25) {
+        let changes = draw.changes(&model);
+        program.insert(&changes);
+        apply(&mut model, &changes);
+        if draw.random.random_bool(0.7) {
+            let fuel = [0, 1, 10, 100, 1000][draw.random.random_range(0..5)];
+            program.workers.iter_mut().for_each(|worker| worker.maintain(fuel).unwrap());
+        }
+        if draw.random.random_bool(0.2) {
+            program.restart(&schema, draw.random.random_range(1..=4), sizes);
+        }
+        let mut keys = draw.changes(&model);
+        keys.extend(model.iter().take(20).map(|(key, _)| (key.clone(), BTreeMap::new())));
+        for worker in &program.workers {
+            let (model, keys) = (within(&model, worker.range), within(&keys, worker.range));
+            check_lookup(worker, &model, &keys, &mut draw);
+            check_scan(worker, &model);
+        }
+    }
+}
+
+#[test]
+fn an_arrangement_equals_its_model() {
+    let cases = std::env::var("MILLPOND_CASES").map_or(1500, |cases| cases.parse().unwrap());
+    let base: u64 = std::env::var("MILLPOND_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    for seed in (0..cases).map(|case| base.wrapping_add(case)) {
+        let result = std::panic::catch_unwind(|| check(seed));
+        assert!(result.is_ok(), "failed with MILLPOND_SEED={seed} MILLPOND_CASES=1");
+    }
+}
