@@ -150,15 +150,15 @@ impl Run {
             if inputs.is_empty() {
                 return Ok(());
             }
+            if last_checkpoint.elapsed() >= options.checkpoint_every {
+                self.checkpoint()?;
+                last_checkpoint = Instant::now();
+            }
             let epoch = self.clock.next();
             let read: Vec<usize> = inputs.iter().map(|(index, _)| *index).collect();
             self.team.epoch(epoch, &inputs)?;
             for index in read {
                 self.finish_source_epoch(index, epoch)?;
-            }
-            if last_checkpoint.elapsed() >= options.checkpoint_every {
-                self.checkpoint()?;
-                last_checkpoint = Instant::now();
             }
         }
     }
