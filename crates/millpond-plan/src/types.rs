@@ -60,6 +60,12 @@ impl Type {
     }
 }
 
+impl From<Type> for ColumnType {
+    fn from(ty: Type) -> Self {
+        ty.required()
+    }
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

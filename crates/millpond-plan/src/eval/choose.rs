@@ -78,9 +78,10 @@ fn choose_text(
     (a, a_one): (&StringArray, bool),
     (b, b_one): (&StringArray, bool),
 ) -> StringArray {
-    let (a_scalar, b_scalar) = (Scalar::new(a.clone()), Scalar::new(b.clone()));
-    let left: &dyn Datum = if a_one { &a_scalar } else { a };
-    let right: &dyn Datum = if b_one { &b_scalar } else { b };
+    let scalar = |array: &StringArray, constant: bool| constant.then(|| Scalar::new(array.clone()));
+    let (a_scalar, b_scalar) = (scalar(a, a_one), scalar(b, b_one));
+    let left: &dyn Datum = a_scalar.as_ref().map_or(a, |scalar| scalar);
+    let right: &dyn Datum = b_scalar.as_ref().map_or(b, |scalar| scalar);
     let chosen = arrow_select::zip::zip(&BooleanArray::new(mask.clone(), None), left, right);
     let chosen = chosen.expect("the branches are text, as long as the mask");
     chosen.as_any().downcast_ref::<StringArray>().expect("text stays text").clone()

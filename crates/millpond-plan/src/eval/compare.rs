@@ -24,16 +24,15 @@ pub(crate) fn compare(op: BinaryOp, a: &Cells, b: &Cells) -> Cells {
     match op {
         BinaryOp::Eq => equality(a, b, false),
         BinaryOp::Ne => equality(a, b, true),
-        BinaryOp::Lt => order(Test::Less, a, b),
-        BinaryOp::Le => order(Test::LessOrEqual, a, b),
-        BinaryOp::Gt => order(Test::Less, b, a),
-        BinaryOp::Ge => order(Test::LessOrEqual, b, a),
+        BinaryOp::Lt => order(Pair::of(a, b), Test::Less, a, b),
+        BinaryOp::Le => order(Pair::of(a, b), Test::LessOrEqual, a, b),
+        BinaryOp::Gt => order(Pair::of(a, b), Test::Less, b, a),
+        BinaryOp::Ge => order(Pair::of(a, b), Test::LessOrEqual, b, a),
         _ => unreachable!("not a comparison"),
     }
 }
 
-fn order(test: Test, a: &Cells, b: &Cells) -> Cells {
-    let pair = Pair::of(a, b);
+fn order(pair: Pair, test: Test, a: &Cells, b: &Cells) -> Cells {
     let values = values(test, a, b, pair.len);
     Cells::new(Data::Bool(BooleanArray::new(values, pair.nulls)), pair.constant, pair.errors)
 }
@@ -116,9 +115,10 @@ fn strings(test: Test, (a, a_constant): (&StringArray, bool), (b, b_constant): (
     // Without nulls, the kernel compares every row; slots of nulls hold some text, mostly none.
     let plain = |array: &StringArray| StringArray::new(array.offsets().clone(), array.values().clone(), None);
     let (a, b) = (plain(a), plain(b));
-    let (a_scalar, b_scalar) = (Scalar::new(a.clone()), Scalar::new(b.clone()));
-    let left: &dyn Datum = if a_constant && !b_constant { &a_scalar } else { &a };
-    let right: &dyn Datum = if b_constant && !a_constant { &b_scalar } else { &b };
+    let scalar = |array: &StringArray, constant: bool| constant.then(|| Scalar::new(array.clone()));
+    let (a_scalar, b_scalar) = (scalar(&a, a_constant), scalar(&b, b_constant));
+    let left: &dyn Datum = a_scalar.as_ref().map_or(&a, |scalar| scalar);
+    let right: &dyn Datum = b_scalar.as_ref().map_or(&b, |scalar| scalar);
     let compared = match test {
         Test::Equal => arrow_ord::cmp::eq(left, right),
         Test::Less => arrow_ord::cmp::lt(left, right),

@@ -74,25 +74,34 @@ fn descriptions(plan: &PhysicalPlan) -> BTreeMap<String, String> {
 
 #[test]
 fn the_sessions_of_the_tutorial_need_no_accumulator_but_count() {
-    check([sessions(&source(None, false))], expect![[r#"
+    check(
+        [sessions(&source(None, false))],
+        expect![[r#"
         0: source "csv-0": user_id: str, access_time: int
         1: session 0 "csv-0/session-0" (full) instance [0] time 1 max_gap 300: count()
         2: map 1 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
         3: sink 2 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn pruning_reaches_the_source_and_a_plain_column_needs_no_map() {
     let visits = source(Some("visits"), true);
-    check([visits.select(named([("page", col("page"))]), &here()).unwrap()], expect![[r#"
+    check(
+        [visits.select(named([("page", col("page"))]), &here()).unwrap()],
+        expect![[r#"
         0: source "visits" (append-only): page: str?
         1: sink 0 csv
-    "#]]);
-    check([source(None, true)], expect![[r#"
+    "#]],
+    );
+    check(
+        [source(None, true)],
+        expect![[r#"
         0: source "csv-0" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
         1: sink 0 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -111,24 +120,30 @@ fn selects_and_filters_before_a_keyed_operator_are_one_map() {
             &here(),
         )
         .unwrap();
-    check([per_minute], expect![[r#"
+    check(
+        [per_minute],
+        expect![[r#"
         0: source "csv-0" (append-only): user_id: str, access_time: int
         1: map 0 where access_time > 1000 and access_time // 60 != 7: user_id, minute = access_time // 60, access_time
         2: reduce 1 "csv-0/reduce-0" (append-only) key [0, 1]: max(2)
         3: map 2 (consolidate by row) minute = minute * 60, user = user_id, last = max(access_time)
         4: sink 3 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn maps_after_a_keyed_operator_are_one_map() {
     let long = sessions(&source(None, false)).filter(col("session_length").ge(60), &here()).unwrap();
-    check([long.select(named([("user", col("user_id")), ("count", col("count"))]), &here()).unwrap()], expect![[r#"
+    check(
+        [long.select(named([("user", col("user_id")), ("count", col("count"))]), &here()).unwrap()],
+        expect![[r#"
         0: source "csv-0": user_id: str, access_time: int
         1: session 0 "csv-0/session-0" (full) instance [0] time 1 max_gap 300: count()
         2: map 1 (consolidate in batch) where _pw_window_end - _pw_window_start >= 60: user = _pw_instance, count = count()
         3: sink 2 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -146,7 +161,9 @@ fn consolidation_follows_from_what_is_kept_of_the_key() {
     let key = select(named([("p", col("page")), ("u", col("user_id")), ("many", col("n").gt(1))]));
     let part = select(named([("u", col("user_id")), ("n", col("n")), ("b", col("bytes"))]));
     let changed = select(named([("u", col("user_id") + "!"), ("p", col("page")), ("n", col("n"))]));
-    check([all, key, part, changed], expect![[r#"
+    check(
+        [all, key, part, changed],
+        expect![[r#"
         0: source "csv-0": user_id: str, page: str?, bytes: int?
         1: reduce 0 "csv-0/reduce-0" (full) key [0, 1]: sum(2), count()
         2: map 1 n = count(), p = page, u = user_id, b = sum(bytes)
@@ -157,19 +174,23 @@ fn consolidation_follows_from_what_is_kept_of_the_key() {
         7: sink 6 csv
         8: map 1 (consolidate by row) u = user_id + "!", p = page, n = count()
         9: sink 8 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_session_without_an_instance_has_one_key() {
     let window = SessionWindow { instance: None, ..by_user(5) };
     let outputs = named([("start", col("_pw_window_start")), ("n", count())]);
-    check([source(None, false).session_reduce(window, outputs, &here()).unwrap()], expect![[r#"
+    check(
+        [source(None, false).session_reduce(window, outputs, &here()).unwrap()],
+        expect![[r#"
         0: source "csv-0": access_time: int
         1: session 0 "csv-0/session-0" (full) instance [] time 0 max_gap 5: count()
         2: map 1 (consolidate in batch) start = _pw_window_start, n = count()
         3: sink 2 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -181,21 +202,26 @@ fn keyed_operators_stand_on_each_other() {
             &here(),
         )
         .unwrap();
-    check([per_user], expect![[r#"
+    check(
+        [per_user],
+        expect![[r#"
         0: source "visits" (append-only): user_id: str, access_time: int
         1: session 0 "visits/session-0" (append-only) instance [0] time 1 max_gap 300: count()
         2: map 1 (consolidate in batch) user_id = _pw_instance, _pw_window_end - _pw_window_start
         3: reduce 2 "visits/session-0/reduce-0" (full) key [0]: max(1), count()
         4: map 3 user_id, sessions = count(), longest = max(session_length)
         5: sink 4 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn twins_have_ordinals_and_one_map() {
     let visits = source(None, true);
     let map = visits.filter(col("bytes").gt(0), &here()).unwrap();
-    check([sessions(&map), sessions(&map)], expect![[r#"
+    check(
+        [sessions(&map), sessions(&map)],
+        expect![[r#"
         0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
         1: map 0 where bytes > 0: _pw_instance = user_id, access_time
         2: session 1 "csv-0/session-0" (append-only) instance [0] time 1 max_gap 300: count()
@@ -204,7 +230,8 @@ fn twins_have_ordinals_and_one_map() {
         5: sink 4 csv
         6: map 3 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
         7: sink 6 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -231,25 +258,31 @@ fn equal_reducers_are_one_and_arguments_may_be_keys() {
         ("user_id", col("user_id")),
     ]);
     let keys = named([("user_id", col("user_id"))]);
-    check([source(None, true).group_reduce(keys, outputs, &here()).unwrap()], expect![[r#"
+    check(
+        [source(None, true).group_reduce(keys, outputs, &here()).unwrap()],
+        expect![[r#"
         0: source "csv-0" (append-only): user_id: str, bytes: int?
         1: map 0 user_id, bytes * 1, bytes
         2: reduce 1 "csv-0/reduce-0" (append-only) key [0]: max(0), sum(1), sum(2)
         3: map 2 (consolidate in batch) b_twice = sum(bytes * 1) + sum(bytes * 1), a_user = max(user_id), c = sum(bytes) + 1, user_id
         4: sink 3 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn unnamed_sources_count_and_avoid_given_names() {
-    check([source(None, true), source(Some("csv-0"), true), source(None, true)], expect![[r#"
+    check(
+        [source(None, true), source(Some("csv-0"), true), source(None, true)],
+        expect![[r#"
         0: source "csv-1" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
         1: source "csv-0" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
         2: source "csv-2" (append-only): user_id: str, access_time: int, page: str?, bytes: int?
         3: sink 0 csv
         4: sink 1 csv
         5: sink 2 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -1,0 +1,414 @@
+//! Random expressions over random columns: whole columns at a time against one row at a time.
+
+use std::sync::Arc;
+
+use arrow_array::{Float64Array, Int64Array, StringArray};
+
+use super::*;
+use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
+
+const TYPES: [Type; 4] = [Type::Bool, Type::Int, Type::Float, Type::Str];
+
+/// Random numbers (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+
+    fn one<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())].clone()
+    }
+
+    fn value(&mut self, ty: Type) -> Literal {
+        match ty {
+            Type::Bool => Literal::Bool(self.below(2) == 0),
+            Type::Int if self.below(8) == 0 => {
+                Literal::Int(self.one(&[i64::MIN, i64::MAX, 1 << 53, (1 << 53) + 1, -1 << 62, 1 << 32]))
+            }
+            Type::Int => Literal::Int(self.below(9) as i64 - 4),
+            Type::Float if self.below(4) == 0 => {
+                Literal::Float(self.one(&[f64::NAN, f64::INFINITY, -0.0, 1e300, -1e-300, 9007199254740992.0, 1e19]))
+            }
+            Type::Float => Literal::Float((self.below(17) as f64 - 8.0) / 2.0),
+            Type::Str => Literal::Str(self.one(&["", "a", "ab", "b", "é", "12", "-3.5", " 7 ", "true", "0"]).into()),
+        }
+    }
+
+    /// An expression of this type, `int` for `float` now and then if `loose`.
+    fn expr(&mut self, ty: Type, depth: usize, loose: bool) -> Expr {
+        let ty = if loose && ty == Type::Float && self.below(3) == 0 { Type::Int } else { ty };
+        if depth == 0 || self.below(8) == 0 {
+            return match self.below(5) {
+                0 => lit(self.value(ty)),
+                1 => lit(NONE).cast(ty),
+                _ => col(format!("{ty}{}", self.one(&["", "_opt"]))),
+            };
+        }
+        let depth = depth - 1;
+        match self.below(10) {
+            0 => {
+                let condition = self.expr(Type::Bool, depth, false);
+                if_else(condition, self.expr(ty, depth, false), self.expr(ty, depth, true))
+            }
+            1 => {
+                let arguments = [self.expr(ty, depth, true), self.expr(ty, depth, true), self.expr(ty, depth, false)];
+                coalesce(arguments)
+            }
+            2 => self.expr(ty, depth, true).fill_error(self.expr(ty, depth, false)),
+            3 => self.expr(ty, depth, false).unwrap(),
+            4 => {
+                let from = self.one(&TYPES);
+                self.expr(from, depth, false).cast(ty)
+            }
+            _ => self.operator(ty, depth),
+        }
+    }
+
+    fn operator(&mut self, ty: Type, depth: usize) -> Expr {
+        use BinaryOp::*;
+        match ty {
+            Type::Str => Expr::binary(Add, self.expr(ty, depth, false), self.expr(ty, depth, false)),
+            Type::Int if self.below(6) == 0 => {
+                let op = self.one(&[UnaryOp::Neg, UnaryOp::Not]);
+                Expr::unary(op, self.expr(ty, depth, false))
+            }
+            Type::Int => {
+                let op = self.one(&[Add, Sub, Mul, FloorDiv, Mod, Pow, And, Or, Xor]);
+                let right = match self.expr(ty, depth, false) {
+                    // A negative literal makes a power a float.
+                    right if op == Pow => right + 0,
+                    right => right,
+                };
+                Expr::binary(op, self.expr(ty, depth, false), right)
+            }
+            Type::Float if self.below(6) == 0 => -self.expr(ty, depth, false),
+            Type::Float => {
+                let op = self.one(&[Add, Sub, Mul, FloorDiv, Mod, Pow, Div]);
+                Expr::binary(op, self.expr(ty, depth, op == Div), self.expr(ty, depth, false))
+            }
+            Type::Bool => match self.below(4) {
+                0 => {
+                    let op = self.one(&[And, Or, Xor]);
+                    Expr::binary(op, self.expr(ty, depth, false), self.expr(ty, depth, false))
+                }
+                1 => {
+                    let op = self.one(&[UnaryOp::IsNone, UnaryOp::IsNotNone]);
+                    let of = self.one(&TYPES);
+                    Expr::unary(op, self.expr(of, depth, false))
+                }
+                2 => !self.expr(ty, depth, false),
+                _ => {
+                    let (op, of) = (self.one(&[Eq, Ne, Lt, Le, Gt, Ge]), self.one(&TYPES));
+                    Expr::binary(op, self.expr(of, depth, true), self.expr(of, depth, true))
+                }
+            },
+        }
+    }
+
+    fn column(&mut self, ty: Type, optional: bool, rows: usize) -> (Vec<Literal>, ArrayRef) {
+        let values: Vec<Literal> =
+            (0..rows).map(|_| if optional && self.below(3) == 0 { NONE } else { self.value(ty) }).collect();
+        let array: ArrayRef = match ty {
+            Type::Bool => Arc::new(BooleanArray::from_iter(values.iter().map(|value| match value {
+                Literal::Bool(value) => Some(*value),
+                _ => None,
+            }))),
+            Type::Int => Arc::new(Int64Array::from_iter(values.iter().map(|value| match value {
+                Literal::Int(value) => Some(*value),
+                _ => None,
+            }))),
+            Type::Float => Arc::new(Float64Array::from_iter(values.iter().map(|value| match value {
+                Literal::Float(value) => Some(*value),
+                _ => None,
+            }))),
+            Type::Str => Arc::new(StringArray::from_iter(values.iter().map(|value| match value {
+                Literal::Str(value) => Some(value.to_string()),
+                _ => None,
+            }))),
+        };
+        (values, array)
+    }
+}
+
+/// One row, and the types of expressions over it.
+struct Row<'a> {
+    schema: &'a Schema,
+    columns: &'a [Vec<Literal>],
+    row: usize,
+}
+
+type Cell = std::result::Result<Literal, Reason>;
+
+impl Row<'_> {
+    fn ty(&self, expr: &Expr) -> Option<Type> {
+        let stage = stage(self.schema, &[], std::slice::from_ref(expr)).unwrap();
+        stage.terms[stage.outputs[0].1.term.index()].ty.ty
+    }
+
+    /// The value, as a float if that is the type of the expression around it.
+    fn branch(&self, part: &Expr, around: &Expr) -> Cell {
+        match self.eval(part)? {
+            Literal::Int(value) if self.ty(around) == Some(Type::Float) => Ok(Literal::Float(value as f64)),
+            value => Ok(value),
+        }
+    }
+
+    fn eval(&self, expr: &Expr) -> Cell {
+        match expr.kind() {
+            ExprKind::Column(name) => Ok(self.columns[self.schema.index_of(name).unwrap()][self.row].clone()),
+            ExprKind::Literal(value) => Ok(value.clone()),
+            ExprKind::Unary(op, a) => unary(*op, self.eval(a)?),
+            ExprKind::Binary(op, a, b) => {
+                let (left, right) = (self.eval(a)?, self.eval(b)?);
+                let float = matches!(b.kind(), ExprKind::Literal(Literal::Int(b)) if *b < 0 && *op == BinaryOp::Pow);
+                binary(*op, left, right, float)
+            }
+            ExprKind::IfElse(condition, a, b) => {
+                let chosen = if self.eval(condition)? == Literal::Bool(true) { a } else { b };
+                self.branch(chosen, expr)
+            }
+            ExprKind::Coalesce(arguments) => {
+                for argument in arguments {
+                    let value = self.branch(argument, expr)?;
+                    if value != NONE {
+                        return Ok(value);
+                    }
+                }
+                Ok(NONE)
+            }
+            ExprKind::FillError(a, b) => self.branch(a, expr).or_else(|_| self.branch(b, expr)),
+            ExprKind::Cast(a, to) => cast(self.eval(a)?, *to),
+            ExprKind::Reducer(..) => unreachable!("not generated"),
+        }
+    }
+}
+
+fn unary(op: UnaryOp, a: Literal) -> Cell {
+    Ok(match (op, a) {
+        (UnaryOp::IsNone, a) => Literal::Bool(a == NONE),
+        (UnaryOp::IsNotNone, a) => Literal::Bool(a != NONE),
+        (UnaryOp::Unwrap, Literal::None) => return Err(Reason::Null),
+        (UnaryOp::Unwrap, a) => a,
+        (_, Literal::None) => NONE,
+        (UnaryOp::Neg, Literal::Int(a)) => Literal::Int(a.checked_neg().ok_or(Reason::IntOverflow)?),
+        (UnaryOp::Neg, Literal::Float(a)) => Literal::Float(-a),
+        (UnaryOp::Not, Literal::Int(a)) => Literal::Int(!a),
+        (UnaryOp::Not, Literal::Bool(a)) => Literal::Bool(!a),
+        (op, a) => unreachable!("{op:?} {a}"),
+    })
+}
+
+fn binary(op: BinaryOp, a: Literal, b: Literal, float: bool) -> Cell {
+    use BinaryOp::*;
+    use Literal::*;
+    match op {
+        Eq => return Ok(Bool(order(&a, &b) == Some(std::cmp::Ordering::Equal))),
+        Ne => return Ok(Bool(order(&a, &b) != Some(std::cmp::Ordering::Equal))),
+        And if a == Bool(false) || b == Bool(false) => return Ok(Bool(false)),
+        Or if a == Bool(true) || b == Bool(true) => return Ok(Bool(true)),
+        _ if a == NONE || b == NONE => return Ok(NONE),
+        Lt => return Ok(Bool(order(&a, &b).is_some_and(|order| order.is_lt()))),
+        Le => return Ok(Bool(order(&a, &b).is_some_and(|order| order.is_le()))),
+        Gt => return Ok(Bool(order(&a, &b).is_some_and(|order| order.is_gt()))),
+        Ge => return Ok(Bool(order(&a, &b).is_some_and(|order| order.is_ge()))),
+        _ => {}
+    }
+    match (a, b) {
+        (Bool(a), Bool(b)) => Ok(Bool(match op {
+            And => a & b,
+            Or => a | b,
+            _ => a ^ b,
+        })),
+        (Str(a), Str(b)) => Ok(Str(format!("{a}{b}").into())),
+        (Int(a), Int(b)) if op != Div && !float => int(op, a, b).map(Int),
+        (Int(a), Int(b)) => floats(op, a as f64, b as f64),
+        (Int(a), Float(b)) => floats(op, a as f64, b),
+        (Float(a), Int(b)) => floats(op, a, b as f64),
+        (Float(a), Float(b)) => floats(op, a, b),
+        (a, b) => unreachable!("{a} {op:?} {b}"),
+    }
+}
+
+/// In 128 bits, then checked.
+fn int(op: BinaryOp, a: i64, b: i64) -> std::result::Result<i64, Reason> {
+    use BinaryOp::*;
+    let (x, y) = (i128::from(a), i128::from(b));
+    let wide = match op {
+        Add => x + y,
+        Sub => x - y,
+        Mul => x * y,
+        FloorDiv | Mod if b == 0 => return Err(Reason::DivisionByZero),
+        FloorDiv => (x - x.rem_euclid(y.abs()) - if y < 0 && x.rem_euclid(y.abs()) != 0 { y } else { 0 }) / y,
+        Mod => match x.rem_euclid(y.abs()) {
+            remainder if y < 0 && remainder != 0 => remainder + y,
+            remainder => remainder,
+        },
+        Pow if b < 0 => return Err(Reason::Power),
+        Pow if a == 0 || a == 1 => {
+            if b == 0 {
+                1
+            } else {
+                x
+            }
+        }
+        Pow if a == -1 => {
+            if b % 2 == 0 {
+                1
+            } else {
+                -1
+            }
+        }
+        Pow => (0..b.min(64)).try_fold(1i128, |power, _| power.checked_mul(x)).unwrap_or(i128::MAX),
+        And => x & y,
+        Or => x | y,
+        _ => x ^ y,
+    };
+    i64::try_from(wide).map_err(|_| Reason::IntOverflow)
+}
+
+fn floats(op: BinaryOp, a: f64, b: f64) -> Cell {
+    use BinaryOp::*;
+    let modulo = |a: f64, b: f64| {
+        let remainder = a % b;
+        match remainder == 0.0 {
+            true => 0f64.copysign(b),
+            false if (remainder < 0.0) != (b < 0.0) => remainder + b,
+            false => remainder,
+        }
+    };
+    Ok(Literal::Float(match op {
+        Add => a + b,
+        Sub => a - b,
+        Mul => a * b,
+        Div | FloorDiv | Mod if b == 0.0 => return Err(Reason::DivisionByZero),
+        Div => a / b,
+        Mod => modulo(a, b),
+        FloorDiv => {
+            let remainder = a % b;
+            let whole = (a - remainder) / b;
+            let whole = if remainder != 0.0 && (remainder < 0.0) != (b < 0.0) { whole - 1.0 } else { whole };
+            match whole == 0.0 {
+                true => 0f64.copysign(a / b),
+                false if whole - whole.floor() > 0.5 => whole.floor() + 1.0,
+                false => whole.floor(),
+            }
+        }
+        _ if a == 0.0 && b < 0.0 && b.is_finite() => return Err(Reason::DivisionByZero),
+        _ if a.is_finite() && a < 0.0 && b.is_finite() && b.fract() != 0.0 => return Err(Reason::Power),
+        _ if a.is_finite() && b.is_finite() && a.powf(b).is_infinite() => return Err(Reason::FloatOverflow),
+        _ => a.powf(b),
+    }))
+}
+
+/// Where both are integers of 128 bits, exactly; otherwise as floats.
+fn order(a: &Literal, b: &Literal) -> Option<std::cmp::Ordering> {
+    use Literal::*;
+    match (a, b) {
+        (Literal::None, Literal::None) => Some(std::cmp::Ordering::Equal),
+        (Bool(a), Bool(b)) => Some(a.cmp(b)),
+        (Str(a), Str(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+        (Int(a), Int(b)) => Some(a.cmp(b)),
+        (Int(a), Float(b)) if b.fract() == 0.0 && b.abs() < 1e30 => Some(i128::from(*a).cmp(&(*b as i128))),
+        (Float(a), Int(b)) if a.fract() == 0.0 && a.abs() < 1e30 => Some((*a as i128).cmp(&i128::from(*b))),
+        (Int(a), Float(b)) => (*a as f64).partial_cmp(b),
+        (Float(a), Int(b)) => a.partial_cmp(&(*b as f64)),
+        (Float(a), Float(b)) => a.partial_cmp(b),
+        _ => Option::None,
+    }
+}
+
+fn cast(a: Literal, to: Type) -> Cell {
+    use Literal::*;
+    Ok(match (a, to) {
+        (Literal::None, _) => NONE,
+        (Bool(a), Type::Int) => Int(a.into()),
+        (Bool(a), Type::Float) => Float(if a { 1.0 } else { 0.0 }),
+        (Bool(a), Type::Str) => Str(if a { "True" } else { "False" }.into()),
+        (Int(a), Type::Bool) => Bool(a != 0),
+        (Int(a), Type::Float) => Float(a as f64),
+        (Int(a), Type::Str) => Str(a.to_string().into()),
+        (Float(a), Type::Bool) => Bool(a != 0.0),
+        (Float(a), Type::Int) if !a.is_finite() || a.abs() > 1e30 => return Err(Reason::NotAnInt),
+        (Float(a), Type::Int) => Int(i64::try_from(a as i128).map_err(|_| Reason::NotAnInt)?),
+        (Float(a), Type::Str) => Str(crate::spelling::float(a).into()),
+        (Str(a), Type::Bool) => Bool(crate::spelling::parse_bool(&a).ok_or(Reason::Unreadable)?),
+        (Str(a), Type::Int) => Int(crate::spelling::parse_int(&a).ok_or(Reason::Unreadable)?),
+        (Str(a), Type::Float) => Float(crate::spelling::parse_float(&a).ok_or(Reason::Unreadable)?),
+        (a, _) => a,
+    })
+}
+
+/// Equal, any NaN to any other.
+fn same(a: &Cell, b: &Cell) -> bool {
+    match (a, b) {
+        (Ok(Literal::Float(a)), Ok(Literal::Float(b))) => a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
+        _ => a == b,
+    }
+}
+
+fn case(seed: u64) {
+    let mut random = Random(seed);
+    let rows = random.below(70);
+    let names = TYPES.iter().flat_map(|ty| [(ty.to_string(), ty.required()), (format!("{ty}_opt"), ty.optional())]);
+    let schema = Schema::new(names);
+    let (columns, arrays): (Vec<_>, Vec<_>) =
+        schema.columns().iter().map(|column| random.column(column.ty.ty, column.ty.optional, rows)).unzip();
+    // As batches often are: parts of a longer array.
+    let start = random.below(rows + 1);
+    let columns: Vec<Vec<Literal>> = columns.iter().map(|column| column[start..].to_vec()).collect();
+    let arrays: Vec<ArrayRef> = arrays.iter().map(|array| array.slice(start, rows - start)).collect();
+    let rows = rows - start;
+
+    let outputs: Vec<Expr> = (0..3)
+        .map(|_| {
+            let ty = random.one(&TYPES);
+            random.expr(ty, 4, false)
+        })
+        .collect();
+    let predicates: Vec<Expr> =
+        (0..random.below(3)).map(|_| random.expr(Type::Bool, 3, false).fill_error(false)).collect();
+    let row = |row| Row { schema: &schema, columns: &columns, row };
+
+    let whole = stage(&schema, &[], &outputs).unwrap();
+    let mut batch = Batch::new(&whole, &arrays, rows);
+    for (expr, (_, root)) in outputs.iter().zip(&whole.outputs) {
+        let cells = batch.cells(root.term);
+        for i in 0..rows {
+            let (found, expected) = (cell(&cells, i), row(i).eval(expr));
+            assert!(same(&found, &expected), "seed {seed}, row {i}: {found:?}, not {expected:?}, for {expr}");
+        }
+    }
+
+    let kept = |i: usize| predicates.iter().all(|predicate| row(i).eval(predicate) == Ok(Literal::Bool(true)));
+    let kept: Vec<bool> = (0..rows).map(kept).collect();
+    let left: Vec<usize> = (0..rows).filter(|i| kept[*i]).collect();
+    let fails = left.iter().any(|i| outputs.iter().any(|expr| row(*i).eval(expr).is_err()));
+    match stage(&schema, &predicates, &outputs).unwrap().apply(&arrays, rows) {
+        Err(error) => assert!(fails, "seed {seed}: {error}"),
+        Ok(mapped) => {
+            assert!(!fails, "seed {seed}: an error is missing");
+            let selection = mapped.selection.map_or(vec![true; rows], |bits| bits.values().iter().collect());
+            assert_eq!(selection, kept, "seed {seed}");
+            for (expr, array) in outputs.iter().zip(&mapped.columns) {
+                assert_eq!(array.len(), left.len(), "seed {seed}");
+                for (place, i) in left.iter().enumerate() {
+                    let (found, expected) = (Ok(value(array, place)), row(*i).eval(expr));
+                    assert!(same(&found, &expected), "seed {seed}, row {i}: {found:?}, not {expected:?}, for {expr}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_at_a_time_equal_rows_at_a_time() {
+    for seed in 0..6000 {
+        case(seed);
+    }
+}
