@@ -79,6 +79,18 @@ def test_filter_drops_rows_where_the_condition_is_null(capsys: pytest.CaptureFix
     )
 
 
+def test_a_filtered_table_takes_columns_of_the_whole_one(capsys: pytest.CaptureFixture[str]) -> None:
+    table = shop()
+    check(
+        capsys,
+        table.filter(table.user == "bob").filter(table["count"] > 1).select(table.item, n=table["count"]),
+        """
+        item  | n
+        apple | 2
+        """,
+    )
+
+
 def test_groups_follow_removals(capsys: pytest.CaptureFixture[str]) -> None:
     check_changes(
         capsys,

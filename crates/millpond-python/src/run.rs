@@ -27,9 +27,11 @@ pub fn run(
     workers: Option<usize>,
 ) -> PyResult<Vec<String>> {
     let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.0.clone()).collect();
-    interruptible(py, move |stop| {
+    let stop = Arc::new(AtomicBool::new(false));
+    let interrupt = Some(Arc::clone(&stop));
+    interruptible(py, Some(&stop), move || {
         let state = state.map(Backend::filesystem).transpose()?;
-        let options = RunOptions { state, workers, summary: false, interrupt: Some(stop), ..RunOptions::default() };
+        let options = RunOptions { state, workers, summary: false, interrupt, ..RunOptions::default() };
         let summary = millpond::run(sinks, &options)?;
         let notices = summary.notices.iter().map(|notice| format!("millpond: {notice}"));
         Ok(notices.chain([summary.to_string()]).collect())
@@ -37,19 +39,19 @@ pub fn run(
 }
 
 /// Does `work` on a thread of its own, without the interpreter, while this thread lets Python handle signals. When a
-/// handler raises (Ctrl-C), `work` is told by its flag, and the exception is passed on once `work` has ended.
+/// handler raises (Ctrl-C), `work` is told by the flag `stop`, and the exception is passed on once `work` has ended.
+/// Work without a flag, which then must have no effects, is left to itself.
 pub fn interruptible<T: Send + 'static>(
     py: Python<'_>,
-    work: impl FnOnce(Arc<AtomicBool>) -> Result<T> + Send + 'static,
+    stop: Option<&AtomicBool>,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
-    let stop = Arc::new(AtomicBool::new(false));
     let (done, mut outcome) = mpsc::sync_channel(1);
-    let told = Arc::clone(&stop);
     thread::Builder::new()
         .name("millpond".to_owned())
         .spawn(move || {
-            // Nobody listens any more only if this process is about to end.
-            let _ = done.send(work(told));
+            // Nobody listens any more if the work was left to itself.
+            let _ = done.send(work());
         })
         .map_err(|error| raise(Error::unavailable(format!("no thread to run on: {error}"))))?;
 
@@ -67,6 +69,7 @@ pub fn interruptible<T: Send + 'static>(
             }
         }
         if let Err(exception) = py.check_signals() {
+            let Some(stop) = stop else { return Err(exception) };
             stop.store(true, Ordering::Relaxed);
             raised.get_or_insert(exception);
         }

@@ -60,7 +60,7 @@ impl PyTable {
     /// All changes: row, epoch, multiplicity.
     fn collect<'py>(&self, py: Python<'py>) -> PyResult<Vec<rows::Change<'py>>> {
         let table = self.0.clone();
-        let collected = interruptible(py, move |_| millpond::debug::collect(&table, None))?;
+        let collected = interruptible(py, None, move || millpond::debug::collect(&table, None))?;
         rows::changes(py, &collected.batches)
     }
 }
