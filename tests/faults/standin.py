@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sweep import sessions_of
+from oracle import sessions_of
 
 HEADER = "user_id,session_length,session_start,session_finish,count"
 
