@@ -75,7 +75,7 @@ impl LineEnd {
 impl<'a> Rows<'a> {
     /// Looks at the columns of a batch.
     pub(super) fn new(columns: &'a [ArrayRef], delimiter: u8) -> Result<Self> {
-        let fields = columns.iter().map(|column| Field::new(column)).collect::<Result<Vec<_>>>()?;
+        let fields = columns.iter().map(Field::new).collect::<Result<Vec<_>>>()?;
         let fixed_bytes = fields.iter().map(Field::fixed_bytes).sum::<usize>() + SLACK_BYTES * 2;
         Ok(Rows { fields, delimiter, fixed_bytes })
     }
