@@ -10,9 +10,10 @@ from millpond._check import invalid, show
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
-    from millpond._native import NativeColumn
+    NativeColumn: TypeAlias = tuple[str, str, bool]
+    """A column as the engine says it: name, type, whether it may hold nulls."""
 
 _TYPES: dict[object, str] = {bool: "bool", int: "int", float: "float", str: "str"}
 _CLASSES = {name: cls for cls, name in _TYPES.items()}
