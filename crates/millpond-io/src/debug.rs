@@ -96,6 +96,11 @@ impl TableSource {
         self.epochs.iter().all(|changes| changes.diffs.insert_only())
     }
 
+    /// The changes, epoch by epoch.
+    pub fn into_epochs(self) -> Vec<Changes> {
+        self.epochs
+    }
+
     fn set_done(&mut self, done: usize) -> Result<()> {
         let old = std::mem::replace(&mut self.done, done);
         let cells = if old == 0 { vec![done as i64] } else { vec![old as i64, done as i64] };

@@ -24,7 +24,7 @@
 
 pub mod connector;
 pub mod csv;
-//pub mod debug;
+pub mod debug;
 mod driver;
 mod run;
 mod table;
