@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use millpond_engine::arrangement::{RunPlace, SavedArrangement, SavedRun};
+use millpond_engine::arrangement::{Arrangement, RunPlace, SavedArrangement, SavedRun};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::hash::HashSeed;
 use millpond_error::Result;
@@ -34,20 +34,21 @@ pub fn cell(column: &ArrayRef, row: usize) -> String {
     }
 }
 
+/// What a checkpoint would save of an arrangement.
+pub fn save_arrangement(name: &str, arrangement: &Arrangement) -> SavedArrangement {
+    let runs = arrangement.entries().iter().zip(0..).map(|(entry, number)| {
+        let bytes = entry.run.bytes().clone();
+        // Places tell runs apart.
+        let place = RunPlace { blob: format!("{name}-{number}"), offset: 0, length: bytes.len() as u64 };
+        SavedRun { name: name.to_owned(), bytes, checksum: entry.run.checksum(), range: entry.range, place }
+    });
+    SavedArrangement { runs: runs.collect() }
+}
+
 /// What a checkpoint would save of a source.
 pub fn save(source: &mut dyn Source) -> Saved {
-    let arrangements = source.arrangements();
-    let save = arrangements.into_iter().map(|(name, arrangement)| {
-        let runs = arrangement.entries().iter().map(|entry| SavedRun {
-            name: name.to_owned(),
-            bytes: entry.run.bytes().clone(),
-            checksum: entry.run.checksum(),
-            range: entry.range,
-            place: RunPlace { blob: name.to_owned(), offset: 0, length: entry.run.bytes().len() as u64 },
-        });
-        (name.to_owned(), SavedArrangement { runs: runs.collect() })
-    });
-    save.collect()
+    let arrangements = source.arrangements().into_iter();
+    arrangements.map(|(name, arrangement)| (name.to_owned(), save_arrangement(name, arrangement))).collect()
 }
 
 /// A schema from `name: type` pairs; `?` behind a type makes it optional.

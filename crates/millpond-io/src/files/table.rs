@@ -183,3 +183,36 @@ impl FileTable {
 fn schema() -> ArrangementSchema {
     ArrangementSchema { key: vec![Type::Str.required()], row: vec![Type::Int.required(); COLUMNS] }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::save_arrangement;
+
+    proptest! {
+        #[test]
+        fn what_is_taken_up_is_there_after_a_restart(
+            updates in proptest::collection::vec(proptest::collection::btree_map("[ab]{1,3}", any::<(u64, u64, u64)>(), 0..8), 0..12),
+        ) {
+            let mut table = FileTable::new(HashSeed(3));
+            let mut expect = BTreeMap::new();
+            for update in updates {
+                let records: Vec<_> = update.into_iter().map(|(name, (size, high, low))| {
+                    let stamp = Stamp { size, ..Stamp::default() };
+                    let hash = (u128::from(high) << 64) | u128::from(low);
+                    (name, FileRecord { stamp, hash, ..FileRecord::default() })
+                }).collect();
+                expect.extend(records.iter().cloned());
+                table.update(records).unwrap();
+                let saved = save_arrangement("files", table.arrangement());
+                table = FileTable::new(HashSeed(3));
+                table.open(saved).unwrap();
+                prop_assert_eq!(table.records(), &expect);
+            }
+        }
+    }
+}

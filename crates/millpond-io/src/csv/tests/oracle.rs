@@ -7,7 +7,7 @@ use proptest::sample::select;
 use crate::csv::OnError;
 use crate::testing::{Bag, Play, add_bag};
 
-/// The simplest parser: rows of fields, each with whether it was quoted; and whether a quote was still open. Also
+/// What the simplest parser finds: rows of fields, each with whether it was quoted; whether a quote was still open; and
 /// whether the last row ended with a newline.
 struct Simple {
     rows: Vec<Vec<(Vec<u8>, bool)>>,
@@ -57,7 +57,7 @@ fn simple(text: &[u8], quote: Option<u8>, escape: Option<u8>) -> Simple {
         }
         i += 1;
     }
-    let ended = row_bytes == 0;
+    let mut ended = true;
     if row_bytes > 0 {
         if !inside && field.last() == Some(&b'\r') {
             field.pop();
@@ -66,6 +66,7 @@ fn simple(text: &[u8], quote: Option<u8>, escape: Option<u8>) -> Simple {
         row.push((field, quoted));
         if row_bytes > 0 {
             rows.push(row);
+            ended = false;
         }
     }
     Simple { rows, open: inside, ended }
