@@ -433,9 +433,19 @@ fn width_of(largest: u64) -> u8 {
     }
 }
 
-/// Whether `bytes` are a block of this schema with so many keys and rows, of which every cell can be read. The error
-/// says what is wrong.
-pub(super) fn check(bytes: &[u8], keys: u32, rows: u32, schema: &ArrangementSchema) -> Result<(), &'static str> {
+/// What the index says of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Expect {
+    pub(super) keys: u32,
+    pub(super) rows: u32,
+    pub(super) head_rows: u32,
+    pub(super) first_hash: u64,
+}
+
+/// Whether `bytes` are a block of this schema, as the index says, of which every cell can be read. The error says what
+/// is wrong.
+pub(super) fn check(bytes: &[u8], expect: Expect, schema: &ArrangementSchema) -> Result<(), &'static str> {
+    let Expect { keys, rows, head_rows, first_hash } = expect;
     let columns = OWN_COLUMNS + schema.key.len() + schema.row.len();
     if bytes.len() < HEADER_BYTES + columns * ENTRY_BYTES {
         return Err("a block is too short");
@@ -446,9 +456,15 @@ pub(super) fn check(bytes: &[u8], keys: u32, rows: u32, schema: &ArrangementSche
     let (keys, rows) = (keys as usize, rows as usize);
     check_words(bytes, HASHES, keys)?;
     check_words(bytes, DIFFS, rows)?;
+    let block = Block { bytes, keys: expect.keys, rows: expect.rows, key_columns: schema.key.len() as u32 };
     let ends = check_ascending(bytes, OFFSETS, keys + 1)?;
-    if ends != rows as u64 {
-        return Err("a block's keys have another number of rows than the block");
+    let offsets = block.offsets();
+    let filled = (0..keys).all(|key| offsets.get(key) < offsets.get(key + 1));
+    if ends != rows as u64 || !filled || offsets.get(1) != u64::from(head_rows) {
+        return Err("a block's keys have other numbers of rows than the index says");
+    }
+    if block.hashes().get(0) != first_hash {
+        return Err("a block starts with another key than the index says");
     }
     let types = schema.key.iter().map(|ty| (ty, keys)).chain(schema.row.iter().map(|ty| (ty, rows)));
     for (column, (ty, cells)) in (OWN_COLUMNS..).zip(types) {

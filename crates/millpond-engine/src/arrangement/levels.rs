@@ -152,42 +152,65 @@ impl Levels {
 
     /// Starts folds wherever the rule says so, among levels that no fold has already.
     fn start_folds(&mut self) -> Result<()> {
+        // Large ones are of two levels. The oldest come first, so that a fold that was begun in another process goes on
+        // before newer runs are folded into what is left of it.
+        for start in 0..self.levels.len().saturating_sub(1) {
+            if !self.is_free(start) || !self.is_free(start + 1) {
+                continue;
+            }
+            let Some(range) = cover(&self.levels[start + 1].entries, None) else { continue };
+            let (into, folded) = (self.levels[start].rows_within(range), self.levels[start + 1].rows);
+            if into < FACTOR * folded && into + folded >= self.sizes.small_rows {
+                self.start_fold(start, start + 2, range)?;
+            }
+        }
+        // Small ones are of as many levels as the rule allows, at the end.
         let mut end = self.levels.len();
         while end > 1 {
-            // The levels from `start` to `end` are to become one.
-            let (mut start, mut folded) = (end - 1, 0);
-            let mut hull = None;
-            while self.is_free(start) {
-                let Some(range) = cover(&self.levels[start].entries, hull) else { break };
-                folded += self.levels[start].rows;
-                if start == 0 || !self.is_free(start - 1) {
-                    break;
+            end = match self.small_fold(end) {
+                Some((start, range)) => {
+                    self.start_fold(start, end, range)?;
+                    start
                 }
-                if self.levels[start - 1].rows_within(range) >= FACTOR * folded {
-                    break;
-                }
-                hull = Some(range);
-                start -= 1;
-            }
-            let Some(range) = hull else {
-                end -= 1;
-                continue;
+                None => end - 1,
             };
-            let into = self.levels[start].rows_within(range);
-            let rows = into + self.levels[start + 1..end].iter().map(|level| level.rows).sum::<u64>();
-            let levels = self.levels[start..end].iter().map(|level| &*level.entries);
-            let fold = Fold {
-                count: end - start - 1,
-                walk: Walk::new(&self.schema, levels, range)?,
-                builder: self.builder(),
-                left: range,
-                slice_rows: (rows / SLICES).clamp(self.sizes.small_rows, self.sizes.slice_rows),
-                read: 0,
-                small: rows < self.sizes.small_rows,
-            };
-            self.levels[start].fold = Some(Box::new(fold));
-            end = start;
         }
+        Ok(())
+    }
+
+    /// The first of the levels up to `end` that are to become one at once, and the range of keys to fold into it.
+    fn small_fold(&self, end: usize) -> Option<(usize, KeyRange)> {
+        let mut fold = None;
+        let mut folded = 0;
+        let mut start = end - 1;
+        while start > 0 && self.is_free(start) && self.is_free(start - 1) {
+            let range = cover(&self.levels[start].entries, fold.map(|(_, range)| range))?;
+            folded += self.levels[start].rows;
+            let into = self.levels[start - 1].rows_within(range);
+            if into >= FACTOR * folded || into + folded >= self.sizes.small_rows {
+                break;
+            }
+            start -= 1;
+            fold = Some((start, range));
+        }
+        fold
+    }
+
+    /// Starts to fold the levels after `start`, up to `end`, into it; all their keys are in `range`.
+    fn start_fold(&mut self, start: usize, end: usize, range: KeyRange) -> Result<()> {
+        let folded: u64 = self.levels[start + 1..end].iter().map(|level| level.rows).sum();
+        let rows = self.levels[start].rows_within(range) + folded;
+        let levels = self.levels[start..end].iter().map(|level| &*level.entries);
+        let fold = Fold {
+            count: end - start - 1,
+            walk: Walk::new(&self.schema, levels, range)?,
+            builder: self.builder(),
+            left: range,
+            slice_rows: (rows / SLICES).clamp(self.sizes.small_rows, self.sizes.slice_rows),
+            read: 0,
+            small: rows < self.sizes.small_rows,
+        };
+        self.levels[start].fold = Some(Box::new(fold));
         Ok(())
     }
 

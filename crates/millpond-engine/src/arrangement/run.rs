@@ -16,7 +16,7 @@ use millpond_plan::types::{ColumnType, Type};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::batch::{Batch, Plan};
-use super::block::{self, Block};
+use super::block::{self, Block, Expect};
 use super::{ArrangementSchema, RunPlace};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
@@ -61,7 +61,7 @@ pub(super) struct BlockInfo {
     checksum: u64,
     /// The first cell of the first row, if that is an int.
     pub(super) first_value: i64,
-    length: u32,
+    pub(super) length: u32,
     pub(super) keys: u32,
     pub(super) rows: u32,
     /// The number of rows of the first key in this block.
@@ -189,13 +189,21 @@ impl Run {
         Ok(Block::new(bytes, info.keys, info.rows, &self.schema))
     }
 
+    /// The number of blocks that were touched.
+    #[cfg(test)]
+    pub(super) fn touched(&self) -> u32 {
+        self.checked.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum()
+    }
+
     #[cold]
     fn check_block(&self, b: usize, bytes: &[u8]) -> Result<()> {
         let info = &self.blocks[b];
         if xxh3_64(bytes) != info.checksum {
             return Err(damaged(&self.name, &format!("block {b} does not match its checksum")));
         }
-        block::check(bytes, info.keys, info.rows, &self.schema).map_err(|what| damaged(&self.name, what))?;
+        let BlockInfo { keys, rows, head_rows, .. } = *info;
+        let expect = Expect { keys, rows, head_rows, first_hash: self.first_hashes[b] };
+        block::check(bytes, expect, &self.schema).map_err(|what| damaged(&self.name, what))?;
         self.checked[b / 64].fetch_or(1 << (b % 64), Ordering::Relaxed);
         Ok(())
     }

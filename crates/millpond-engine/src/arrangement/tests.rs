@@ -11,7 +11,9 @@ use millpond_error::ErrorKind;
 use millpond_plan::types::{ColumnType, Type};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::run::BlockInfo;
 use super::*;
 use crate::changes::Diffs;
 use crate::hash::{HashSeed, hash_columns};
@@ -328,7 +330,7 @@ fn check(seed: u64) {
     let sizes = if draw.random.random_bool(0.2) { Sizes::default() } else { SMALL };
     let mut program = Workers::new(&schema, draw.random.random_range(1..=4), sizes);
     let mut model = Model::new();
-    for _ in 0..draw.random.random_range(1..25) {
+    for _ in 0..draw.random.random_range(1..14) {
         let changes = draw.changes(&model);
         program.insert(&changes);
         apply(&mut model, &changes);
@@ -356,5 +358,173 @@ fn an_arrangement_equals_its_model() {
     for seed in (0..cases).map(|case| base.wrapping_add(case)) {
         let result = std::panic::catch_unwind(|| check(seed));
         assert!(result.is_ok(), "failed with MILLPOND_SEED={seed} MILLPOND_CASES=1");
+    }
+}
+
+/// What a reader of a run sees: its content, or the kind of error.
+fn read(bytes: Bytes, checksum: u64, schema: &ArrangementSchema) -> Result<Vec<(Key, Vec<(Row, i64)>)>> {
+    let place = RunPlace { blob: "run-7".to_owned(), offset: 0, length: bytes.len() as u64 };
+    let saved = SavedRun { name: "state/run-7".to_owned(), bytes, checksum, range: KeyRange::ALL, place };
+    let arrangement = Arrangement::open(schema.clone(), KeyRange::ALL, SavedArrangement { runs: vec![saved] })?;
+    let mut found = Vec::new();
+    arrangement.scan(&mut |rows| {
+        found.extend(entries_of(schema, &rows));
+        Ok(())
+    })?;
+    for key in &found {
+        let keys = keyed_rows(schema, &Model::from([(key.0.clone(), BTreeMap::new())]));
+        let rows = arrangement.lookup(&keys.hashes, &keys.keys, Select::Last)?;
+        assert_eq!(rows.hashes.len(), 1);
+    }
+    Ok(found)
+}
+
+#[track_caller]
+fn check_damaged(bytes: Vec<u8>, checksum: u64, schema: &ArrangementSchema) {
+    let error = read(Bytes::from(bytes), checksum, schema).expect_err("every byte is covered by a checksum");
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.message().contains("state/run-7"), "{error}");
+}
+
+/// A small run with nulls, texts, several blocks, and a key that goes on over blocks.
+fn small_run(schema: &ArrangementSchema) -> Run {
+    let key = |i: u64| (i << 60, vec![Cell::Str(format!("user {i}"))]);
+    let row = |i: i64| vec![Cell::Int(i), if i % 3 == 0 { Cell::Null } else { Cell::Str("x".repeat(i as usize % 5)) }];
+    let model: Model =
+        (0..6).map(|k| (key(k), (0..if k == 3 { 40 } else { 3 }).map(|i| (row(i), 1 + i % 2)).collect())).collect();
+    let mut builder = RunBuilder::with_block_bytes(schema.clone(), 400);
+    builder.append(&keyed_rows(schema, &model));
+    let run = builder.finish();
+    assert!(run.blocks.iter().any(BlockInfo::continues) && run.blocks.len() > 3);
+    run
+}
+
+fn small_schema() -> ArrangementSchema {
+    ArrangementSchema { key: vec![Type::Str.required()], row: vec![Type::Int.required(), Type::Str.optional()] }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_a_data_error() {
+    let schema = small_schema();
+    let run = small_run(&schema);
+    assert_eq!(read(run.bytes().clone(), run.checksum(), &schema).unwrap().len(), 6);
+    for at in 0..run.bytes().len() {
+        for bit in [0, 3, 7] {
+            let mut bytes = run.bytes().to_vec();
+            bytes[at] ^= 1 << bit;
+            check_damaged(bytes, run.checksum(), &schema);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_cut_off_or_too_long_is_a_data_error() {
+    let schema = small_schema();
+    let run = small_run(&schema);
+    for length in 0..run.bytes().len() {
+        check_damaged(run.bytes()[..length].to_vec(), run.checksum(), &schema);
+    }
+    check_damaged([run.bytes(), &[0u8; 8][..]].concat(), run.checksum(), &schema);
+}
+
+/// Not an accident of the disk but a wrong writer: the checksums are right, the content is not.
+#[test]
+fn wrong_content_under_right_checksums_is_no_panic() {
+    let schema = small_schema();
+    let run = small_run(&schema);
+    let mut random = StdRng::seed_from_u64(5);
+    for _ in 0..20_000 {
+        let mut bytes = run.bytes().to_vec();
+        for _ in 0..random.random_range(1..4) {
+            let at = random.random_range(0..bytes.len());
+            bytes[at] = [0, 1, 0xff, random.random()][random.random_range(0..4)];
+        }
+        let checksum = fix_checksums(&mut bytes, &run);
+        if let Err(error) = read(Bytes::from(bytes), checksum, &schema) {
+            assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+        }
+    }
+}
+
+/// Writes the checksums of the blocks into the index, and that of the footer into the trailer.
+fn fix_checksums(bytes: &mut [u8], run: &Run) -> u64 {
+    let footer = run.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
+    let index = footer + 8 + 32;
+    let mut start = 8;
+    for (b, block) in run.blocks.iter().enumerate() {
+        let end = start + block.length as usize;
+        let checksum = xxh3_64(&bytes[start..end]);
+        bytes[index + b * 48 + 16..][..8].copy_from_slice(&checksum.to_le_bytes());
+        start = end;
+    }
+    let trailer = bytes.len() - 16;
+    let checksum = xxh3_64(&bytes[footer..trailer]);
+    bytes[trailer..trailer + 8].copy_from_slice(&((trailer - footer) as u64).to_le_bytes());
+    bytes[trailer + 8..].copy_from_slice(&checksum.to_le_bytes());
+    checksum
+}
+
+#[test]
+fn a_run_of_another_schema_is_a_data_error() {
+    let run = small_run(&small_schema());
+    let other = ArrangementSchema { row: vec![Type::Int.required()], ..small_schema() };
+    check_damaged(run.bytes().to_vec(), run.checksum(), &other);
+    check_damaged(run.bytes().to_vec(), run.checksum() + 1, &small_schema());
+}
+
+/// One key with 200,000 rows, in one large run and some small ones, is read at a place without reading all of it.
+#[test]
+fn a_range_inside_a_large_key_touches_few_blocks() {
+    let schema = ArrangementSchema { key: vec![Type::Int.required()], row: vec![Type::Int.required(); 2] };
+    let rows = |times: &mut dyn Iterator<Item = i64>| {
+        let row = |time| (vec![Cell::Int(time), Cell::Int(time + 5)], 1);
+        Model::from([((1 << 40, vec![Cell::Int(7)]), times.map(row).collect())])
+    };
+    let mut arrangement = Arrangement::new(schema.clone(), KeyRange::ALL);
+    let mut insert = |model: &Model| {
+        let mut builder = arrangement.builder();
+        builder.append(&keyed_rows(&schema, model));
+        let run = builder.finish();
+        arrangement.insert(Run::open("run", run.bytes().clone(), run.checksum()).unwrap());
+    };
+    insert(&rows(&mut (0..200_000).map(|i| i * 10)));
+    insert(&rows(&mut (0..100).map(|i| i * 9_999)));
+    let keys = keyed_rows(&schema, &rows(&mut [0].into_iter()));
+    let select = Select::Range { from: &[1_000_000], until: &[1_000_051], until_column: 1 };
+    let found = arrangement.lookup(&keys.hashes, &keys.keys, select).unwrap();
+    let starts: Vec<i64> = found.rows[0].as_primitive::<Int64Type>().values().to_vec();
+    assert_eq!(starts, [1_000_000, 1_000_010, 1_000_020, 1_000_030, 1_000_040]);
+    for select in [Select::First, Select::Last] {
+        let found = arrangement.lookup(&keys.hashes, &keys.keys, select).unwrap();
+        assert_eq!(found.rows[0].len(), 1);
+    }
+    let run = &arrangement.entries()[0].run;
+    assert!(run.blocks.len() > 100 && run.touched() <= 4, "{} of {} blocks", run.touched(), run.blocks.len());
+
+    let all = arrangement.lookup(&keys.hashes, &keys.keys, Select::All).unwrap();
+    assert_eq!(all.offsets, [0, 200_100 - 10]);
+}
+
+/// The number of levels stays logarithmic, in one long process and in many short ones.
+#[test]
+fn levels_stay_few() {
+    let schema = ArrangementSchema { key: vec![], row: vec![Type::Int.required()] };
+    let sizes = Sizes { block_bytes: 500, small_rows: 100, slice_rows: 200 };
+    for restarts in [false, true] {
+        let mut program = Workers::new(&schema, 1, sizes);
+        let mut random = StdRng::seed_from_u64(3);
+        for epoch in 0..400i64 {
+            let changes: Model = (0..20)
+                .map(|i| ((random.random(), vec![]), BTreeMap::from([(vec![Cell::Int(epoch + i)], 1)])))
+                .collect();
+            program.insert(&changes);
+            program.workers[0].maintain(20 * 32).unwrap();
+            if restarts {
+                program.restart(&schema, 1, sizes);
+            }
+            let levels = program.workers[0].levels.slices().count();
+            assert!(levels <= 10, "{levels} levels after epoch {epoch}, restarts: {restarts}");
+        }
+        assert!(program.workers[0].entries().len() <= 100);
     }
 }
