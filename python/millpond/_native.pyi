@@ -7,6 +7,7 @@ _Column: TypeAlias = tuple[str, str, bool]
 
 _Place: TypeAlias = tuple[str, int]
 
+__all__: list[str]
 __version__: str
 
 @final
