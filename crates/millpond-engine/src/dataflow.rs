@@ -39,6 +39,9 @@ use crate::operator::Operator;
 use crate::operators::operator_for;
 use crate::route::{Packet, Router, Scatter, split};
 
+/// Takes the changes of a sink, by its index; called by many threads at once.
+pub type Deliver = Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>;
+
 /// What all workers of a process share while they build and run a dataflow.
 pub struct Context {
     /// The program.
@@ -47,8 +50,8 @@ pub struct Context {
     pub seed: HashSeed,
     /// The saved arrangements of each step, by the step's name; empty for a fresh state.
     pub saved: HashMap<String, Vec<(String, SavedArrangement)>>,
-    /// Takes the changes of a sink, by its index; called by many threads at once.
-    pub deliver: Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>,
+    /// Takes the changes of the sinks.
+    pub deliver: Deliver,
     /// The first error of any worker.
     pub failure: Failure,
 }
@@ -145,8 +148,8 @@ impl Dataflow {
                             Consolidate::ByRow => {
                                 let key = (0..node.schema.len()).collect();
                                 let routed = route(mapped, key, &node.schema, peers, context);
-                                let operator = Consolidator::default();
-                                keyed(routed, Rc::new(RefCell::new(Box::new(operator))), &node.schema, peers, context)
+                                let operator: SharedOperator = Rc::new(RefCell::new(Box::new(Consolidator)));
+                                keyed(routed, operator, &node.schema, peers, context)
                             }
                             Consolidate::No | Consolidate::InBatch => mapped,
                         }
@@ -268,9 +271,9 @@ fn route<'scope>(
             input.for_each(|capability, changes| {
                 let changes = std::mem::take(changes);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
-                let (capability, router) = open.entry(*capability.time()).or_insert_with(|| {
-                    (capability, Router::new(context.seed, key.clone(), schema.clone(), workers))
-                });
+                let (capability, router) = open
+                    .entry(*capability.time())
+                    .or_insert_with(|| (capability, Router::new(context.seed, key.clone(), schema.clone(), workers)));
                 context.failure.guard("routing", || {
                     let mut session = output.session_with_builder(&*capability);
                     router.push(changes, &mut |mut packet| session.give_container(&mut packet));

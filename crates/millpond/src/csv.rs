@@ -124,9 +124,9 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         OnError::DeadLetter(file) => Some(Arc::new(file_sink(&file, WriteMode::Append, None))),
         OnError::Fail | OnError::Skip => None,
     };
-    let checked = read.clone();
+    let (checked, place) = (read.clone(), origin.clone());
     let connector = SourceConnector {
-        check: Box::new(move || check(&checked)),
+        check: Box::new(move || check(&checked).map_err(|error| error.at(&place))),
         make: Box::new(move |seed| Ok(Box::new(CsvSource::new(read.clone(), seed)) as Box<dyn Source>)),
         dead_letter,
     };

@@ -165,13 +165,13 @@ impl Run {
 
     fn finish_source_epoch(&mut self, index: usize, epoch: Epoch) -> Result<()> {
         let open = &mut self.sources[index];
-        if let Some(sink) = open.dead_letter {
-            let rejects = open.source.take_rejects();
-            if !rejects.is_empty() {
-                self.sinks[sink].write(epoch, &rejected_rows(&rejects))?;
-            }
+        open.source.finish_epoch(epoch)?;
+        let Some(sink) = open.dead_letter else { return Ok(()) };
+        let rejects = open.source.take_rejects();
+        if rejects.is_empty() {
+            return Ok(());
         }
-        open.source.finish_epoch(epoch)
+        self.sinks[sink].write(epoch, &rejected_rows(&rejects))
     }
 
     /// Saves everything at the present epoch, in the order that the module's text gives.
