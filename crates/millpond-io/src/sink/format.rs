@@ -11,10 +11,13 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 use millpond_error::{Error, Result};
 
-use super::number::{FLOAT_BYTES, INT_BYTES, write_float, write_int};
+use super::number::{FLOAT_BYTES, INT_BYTES, put_array, write_float, write_int};
 
-/// Bytes behind the end of a line that writing it may touch: copies of a fixed size are faster than exact ones.
-const SLACK_BYTES: usize = 32;
+/// Room for the end of a line: two delimiters, a time, a diff and the line end, and what writing them may touch.
+/// All of it is copied to the end of each line: a copy of a fixed size is faster than an exact one.
+const END_BYTES: usize = 48;
+/// Bytes behind the end of a string that writing it may touch, for the same reason.
+const WIDE_BYTES: usize = 16;
 
 /// The columns of one batch, ready to be written line by line.
 pub(super) struct Rows<'a> {
@@ -43,21 +46,21 @@ enum Cells<'a> {
 
 /// What stands at the end of a line: nothing, or time and diff; and the line end.
 pub(super) struct LineEnd {
-    bytes: [u8; SLACK_BYTES * 2],
+    bytes: [u8; END_BYTES],
     length: usize,
 }
 
 impl LineEnd {
     /// The end of a line of a snapshot.
     pub(super) fn bare() -> Self {
-        let mut bytes = [0; SLACK_BYTES * 2];
+        let mut bytes = [0; END_BYTES];
         bytes[0] = b'\n';
         LineEnd { bytes, length: 1 }
     }
 
     /// The end of a line of a change log. `first`: there is no column before it.
     pub(super) fn change(delimiter: u8, time: u64, diff: i64, first: bool) -> Self {
-        let mut bytes = [0; SLACK_BYTES * 2];
+        let mut bytes = [0; END_BYTES];
         let mut at = 0;
         if !first {
             bytes[0] = delimiter;
@@ -76,14 +79,14 @@ impl<'a> Rows<'a> {
     /// Looks at the columns of a batch.
     pub(super) fn new(columns: &'a [ArrayRef], delimiter: u8) -> Result<Self> {
         let fields = columns.iter().map(Field::new).collect::<Result<Vec<_>>>()?;
-        let fixed_bytes = fields.iter().map(Field::fixed_bytes).sum::<usize>() + SLACK_BYTES * 2;
+        let fixed_bytes = fields.iter().map(Field::fixed_bytes).sum::<usize>() + END_BYTES;
         Ok(Rows { fields, delimiter, fixed_bytes })
     }
 
     /// The most bytes that writing the lines of `rows` can take or touch.
     pub(super) fn bound(&self, rows: std::ops::Range<usize>) -> usize {
         let strings: usize = self.fields.iter().map(|field| field.string_bound(&rows)).sum();
-        rows.len() * self.fixed_bytes + strings + SLACK_BYTES
+        rows.len() * self.fixed_bytes + strings + WIDE_BYTES
     }
 
     /// Writes one line at `out[at..]`; returns where the next one starts.
@@ -111,10 +114,7 @@ impl<'a> Rows<'a> {
                 }
             };
         }
-        out[at..at + SLACK_BYTES].copy_from_slice(&end.bytes[..SLACK_BYTES]);
-        if end.length > SLACK_BYTES {
-            out[at + SLACK_BYTES..at + end.length].copy_from_slice(&end.bytes[SLACK_BYTES..end.length]);
-        }
+        put_array(out, at, end.bytes);
         at + end.length
     }
 }
@@ -156,12 +156,12 @@ impl<'a> Field<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn write_plain(out: &mut [u8], at: usize, bytes: &[u8], range: std::ops::Range<usize>) -> usize {
     let (start, length) = (range.start, range.len());
     out[at] = b'"';
-    match bytes.get(start..start + 16) {
-        Some(wide) if length <= 16 => out[at + 1..at + 17].copy_from_slice(wide),
+    match bytes[start..].first_chunk::<WIDE_BYTES>() {
+        Some(wide) if length <= WIDE_BYTES => put_array(out, at + 1, *wide),
         _ => out[at + 1..at + 1 + length].copy_from_slice(&bytes[range]),
     }
     out[at + 1 + length] = b'"';

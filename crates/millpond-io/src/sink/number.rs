@@ -7,48 +7,51 @@ pub(super) const FLOAT_BYTES: usize = 26;
 
 const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 
+/// Ten to the eighth: a machine word holds the digits of numbers below it.
+const EIGHT: u64 = 100_000_000;
+
 /// Writes `value` in decimal at `out[at..]`; returns where it ends.
-#[inline]
+#[inline(always)]
 pub(super) fn write_int(out: &mut [u8], mut at: usize, value: i64) -> usize {
-    const EIGHT: u64 = 100_000_000;
     if value < 0 {
         out[at] = b'-';
         at += 1;
     }
     let n = value.unsigned_abs();
     if n < EIGHT {
-        return write_leading(out, at, n);
+        let digits = eight_digits(n);
+        let zeros = (digits.trailing_zeros() / 8).min(7);
+        let text = (digits | ASCII_ZEROS) >> (8 * zeros);
+        put_array(out, at, text.to_le_bytes());
+        return at + 8 - zeros as usize;
     }
     let (high, low) = (n / EIGHT, n % EIGHT);
     if high < EIGHT {
-        at = write_leading(out, at, high);
-    } else {
-        at = write_leading(out, at, high / EIGHT);
-        at = write_eight(out, at, high % EIGHT);
+        let high = eight_digits(high);
+        let zeros = high.trailing_zeros() / 8;
+        let digits = u128::from(high | ASCII_ZEROS) | u128::from(eight_digits(low) | ASCII_ZEROS) << 64;
+        put_array(out, at, (digits >> (8 * zeros)).to_le_bytes());
+        return at + 16 - zeros as usize;
     }
-    write_eight(out, at, low)
+    write_long(out, at, n)
 }
 
-/// Up to 8 digits, without leading zeros.
-#[inline]
-fn write_leading(out: &mut [u8], at: usize, n: u64) -> usize {
-    let digits = eight_digits(n);
-    let zeros = (digits.trailing_zeros() / 8).min(7);
-    let text = (digits | ASCII_ZEROS) >> (8 * zeros);
-    out[at..at + 8].copy_from_slice(&text.to_le_bytes());
-    at + 8 - zeros as usize
+/// Writes bytes whose number is known when this is compiled: a store, where a slice of any length would be a call.
+#[inline(always)]
+pub(super) fn put_array<const N: usize>(out: &mut [u8], at: usize, bytes: [u8; N]) {
+    *out[at..].first_chunk_mut().expect("the caller left room") = bytes;
 }
 
-/// Exactly 8 digits.
-#[inline]
-fn write_eight(out: &mut [u8], at: usize, n: u64) -> usize {
-    out[at..at + 8].copy_from_slice(&(eight_digits(n) | ASCII_ZEROS).to_le_bytes());
-    at + 8
+/// More than 16 digits.
+#[inline(never)]
+fn write_long(out: &mut [u8], at: usize, n: u64) -> usize {
+    let mut buffer = itoa::Buffer::new();
+    put(out, at, buffer.format(n).as_bytes())
 }
 
 /// The 8 decimal digits of `n`, one in each byte, the first in the lowest: halves, then quarters, then eighths are
 /// split off in lanes of one word.
-#[inline]
+#[inline(always)]
 fn eight_digits(n: u64) -> u64 {
     debug_assert!(n < 100_000_000);
     let halves = (n / 10_000) | ((n % 10_000) << 32);
