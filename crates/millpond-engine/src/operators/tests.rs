@@ -185,12 +185,15 @@ impl<'a> Running<'a> {
         let mut saved: Vec<(String, SavedArrangement)> = Vec::new();
         for worker in &mut self.workers {
             for (name, arrangement) in worker.arrangements() {
-                let runs = arrangement.entries().iter().map(|entry| SavedRun {
-                    name: name.to_owned(),
-                    bytes: entry.run.bytes().clone(),
-                    checksum: entry.run.checksum(),
-                    range: entry.range,
-                    place: RunPlace { blob: name.to_owned(), offset: 0, length: entry.run.bytes().len() as u64 },
+                let runs = arrangement.entries().iter().map(|entry| {
+                    let blob = format!("{:p}", Arc::as_ptr(&entry.run));
+                    SavedRun {
+                        name: name.to_owned(),
+                        bytes: entry.run.bytes().clone(),
+                        checksum: entry.run.checksum(),
+                        range: entry.range,
+                        place: RunPlace { blob, offset: 0, length: entry.run.bytes().len() as u64 },
+                    }
                 });
                 match saved.iter_mut().find(|(known, _)| known == name) {
                     Some((_, known)) => known.runs.extend(runs),
@@ -215,7 +218,7 @@ impl<'a> Running<'a> {
     }
 }
 
-const CASES: u64 = 1500;
+const CASES: u64 = 3000;
 
 /// Runs random changes through random subjects. Set `SEED` to run one case alone.
 #[track_caller]
