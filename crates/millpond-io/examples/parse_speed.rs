@@ -1,6 +1,6 @@
 //! How fast CSV files turn into columns: 10 million rows `user_id,access_time`, read from the page cache.
 //!
-//! `cargo run --release -p millpond-io --example parse_speed [ROWS]`
+//! `cargo run --release -p millpond-io --example parse_speed [ROWS] [plain|quoted]`
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -21,10 +21,14 @@ fn main() -> Result<()> {
     let directory = std::env::temp_dir().join(format!("parse-speed-{}", std::process::id()));
     let failed = |error: std::io::Error| Error::unavailable(error.to_string());
     std::fs::create_dir_all(&directory).map_err(failed)?;
-    for quoted in [false, true] {
+    let only = std::env::args().nth(2);
+    for (name, quoted) in [("plain", false), ("quoted", true)] {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
         let bytes = generate(&directory, rows, quoted).map_err(failed)?;
         for threads in [1, 1, 2, 2] {
-            measure(&directory, bytes, threads, if quoted { "quoted" } else { "plain" })?;
+            measure(&directory, bytes, threads, name)?;
         }
     }
     std::fs::remove_dir_all(&directory).map_err(failed)

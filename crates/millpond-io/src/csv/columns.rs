@@ -65,12 +65,15 @@ impl ColumnBuilder {
         let plain = !spans.quoted && self.nulls.is_none();
         match &mut self.values {
             Values::Str { offsets, bytes } if plain => append_text(batch, field, offsets, bytes),
-            Values::Int(values) if plain => spans.for_each(fields, field, |row, start, end| {
-                values.push(value::int(text, start, end).unwrap_or_else(|| {
-                    wrong(row, start, end);
-                    0
-                }));
-            }),
+            Values::Int(values) if plain => {
+                let first = values.len();
+                values.resize(first + spans.rows(), 0);
+                let mut free = values[first..].iter_mut();
+                spans.for_each(fields, field, |row, start, end| match (value::int(text, start, end), free.next()) {
+                    (Some(value), Some(place)) => *place = value,
+                    _ => wrong(row, start, end),
+                });
+            }
             _ => self.append_any(batch, field, wrong),
         }
     }
@@ -102,7 +105,13 @@ impl ColumnBuilder {
             } else {
                 raw
             };
-            let read = null || values.push(plain);
+            let read = match &mut *values {
+                _ if null => true,
+                Values::Int(values) if !quoted => {
+                    value::int(text, start, end).map(|value| values.push(value)).is_some()
+                }
+                values => values.push(plain),
+            };
             if null || !read {
                 values.push_any();
             }

@@ -309,7 +309,7 @@ impl CsvInput {
     }
 
     /// What is known of each file after all was read, and the last lines that wait; an error if not all was read.
-    pub fn finish(&self, seen_ns: i64) -> Result<(Vec<(String, FileRecord)>, Vec<Waiting>)> {
+    pub fn finish(&self, seen_ns: i64) -> Result<Finished> {
         {
             let queue = lock(&self.queue);
             if let Some((_, error)) = &queue.failed {
@@ -335,8 +335,15 @@ impl CsvInput {
             }
             records.push((task.found.key.clone(), outcome.record(task, reached, seen_ns)));
         }
-        Ok((records, waiting))
+        Ok(Finished { records, waiting })
     }
+}
+
+/// What is known after all was read.
+#[derive(Default)]
+pub(crate) struct Finished {
+    pub records: Vec<(String, FileRecord)>,
+    pub waiting: Vec<Waiting>,
 }
 
 /// A last line that waits for its end.
@@ -359,7 +366,7 @@ impl Outcome {
     /// Leaves out the blocks behind the first `length` bytes, and hashes what remains of the last one.
     fn cut_to(&mut self, length: u64, task: &ToRead) -> Result<()> {
         self.blocks.truncate(block_count(length));
-        if length % BLOCK_BYTES as u64 != 0
+        if !length.is_multiple_of(BLOCK_BYTES as u64)
             && let Some(last) = self.blocks.last_mut()
         {
             let file = crate::files::compare::open_found(&task.found)?;

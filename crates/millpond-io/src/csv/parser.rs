@@ -60,7 +60,7 @@ impl<'a> Parser<'a> {
         let valid = text.is_ascii() || std::str::from_utf8(text).is_ok();
         let mut problems = Vec::new();
         let mut at = 0;
-        while at < text.len() && !(self.stop && !problems.is_empty()) {
+        while at < text.len() && (problems.is_empty() || !self.stop) {
             let (from, known) = (at, problems.len());
             at = splitter.split(text, at, BATCH_ROWS, self.spans, &mut problems);
             if !valid || text.len() > self.limits.field_bytes {

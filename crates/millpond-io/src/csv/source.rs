@@ -8,7 +8,7 @@ use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 
-use super::input::{CsvInput, Waiting};
+use super::input::{CsvInput, Finished, Waiting};
 use super::options::{CsvSourceOptions, OnError, check};
 use super::problem::plural;
 use super::reader::Reading;
@@ -117,7 +117,7 @@ impl Source for CsvSource {
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
         let Some((input, seen_ns)) = &self.input else { return Ok(()) };
-        let (records, waiting) = input.finish(*seen_ns)?;
+        let Finished { records, waiting } = input.finish(*seen_ns)?;
         self.table.update(records)?;
         let rejected = input.rows_rejected();
         let rejects = input.take_rejects();

@@ -86,6 +86,10 @@ impl Splitter {
                         continue;
                     }
                     spans.quoted = true;
+                    if let Some(rest) = self.behind_quoted(text, base, bits) {
+                        bits = rest;
+                        continue;
+                    }
                     let Some(end) = self.dialect.quoted_end(text, at) else {
                         spans.ends.truncate(spans.rows() * self.fields);
                         problems.push(Problem::of_row(row_start, text.len(), Wrong::Unclosed { at: at as u32 }));
@@ -111,6 +115,23 @@ impl Splitter {
             self.end_row(text, row_start, field_start, text.len(), spans, problems);
         }
         text.len()
+    }
+
+    /// The marks behind a quoted field that ends among them and holds no quote, from the marks behind its opening quote.
+    #[inline]
+    fn behind_quoted(&self, text: &[u8], base: usize, mut bits: u64) -> Option<u64> {
+        if self.dialect.escape.is_some() {
+            return None;
+        }
+        while bits != 0 {
+            let at = base + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            if Some(text[at]) == self.dialect.quote {
+                let next = *text.get(at + 1)?;
+                return (next == self.dialect.delimiter || next == b'\n').then_some(bits);
+            }
+        }
+        None
     }
 
     /// Takes up the row whose line ends at `at`; whether it is not a wrong one.

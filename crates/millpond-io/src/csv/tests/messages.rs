@@ -201,7 +201,7 @@ fn paths_that_cannot_be_read() {
     fs::remove_file(play.path("below/up")).unwrap();
 
     // The superuser may read everything.
-    fs::set_permissions(play.path("below"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(play.path("below"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read_dir(play.path("below")).is_err() {
         let error = play.run().unwrap_err();
         assert_eq!(play.shorten(error.message()), "no permission to read logs/below");
