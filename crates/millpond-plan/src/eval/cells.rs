@@ -107,13 +107,13 @@ impl Data {
         }
     }
 
-    /// The same values with these nulls instead.
-    pub(crate) fn with_nulls(&self, nulls: Option<NullBuffer>) -> Data {
+    /// The same values, none of them null.
+    pub(crate) fn without_nulls(&self) -> Data {
         match self {
-            Data::Bool(array) => Data::Bool(BooleanArray::new(array.values().clone(), nulls)),
-            Data::Int(array) => Data::Int(Int64Array::new(array.values().clone(), nulls)),
-            Data::Float(array) => Data::Float(Float64Array::new(array.values().clone(), nulls)),
-            Data::Str(array) => Data::Str(StringArray::new(array.offsets().clone(), array.values().clone(), nulls)),
+            Data::Bool(array) => Data::Bool(BooleanArray::new(array.values().clone(), None)),
+            Data::Int(array) => Data::Int(Int64Array::new(array.values().clone(), None)),
+            Data::Float(array) => Data::Float(Float64Array::new(array.values().clone(), None)),
+            Data::Str(array) => Data::Str(StringArray::new(array.offsets().clone(), array.values().clone(), None)),
         }
     }
 

@@ -4,7 +4,6 @@
 //! one operand's error is the result's, whatever the other is.
 
 use arrow_array::{BooleanArray, Int64Array};
-use arrow_buffer::NullBuffer;
 
 use super::cells::{Cells, Data, ErrorCode, Pair, Reason, Values, errors_of, merge_errors, spread, zip};
 use crate::expr::BinaryOp;
@@ -64,10 +63,8 @@ pub(crate) fn is_none(a: &Cells, negated: bool) -> Cells {
 
 /// The same cells, where a null is an error.
 pub(crate) fn unwrap(a: &Cells, term: TermId) -> Cells {
-    let null_error = |nulls: &NullBuffer| {
-        let code = ErrorCode::new(term, Reason::Null);
-        errors_of(nulls.iter().map(|valid| if valid { ErrorCode::default() } else { code }))
-    };
-    let new = a.data.nulls().and_then(null_error);
-    Cells::new(a.data.with_nulls(None), a.constant, merge_errors(a.errors.clone(), new))
+    let Some(nulls) = a.data.nulls() else { return a.clone() };
+    let code = ErrorCode::new(term, Reason::Null);
+    let new = errors_of(nulls.iter().map(|valid| if valid { ErrorCode::default() } else { code }));
+    Cells::new(a.data.without_nulls(), a.constant, merge_errors(a.errors.clone(), new))
 }
