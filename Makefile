@@ -32,7 +32,7 @@ torture: develop  ## Run the long catalogues of faults and random cases (takes h
 	$(call say,random programs)
 	PROPTEST_CASES=50000 MILLPOND_TORTURE=1 cargo test --release --workspace --locked
 	$(call say,kills)
-	cargo build --locked -p millpond --examples
+	cargo build --workspace --examples --locked
 	MILLPOND_TORTURE=1 python -m pytest -q tests/faults
 
 lint: lint-rust lint-python licences  ## Run formatters, linters and type checkers
@@ -64,7 +64,7 @@ test-python: develop
 
 test-faults: .venv/ready
 	$(call say,kills and errors at every change to the disk)
-	cargo build --locked -p millpond --examples
+	cargo build --workspace --examples --locked
 	python -m pytest -q tests/faults
 
 develop: .venv/ready
