@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+LAUNCHER = Path(__file__).resolve().parent / "launch.py"
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,21 @@ class Failed(Exception):
     """A program of the comparison did not end well."""
 
 
-def run(command: list[str], *, env: Mapping[str, str] | None = None, cores: Iterable[int] | None = None) -> Sample:
+def run(command: list[str], *, env: Mapping[str, str] | None = None, cores: Iterable[int] = ()) -> Sample:
     """Runs one process to its end. Earlier writes of others are on the disk before it starts."""
     os.sync()
-    pin = None if cores is None else (lambda: os.sched_setaffinity(0, set(cores)))
-    with tempfile.TemporaryFile() as said:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **(env or {})},
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            preexec_fn=pin,
+    with tempfile.NamedTemporaryFile("r", errors="replace") as said:
+        # Without site packages, the launcher is small.
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), ",".join(map(str, cores)), said.name, *command]
+        result = subprocess.run(
+            launcher, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            said.seek(0)
-            text = said.read().decode(errors="replace")[-2_000:]
-            raise Failed(f"exit code {process.returncode} of: {' '.join(command)}\n{text}")
-    return Sample(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        if result.returncode != 0:
+            raise Failed(f"cannot start {command[0]}: {result.stderr}")
+        found = json.loads(result.stdout)
+        if found["code"] != 0:
+            raise Failed(f"exit code {found['code']} of: {' '.join(command)}\n{said.read()[-2_000:]}")
+    return Sample(found["wall_s"], found["cpu_s"], found["peak_mb"])
 
 
 def syncs(command: list[str]) -> int | None:

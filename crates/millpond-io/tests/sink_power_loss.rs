@@ -78,8 +78,8 @@ fn run(disk: &SimulatedDisk, mode: CsvMode, until: usize) -> Result<()> {
     }
     loop {
         let next = until.min(done + 2);
-        for epoch in done..next {
-            sink.write(Epoch(epoch as u64 * 2), &changes(EPOCHS[epoch]))?;
+        for (epoch, rows) in EPOCHS.iter().enumerate().take(next).skip(done) {
+            sink.write(Epoch(epoch as u64 * 2), &changes(rows))?;
         }
         done = next;
         if sink.needs_snapshot() {
