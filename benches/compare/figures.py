@@ -86,6 +86,14 @@ FIGURES: list[tuple[str, str, Callable[[Results], float], str, float | None, flo
         15,
     ),
     (
+        "the same, replacing the large result file of the first run",
+        "ms",
+        lambda r: restart_ms(r, "Rust, full, 10m, after the first run"),
+        "<=",
+        None,
+        None,
+    ),
+    (
         "the same with a cold page cache",
         "ms",
         lambda r: restart_ms(r, "Rust, full, 10m, cold"),
