@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import sweep
-from sweep import ACTS, Broken, Fault, Play, Program
+from sweep import SWEPT, Broken, Fault, Play, Program
 
 ROOT = Path(__file__).parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -64,9 +64,11 @@ def test_the_sweep_sees_the_commit(mode: str) -> None:
     assert any(label.startswith("rename state/") for label in trace), trace
     assert any(label.startswith("fsync state/") for label in trace), trace
     assert any("out/sessions.csv" in label for label in trace), trace
+    later = sweep.points(millpond(mode), SWEPT[-1])
+    assert any(label.startswith("unlink state/runs") for label in later), later
 
 
-@pytest.mark.parametrize("act", range(len(ACTS)))
+@pytest.mark.parametrize("act", SWEPT)
 @pytest.mark.parametrize("flags", FORMS)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_kill_at_any_point_of_a_run(mode: str, flags: tuple[str, ...], act: int) -> None:
@@ -83,7 +85,7 @@ def test_a_file_that_arrives_between_a_kill_and_the_rerun(mode: str) -> None:
     assert run_all(sweep.single_faults(millpond(mode), 2, late=True)) > 10
 
 
-@pytest.mark.parametrize("act", [0, 2])
+@pytest.mark.parametrize("act", [0, 2, SWEPT[-1]])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_kill_at_any_point_of_the_recovery(mode: str, act: int) -> None:
     program = millpond(mode)
@@ -111,12 +113,12 @@ def test_a_result_file_that_is_not_cut_back_is_caught() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_disk_that_fails_at_any_point(mode: str, kind: int) -> None:
     """The run ends with "unavailable", however far it came; once the disk is well, one rerun makes it right."""
-    assert run_all(sweep.single_faults(millpond(mode), 2, kind=kind)) > 10
+    assert run_all(sweep.single_faults(millpond(mode), SWEPT[-1], kind=kind)) > 10
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_disk_that_fails_for_good(mode: str) -> None:
-    plays = list(sweep.single_faults(millpond(mode), 2, kind=errno.EIO))
+    plays = list(sweep.single_faults(millpond(mode), SWEPT[-1], kind=errno.EIO))
     for play in plays:
         play.faults = [replace(fault, forever=True) for fault in play.faults]
     assert run_all(plays) > 10
