@@ -151,6 +151,17 @@ impl<'a> Words<'a> {
     pub(super) fn lower_bound(self, word: u64, range: Range<usize>) -> usize {
         lower_bound(word, range, |i| self.get(i))
     }
+
+    /// The first of `count` ascending words that is at least `word`, if they are about evenly spread from `first` to
+    /// `last`: without a look at either end, which costs a cache line each.
+    #[inline]
+    pub(super) fn seek(self, word: u64, count: usize, first: u64, last: u64) -> usize {
+        let guess = interpolate(word, first, last, count);
+        match self.width {
+            8 => gallop(word, guess, 0..count, |i| self.base.wrapping_add(u64::from_le_bytes(array(self.data, 8 * i)))),
+            _ => gallop(word, guess, 0..count, |i| self.get(i)),
+        }
+    }
 }
 
 /// The first position in `range` whose word is at least `word`, of ascending words: by interpolation, as hashes are
@@ -164,37 +175,48 @@ pub(super) fn lower_bound(word: u64, range: Range<usize>, get: impl Fn(usize) ->
     if last < word {
         return range.end;
     }
-    // Here first < word <= last.
-    let share = (word - first) as f64 / (last - first) as f64;
-    let guess = range.start + (share * (range.len() - 1) as f64) as usize;
-    let guess = guess.clamp(range.start, range.end - 1);
-    // The answer is in low + 1..=high.
-    let (mut low, mut high) = (range.start, range.end - 1);
+    let guess = range.start + interpolate(word, first, last, range.len() - 1);
+    gallop(word, guess, range, get)
+}
+
+/// How far `word` is on the way from `first` to `last`, in steps.
+#[inline]
+fn interpolate(word: u64, first: u64, last: u64, steps: usize) -> usize {
+    let share = word.saturating_sub(first) as f64 / (last.saturating_sub(first)) as f64;
+    // What is not a number becomes 0.
+    ((share * steps as f64) as usize).min(steps)
+}
+
+/// The first position in `range` whose word is at least `word`, near `guess`.
+#[inline]
+fn gallop(word: u64, guess: usize, range: Range<usize>, get: impl Fn(usize) -> u64) -> usize {
+    // The answer is in low..=high.
+    let (mut low, mut high) = (range.start, range.end);
     let mut step = 2;
-    if get(guess) < word {
-        low = guess;
+    if guess < high && get(guess) < word {
+        low = guess + 1;
         while low + step < high {
             if get(low + step) >= word {
                 high = low + step;
                 break;
             }
-            low += step;
+            low += step + 1;
             step *= 2;
         }
     } else {
-        high = guess;
+        high = high.min(guess);
         while low + step < high {
             if get(high - step) < word {
-                low = high - step;
+                low = high - step + 1;
                 break;
             }
             high -= step;
             step *= 2;
         }
     }
-    while low + 1 < high {
+    while low < high {
         let middle = low + (high - low) / 2;
-        if get(middle) < word { low = middle } else { high = middle }
+        if get(middle) < word { low = middle + 1 } else { high = middle }
     }
     high
 }
@@ -426,9 +448,9 @@ fn narrow<const N: usize>(to: &mut [u8], words: &[u64], bytes: impl Fn(u64) -> [
 fn width_of(largest: u64) -> u8 {
     match largest {
         0 => 0,
-        ..=0xff => 1,
-        ..=0xffff => 2,
-        ..=0xffff_ffff => 4,
+        1..=0xff => 1,
+        0x100..=0xffff => 2,
+        0x1_0000..=0xffff_ffff => 4,
         _ => 8,
     }
 }

@@ -97,7 +97,7 @@ fn select_from_several<'a>(
         Select::All => None,
         Select::Range { until, until_column, .. } => Some(Until { column: until_column, value: until[key] }),
     };
-    group::merge(cursors, types, until, &mut Budget::NO_LIMIT.clone(), plan)?;
+    group::merge(cursors, types, until, &mut Budget::unlimited(), plan)?;
     Ok(())
 }
 
@@ -159,22 +159,20 @@ fn find_in_run<'a>(
     let last = hashes.partition_point(|hash| *hash <= range.last);
     let blocks = run.first_hashes.len();
     let index = |b: usize| run.first_hashes[b];
-    let (mut b, mut key) = (0, 0);
+    let mut b = 0;
     let mut current: Option<(usize, Block<'a>)> = None;
-    for i in first..last {
-        let hash = hashes[i];
+    for (i, &hash) in (first..last).zip(&hashes[first..last]) {
         // The first group of this hash is in the last block that starts with a smaller one, or starts the next block.
-        let next =
-            if b + 1 < blocks && index(b + 1) < hash { block::lower_bound(hash, b + 1..blocks, index) } else { b + 1 };
-        if next - 1 > b {
-            (b, key) = (next - 1, 0);
+        if b + 1 < blocks && index(b + 1) < hash {
+            b = block::lower_bound(hash, b + 1..blocks, index) - 1;
         }
         let block = match current {
             Some((at, block)) if at == b => block,
             _ => run.block(b)?,
         };
         current = Some((b, block));
-        key = block.hashes().lower_bound(hash, key..block.keys as usize);
+        let end = if b + 1 < blocks { index(b + 1) } else { range.last };
+        let key = block.hashes().seek(hash, block.keys as usize, index(b), end);
         if let Some(group) = find_equal(types, run, (b, block, key), hash, cells, i)? {
             found.push((i as u32, group));
         }

@@ -288,7 +288,9 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) const NO_LIMIT: Budget = Budget { rows: usize::MAX };
+    pub(super) fn unlimited() -> Self {
+        Budget { rows: usize::MAX }
+    }
 
     /// Takes at most `rows`.
     pub(super) fn take(&mut self, rows: u32) -> u32 {
@@ -358,7 +360,7 @@ pub(super) fn first_live<'a>(
 ) -> Result<()> {
     while !cursors.is_empty() {
         let at = cursors[smallest(cursors, types).cursor];
-        let diff = pass_equal(cursors, at, types, &mut Budget::NO_LIMIT.clone())?;
+        let diff = pass_equal(cursors, at, types, &mut Budget::unlimited())?;
         if diff != 0 {
             plan.push_row(at.block, at.row, diff);
             return Ok(());

@@ -136,7 +136,7 @@ impl Levels {
             let Some(at) = self.levels.iter().rposition(|level| level.fold.is_some()) else { return Ok(changed) };
             let Some(fold) = &mut self.levels[at].fold else { return Ok(changed) };
             let slice = if fold.small {
-                fold.advance(&mut Budget::NO_LIMIT.clone())?
+                fold.advance(&mut Budget::unlimited())?
             } else if finish_slice {
                 finish_slice = false;
                 budget.rows = budget.rows.max((fold.slice_rows * 2) as usize);

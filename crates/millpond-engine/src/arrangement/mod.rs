@@ -1,9 +1,8 @@
 //! The saved state of an operator: rows by key, in sorted immutable runs.
 //!
-//! Start with [`Arrangement`], then, from the bytes up: a [block](block) holds some rows in columns, a [run](run) holds
-//! blocks and an index of them; a [group](group) is the rows of one key, a [cursor](cursor) looks up many keys, a
-//! [walk](merge) goes over all; [levels](levels) say which runs are merged when. A [batch](batch) is rows on their way
-//! into a block or out of one.
+//! Start with [`Arrangement`], then, from the bytes up: a `block` holds some rows in columns, a [run](Run) holds blocks
+//! and an index of them; a `group` is the rows of one key, `cursor` looks up many keys, `merge` walks over all of them;
+//! `levels` say which runs are merged when. A `batch` is rows on their way into a block or out of one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -192,7 +191,7 @@ impl Arrangement {
             let mut more = true;
             while more && (batch.plain_bytes() < SCAN_BYTES || !walk.between_keys()) {
                 let space = SCAN_BYTES.saturating_sub(batch.plain_bytes()).max(SCAN_BYTES / 16);
-                more = walk.next(space, &mut Budget::NO_LIMIT.clone(), |plan| batch.push_plan(plan, plan.continues))?;
+                more = walk.next(space, &mut Budget::unlimited(), |plan| batch.push_plan(plan, plan.continues))?;
             }
             if !batch.hashes.is_empty() {
                 emit(batch.into_keyed_rows()?)?;

@@ -32,6 +32,8 @@ enum Cell {
 type Row = Vec<Cell>;
 /// Keys by hash.
 type Key = (u64, Row);
+/// The rows of a key with their multiplicities.
+type Group = Vec<(Row, i64)>;
 type Model = BTreeMap<Key, BTreeMap<Row, i64>>;
 
 fn ordered(value: f64) -> i64 {
@@ -105,7 +107,7 @@ fn keyed_rows(schema: &ArrangementSchema, model: &Model) -> KeyedRows {
 }
 
 /// What keyed rows say, keys without rows included.
-fn entries_of(schema: &ArrangementSchema, rows: &KeyedRows) -> Vec<(Key, Vec<(Row, i64)>)> {
+fn entries_of(schema: &ArrangementSchema, rows: &KeyedRows) -> Vec<(Key, Group)> {
     (0..rows.hashes.len())
         .map(|k| {
             let key = (rows.hashes[k], row(&rows.keys, &schema.key, k));
@@ -292,7 +294,7 @@ fn check_scan(arrangement: &Arrangement, model: &Model) {
 fn check_lookup(arrangement: &Arrangement, model: &Model, keys: &Model, draw: &mut Draw) {
     let schema = &arrangement.schema;
     let rows = keyed_rows(schema, keys);
-    let check = |select: Select<'_>, expect: &dyn Fn(usize, Vec<(Row, i64)>) -> Vec<(Row, i64)>| {
+    let check = |select: Select<'_>, expect: &dyn Fn(usize, Group) -> Group| {
         let found = arrangement.lookup(&rows.hashes, &rows.keys, select).unwrap();
         let found = entries_of(schema, &found);
         let expect: Vec<_> = keys
@@ -362,7 +364,7 @@ fn an_arrangement_equals_its_model() {
 }
 
 /// What a reader of a run sees: its content, or the kind of error.
-fn read(bytes: Bytes, checksum: u64, schema: &ArrangementSchema) -> Result<Vec<(Key, Vec<(Row, i64)>)>> {
+fn read(bytes: Bytes, checksum: u64, schema: &ArrangementSchema) -> Result<Vec<(Key, Group)>> {
     let place = RunPlace { blob: "run-7".to_owned(), offset: 0, length: bytes.len() as u64 };
     let saved = SavedRun { name: "state/run-7".to_owned(), bytes, checksum, range: KeyRange::ALL, place };
     let arrangement = Arrangement::open(schema.clone(), KeyRange::ALL, SavedArrangement { runs: vec![saved] })?;
