@@ -1,21 +1,26 @@
 //! Changes, runs, arrangements, operators, and the dataflow that drives them.
 //!
+//! Start reading at [`changes`] and [`operator`]; then [`operators::Session`], the operator that needs the most.
+//!
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
+//! - [`route`]: from changes to buckets of rows by owner of the key.
+//! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
-//! - [`operator`]: the contract of stateful operators.
+//! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
+//! - [`dataflow`]: the one file that knows timely.
 
+pub mod accumulate;
 pub mod arrangement;
+mod cells;
 pub mod changes;
+pub mod consolidate;
+pub mod dataflow;
+pub mod group;
 pub mod hash;
 pub mod keyed;
 pub mod operator;
-pub mod accumulate;
-mod cells;
-pub mod group;
 pub mod operators;
-pub mod consolidate;
-pub mod dataflow;
 pub mod route;
 
 pub use changes::{Changes, Diffs, Epoch};

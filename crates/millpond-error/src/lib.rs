@@ -54,10 +54,7 @@ impl Origin {
     #[track_caller]
     pub fn caller() -> Self {
         let place = std::panic::Location::caller();
-        Origin {
-            file: place.file().to_owned(),
-            line: place.line(),
-        }
+        Origin { file: place.file().to_owned(), line: place.line() }
     }
 }
 
@@ -107,12 +104,7 @@ constructors! {
 impl Error {
     /// An error of `kind`; `message` is a sentence without a period, in lower case.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error {
-            kind,
-            message: message.into(),
-            hint: None,
-            origin: None,
-        }
+        Error { kind, message: message.into(), hint: None, origin: None }
     }
 
     /// Adds the next step that the user could take, shown on a line of its own.
@@ -178,16 +170,8 @@ mod tests {
 
     #[test]
     fn an_error_shows_place_sentence_and_hint() {
-        let place = Origin {
-            file: "visits.py".into(),
-            line: 7,
-        };
-        let error = Error::invalid("no column \"user\"")
-            .with_hint("did you mean \"user_id\"?")
-            .at(&place);
-        assert_eq!(
-            error.to_string(),
-            "visits.py:7: no column \"user\"\nhint: did you mean \"user_id\"?"
-        );
+        let place = Origin { file: "visits.py".into(), line: 7 };
+        let error = Error::invalid("no column \"user\"").with_hint("did you mean \"user_id\"?").at(&place);
+        assert_eq!(error.to_string(), "visits.py:7: no column \"user\"\nhint: did you mean \"user_id\"?");
     }
 }

@@ -77,9 +77,8 @@ fn program(flags: &Flags) -> Result<()> {
         }
         visits.windowby(col("access_time"), session().max_gap(300)).instance(col("user_id")).reduce(outputs)
     };
-    let mut options = RunOptions::default();
-    options.state = flags.state.as_ref().map(Backend::filesystem).transpose()?;
-    options.workers = flags.workers;
+    let state = flags.state.as_ref().map(Backend::filesystem).transpose()?;
+    let options = RunOptions { state, workers: flags.workers, ..RunOptions::default() };
     run([csv::write(&results, &flags.output).mode(flags.mode)], &options)?;
     Ok(())
 }
