@@ -30,7 +30,7 @@ bench: develop  ## Compare with other engines and measure restarts (takes about 
 
 torture: develop  ## Run the long catalogues of faults and random cases (takes hours)
 	$(call say,random programs)
-	PROPTEST_CASES=50000 MILLPOND_TORTURE=1 cargo test --release --workspace --locked
+	PROPTEST_CASES=20000 MILLPOND_CASES=20000 MILLPOND_POWER_SEEDS=2000 MILLPOND_IMAGES=100000 cargo test --workspace --locked
 	$(call say,kills)
 	cargo build --workspace --examples --locked
 	MILLPOND_TORTURE=1 python -m pytest -q tests/faults
