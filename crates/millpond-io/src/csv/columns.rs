@@ -158,7 +158,7 @@ impl Values {
     }
 }
 
-/// Appends unquoted text. Short fields are copied as 16 bytes each, of which the next field overwrites what is too much.
+/// Appends unquoted text. Short fields are copied as 16 bytes each; the next field overwrites what is too much.
 fn append_text(batch: Batch<'_>, field: usize, offsets: &mut Vec<i32>, bytes: &mut Vec<u8>) {
     const SHORT: usize = 16;
     let Batch { text, spans, fields, .. } = batch;

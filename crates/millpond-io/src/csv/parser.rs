@@ -1,8 +1,8 @@
 //! Rows of CSV text straight into columns.
 //!
 //! A piece of text is read in batches of some thousand rows, which fit the cache: one pass finds where the fields stand
-//! ([`super::split`]), then each column that the program uses takes its field from all rows of the batch
-//! ([`super::columns`]). Nothing is allocated for a row or a field.
+//! (`split`), then each column that the program uses takes its field from all rows of the batch
+//! (`columns`). Nothing is allocated for a row or a field.
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_select::filter::filter;

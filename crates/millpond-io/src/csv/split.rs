@@ -117,7 +117,7 @@ impl Splitter {
         text.len()
     }
 
-    /// The marks behind a quoted field that ends among them and holds no quote, from the marks behind its opening quote.
+    /// From the marks behind an opening quote, those behind the field, if it ends among them and holds no quote.
     #[inline]
     fn behind_quoted(&self, text: &[u8], base: usize, mut bits: u64) -> Option<u64> {
         if self.dialect.escape.is_some() {

@@ -2,7 +2,7 @@
 
 /// A 64-bit integer: decimal digits with an optional sign. `text` is the whole piece, so that short fields can be read
 /// with two loads that end where the field ends.
-#[inline]
+#[inline(always)]
 pub(crate) fn int(text: &[u8], start: usize, end: usize) -> Option<i64> {
     let length = end - start;
     if length == 0 || length > 16 || end < 16 || !text[start].is_ascii_digit() {

@@ -4,7 +4,8 @@
 //! - A directory stands for all regular files in it and in the directories below it. Left out are names that start with
 //!   `.`, and unfinished files by their names: `~`, `.tmp`, `.part`, `.partial`, `.crdownload` at the end (these are
 //!   counted in a notice).
-//! - A glob (`*`, `?`, `[...]`, and `**` for directories of any depth) stands for the files that it matches; a wildcard matches no leading `.`.
+//! - A glob (`*`, `?`, `[...]`, and `**` for directories of any depth) stands for the files that it matches; a wildcard
+//!   matches no leading `.`.
 //!
 //! Symbolic links are followed; one that leads to a directory that it is in is refused. A file that is there under
 //! several names (links) is read once, under its own name or the first one in order.

@@ -55,6 +55,25 @@ fn only_columns_in_use_are_read() {
 }
 
 #[test]
+fn every_type_with_and_without_nulls_and_quotes() {
+    let mut play = Play::new("i: int?, f: float?, b: bool?, s: str?, t: str");
+    let header = "i,f,b,s,t\n";
+    let plain = format!("{header}-1,1.5e3,TRUE,x,y\n,,,,\n+7,-inf,0,é,z");
+    let expect = "+-1:1500.0:true:x:y +7:-inf:false:é:z +null:null:null:null:";
+    assert_eq!(rows(&play.write("a.csv", plain).run().unwrap()), expect);
+    let quoted = "\"2\",\"nan\",\"false\",\"\",\"a\"\"b\"\n";
+    assert_eq!(rows(&play.write("b.csv", format!("{header}{quoted}")).run().unwrap()), "+2:NaN:false::a\"b");
+    for (bad, told) in [
+        ("x,,,,", "i: \"x\" is not an int"),
+        (",1.5.,,,", "f: \"1.5.\" is not a float"),
+        (",,yes,,", "b: \"yes\" is not a bool"),
+    ] {
+        let error = play.write("c.csv", format!("{header}{bad}\n")).run().unwrap_err();
+        assert_eq!(play.shorten(error.message()), format!("logs/c.csv:2: {told}"));
+    }
+}
+
+#[test]
 fn a_last_line_without_a_newline_is_taken_back_when_it_grows() {
     let mut play = play();
     assert_eq!(rows(&play.write("a.csv", "user,at\na,1\nb,2").run().unwrap()), "+a:1 +b:2");

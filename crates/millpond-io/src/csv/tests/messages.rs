@@ -8,7 +8,7 @@ use millpond_error::ErrorKind;
 use crate::csv::{OnError, check};
 use crate::testing::Play;
 
-/// Reads `logs/x.csv` as `user: str, at: int, ok: bool?, x: float?`, or as the first line of the text says; the error must be this.
+/// Reads `logs/x.csv` as `user: str, at: int`; the error must be this.
 #[track_caller]
 fn fails(text: impl AsRef<[u8]>, expect: &str) {
     for threads in [1, 3] {
