@@ -14,7 +14,7 @@
 //!   drops it with its row, `if_else` and `coalesce` with the branch that is not taken, `fill_error` replaces it. What
 //!   reaches an output column or a predicate ends the run.
 //!
-//! Start reading at [`MapStage`]. The operators are in files by kind; [`cells`] is what they work on.
+//! Start reading at [`MapStage`]. The operators are in files by kind, and work on `cells`.
 
 mod arithmetic;
 mod cast;
