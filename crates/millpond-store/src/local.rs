@@ -7,6 +7,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind as Io};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
@@ -93,7 +96,7 @@ impl Disk for LocalDisk {
     fn create(&self, name: &str) -> Result<Box<dyn DiskFile>> {
         let path = self.file_path(name)?;
         let file = self.creating(OpenOptions::new().write(true).truncate(true), &path)?;
-        Ok(Box::new(LocalFile { file, path }))
+        Ok(Box::new(LocalFile::new(file, path)))
     }
 
     fn open_at(&self, name: &str, length: u64) -> Result<Box<dyn DiskFile>> {
@@ -111,7 +114,7 @@ impl Disk for LocalDisk {
         if present > length {
             file.set_len(length).map_err(|error| failed("truncate", &path, &error))?;
         }
-        Ok(Box::new(LocalFile { file, path }))
+        Ok(Box::new(LocalFile::new(file, path)))
     }
 
     fn read(&self, name: &str) -> Result<Option<Bytes>> {
@@ -207,19 +210,58 @@ impl Disk for LocalDisk {
     }
 }
 
-/// A file of a [`LocalDisk`] that is being written.
+/// A file of a [`LocalDisk`] that is being written. A large one is synced beside the writing, again and again, so that
+/// little is left to wait for when its owner asks for the sync.
 #[derive(Debug)]
 struct LocalFile {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
+    /// Bytes written since the last sync was started.
+    unsynced: AtomicU64,
+    early: Mutex<Option<JoinHandle<io::Result<()>>>>,
+}
+
+/// So many unsynced bytes start a sync beside the writing.
+const EARLY_SYNC_BYTES: u64 = 16 << 20;
+
+impl LocalFile {
+    fn new(file: File, path: PathBuf) -> Self {
+        LocalFile { file: Arc::new(file), path, unsynced: AtomicU64::new(0), early: Mutex::default() }
+    }
+
+    /// Starts a sync, unless one is under way. An error stays with its thread until someone joins it: the system reports a
+    /// failed write-back once only, so it must not get lost here.
+    fn sync_early(&self) -> Result<()> {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        if early.as_ref().is_some_and(|sync| !sync.is_finished()) {
+            return Ok(());
+        }
+        self.join(early.take())?;
+        self.unsynced.store(0, Ordering::Relaxed);
+        let file = self.file.clone();
+        *early = thread::Builder::new().name("early sync".into()).spawn(move || file.sync_data()).ok();
+        Ok(())
+    }
+
+    fn join(&self, sync: Option<JoinHandle<io::Result<()>>>) -> Result<()> {
+        match sync.map(JoinHandle::join) {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(error))) => Err(failed("sync", &self.path, &error)),
+            Some(Err(_)) => Err(failed("sync", &self.path, &io::Error::other("the thread that synced it ended early"))),
+        }
+    }
 }
 
 impl DiskFile for LocalFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(|error| failed("write", &self.path, &error))
+        self.file.write_all_at(bytes, offset).map_err(|error| failed("write", &self.path, &error))?;
+        let unsynced = self.unsynced.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        if unsynced >= EARLY_SYNC_BYTES { self.sync_early() } else { Ok(()) }
     }
 
     fn sync(&self) -> Result<()> {
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.join(early)?;
         self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))
     }
 }
