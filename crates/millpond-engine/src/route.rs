@@ -86,7 +86,7 @@ impl Router {
         self.pending.push(rows);
         if self.pending_rows >= SCATTER_FROM_ROWS {
             let count = self.workers * Self::buckets_per_worker(self.workers);
-            self.buckets = (0..count).map(|_| BucketBuffer::new(&self.schema)).collect();
+            self.buckets = (0..count).map(|_| BucketBuffer::with_room(&self.schema)).collect();
             self.pending_rows = 0;
             for rows in mem::take(&mut self.pending) {
                 self.scatter(&rows, send);
@@ -125,7 +125,7 @@ impl Router {
                 bucket.extend(rows, now);
                 positions = later;
                 if bucket.is_full() {
-                    let full = mem::replace(bucket, BucketBuffer::new(&self.schema));
+                    let full = mem::replace(bucket, BucketBuffer::with_room(&self.schema));
                     send(full.into_packet(index, per_worker));
                 }
             }
@@ -205,10 +205,15 @@ impl BucketBuffer {
         }
     }
 
+    /// An empty bucket with room for a packet.
+    fn with_room(schema: &Schema) -> Self {
+        let mut bucket = BucketBuffer::new(schema);
+        bucket.hashes.reserve(PACKET_ROWS);
+        bucket.columns.iter_mut().for_each(|column| column.reserve(PACKET_ROWS));
+        bucket
+    }
+
     fn extend(&mut self, rows: &KeyedChanges, positions: &[u32]) {
-        if self.hashes.is_empty() {
-            self.hashes.reserve(positions.len().max(PACKET_ROWS / 8));
-        }
         let before = self.hashes.len();
         self.hashes.extend(positions.iter().map(|row| rows.hashes[*row as usize]));
         for (column, array) in self.columns.iter_mut().zip(&rows.changes.columns) {
@@ -242,6 +247,28 @@ impl BucketBuffer {
     fn into_packet(self, index: usize, per_worker: usize) -> Packet {
         Packet { worker: index / per_worker, bucket: index % per_worker, buckets: per_worker, rows: self.into_rows() }
     }
+}
+
+/// Text up to this length is copied as one piece of this length, which is one load and one store.
+const PIECE_BYTES: usize = 16;
+
+/// Appends the cells of a text column at `positions`.
+fn extend_text(offsets: &mut Vec<i32>, bytes: &mut Vec<u8>, starts: &[i32], text: &[u8], positions: &[u32]) {
+    let cells = || positions.iter().map(|row| starts[*row as usize] as usize..starts[*row as usize + 1] as usize);
+    let total: usize = cells().map(|cell| cell.len()).sum();
+    let mut at = bytes.len();
+    bytes.resize(at + total + PIECE_BYTES, 0);
+    for cell in cells() {
+        let end = at + cell.len();
+        match (bytes[at..].first_chunk_mut::<PIECE_BYTES>(), text[cell.start..].first_chunk::<PIECE_BYTES>()) {
+            // What is copied too much is overwritten by the next cell, or cut off.
+            (Some(to), Some(from)) if cell.len() <= PIECE_BYTES => *to = *from,
+            _ => bytes[at..end].copy_from_slice(&text[cell]),
+        }
+        at = end;
+        offsets.push(at as i32);
+    }
+    bytes.truncate(at);
 }
 
 /// A growing column.
@@ -288,17 +315,21 @@ impl ColumnBuffer {
             }
             Values::Str { offsets, bytes } => {
                 let source = array.as_string::<i32>();
-                let (starts, text) = (source.value_offsets(), source.value_data());
-                offsets.reserve(positions.len());
-                for row in positions {
-                    let row = *row as usize;
-                    bytes.extend_from_slice(&text[starts[row] as usize..starts[row + 1] as usize]);
-                    offsets.push(bytes.len() as i32);
-                }
+                extend_text(offsets, bytes, source.value_offsets(), source.value_data(), positions);
             }
         }
         self.extend_validity(array, positions);
         self.length += positions.len();
+    }
+
+    /// Makes room for this many more rows.
+    fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Bool(values) => values.reserve(rows),
+            Values::Int(values) => values.reserve(rows),
+            Values::Float(values) => values.reserve(rows),
+            Values::Str { offsets, .. } => offsets.reserve(rows),
+        }
     }
 
     fn extend_validity(&mut self, array: &ArrayRef, positions: &[u32]) {
@@ -337,6 +368,59 @@ impl ColumnBuffer {
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
                 Arc::new(StringArray::new(offsets, Buffer::from_vec(bytes), nulls))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cells of many lengths, so that copies of whole pieces and of single bytes stand beside each other.
+    #[test]
+    fn text_is_copied_cell_by_cell() {
+        let cells: Vec<String> = (0..60).map(|i: usize| "0123456789abcdef".repeat(3)[..i % 40].to_owned()).collect();
+        let source = StringArray::from(cells.clone());
+        let positions: Vec<u32> = (0..60).map(|i| (i * 37) % 60).collect();
+        let array: ArrayRef = Arc::new(source);
+        let mut column = ColumnBuffer::new(Type::Str);
+        column.extend(&array, &positions[..20]);
+        column.extend(&array, &positions[20..]);
+        let copied = column.finish();
+        let expected: Vec<&str> = positions.iter().map(|row| cells[*row as usize].as_str()).collect();
+        assert_eq!(copied.as_string::<i32>().iter().map(Option::unwrap).collect::<Vec<_>>(), expected);
+    }
+
+    /// Every row reaches, once, the bucket that its hash belongs to, whether it came early or late, alone or in masses.
+    #[test]
+    fn rows_arrive_once_where_they_belong() {
+        for (workers, batches, rows) in [(1, 3, 10), (3, 2, 100), (2, 5, 20_000), (5, 1, 100_000), (200, 4, 10_000)] {
+            let schema = Schema::new([("n", Type::Int.optional())]);
+            let mut router = Router::new(HashSeed(7), vec![0], schema, workers);
+            let mut packets = Vec::new();
+            for batch in 0..batches {
+                let values = (0..rows).map(|i| (i % 11 > 0).then_some(batch * rows + i));
+                let column: ArrayRef = Arc::new(Int64Array::from_iter(values));
+                let diffs = (0..rows).map(|i| if i % 3 == 0 { -1 } else { 1 }).collect::<Vec<i64>>();
+                router.push(Changes::new(vec![column], diffs.into()), &mut |packet| packets.push(packet));
+            }
+            router.flush(&mut |packet| packets.push(packet));
+            let mut seen = Vec::new();
+            for packet in &packets {
+                for (row, hash) in packet.rows.hashes.iter().enumerate() {
+                    let part = part_of(*hash, workers * packet.buckets);
+                    assert_eq!((part / packet.buckets, part % packet.buckets), (packet.worker, packet.bucket));
+                    let column = packet.rows.changes.columns[0].as_primitive::<Int64Type>();
+                    seen.push((column.is_valid(row).then(|| column.value(row)), packet.rows.changes.diffs.get(row)));
+                }
+            }
+            let all = (0..batches).flat_map(|batch| (0..rows).map(move |i| (batch, i)));
+            let mut expected: Vec<_> = all
+                .map(|(batch, i)| ((i % 11 > 0).then_some(batch * rows + i), if i % 3 == 0 { -1 } else { 1 }))
+                .collect();
+            expected.sort();
+            seen.sort();
+            assert_eq!(seen, expected, "{workers} workers, {batches} x {rows} rows");
         }
     }
 }
