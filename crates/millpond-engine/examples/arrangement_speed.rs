@@ -127,6 +127,14 @@ fn main() {
     arrangement.maintain(usize::MAX).expect("sound runs");
     println!("merge 3M and 1.2M rows: {:?}, {} runs", now() - merge, arrangement.entries().len());
 
+    let mut arrangement = Arrangement::new(schema.clone(), KeyRange::ALL);
+    for i in 0..2 {
+        arrangement.insert(build(&arrangement, &sessions((i..2 * USERS).step_by(2), 1, 1_700_090_000)));
+    }
+    let merge = now();
+    arrangement.maintain(usize::MAX).expect("sound runs");
+    println!("merge twice 200k rows with a key each: {:?}", now() - merge);
+
     let mut arrangement = reopen(&schema, &base);
     let (mut inserts, mut merges) = (Vec::new(), Vec::new());
     for epoch in 0..1000u64 {

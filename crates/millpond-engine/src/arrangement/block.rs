@@ -117,7 +117,7 @@ impl<'a> Block<'a> {
 }
 
 impl<'a> Words<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(self, i: usize) -> u64 {
         let delta = match self.width {
             0 => 0,
@@ -132,6 +132,16 @@ impl<'a> Words<'a> {
     /// Adds the words of `range` to `out`.
     #[inline]
     pub(super) fn extend(self, range: Range<usize>, out: &mut Vec<u64>) {
+        // Single rows are common where runs interleave.
+        if range.len() == 1 {
+            out.push(self.get(range.start));
+        } else {
+            self.extend_many(range, out);
+        }
+    }
+
+    #[inline(never)]
+    fn extend_many(self, range: Range<usize>, out: &mut Vec<u64>) {
         let bytes = |width: usize| &self.data[range.start * width..range.end * width];
         match self.width {
             0 => out.resize(out.len() + range.len(), self.base),
@@ -150,6 +160,12 @@ impl<'a> Words<'a> {
     #[inline]
     pub(super) fn lower_bound(self, word: u64, range: Range<usize>) -> usize {
         lower_bound(word, range, |i| self.get(i))
+    }
+
+    /// As [`Words::lower_bound`], where the position is likely to be near the start.
+    #[inline]
+    pub(super) fn lower_bound_near(self, word: u64, range: Range<usize>) -> usize {
+        gallop(word, range.start, range, |i| self.get(i))
     }
 
     /// The first of `count` ascending words that is at least `word`, if they are about evenly spread from `first` to

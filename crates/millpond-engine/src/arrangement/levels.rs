@@ -28,15 +28,15 @@ const SLICES: u64 = 64;
 pub(super) struct Sizes {
     /// About how large a block is, without compression.
     pub(super) block_bytes: usize,
-    /// Folds of fewer rows are done at once, and slices have at least so many.
+    /// Folds of fewer rows are done at once.
     pub(super) small_rows: u64,
-    /// Slices have at most about so many rows.
-    pub(super) slice_rows: u64,
+    /// About how many rows a slice has, at least and at most.
+    pub(super) slice_rows: (u64, u64),
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Sizes { block_bytes: BLOCK_BYTES, small_rows: 1 << 16, slice_rows: 1 << 19 }
+        Sizes { block_bytes: BLOCK_BYTES, small_rows: 1 << 14, slice_rows: (1 << 15, 1 << 19) }
     }
 }
 
@@ -206,7 +206,7 @@ impl Levels {
             walk: Walk::new(&self.schema, levels, range)?,
             builder: self.builder(),
             left: range,
-            slice_rows: (rows / SLICES).clamp(self.sizes.small_rows, self.sizes.slice_rows),
+            slice_rows: (rows / SLICES).clamp(self.sizes.slice_rows.0, self.sizes.slice_rows.1),
             read: 0,
             small: rows < self.sizes.small_rows,
         };

@@ -230,7 +230,7 @@ impl<'a> Step<'a, '_> {
             end -= 1;
         }
         if let Some(bound) = next.bound {
-            end = block.hashes().lower_bound(bound, first..end.max(first));
+            end = block.hashes().lower_bound_near(bound, first..end.max(first));
         }
         let end = keys_within(block, first..end, u64::from(row) + budget.rows as u64);
         if end <= first {

@@ -230,7 +230,7 @@ struct Workers {
     blobs: BTreeMap<String, Bytes>,
 }
 
-const SMALL: Sizes = Sizes { block_bytes: 500, small_rows: 40, slice_rows: 200 };
+const SMALL: Sizes = Sizes { block_bytes: 500, small_rows: 40, slice_rows: (40, 200) };
 
 impl Workers {
     fn new(schema: &ArrangementSchema, workers: usize, sizes: Sizes) -> Self {
@@ -511,7 +511,7 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
 #[test]
 fn levels_stay_few() {
     let schema = ArrangementSchema { key: vec![], row: vec![Type::Int.required()] };
-    let sizes = Sizes { block_bytes: 500, small_rows: 100, slice_rows: 200 };
+    let sizes = Sizes { block_bytes: 500, small_rows: 100, slice_rows: (100, 200) };
     for restarts in [false, true] {
         let mut program = Workers::new(&schema, 1, sizes);
         let mut random = StdRng::seed_from_u64(3);
