@@ -124,7 +124,7 @@ impl Dataflow {
         for (index, node) in context.plan.nodes.iter().enumerate() {
             let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
             let Some(input) = input else { continue };
-            let Some(mut operator) = operator_for(&node.operator, input, context.seed, range) else { continue };
+            let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
             let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
             if let Some(saved) = saved {
                 context.failure.guard("opening the state", || operator.open(saved.clone()));

@@ -20,7 +20,7 @@ use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 use crate::cells::{Cells, Values};
 use crate::changes::{Changes, Diffs};
 use crate::group::repeat;
-use crate::hash::{HashSeed, KeyRange};
+use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 use crate::operator::Operator;
 
@@ -33,13 +33,8 @@ pub use reduce::Reduce;
 pub use session::Session;
 
 /// The operator of `spec` for the keys of `range`, without state; `None` for a stateless node. `input` is the schema of
-/// the node's input. Hashes come with the changes, so that `_seed` is not needed so far.
-pub fn operator_for(
-    spec: &OperatorSpec,
-    input: &Schema,
-    _seed: HashSeed,
-    range: KeyRange,
-) -> Option<Box<dyn Operator>> {
+/// the node's input.
+pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Option<Box<dyn Operator>> {
     match spec {
         OperatorSpec::Reduce { spec, .. } => Some(Box::new(Reduce::new(spec, input, range))),
         OperatorSpec::Session { spec, .. } => Some(Box::new(Session::new(spec, input, range))),

@@ -18,7 +18,7 @@ use super::*;
 use crate::arrangement::{RunPlace, SavedRun};
 use crate::cells::take;
 use crate::changes::Epoch;
-use crate::hash::hash_columns;
+use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::KeyedChanges;
 
 /// A cell, ordered as the engine orders cells.

@@ -155,10 +155,9 @@ impl Run {
                 last_checkpoint = Instant::now();
             }
             let epoch = self.clock.next();
-            let read: Vec<usize> = inputs.iter().map(|(index, _)| *index).collect();
             self.team.epoch(epoch, &inputs)?;
-            for index in read {
-                self.finish_source_epoch(index, epoch)?;
+            for (index, _) in &inputs {
+                self.finish_source_epoch(*index, epoch)?;
             }
         }
     }
