@@ -224,7 +224,7 @@ impl CsvInput {
         let mut start = piece.text.start;
         let mut known_rows = 0;
         if let Some(row) = &piece.retract {
-            match end_of_line(&bytes[row.end..]) {
+            match line_end_behind(&bytes[row.clone()], &bytes[row.end..]) {
                 // The last line only got its newline: it is the same row.
                 Some(newline) => (start, known_rows) = (row.end + newline, 1),
                 None => parser.retract(&bytes[row.clone()], &piece.file.layout),
@@ -353,11 +353,12 @@ pub(crate) struct Waiting {
     pub open_quote: Option<u64>,
 }
 
-/// The length of the line end that a text starts with.
-fn end_of_line(text: &[u8]) -> Option<usize> {
+/// The length of the line end that follows a row which the end of the file had ended. A `\r` at the end of that row was
+/// the first half of its line end; with another one behind it, it is part of the last field.
+fn line_end_behind(row: &[u8], text: &[u8]) -> Option<usize> {
     match text {
         [b'\n', ..] => Some(1),
-        [b'\r', b'\n', ..] => Some(2),
+        [b'\r', b'\n', ..] if !row.ends_with(b"\r") => Some(2),
         _ => None,
     }
 }

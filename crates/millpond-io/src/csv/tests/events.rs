@@ -83,6 +83,16 @@ fn a_last_line_without_a_newline_is_taken_back_when_it_grows() {
     assert_eq!(rows(&play.append("a.csv", "\r\n").run().unwrap()), "");
 }
 
+/// Broke once: a line that had ended with `\r` at the end of its file was taken for the same one when `\r\n` followed.
+#[test]
+fn a_carriage_return_at_the_end_of_a_file_belongs_to_the_line_end_that_follows() {
+    let mut play = Play::new("at: int, user: str?");
+    assert_eq!(rows(&play.write("a.csv", "at,user\n1,a\r").run().unwrap()), "+1:a");
+    assert_eq!(rows(&play.append("a.csv", "\r\n").run().unwrap()), "-1:a +1:a\r");
+    assert_eq!(rows(&play.append("a.csv", "2,b\r").run().unwrap()), "+2:b");
+    assert_eq!(rows(&play.append("a.csv", "\n").run().unwrap()), "");
+}
+
 #[test]
 fn a_last_line_without_a_newline_waits_in_an_append_only_source() {
     let mut play = play();
