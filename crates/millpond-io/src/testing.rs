@@ -123,7 +123,7 @@ impl Play {
             source.open(self.saved.clone())?;
         }
         let mut rows = Bag::new();
-        while let Some(input) = source.next_epoch(&self.columns)? {
+        while let Some(input) = source.next_epoch(&self.columns)?.into_input() {
             for changes in drain(&input, self.threads)? {
                 add(&changes, &mut rows);
             }

@@ -85,7 +85,7 @@ fn run(disk: &SimulatedDisk, mode: CsvMode, until: usize) -> Result<()> {
         if sink.needs_snapshot() {
             sink.write_snapshot(&changes(&table(done)))?;
         }
-        let position = sink.prepare()?;
+        let position = sink.prepare()?.settle()?;
         commit(&state, &json!({ "done": done, "finished": done == until, "sink": position }))?;
         if done == until {
             return Ok(());

@@ -15,7 +15,7 @@ use super::reader::Reading;
 use crate::files::compare::compare;
 use crate::files::list;
 use crate::files::table::FileTable;
-use crate::source::{EpochInput, Reject, Source, SourceCounts};
+use crate::source::{Next, Reject, Source, SourceCounts};
 
 const TABLE_OF_FILES: &str = "files";
 
@@ -80,9 +80,9 @@ impl Source for CsvSource {
         Ok(())
     }
 
-    fn next_epoch(&mut self, columns: &[usize]) -> Result<Option<Arc<dyn EpochInput>>> {
+    fn next_epoch(&mut self, columns: &[usize]) -> Result<Next> {
         if self.listed {
-            return Ok(None);
+            return Ok(Next::End);
         }
         check(&self.options)?;
         // Taken before the files are looked at, so that a change in between is never missed.
@@ -101,7 +101,7 @@ impl Source for CsvSource {
         // Nothing of these is to be read, so nothing has to be waited for.
         self.table.update(comparison.restamped)?;
         if comparison.to_read.is_empty() {
-            return Ok(None);
+            return Ok(Next::End);
         }
         let reading = Reading {
             schema: self.options.schema.clone(),
@@ -112,7 +112,7 @@ impl Source for CsvSource {
         };
         let input = Arc::new(CsvInput::new(reading, self.options.on_error.clone(), comparison.to_read));
         self.input = Some((input.clone(), seen_ns));
-        Ok(Some(input))
+        Ok(Next::Input(input))
     }
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
