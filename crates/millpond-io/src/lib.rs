@@ -1,7 +1,7 @@
 //! Sources and sinks: what a program reads and writes, and how positions are kept so that nothing counts twice.
 //!
 //! - [`source`]: what a program reads; start here, with [`csv`] as the example.
-//! - [`csv`]: the CSV directory source: options, header, the fast parser.
+//! - [`csv`]: the CSV format: options, header, the fast parser. `text` is the source of files of every text format.
 //! - [`files`]: listing files, the table of files with what was read of each, reading in pieces.
 //! - [`sink`]: where results go.
 //! - [`debug`]: a source of rows written into the program, for tests.
@@ -11,6 +11,7 @@ pub mod debug;
 pub mod files;
 pub mod sink;
 pub mod source;
+mod text;
 
 #[cfg(test)]
 mod testing;

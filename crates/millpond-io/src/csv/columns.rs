@@ -1,31 +1,9 @@
-//! Columns as they grow, batch by batch, into Arrow arrays.
-
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use millpond_error::{Error, Result};
-use millpond_plan::types::{ColumnType, Type};
+//! Fields of CSV, appended to columns batch by batch.
 
 use super::dialect::Dialect;
 use super::split::Spans;
 use super::value;
-
-/// One column under construction.
-#[derive(Debug)]
-pub(crate) struct ColumnBuilder {
-    values: Values,
-    /// For an optional column.
-    nulls: Option<NullBufferBuilder>,
-}
-
-#[derive(Debug)]
-enum Values {
-    Bool(BooleanBufferBuilder),
-    Int(Vec<i64>),
-    Float(Vec<f64>),
-    Str { offsets: Vec<i32>, bytes: Vec<u8> },
-}
+use crate::text::columns::{ColumnBuilder, Values};
 
 /// Rows of a text that are all well-formed.
 #[derive(Clone, Copy)]
@@ -38,29 +16,9 @@ pub(crate) struct Batch<'a> {
 }
 
 impl ColumnBuilder {
-    pub fn new(ty: ColumnType) -> Self {
-        let values = match ty.ty {
-            Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
-            Type::Int => Values::Int(Vec::new()),
-            Type::Float => Values::Float(Vec::new()),
-            Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
-        };
-        ColumnBuilder { values, nulls: ty.optional.then(|| NullBufferBuilder::new(0)) }
-    }
-
-    /// Makes room for about this many rows; `bytes` is the size of the text that they come from.
-    pub fn reserve(&mut self, rows: usize) {
-        match &mut self.values {
-            Values::Bool(_) => {}
-            Values::Int(values) => values.reserve(rows),
-            Values::Float(values) => values.reserve(rows),
-            Values::Str { offsets, .. } => offsets.reserve(rows),
-        }
-    }
-
     /// Appends one field of all rows of a batch. A value that is not of the type becomes any other value, and `wrong`
     /// is told its row, start and end.
-    pub fn append(&mut self, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
+    pub fn append_fields(&mut self, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
         let Batch { text, spans, fields, .. } = batch;
         let plain = !spans.quoted && self.nulls.is_none();
         match &mut self.values {
@@ -120,21 +78,6 @@ impl ColumnBuilder {
             }
         });
     }
-
-    /// The finished column.
-    pub fn finish(self) -> Result<ArrayRef> {
-        let nulls = self.nulls.and_then(|mut nulls| nulls.finish());
-        Ok(match self.values {
-            Values::Bool(mut values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
-            Values::Int(values) => Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls)),
-            Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
-            Values::Str { offsets, bytes } => {
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                let array = StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls);
-                Arc::new(array.map_err(|error| Error::input(format!("text that is not UTF-8: {error}")))?)
-            }
-        })
-    }
 }
 
 impl Values {
@@ -145,15 +88,6 @@ impl Values {
             Values::Int(values) => value::int_slow(field).map(|value| values.push(value)).is_some(),
             Values::Float(values) => value::float(field).map(|value| values.push(value)).is_some(),
             Values::Str { .. } => false,
-        }
-    }
-
-    fn push_any(&mut self) {
-        match self {
-            Values::Bool(values) => values.append(false),
-            Values::Int(values) => values.push(0),
-            Values::Float(values) => values.push(0.0),
-            Values::Str { .. } => {}
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Where a text may be cut: behind a newline that is not inside quotes.
+//! Where CSV text may be cut: behind a newline that is not inside quotes.
 
 use memchr::{memchr, memrchr};
 
 use super::dialect::{Closing, Dialect};
+use crate::text::cut::Cut;
 
 /// Follows a text that grows, and knows where its last whole row ends. A stretch without quotes costs one search for
 /// a quote; only quotes are looked at one by one.
 #[derive(Clone, Debug)]
-pub(crate) struct Cutter {
+pub struct Cutter {
     dialect: Dialect,
     /// All text before is taken into account.
     scanned: usize,
@@ -17,32 +18,30 @@ pub(crate) struct Cutter {
     open: Option<usize>,
 }
 
-impl Cutter {
-    /// For a text whose first row starts at `start`.
-    pub fn new(dialect: Dialect, start: usize) -> Self {
-        Cutter { dialect, scanned: start, row_start: start, open: None }
-    }
-
-    /// The start of the row that is not yet whole: all before are whole rows.
-    pub fn row_start(&self) -> usize {
+impl Cut for Cutter {
+    fn row_start(&self) -> usize {
         self.row_start
     }
 
-    /// The quote that is open where the text ends.
-    pub fn open_quote(&self) -> Option<usize> {
+    fn open_quote(&self) -> Option<usize> {
         self.open
     }
 
-    /// Goes on after the first `gone` bytes of the text, all before `row_start`, were dropped.
-    pub fn shift(&mut self, gone: usize) {
+    fn shift(&mut self, gone: usize) {
         self.scanned -= gone;
         self.row_start -= gone;
         self.open = self.open.map(|open| open - gone);
     }
 
-    /// Takes the text into account, which has grown at its end. `at_end` says that no more will follow.
-    pub fn advance(&mut self, text: &[u8], at_end: bool) {
+    fn advance(&mut self, text: &[u8], at_end: bool) {
         while self.step(text, at_end, &mut |newlines| memrchr(b'\n', newlines)) {}
+    }
+}
+
+impl Cutter {
+    /// For a text whose first row starts at `start`.
+    pub(crate) fn new(dialect: Dialect, start: usize) -> Self {
+        Cutter { dialect, scanned: start, row_start: start, open: None }
     }
 
     /// The end of the first row, behind its newline.

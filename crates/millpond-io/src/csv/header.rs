@@ -9,8 +9,9 @@ use millpond_plan::types::Schema;
 use super::cut::Cutter;
 use super::dialect::Dialect;
 use super::options::Limits;
-use super::problem::{plural, shown, thousands};
 use crate::files::content::read_at;
+use crate::text::format::{BOM, refuse_binary};
+use crate::text::problem::{plural, shown, thousands};
 
 /// The header of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,19 +33,6 @@ pub(crate) enum Start {
     Nothing,
 }
 
-/// Starts of files that are not text.
-const NOT_TEXT: [(&[u8], &str); 7] = [
-    (b"\x1f\x8b", "is compressed (gzip)"),
-    (b"\x28\xb5\x2f\xfd", "is compressed (zstd)"),
-    (b"BZh", "is compressed (bzip2)"),
-    (b"\xfd7zXZ\x00", "is compressed (xz)"),
-    (b"PK\x03\x04", "is a zip archive"),
-    (b"\xff\xfe", "is UTF-16 text"),
-    (b"\xfe\xff", "is UTF-16 text"),
-];
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
 /// Reads the header of a file of `size` bytes.
 pub(crate) fn read(file: &File, path: &Path, size: u64, dialect: &Dialect, limits: &Limits) -> Result<Start> {
     let mut wanted = 4096u64;
@@ -61,13 +49,6 @@ pub(crate) fn read(file: &File, path: &Path, size: u64, dialect: &Dialect, limit
             return Err(Error::input(format!("{}:1: the header has more than {limit} bytes", path.display())));
         }
         wanted *= 8;
-    }
-}
-
-fn refuse_binary(text: &[u8], path: &Path) -> Result<()> {
-    match NOT_TEXT.iter().find(|(start, _)| text.starts_with(start)) {
-        None => Ok(()),
-        Some((_, what)) => Err(Error::input(format!("{} {what}; this version reads plain UTF-8 text", path.display()))),
     }
 }
 

@@ -5,26 +5,24 @@
 //! [`millpond_plan::types`]; white space is part of a value. Line numbers count physical lines from 1; a row is named by
 //! the line that it starts in.
 //!
-//! The way of a row: `source` lists files and finds out what is new; `input` is the queue of pieces that threads take;
-//! `reader` cuts a file into pieces of whole rows (`cut`); `parser` turns a piece into columns (`scan`, `split`,
-//! `columns`, `value`); `problem` says what is wrong with a row.
+//! The way of a row: the source of text files hands over pieces of whole rows, cut by `cut`; `parser` turns a piece into
+//! columns (`scan`, `split`, `columns`, `value`); `problem` says what is wrong with a row. `format` puts these together.
 
 mod columns;
 mod cut;
 mod dialect;
+mod format;
 mod header;
-mod input;
 mod options;
 mod parser;
 mod problem;
-mod reader;
 mod scan;
-mod source;
 mod split;
-mod value;
+pub(crate) mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{CsvSourceOptions, Limits, OnError, check};
-pub use source::CsvSource;
+pub use crate::text::options::OnError;
+pub use format::{Csv, CsvSource};
+pub use options::{CsvSourceOptions, Limits, check};

@@ -1,12 +1,12 @@
 //! What a user can say about a CSV source, and the checks that need no state.
 
-use std::path::PathBuf;
-
-use millpond_error::{Error, Result};
+use millpond_error::Result;
 use millpond_plan::types::Schema;
 
 use super::dialect::Dialect;
-use crate::files::list;
+use super::format::Csv;
+use crate::text::format::Format;
+use crate::text::options::{FileOptions, OnError};
 
 /// How to read CSV files.
 #[derive(Clone, Debug)]
@@ -27,18 +27,6 @@ pub struct CsvSourceOptions {
     pub append_only: bool,
     /// Sizes at which reading stops with an error.
     pub limits: Limits,
-}
-
-/// What to do with a row that cannot be read as the schema says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// The run stops with an error that names file, line, column and value.
-    #[default]
-    Fail,
-    /// The row is left out and counted.
-    Skip,
-    /// The row is left out, counted, and handed over to be written to this file.
-    DeadLetter(PathBuf),
 }
 
 /// Sizes at which reading stops with an error, so that a broken file cannot take all memory.
@@ -73,31 +61,24 @@ impl CsvSourceOptions {
         }
     }
 
-    pub(crate) fn dialect(&self) -> Dialect {
-        Dialect { delimiter: self.delimiter, quote: self.quote, escape: self.escape.filter(|e| Some(*e) != self.quote) }
+    /// The files to read, and the format to read them in.
+    pub(super) fn split(self) -> (FileOptions, Csv) {
+        let escape = self.escape.filter(|escape| Some(*escape) != self.quote);
+        let dialect = Dialect { delimiter: self.delimiter, quote: self.quote, escape };
+        let files = FileOptions {
+            path: self.path,
+            schema: self.schema,
+            on_error: self.on_error,
+            append_only: self.append_only,
+            row_bytes: self.limits.row_bytes,
+        };
+        (files, Csv { dialect, limits: self.limits })
     }
 }
 
 /// Checks what can be checked before any state is touched: the options, and that the path exists.
 pub fn check(options: &CsvSourceOptions) -> Result<()> {
-    let bytes = [("delimiter", Some(options.delimiter)), ("quote", options.quote), ("escape", options.escape)];
-    for (name, byte) in bytes {
-        let Some(byte) = byte else { continue };
-        if !byte.is_ascii() || matches!(byte, b'\n' | b'\r' | 0) {
-            let shown = (byte as char).escape_default();
-            return Err(Error::invalid(format!(
-                "{name} \"{shown}\" is not a single ASCII character that fits in a line"
-            )));
-        }
-    }
-    for (name, byte) in &bytes[1..] {
-        if *byte == Some(options.delimiter) {
-            let shown = (options.delimiter as char).escape_default();
-            return Err(Error::invalid(format!("delimiter and {name} are both \"{shown}\"")));
-        }
-    }
-    if options.schema.is_empty() {
-        return Err(Error::invalid(format!("the schema of \"{}\" has no column", options.path)));
-    }
-    list::root_of(&options.path).map(drop)
+    let (files, format) = options.clone().split();
+    format.check(&files.schema)?;
+    files.check()
 }

@@ -1,13 +1,14 @@
 //! Where the fields of a text stand: one pass over its structural bytes, no look at values.
 
 use super::dialect::Dialect;
-use super::problem::{Problem, Wrong};
+use super::problem::Wrong;
 use super::scan::Scanner;
+use crate::text::problem::Problem;
 
 /// The fields of a batch of rows. The first field of a row starts at `starts[row]`, every other one byte behind the end
 /// of the one before it.
 #[derive(Debug, Default)]
-pub(crate) struct Spans {
+pub struct Spans {
     /// The start of each row.
     pub starts: Vec<u32>,
     /// The end of each field, row after row.
@@ -68,7 +69,7 @@ impl Splitter {
         from: usize,
         max_rows: usize,
         spans: &mut Spans,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<Problem<Wrong>>,
     ) -> usize {
         spans.starts.clear();
         spans.ends.clear();
@@ -92,7 +93,7 @@ impl Splitter {
                     }
                     let Some(end) = self.dialect.quoted_end(text, at) else {
                         spans.ends.truncate(spans.rows() * self.fields);
-                        problems.push(Problem::of_row(row_start, text.len(), Wrong::Unclosed { at: at as u32 }));
+                        problems.push(Problem::of_row(row_start, text.len(), Wrong::Unclosed).at(at));
                         return text.len();
                     };
                     base = end;
@@ -143,7 +144,7 @@ impl Splitter {
         field: usize,
         at: usize,
         spans: &mut Spans,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<Problem<Wrong>>,
     ) -> bool {
         let end = if at > field && text[at - 1] == b'\r' { at - 1 } else { at };
         spans.ends.push(end as u32);

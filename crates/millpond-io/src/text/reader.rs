@@ -9,36 +9,36 @@ use memchr::memchr_iter;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 
-use super::cut::Cutter;
-use super::dialect::Dialect;
-use super::header::{self, Start};
-use super::options::Limits;
-use super::parser::Layout;
+use super::cut::Cut;
+use super::format::{Format, Start};
 use super::problem::thousands;
 use crate::files::compare::{ToRead, open_found};
 use crate::files::content::{BLOCK_BYTES, read_at};
 
 /// How files are read.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
+pub struct Reading<F> {
+    /// The format.
+    pub format: F,
+    /// All columns of the source.
     pub schema: Schema,
     /// The columns that are used, as positions in the schema.
     pub columns: Vec<usize>,
-    pub dialect: Dialect,
-    pub limits: Limits,
+    /// Bytes of one row at which reading stops with an error.
+    pub row_bytes: usize,
+    /// Whether a last line without a newline waits for the rest.
     pub append_only: bool,
 }
 
 /// A file under way.
 #[derive(Debug)]
-pub(crate) struct OpenFile {
+pub(crate) struct OpenFile<F: Format> {
     /// The position in the list of files to read.
     pub index: usize,
     pub path: PathBuf,
     pub file: File,
-    /// The names in the header.
-    pub names: Vec<String>,
-    pub layout: Layout,
+    /// What its start says about its rows; `None` if there is none yet.
+    pub layout: Option<F::Layout>,
     lines: Mutex<Vec<(u64, u64)>>,
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct Buffer {
 
 /// A part of a file.
 #[derive(Debug)]
-pub(crate) struct Piece {
-    pub file: Arc<OpenFile>,
+pub(crate) struct Piece<F: Format> {
+    pub file: Arc<OpenFile<F>>,
     /// Whole rows, as positions in the buffer.
     pub text: Range<usize>,
     /// The position of the buffer's start in the file.
@@ -80,14 +80,14 @@ pub(crate) struct Reached {
 
 /// Reads one file.
 #[derive(Debug)]
-pub(crate) struct FileReader {
-    file: Arc<OpenFile>,
-    limits: Limits,
+pub(crate) struct FileReader<F: Format> {
+    file: Arc<OpenFile<F>>,
+    row_bytes: usize,
     append_only: bool,
     size: u64,
     /// The block to read next.
     next_block: usize,
-    cutter: Cutter,
+    cutter: F::Cutter,
     /// What follows the rows that were handed out, and its position in the file.
     rest: Vec<u8>,
     rest_offset: u64,
@@ -96,7 +96,7 @@ pub(crate) struct FileReader {
     reached: Option<Reached>,
 }
 
-impl OpenFile {
+impl<F: Format> OpenFile<F> {
     /// The physical line (from 1) that the byte at `offset` is in. Counts from the nearest place below that is known.
     pub fn line_at(&self, offset: u64) -> Result<u64> {
         let mut known = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +131,7 @@ impl Buffer {
         }
     }
 
-    fn append(&mut self, file: &OpenFile, offset: u64, length: usize) -> Result<()> {
+    fn append<F: Format>(&mut self, file: &OpenFile<F>, offset: u64, length: usize) -> Result<()> {
         self.grow(self.length + length);
         read_at(&file.file, &file.path, &mut self.bytes[self.length..self.length + length], offset)?;
         self.length += length;
@@ -139,53 +139,40 @@ impl Buffer {
     }
 }
 
-impl FileReader {
-    /// Opens a file and reads its header. A file without a header has no piece.
-    pub fn open(index: usize, task: &ToRead, reading: &Reading) -> Result<Self> {
+impl<F: Format> FileReader<F> {
+    /// Opens a file and reads its start. A file without a row has no text, only blocks.
+    pub fn open(index: usize, task: &ToRead, reading: &Reading<F>) -> Result<Self> {
         let path = task.found.path.clone();
         let file = open_found(&task.found)?;
         let size = task.found.stamp.size;
         let known = task.known.unwrap_or_default();
-        let start = header::read(&file, &path, size, &reading.dialect, &reading.limits)?;
-        let (header, end) = match start {
-            Start::Whole(header) => (Some(header), None),
-            Start::Unfinished(header) => {
-                let waits = Reached { unfinished: true, ..Reached::default() };
-                let read = Reached { read_to: size, ..Reached::default() };
-                (Some(header).filter(|_| !reading.append_only), Some(if reading.append_only { waits } else { read }))
+        let (layout, rows_start, reached) = match reading.format.start(&file, &path, size, reading)? {
+            Start::Rows(layout, start) => (Some(layout), start, None),
+            Start::Nothing { unfinished } if reading.append_only => {
+                (None, 0, Some(Reached { unfinished, ..Reached::default() }))
             }
-            Start::Nothing if reading.append_only => (None, Some(Reached::default())),
-            Start::Nothing => (None, Some(Reached { read_to: size, ..Reached::default() })),
+            Start::Nothing { .. } => (None, 0, Some(Reached { read_to: size, ..Reached::default() })),
         };
-        let header = header.unwrap_or_default();
-        let layout = match header.names.len() {
-            0 => Layout { fields: 0, positions: Vec::new() },
-            fields => {
-                let positions = header.positions(&reading.schema, &reading.limits, &path.display().to_string())?;
-                Layout { fields, positions: reading.columns.iter().map(|column| positions[*column]).collect() }
-            }
-        };
-        let lines = Mutex::new(Vec::new());
-        let file = Arc::new(OpenFile { index, path, file, names: header.names, layout, lines });
-        let data_start = header.end.max(known.last_row_start);
+        let file = Arc::new(OpenFile { index, path, file, layout, lines: Mutex::new(Vec::new()) });
+        let data_start = rows_start.max(known.last_row_start);
         let first_block = task.blocks.len().min((data_start / BLOCK_BYTES as u64) as usize);
         let offset = (first_block * BLOCK_BYTES) as u64;
         Ok(FileReader {
             file,
-            limits: reading.limits,
+            row_bytes: reading.row_bytes,
             append_only: reading.append_only,
             size,
             next_block: first_block,
-            cutter: Cutter::new(reading.dialect, (data_start - offset) as usize),
+            cutter: reading.format.cutter((data_start - offset) as usize),
             rest: Vec::new(),
             rest_offset: offset,
             retract: (known.last_rows > 0).then_some(known.last_row_start..known.read_to),
-            reached: end,
+            reached,
         })
     }
 
     /// The file.
-    pub fn file(&self) -> &Arc<OpenFile> {
+    pub fn file(&self) -> &Arc<OpenFile<F>> {
         &self.file
     }
 
@@ -199,7 +186,7 @@ impl FileReader {
     }
 
     /// Reads the next piece: usually one block, more if a row is longer. `None` at the end of the file.
-    pub fn next_piece(&mut self, buffer: &mut Buffer) -> Result<Option<Piece>> {
+    pub fn next_piece(&mut self, buffer: &mut Buffer) -> Result<Option<Piece<F>>> {
         if self.next_offset() >= self.size {
             self.reached.get_or_insert(Reached { read_to: self.size, last_row_start: self.size, ..Reached::default() });
             return Ok(None);
@@ -214,7 +201,7 @@ impl FileReader {
             buffer.append(&self.file, offset, length)?;
             self.next_block += 1;
             at_end = self.next_offset() >= self.size;
-            if self.file.layout.fields > 0 {
+            if self.file.layout.is_some() {
                 self.cutter.advance(buffer.bytes(), at_end);
             }
             self.check_row(buffer.length)?;
@@ -222,7 +209,7 @@ impl FileReader {
         let mut text_end = self.cutter.row_start();
         let mut last_row = None;
         let offset = self.rest_offset;
-        if at_end && self.file.layout.fields == 0 {
+        if at_end && self.file.layout.is_none() {
             (self.rest, text_end) = (Vec::new(), text_start);
         } else if at_end {
             let reached = self.reach_end(offset, text_end)?;
@@ -259,12 +246,12 @@ impl FileReader {
 
     fn check_row(&self, end: usize) -> Result<()> {
         let length = end.saturating_sub(self.cutter.row_start());
-        if length <= self.limits.row_bytes {
+        if length <= self.row_bytes {
             return Ok(());
         }
         let start = self.rest_offset + self.cutter.row_start() as u64;
         let line = self.file.line_at(start)?;
-        let limit = thousands(self.limits.row_bytes);
+        let limit = thousands(self.row_bytes);
         let error = Error::input(format!("{}:{line}: a row of more than {limit} bytes", self.file.path.display()));
         Err(match self.cutter.open_quote() {
             None => error,

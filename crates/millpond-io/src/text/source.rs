@@ -1,4 +1,4 @@
-//! The CSV directory source: lists files, compares them with the table of files, and reads what is new.
+//! The source of text files: lists files, compares them with the table of files, and reads what is new.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,8 +8,9 @@ use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 
-use super::input::{CsvInput, Finished, Waiting};
-use super::options::{CsvSourceOptions, OnError, check};
+use super::format::Format;
+use super::input::{FileInput, Finished, Waiting};
+use super::options::{FileOptions, OnError};
 use super::problem::plural;
 use super::reader::Reading;
 use crate::files::compare::compare;
@@ -19,23 +20,25 @@ use crate::source::{Next, Reject, Source, SourceCounts};
 
 const TABLE_OF_FILES: &str = "files";
 
-/// A file, a directory or a glob of CSV files, read once: what is new since the saved position.
-pub struct CsvSource {
-    options: CsvSourceOptions,
+/// A file, a directory or a glob of files of one text format, read once: what is new since the saved position.
+pub struct FileSource<F: Format> {
+    options: FileOptions,
+    format: F,
     table: FileTable,
     /// Whether the files were listed; a static source does so once.
     listed: bool,
-    input: Option<(Arc<CsvInput>, i64)>,
+    input: Option<(Arc<FileInput<F>>, i64)>,
     counts: SourceCounts,
     rejects: Mutex<Vec<Reject>>,
 }
 
-impl CsvSource {
+impl<F: Format> FileSource<F> {
     /// A source that has read nothing yet. `seed` is the hash seed of the state.
-    pub fn new(options: CsvSourceOptions, seed: HashSeed) -> Self {
+    pub(crate) fn of(options: FileOptions, format: F, seed: HashSeed) -> Self {
         let table = FileTable::new(seed);
-        CsvSource {
+        FileSource {
             options,
+            format,
             table,
             listed: false,
             input: None,
@@ -65,7 +68,7 @@ impl CsvSource {
     }
 }
 
-impl Source for CsvSource {
+impl<F: Format> Source for FileSource<F> {
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         vec![(TABLE_OF_FILES, self.table.arrangement())]
     }
@@ -73,7 +76,7 @@ impl Source for CsvSource {
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         for (name, saved) in saved {
             if name != TABLE_OF_FILES {
-                return Err(Error::data(format!("a CSV source has no arrangement {name:?}")));
+                return Err(Error::data(format!("a {} source has no arrangement {name:?}", F::NAME)));
             }
             self.table.open(saved)?;
         }
@@ -84,7 +87,8 @@ impl Source for CsvSource {
         if self.listed {
             return Ok(Next::End);
         }
-        check(&self.options)?;
+        self.format.check(&self.options.schema)?;
+        self.options.check()?;
         // Taken before the files are looked at, so that a change in between is never missed.
         let seen_ns = now_ns();
         let listing = list::list(&self.options.path)?;
@@ -106,11 +110,11 @@ impl Source for CsvSource {
         let reading = Reading {
             schema: self.options.schema.clone(),
             columns: columns.to_vec(),
-            dialect: self.options.dialect(),
-            limits: self.options.limits,
+            format: self.format.clone(),
+            row_bytes: self.options.row_bytes,
             append_only: self.options.append_only,
         };
-        let input = Arc::new(CsvInput::new(reading, self.options.on_error.clone(), comparison.to_read));
+        let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), comparison.to_read));
         self.input = Some((input.clone(), seen_ns));
         Ok(Next::Input(input))
     }

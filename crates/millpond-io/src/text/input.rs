@@ -1,6 +1,6 @@
 //! The files of one epoch as a queue of pieces, read and parsed by several threads.
 //!
-//! Large files are read and cut under the queue's lock, since where a row ends depends on the quotes before it; small
+//! Large files are read and cut under the queue's lock, since where a row ends may depend on the quotes before it; small
 //! ones are handed out whole, several at once. Parsing and hashing happen outside the lock.
 //!
 //! Pieces are numbered as they are handed out, in the order of files and lines. When one fails, no more are handed out,
@@ -15,11 +15,11 @@ use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Column;
 
+use super::format::Format;
 use super::options::OnError;
-use super::parser::Parser;
-use super::problem::{Problem, Teller, Told};
+use super::problem::{Problem, Told};
 use super::reader::{Buffer, FileReader, Piece, Reached, Reading};
-use super::split::Spans;
+use super::rows::Rows;
 use crate::files::compare::{ToRead, hash_last_block};
 use crate::files::content::{BLOCK_BYTES, block_count, hash_block, hash_of_blocks};
 use crate::files::table::FileRecord;
@@ -30,25 +30,24 @@ const SMALL_BYTES: u64 = BLOCK_BYTES as u64;
 const SMALL_FILES: usize = 256;
 
 /// One epoch's files.
-pub(crate) struct CsvInput {
-    reading: Reading,
+pub(crate) struct FileInput<F: Format> {
+    reading: Reading<F>,
     on_error: OnError,
     /// The columns that are used.
     columns: Vec<Column>,
     tasks: Vec<ToRead>,
     outcomes: Vec<Mutex<Outcome>>,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<F>>,
     piece_done: Condvar,
-    pool: Mutex<Vec<Scratch>>,
+    pool: Mutex<Vec<Scratch<F::Scratch>>>,
     rows_read: AtomicU64,
     rows_rejected: AtomicU64,
     rejects: Mutex<Vec<(usize, u64, Reject)>>,
 }
 
-#[derive(Default)]
-struct Queue {
+struct Queue<F: Format> {
     next_file: usize,
-    reader: Option<FileReader>,
+    reader: Option<FileReader<F>>,
     next_piece: u64,
     under_way: BTreeSet<u64>,
     failed: Option<(u64, Error)>,
@@ -67,23 +66,23 @@ struct Outcome {
 }
 
 #[derive(Default)]
-struct Scratch {
+struct Scratch<S> {
     buffer: Buffer,
-    spans: Spans,
+    parsing: S,
 }
 
-enum Work {
-    Piece(Piece),
+enum Work<F: Format> {
+    Piece(Piece<F>),
     Files(Range<usize>),
 }
 
 /// Says that a piece is done, even when its thread panics.
-struct UnderWay<'a> {
-    input: &'a CsvInput,
+struct UnderWay<'a, F: Format> {
+    input: &'a FileInput<F>,
     number: u64,
 }
 
-impl Drop for UnderWay<'_> {
+impl<F: Format> Drop for UnderWay<'_, F> {
     fn drop(&mut self) {
         let mut queue = lock(&self.input.queue);
         queue.under_way.remove(&self.number);
@@ -94,7 +93,12 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl Queue {
+impl<F: Format> Queue<F> {
+    fn new() -> Self {
+        let under_way = BTreeSet::new();
+        Queue { next_file: 0, reader: None, next_piece: 0, under_way, failed: None, exhausted: false }
+    }
+
     fn fail(&mut self, number: u64, error: Error) {
         if self.failed.as_ref().is_none_or(|(first, _)| number < *first) {
             self.failed = Some((number, error));
@@ -106,21 +110,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl CsvInput {
-    pub fn new(reading: Reading, on_error: OnError, tasks: Vec<ToRead>) -> Self {
+impl<F: Format> FileInput<F> {
+    pub fn new(reading: Reading<F>, on_error: OnError, tasks: Vec<ToRead>) -> Self {
         let columns = reading.columns.iter().map(|column| reading.schema.columns()[*column].clone()).collect();
         let outcomes = tasks.iter().map(|task| {
             let mut blocks = task.blocks.clone();
             blocks.resize(block_count(task.found.stamp.size), 0);
             Mutex::new(Outcome { blocks, ..Outcome::default() })
         });
-        CsvInput {
+        FileInput {
             outcomes: outcomes.collect(),
             reading,
             on_error,
             columns,
             tasks,
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::new()),
             piece_done: Condvar::new(),
             pool: Mutex::default(),
             rows_read: AtomicU64::new(0),
@@ -134,7 +138,7 @@ impl CsvInput {
     }
 
     /// The next piece, with its number; `None` at the end.
-    fn take(&self, scratch: &mut Scratch) -> Result<Option<(Work, UnderWay<'_>)>> {
+    fn take(&self, scratch: &mut Scratch<F::Scratch>) -> Result<Option<(Work<F>, UnderWay<'_, F>)>> {
         let mut queue = lock(&self.queue);
         if queue.failed.is_some() {
             return Err(self.first_error(queue));
@@ -158,7 +162,7 @@ impl CsvInput {
         }
     }
 
-    fn take_work(&self, queue: &mut Queue, scratch: &mut Scratch) -> Result<Option<Work>> {
+    fn take_work(&self, queue: &mut Queue<F>, scratch: &mut Scratch<F::Scratch>) -> Result<Option<Work<F>>> {
         loop {
             if let Some(reader) = &mut queue.reader {
                 let piece = reader.next_piece(&mut scratch.buffer)?;
@@ -189,7 +193,7 @@ impl CsvInput {
     }
 
     /// The first error in the order of pieces, when all pieces before it are done.
-    fn first_error(&self, mut queue: MutexGuard<'_, Queue>) -> Error {
+    fn first_error(&self, mut queue: MutexGuard<'_, Queue<F>>) -> Error {
         loop {
             let Some((number, error)) = &queue.failed else { return Error::unavailable("reading failed") };
             if queue.under_way.iter().next().is_none_or(|first| first > number) {
@@ -199,87 +203,90 @@ impl CsvInput {
         }
     }
 
-    fn work(&self, work: Work, scratch: &mut Scratch) -> Result<Changes> {
-        let stop = self.on_error == OnError::Fail;
-        let Scratch { buffer, spans } = scratch;
-        let mut parser = Parser::new(self.reading.dialect, self.reading.limits, stop, &self.columns, spans);
+    fn work(&self, work: Work<F>, scratch: &mut Scratch<F::Scratch>) -> Result<Changes> {
+        let Scratch { buffer, parsing } = scratch;
+        let mut rows = Rows::new(&self.columns);
         match work {
-            Work::Piece(piece) => self.parse(&piece, buffer, &mut parser)?,
+            Work::Piece(piece) => self.parse(&piece, buffer, parsing, &mut rows)?,
             Work::Files(files) => {
                 for index in files {
                     let mut reader = FileReader::open(index, &self.tasks[index], &self.reading)?;
                     while let Some(piece) = reader.next_piece(buffer)? {
-                        self.parse(&piece, buffer, &mut parser)?;
+                        self.parse(&piece, buffer, parsing, &mut rows)?;
                     }
                     lock(&self.outcomes[index]).reached = reader.reached();
                 }
             }
         }
-        parser.finish()
+        rows.finish()
     }
 
-    fn parse(&self, piece: &Piece, buffer: &Buffer, parser: &mut Parser<'_>) -> Result<()> {
+    fn parse(&self, piece: &Piece<F>, buffer: &Buffer, parsing: &mut F::Scratch, rows: &mut Rows) -> Result<()> {
+        let format = &self.reading.format;
+        let stop = self.on_error == OnError::Fail;
         let bytes = buffer.bytes();
         let hashes: Vec<u128> = bytes[piece.blocks.clone()].chunks(BLOCK_BYTES).map(hash_block).collect();
         let mut start = piece.text.start;
         let mut known_rows = 0;
-        if let Some(row) = &piece.retract {
-            match line_end_behind(&bytes[row.clone()], &bytes[row.end..]) {
-                // The last line only got its newline: it is the same row.
-                Some(newline) => (start, known_rows) = (row.end + newline, 1),
-                None => parser.retract(&bytes[row.clone()], &piece.file.layout),
+        let (mut count, mut problems) = (0, Vec::new());
+        if let Some(layout) = &piece.file.layout {
+            if let Some(row) = &piece.retract {
+                match line_end_behind(&bytes[row.clone()], &bytes[row.end..]) {
+                    // The last line only got its newline: it is the same row.
+                    Some(newline) => (start, known_rows) = (row.end + newline, 1),
+                    None => {
+                        let row = &bytes[row.clone()];
+                        rows.retract(|rows| format.parse(row, layout, stop, parsing, rows).is_empty());
+                    }
+                }
             }
+            let before = rows.good();
+            problems = format.parse(&bytes[start..piece.text.end], layout, stop, parsing, rows);
+            count = (rows.good() - before) as u64;
         }
-        let before = parser.rows();
-        let text = &bytes[start..piece.text.end];
-        let problems = parser.parse(text, &piece.file.layout);
-        let rows = (parser.rows() - before) as u64;
         {
             let mut outcome = lock(&self.outcomes[piece.file.index]);
             outcome.blocks[piece.first_block..piece.first_block + hashes.len()].copy_from_slice(&hashes);
-            outcome.rows += rows + known_rows;
+            outcome.rows += count + known_rows;
             if let Some(last) = piece.last_row {
                 let rejected = problems.iter().any(|problem| start + problem.row.start as usize == last);
-                let blank = matches!(&bytes[last..piece.text.end], b"" | b"\r");
+                let blank = format.is_blank(&bytes[last..piece.text.end]);
                 outcome.last_rows = u64::from(!rejected && !blank);
             }
         }
-        self.rows_read.fetch_add(rows, Ordering::Relaxed);
-        if problems.is_empty() { Ok(()) } else { self.reject(piece, start, text, problems) }
+        self.rows_read.fetch_add(count, Ordering::Relaxed);
+        match &piece.file.layout {
+            Some(layout) if !problems.is_empty() => {
+                self.reject(piece, layout, start, &bytes[start..piece.text.end], &problems)
+            }
+            _ => Ok(()),
+        }
     }
 
     #[cold]
-    fn reject(&self, piece: &Piece, start: usize, text: &[u8], problems: Vec<Problem>) -> Result<()> {
-        let dialect = self.reading.dialect;
-        let unquote = |field: &[u8]| {
-            let mut value = Vec::new();
-            match dialect.quote {
-                Some(quote) if field.first() == Some(&quote) => dialect.unquote(field, &mut value),
-                _ => value.extend_from_slice(field),
-            }
-            value
-        };
-        let teller = Teller {
-            text,
-            header: &piece.file.names,
-            columns: &self.columns,
-            unquote: &unquote,
-            field_limit: self.reading.limits.field_bytes,
-        };
+    fn reject(
+        &self,
+        piece: &Piece<F>,
+        layout: &F::Layout,
+        start: usize,
+        text: &[u8],
+        problems: &[Problem<F::Wrong>],
+    ) -> Result<()> {
+        let tell = |problem| self.reading.format.tell(problem, text, layout, &self.columns);
         let offset = piece.offset + start as u64;
         let file = piece.file.path.display().to_string();
         if self.on_error == OnError::Fail {
             let Some(problem) = problems.first() else { return Ok(()) };
-            let line = piece.file.line_at(offset + u64::from(problem.place()))?;
-            return Err(error_of(&file, line, problem.tell(&teller)));
+            let line = piece.file.line_at(offset + u64::from(problem.place))?;
+            return Err(error_of(&file, line, tell(problem)));
         }
         self.rows_rejected.fetch_add(problems.len() as u64, Ordering::Relaxed);
         // Skipped rows are only counted, apart from the first of each file for the notice.
         let wanted = if self.on_error == OnError::Skip { 1 } else { problems.len() };
         let mut rejects = Vec::with_capacity(wanted);
         for problem in &problems[..wanted] {
-            let at = offset + u64::from(problem.place());
-            let Told { column, value, reason, .. } = problem.tell(&teller);
+            let at = offset + u64::from(problem.place);
+            let Told { column, value, reason, .. } = tell(problem);
             let row = String::from_utf8_lossy(&text[problem.row.start as usize..problem.row.end as usize]).into_owned();
             let reject = Reject { file: file.clone(), line: piece.file.line_at(at)?, column, value, reason, row };
             rejects.push((piece.file.index, at, reject));
@@ -400,7 +407,7 @@ fn error_of(file: &str, line: u64, told: Told) -> Error {
     }
 }
 
-impl EpochInput for CsvInput {
+impl<F: Format> EpochInput for FileInput<F> {
     fn next(&self) -> Result<Option<Changes>> {
         let mut scratch = lock(&self.pool).pop().unwrap_or_default();
         loop {

@@ -1,0 +1,74 @@
+//! Columns as they grow, batch by batch, into Arrow arrays.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use millpond_error::{Error, Result};
+use millpond_plan::types::{ColumnType, Type};
+
+/// One column under construction.
+#[derive(Debug)]
+pub(crate) struct ColumnBuilder {
+    pub values: Values,
+    /// For an optional column.
+    pub nulls: Option<NullBufferBuilder>,
+}
+
+/// The values of a column, with any value where the cell is null.
+#[derive(Debug)]
+pub(crate) enum Values {
+    Bool(BooleanBufferBuilder),
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Str { offsets: Vec<i32>, bytes: Vec<u8> },
+}
+
+impl ColumnBuilder {
+    pub fn new(ty: ColumnType) -> Self {
+        let values = match ty.ty {
+            Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
+            Type::Int => Values::Int(Vec::new()),
+            Type::Float => Values::Float(Vec::new()),
+            Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
+        };
+        ColumnBuilder { values, nulls: ty.optional.then(|| NullBufferBuilder::new(0)) }
+    }
+
+    /// Makes room for about this many rows; `bytes` is the size of the text that they come from.
+    pub fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Bool(_) => {}
+            Values::Int(values) => values.reserve(rows),
+            Values::Float(values) => values.reserve(rows),
+            Values::Str { offsets, .. } => offsets.reserve(rows),
+        }
+    }
+
+    /// The finished column.
+    pub fn finish(self) -> Result<ArrayRef> {
+        let nulls = self.nulls.and_then(|mut nulls| nulls.finish());
+        Ok(match self.values {
+            Values::Bool(mut values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Int(values) => Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Str { offsets, bytes } => {
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+                let array = StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls);
+                Arc::new(array.map_err(|error| Error::input(format!("text that is not UTF-8: {error}")))?)
+            }
+        })
+    }
+}
+
+impl Values {
+    /// Appends any value: the cell is null, or its row is left out.
+    pub fn push_any(&mut self) {
+        match self {
+            Values::Bool(values) => values.append(false),
+            Values::Int(values) => values.push(0),
+            Values::Float(values) => values.push(0.0),
+            Values::Str { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What is wrong with a row, and how a user is told.
+
+use std::ops::Range;
+
+/// A row that cannot be read, as positions in the text of its piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem<W> {
+    /// The bytes of the row, without its line end.
+    pub row: Range<u32>,
+    /// The position whose line a message names.
+    pub place: u32,
+    /// What is wrong.
+    pub wrong: W,
+}
+
+/// A problem in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The column, where one is to blame.
+    pub column: Option<String>,
+    /// The value, where one is to blame.
+    pub value: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+    /// What may help.
+    pub hint: Option<String>,
+}
+
+impl<W> Problem<W> {
+    /// Something is wrong with the row from `start` to `end`.
+    pub fn of_row(start: usize, end: usize, wrong: W) -> Self {
+        Problem { row: start as u32..end as u32, place: start as u32, wrong }
+    }
+
+    /// The same, told with the line that `place` is in.
+    pub fn at(self, place: usize) -> Self {
+        Problem { place: place as u32, ..self }
+    }
+}
+
+impl Told {
+    /// A sentence about a row as a whole.
+    pub fn row(reason: impl Into<String>) -> Self {
+        Told { column: None, value: None, reason: reason.into(), hint: None }
+    }
+
+    /// A byte that is no UTF-8.
+    pub fn not_utf8(byte: u8) -> Self {
+        let hint = Some("convert the file to UTF-8".to_owned());
+        Told { hint, ..Told::row(format!("not UTF-8: byte 0x{byte:02x}")) }
+    }
+}
+
+/// A value in quotes, cut if it is long.
+pub(crate) fn shown(value: &str) -> String {
+    const MOST: usize = 80;
+    if value.chars().count() <= MOST {
+        return format!("{value:?}");
+    }
+    let start: String = value.chars().take(MOST).collect();
+    format!("{start:?}… ({} bytes)", thousands(value.len()))
+}
+
+/// `1 row`, `2 rows`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", thousands(count))
+}
+
+/// A number with a comma between groups of three digits.
+pub(crate) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

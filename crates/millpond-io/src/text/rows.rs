@@ -1,0 +1,84 @@
+//! Rows on their way into columns: those of one or several pieces of text, good, bad and taken back.
+
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_select::filter::filter;
+use millpond_engine::changes::Changes;
+use millpond_error::{Error, Result};
+use millpond_plan::types::Column;
+
+use super::columns::ColumnBuilder;
+
+/// Rows under construction.
+#[derive(Debug)]
+pub struct Rows {
+    columns: Vec<ColumnBuilder>,
+    rows: usize,
+    /// Rows to leave out at the end, ascending.
+    bad: Vec<usize>,
+    /// Rows that are taken back.
+    retracted: Vec<usize>,
+}
+
+impl Rows {
+    /// No rows of these columns.
+    pub(crate) fn new(columns: &[Column]) -> Self {
+        let columns = columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect();
+        Rows { columns, rows: 0, bad: Vec::new(), retracted: Vec::new() }
+    }
+
+    /// The number of good rows so far.
+    pub(crate) fn good(&self) -> usize {
+        self.rows - self.bad.len()
+    }
+
+    /// The columns, to append the same number of cells to each; [`Rows::add`] follows.
+    pub(crate) fn columns(&mut self) -> &mut [ColumnBuilder] {
+        &mut self.columns
+    }
+
+    /// Makes room for about this many rows.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.columns.iter_mut().for_each(|column| column.reserve(rows));
+    }
+
+    /// Takes up rows whose cells were appended to all columns; `bad` are those to leave out, ascending from 0.
+    pub(crate) fn add(&mut self, rows: usize, bad: impl IntoIterator<Item = usize>) {
+        self.bad.extend(bad.into_iter().map(|row| self.rows + row));
+        self.rows += rows;
+    }
+
+    /// Appends what `append` appends as rows that are taken back; whether all of it was good is what it returns. Rows
+    /// that are not good never counted.
+    pub(crate) fn retract(&mut self, append: impl FnOnce(&mut Self) -> bool) {
+        let first = self.rows;
+        if append(self) {
+            self.retracted.extend(first..self.rows);
+        }
+    }
+
+    /// All rows read, as changes.
+    pub(crate) fn finish(self) -> Result<Changes> {
+        let mut columns = self.columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?;
+        let mut diffs = vec![1i64; if self.retracted.is_empty() { 0 } else { self.rows }];
+        for row in self.retracted {
+            diffs[row] = -1;
+        }
+        let mut rows = self.rows;
+        if !self.bad.is_empty() {
+            let mut keep = vec![true; rows];
+            for row in &self.bad {
+                keep[*row] = false;
+            }
+            let mut kept = keep.iter();
+            diffs.retain(|_| kept.next().is_none_or(|keep| *keep));
+            let keep = BooleanArray::from(keep);
+            columns = columns.iter().map(|column| keep_rows(column, &keep)).collect::<Result<_>>()?;
+            rows -= self.bad.len();
+        }
+        Ok(if diffs.is_empty() { Changes::inserts(columns, rows) } else { Changes::new(columns, diffs.into()) })
+    }
+}
+
+fn keep_rows(column: &dyn Array, keep: &BooleanArray) -> Result<ArrayRef> {
+    filter(column, keep).map_err(|error| Error::input(format!("rows could not be left out: {error}")))
+}
