@@ -1,8 +1,9 @@
 //! Sources and sinks.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use millpond::csv::{OnError, ReadOptions, WriteMode};
+use millpond::csv::{OnError, ReadOptions, Streaming, WriteMode};
 use millpond_plan::SinkDecl;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -27,6 +28,7 @@ pub fn read_csv(
     on_error: &str,
     dead_letter: Option<PathBuf>,
     name: Option<String>,
+    commit_every_ms: Option<u64>,
     place: Place,
 ) -> PyResult<PyTable> {
     let on_error = match (on_error, dead_letter) {
@@ -35,7 +37,9 @@ pub fn read_csv(
         ("dead_letter", Some(path)) => OnError::DeadLetter(path),
         _ => return Err(PyValueError::new_err("on_error and dead_letter do not fit")),
     };
-    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name };
+    let streaming =
+        commit_every_ms.map(|ms| Streaming { commit_every: Duration::from_millis(ms), ..Streaming::default() });
+    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name, streaming };
     millpond::csv::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
 

@@ -23,6 +23,6 @@ pub(crate) mod value;
 #[cfg(test)]
 mod tests;
 
-pub use crate::text::options::OnError;
+pub use crate::text::options::{OnError, Streaming};
 pub use format::{Csv, CsvSource};
 pub use options::{CsvSourceOptions, Limits, check};
