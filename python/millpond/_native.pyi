@@ -1,5 +1,6 @@
 """The engine; see crates/millpond-python."""
 
+from collections.abc import Callable
 from typing import Any, TypeAlias, final
 
 _Column: TypeAlias = tuple[str, str, bool]
@@ -62,7 +63,13 @@ def read_csv(
     place: _Place,
 ) -> Table: ...
 def write_csv(table: Table, path: str, mode: str, name: str | None, place: _Place) -> Sink: ...
+def subscribe(
+    table: Table,
+    on_change: Callable[[int, dict[str, Any], int, bool], object],
+    on_time_end: Callable[[int], object] | None,
+    on_end: Callable[[], object] | None,
+    name: str,
+    place: _Place,
+) -> Sink: ...
 def markdown(text: str, schema: list[_Column] | None, place: _Place) -> Table: ...
-def run(
-    sinks: list[Sink], state: str | None, workers: int | None, checkpoint_every_ms: int | None
-) -> list[str]: ...
+def run(sinks: list[Sink], state: str | None, workers: int | None, checkpoint_every_ms: int | None) -> list[str]: ...

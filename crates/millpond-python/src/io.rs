@@ -9,11 +9,16 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
+use crate::subscribe::Raised;
 use crate::table::{PyColumn, PyTable, to_schema};
 
 /// A table that is written somewhere by a run.
 #[pyclass(frozen, name = "Sink", module = "millpond._native")]
-pub struct PySink(pub SinkDecl);
+pub struct PySink {
+    pub declaration: SinkDecl,
+    /// Where a sink that calls Python keeps what was raised there.
+    pub raised: Option<Raised>,
+}
 
 /// A table of the rows of CSV files.
 #[pyfunction]
@@ -52,7 +57,8 @@ pub fn write_csv(table: &PyTable, path: &str, mode: &str, name: Option<String>, 
         "snapshot" => WriteMode::Snapshot,
         _ => return Err(PyValueError::new_err(format!("no mode {mode:?}"))),
     };
-    Ok(PySink(millpond::csv::sink(&table.0, path, mode, name, &origin(place))))
+    let declaration = millpond::csv::sink(&table.0, path, mode, name, &origin(place));
+    Ok(PySink { declaration, raised: None })
 }
 
 /// A table written down as text.

@@ -2,5 +2,6 @@
 
 from millpond.io import csv
 from millpond.io._settings import CsvParserSettings
+from millpond.io._subscribe import subscribe
 
-__all__ = ["CsvParserSettings", "csv"]
+__all__ = ["CsvParserSettings", "csv", "subscribe"]
