@@ -1,12 +1,14 @@
 //! Where results go: the contract of a sink, and the sinks.
 //!
-//! Start with [`Sink`]. [`CsvSink`] is the one that programs use, [`CollectSink`] the one for tests and previews;
+//! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`]; [`CollectSink`] is the one for tests and previews;
 //! [`rejected_rows`] makes rows for a sink of input rows that could not be read.
 
 mod collect;
 mod csv;
 mod dead_letter;
+mod file;
 mod format;
+mod jsonlines;
 mod lines;
 mod log;
 mod number;
@@ -18,8 +20,10 @@ use millpond_plan::types::Schema;
 use serde_json::Value;
 
 pub use collect::{CollectSink, Collected};
-pub use csv::{CsvMode, CsvSink, CsvSinkOptions, resolve};
+pub use csv::{CsvSink, CsvSinkOptions};
 pub use dead_letter::{rejected_rows, rejected_schema};
+pub use file::{FileSink, WriteMode, resolve};
+pub use jsonlines::JsonLinesSink;
 
 /// What a user sees as one run: it goes on over crashes until an attempt finishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

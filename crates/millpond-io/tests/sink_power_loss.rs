@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, Int64Array};
 use arrow_buffer::ScalarBuffer;
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::Result;
-use millpond_io::sink::{CsvMode, CsvSink, CsvSinkOptions, LogicalRun, Sink};
+use millpond_io::sink::{CsvSink, CsvSinkOptions, LogicalRun, Sink, WriteMode};
 use millpond_plan::types::{Schema, Type};
 use millpond_store::{Disk, SimulatedDisk};
 use serde_json::{Value, json};
@@ -45,11 +45,11 @@ fn table(until: usize) -> Vec<(i64, i64)> {
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-fn expected(mode: CsvMode, until: usize) -> String {
+fn expected(mode: WriteMode, until: usize) -> String {
     match mode {
-        CsvMode::Append => lines(0..until),
-        CsvMode::Changes => lines(if until > FIRST_RUN { FIRST_RUN } else { 0 }..until),
-        CsvMode::Snapshot => table(until)
+        WriteMode::Append => lines(0..until),
+        WriteMode::Changes => lines(if until > FIRST_RUN { FIRST_RUN } else { 0 }..until),
+        WriteMode::Snapshot => table(until)
             .iter()
             .fold("n\n".to_owned(), |text, (value, count)| text + &format!("{value}\n").repeat(*count as usize)),
     }
@@ -64,7 +64,7 @@ fn commit(state: &SimulatedDisk, manifest: &Value) -> Result<()> {
 }
 
 /// Runs over all epochs before `until` that are not committed yet: two in a checkpoint.
-fn run(disk: &SimulatedDisk, mode: CsvMode, until: usize) -> Result<()> {
+fn run(disk: &SimulatedDisk, mode: WriteMode, until: usize) -> Result<()> {
     let (state, results) = (disk.folder("state"), disk.folder("results"));
     let manifest =
         state.read("manifest")?.map(|bytes| serde_json::from_slice::<Value>(&bytes).expect("a whole manifest"));
@@ -94,7 +94,7 @@ fn run(disk: &SimulatedDisk, mode: CsvMode, until: usize) -> Result<()> {
 }
 
 /// Both runs, of which the first may have finished already.
-fn run_all(disk: &SimulatedDisk, mode: CsvMode) -> Result<()> {
+fn run_all(disk: &SimulatedDisk, mode: WriteMode) -> Result<()> {
     let manifest = disk.read("state/manifest")?.map(|bytes| serde_json::from_slice::<Value>(&bytes));
     let saved = manifest.and_then(|manifest| manifest.ok()).unwrap_or(Value::Null);
     let (done, finished) = (saved["done"].as_u64().unwrap_or(0) as usize, saved["finished"] == true);
@@ -114,7 +114,7 @@ fn text(disk: &SimulatedDisk) -> String {
 }
 
 /// What somebody who opens the file finds: what is committed, at least, or what is about to be; a snapshot is whole.
-fn check_visible(disk: &SimulatedDisk, mode: CsvMode, place: &str) {
+fn check_visible(disk: &SimulatedDisk, mode: WriteMode, place: &str) {
     let manifest = disk.read("state/manifest").expect("power");
     let saved = manifest.map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).expect("a whole manifest"));
     let done = saved["done"].as_u64().unwrap_or(0) as usize;
@@ -122,14 +122,14 @@ fn check_visible(disk: &SimulatedDisk, mode: CsvMode, place: &str) {
     let Some(found) = found else { return assert_eq!(done, 0, "{place}: a committed file is gone") };
     let next = if done < FIRST_RUN { FIRST_RUN } else { EPOCHS.len() }.min(done + 2);
     let fits = |until: usize| match mode {
-        CsvMode::Snapshot => found == expected(mode, until).as_bytes(),
+        WriteMode::Snapshot => found == expected(mode, until).as_bytes(),
         _ => found.starts_with(expected(mode, until).as_bytes()),
     };
     assert!((done > 0 && fits(done)) || fits(next), "{place}: {:?}", String::from_utf8_lossy(&found));
 }
 
 /// Images of every step; each is run to its end, and some of them lose power again on the way.
-fn lose_power(mode: CsvMode, images: u64) {
+fn lose_power(mode: WriteMode, images: u64) {
     let disk = SimulatedDisk::new();
     disk.record();
     run_all(&disk, mode).expect("an undisturbed run");
@@ -158,15 +158,15 @@ fn lose_power(mode: CsvMode, images: u64) {
 
 #[test]
 fn changes_of_a_run_survive_power_loss() {
-    lose_power(CsvMode::Changes, 120);
+    lose_power(WriteMode::Changes, 120);
 }
 
 #[test]
 fn a_log_of_all_runs_survives_power_loss() {
-    lose_power(CsvMode::Append, 120);
+    lose_power(WriteMode::Append, 120);
 }
 
 #[test]
 fn a_snapshot_survives_power_loss() {
-    lose_power(CsvMode::Snapshot, 120);
+    lose_power(WriteMode::Snapshot, 120);
 }

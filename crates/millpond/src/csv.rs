@@ -12,7 +12,7 @@ use millpond_store::{Disk, LocalDisk};
 use serde_json::json;
 
 pub use millpond_io::csv::OnError;
-pub use millpond_io::sink::CsvMode as WriteMode;
+pub use millpond_io::sink::WriteMode;
 
 use crate::connector::{SinkConnector, SourceConnector};
 use crate::run::Output;

@@ -23,7 +23,7 @@ mod options;
 mod paths;
 mod problem;
 mod scan;
-mod string;
+pub(crate) mod string;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What the inside of a JSON string stands for.
+//! The inside of a JSON string, and what it stands for.
 
 /// Appends what the inside of a string, whose escapes are well-formed, stands for. `false`, and nothing is appended, if
 /// an escape is half of a pair that makes a character.
@@ -57,6 +57,26 @@ fn hex(text: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_str_radix(digits, 16).ok()?, rest))
 }
 
+/// The number of bytes before the first that is a quote, a backslash or a control character: eight at a time.
+#[inline]
+pub(crate) fn plain_bytes(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = text.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest bit that is set is right; a borrow may set wrong ones above it.
+        let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+        let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64)) | below_space) & HIGH;
+        if found != 0 {
+            return 8 * i + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    text.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -94,6 +114,16 @@ mod tests {
             text in r#"(a|é|\\[bfnrt"/\\]|\\u[0-9a-fA-F]{4}|\\u[dD][89a-fA-F][0-9a-f]{2}|\\ud83d\\ude0[0-9]){0,12}"#,
         ) {
             check(&text);
+        }
+
+        #[test]
+        fn plain_bytes_end_where_a_simple_loop_ends(
+            text in proptest::collection::vec(
+                proptest::sample::select(b"aaaaaaaaaaaaaaaaaaaaaaa \"\\\x00\x1f\x20\x21\x7f\x80\xa2\xdc\xff".to_vec()), 0..40,
+            ),
+        ) {
+            let simple = text.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\');
+            prop_assert_eq!(plain_bytes(&text), simple.unwrap_or(text.len()));
         }
     }
 }
