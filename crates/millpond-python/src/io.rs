@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use millpond::csv::{OnError, ReadOptions, WriteMode};
+use millpond::jsonlines;
 use millpond_plan::SinkDecl;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -29,12 +30,7 @@ pub fn read_csv(
     name: Option<String>,
     place: Place,
 ) -> PyResult<PyTable> {
-    let on_error = match (on_error, dead_letter) {
-        ("fail", None) => OnError::Fail,
-        ("skip", None) => OnError::Skip,
-        ("dead_letter", Some(path)) => OnError::DeadLetter(path),
-        _ => return Err(PyValueError::new_err("on_error and dead_letter do not fit")),
-    };
+    let on_error = to_on_error(on_error, dead_letter)?;
     let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name };
     millpond::csv::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
@@ -42,13 +38,55 @@ pub fn read_csv(
 /// Writes a table to a CSV file.
 #[pyfunction]
 pub fn write_csv(table: &PyTable, path: &str, mode: &str, name: Option<String>, place: Place) -> PyResult<PySink> {
-    let mode = match mode {
+    Ok(PySink(millpond::csv::sink(&table.0, path, to_mode(mode)?, name, &origin(place))))
+}
+
+/// A table of the rows of files of JSON lines.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "called at one place, in io/jsonlines.py, where each has a name")]
+pub fn read_json_lines(
+    path: &str,
+    schema: Vec<PyColumn>,
+    field_paths: Vec<(String, String)>,
+    append_only: bool,
+    on_error: &str,
+    dead_letter: Option<PathBuf>,
+    name: Option<String>,
+    place: Place,
+) -> PyResult<PyTable> {
+    let on_error = to_on_error(on_error, dead_letter)?;
+    let options = jsonlines::ReadOptions { append_only, field_paths, on_error, name };
+    jsonlines::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
+}
+
+/// Writes a table to a file of JSON lines.
+#[pyfunction]
+pub fn write_json_lines(
+    table: &PyTable,
+    path: &str,
+    mode: &str,
+    name: Option<String>,
+    place: Place,
+) -> PyResult<PySink> {
+    jsonlines::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).map(PySink).map_err(raise)
+}
+
+fn to_on_error(on_error: &str, dead_letter: Option<PathBuf>) -> PyResult<OnError> {
+    Ok(match (on_error, dead_letter) {
+        ("fail", None) => OnError::Fail,
+        ("skip", None) => OnError::Skip,
+        ("dead_letter", Some(path)) => OnError::DeadLetter(path),
+        _ => return Err(PyValueError::new_err("on_error and dead_letter do not fit")),
+    })
+}
+
+fn to_mode(mode: &str) -> PyResult<WriteMode> {
+    Ok(match mode {
         "changes" => WriteMode::Changes,
         "append" => WriteMode::Append,
         "snapshot" => WriteMode::Snapshot,
         _ => return Err(PyValueError::new_err(format!("no mode {mode:?}"))),
-    };
-    Ok(PySink(millpond::csv::sink(&table.0, path, mode, name, &origin(place))))
+    })
 }
 
 /// A table written down as text.

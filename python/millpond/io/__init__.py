@@ -1,6 +1,6 @@
 """Reading and writing."""
 
-from millpond.io import csv
+from millpond.io import csv, jsonlines
 from millpond.io._settings import CsvParserSettings
 
-__all__ = ["CsvParserSettings", "csv"]
+__all__ = ["CsvParserSettings", "csv", "jsonlines"]

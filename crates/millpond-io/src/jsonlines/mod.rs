@@ -30,4 +30,4 @@ mod tests;
 
 pub use crate::text::options::OnError;
 pub use format::{JsonLines, JsonLinesSource};
-pub use options::{JsonLinesSourceOptions, check};
+pub use options::{JsonLinesSourceOptions, check, check_field_paths};

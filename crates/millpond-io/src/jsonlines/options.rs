@@ -52,6 +52,12 @@ impl JsonLinesSourceOptions {
     }
 }
 
+/// Checks the paths of columns, for which no file is looked at.
+pub fn check_field_paths(options: &JsonLinesSourceOptions) -> Result<()> {
+    let (files, format) = options.clone().split();
+    format.check(&files.schema)
+}
+
 /// Checks what can be checked before any state is touched: the options, and that the path exists.
 pub fn check(options: &JsonLinesSourceOptions) -> Result<()> {
     let (files, format) = options.clone().split();
