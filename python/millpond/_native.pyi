@@ -71,5 +71,17 @@ def subscribe(
     name: str,
     place: _Place,
 ) -> Sink: ...
+def read_json_lines(
+    path: str,
+    schema: list[_Column],
+    field_paths: list[tuple[str, str]],
+    append_only: bool,
+    on_error: str,
+    dead_letter: str | None,
+    name: str | None,
+    commit_every_ms: int | None,
+    place: _Place,
+) -> Table: ...
+def write_json_lines(table: Table, path: str, mode: str, name: str | None, place: _Place) -> Sink: ...
 def markdown(text: str, schema: list[_Column] | None, place: _Place) -> Table: ...
 def run(sinks: list[Sink], state: str | None, workers: int | None, checkpoint_every_ms: int | None) -> list[str]: ...

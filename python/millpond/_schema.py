@@ -77,7 +77,8 @@ class SchemaMeta(type):
 class Schema(metaclass=SchemaMeta):
     """The columns of a table: one annotation each, of type ``int``, ``float``, ``str`` or ``bool``.
 
-    ``X | None`` (or ``Optional[X]``) is a column that may hold nulls; in CSV a null is an empty field without quotes.
+    ``X | None`` (or ``Optional[X]``) is a column that may hold nulls. In CSV a null is an empty field without quotes,
+    in JSON lines ``null`` or a missing field.
 
     Examples:
         >>> import millpond as pw

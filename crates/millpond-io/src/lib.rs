@@ -2,6 +2,7 @@
 //!
 //! - [`source`]: what a program reads; start here, with [`csv`] as the example.
 //! - [`csv`]: the CSV format: options, header, the fast parser. `text` is the source of files of every text format.
+//! - [`jsonlines`]: the JSON lines format.
 //! - [`files`]: listing files, the table of files with what was read of each, reading in pieces.
 //! - [`sink`]: where results go.
 //! - [`debug`]: a source of rows written into the program, for tests.
@@ -9,6 +10,7 @@
 pub mod csv;
 pub mod debug;
 pub mod files;
+pub mod jsonlines;
 pub mod sink;
 pub mod source;
 mod text;

@@ -1,14 +1,16 @@
 //! Where results go: the contract of a sink, and the sinks.
 //!
-//! Start with [`Sink`]. [`CsvSink`] is the one that programs use, [`CallbackSink`] hands changes to a function,
-//! [`CollectSink`] keeps them for tests and previews;
+//! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`]; [`CallbackSink`]
+//! hands changes to a function, [`CollectSink`] keeps them for tests and previews;
 //! [`rejected_rows`] makes rows for a sink of input rows that could not be read.
 
 mod callback;
 mod collect;
 mod csv;
 mod dead_letter;
+mod file;
 mod format;
+mod jsonlines;
 mod lines;
 mod log;
 mod number;
@@ -21,8 +23,10 @@ use serde_json::Value;
 
 pub use callback::{CallbackSink, Subscriber};
 pub use collect::{CollectSink, Collected};
-pub use csv::{CsvMode, CsvSink, CsvSinkOptions, resolve};
+pub use csv::{CsvSink, CsvSinkOptions};
 pub use dead_letter::{rejected_rows, rejected_schema};
+pub use file::{FileSink, WriteMode, resolve};
+pub use jsonlines::JsonLinesSink;
 
 /// What a user sees as one run: it goes on over crashes until an attempt finishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use millpond_error::Result;
 use millpond_plan::types::{ColumnType, Schema, Type};
 
 use crate::csv::{CsvSource, CsvSourceOptions};
+use crate::jsonlines::{JsonLinesSource, JsonLinesSourceOptions};
 use crate::source::{EpochInput, Reject, Source, SourceCounts, Wakeup};
 
 /// Saved positions, as a checkpoint would hold them.
@@ -78,23 +79,63 @@ pub struct Ran {
     pub rejects: Vec<Reject>,
 }
 
+/// The options of a source of files.
+pub trait Options: Clone {
+    fn new(path: &str, schema: Schema) -> Self;
+    fn source(self, seed: HashSeed) -> Box<dyn Source>;
+}
+
+impl Options for CsvSourceOptions {
+    fn new(path: &str, schema: Schema) -> Self {
+        CsvSourceOptions::new(path, schema)
+    }
+
+    fn source(self, seed: HashSeed) -> Box<dyn Source> {
+        Box::new(CsvSource::new(self, seed))
+    }
+}
+
+impl Options for JsonLinesSourceOptions {
+    fn new(path: &str, schema: Schema) -> Self {
+        JsonLinesSourceOptions::new(path, schema)
+    }
+
+    fn source(self, seed: HashSeed) -> Box<dyn Source> {
+        Box::new(JsonLinesSource::new(self, seed))
+    }
+}
+
 /// A directory of files, read run after run.
-pub struct Play {
+pub struct Play<O = CsvSourceOptions> {
     pub directory: tempfile::TempDir,
-    pub options: CsvSourceOptions,
+    pub options: O,
     pub columns: Vec<usize>,
     pub threads: usize,
     pub saved: Saved,
 }
 
 impl Play {
+    /// Of CSV files.
     pub fn new(columns: &str) -> Self {
+        Play::of(columns)
+    }
+}
+
+impl Play<JsonLinesSourceOptions> {
+    /// Of JSON lines.
+    pub fn json_lines(columns: &str) -> Self {
+        Play::of(columns)
+    }
+}
+
+impl<O: Options> Play<O> {
+    fn of(columns: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("logs");
         fs::create_dir(&root).unwrap();
         let schema = schema(columns);
         let columns = (0..schema.len()).collect();
-        let options = CsvSourceOptions::new(root.to_str().unwrap(), schema);
+        let options = O::new(root.to_str().unwrap(), schema);
         Play { directory, options, columns, threads: 1, saved: Vec::new() }
     }
 
@@ -118,7 +159,7 @@ impl Play {
 
     /// One run. After an error nothing is saved.
     pub fn run(&mut self) -> Result<Ran> {
-        let mut source = CsvSource::new(self.options.clone(), HashSeed(7));
+        let mut source = self.options.clone().source(HashSeed(7));
         if !self.saved.is_empty() {
             source.open(self.saved.clone())?;
         }
@@ -131,7 +172,7 @@ impl Play {
             }
             source.finish_epoch(Epoch(2))?;
         }
-        self.saved = save(&mut source);
+        self.saved = save(&mut *source);
         let (counts, rejects) = (self.shorten_counts(source.counts()), source.take_rejects());
         Ok(Ran { rows, counts, rejects })
     }

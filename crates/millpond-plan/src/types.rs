@@ -7,7 +7,7 @@
 //! | `float` | `Float64` | decimal or exponent form, `inf`, `-inf`, `nan` | `float` |
 //! | `str`   | `Utf8`    | any text                                       | `str`   |
 //!
-//! An optional type holds nulls; in CSV a null is an empty unquoted field.
+//! An optional type holds nulls; in CSV a null is an empty unquoted field. How JSON spells values is said where it is read.
 
 use std::fmt;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millpond::csv::{OnError, ReadOptions, Streaming, WriteMode};
+use millpond::jsonlines;
 use millpond_plan::SinkDecl;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,6 +19,12 @@ pub struct PySink {
     pub declaration: SinkDecl,
     /// Where a sink that calls Python keeps what was raised there.
     pub raised: Option<Raised>,
+}
+
+impl From<SinkDecl> for PySink {
+    fn from(declaration: SinkDecl) -> Self {
+        PySink { declaration, raised: None }
+    }
 }
 
 /// A table of the rows of CSV files.
@@ -36,14 +43,8 @@ pub fn read_csv(
     commit_every_ms: Option<u64>,
     place: Place,
 ) -> PyResult<PyTable> {
-    let on_error = match (on_error, dead_letter) {
-        ("fail", None) => OnError::Fail,
-        ("skip", None) => OnError::Skip,
-        ("dead_letter", Some(path)) => OnError::DeadLetter(path),
-        _ => return Err(PyValueError::new_err("on_error and dead_letter do not fit")),
-    };
-    let streaming =
-        commit_every_ms.map(|ms| Streaming { commit_every: Duration::from_millis(ms), ..Streaming::default() });
+    let on_error = to_on_error(on_error, dead_letter)?;
+    let streaming = to_streaming(commit_every_ms);
     let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name, streaming };
     millpond::csv::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
@@ -51,14 +52,61 @@ pub fn read_csv(
 /// Writes a table to a CSV file.
 #[pyfunction]
 pub fn write_csv(table: &PyTable, path: &str, mode: &str, name: Option<String>, place: Place) -> PyResult<PySink> {
-    let mode = match mode {
+    Ok(millpond::csv::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).into())
+}
+
+/// A table of the rows of files of JSON lines.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "called at one place, in io/jsonlines.py, where each has a name")]
+pub fn read_json_lines(
+    path: &str,
+    schema: Vec<PyColumn>,
+    field_paths: Vec<(String, String)>,
+    append_only: bool,
+    on_error: &str,
+    dead_letter: Option<PathBuf>,
+    name: Option<String>,
+    commit_every_ms: Option<u64>,
+    place: Place,
+) -> PyResult<PyTable> {
+    let on_error = to_on_error(on_error, dead_letter)?;
+    let streaming = to_streaming(commit_every_ms);
+    let options = jsonlines::ReadOptions { append_only, field_paths, on_error, name, streaming };
+    jsonlines::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
+}
+
+/// Writes a table to a file of JSON lines.
+#[pyfunction]
+pub fn write_json_lines(
+    table: &PyTable,
+    path: &str,
+    mode: &str,
+    name: Option<String>,
+    place: Place,
+) -> PyResult<PySink> {
+    jsonlines::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).map(PySink::from).map_err(raise)
+}
+
+fn to_on_error(on_error: &str, dead_letter: Option<PathBuf>) -> PyResult<OnError> {
+    Ok(match (on_error, dead_letter) {
+        ("fail", None) => OnError::Fail,
+        ("skip", None) => OnError::Skip,
+        ("dead_letter", Some(path)) => OnError::DeadLetter(path),
+        _ => return Err(PyValueError::new_err("on_error and dead_letter do not fit")),
+    })
+}
+
+fn to_streaming(commit_every_ms: Option<u64>) -> Option<Streaming> {
+    commit_every_ms.map(|ms| Streaming { commit_every: Duration::from_millis(ms), ..Streaming::default() })
+}
+
+fn to_mode(mode: &str) -> PyResult<WriteMode> {
+    Ok(match mode {
         "changes" => WriteMode::Changes,
         "append" => WriteMode::Append,
         "snapshot" => WriteMode::Snapshot,
         _ => return Err(PyValueError::new_err(format!("no mode {mode:?}"))),
-    };
-    let declaration = millpond::csv::sink(&table.0, path, mode, name, &origin(place));
-    Ok(PySink { declaration, raised: None })
+    })
 }
 
 /// A table written down as text.

@@ -24,7 +24,7 @@ mod _native {
     #[pymodule_export]
     use crate::expr::PyExpr;
     #[pymodule_export]
-    use crate::io::{PySink, markdown, read_csv, write_csv};
+    use crate::io::{PySink, markdown, read_csv, read_json_lines, write_csv, write_json_lines};
     #[pymodule_export]
     use crate::run::run;
     #[pymodule_export]

@@ -1,22 +1,19 @@
 //! CSV files as tables, and tables as CSV files.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use millpond_error::{Origin, Result};
 use millpond_io::csv::{CsvSource, CsvSourceOptions, check};
-use millpond_io::sink::{CsvSink, CsvSinkOptions, Sink, resolve};
 use millpond_io::source::Source;
 use millpond_plan::{self as plan, ColumnType, Schema, SinkDecl, SourceDecl};
-use millpond_store::{Disk, LocalDisk};
 use serde_json::json;
 
 pub use millpond_io::csv::{OnError, Streaming};
-pub use millpond_io::sink::CsvMode as WriteMode;
 
-use crate::connector::{SinkConnector, SourceConnector};
-use crate::run::Output;
+use crate::connector::SourceConnector;
 use crate::table::Table;
+use crate::write::TextFormat;
+pub use crate::write::{Write, WriteMode};
 
 /// How CSV files are read.
 #[derive(Clone, Debug)]
@@ -133,7 +130,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         ..CsvSourceOptions::new(path, schema.clone())
     };
     let dead_letter = match on_error {
-        OnError::DeadLetter(file) => Some(Arc::new(file_sink(&file, WriteMode::Append, None))),
+        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::Csv.file_sink(&file, WriteMode::Append, None))),
         OnError::Fail | OnError::Skip => None,
     };
     let (checked, place) = (read.clone(), origin.clone());
@@ -153,119 +150,13 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
     })
 }
 
-/// A result file of a Rust program; see [`write`].
-#[derive(Clone, Debug)]
-pub struct Write {
-    table: Table,
-    path: String,
-    mode: WriteMode,
-    name: Option<String>,
-    disk: Option<Arc<dyn Disk>>,
-    origin: Origin,
-}
-
 /// Writes a table to a CSV file: by default, in each run, the changes of that run.
 #[track_caller]
 pub fn write(table: &Table, path: impl Into<String>) -> Write {
-    let origin = Origin::caller();
-    Write { table: table.clone(), path: path.into(), mode: WriteMode::Changes, name: None, disk: None, origin }
-}
-
-impl Write {
-    /// Chooses what the file holds.
-    #[must_use]
-    pub fn mode(mut self, mode: WriteMode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Gives the name under which the position is kept in the state; by default it is the path as written.
-    #[must_use]
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
-        self
-    }
-
-    /// Writes the file, at the root of `disk`, instead of a file of the local file system.
-    #[must_use]
-    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
-        self.disk = Some(disk);
-        self
-    }
-}
-
-impl From<Write> for Output {
-    fn from(write: Write) -> Self {
-        let connector = match write.disk {
-            Some(disk) => disk_sink(disk, &write.path, write.mode),
-            None => file_sink(Path::new(&write.path), write.mode, write.name.as_deref()),
-        };
-        Output(
-            write
-                .table
-                .plan()
-                .map(|table| declare(table, &write.path, write.mode, write.name, connector, &write.origin)),
-        )
-    }
+    Write::new(TextFormat::Csv, table, path.into(), Origin::caller())
 }
 
 /// The declaration of a result file, for fronts that carry their own origins.
 pub fn sink(table: &plan::Table, path: &str, mode: WriteMode, name: Option<String>, origin: &Origin) -> SinkDecl {
-    let connector = file_sink(Path::new(path), mode, name.as_deref());
-    declare(table, path, mode, name, connector, origin)
-}
-
-fn declare(
-    table: &plan::Table,
-    path: &str,
-    mode: WriteMode,
-    name: Option<String>,
-    connector: SinkConnector,
-    origin: &Origin,
-) -> SinkDecl {
-    SinkDecl {
-        table: table.clone(),
-        name,
-        kind: "csv",
-        description: json!({ "path": path, "mode": mode_name(mode) }),
-        keeps_table: mode == WriteMode::Snapshot,
-        origin: origin.clone(),
-        connector: Arc::new(connector),
-    }
-}
-
-fn mode_name(mode: WriteMode) -> &'static str {
-    match mode {
-        WriteMode::Changes => "changes",
-        WriteMode::Append => "append",
-        WriteMode::Snapshot => "snapshot",
-    }
-}
-
-fn file_sink(path: &Path, mode: WriteMode, name: Option<&str>) -> SinkConnector {
-    let name = name.map_or_else(|| path.display().to_string(), str::to_owned);
-    let path = path.to_owned();
-    let checked = path.clone();
-    SinkConnector {
-        name,
-        description: json!({ "path": path.display().to_string(), "mode": mode_name(mode) }),
-        check: Box::new(move || resolve(&checked).map(drop)),
-        make: Box::new(move || {
-            let options = CsvSinkOptions::with_mode(mode);
-            let sink = CsvSink::at(&path, options, |folder| Ok(Arc::new(LocalDisk::new(folder)?) as Arc<dyn Disk>))?;
-            Ok(Box::new(sink) as Box<dyn Sink>)
-        }),
-    }
-}
-
-fn disk_sink(disk: Arc<dyn Disk>, file: &str, mode: WriteMode) -> SinkConnector {
-    let file = file.to_owned();
-    SinkConnector {
-        name: file.clone(),
-        description: json!({ "path": file, "mode": mode_name(mode) }),
-        check: Box::new(|| Ok(())),
-        make: Box::new(move || {
-            Ok(Box::new(CsvSink::new(disk.clone(), &file, CsvSinkOptions::with_mode(mode))?) as Box<dyn Sink>)
-        }),
-    }
+    TextFormat::Csv.sink(table, path, mode, name, origin)
 }

@@ -19,15 +19,17 @@
 //! # }
 //! ```
 //!
-//! Start reading at [`Table`] (what a pipeline is made of), [`csv`] (where its rows come from and go to) and [`run`]
+//! Start reading at [`Table`] (what a pipeline is made of), [`csv`] and [`jsonlines`] (where its rows come from and go to) and [`run`]
 //! (what happens then).
 
 pub mod connector;
 pub mod csv;
 pub mod debug;
 mod driver;
+pub mod jsonlines;
 mod run;
 mod table;
+mod write;
 
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{ColumnType, Expr, Schema, Type, coalesce, col, if_else, lit};

@@ -2,8 +2,9 @@
 
 use super::dialect::Dialect;
 use super::split::Spans;
-use super::value;
+
 use crate::text::columns::{ColumnBuilder, Values};
+use crate::text::value;
 
 /// Rows of a text that are all well-formed.
 #[derive(Clone, Copy)]

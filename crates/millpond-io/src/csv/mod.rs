@@ -6,7 +6,7 @@
 //! the line that it starts in.
 //!
 //! The way of a row: the source of text files hands over pieces of whole rows, cut by `cut`; `parser` turns a piece into
-//! columns (`scan`, `split`, `columns`, `value`); `problem` says what is wrong with a row. `format` puts these together.
+//! columns (`scan`, `split`, `columns`); `problem` says what is wrong with a row. `format` puts these together.
 
 mod columns;
 mod cut;
@@ -18,7 +18,6 @@ mod parser;
 mod problem;
 mod scan;
 mod split;
-pub(crate) mod value;
 
 #[cfg(test)]
 mod tests;

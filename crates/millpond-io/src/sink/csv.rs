@@ -1,120 +1,61 @@
-//! A CSV file of results: the changes of a run, the changes of all runs, or the present table.
-//!
-//! # Why no crash point loses or repeats a row
-//!
-//! The newest manifest names a length and the hash of the bytes before it: these rows are committed, all others are not.
-//!
-//! - *A file that does not grow in place* (the first commit of a run in mode `Changes`, the first commit ever in mode
-//!   `Append`, every commit in mode `Snapshot`) is written under a temporary name and synced before it gets its own
-//!   name by one rename; then the folder is synced; then the manifest is committed. A crash before the rename leaves
-//!   the old file; a crash between rename and manifest leaves a whole file that no manifest names: the rerun, which
-//!   computes the same rows again, replaces it. A file that is there before the first manifest is somebody else's:
-//!   mode `Append` refuses it. So that the two cases differ, a first manifest with length 0 is committed after `open`
-//!   and before the first rename.
-//! - *A file that grows in place* is synced before the manifest that names the new length. Rows behind the committed
-//!   length belong to a run that did not commit them: `open` cuts them off, after checking that the bytes before are
-//!   those that were committed.
+//! Rows as CSV text: strings always quoted, numbers and booleans bare and spelled as Python spells them, a null as
+//! an empty field, `\n` at the end of a line.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
-use millpond_engine::changes::{Changes, Epoch};
+use arrow_array::ArrayRef;
+use millpond_engine::changes::Epoch;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 use millpond_store::Disk;
-use serde_json::Value;
 
-use super::format::{LineEnd, Rows, header};
-use super::lines::{LineEnds, Lines};
-use super::log::{Log, Tail};
-use super::position::Position;
-use super::{LogicalRun, Prepared, Sink};
+use super::file::{FileSink, WriteMode};
+use super::format::{Cells, END_BYTES, Field, LineEnd, WIDE_BYTES, WriteFormat, WriteRows, write_plain};
+use super::number::{FLOAT_BYTES, INT_BYTES, write_float, write_int};
 
-/// What a result file holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CsvMode {
-    /// The changes of this logical run, each row with `time` and `diff`.
-    #[default]
-    Changes,
-    /// The changes of all runs since the state was made, each row with `time` and `diff`.
-    Append,
-    /// The present table, replaced as a whole whenever it changed.
-    Snapshot,
-}
+/// A sink that writes one CSV file.
+pub type CsvSink = FileSink<CsvFormat>;
 
-/// How a result file is written.
+/// How a CSV file of results is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CsvSinkOptions {
     /// What the file holds.
-    pub mode: CsvMode,
+    pub mode: WriteMode,
     /// What stands between two fields.
     pub delimiter: u8,
 }
 
 impl Default for CsvSinkOptions {
     fn default() -> Self {
-        CsvSinkOptions { mode: CsvMode::Changes, delimiter: b',' }
+        CsvSinkOptions { mode: WriteMode::Changes, delimiter: b',' }
     }
 }
 
 impl CsvSinkOptions {
     /// The usual options with another mode.
-    pub fn with_mode(mode: CsvMode) -> Self {
+    pub fn with_mode(mode: WriteMode) -> Self {
         CsvSinkOptions { mode, ..CsvSinkOptions::default() }
     }
-}
 
-/// A sink that writes one CSV file.
-#[derive(Debug)]
-pub struct CsvSink {
-    disk: Arc<dyn Disk>,
-    file: String,
-    /// The file as the user named it, for messages.
-    label: String,
-    options: CsvSinkOptions,
-    header: Vec<u8>,
-    state: RwLock<State>,
-    /// In mode `Snapshot`: the published file is not the present table.
-    stale: AtomicBool,
-    rows_written: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    position: Position,
-    /// The file's bytes before the committed length; used where the file grows in place.
-    tail: Tail,
-    /// Whether rows go to the file itself, behind the committed ones, rather than to a temporary one.
-    in_place: bool,
-    /// The file that is being written, from the first row on.
-    log: Option<Arc<Log>>,
-}
-
-impl CsvSink {
-    /// A sink for the file `file` directly inside the root of `disk`.
-    pub fn new(disk: Arc<dyn Disk>, file: &str, options: CsvSinkOptions) -> Result<Self> {
-        let delimiter = options.delimiter;
+    fn format(self) -> Result<CsvFormat> {
+        let delimiter = self.delimiter;
         if !matches!(delimiter, b'\t' | b' '..=b'~')
             || delimiter.is_ascii_alphanumeric()
             || b"\"+-.".contains(&delimiter)
         {
             return Err(Error::invalid(format!("{:?} cannot separate fields", char::from(delimiter))));
         }
-        if file.is_empty() || file.contains('/') {
-            return Err(Error::invalid(format!("{file:?} is not the name of a file")));
-        }
-        Ok(CsvSink {
-            label: disk.path(file),
-            disk,
-            file: file.to_owned(),
-            options,
-            header: Vec::new(),
-            state: RwLock::default(),
-            stale: AtomicBool::new(false),
-            rows_written: AtomicU64::new(0),
-        })
+        Ok(CsvFormat { delimiter })
+    }
+}
+
+impl CsvSink {
+    /// A sink for the file `file` directly inside the root of `disk`.
+    pub fn new(disk: Arc<dyn Disk>, file: &str, options: CsvSinkOptions) -> Result<Self> {
+        FileSink::of(disk, file, options.mode, options.format()?)
     }
 
     /// A sink for the file at `path`, on a disk that `disk_at` opens in the folder of the file.
@@ -123,229 +64,133 @@ impl CsvSink {
         options: CsvSinkOptions,
         disk_at: impl FnOnce(&Path) -> Result<Arc<dyn Disk>>,
     ) -> Result<Self> {
-        let (folder, file) = resolve(path)?;
-        let mut sink = CsvSink::new(disk_at(&folder)?, &file, options)?;
-        sink.label = path.display().to_string();
-        Ok(sink)
-    }
-
-    fn temporary(&self) -> String {
-        format!(".{}.millpond-tmp", self.file)
-    }
-
-    fn is_snapshot(&self) -> bool {
-        self.options.mode == CsvMode::Snapshot
-    }
-
-    /// Where the next rows go, by what was saved.
-    fn recover(&self, saved: Option<&Position>, run: LogicalRun) -> Result<State> {
-        let goes_on = match self.options.mode {
-            CsvMode::Changes => run.continues,
-            CsvMode::Append => true,
-            CsvMode::Snapshot => false,
-        };
-        if let Some(position) = saved.filter(|position| goes_on && position.is_committed()) {
-            return self.reopen(position);
-        }
-        if self.options.mode == CsvMode::Append && saved.is_none() && self.disk.length(&self.file)?.unwrap_or(0) > 0 {
-            return Err(Error::invalid(format!(
-                "{} exists, and no saved state says that it is a change log of this program",
-                self.label
-            ))
-            .with_hint("choose another file, or move this one away; a log over all runs needs saved state"));
-        }
-        let position = saved.filter(|_| self.is_snapshot()).cloned().unwrap_or_else(|| Position::start(&self.file));
-        Ok(State { position, ..State::default() })
-    }
-
-    /// Goes on behind the committed rows; what a cut-off run wrote after them is cut away.
-    fn reopen(&self, position: &Position) -> Result<State> {
-        let label = &self.label;
-        let committed = position.length;
-        let hint = "put the file back as it was, or remove it together with the saved state to start anew";
-        let damaged = |what: String| Err(Error::data(what).with_hint(hint));
-        let Some(length) = self.disk.length(&self.file)? else {
-            return damaged(format!("{label} is missing, but {committed} bytes of it are committed"));
-        };
-        if length < committed {
-            return damaged(format!("{label} has {length} bytes, but {committed} bytes of it are committed"));
-        }
-        let tail = match Tail::read(&*self.disk, &self.file, committed)? {
-            Some(tail) if position.has_tail(&tail) => tail,
-            _ => return damaged(format!("{label} was changed: its bytes before {committed} are not those committed")),
-        };
-        let log = match length > committed {
-            true => Some(Arc::new(Log::open_at(&*self.disk, &self.file, committed, tail.clone())?)),
-            false => None,
-        };
-        if self.disk.length(&self.temporary())?.is_some() {
-            self.disk.remove(&self.temporary())?;
-        }
-        Ok(State { position: position.clone(), tail, in_place: true, log })
-    }
-
-    /// Whether the file is the one at `position`.
-    fn is_published(&self, position: &Position) -> Result<bool> {
-        if !position.is_committed() || self.disk.length(&self.file)? != Some(position.length) {
-            return Ok(false);
-        }
-        let tail = Tail::read(&*self.disk, &self.file, position.length)?;
-        Ok(tail.is_some_and(|tail| position.has_tail(&tail)))
-    }
-
-    /// Calls `write` with the open file, opening it first if need be.
-    fn with_log<T>(&self, write: impl Fn(&Log) -> Result<T>) -> Result<T> {
-        loop {
-            if let Some(log) = &self.read_state().log {
-                return write(log);
-            }
-            self.start_log(&mut self.write_state())?;
-        }
-    }
-
-    fn start_log(&self, state: &mut State) -> Result<()> {
-        if state.log.is_some() {
-            return Ok(());
-        }
-        let log = if state.in_place {
-            Log::open_at(&*self.disk, &self.file, state.position.length, state.tail.clone())?
-        } else {
-            let log = Log::create(&*self.disk, &self.temporary())?;
-            log.append(&self.header)?;
-            log
-        };
-        state.log = Some(Arc::new(log));
-        Ok(())
-    }
-
-    fn write_lines(&self, changes: &Changes, ends: &LineEnds) -> Result<()> {
-        let rows = Rows::new(&changes.columns, self.options.delimiter)?;
-        let lines = self.with_log(|log| {
-            let mut lines = Lines::new(log);
-            lines.write(&rows, changes.rows, &changes.diffs, ends)?;
-            lines.flush()?;
-            Ok(lines.count)
-        })?;
-        self.rows_written.fetch_add(lines, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn read_state(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        FileSink::of_path(path, options.mode, options.format()?, disk_at)
     }
 }
 
-impl Sink for CsvSink {
-    fn open(&mut self, schema: &Schema, saved: Option<&Value>, run: LogicalRun) -> Result<()> {
+/// CSV with a header, in one dialect.
+#[derive(Clone, Copy, Debug)]
+pub struct CsvFormat {
+    delimiter: u8,
+}
+
+impl WriteFormat for CsvFormat {
+    type Rows<'a> = CsvRows<'a>;
+
+    fn open(&mut self, schema: &Schema, changes: bool) -> Result<Vec<u8>> {
         let names = schema.columns().iter().map(|column| column.name.as_str());
-        let suffix: &[&str] = if self.is_snapshot() { &[] } else { &["time", "diff"] };
-        self.header = header(names.chain(suffix.iter().copied()), self.options.delimiter);
-        let saved = saved.map(|saved| Position::from_saved(saved, &self.label)).transpose()?;
-        let state = self.recover(saved.as_ref(), run)?;
-        if self.is_snapshot() {
-            self.stale.store(!self.is_published(&state.position)?, Ordering::Relaxed);
-        }
-        *self.write_state() = state;
-        Ok(())
+        let suffix: &[&str] = if changes { &["time", "diff"] } else { &[] };
+        Ok(header(names.chain(suffix.iter().copied()), self.delimiter))
     }
 
-    fn write(&self, epoch: Epoch, changes: &Changes) -> Result<()> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        if self.is_snapshot() {
-            self.stale.store(true, Ordering::Relaxed);
-            return Ok(());
-        }
-        let end = |diff| LineEnd::change(self.options.delimiter, epoch.0, diff, changes.columns.is_empty());
-        self.write_lines(changes, &LineEnds { added: end(1), removed: Some(end(-1)) })
+    fn rows<'a>(&'a self, columns: &'a [ArrayRef]) -> Result<CsvRows<'a>> {
+        let plain = |text: &[u8]| memchr::memchr(b'"', text).is_none();
+        let fields = columns.iter().map(|column| Field::new(column, plain)).collect::<Result<Vec<_>>>()?;
+        let fixed_bytes = fields.iter().map(fixed_bytes).sum::<usize>() + END_BYTES;
+        Ok(CsvRows { fields, delimiter: self.delimiter, fixed_bytes })
     }
 
-    fn needs_snapshot(&self) -> bool {
-        self.stale.load(Ordering::Relaxed)
-    }
-
-    fn write_snapshot(&self, changes: &Changes) -> Result<()> {
-        self.write_lines(changes, &LineEnds { added: LineEnd::bare(), removed: None })
-    }
-
-    fn finish_epoch(&self, _epoch: Epoch) -> Result<()> {
-        // Only a file that grows in place is there for readers before it is committed.
-        let state = self.read_state();
-        state.log.as_ref().filter(|_| state.in_place).map_or(Ok(()), |log| log.flush().map(drop))
-    }
-
-    fn prepare(&self) -> Result<Prepared> {
-        let mut state = self.write_state();
-        if state.log.is_none() {
-            let nothing_new = if self.is_snapshot() { !self.needs_snapshot() } else { state.in_place };
-            if nothing_new {
-                return Ok(Prepared::durable(state.position.to_value()));
+    fn end(&self, change: Option<(Epoch, i64)>, first: bool) -> LineEnd {
+        let mut bytes = [0; END_BYTES];
+        let mut at = 0;
+        if let Some((time, diff)) = change {
+            if !first {
+                bytes[0] = self.delimiter;
+                at = 1;
             }
-            self.start_log(&mut state)?;
+            // An epoch is a number of milliseconds: far below 2^63.
+            at = write_int(&mut bytes, at, time.0 as i64);
+            bytes[at] = self.delimiter;
+            at = write_int(&mut bytes, at + 1, diff);
         }
-        let log = state.log.clone().expect("the log was started above");
-        let (length, tail) = log.flush()?;
-        state.position = Position::new(&self.file, length, &tail);
-        state.tail = tail;
-        let position = state.position.to_value();
-        if state.in_place {
-            return Ok(match log.is_durable(length) {
-                true => Prepared::durable(position),
-                false => Prepared::later(position, move || log.sync(length)),
-            });
-        }
-        log.sync(length)?;
-        self.disk.rename(&self.temporary(), &self.file)?;
-        self.disk.sync_folder("")?;
-        state.log = None;
-        state.in_place = !self.is_snapshot();
-        self.stale.store(false, Ordering::Relaxed);
-        Ok(Prepared::durable(position))
-    }
-
-    fn position(&self) -> Value {
-        self.read_state().position.to_value()
-    }
-
-    fn rows_written(&self) -> u64 {
-        self.rows_written.load(Ordering::Relaxed)
-    }
-
-    fn identity(&self) -> Option<String> {
-        Some(self.disk.path(&self.file))
+        bytes[at] = b'\n';
+        LineEnd { bytes, length: at + 1 }
     }
 }
 
-impl Drop for CsvSink {
-    /// A run that ends before its first `prepare` leaves the file as it was, and nothing beside it.
-    fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if !state.in_place && state.log.take().is_some() {
-            // The next run replaces a temporary file that is still there.
-            let _ = self.disk.remove(&self.temporary());
+/// The columns of one batch, ready to be written line by line.
+pub struct CsvRows<'a> {
+    fields: Vec<Field<'a>>,
+    delimiter: u8,
+    /// The most that a line can take, apart from what its strings hold.
+    fixed_bytes: usize,
+}
+
+impl WriteRows for CsvRows<'_> {
+    fn bound(&self, rows: Range<usize>) -> usize {
+        // A quote in a string is written twice.
+        let strings: usize = self.fields.iter().map(|field| field.string_bound(&rows, 2)).sum();
+        rows.len() * self.fixed_bytes + strings + WIDE_BYTES
+    }
+
+    #[inline]
+    fn write_line(&self, row: usize, end: &LineEnd, out: &mut [u8], mut at: usize) -> usize {
+        for (i, field) in self.fields.iter().enumerate() {
+            if i > 0 {
+                out[at] = self.delimiter;
+                at += 1;
+            }
+            if field.is_null(row) {
+                continue;
+            }
+            at = match &field.cells {
+                Cells::Int(values) => write_int(out, at, values[row]),
+                Cells::Str { offsets, bytes, plain } => {
+                    let range = offsets[row] as usize..offsets[row + 1] as usize;
+                    if *plain { write_plain(out, at, bytes, range) } else { write_quoted(out, at, &bytes[range]) }
+                }
+                Cells::Float(values) => write_float(out, at, values[row]),
+                Cells::Bool(values) => {
+                    let text: &[u8] = if values.value(row) { b"True" } else { b"False" };
+                    out[at..at + text.len()].copy_from_slice(text);
+                    at + text.len()
+                }
+            };
+        }
+        end.write(out, at)
+    }
+}
+
+fn fixed_bytes(field: &Field<'_>) -> usize {
+    1 + match field.cells {
+        Cells::Str { .. } => 2,
+        Cells::Int(_) => INT_BYTES,
+        Cells::Float(_) => FLOAT_BYTES,
+        Cells::Bool(_) => 5,
+    }
+}
+
+fn write_quoted(out: &mut [u8], mut at: usize, text: &[u8]) -> usize {
+    out[at] = b'"';
+    at += 1;
+    for piece in text.split_inclusive(|byte| *byte == b'"') {
+        out[at..at + piece.len()].copy_from_slice(piece);
+        at += piece.len();
+        if piece.ends_with(b"\"") {
+            out[at] = b'"';
+            at += 1;
         }
     }
+    out[at] = b'"';
+    at + 1
 }
 
-/// The folder and the name of a result file: what two sinks may not share. A link leads to the file that it names, since the file is renamed into
-/// place, and that must not replace the link.
-pub fn resolve(path: &Path) -> Result<(PathBuf, String)> {
-    let label = path.display();
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(Error::invalid(format!("{label} is not a regular file, so results cannot be written to it")));
+/// The line of column names; a name is quoted only where it must be.
+pub(super) fn header<'a>(names: impl Iterator<Item = &'a str>, delimiter: u8) -> Vec<u8> {
+    let mut line = Vec::new();
+    for (i, name) in names.enumerate() {
+        if i > 0 {
+            line.push(delimiter);
+        }
+        if name.bytes().any(|byte| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r')) {
+            let start = line.len();
+            line.resize(start + 2 * name.len() + 2, 0);
+            let end = write_quoted(&mut line, start, name.as_bytes());
+            line.truncate(end);
+        } else {
+            line.extend_from_slice(name.as_bytes());
+        }
     }
-    let path = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-        return Err(Error::invalid(format!("{label:?} is not the name of a file")));
-    };
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    Ok((folder, name.to_owned()))
+    line.push(b'\n');
+    line
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use millpond_engine::changes::Diffs;
 use millpond_error::{Error, Result};
 
-use super::format::{LineEnd, Rows};
+use super::format::{LineEnd, WriteRows};
 use super::log::Log;
 
 /// The ends of lines of one epoch. In a snapshot no row is removed.
@@ -44,7 +44,7 @@ impl<'a> Lines<'a> {
         Lines { log, bytes, at: 0, count: 0 }
     }
 
-    pub(super) fn write(&mut self, rows: &Rows<'_>, count: usize, diffs: &Diffs, ends: &LineEnds) -> Result<()> {
+    pub(super) fn write(&mut self, rows: &impl WriteRows, count: usize, diffs: &Diffs, ends: &LineEnds) -> Result<()> {
         let mut row = 0;
         while row < count {
             let mut until = count.min(row + CHUNK_ROWS);
@@ -72,7 +72,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Writes rows from `first` on that come once each, and a last one that may come more often.
-    fn write_chunk(&mut self, rows: &Rows<'_>, first: usize, diffs: &[i64], ends: &LineEnds) -> Result<()> {
+    fn write_chunk(&mut self, rows: &impl WriteRows, first: usize, diffs: &[i64], ends: &LineEnds) -> Result<()> {
         let mut start = self.at;
         for (i, diff) in diffs.iter().enumerate() {
             let end = match &ends.removed {

@@ -11,7 +11,7 @@ use super::log::Tail;
 pub(super) struct Position {
     /// The name, for people who read a manifest.
     file: String,
-    /// Committed bytes; 0 if not even a header was committed.
+    /// Committed bytes; 0 if nothing was committed, or a file without a header that holds no row yet.
     pub(super) length: u64,
     /// xxh3 of the last 64 KiB before `length`, in hexadecimal.
     tail_hash: String,
@@ -42,7 +42,7 @@ impl Position {
         self.tail_hash == hash_of(tail)
     }
 
-    /// Whether there is a committed file: at least a header.
+    /// Whether there is a committed file that holds anything. An empty one is simply written anew.
     pub(super) fn is_committed(&self) -> bool {
         self.length > 0
     }

@@ -16,3 +16,37 @@ pub trait Cut: std::fmt::Debug + Send {
     /// Takes the text into account, which has grown at its end. `at_end` says that no more will follow.
     fn advance(&mut self, text: &[u8], at_end: bool);
 }
+
+/// Rows are lines, whatever stands in them.
+#[derive(Clone, Debug)]
+pub struct LineCutter {
+    /// All text before is taken into account.
+    scanned: usize,
+    row_start: usize,
+}
+
+impl LineCutter {
+    /// For a text whose first row starts at `start`.
+    pub fn new(start: usize) -> Self {
+        LineCutter { scanned: start, row_start: start }
+    }
+}
+
+impl Cut for LineCutter {
+    fn row_start(&self) -> usize {
+        self.row_start
+    }
+
+    fn shift(&mut self, gone: usize) {
+        self.scanned -= gone;
+        self.row_start -= gone;
+    }
+
+    fn advance(&mut self, text: &[u8], _at_end: bool) {
+        let new = text.get(self.scanned..).unwrap_or_default();
+        if let Some(newline) = memchr::memrchr(b'\n', new) {
+            self.row_start = self.scanned + newline + 1;
+        }
+        self.scanned = self.scanned.max(text.len());
+    }
+}

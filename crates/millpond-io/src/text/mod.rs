@@ -13,3 +13,4 @@ pub(crate) mod problem;
 pub(crate) mod reader;
 pub(crate) mod rows;
 pub(crate) mod source;
+pub(crate) mod value;

@@ -8,7 +8,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use millpond::{Table, Type, avg, col, count, csv, max, min, session, sum};
+use millpond::{Table, Type, avg, col, count, csv, jsonlines, max, min, session, sum};
+use serde_json::{Value, json};
 
 /// The largest gap inside a session.
 pub const MAX_GAP: i64 = 300;
@@ -67,6 +68,58 @@ pub fn append(logs: &Path, file: &str, visits: &[Visit]) {
     let header = if path.exists() { "" } else { "user,time,pages\n" };
     let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("a log");
     file.write_all(format!("{header}{}", csv_rows(visits)).as_bytes()).expect("rows");
+}
+
+/// Appends rows to a file of `logs` as JSON lines, spelled in several ways.
+pub fn append_json(logs: &Path, file: &str, visits: &[Visit]) {
+    fs::create_dir_all(logs).expect("a folder for logs");
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(logs.join(file)).expect("a log");
+    for visit in visits {
+        let user = Value::from(visit.user.as_str());
+        let line = match (visit.pages, visit.time % 2) {
+            (None, 0) => json!({ "time": visit.time, "user": user }).to_string(),
+            (None, _) => json!({ "time": visit.time, "user": user, "page": { "counts": [null] } }).to_string(),
+            (Some(pages), 0) => {
+                json!({ "time": visit.time, "user": user, "page": { "counts": [pages, 7] } }).to_string()
+            }
+            (Some(pages), _) => {
+                format!(
+                    " {{\"page\" : {{\"counts\":[ {pages} ]}}, \"x\":[{{}}],\"user\":{user}, \"time\":{} }}\r",
+                    visit.time
+                )
+            }
+        };
+        writeln!(file, "{line}").expect("rows");
+    }
+}
+
+/// The table of visits in the JSON lines of `logs`.
+pub fn json_visits(logs: &Path, append_only: bool) -> Table {
+    let schema = [("user", Type::Str.required()), ("time", Type::Int.required()), ("pages", Type::Int.optional())];
+    let path = logs.to_str().expect("a plain path");
+    let read = jsonlines::read(path, schema).name("visits").field_path("pages", "/page/counts/0");
+    if append_only { read.append_only().table() } else { read.table() }
+}
+
+/// A result in JSON lines as the same result in CSV.
+pub fn as_csv(text: &str, columns: &[&str]) -> String {
+    let mut csv = "header\n".to_owned();
+    for line in text.lines() {
+        let row: Value = serde_json::from_str(line).expect("a line is JSON");
+        let mut fields: Vec<String> = columns.iter().map(|column| cell(&row[column])).collect();
+        let change = ["time", "diff"].iter().filter_map(|name| row.get(name).map(cell));
+        fields.extend(change);
+        csv += &(fields.join(",") + "\n");
+    }
+    csv
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => quoted(text),
+        value => value.to_string(),
+    }
 }
 
 /// The table of visits in `logs`.

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::sink::Prepared;
+use crate::sink::csv::{CsvSink, CsvSinkOptions, header};
 
 const FRESH: LogicalRun = LogicalRun { continues: false };
 const CONTINUES: LogicalRun = LogicalRun { continues: true };
@@ -41,19 +42,19 @@ impl Folder {
         names
     }
 
-    fn sink(&self, mode: CsvMode) -> CsvSink {
+    fn sink(&self, mode: WriteMode) -> CsvSink {
         let disk = Arc::new(LocalDisk::new(self.0.path()).expect("a disk"));
         CsvSink::new(disk, "out.csv", CsvSinkOptions::with_mode(mode)).expect("a sink")
     }
 
-    fn open(&self, mode: CsvMode, saved: Option<&Value>, run: LogicalRun) -> Result<CsvSink> {
+    fn open(&self, mode: WriteMode, saved: Option<&Value>, run: LogicalRun) -> Result<CsvSink> {
         let mut sink = self.sink(mode);
         sink.open(&ints(), saved, run)?;
         Ok(sink)
     }
 
     #[track_caller]
-    fn opened(&self, mode: CsvMode, saved: Option<&Value>, run: LogicalRun) -> CsvSink {
+    fn opened(&self, mode: WriteMode, saved: Option<&Value>, run: LogicalRun) -> CsvSink {
         self.open(mode, saved, run).expect("the sink opens")
     }
 }
@@ -87,7 +88,7 @@ fn kill(sink: CsvSink) {
 #[track_caller]
 fn check_line(columns: Vec<ArrayRef>, expect: &str) {
     let folder = Folder::new();
-    let mut sink = folder.sink(CsvMode::Snapshot);
+    let mut sink = folder.sink(WriteMode::Snapshot);
     let types = columns.iter().enumerate().map(|(i, column)| {
         let ty = match column.data_type() {
             arrow_schema::DataType::Int64 => Type::Int,
@@ -166,7 +167,7 @@ fn a_delimiter_that_could_be_part_of_a_field_is_refused() {
 #[test]
 fn a_multiplicity_is_spelled_out() {
     let folder = Folder::new();
-    let sink = folder.opened(CsvMode::Changes, None, FRESH);
+    let sink = folder.opened(WriteMode::Changes, None, FRESH);
     write(&sink, 4, &[(1, 1), (2, 3), (3, -2), (4, -1)]);
     prepare(&sink);
     assert_eq!(folder.text(), "n,time,diff\n1,4,1\n2,4,1\n2,4,1\n2,4,1\n3,4,-1\n3,4,-1\n4,4,-1\n");
@@ -176,7 +177,7 @@ fn a_multiplicity_is_spelled_out() {
 #[test]
 fn a_large_multiplicity_fills_the_buffer_many_times() {
     let folder = Folder::new();
-    let sink = folder.opened(CsvMode::Snapshot, None, FRESH);
+    let sink = folder.opened(WriteMode::Snapshot, None, FRESH);
     sink.write_snapshot(&rows(&[(1, 1), (12345, 300_000), (2, 1)])).expect("rows are written");
     prepare(&sink);
     assert_eq!(folder.text(), format!("n\n1\n{}2\n", "12345\n".repeat(300_000)));
@@ -185,7 +186,7 @@ fn a_large_multiplicity_fills_the_buffer_many_times() {
 #[test]
 fn a_table_without_columns_is_a_log_of_times_and_diffs() {
     let folder = Folder::new();
-    let mut sink = folder.sink(CsvMode::Changes);
+    let mut sink = folder.sink(WriteMode::Changes);
     sink.open(&Schema::default(), None, FRESH).expect("the sink opens");
     sink.write(Epoch(2), &Changes::inserts(vec![], 2)).expect("rows are written");
     prepare(&sink);
@@ -195,7 +196,7 @@ fn a_table_without_columns_is_a_log_of_times_and_diffs() {
 #[test]
 fn a_row_removed_too_often_is_no_row_of_a_snapshot() {
     let folder = Folder::new();
-    let sink = folder.opened(CsvMode::Snapshot, None, FRESH);
+    let sink = folder.opened(WriteMode::Snapshot, None, FRESH);
     let refused = sink.write_snapshot(&rows(&[(1, -1)])).expect_err("refused");
     assert_eq!(refused.kind(), ErrorKind::Input);
 }
@@ -205,7 +206,7 @@ fn a_row_removed_too_often_is_no_row_of_a_snapshot() {
 #[test]
 fn nothing_new_is_a_header() {
     let folder = Folder::new();
-    prepare(&folder.opened(CsvMode::Changes, None, FRESH));
+    prepare(&folder.opened(WriteMode::Changes, None, FRESH));
     assert_eq!(folder.text(), "n,time,diff\n");
     assert_eq!(folder.names(), ["out.csv"]);
 }
@@ -213,10 +214,10 @@ fn nothing_new_is_a_header() {
 #[test]
 fn a_new_run_replaces_the_file_at_its_first_commit() {
     let folder = Folder::new();
-    let first = folder.opened(CsvMode::Changes, None, FRESH);
+    let first = folder.opened(WriteMode::Changes, None, FRESH);
     write(&first, 2, &[(1, 1)]);
     let saved = prepare(&first);
-    let second = folder.opened(CsvMode::Changes, Some(&saved), FRESH);
+    let second = folder.opened(WriteMode::Changes, Some(&saved), FRESH);
     write(&second, 4, &[(2, 1)]);
     assert_eq!(folder.text(), "n,time,diff\n1,2,1\n");
     prepare(&second);
@@ -230,7 +231,7 @@ fn a_new_run_replaces_the_file_at_its_first_commit() {
 fn a_run_that_fails_leaves_the_old_file_and_nothing_beside_it() {
     let folder = Folder::new();
     folder.put("old");
-    let sink = folder.opened(CsvMode::Changes, None, FRESH);
+    let sink = folder.opened(WriteMode::Changes, None, FRESH);
     write(&sink, 2, &[(1, 1)]);
     assert_eq!(folder.names(), [".out.csv.millpond-tmp", "out.csv"]);
     drop(sink);
@@ -242,11 +243,11 @@ fn a_run_that_fails_leaves_the_old_file_and_nothing_beside_it() {
 fn a_run_killed_before_its_first_commit_starts_again() {
     let folder = Folder::new();
     folder.put("old");
-    let sink = folder.opened(CsvMode::Changes, None, FRESH);
+    let sink = folder.opened(WriteMode::Changes, None, FRESH);
     let genesis = sink.position();
     write(&sink, 2, &[(1, 1); 100_000]);
     kill(sink);
-    let again = folder.opened(CsvMode::Changes, Some(&genesis), CONTINUES);
+    let again = folder.opened(WriteMode::Changes, Some(&genesis), CONTINUES);
     write(&again, 2, &[(2, 1)]);
     prepare(&again);
     assert_eq!(folder.text(), "n,time,diff\n2,2,1\n");
@@ -256,14 +257,14 @@ fn a_run_killed_before_its_first_commit_starts_again() {
 #[test]
 fn a_run_that_continues_keeps_committed_rows_and_cuts_the_others() {
     let folder = Folder::new();
-    let first = folder.opened(CsvMode::Changes, None, FRESH);
+    let first = folder.opened(WriteMode::Changes, None, FRESH);
     write(&first, 2, &[(1, 1)]);
     let saved = prepare(&first);
     write(&first, 4, &[(2, 1)]);
     prepare(&first);
     kill(first);
     assert_eq!(folder.text(), "n,time,diff\n1,2,1\n2,4,1\n");
-    let second = folder.opened(CsvMode::Changes, Some(&saved), CONTINUES);
+    let second = folder.opened(WriteMode::Changes, Some(&saved), CONTINUES);
     assert_eq!(folder.text(), "n,time,diff\n1,2,1\n");
     write(&second, 6, &[(3, 1)]);
     prepare(&second);
@@ -273,10 +274,10 @@ fn a_run_that_continues_keeps_committed_rows_and_cuts_the_others() {
 #[test]
 fn a_run_that_continues_with_nothing_new_changes_nothing() {
     let folder = Folder::new();
-    let first = folder.opened(CsvMode::Changes, None, FRESH);
+    let first = folder.opened(WriteMode::Changes, None, FRESH);
     write(&first, 2, &[(1, 1)]);
     let saved = prepare(&first);
-    let second = folder.opened(CsvMode::Changes, Some(&saved), CONTINUES);
+    let second = folder.opened(WriteMode::Changes, Some(&saved), CONTINUES);
     assert_eq!(prepare(&second), saved);
     assert_eq!(folder.text(), "n,time,diff\n1,2,1\n");
 }
@@ -286,18 +287,18 @@ fn a_run_that_continues_with_nothing_new_changes_nothing() {
 #[test]
 fn a_log_of_all_runs_grows_and_is_cut_back() {
     let folder = Folder::new();
-    let first = folder.opened(CsvMode::Append, None, FRESH);
+    let first = folder.opened(WriteMode::Append, None, FRESH);
     write(&first, 2, &[(1, 1)]);
     let one = prepare(&first);
-    let second = folder.opened(CsvMode::Append, Some(&one), FRESH);
+    let second = folder.opened(WriteMode::Append, Some(&one), FRESH);
     write(&second, 4, &[(2, 1)]);
     prepare(&second);
     kill(second);
-    let third = folder.opened(CsvMode::Append, Some(&one), CONTINUES);
+    let third = folder.opened(WriteMode::Append, Some(&one), CONTINUES);
     write(&third, 6, &[(1, -1)]);
     let two = prepare(&third);
     assert_eq!(folder.text(), "n,time,diff\n1,2,1\n1,6,-1\n");
-    let fourth = folder.opened(CsvMode::Append, Some(&two), FRESH);
+    let fourth = folder.opened(WriteMode::Append, Some(&two), FRESH);
     assert_eq!(prepare(&fourth), two);
 }
 
@@ -307,7 +308,7 @@ fn a_long_log_is_known_by_its_tail() {
     let mut saved = None;
     let mut expect = "n,time,diff\n".to_owned();
     for run in 0..6 {
-        let sink = folder.opened(CsvMode::Append, saved.as_ref(), FRESH);
+        let sink = folder.opened(WriteMode::Append, saved.as_ref(), FRESH);
         for value in 0..9_000 {
             write(&sink, run, &[(value, 1)]);
             expect += &format!("{value},{run},1\n");
@@ -321,7 +322,7 @@ fn a_long_log_is_known_by_its_tail() {
 fn a_log_refuses_a_file_that_it_did_not_write() {
     let folder = Folder::new();
     folder.put("mine");
-    let refused = folder.open(CsvMode::Append, None, FRESH).expect_err("refused");
+    let refused = folder.open(WriteMode::Append, None, FRESH).expect_err("refused");
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     assert!(refused.message().contains("out.csv exists"), "{refused}");
     assert_eq!(folder.text(), "mine");
@@ -331,26 +332,26 @@ fn a_log_refuses_a_file_that_it_did_not_write() {
 fn a_log_takes_an_empty_file() {
     let folder = Folder::new();
     folder.put("");
-    prepare(&folder.opened(CsvMode::Append, None, FRESH));
+    prepare(&folder.opened(WriteMode::Append, None, FRESH));
     assert_eq!(folder.text(), "n,time,diff\n");
 }
 
 #[test]
 fn a_log_killed_between_its_first_rename_and_the_manifest_starts_again() {
     let folder = Folder::new();
-    let sink = folder.opened(CsvMode::Append, None, FRESH);
+    let sink = folder.opened(WriteMode::Append, None, FRESH);
     let genesis = sink.position();
     write(&sink, 2, &[(1, 1)]);
     prepare(&sink);
     kill(sink);
-    let again = folder.opened(CsvMode::Append, Some(&genesis), CONTINUES);
+    let again = folder.opened(WriteMode::Append, Some(&genesis), CONTINUES);
     write(&again, 4, &[(2, 1)]);
     prepare(&again);
     assert_eq!(folder.text(), "n,time,diff\n2,4,1\n");
 }
 
 #[track_caller]
-fn check_damage(mode: CsvMode, run: LogicalRun, damage: impl Fn(&Folder), expect: &str) {
+fn check_damage(mode: WriteMode, run: LogicalRun, damage: impl Fn(&Folder), expect: &str) {
     let folder = Folder::new();
     let first = folder.opened(mode, None, FRESH);
     write(&first, 2, &[(1, 1)]);
@@ -364,7 +365,7 @@ fn check_damage(mode: CsvMode, run: LogicalRun, damage: impl Fn(&Folder), expect
 
 #[test]
 fn a_committed_file_that_was_touched_is_refused() {
-    for (mode, run) in [(CsvMode::Append, FRESH), (CsvMode::Append, CONTINUES), (CsvMode::Changes, CONTINUES)] {
+    for (mode, run) in [(WriteMode::Append, FRESH), (WriteMode::Append, CONTINUES), (WriteMode::Changes, CONTINUES)] {
         let remove = |folder: &Folder| std::fs::remove_file(folder.0.path().join("out.csv")).expect("removed");
         check_damage(mode, run, remove, "out.csv is missing, but 18 bytes of it are committed");
         check_damage(mode, run, |folder| folder.put("n,time,diff\n"), "out.csv has 12 bytes, but 18 bytes");
@@ -378,7 +379,7 @@ fn a_committed_file_that_was_touched_is_refused() {
 #[test]
 fn a_snapshot_is_replaced_as_a_whole_when_the_table_changed() {
     let folder = Folder::new();
-    let sink = folder.opened(CsvMode::Snapshot, None, FRESH);
+    let sink = folder.opened(WriteMode::Snapshot, None, FRESH);
     assert!(sink.needs_snapshot());
     sink.write_snapshot(&rows(&[(1, 1), (2, 2)])).expect("rows are written");
     let saved = prepare(&sink);
@@ -396,7 +397,7 @@ fn a_snapshot_is_replaced_as_a_whole_when_the_table_changed() {
 #[test]
 fn an_empty_table_is_a_header() {
     let folder = Folder::new();
-    let sink = folder.opened(CsvMode::Snapshot, None, FRESH);
+    let sink = folder.opened(WriteMode::Snapshot, None, FRESH);
     prepare(&sink);
     assert_eq!(folder.text(), "n\n");
 }
@@ -404,14 +405,14 @@ fn an_empty_table_is_a_header() {
 #[test]
 fn a_snapshot_is_written_again_if_it_is_not_the_committed_one() {
     let folder = Folder::new();
-    let first = folder.opened(CsvMode::Snapshot, None, FRESH);
+    let first = folder.opened(WriteMode::Snapshot, None, FRESH);
     first.write_snapshot(&rows(&[(1, 1)])).expect("rows are written");
     let saved = prepare(&first);
-    assert!(!folder.opened(CsvMode::Snapshot, Some(&saved), FRESH).needs_snapshot());
+    assert!(!folder.opened(WriteMode::Snapshot, Some(&saved), FRESH).needs_snapshot());
     folder.put("n\n2\n");
-    assert!(folder.opened(CsvMode::Snapshot, Some(&saved), FRESH).needs_snapshot());
+    assert!(folder.opened(WriteMode::Snapshot, Some(&saved), FRESH).needs_snapshot());
     std::fs::remove_file(folder.0.path().join("out.csv")).expect("removed");
-    assert!(folder.opened(CsvMode::Snapshot, Some(&saved), CONTINUES).needs_snapshot());
+    assert!(folder.opened(WriteMode::Snapshot, Some(&saved), CONTINUES).needs_snapshot());
 }
 
 // Paths.
@@ -496,7 +497,7 @@ proptest! {
     #[test]
     fn another_reader_finds_the_same_rows(rows in proptest::collection::vec(any_row(), 0..300), threads in 1..4usize) {
         let folder = Folder::new();
-        let mut sink = folder.sink(CsvMode::Changes);
+        let mut sink = folder.sink(WriteMode::Changes);
         let schema = Schema::new([
             ("name", Type::Str.optional()),
             ("count", Type::Int.optional()),
@@ -537,7 +538,7 @@ fn speed_of_three_million_rows() {
     let columns = vec![names, ints(0, 7), ints(1_701_102_730, 31), ints(1_701_103_000, 37), ints(1, 1)];
     let changes = Changes::inserts(columns, rows as usize);
     for round in 0..5 {
-        let mut sink = folder.sink(CsvMode::Changes);
+        let mut sink = folder.sink(WriteMode::Changes);
         let schema = ["user_id", "length", "start", "finish", "count"].map(|name| (name, Type::Int.required()));
         sink.open(&Schema::new(schema), None, FRESH).expect("the sink opens");
         let cpu_ns = || -> u64 {

@@ -1,0 +1,70 @@
+//! What a user can say about a JSON lines source, and the checks that need no state.
+
+use millpond_error::Result;
+use millpond_plan::types::Schema;
+
+use super::format::JsonLines;
+use crate::text::format::Format;
+use crate::text::options::{FileOptions, OnError, Streaming};
+
+/// How to read files of JSON lines.
+#[derive(Clone, Debug)]
+pub struct JsonLinesSourceOptions {
+    /// A file, a directory (read with all directories below it) or a glob such as `logs/*.jsonl`.
+    pub path: String,
+    /// The columns to read; other fields are left out.
+    pub schema: Schema,
+    /// Columns, by name, that are not the field of their name, each with its JSON pointer: `("city", "/address/city")`.
+    pub field_paths: Vec<(String, String)>,
+    /// What to do with a row that cannot be read as the schema says.
+    pub on_error: OnError,
+    /// Whether files only ever grow by whole lines: no row is ever taken back, and a last line without a newline waits.
+    pub append_only: bool,
+    /// Bytes of one row; a longer one cannot be read. One that is four times as long ends the run, whatever `on_error`
+    /// says, so that a broken file cannot take all memory.
+    pub row_bytes: usize,
+    /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
+    pub streaming: Option<Streaming>,
+}
+
+impl JsonLinesSourceOptions {
+    /// The usual form: fields by name, fail on the first bad row, files may be written anew, rows up to 16 MiB.
+    pub fn new(path: impl Into<String>, schema: Schema) -> Self {
+        JsonLinesSourceOptions {
+            path: path.into(),
+            schema,
+            field_paths: Vec::new(),
+            on_error: OnError::Fail,
+            append_only: false,
+            row_bytes: 16 << 20,
+            streaming: None,
+        }
+    }
+
+    /// The files to read, and the format to read them in.
+    pub(super) fn split(self) -> (FileOptions, JsonLines) {
+        let format = JsonLines { field_paths: self.field_paths.into(), row_bytes: self.row_bytes };
+        let files = FileOptions {
+            path: self.path,
+            schema: self.schema,
+            on_error: self.on_error,
+            append_only: self.append_only,
+            row_bytes: self.row_bytes.saturating_mul(4),
+            streaming: self.streaming,
+        };
+        (files, format)
+    }
+}
+
+/// Checks the paths of columns, for which no file is looked at.
+pub fn check_field_paths(options: &JsonLinesSourceOptions) -> Result<()> {
+    let (files, format) = options.clone().split();
+    format.check(&files.schema)
+}
+
+/// Checks what can be checked before any state is touched: the options, and that the path exists.
+pub fn check(options: &JsonLinesSourceOptions) -> Result<()> {
+    let (files, format) = options.clone().split();
+    format.check(&files.schema)?;
+    files.check()
+}

@@ -1,0 +1,117 @@
+//! What can be wrong with a line of JSON, and how a user is told.
+
+use millpond_plan::types::{Column, Type};
+
+use super::paths::Paths;
+use super::scan::{Fault, Span, What};
+use crate::text::problem::{Told, thousands};
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is not UTF-8; the first wrong byte is here.
+    NotUtf8 { at: u32 },
+    /// It is over the limit.
+    TooLong,
+    /// It is not one JSON object.
+    NotJson(Fault),
+    /// A value is not of the type of its column (`slot` in the list of columns that are read), or not there.
+    Value { slot: u32, start: u32, end: u32 },
+}
+
+/// What is needed to put a problem into words.
+pub(super) struct Teller<'a> {
+    pub text: &'a [u8],
+    /// Where the line is.
+    pub line: Span,
+    pub paths: &'a Paths,
+    /// The columns that are read, by slot.
+    pub columns: &'a [Column],
+    pub row_limit: usize,
+}
+
+impl Teller<'_> {
+    pub(super) fn tell(&self, wrong: Wrong) -> Told {
+        match wrong {
+            Wrong::NotUtf8 { at } => Told::not_utf8(self.text[at as usize]),
+            Wrong::TooLong => {
+                let bytes = thousands((self.line.end - self.line.start) as usize);
+                Told::row(format!("a row of {bytes} bytes is over the limit of {}", thousands(self.row_limit)))
+            }
+            Wrong::NotJson(fault) => self.not_json(fault),
+            Wrong::Value { slot, start, end } => {
+                let column = &self.columns[slot as usize];
+                let value = String::from_utf8_lossy(&self.text[start as usize..end as usize]).into_owned();
+                let (reason, hint) = match &self.paths.pointers[slot as usize] {
+                    _ if start < end => not_of_type(&value, column),
+                    None => ("the field is missing".to_owned(), optional(column)),
+                    Some(path) => (format!("the field {path} is missing"), optional(column)),
+                };
+                Told { column: Some(column.name.clone()), value: (start < end).then_some(value), reason, hint }
+            }
+        }
+    }
+
+    fn not_json(&self, Fault { at, what }: Fault) -> Told {
+        let hint = || Some("a line is one object in braces, such as {\"name\": \"value\"}".to_owned());
+        if what == What::NoObject {
+            let kind = match self.text[at as usize] {
+                b'[' => "an array",
+                b'"' => "a string",
+                b't' | b'f' => "a bool",
+                b'n' => "null",
+                _ => "a number",
+            };
+            return Told { hint: hint(), ..Told::row(format!("{kind} where an object is expected")) };
+        }
+        let expected = match what {
+            What::NoObject | What::Value => "a value is expected",
+            What::Key => "a field name in double quotes is expected",
+            What::Colon => "a colon is expected",
+            What::CommaOrBrace => "a comma or the closing brace is expected",
+            What::CommaOrBracket => "a comma or the closing bracket is expected",
+            What::More => "the object has ended, and more follows",
+            What::Digit => "a digit is expected",
+            What::Escape => "a backslash is not followed by an escape",
+            What::Control => "a string holds a control character",
+            What::OpenString => "a string is not closed",
+            What::Deep => "objects and arrays are nested more than 128 deep",
+        };
+        let place = at - self.line.start + 1;
+        let reason = match at {
+            at if at >= self.line.end => format!("not JSON: the line ends where {}", expected.replace(" is", " was")),
+            _ => format!("not JSON: {expected} (byte {})", thousands(place as usize)),
+        };
+        // An object over several lines, or no JSON from the start.
+        let hint = if at >= self.line.end || place == 1 { hint() } else { None };
+        Told { hint, ..Told::row(reason) }
+    }
+}
+
+fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
+    let ty = column.ty.ty;
+    let article = if ty == Type::Int { "an" } else { "a" };
+    let is_number = value.starts_with('-') || value.starts_with(|first: char| first.is_ascii_digit());
+    let reason = match ty {
+        Type::Int if is_number && !value.contains(['.', 'e', 'E']) => "is outside the 64-bit range of int".to_owned(),
+        Type::Float if is_number => "is outside the 64-bit range of float".to_owned(),
+        Type::Str if value.starts_with('"') => "holds half of a pair of \\u escapes".to_owned(),
+        ty => format!("is not {article} {ty}"),
+    };
+    let hint = if value == "null" { optional(column) } else { None };
+    (format!("{} {reason}", shown(value)), hint)
+}
+
+fn optional(column: &Column) -> Option<String> {
+    (!column.ty.optional).then(|| format!("an optional column ({}?) reads null where there is no value", column.ty.ty))
+}
+
+/// A value as it stands in the file, cut if it is long.
+fn shown(value: &str) -> String {
+    const MOST: usize = 80;
+    if value.chars().count() <= MOST {
+        return value.to_owned();
+    }
+    let start: String = value.chars().take(MOST).collect();
+    format!("{start}… ({} bytes)", thousands(value.len()))
+}

@@ -1,0 +1,5 @@
+//! The JSON lines source, against files as they come.
+
+mod events;
+mod messages;
+mod oracle;

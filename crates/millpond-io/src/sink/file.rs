@@ -1,0 +1,324 @@
+//! A file of results, in any text format: the changes of a run, the changes of all runs, or the present table.
+//!
+//! # Why no crash point loses or repeats a row
+//!
+//! The newest manifest names a length and the hash of the bytes before it: these rows are committed, all others are not.
+//!
+//! - *A file that does not grow in place* (the first commit of a run in mode `Changes`, the first commit ever in mode
+//!   `Append`, every commit in mode `Snapshot`) is written under a temporary name and synced before it gets its own
+//!   name by one rename; then the folder is synced; then the manifest is committed. A crash before the rename leaves
+//!   the old file; a crash between rename and manifest leaves a whole file that no manifest names: the rerun, which
+//!   computes the same rows again, replaces it. A file that is there before the first manifest is somebody else's:
+//!   mode `Append` refuses it. So that the two cases differ, a first manifest with length 0 is committed after `open`
+//!   and before the first rename.
+//! - *A file that grows in place* is synced before the manifest that names the new length. Rows behind the committed
+//!   length belong to a run that did not commit them: `open` cuts them off, after checking that the bytes before are
+//!   those that were committed.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use millpond_engine::changes::{Changes, Epoch};
+use millpond_error::{Error, Result};
+use millpond_plan::types::Schema;
+use millpond_store::Disk;
+use serde_json::Value;
+
+use super::format::WriteFormat;
+use super::lines::{LineEnds, Lines};
+use super::log::{Log, Tail};
+use super::position::Position;
+use super::{LogicalRun, Prepared, Sink};
+
+/// What a result file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteMode {
+    /// The changes of this logical run, each row with `time` and `diff`.
+    #[default]
+    Changes,
+    /// The changes of all runs since the state was made, each row with `time` and `diff`.
+    Append,
+    /// The present table, replaced as a whole whenever it changed.
+    Snapshot,
+}
+
+/// A sink that writes one file.
+#[derive(Debug)]
+pub struct FileSink<F> {
+    disk: Arc<dyn Disk>,
+    file: String,
+    /// The file as the user named it, for messages.
+    label: String,
+    mode: WriteMode,
+    format: F,
+    /// What the file starts with.
+    header: Vec<u8>,
+    state: RwLock<State>,
+    /// In mode `Snapshot`: the published file is not the present table.
+    stale: AtomicBool,
+    rows_written: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    position: Position,
+    /// The file's bytes before the committed length; used where the file grows in place.
+    tail: Tail,
+    /// Whether rows go to the file itself, behind the committed ones, rather than to a temporary one.
+    in_place: bool,
+    /// The file that is being written, from the first row on.
+    log: Option<Arc<Log>>,
+}
+
+impl<F: WriteFormat> FileSink<F> {
+    /// A sink for the file `file` directly inside the root of `disk`.
+    pub(super) fn of(disk: Arc<dyn Disk>, file: &str, mode: WriteMode, format: F) -> Result<Self> {
+        if file.is_empty() || file.contains('/') {
+            return Err(Error::invalid(format!("{file:?} is not the name of a file")));
+        }
+        Ok(FileSink {
+            label: disk.path(file),
+            disk,
+            file: file.to_owned(),
+            mode,
+            format,
+            header: Vec::new(),
+            state: RwLock::default(),
+            stale: AtomicBool::new(false),
+            rows_written: AtomicU64::new(0),
+        })
+    }
+
+    /// A sink for the file at `path`, on a disk that `disk_at` opens in the folder of the file.
+    pub(super) fn of_path(
+        path: &Path,
+        mode: WriteMode,
+        format: F,
+        disk_at: impl FnOnce(&Path) -> Result<Arc<dyn Disk>>,
+    ) -> Result<Self> {
+        let (folder, file) = resolve(path)?;
+        let mut sink = FileSink::of(disk_at(&folder)?, &file, mode, format)?;
+        sink.label = path.display().to_string();
+        Ok(sink)
+    }
+
+    fn is_snapshot(&self) -> bool {
+        self.mode == WriteMode::Snapshot
+    }
+
+    /// Where the next rows go, by what was saved.
+    fn recover(&self, saved: Option<&Position>, run: LogicalRun) -> Result<State> {
+        let goes_on = match self.mode {
+            WriteMode::Changes => run.continues,
+            WriteMode::Append => true,
+            WriteMode::Snapshot => false,
+        };
+        if let Some(position) = saved.filter(|position| goes_on && position.is_committed()) {
+            return self.reopen(position);
+        }
+        if self.mode == WriteMode::Append && saved.is_none() && self.disk.length(&self.file)?.unwrap_or(0) > 0 {
+            return Err(Error::invalid(format!(
+                "{} exists, and no saved state says that it is a change log of this program",
+                self.label
+            ))
+            .with_hint("choose another file, or move this one away; a log over all runs needs saved state"));
+        }
+        let position = saved.filter(|_| self.is_snapshot()).cloned().unwrap_or_else(|| Position::start(&self.file));
+        Ok(State { position, ..State::default() })
+    }
+
+    /// Goes on behind the committed rows; what a cut-off run wrote after them is cut away.
+    fn reopen(&self, position: &Position) -> Result<State> {
+        let label = &self.label;
+        let committed = position.length;
+        let hint = "put the file back as it was, or remove it together with the saved state to start anew";
+        let damaged = |what: String| Err(Error::data(what).with_hint(hint));
+        let Some(length) = self.disk.length(&self.file)? else {
+            return damaged(format!("{label} is missing, but {committed} bytes of it are committed"));
+        };
+        if length < committed {
+            return damaged(format!("{label} has {length} bytes, but {committed} bytes of it are committed"));
+        }
+        let tail = match Tail::read(&*self.disk, &self.file, committed)? {
+            Some(tail) if position.has_tail(&tail) => tail,
+            _ => return damaged(format!("{label} was changed: its bytes before {committed} are not those committed")),
+        };
+        let log = match length > committed {
+            true => Some(Arc::new(Log::open_at(&*self.disk, &self.file, committed, tail.clone())?)),
+            false => None,
+        };
+        if self.disk.length(&temporary(&self.file))?.is_some() {
+            self.disk.remove(&temporary(&self.file))?;
+        }
+        Ok(State { position: position.clone(), tail, in_place: true, log })
+    }
+
+    /// Whether the file is the one at `position`.
+    fn is_published(&self, position: &Position) -> Result<bool> {
+        if !position.is_committed() || self.disk.length(&self.file)? != Some(position.length) {
+            return Ok(false);
+        }
+        let tail = Tail::read(&*self.disk, &self.file, position.length)?;
+        Ok(tail.is_some_and(|tail| position.has_tail(&tail)))
+    }
+
+    /// Calls `write` with the open file, opening it first if need be.
+    fn with_log<T>(&self, write: impl Fn(&Log) -> Result<T>) -> Result<T> {
+        loop {
+            if let Some(log) = &self.read_state().log {
+                return write(log);
+            }
+            self.start_log(&mut self.write_state())?;
+        }
+    }
+
+    fn start_log(&self, state: &mut State) -> Result<()> {
+        if state.log.is_some() {
+            return Ok(());
+        }
+        let log = if state.in_place {
+            Log::open_at(&*self.disk, &self.file, state.position.length, state.tail.clone())?
+        } else {
+            let log = Log::create(&*self.disk, &temporary(&self.file))?;
+            log.append(&self.header)?;
+            log
+        };
+        state.log = Some(Arc::new(log));
+        Ok(())
+    }
+
+    fn write_lines(&self, changes: &Changes, ends: &LineEnds) -> Result<()> {
+        let rows = self.format.rows(&changes.columns)?;
+        let lines = self.with_log(|log| {
+            let mut lines = Lines::new(log);
+            lines.write(&rows, changes.rows, &changes.diffs, ends)?;
+            lines.flush()?;
+            Ok(lines.count)
+        })?;
+        self.rows_written.fetch_add(lines, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn read_state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F: WriteFormat> Sink for FileSink<F> {
+    fn open(&mut self, schema: &Schema, saved: Option<&Value>, run: LogicalRun) -> Result<()> {
+        self.header = self.format.open(schema, !self.is_snapshot())?;
+        let saved = saved.map(|saved| Position::from_saved(saved, &self.label)).transpose()?;
+        let state = self.recover(saved.as_ref(), run)?;
+        if self.is_snapshot() {
+            self.stale.store(!self.is_published(&state.position)?, Ordering::Relaxed);
+        }
+        *self.write_state() = state;
+        Ok(())
+    }
+
+    fn write(&self, epoch: Epoch, changes: &Changes) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        if self.is_snapshot() {
+            self.stale.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let end = |diff| self.format.end(Some((epoch, diff)), changes.columns.is_empty());
+        self.write_lines(changes, &LineEnds { added: end(1), removed: Some(end(-1)) })
+    }
+
+    fn needs_snapshot(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    fn write_snapshot(&self, changes: &Changes) -> Result<()> {
+        self.write_lines(changes, &LineEnds { added: self.format.end(None, changes.columns.is_empty()), removed: None })
+    }
+
+    fn finish_epoch(&self, _epoch: Epoch) -> Result<()> {
+        // Only a file that grows in place is there for readers before it is committed.
+        let state = self.read_state();
+        state.log.as_ref().filter(|_| state.in_place).map_or(Ok(()), |log| log.flush().map(drop))
+    }
+
+    fn prepare(&self) -> Result<Prepared> {
+        let mut state = self.write_state();
+        if state.log.is_none() {
+            let nothing_new = if self.is_snapshot() { !self.needs_snapshot() } else { state.in_place };
+            if nothing_new {
+                return Ok(Prepared::durable(state.position.to_value()));
+            }
+            self.start_log(&mut state)?;
+        }
+        let log = state.log.clone().expect("the log was started above");
+        let (length, tail) = log.flush()?;
+        state.position = Position::new(&self.file, length, &tail);
+        state.tail = tail;
+        let position = state.position.to_value();
+        if state.in_place {
+            return Ok(match log.is_durable(length) {
+                true => Prepared::durable(position),
+                false => Prepared::later(position, move || log.sync(length)),
+            });
+        }
+        log.sync(length)?;
+        self.disk.rename(&temporary(&self.file), &self.file)?;
+        self.disk.sync_folder("")?;
+        state.log = None;
+        state.in_place = !self.is_snapshot();
+        self.stale.store(false, Ordering::Relaxed);
+        Ok(Prepared::durable(position))
+    }
+
+    fn position(&self) -> Value {
+        self.read_state().position.to_value()
+    }
+
+    fn rows_written(&self) -> u64 {
+        self.rows_written.load(Ordering::Relaxed)
+    }
+
+    fn identity(&self) -> Option<String> {
+        Some(self.disk.path(&self.file))
+    }
+}
+
+impl<F> Drop for FileSink<F> {
+    /// A run that ends before its first `prepare` leaves the file as it was, and nothing beside it.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !state.in_place && state.log.take().is_some() {
+            // The next run replaces a temporary file that is still there.
+            let _ = self.disk.remove(&temporary(&self.file));
+        }
+    }
+}
+
+/// The name that a file has until all of it is durable.
+fn temporary(file: &str) -> String {
+    format!(".{file}.millpond-tmp")
+}
+
+/// The folder and the name of a result file: what two sinks may not share. A link leads to the file that it names, since the file is renamed into
+/// place, and that must not replace the link.
+pub fn resolve(path: &Path) -> Result<(PathBuf, String)> {
+    let label = path.display();
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Error::invalid(format!("{label} is not a regular file, so results cannot be written to it")));
+    }
+    let path = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(Error::invalid(format!("{label:?} is not the name of a file")));
+    };
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    Ok((folder, name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;
