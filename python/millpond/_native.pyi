@@ -43,6 +43,17 @@ class Table:
         outputs: list[tuple[str, Expr]],
         place: _Place,
     ) -> Table: ...
+    def sliding_reduce(
+        self,
+        time: Expr,
+        hop: int | float,
+        duration: int | float | None,
+        ratio: int,
+        start: int | float | None,
+        instance: Expr | None,
+        outputs: list[tuple[str, Expr]],
+        place: _Place,
+    ) -> Table: ...
     def collect(self) -> list[tuple[tuple[Any, ...], int, int]]: ...
 
 @final

@@ -7,7 +7,7 @@ from millpond._errors import _NoColumn
 from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
 from millpond._origin import here
 from millpond._schema import describe, schema_of
-from millpond.temporal import check_window
+from millpond.temporal import SessionWindow, check_window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from millpond import _native
     from millpond._expression import Operand
     from millpond._schema import Schema
-    from millpond.temporal import SessionWindow
+    from millpond.temporal import Window
 
     Output = tuple[str, _native.Expr]
 
@@ -170,15 +170,16 @@ class Table:
         self,
         time_expr: ColumnExpression,
         *,
-        window: SessionWindow,
+        window: Window,
         instance: ColumnExpression | None = None,
         shard: ColumnExpression | None = None,
     ) -> WindowedTable:
         """Windows over time, for `WindowedTable.reduce`.
 
         Args:
-            time_expr: The time of a row, an int.
-            window: The kind of window, such as ``pw.temporal.session(max_gap=300)``.
+            time_expr: The time of a row: an int, or for tumbling and sliding windows an int or a float; never null.
+            window: The kind of window: ``pw.temporal.session(max_gap=300)``, ``pw.temporal.tumbling(duration=60)`` or
+                ``pw.temporal.sliding(hop=10, duration=60)``.
             instance: Rows with different values of this expression are in different windows.
             shard: The older spelling of ``instance``.
 
@@ -208,12 +209,16 @@ class Table:
         chosen = renamed("shard", shard, "instance", instance)
         if not isinstance(time_expr, ColumnExpression):
             raise invalid(f"windowby: expected a time column, got {show(time_expr)}", hint="such as pw.this.time")
-        max_gap = check_window(window).max_gap
+        kind = check_window(window)
         time = self._bind(time_expr)
         key = None if chosen is None else self._bind(to_expression(chosen))
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
-            return self._native.session_reduce(time, max_gap, key, outputs, origin)
+            if isinstance(kind, SessionWindow):
+                return self._native.session_reduce(time, kind.max_gap, key, outputs, origin)
+            return self._native.sliding_reduce(
+                time, kind.hop, kind.duration, kind.ratio, kind.origin, key, outputs, origin
+            )
 
         return WindowedTable(self, reduce)
 
@@ -298,8 +303,8 @@ class WindowedTable(GroupedTable):
     """Rows in windows, from `Table.windowby`.
 
     ``reduce`` makes one row of each window. Beside the reducers it may use the instance, as written or as
-    ``pw.this._pw_instance``, and the window's first and last time, ``pw.this._pw_window_start`` and
-    ``pw.this._pw_window_end``.
+    ``pw.this._pw_instance``, and the window's bounds, ``pw.this._pw_window_start`` and ``pw.this._pw_window_end``: the
+    first and the last time of a session; for other windows the start, which belongs to it, and the end, which does not.
     """
 
     __slots__ = ()

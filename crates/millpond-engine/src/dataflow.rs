@@ -33,6 +33,7 @@ use timely::worker::Worker;
 use crate::arrangement::SavedArrangement;
 use crate::changes::{Changes, Epoch};
 use crate::consolidate::{Consolidator, consolidate};
+use crate::expand;
 use crate::hash::{HashSeed, KeyRange};
 use crate::keyed::KeyedChanges;
 use crate::operator::Operator;
@@ -154,6 +155,7 @@ impl Dataflow {
                             Consolidate::No | Consolidate::InBatch => mapped,
                         }
                     }
+                    OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
                     | OperatorSpec::Keep { input } => {
@@ -204,6 +206,7 @@ fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
     match operator {
         OperatorSpec::Source { .. } => None,
         OperatorSpec::Map { input, .. }
+        | OperatorSpec::Expand { input, .. }
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
         | OperatorSpec::Keep { input }
@@ -255,6 +258,22 @@ fn apply(stage: &MapStage, changes: Changes) -> Result<Changes> {
         None => changes.diffs,
     };
     Ok(Changes { columns: mapped.columns, rows: mapped.rows, diffs })
+}
+
+fn expand<'scope>(input: Edge<'scope, Changes>, first: usize, context: &Arc<Context>) -> Edge<'scope, Changes> {
+    let context = context.clone();
+    input.unary::<NoopBuilder<Changes>, _, _, _>(Pipeline, "expand", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                context.failure.guard("expanding rows", || {
+                    let mut session = output.session_with_builder(&capability);
+                    expand::expand(&changes, first, &mut |mut piece| session.give_container(&mut piece));
+                    Ok(())
+                });
+            });
+        }
+    })
 }
 
 fn route<'scope>(

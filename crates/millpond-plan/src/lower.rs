@@ -24,7 +24,8 @@ use crate::physical::{
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
 use crate::terms::{self, TermId, Terms};
-use crate::types::Schema;
+use crate::types::{Schema, Type};
+use crate::window::SlidingWindow;
 
 /// Makes the plan that the engine runs of what a program writes.
 ///
@@ -72,8 +73,18 @@ struct Base {
 
 enum BaseOperator {
     Source(Arc<SourceDecl>),
-    Group { rows: Fused, spec: ReduceSpec, reduction: Reduction },
-    Session { rows: Fused, spec: SessionSpec, reduction: Reduction },
+    /// `expands`: the last key of `rows` is the first of two columns that say where a row belongs.
+    Group {
+        rows: Fused,
+        expands: bool,
+        spec: ReduceSpec,
+        reduction: Reduction,
+    },
+    Session {
+        rows: Fused,
+        spec: SessionSpec,
+        reduction: Reduction,
+    },
 }
 
 /// Bases found so far, each after those that it reads.
@@ -100,7 +111,9 @@ impl Lowering {
                 let columns = names.zip(columns).map(|(name, term)| (name, Root { term, origin: None })).collect();
                 Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
             }
-            Operation::Group { outputs, .. } | Operation::Session { outputs, .. } => {
+            Operation::Group { outputs, .. }
+            | Operation::Session { outputs, .. }
+            | Operation::Sliding { outputs, .. } => {
                 let base = self.base_of(table)?;
                 let reduction = self.bases[base].reduction();
                 let roots = outputs
@@ -141,6 +154,7 @@ impl Lowering {
                 let grouping = Grouping::Session { time, instance: instance.as_ref() };
                 self.session(table, input, &grouping, *max_gap, outputs)?
             }
+            Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
             Operation::Select { .. } | Operation::Filter { .. } => unreachable!("it stands on a base, it is none"),
         };
         self.bases.push(base);
@@ -171,7 +185,30 @@ impl Lowering {
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "reduce", table), reduction.reduced.clone());
-        let operator = BaseOperator::Group { rows, spec, reduction };
+        let operator = BaseOperator::Group { rows, expands: false, spec, reduction };
+        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+    }
+
+    fn sliding(
+        &mut self,
+        table: &Table,
+        input: &Table,
+        window: &SlidingWindow,
+        outputs: &[(String, crate::Expr)],
+    ) -> Result<Base> {
+        let mut rows = self.fuse(input)?;
+        let reduction = rows.reduction(input.schema(), &Grouping::Sliding(window), outputs)?;
+        let numbers = reduction.windows.as_ref().expect("a window has numbers");
+        let origin = window.time.origin();
+        rows.predicates.extend(numbers.predicate.map(|term| Root { term, origin: origin.cloned() }));
+        let reducers = self.rows(&mut rows, &reduction);
+        let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
+        if let Some(term) = numbers.last {
+            rows.insert_column(spec.key.len(), "last window", Root { term, origin: origin.cloned() });
+            self.use_columns(&rows);
+        }
+        let (step, schema) = (self.step(rows.base, window.name(), table), reduction.reduced.clone());
+        let operator = BaseOperator::Group { rows, expands: numbers.last.is_some(), spec, reduction };
         Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
     }
 
@@ -253,6 +290,15 @@ impl Fused {
         reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs)
     }
 
+    /// Adds a required `int` column at `position`.
+    fn insert_column(&mut self, position: usize, name: &str, root: Root) {
+        let columns = self.schema.columns().iter().map(|column| (column.name.clone(), column.ty));
+        let mut columns: Vec<_> = columns.collect();
+        columns.insert(position, (name.to_owned(), Type::Int.required()));
+        self.schema = Schema::new(columns);
+        self.columns.insert(position, (name.to_owned(), root));
+    }
+
     /// The place of a column that is passed on is where it was computed.
     fn origin(&self, term: TermId, written: Option<&Origin>) -> Option<Origin> {
         let passed = self.columns.iter().find(|(_, root)| root.term == term);
@@ -302,15 +348,19 @@ impl Base {
     }
 
     /// How rows that cancel after this stage are brought together.
-    fn consolidate(&self, stage: &MapStage) -> Consolidate {
+    fn consolidate(&self, fused: &Fused, stage: &MapStage) -> Consolidate {
         let keys = match &self.operator {
             BaseOperator::Source(_) => return Consolidate::No,
             BaseOperator::Group { spec, .. } => spec.key.len(),
             BaseOperator::Session { spec, .. } => spec.instance.len(),
         };
+        // The start of a window tells its number, which is the last key.
+        let windows = self.reduction().windows.as_ref();
+        let numbers = keys - usize::from(windows.is_some());
+        let starts = windows.is_some_and(|windows| fused.columns.iter().any(|(_, root)| root.term == windows.start));
         if stage.keeps(0..self.schema.len()) {
             Consolidate::No
-        } else if stage.keeps(0..keys) {
+        } else if stage.keeps(0..numbers) && (numbers == keys || stage.keeps([numbers]) || starts) {
             Consolidate::InBatch
         } else {
             Consolidate::ByRow
@@ -343,8 +393,12 @@ impl<'a> Emission<'a> {
                 self.sources.push(source.clone());
                 OperatorSpec::Source { index: self.sources.len() - 1, columns: base.outputs() }
             }
-            BaseOperator::Group { rows, spec, .. } => {
-                OperatorSpec::Reduce { input: self.map(rows), spec: spec.clone() }
+            BaseOperator::Group { rows, expands, spec, .. } => {
+                let mut input = self.map(rows);
+                if *expands {
+                    input = self.expand(input, spec.key.len() - 1);
+                }
+                OperatorSpec::Reduce { input, spec: spec.clone() }
             }
             BaseOperator::Session { rows, spec, .. } => {
                 OperatorSpec::Session { input: self.map(rows), spec: spec.clone() }
@@ -369,9 +423,18 @@ impl<'a> Emission<'a> {
         if let Some(known) = self.nodes.iter().position(same) {
             return NodeId(known);
         }
-        let consolidate = base.consolidate(&stage);
+        let consolidate = base.consolidate(fused, &stage);
         let operator = OperatorSpec::Map { input, stage: Arc::new(stage), consolidate };
         self.push(Node { operator, schema: fused.schema.clone(), append_only: base.append_only, step: None })
+    }
+
+    /// The node that puts each row into all of its windows: from the number in column `first` to that in the next.
+    fn expand(&mut self, input: NodeId, first: usize) -> NodeId {
+        let Node { schema, append_only, .. } = &self.nodes[input.0];
+        let columns = schema.columns().iter().enumerate().filter(|(i, _)| *i != first + 1);
+        let schema = Schema::new(columns.map(|(_, column)| (column.name.clone(), column.ty)));
+        let append_only = *append_only;
+        self.push(Node { operator: OperatorSpec::Expand { input, first }, schema, append_only, step: None })
     }
 
     fn sink(&mut self, index: usize, sink: &SinkDecl, fused: &Fused) {
@@ -453,7 +516,8 @@ fn source_of(table: &Table) -> &Arc<SourceDecl> {
         Operation::Select { input, .. }
         | Operation::Filter { input, .. }
         | Operation::Group { input, .. }
-        | Operation::Session { input, .. } => source_of(input),
+        | Operation::Session { input, .. }
+        | Operation::Sliding { input, .. } => source_of(input),
     }
 }
 

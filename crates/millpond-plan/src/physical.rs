@@ -60,6 +60,14 @@ pub enum OperatorSpec {
         /// How rows of its output that cancel are brought together.
         consolidate: Consolidate,
     },
+    /// Stateless: repeats each row for every int from that of column `first` to that of the next column, which this int
+    /// then takes the place of; a row whose first int is above the second is dropped.
+    Expand {
+        /// Where its rows come from.
+        input: NodeId,
+        /// The position of the first of the two columns, both required `int`s.
+        first: usize,
+    },
     /// Groups rows by key; one output row for each group: the key columns, then one column for each reducer.
     Reduce {
         /// Where its rows come from.
@@ -209,6 +217,7 @@ impl PhysicalPlan {
                 };
                 write!(f, "map {} {consolidate}{stage}", input.0)
             }
+            OperatorSpec::Expand { input, first } => write!(f, "expand {} [{first}]", input.0),
             OperatorSpec::Reduce { input, spec } => {
                 write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
                 write_reducers(&spec.reducers, f)

@@ -14,12 +14,13 @@ use crate::expr::{Expr, col};
 use crate::reduce::{self, Grouping};
 use crate::terms::Terms;
 use crate::types::Schema;
+use crate::window::SlidingWindow;
 
-/// Start of a session: the smallest time in it.
+/// Start of a window; of a session, the smallest time in it.
 pub const WINDOW_START: &str = "_pw_window_start";
-/// End of a session: the largest time in it.
+/// End of a window, the first time that is no longer in it; of a session, the largest time in it.
 pub const WINDOW_END: &str = "_pw_window_end";
-/// What a session's rows have in common: the value of [`SessionWindow::instance`].
+/// What a window's rows have in common: the value of its instance.
 pub const INSTANCE: &str = "_pw_instance";
 
 /// A table of the program; see the [module](self).
@@ -57,6 +58,11 @@ pub(crate) enum Operation {
         time: Expr,
         max_gap: i64,
         instance: Option<Expr>,
+        outputs: Vec<(String, Expr)>,
+    },
+    Sliding {
+        input: Table,
+        window: SlidingWindow,
         outputs: Vec<(String, Expr)>,
     },
 }
@@ -171,6 +177,19 @@ impl Table {
         let grouping = Grouping::Session { time: &time, instance: instance.as_ref() };
         let schema = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
         let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
+        Ok(Table::new(operation, schema, false, origin))
+    }
+
+    /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
+    /// [`WINDOW_END`] are used plainly; every column of this table stands in a reducer.
+    pub fn sliding_reduce(
+        &self,
+        window: SlidingWindow,
+        outputs: Vec<(String, Expr)>,
+        origin: &Origin,
+    ) -> Result<Table> {
+        let schema = self.reduced(&Grouping::Sliding(&window), &outputs).map_err(|error| error.at(origin))?;
+        let operation = Operation::Sliding { input: self.clone(), window, outputs };
         Ok(Table::new(operation, schema, false, origin))
     }
 

@@ -80,7 +80,7 @@ pub fn to_type(name: &str) -> PyResult<Type> {
 }
 
 /// A Python value as a literal; the package has checked that it is one.
-fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
+pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
     Ok(if value.is_none() {
         Literal::None
     } else if value.is_instance_of::<PyBool>() {

@@ -1,10 +1,10 @@
 //! `Table`: a table of the plan.
 
-use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, Table, lit};
+use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
-use crate::expr::{PyExpr, to_type};
+use crate::expr::{PyExpr, to_literal, to_type};
 use crate::rows;
 use crate::run::interruptible;
 
@@ -55,6 +55,33 @@ impl PyTable {
         let instance = instance.map(|expr| expr.0.clone());
         let window = SessionWindow { time: time.0.clone(), max_gap: lit(max_gap), instance };
         self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    /// Windows one `hop` apart, as long as `duration`, or else as `ratio` hops.
+    #[expect(clippy::too_many_arguments, reason = "Python calls it, by position")]
+    fn sliding_reduce(
+        &self,
+        time: &PyExpr,
+        hop: &Bound<'_, PyAny>,
+        duration: Option<&Bound<'_, PyAny>>,
+        ratio: i64,
+        start: Option<&Bound<'_, PyAny>>,
+        instance: Option<&PyExpr>,
+        outputs: Named<'_>,
+        place: Place,
+    ) -> PyResult<PyTable> {
+        let length = match duration {
+            Some(duration) => WindowLength::Duration(to_literal(duration)?),
+            None => WindowLength::Hops(ratio),
+        };
+        let window = SlidingWindow {
+            time: time.0.clone(),
+            hop: to_literal(hop)?,
+            length,
+            origin: start.map(to_literal).transpose()?,
+            instance: instance.map(|expr| expr.0.clone()),
+        };
+        self.0.sliding_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
     /// All changes: row, epoch, multiplicity.

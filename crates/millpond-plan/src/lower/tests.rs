@@ -5,6 +5,7 @@ use super::*;
 use crate::expr::{Expr, Literal, coalesce, col, count, lit, max, min, sum};
 use crate::table::SessionWindow;
 use crate::types::Type;
+use crate::window::WindowLength;
 
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }
@@ -190,6 +191,197 @@ fn a_session_without_an_instance_has_one_key() {
         2: map 1 (consolidate in batch) start = _pw_window_start, n = count()
         3: sink 2 csv
     "#]],
+    );
+}
+
+/// Windows of the access time, for each user.
+fn windows(hop: impl Into<Literal>, length: WindowLength, origin: Option<Literal>) -> SlidingWindow {
+    SlidingWindow { time: col("access_time"), hop: hop.into(), length, origin, instance: Some(col("user_id")) }
+}
+
+/// Bounds, user and number of visits of windows.
+fn by_window(window: SlidingWindow) -> Table {
+    let outputs = named([
+        ("start", col("_pw_window_start")),
+        ("end", col("_pw_window_end")),
+        ("user_id", col("user_id")),
+        ("n", count()),
+        ("bytes", sum(col("bytes"))),
+    ]);
+    source(None, true).sliding_reduce(window, outputs, &here()).unwrap()
+}
+
+#[test]
+fn a_tumbling_window_is_a_computed_key() {
+    check(
+        [by_window(windows(60, WindowLength::Hops(1), None))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            3: map 2 (consolidate in batch) start = window * 60, end = window * 60 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            4: sink 3 csv
+        "#]],
+    );
+    check(
+        [by_window(windows(60, WindowLength::Hops(1), Some(Literal::Int(15))))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 where step(access_time, 60, 15, 0) >= 0: _pw_instance = user_id, window = step(access_time, 60, 15, 0), bytes
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            3: map 2 (consolidate in batch) start = window * 60 + 15, end = window * 60 + 15 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            4: sink 3 csv
+        "#]],
+    );
+}
+
+#[test]
+fn a_sliding_window_puts_a_row_into_each_of_its_windows() {
+    let duration = WindowLength::Duration(Literal::Int(90));
+    check(
+        [by_window(windows(60, duration.clone(), None))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 90) + 1, col("last window") = step(access_time, 60, 0, 0), bytes
+            2: expand 1 [1]
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            4: map 3 (consolidate in batch) start = window * 60, end = window * 60 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            5: sink 4 csv
+        "#]],
+    );
+    check(
+        [by_window(windows(60, duration, Some(Literal::Int(15))))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = if_else(step(access_time, 60, 15, 90) + 1 < 0, 0, step(access_time, 60, 15, 90) + 1), col("last window") = step(access_time, 60, 15, 0), bytes
+            2: expand 1 [1]
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            4: map 3 (consolidate in batch) start = window * 60 + 15, end = window * 60 + 15 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            5: sink 4 csv
+        "#]],
+    );
+    let halves = SlidingWindow { time: col("access_time") / 2, ..windows(0.5, WindowLength::Hops(3), None) };
+    check(
+        [by_window(halves)],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time / 2.0, 0.5, 0.0, 0.0) + -2, col("last window") = step(access_time / 2.0, 0.5, 0.0, 0.0), bytes
+            2: expand 1 [1]
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            4: map 3 (consolidate in batch) start = window * 0.5, end = (window + 3) * 0.5, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            5: sink 4 csv
+        "#]],
+    );
+}
+
+#[test]
+fn a_windows_start_stands_for_its_number() {
+    let select = |columns: &[(&str, Expr)]| {
+        let table = by_window(windows(60, WindowLength::Hops(1), None));
+        table.select(columns.iter().map(|(name, expr)| ((*name).to_owned(), expr.clone())).collect(), &here()).unwrap()
+    };
+    let (user, start, end) = (("user_id", col("user_id")), ("start", col("start")), ("end", col("end")));
+    let consolidation = |table| {
+        let map = |node: &Node| match &node.operator {
+            OperatorSpec::Map { consolidate, .. } => Some(*consolidate),
+            _ => None,
+        };
+        plan([table]).nodes.iter().rev().find_map(map).unwrap()
+    };
+    assert_eq!(consolidation(select(&[user.clone(), start.clone()])), Consolidate::InBatch);
+    assert_eq!(consolidation(select(&[user.clone(), end])), Consolidate::ByRow);
+    assert_eq!(consolidation(select(&[start])), Consolidate::ByRow);
+    assert_eq!(consolidation(select(&[user])), Consolidate::ByRow);
+}
+
+#[test]
+fn a_window_is_described_as_written() {
+    let window = windows(60, WindowLength::Duration(Literal::Int(90)), Some(Literal::Int(5)));
+    let plan = plan([by_window(window)]);
+    let step = plan.nodes.iter().rev().find_map(|node| node.step.as_ref()).unwrap();
+    assert_eq!(step.name, "csv-0/sliding-0");
+    let mut described = step.description.clone();
+    described["input"] = json!(null);
+    assert_eq!(
+        described,
+        json!({
+            "operator": "sliding",
+            "time": "access_time",
+            "hop": 60,
+            "duration": 90,
+            "origin": 5,
+            "instance": ["user_id"],
+            "outputs": {
+                "start": "_pw_window_start",
+                "end": "_pw_window_end",
+                "user_id": "user_id",
+                "n": "count()",
+                "bytes": "sum(bytes)",
+            },
+            "input": null,
+        })
+    );
+}
+
+#[track_caller]
+fn window_error(window: SlidingWindow, expected: &str) {
+    check_error(source(None, true).sliding_reduce(window, named([("n", count())]), &here()), expected);
+}
+
+#[test]
+fn a_window_fits_its_time() {
+    let tumbling = || windows(60, WindowLength::Hops(1), None);
+    window_error(
+        SlidingWindow { time: col("bytes"), ..tumbling() },
+        "column \"bytes\" is int?, but the time of a window must be int or float \
+         (filter by is_not_none() and use unwrap(), or coalesce() with a default)",
+    );
+    window_error(
+        SlidingWindow { time: col("user_id"), ..tumbling() },
+        "column \"user_id\" is str, but the time of a window must be int or float \
+         (cast(..., int) or cast(..., float))",
+    );
+    window_error(
+        windows(0.5, WindowLength::Hops(1), None),
+        "duration is 0.5, which is float, but column \"access_time\" is int \
+         (give an int, or cast(access_time, float))",
+    );
+    window_error(windows(60, WindowLength::Hops(1), Some("x".into())), "origin is \"x\", but must be a number");
+    window_error(windows(0, WindowLength::Hops(2), None), "hop is 0, but must be more than 0");
+    window_error(windows(1, WindowLength::Hops(0), None), "ratio is 0, but must be at least 1");
+    window_error(windows(5, WindowLength::Duration(Literal::Int(-1)), None), "duration is -1, but must be more than 0");
+    window_error(
+        SlidingWindow { time: col("access_time") / 2, ..windows(f64::INFINITY, WindowLength::Hops(1), None) },
+        "duration is inf, but must be finite",
+    );
+    window_error(
+        windows(2, WindowLength::Duration(Literal::Int(1_000_000)), None),
+        "each row would be in 500000 windows, but 65536 are the most (a longer hop makes fewer windows)",
+    );
+    window_error(
+        windows(i64::MAX, WindowLength::Hops(2), None),
+        "2 times the hop 9223372036854775807 is no duration of 64 bits",
+    );
+}
+
+#[test]
+fn a_windows_tuple_is_refused_and_its_number_is_hidden() {
+    let tumbling = || windows(60, WindowLength::Hops(1), None);
+    let reduce = |column| source(None, true).sliding_reduce(tumbling(), named([("x", col(column))]), &here());
+    check_error(
+        reduce("_pw_window"),
+        "there is no _pw_window: a column holds no tuples in this version \
+         (a window's parts are _pw_instance, _pw_window_start and _pw_window_end)",
+    );
+    check_error(
+        reduce("window"),
+        "no column \"window\": there are \"_pw_instance\", \"_pw_window_start\", \"_pw_window_end\", \
+         \"user_id\", \"access_time\", \"page\", \"bytes\"",
+    );
+    check_error(
+        reduce("page"),
+        "column \"page\" is neither the instance of the window nor inside a reducer \
+         (a group has many values of it; take one with a reducer, for example max(page))",
     );
 }
 
