@@ -45,6 +45,10 @@ pub(crate) fn describe(table: &Table) -> Value {
             "outputs": expressions(outputs),
             "input": describe(input),
         }),
+        Operation::Concat { inputs } => json!({
+            "operator": "concat",
+            "inputs": inputs.iter().map(describe).collect::<Vec<_>>(),
+        }),
         Operation::Sliding { input, window, outputs } => {
             let mut fields = json!({
                 "operator": window.name(),

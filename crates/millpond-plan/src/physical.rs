@@ -1,7 +1,7 @@
 //! The physical plan: what the engine runs. Columns are positions, expressions are typed and fused, stateful
 //! operators have names and fingerprints.
 //!
-//! A plan is a list of nodes in topological order: the input of a node stands before it.
+//! A plan is a list of nodes in topological order: the inputs of a node stand before it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Node {
     pub step: Option<Step>,
 }
 
-/// What a node does. Every node has at most one input.
+/// What a node does. All but a union have at most one input.
 #[derive(Clone, Debug)]
 pub enum OperatorSpec {
     /// Emits the rows of an external source. `columns` are the columns that the plan uses, as positions in the source's schema: the source reads
@@ -58,6 +58,13 @@ pub enum OperatorSpec {
         /// What it does to a batch.
         stage: Arc<MapStage>,
         /// How rows of its output that cancel are brought together.
+        consolidate: Consolidate,
+    },
+    /// Stateless: the rows of all inputs, which have one schema, but for nulls that some of them never hold.
+    Union {
+        /// Where its rows come from.
+        inputs: Vec<NodeId>,
+        /// Whether rows of different inputs that cancel are brought together, by the hash of the whole row; or never.
         consolidate: Consolidate,
     },
     /// Stateless: repeats each row for every int from that of column `first` to that of the next column, which this int
@@ -210,12 +217,11 @@ impl PhysicalPlan {
                 write!(f, "source {name}{append_only}: {}", node.schema)
             }
             OperatorSpec::Map { input, stage, consolidate } => {
-                let consolidate = match consolidate {
-                    Consolidate::No => "",
-                    Consolidate::InBatch => "(consolidate in batch) ",
-                    Consolidate::ByRow => "(consolidate by row) ",
-                };
                 write!(f, "map {} {consolidate}{stage}", input.0)
+            }
+            OperatorSpec::Union { inputs, consolidate } => {
+                let inputs: Vec<String> = inputs.iter().map(|input| input.0.to_string()).collect();
+                write!(f, "union {} {consolidate}{}", inputs.join(" "), node.schema)
             }
             OperatorSpec::Expand { input, first } => write!(f, "expand {} [{first}]", input.0),
             OperatorSpec::Reduce { input, spec } => {
@@ -241,6 +247,17 @@ fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::
         write!(f, "{comma}{}({column})", reducer.kind.name())?;
     }
     Ok(())
+}
+
+/// As a plan shows it, with a space behind it.
+impl fmt::Display for Consolidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Consolidate::No => "",
+            Consolidate::InBatch => "(consolidate in batch) ",
+            Consolidate::ByRow => "(consolidate by row) ",
+        })
+    }
 }
 
 impl fmt::Display for Form {

@@ -147,12 +147,6 @@ impl<'a> ReduceScope<'a> {
         match grouping {
             Grouping::Keys(keys) => {
                 check::unique("groupby", keys.iter().map(|(name, _)| name.as_str()))?;
-                if keys.is_empty() {
-                    return Err(Error::invalid(
-                        "groupby needs at least one key: reducing a whole table is not supported yet",
-                    )
-                    .with_hint("group by a column that has one value only"));
-                }
                 for (name, expr) in *keys {
                     scope.key(name, expr)?;
                 }
@@ -265,8 +259,13 @@ impl<'a> ReduceScope<'a> {
         }
         let what = if windowed { "the instance of the window" } else { "a key of the groupby" };
         let text = Expr::new(ExprKind::Column(name.to_owned()));
-        Error::invalid(format!("column {} is neither {what} nor inside a reducer", crate::expr::quoted(name)))
-            .with_hint(format!("a group has many values of it; take one with a reducer, for example max({text})"))
+        let name = crate::expr::quoted(name);
+        let error = if self.keys.is_empty() && !windowed {
+            Error::invalid(format!("column {name} is not inside a reducer"))
+        } else {
+            Error::invalid(format!("column {name} is neither {what} nor inside a reducer"))
+        };
+        error.with_hint(format!("a group has many values of it; take one with a reducer, for example max({text})"))
     }
 
     /// What may be used plainly, with its position.

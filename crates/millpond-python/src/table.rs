@@ -36,6 +36,25 @@ impl PyTable {
         self.0.with_columns(named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
+    fn without(&self, names: Vec<String>, place: Place) -> PyResult<PyTable> {
+        self.0.without(&names, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    /// Old names and new ones.
+    fn rename(&self, names: Vec<(String, String)>, place: Place) -> PyResult<PyTable> {
+        self.0.rename(&names, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn cast_to_types(&self, types: Vec<(String, String)>, place: Place) -> PyResult<PyTable> {
+        let types = types.into_iter().map(|(name, ty)| Ok((name, to_type(&ty)?))).collect::<PyResult<Vec<_>>>()?;
+        self.0.cast_to_types(&types, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn concat(&self, others: Vec<PyRef<'_, PyTable>>, place: Place) -> PyResult<PyTable> {
+        let others: Vec<Table> = others.iter().map(|other| other.0.clone()).collect();
+        self.0.concat(&others, &origin(place)).map(PyTable).map_err(raise)
+    }
+
     fn filter(&self, condition: &PyExpr, place: Place) -> PyResult<PyTable> {
         self.0.filter(condition.0.clone(), &origin(place)).map(PyTable).map_err(raise)
     }

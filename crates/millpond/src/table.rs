@@ -4,7 +4,7 @@
 //! reads without a `?` on every line; [`run`](crate::run) returns it, with the line that it was made on.
 
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::{self as plan, Expr, Literal, Schema, WindowLength};
+use millpond_plan::{self as plan, Expr, Literal, Schema, Type, WindowLength};
 
 /// A table: rows with typed columns that change over time.
 #[derive(Clone, Debug)]
@@ -142,6 +142,51 @@ impl Table {
     pub fn with_columns<N: Into<String>>(&self, columns: impl IntoIterator<Item = Named<N>>) -> Table {
         let origin = Origin::caller();
         self.then(|table| table.with_columns(owned(columns), &origin))
+    }
+
+    /// All columns but these.
+    #[track_caller]
+    #[must_use]
+    pub fn without<N: Into<String>>(&self, columns: impl IntoIterator<Item = N>) -> Table {
+        let origin = Origin::caller();
+        let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
+        self.then(|table| table.without(&columns, &origin))
+    }
+
+    /// The same columns in the same places, some with another name; each pair is the old name and the new one.
+    #[track_caller]
+    #[must_use]
+    pub fn rename<O: Into<String>, N: Into<String>>(&self, columns: impl IntoIterator<Item = (O, N)>) -> Table {
+        let origin = Origin::caller();
+        let columns: Vec<_> = columns.into_iter().map(|(old, new)| (old.into(), new.into())).collect();
+        self.then(|table| table.rename(&columns, &origin))
+    }
+
+    /// The same columns, these cast to other types as [`Expr::cast`] does it.
+    #[track_caller]
+    #[must_use]
+    pub fn cast_to_types<N: Into<String>>(&self, types: impl IntoIterator<Item = (N, Type)>) -> Table {
+        let origin = Origin::caller();
+        let types: Vec<_> = types.into_iter().map(|(name, ty)| (name.into(), ty)).collect();
+        self.then(|table| table.cast_to_types(&types, &origin))
+    }
+
+    /// All rows of this table and of `others`; the tables have the same columns, in any order. A row that is in two of
+    /// them is in the result twice.
+    #[track_caller]
+    #[must_use]
+    pub fn concat<'a>(&self, others: impl IntoIterator<Item = &'a Table>) -> Table {
+        let origin = Origin::caller();
+        let others: Result<Vec<plan::Table>> = others.into_iter().map(|other| other.plan().cloned()).collect();
+        self.then(|table| table.concat(&others?, &origin))
+    }
+
+    /// One row for the whole table, as long as it has a row: reducers over its rows, and expressions over reducers.
+    #[track_caller]
+    #[must_use]
+    pub fn reduce<N: Into<String>>(&self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.group_reduce(Vec::new(), owned(outputs), &origin))
     }
 
     /// The rows for which `predicate` is true.

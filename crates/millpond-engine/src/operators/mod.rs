@@ -41,6 +41,7 @@ pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Opt
         OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
         OperatorSpec::Source { .. }
         | OperatorSpec::Map { .. }
+        | OperatorSpec::Union { .. }
         | OperatorSpec::Expand { .. }
         | OperatorSpec::Sink { .. } => None,
     }

@@ -669,11 +669,113 @@ fn the_types_of_a_reduce_follow_its_arguments() {
 }
 
 #[test]
-fn reducing_a_whole_table_is_for_later() {
+fn a_whole_table_is_reduced_without_a_key() {
+    let outputs = named([("n", count()), ("bytes", sum(col("bytes")))]);
+    check(
+        [source(None, true).group_reduce(vec![], outputs, &here()).unwrap()],
+        expect![[r#"
+        0: source "csv-0" (append-only): bytes: int?
+        1: reduce 0 "csv-0/reduce-0" (append-only) key []: sum(0), count()
+        2: map 1 n = count(), bytes = sum(bytes)
+        3: sink 2 csv
+    "#]],
+    );
     check_error(
-        source(None, true).group_reduce(vec![], named([("n", count())]), &here()),
-        "groupby needs at least one key: reducing a whole table is not supported yet \
-         (group by a column that has one value only)",
+        source(None, true).group_reduce(vec![], named([("page", col("page"))]), &here()),
+        "column \"page\" is not inside a reducer \
+         (a group has many values of it; take one with a reducer, for example max(page))",
+    );
+}
+
+#[test]
+fn a_concat_reads_only_what_is_needed_and_in_the_order_of_its_first_table() {
+    let (one, two) = (source(Some("one"), true), source(Some("two"), true));
+    let columns = named([("bytes", col("bytes") + 1), ("page", col("page")), ("user_id", col("user_id"))]);
+    let other = two.filter(col("access_time").gt(5), &here()).unwrap().select(columns, &here()).unwrap();
+    let all = one.without(&["access_time".to_owned()], &here()).unwrap().concat(&[other], &here()).unwrap();
+    check(
+        [all.select(named([("user_id", col("user_id")), ("bytes", col("bytes"))]), &here()).unwrap()],
+        expect![[r#"
+        0: source "one" (append-only): user_id: str, bytes: int?
+        1: source "two" (append-only): user_id: str, access_time: int, bytes: int?
+        2: map 1 where access_time > 5: user_id, bytes = bytes + 1
+        3: union 0 2 user_id: str, bytes: int?
+        4: sink 3 csv
+    "#]],
+    );
+    let keys = named([("user_id", col("user_id"))]);
+    check(
+        [all.group_reduce(keys, named([("n", count())]), &here()).unwrap()],
+        expect![[r#"
+        0: source "one" (append-only): user_id: str
+        1: source "two" (append-only): user_id: str, access_time: int
+        2: map 1 where access_time > 5: user_id
+        3: union 0 2 user_id: str
+        4: reduce 3 "one/concat-0/reduce-0" (append-only) key [0]: count()
+        5: map 4 (consolidate by row) n = count()
+        6: sink 5 csv
+    "#]],
+    );
+}
+
+#[test]
+fn a_concat_brings_rows_together_that_inputs_with_removals_cancel() {
+    let (visits, outputs) = (source(None, true), || named([("user_id", col("user_id")), ("n", count())]));
+    let counts = visits.group_reduce(named([("user_id", col("user_id"))]), outputs(), &here()).unwrap();
+    let users = visits.select(named([("user_id", col("user_id")), ("n", lit(0))]), &here()).unwrap();
+    let all = users.concat(&[counts], &here()).unwrap();
+    assert!(!all.append_only());
+    check(
+        [all.clone(), all.select(named([("n", col("n"))]), &here()).unwrap()],
+        expect![[r#"
+        0: source "csv-0" (append-only): user_id: str
+        1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: count()
+        2: map 0 user_id, n = 0
+        3: union 2 1 (consolidate by row) user_id: str, n: int
+        4: sink 3 csv
+        5: map 3 (consolidate by row) n
+        6: sink 5 csv
+    "#]],
+    );
+}
+
+#[test]
+fn a_concat_needs_the_same_columns() {
+    let visits = source(None, true);
+    let with = |types: &[(&str, Type)]| {
+        let types: Vec<_> = types.iter().map(|(name, ty)| ((*name).to_owned(), *ty)).collect();
+        visits.cast_to_types(&types, &here()).unwrap()
+    };
+    check_error(
+        visits.concat(&[with(&[("bytes", Type::Float)])], &here()),
+        "column \"bytes\" is int? in table 1 of the concat, but float? in table 2 (cast_to_types(bytes=int))",
+    );
+    check_error(
+        visits.concat(&[visits.clone(), visits.without(&["page".to_owned()], &here()).unwrap()], &here()),
+        "table 1 of the concat has the columns \"user_id\", \"access_time\", \"page\", \"bytes\", \
+         but table 3 \"user_id\", \"access_time\", \"bytes\" \
+         (select(...), without(...) and rename(...) make columns equal)",
+    );
+    let unwrapped = visits.with_columns(named([("bytes", coalesce([col("bytes"), lit(0)]))]), &here()).unwrap();
+    assert_eq!(unwrapped.concat(std::slice::from_ref(&visits), &here()).unwrap().schema(), visits.schema());
+}
+
+#[test]
+fn columns_are_renamed_in_place_and_left_out_by_name() {
+    let visits = source(None, true);
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(old, new)| ((*old).to_owned(), (*new).to_owned())).collect()
+    };
+    let swapped = visits.rename(&pairs(&[("page", "bytes"), ("bytes", "page")]), &here()).unwrap();
+    assert_eq!(swapped.to_string(), "Table(user_id: str, access_time: int, bytes: str?, page: int?)");
+    check_error(visits.rename(&pairs(&[("page", "bytes")]), &here()), "rename has two columns named \"bytes\"");
+    check_error(
+        visits.rename(&pairs(&[("pages", "p")]), &here()),
+        "no column \"pages\": there are \"user_id\", \"access_time\", \"page\", \"bytes\" (did you mean \"page\"?)",
+    );
+    check_error(
+        visits.without(&["page".to_owned(), "page".to_owned()], &here()),
+        "without has two columns named \"page\"",
     );
 }
 
