@@ -94,6 +94,28 @@ def test_a_whole_table_has_one_row_while_it_has_rows() -> None:
     ]
 
 
+def test_unique_follows_removals() -> None:
+    table = shop().filter(pw.this.item != "")
+    values = table.reduce(
+        item=pw.fill_error(pw.reducers.unique(table.item), "several"), some=pw.reducers.any(table.user)
+    )
+    assert changes(values) == [
+        (("several", "ann"), 2, 1),
+        (("several", "ann"), 4, -1),
+        (("pear", "bob"), 4, 1),
+        (("pear", "bob"), 6, -1),
+    ]
+
+
+def test_several_values_are_an_error_that_shows_two() -> None:
+    table = shop()
+    with pytest.raises(pw.InputError) as caught:
+        changes(table.reduce(who=pw.reducers.unique(table.user)))
+    expect = 'column "who": there are several values in unique(min(user), max(user)), where min(user) = "ann", '
+    assert caught.value.message.startswith(expect)
+    assert caught.value.origin is not None and "test_operations.py:" in caught.value.origin
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -25,7 +25,8 @@ pub mod window;
 
 pub use difference::difference;
 pub use eval::{MapStage, Mapped};
-pub use expr::{BinaryOp, Expr, Literal, UnaryOp, avg, coalesce, col, count, if_else, lit, max, min, sum};
+pub use expr::{BinaryOp, Expr, Literal, Reducer, UnaryOp};
+pub use expr::{any, avg, coalesce, col, count, if_else, lit, max, min, sum, unique};
 pub use lower::lower;
 pub use physical::PhysicalPlan;
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};

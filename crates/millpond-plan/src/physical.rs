@@ -162,7 +162,7 @@ pub struct ReducerCall {
     pub column: Option<usize>,
 }
 
-/// Reducers. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
+/// The reducers that the engine has. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
 /// their column is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -177,6 +177,19 @@ pub enum ReducerKind {
     Min,
     /// Largest value.
     Max,
+}
+
+impl ReducerKind {
+    /// The name of its function.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReducerKind::Count => "count",
+            ReducerKind::Sum => "sum",
+            ReducerKind::Avg => "avg",
+            ReducerKind::Min => "min",
+            ReducerKind::Max => "max",
+        }
+    }
 }
 
 /// Where a stateful node's state is found, and what it must match.

@@ -8,10 +8,10 @@
 use millpond_error::{Error, Result};
 
 use crate::check::{self, RowScope, Scope, at, no_column, subject};
-use crate::expr::{Expr, ExprKind, Literal, UnaryOp};
+use crate::expr::{Expr, ExprKind, Literal, Reducer, UnaryOp};
 use crate::physical::ReducerKind;
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
-use crate::terms::{TermId, Terms};
+use crate::terms::{Op, TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
 use crate::window::{SlidingWindow, Windows};
 
@@ -121,10 +121,11 @@ struct ReduceScope<'a> {
     windows: Option<WindowNumbers>,
     /// Start and end of a window that has a number, as results.
     bounds: Vec<(&'static str, TermId)>,
-    reducers: Vec<Reducer>,
+    calls: Vec<Call>,
 }
 
-struct Reducer {
+/// A reducer that the engine computes.
+struct Call {
     kind: ReducerKind,
     argument: Option<TermId>,
     ty: ColumnType,
@@ -142,7 +143,7 @@ impl<'a> ReduceScope<'a> {
             session: None,
             windows: None,
             bounds: Vec::new(),
-            reducers: Vec::new(),
+            calls: Vec::new(),
         };
         match grouping {
             Grouping::Keys(keys) => {
@@ -218,30 +219,53 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn reducer(&mut self, kind: ReducerKind, argument: Option<&Expr>, results: &mut Terms) -> Result<TermId> {
-        let (term, ty, text) = match argument {
-            None if kind == ReducerKind::Count => (None, Type::Int.required(), "count()".to_owned()),
-            None => return Err(Error::invalid(format!("{}() needs an argument", kind.name()))),
-            Some(expr) => {
-                let mut row = RowScope { in_reducer: true, ..self.row };
-                let term = check::term(self.rows, &mut row, expr)?;
-                let ty = reducer_type(kind, expr, self.rows.ty(term).column())?;
-                (Some(term), ty, format!("{}({expr})", kind.name()))
-            }
+    fn reducer(&mut self, reducer: Reducer, argument: Option<&Expr>, results: &mut Terms) -> Result<TermId> {
+        let Some(expr) = argument else {
+            return match reducer {
+                Reducer::Count => Ok(self.call(ReducerKind::Count, None, Type::Int.required(), results)),
+                _ => Err(Error::invalid(format!("{}() needs an argument", reducer.name()))),
+            };
         };
+        let mut row = RowScope { in_reducer: true, ..self.row };
+        let term = check::term(self.rows, &mut row, expr)?;
+        let ty = reducer_type(reducer, expr, self.rows.ty(term).column())?;
+        let mut call = |kind| self.call(kind, Some((term, expr)), ty, results);
+        Ok(match reducer {
+            Reducer::Count => call(ReducerKind::Count),
+            Reducer::Sum => call(ReducerKind::Sum),
+            Reducer::Avg => call(ReducerKind::Avg),
+            Reducer::Min | Reducer::Any => call(ReducerKind::Min),
+            Reducer::Max => call(ReducerKind::Max),
+            Reducer::Unique => {
+                let (least, greatest) = (call(ReducerKind::Min), call(ReducerKind::Max));
+                results.add(Op::Unique(least, greatest), ty.into())
+            }
+        })
+    }
+
+    /// The result of a reducer that the engine has; one for all equal calls.
+    fn call(
+        &mut self,
+        kind: ReducerKind,
+        argument: Option<(TermId, &Expr)>,
+        ty: ColumnType,
+        results: &mut Terms,
+    ) -> TermId {
+        let term = argument.map(|(term, _)| term);
         if let (Some((start, end)), true) = (self.session, term.is_some() && term == self.time) {
             match kind {
-                ReducerKind::Min => return Ok(results.input(start, self.plain[start].ty)),
-                ReducerKind::Max => return Ok(results.input(end, self.plain[end].ty)),
+                ReducerKind::Min => return results.input(start, self.plain[start].ty),
+                ReducerKind::Max => return results.input(end, self.plain[end].ty),
                 _ => {}
             }
         }
-        let known = self.reducers.iter().position(|known| known.kind == kind && known.argument == term);
+        let known = self.calls.iter().position(|known| known.kind == kind && known.argument == term);
         let position = known.unwrap_or_else(|| {
-            self.reducers.push(Reducer { kind, argument: term, ty, text });
-            self.reducers.len() - 1
+            let argument = argument.map(|(_, expr)| expr.to_string()).unwrap_or_default();
+            self.calls.push(Call { kind, argument: term, ty, text: format!("{}({argument})", kind.name()) });
+            self.calls.len() - 1
         });
-        Ok(results.input(self.plain.len() + position, ty))
+        results.input(self.plain.len() + position, ty)
     }
 
     fn plain_column(&self, name: &str) -> Error {
@@ -276,13 +300,13 @@ impl<'a> ReduceScope<'a> {
 
     fn finish(self, results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
         let plain = self.plain.into_iter().map(|plain| (plain.name, plain.ty));
-        let reducers = self.reducers.iter().map(|reducer| (reducer.text.clone(), reducer.ty));
+        let calls = self.calls.iter().map(|call| (call.text.clone(), call.ty));
         Reduction {
             keys: self.keys,
             time: self.time,
             windows: self.windows,
-            reduced: Schema::new(plain.chain(reducers)),
-            reducers: self.reducers.iter().map(|reducer| (reducer.kind, reducer.argument)).collect(),
+            reduced: Schema::new(plain.chain(calls)),
+            reducers: self.calls.iter().map(|call| (call.kind, call.argument)).collect(),
             results,
             outputs,
             schema,
@@ -309,17 +333,19 @@ impl Scope for ReduceScope<'_> {
 }
 
 /// The type that a reducer gives for an argument.
-fn reducer_type(kind: ReducerKind, argument: &Expr, ty: Option<ColumnType>) -> Result<ColumnType> {
+fn reducer_type(reducer: Reducer, argument: &Expr, ty: Option<ColumnType>) -> Result<ColumnType> {
     let Some(ty) = ty else {
-        return Err(Error::invalid(format!("{}(None) has no type", kind.name())));
+        return Err(Error::invalid(format!("{}(None) has no type", reducer.name())));
     };
-    match (kind, ty.ty) {
-        (ReducerKind::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
-        (ReducerKind::Min | ReducerKind::Max, _) | (ReducerKind::Sum, Type::Int | Type::Float) => Ok(ty),
-        (ReducerKind::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
-        (ReducerKind::Sum | ReducerKind::Avg, _) => {
+    match (reducer, ty.ty) {
+        (Reducer::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
+        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique, _) | (Reducer::Sum, Type::Int | Type::Float) => {
+            Ok(ty)
+        }
+        (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
+        (Reducer::Sum | Reducer::Avg, _) => {
             let error =
-                Error::invalid(format!("{} is {ty}, but {} needs int or float", subject(argument), kind.name()));
+                Error::invalid(format!("{} is {ty}, but {} needs int or float", subject(argument), reducer.name()));
             Err(error.with_hint(match ty.ty {
                 Type::Bool => format!("cast({argument}, int) makes 1 of True and 0 of False"),
                 _ => format!("cast({argument}, int) or cast({argument}, float)"),

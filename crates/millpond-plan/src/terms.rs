@@ -37,6 +37,8 @@ pub(crate) enum Op {
     /// From `int` to `float`, where the language implies it.
     Widen(TermId),
     FillError(TermId, TermId),
+    /// The first operand, an error where the second is another value. Both are null or none.
+    Unique(TermId, TermId),
     /// The number of the last bound that a time is not below.
     Step(TermId, Bounds),
 }
@@ -118,6 +120,7 @@ impl Op {
             Op::Cast(a) => Op::Cast(to(a)),
             Op::Widen(a) => Op::Widen(to(a)),
             Op::FillError(a, b) => Op::FillError(to(a), to(b)),
+            Op::Unique(a, b) => Op::Unique(to(a), to(b)),
             Op::Step(a, bounds) => Op::Step(to(a), bounds),
         }
     }
@@ -228,6 +231,7 @@ pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -
         }
         Op::Widen(a) => part(*a),
         Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
+        Op::Unique(a, b) => expr::call_text("unique", &[plain(*a), plain(*b)]),
         Op::Step(a, bounds) => {
             let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(Literal::to_string);
             expr::call_text("step", &[plain(*a), hop, origin, shift])

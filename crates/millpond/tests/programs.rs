@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use millpond::csv::{self, WriteMode};
-use millpond::{Backend, Expr, RunOptions, Table, Type, col, count, max, min, run, sliding, sum, tumbling};
+use millpond::{Backend, Expr, RunOptions, Table, Type};
+use millpond::{any, col, count, max, min, run, session, sliding, sum, tumbling, unique};
 use support::{Random, Rows, Visit};
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
@@ -351,6 +352,37 @@ fn moving(random: &mut Random) -> Program {
     }
 }
 
+/// One of the pages of each user (or session of a user), and the only ones.
+fn values(random: &mut Random) -> Program {
+    let sessions = random.below(2) == 0;
+    // Among two values, some groups have but one.
+    let pages = || col("pages") % 2;
+    let even = |visit: &&Visit| visit.pages.map(|pages| pages.rem_euclid(2));
+    let outputs = move || {
+        let only = unique(pages()).fill_error(-1);
+        [("user", col("user")), ("any", any(pages())), ("only", only), ("same", unique(col("user"))), ("n", count())]
+    };
+    Program {
+        table: Box::new(move |visits| match sessions {
+            true => visits.windowby(col("time"), session().max_gap(300)).instance(col("user")).reduce(outputs()),
+            false => visits.groupby(["user"]).reduce(outputs()),
+        }),
+        expect: Box::new(move |visits| {
+            let mut sorted = visits.to_vec();
+            sorted.sort();
+            let near = |a: &Visit, b: &Visit| a.user == b.user && (!sessions || b.time - a.time <= 300);
+            let mut rows = Rows::new();
+            for group in sorted.chunk_by(near) {
+                let pages: BTreeSet<i64> = group.iter().filter_map(|visit| even(&visit)).collect();
+                let only = if pages.len() > 1 { Some(-1) } else { pages.first().copied() };
+                let (user, n) = (&group[0].user, group.len() as i64);
+                *rows.entry(row(&[user, &pages.first().copied(), &only, user, &n])).or_default() += 1;
+            }
+            rows
+        }),
+    }
+}
+
 /// The visits themselves.
 fn plain(_: &mut Random) -> Program {
     Program {
@@ -372,6 +404,11 @@ fn totals_keep_the_law() {
 #[test]
 fn a_row_may_move_between_the_tables_of_a_concat() {
     check(4_000_000, moving);
+}
+
+#[test]
+fn any_and_unique_keep_the_law() {
+    check(6_000_000, values);
 }
 
 #[test]

@@ -27,11 +27,13 @@ pub(crate) enum Reason {
     Unreadable,
     /// A null in `unwrap`.
     Null,
+    /// Different values in `unique`.
+    Several,
     /// A float that lies between no two bounds of windows.
     NoWindow,
 }
 
-const REASONS: [Reason; 8] = [
+const REASONS: [Reason; 9] = [
     Reason::DivisionByZero,
     Reason::IntOverflow,
     Reason::FloatOverflow,
@@ -39,6 +41,7 @@ const REASONS: [Reason; 8] = [
     Reason::NotAnInt,
     Reason::Unreadable,
     Reason::Null,
+    Reason::Several,
     Reason::NoWindow,
 ];
 

@@ -2,7 +2,7 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::*;
-use crate::expr::{Expr, Literal, coalesce, col, count, lit, max, min, sum};
+use crate::expr::{Expr, Literal, any, coalesce, col, count, lit, max, min, sum, unique};
 use crate::table::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
@@ -684,6 +684,38 @@ fn a_whole_table_is_reduced_without_a_key() {
         source(None, true).group_reduce(vec![], named([("page", col("page"))]), &here()),
         "column \"page\" is not inside a reducer \
          (a group has many values of it; take one with a reducer, for example max(page))",
+    );
+}
+
+#[test]
+fn any_and_unique_are_made_of_the_least_and_the_greatest_value() {
+    let outputs = || {
+        named([
+            ("page", unique(col("page"))),
+            ("some", any(col("page"))),
+            ("at", unique(col("access_time")).fill_error(0)),
+        ])
+    };
+    let keys = named([("user_id", col("user_id"))]);
+    check(
+        [source(None, true).group_reduce(keys, outputs(), &here()).unwrap()],
+        expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int, page: str?
+        1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: min(1), max(1), min(2), max(2)
+        2: map 1 (consolidate by row) page = unique(min(page), max(page)), some = min(page), at = fill_error(unique(min(access_time), max(access_time)), 0)
+        3: sink 2 csv
+    "#]],
+    );
+    let table = source(None, true).session_reduce(by_user(5), outputs(), &here()).unwrap();
+    assert_eq!(table.to_string(), "Table(page: str?, some: str?, at: int)");
+    check(
+        [table],
+        expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int, page: str?
+        1: session 0 "csv-0/session-0" (append-only) instance [0] time 1 max_gap 5: min(2), max(2)
+        2: map 1 (consolidate by row) page = unique(min(page), max(page)), some = min(page), at = fill_error(unique(_pw_window_start, _pw_window_end), 0)
+        3: sink 2 csv
+    "#]],
     );
 }
 
