@@ -11,7 +11,7 @@ use crate::changes::{Changes, Diffs};
 const PIECE_ROWS: usize = 64 * 1024;
 
 /// Hands on each row once for every int from that of column `first` to that of the next column, both required; the int
-/// takes the place of both. The output comes in pieces, so that it needs no more memory than the input by much.
+/// takes the place of both. The output comes in pieces of some ten thousand rows, however long the ranges are.
 pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes)) {
     let (from, to) = (ints(&changes.columns[first]), ints(&changes.columns[first + 1]));
     let mut rows: Vec<u32> = Vec::new();
@@ -46,6 +46,8 @@ fn piece(changes: &Changes, first: usize, rows: Vec<u32>, numbers: Vec<i64>) -> 
 mod tests {
     use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
 
     use super::*;
 
@@ -77,6 +79,31 @@ mod tests {
             &[("a", -1, 1), ("a", 0, 1), ("a", 1, 1), ("b", 4, -2), ("c", 7, 1), ("c", 8, 1)],
         );
         check(&[("a", i64::MAX, i64::MAX, 1)], &[("a", i64::MAX, 1)]);
+    }
+
+    /// Random rows with random diffs, against one row at a time.
+    #[test]
+    fn every_row_is_in_its_range_as_often_as_it_came() {
+        for seed in 0..3000 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let rows: Vec<(&str, i64, i64, i64)> = (0..random.random_range(0..20))
+                .map(|_| {
+                    let from = random.random_range(-5..5);
+                    let diff = [1, 1, -1, 3][random.random_range(0..4)];
+                    (["a", "b", ""][random.random_range(0..3)], from, from + random.random_range(-3..6), diff)
+                })
+                .collect();
+            let mut expect = Vec::new();
+            for &(text, from, to, diff) in &rows {
+                let mut number = from;
+                while number <= to {
+                    expect.push((text, number, diff));
+                    number += 1;
+                }
+            }
+            eprintln!("seed {seed}");
+            check(&rows, &expect);
+        }
     }
 
     #[test]

@@ -72,6 +72,8 @@ fn float_step(time: f64, hop: f64, origin: f64, shift: f64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -102,6 +104,38 @@ mod tests {
                     check(bound.next_up(), hop, origin, Some(k));
                     check(bound.next_down(), hop, origin, Some(k - 1));
                 }
+            }
+        }
+    }
+
+    proptest! {
+        /// A number is right by definition, and is missing only where bounds are too close to be told apart.
+        #[test]
+        fn a_float_is_between_its_bounds(
+            (time, origin, shift) in (-1e6..1e6, -1e6..1e6, prop_oneof![Just(0.0), 0.0..100.0]),
+            hop in prop_oneof![1e-3..1.0, 1.0..1e4, Just(0.1), Just(1.0 / 3.0)],
+            steps in prop_oneof![Just(None), (-1000_i64..1000).prop_map(Some)],
+        ) {
+            let bound = |k: i64| k as f64 * hop + origin + shift;
+            // Half of the times are bounds.
+            let time: f64 = steps.map_or(time, bound);
+            let number = float_step(time, hop, origin, shift);
+            prop_assert!(number.is_some_and(|k| bound(k) <= time && time < bound(k + 1)), "{number:?}");
+            if let Some(steps) = steps {
+                prop_assert_eq!(number, Some(steps));
+            }
+        }
+
+        #[test]
+        fn an_int_is_between_its_bounds(time: i64, hop in 1_i64.., zero: i64) {
+            let found = i128::from(int_step(time, hop, zero).unwrap_or(0));
+            let exact = (i128::from(time) - i128::from(zero)).div_euclid(hop.into());
+            if i64::try_from(exact).is_ok() {
+                prop_assert_eq!(found, exact);
+                let start = exact * i128::from(hop) + i128::from(zero);
+                prop_assert!(start <= time.into() && i128::from(time) < start + i128::from(hop));
+            } else {
+                prop_assert_eq!(int_step(time, hop, zero), None);
             }
         }
     }
