@@ -406,13 +406,14 @@ impl Base {
             BaseOperator::Group { spec, .. } => spec.key.len(),
             BaseOperator::Session { spec, .. } => spec.instance.len(),
         };
-        // The start of a window tells its number, which is the last key.
+        // The start or end of a window tells its number, which is the last key.
         let windows = self.reduction().windows.as_ref();
         let numbers = keys - usize::from(windows.is_some());
-        let starts = windows.is_some_and(|windows| fused.columns.iter().any(|(_, root)| root.term == windows.start));
+        let bound = |term| windows.is_some_and(|windows| windows.bounds.contains(&term));
+        let bounded = fused.columns.iter().any(|(_, root)| bound(root.term));
         if stage.keeps(0..self.schema.len()) {
             Consolidate::No
-        } else if stage.keeps(0..numbers) && (numbers == keys || stage.keeps([numbers]) || starts) {
+        } else if stage.keeps(0..numbers) && (numbers == keys || stage.keeps([numbers]) || bounded) {
             Consolidate::InBatch
         } else {
             Consolidate::ByRow

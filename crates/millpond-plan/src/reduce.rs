@@ -46,8 +46,8 @@ pub(crate) struct WindowNumbers {
     pub last: Option<TermId>,
     /// What a row must fulfil to be in a window at all.
     pub predicate: Option<TermId>,
-    /// Of the results: the start, which tells the number.
-    pub start: TermId,
+    /// Of the results: start and end, each of which tells the number.
+    pub bounds: [TermId; 2],
 }
 
 /// What is reduced by what.
@@ -215,7 +215,7 @@ impl<'a> ReduceScope<'a> {
         let number = results.input(self.plain.len() - 1, ty);
         let (start, end) = windows.bounds(results, number);
         self.bounds = vec![(WINDOW_START, start), (WINDOW_END, end)];
-        self.windows = Some(WindowNumbers { last: first.map(|_| last), predicate, start });
+        self.windows = Some(WindowNumbers { last: first.map(|_| last), predicate, bounds: [start, end] });
         Ok(())
     }
 
