@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
 
+STOPPED = "the run was stopped"
+"""The argument of a `KeyboardInterrupt` that stopped a run."""
+
+
 class Error(Exception):
     """Anything that Millpond refuses or cannot do; one subclass for each thing that the caller can do about it.
 
@@ -105,14 +109,18 @@ def from_native(kind: str, message: str, hint: str | None, origin: str | None) -
 
 
 def install_excepthook() -> None:
-    """Lets a script that does not catch a `millpond.Error` end with its message and its exit code.
+    """Lets a script that does not catch a `millpond.Error` end with its message and its exit code, and one whose run
+    was stopped by Ctrl-C with exit code 130.
 
     Every other exception, and every interactive session, goes to the hook that was there before.
     """
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if not isinstance(error, Error) or hasattr(sys, "ps1") or sys.flags.interactive:
+        interactive = hasattr(sys, "ps1") or sys.flags.interactive
+        if isinstance(error, KeyboardInterrupt) and error.args == (STOPPED,) and not interactive:
+            raise SystemExit(130)
+        if not isinstance(error, Error) or interactive:
             previous(kind, error, traceback)
             return
         if os.environ.get("MILLPOND_TRACEBACK"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from millpond import _check, _native
+from millpond import _check, _native, _stops
 from millpond.persistence import Config
 
 TYPE_CHECKING = False
@@ -59,7 +59,9 @@ def run(
 ) -> None:
     """Runs the program: reads what is new, and writes every table given to ``pw.io.csv.write``.
 
-    A second call runs the same program again. Ctrl-C stops a run; what it had not finished is done by the next one.
+    A second call runs the same program again. Ctrl-C and SIGTERM stop a run. A static one leaves what it had not
+    finished to the next run; one that watches a source in streaming mode finishes what it has read, and saves its state.
+    A script then ends with exit code 130 or 143.
 
     Args:
         monitoring_level: ``MonitoringLevel.NONE`` says nothing; any other prints one line of summary on standard error.
@@ -69,6 +71,7 @@ def run(
     Raises:
         millpond.Error: If the run cannot be done; the subclass says what to do about it.
         KeyboardInterrupt: If the run was stopped by Ctrl-C.
+        SystemExit: If the run was stopped by SIGTERM, for which the program has no handler of its own.
 
     Examples:
         >>> import millpond as pw
@@ -95,6 +98,8 @@ def run(
             hint='add pw.io.csv.write(table, "result.csv") before pw.run()',
         )
     state = None if persistence_config is None else persistence_config.backend._path
-    lines = _native.run(_sinks, state, workers)
+    every_ms = None if persistence_config is None else persistence_config.snapshot_interval_ms
+    with _stops.while_running():
+        lines = _native.run(_sinks, state, workers, every_ms)
     if monitoring_level is not MonitoringLevel.NONE:
         print(*lines, sep="\n", file=sys.stderr)

@@ -39,22 +39,25 @@ class Config:
 
     Args:
         backend: Where the state is.
+        snapshot_interval_ms: While a program runs for long, its state is saved every so many milliseconds; what it reads
+            goes on meanwhile. The end of a run saves it as well.
     """
 
-    __slots__ = ("backend",)
+    __slots__ = ("backend", "snapshot_interval_ms")
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, snapshot_interval_ms: int = 1000) -> None:
         if not isinstance(backend, Backend):
             raise _check.invalid(
                 f"backend: expected a backend, got {_check.show(backend)}",
                 hint="pw.persistence.Backend.filesystem(path)",
             )
         self.backend = backend
+        self.snapshot_interval_ms = _check.whole_number(snapshot_interval_ms, "snapshot_interval_ms", least=0)
 
     @classmethod
-    def simple_config(cls, backend: Backend) -> Config:
+    def simple_config(cls, backend: Backend, *, snapshot_interval_ms: int = 1000) -> Config:
         """The older spelling of ``Config(backend)``."""
-        return cls(backend)
+        return cls(backend, snapshot_interval_ms=snapshot_interval_ms)
 
     def __repr__(self) -> str:
         return f"Config({self.backend!r})"

@@ -86,7 +86,7 @@ impl Router {
         self.pending.push(rows);
         if self.pending_rows >= SCATTER_FROM_ROWS {
             let count = self.workers * Self::buckets_per_worker(self.workers);
-            self.buckets = (0..count).map(|_| BucketBuffer::with_room(&self.schema)).collect();
+            self.buckets = (0..count).map(|_| BucketBuffer::with_room(&self.schema, &[])).collect();
             self.pending_rows = 0;
             for rows in mem::take(&mut self.pending) {
                 self.scatter(&rows, send);
@@ -125,7 +125,8 @@ impl Router {
                 bucket.extend(rows, now);
                 positions = later;
                 if bucket.is_full() {
-                    let full = mem::replace(bucket, BucketBuffer::with_room(&self.schema));
+                    let next = BucketBuffer::with_room(&self.schema, &bucket.columns);
+                    let full = mem::replace(bucket, next);
                     send(full.into_packet(index, per_worker));
                 }
             }
@@ -205,11 +206,13 @@ impl BucketBuffer {
         }
     }
 
-    /// An empty bucket with room for a packet.
-    fn with_room(schema: &Schema) -> Self {
+    /// An empty bucket with room for a packet, whose text is likely as long as that of the columns `before`.
+    fn with_room(schema: &Schema, before: &[ColumnBuffer]) -> Self {
         let mut bucket = BucketBuffer::new(schema);
         bucket.hashes.reserve(PACKET_ROWS);
-        bucket.columns.iter_mut().for_each(|column| column.reserve(PACKET_ROWS));
+        for (index, column) in bucket.columns.iter_mut().enumerate() {
+            column.reserve(PACKET_ROWS, before.get(index).map_or(0, ColumnBuffer::text_bytes));
+        }
         bucket
     }
 
@@ -322,13 +325,16 @@ impl ColumnBuffer {
         self.length += positions.len();
     }
 
-    /// Makes room for this many more rows.
-    fn reserve(&mut self, rows: usize) {
+    /// Makes room for this many more rows, with so many bytes of text and a little more.
+    fn reserve(&mut self, rows: usize, text_bytes: usize) {
         match &mut self.values {
             Values::Bool(values) => values.reserve(rows),
             Values::Int(values) => values.reserve(rows),
             Values::Float(values) => values.reserve(rows),
-            Values::Str { offsets, .. } => offsets.reserve(rows),
+            Values::Str { offsets, bytes } => {
+                offsets.reserve(rows);
+                bytes.reserve(text_bytes + text_bytes / 16);
+            }
         }
     }
 

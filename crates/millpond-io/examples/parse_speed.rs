@@ -55,7 +55,7 @@ fn measure(directory: &Path, bytes: u64, threads: usize, name: &str) -> Result<(
     let schema = Schema::new([("user_id", Type::Str.required()), ("access_time", Type::Int.required())]);
     let mut source = CsvSource::new(CsvSourceOptions::new(directory.to_string_lossy(), schema), HashSeed(1));
     let (start, cpu) = (Instant::now(), cpu_seconds());
-    let input = source.next_epoch(&[0, 1])?.ok_or_else(|| Error::invalid("there is nothing to read"))?;
+    let input = source.next_epoch(&[0, 1])?.into_input().ok_or_else(|| Error::invalid("there is nothing to read"))?;
     let rows = std::thread::scope(|scope| -> Result<usize> {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| drain(&input))).collect();
         let counts =

@@ -14,7 +14,7 @@ use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
 
-use crate::source::{EpochInput, Source, SourceCounts};
+use crate::source::{EpochInput, Next, Source, SourceCounts};
 
 const POSITION: &str = "position";
 
@@ -141,13 +141,13 @@ impl Source for TableSource {
         Ok(())
     }
 
-    fn next_epoch(&mut self, columns: &[usize]) -> Result<Option<Arc<dyn EpochInput>>> {
-        let Some(changes) = self.epochs.get(self.done) else { return Ok(None) };
+    fn next_epoch(&mut self, columns: &[usize]) -> Result<Next> {
+        let Some(changes) = self.epochs.get(self.done) else { return Ok(Next::End) };
         let columns = columns.iter().map(|column| changes.columns[*column].clone()).collect();
         let changes = Changes { columns, ..changes.clone() };
         let input = Arc::new(TableInput { changes: Mutex::new(Some(changes)), taken: AtomicBool::new(false) });
         self.under_way = Some(input.clone());
-        Ok(Some(input))
+        Ok(Next::Input(input))
     }
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
@@ -278,7 +278,7 @@ mod tests {
     fn show(source: &mut TableSource) -> Vec<String> {
         let columns: Vec<usize> = (0..source.schema().len()).collect();
         let mut epochs = Vec::new();
-        while let Some(input) = source.next_epoch(&columns).unwrap() {
+        while let Some(input) = source.next_epoch(&columns).unwrap().into_input() {
             let changes = input.next().unwrap().unwrap();
             assert!(input.next().unwrap().is_none());
             let rows = (0..changes.rows).map(|row| {

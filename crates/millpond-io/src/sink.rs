@@ -32,12 +32,46 @@ pub struct LogicalRun {
     pub continues: bool,
 }
 
+/// What a sink has ready for a checkpoint.
+pub struct Prepared {
+    /// The position to save: everything written so far.
+    pub position: Value,
+    settle: Option<Settle>,
+}
+
+/// What makes a position durable. May be called on any thread, while later epochs are written.
+pub type Settle = Box<dyn FnOnce() -> Result<()> + Send>;
+
+impl Prepared {
+    /// A position that is durable already.
+    pub fn durable(position: Value) -> Self {
+        Prepared { position, settle: None }
+    }
+
+    /// A position that is durable once `settle` has returned.
+    pub fn later(position: Value, settle: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
+        Prepared { position, settle: Some(Box::new(settle)) }
+    }
+
+    /// The position, and what makes it durable.
+    pub fn into_parts(self) -> (Value, Option<Settle>) {
+        (self.position, self.settle)
+    }
+
+    /// Makes the position durable, and returns it.
+    pub fn settle(self) -> Result<Value> {
+        self.settle.map_or(Ok(()), |settle| settle())?;
+        Ok(self.position)
+    }
+}
+
 /// Where results go. `write` and `write_snapshot` are called by many threads at once; the others by the coordinating
 /// thread, while no write is under way.
 ///
 /// With saved state, the order is: `open`; a manifest that holds [`Sink::position`], if there was none yet; then any
-/// number of epochs with writes, and at each checkpoint a `prepare`, followed by a manifest that holds what it
-/// returned. Without saved state: `open`, writes, one `prepare`.
+/// number of epochs with writes, each with a `finish_epoch`, and at each checkpoint a `prepare`, followed, when what it
+/// returned is durable, by a manifest that holds it. Without saved state: `open`, epochs, now and then a `prepare`. A run
+/// that comes to its end calls `finish`.
 pub trait Sink: Send + Sync {
     /// Recovers what was committed (`saved` is the position in the newest manifest) and gets ready; `run.continues`
     /// says that the last logical run did not finish.
@@ -55,8 +89,18 @@ pub trait Sink: Send + Sync {
     /// Takes rows of the present table. Between two calls of `prepare` it is given all of them, or none.
     fn write_snapshot(&self, changes: &Changes) -> Result<()>;
 
-    /// Makes everything written durable and visible, before the manifest is committed; returns the position to save.
-    fn prepare(&self) -> Result<Value>;
+    /// Takes note that all changes of an epoch were written.
+    fn finish_epoch(&self, _epoch: Epoch) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes everything written visible, and durable or ready to be made so, before the manifest is committed.
+    fn prepare(&self) -> Result<Prepared>;
+
+    /// Takes note that the run has come to its end, after its last commit.
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The position prepared last, or recovered; at first one that says that nothing is committed.
     fn position(&self) -> Value;

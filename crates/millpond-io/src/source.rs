@@ -1,7 +1,8 @@
 //! What a program reads, epoch by epoch, and the position it has reached.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
 use millpond_engine::changes::{Changes, Epoch};
@@ -15,9 +16,19 @@ pub trait Source: Send {
     /// Opens saved positions; called at most once, before the first epoch.
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()>;
 
-    /// The input of the next epoch; `None` when there is nothing (more) to read. `columns` are the positions in the
-    /// source's schema that the program uses: the changes hold these columns, in this order.
-    fn next_epoch(&mut self, columns: &[usize]) -> Result<Option<Arc<dyn EpochInput>>>;
+    /// Whether the source goes on until the user stops the run.
+    fn is_endless(&self) -> bool {
+        false
+    }
+
+    /// Called once, before the first epoch. An endless source keeps a clone, to wake the run when there is something new.
+    fn watch(&mut self, _wakeup: &Wakeup) -> Result<()> {
+        Ok(())
+    }
+
+    /// The input of the next epoch. `columns` are the positions in the source's schema that the program uses: the
+    /// changes hold these columns, in this order.
+    fn next_epoch(&mut self, columns: &[usize]) -> Result<Next>;
 
     /// Takes up the positions that this epoch's input reached; called after all of it was read and before the checkpoint.
     fn finish_epoch(&mut self, epoch: Epoch) -> Result<()>;
@@ -29,6 +40,48 @@ pub trait Source: Send {
     /// to hand them over keeps them. Whoever calls writes them away.
     fn take_rejects(&self) -> Vec<Reject> {
         Vec::new()
+    }
+}
+
+/// What a source has to read.
+pub enum Next {
+    /// The input of an epoch.
+    Input(Arc<dyn EpochInput>),
+    /// Nothing now: it wants to be asked again when it wakes the run, or at this time.
+    Later(Instant),
+    /// Nothing more in this run.
+    End,
+}
+
+impl Next {
+    /// The input, if there is one.
+    pub fn into_input(self) -> Option<Arc<dyn EpochInput>> {
+        match self {
+            Next::Input(input) => Some(input),
+            Next::Later(_) | Next::End => None,
+        }
+    }
+}
+
+/// Wakes a run that waits for input. Clones wake the same run.
+#[derive(Clone, Debug, Default)]
+pub struct Wakeup(Arc<(Mutex<bool>, Condvar)>);
+
+impl Wakeup {
+    /// Ends the present wait, or the next one if there is none.
+    pub fn wake(&self) {
+        let (woken, signal) = &*self.0;
+        *woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        signal.notify_one();
+    }
+
+    /// Waits until `wake` was called since the last wait, or until `time`.
+    pub fn wait_until(&self, time: Instant) {
+        let (woken, signal) = &*self.0;
+        let guard = woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = time.saturating_duration_since(Instant::now());
+        let waited = signal.wait_timeout_while(guard, left, |woken| !*woken);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 

@@ -17,7 +17,7 @@ use millpond_plan::types::{ColumnType, Schema, Type};
 
 use crate::csv::{CsvSource, CsvSourceOptions};
 use crate::jsonlines::{JsonLinesSource, JsonLinesSourceOptions};
-use crate::source::{EpochInput, Reject, Source, SourceCounts};
+use crate::source::{EpochInput, Reject, Source, SourceCounts, Wakeup};
 
 /// Saved positions, as a checkpoint would hold them.
 pub type Saved = Vec<(String, SavedArrangement)>;
@@ -163,8 +163,10 @@ impl<O: Options> Play<O> {
         if !self.saved.is_empty() {
             source.open(self.saved.clone())?;
         }
+        // A run that would go on watching ends here when there is nothing more.
+        source.watch(&Wakeup::default())?;
         let mut rows = Bag::new();
-        while let Some(input) = source.next_epoch(&self.columns)? {
+        while let Some(input) = source.next_epoch(&self.columns)?.into_input() {
             for changes in drain(&input, self.threads)? {
                 add(&changes, &mut rows);
             }

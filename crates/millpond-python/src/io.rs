@@ -1,8 +1,9 @@
 //! Sources and sinks.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use millpond::csv::{OnError, ReadOptions, WriteMode};
+use millpond::csv::{OnError, ReadOptions, Streaming, WriteMode};
 use millpond::jsonlines;
 use millpond_plan::SinkDecl;
 use pyo3::exceptions::PyValueError;
@@ -28,10 +29,12 @@ pub fn read_csv(
     on_error: &str,
     dead_letter: Option<PathBuf>,
     name: Option<String>,
+    commit_every_ms: Option<u64>,
     place: Place,
 ) -> PyResult<PyTable> {
     let on_error = to_on_error(on_error, dead_letter)?;
-    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name };
+    let streaming = to_streaming(commit_every_ms);
+    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name, streaming };
     millpond::csv::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
 
@@ -52,10 +55,12 @@ pub fn read_json_lines(
     on_error: &str,
     dead_letter: Option<PathBuf>,
     name: Option<String>,
+    commit_every_ms: Option<u64>,
     place: Place,
 ) -> PyResult<PyTable> {
     let on_error = to_on_error(on_error, dead_letter)?;
-    let options = jsonlines::ReadOptions { append_only, field_paths, on_error, name };
+    let streaming = to_streaming(commit_every_ms);
+    let options = jsonlines::ReadOptions { append_only, field_paths, on_error, name, streaming };
     jsonlines::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
 
@@ -78,6 +83,11 @@ fn to_on_error(on_error: &str, dead_letter: Option<PathBuf>) -> PyResult<OnError
         ("dead_letter", Some(path)) => OnError::DeadLetter(path),
         _ => return Err(PyValueError::new_err("on_error and dead_letter do not fit")),
     })
+}
+
+/// Streaming, if an interval is given.
+fn to_streaming(commit_every_ms: Option<u64>) -> Option<Streaming> {
+    commit_every_ms.map(|ms| Streaming { commit_every: Duration::from_millis(ms), ..Streaming::default() })
 }
 
 fn to_mode(mode: &str) -> PyResult<WriteMode> {

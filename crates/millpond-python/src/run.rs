@@ -25,13 +25,17 @@ pub fn run(
     sinks: Vec<PyRef<'_, PySink>>,
     state: Option<PathBuf>,
     workers: Option<usize>,
+    checkpoint_every_ms: Option<u64>,
 ) -> PyResult<Vec<String>> {
     let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.0.clone()).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let interrupt = Some(Arc::clone(&stop));
     interruptible(py, Some(&stop), move || {
         let state = state.map(Backend::filesystem).transpose()?;
-        let options = RunOptions { state, workers, summary: false, interrupt, ..RunOptions::default() };
+        let mut options = RunOptions { state, workers, summary: false, interrupt, ..RunOptions::default() };
+        if let Some(ms) = checkpoint_every_ms {
+            options.checkpoint_every = Duration::from_millis(ms);
+        }
         let summary = millpond::run(sinks, &options)?;
         let notices = summary.notices.iter().map(|notice| format!("millpond: {notice}"));
         Ok(notices.chain([summary.to_string()]).collect())

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
-use millpond::connector::{self, Changes, Epoch, EpochInput, LogicalRun, Sink, Source, SourceCounts};
+use millpond::connector::{self, Changes, Epoch, EpochInput, LogicalRun, Next, Prepared, Sink, Source, SourceCounts};
 use millpond::connector::{Arrangement, SavedArrangement};
 use millpond::{Backend, Error, Result, RunOptions, Schema, Type, col, count, max, min, run, session};
 
@@ -79,10 +79,10 @@ impl Source for Visits {
         Ok(())
     }
 
-    fn next_epoch(&mut self, _: &[usize]) -> Result<Option<Arc<dyn EpochInput>>> {
+    fn next_epoch(&mut self, _: &[usize]) -> Result<Next> {
         let Workload { rows, epochs, epoch_rows, .. } = self.workload;
         if self.delivered > epochs {
-            return Ok(None);
+            return Ok(Next::End);
         }
         let (from, to) = match self.delivered {
             0 => (0, rows),
@@ -95,7 +95,7 @@ impl Source for Visits {
         };
         self.delivered += 1;
         self.asked = Instant::now();
-        Ok(Some(input))
+        Ok(Next::Input(input))
     }
 
     fn finish_epoch(&mut self, _: Epoch) -> Result<()> {
@@ -144,8 +144,8 @@ impl Sink for Tally {
         Ok(())
     }
 
-    fn prepare(&self) -> Result<serde_json::Value> {
-        Ok(self.position())
+    fn prepare(&self) -> Result<Prepared> {
+        Ok(Prepared::durable(self.position()))
     }
 
     fn position(&self) -> serde_json::Value {

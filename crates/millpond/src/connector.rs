@@ -12,8 +12,8 @@ pub use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArra
 pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
 use millpond_error::Result;
-pub use millpond_io::sink::{LogicalRun, Sink};
-pub use millpond_io::source::{EpochInput, Source, SourceCounts};
+pub use millpond_io::sink::{LogicalRun, Prepared, Sink};
+pub use millpond_io::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
 use millpond_plan::Schema;
 
 use crate::run::Output;

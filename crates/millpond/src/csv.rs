@@ -8,7 +8,7 @@ use millpond_io::source::Source;
 use millpond_plan::{self as plan, ColumnType, Schema, SinkDecl, SourceDecl};
 use serde_json::json;
 
-pub use millpond_io::csv::OnError;
+pub use millpond_io::csv::{OnError, Streaming};
 
 use crate::connector::SourceConnector;
 use crate::table::Table;
@@ -30,6 +30,9 @@ pub struct ReadOptions {
     pub on_error: OnError,
     /// The name under which the position is kept in the state.
     pub name: Option<String>,
+    /// Whether to go on watching the files until the user stops the run; otherwise what is there is read, and that is
+    /// the end. Runs of both kinds go on with each other's state.
+    pub streaming: Option<Streaming>,
 }
 
 impl Default for ReadOptions {
@@ -41,6 +44,7 @@ impl Default for ReadOptions {
             escape: None,
             on_error: OnError::Fail,
             name: None,
+            streaming: None,
         }
     }
 }
@@ -75,6 +79,13 @@ impl Read {
     #[must_use]
     pub fn append_only(mut self) -> Self {
         self.options.append_only = true;
+        self
+    }
+
+    /// Goes on watching the files, as `streaming` says, until the user stops the run.
+    #[must_use]
+    pub fn streaming(mut self, streaming: Streaming) -> Self {
+        self.options.streaming = Some(streaming);
         self
     }
 
@@ -115,6 +126,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         escape: options.escape,
         on_error: options.on_error,
         append_only,
+        streaming: options.streaming,
         ..CsvSourceOptions::new(path, schema.clone())
     };
     let dead_letter = match on_error {

@@ -10,7 +10,7 @@ use millpond_io::source::Source;
 use millpond_plan::{self as plan, ColumnType, Schema, SinkDecl, SourceDecl};
 use serde_json::json;
 
-pub use millpond_io::jsonlines::OnError;
+pub use millpond_io::jsonlines::{OnError, Streaming};
 
 use crate::connector::SourceConnector;
 use crate::table::Table;
@@ -28,6 +28,9 @@ pub struct ReadOptions {
     pub on_error: OnError,
     /// The name under which the position is kept in the state.
     pub name: Option<String>,
+    /// Whether to go on watching the files until the user stops the run; otherwise what is there is read, and that is
+    /// the end. Runs of both kinds go on with each other's state.
+    pub streaming: Option<Streaming>,
 }
 
 /// Files of JSON lines as a table of a Rust program: options by method, then [`table`](Read::table).
@@ -70,6 +73,13 @@ impl Read {
         self
     }
 
+    /// Goes on watching the files, as `streaming` says, until the user stops the run.
+    #[must_use]
+    pub fn streaming(mut self, streaming: Streaming) -> Self {
+        self.options.streaming = Some(streaming);
+        self
+    }
+
     /// Reads with these options; a name and paths given before are replaced.
     #[must_use]
     pub fn options(mut self, options: ReadOptions) -> Self {
@@ -91,7 +101,7 @@ impl Read {
 /// # Errors
 /// `Invalid`, if two columns have one name, or a path is no JSON pointer or none of a column.
 pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin) -> Result<plan::Table> {
-    let ReadOptions { append_only, field_paths, on_error, name } = options;
+    let ReadOptions { append_only, field_paths, on_error, name, streaming } = options;
     let paths: serde_json::Map<_, _> =
         field_paths.iter().map(|(column, pointer)| (column.clone(), pointer.as_str().into())).collect();
     let description = json!({ "json_field_paths": paths, "append_only": append_only });
@@ -103,6 +113,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         field_paths,
         on_error,
         append_only,
+        streaming,
         ..JsonLinesSourceOptions::new(path, schema.clone())
     };
     check_field_paths(&read).map_err(|error| error.at(origin))?;

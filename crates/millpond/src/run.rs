@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millpond_error::{Error, Result};
@@ -47,9 +47,11 @@ pub struct RunOptions {
     pub workers: Option<usize>,
     /// Whether to print one line of summary to standard error; notices and the line go nowhere else.
     pub summary: bool,
-    /// Set to true from outside to stop the run.
+    /// Set to true from outside to stop the run. A static run ends at once with an `Interrupted` error, and what it had
+    /// not finished is done by the next one; a streaming run finishes its epoch, saves its state and ends well.
     pub interrupt: Option<Arc<AtomicBool>>,
-    /// The time between checkpoints inside a run of many epochs. The end of a run always is a checkpoint.
+    /// The time between checkpoints inside a run of many epochs; they are written while the next epochs run, unless it is
+    /// zero: then there is one after each epoch. The end of a run always is a checkpoint.
     pub checkpoint_every: Duration,
 }
 
@@ -85,6 +87,10 @@ impl RunOptions {
     pub fn quiet(mut self) -> Self {
         self.summary = false;
         self
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     pub(crate) fn worker_count(&self) -> Result<usize> {

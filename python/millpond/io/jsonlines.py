@@ -28,6 +28,7 @@ def read(
     append_only: bool = False,
     on_error: Literal["fail", "skip", "dead_letter"] = "fail",
     dead_letter: str | os.PathLike[str] | None = None,
+    autocommit_duration_ms: int = 1500,
     name: str | None = None,
     persistent_id: str | None = None,
 ) -> Table:
@@ -41,14 +42,17 @@ def read(
     Args:
         path: A file, a directory (read with its subdirectories) or a glob pattern.
         schema: The columns to read.
-        mode: ``"static"`` reads what is there and ends. ``"streaming"``, which would go on watching, is not in this
-            version; the default is ``"static"``.
+        mode: ``"static"`` reads what is there and ends. ``"streaming"`` goes on watching for new files and rows until
+            the run is stopped; a last line without a newline then waits until it is complete. A program may change
+            between the two: each goes on with the state of the other.
         json_field_paths: Columns that are not the field of their name, each with its JSON pointer.
         append_only: Declares that rows are only ever added, never changed or removed. Then less state is kept, and a
             last line without a newline waits until it is complete.
         on_error: What happens to a row that is not as the schema says: ``"fail"`` ends the run, ``"skip"`` leaves the
             row out, ``"dead_letter"`` appends it to a file; rows left out are counted in the summary.
         dead_letter: The CSV file for ``on_error="dead_letter"``.
+        autocommit_duration_ms: In streaming mode, a new row waits for at most so many milliseconds before it is read;
+            what comes in between is one epoch, whose changes have one ``time``.
         name: The source's name in the saved state, so that a later version of the program finds it again.
         persistent_id: The older spelling of ``name``.
 
@@ -69,11 +73,8 @@ def read(
         ann     | Rome
     """
     chosen_name = _check.name(_check.renamed("persistent_id", persistent_id, "name", name))
-    if _check.choice(mode, "mode", ["static", "streaming"]) == "streaming":
-        raise _check.invalid(
-            'mode: "streaming" is not in this version, which reads what is there and ends',
-            hint='use mode="static" and run the program again when there is more',
-        )
+    streaming = _check.choice(mode, "mode", ["static", "streaming"]) == "streaming"
+    commit_every_ms = _check.whole_number(autocommit_duration_ms, "autocommit_duration_ms", least=0)
     _check.choice(on_error, "on_error", ["fail", "skip", "dead_letter"])
     if (dead_letter is None) == (on_error == "dead_letter"):
         raise _check.invalid('dead_letter= goes with on_error="dead_letter", and that needs it')
@@ -86,6 +87,7 @@ def read(
         on_error,
         None if dead_letter is None else _check.path(dead_letter, "dead_letter"),
         chosen_name,
+        commit_every_ms if streaming else None,
         origin,
     )
     return Table(native, origin)

@@ -81,7 +81,7 @@ impl Format for Csv {
                 Start::Rows(self.layout(header, path, reading)?, end)
             }
             header::Start::Unfinished(header) => {
-                if !reading.append_only {
+                if !reading.lines_wait {
                     self.layout(header, path, reading)?;
                 }
                 Start::Nothing { unfinished: true }

@@ -22,6 +22,6 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use crate::text::options::OnError;
+pub use crate::text::options::{OnError, Streaming};
 pub use format::{Csv, CsvSource};
 pub use options::{CsvSourceOptions, Limits, check};

@@ -6,7 +6,7 @@ use millpond_plan::types::Schema;
 use super::dialect::Dialect;
 use super::format::Csv;
 use crate::text::format::Format;
-use crate::text::options::{FileOptions, OnError};
+use crate::text::options::{FileOptions, OnError, Streaming};
 
 /// How to read CSV files.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct CsvSourceOptions {
     pub append_only: bool,
     /// Sizes at which reading stops with an error.
     pub limits: Limits,
+    /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
+    pub streaming: Option<Streaming>,
 }
 
 /// Sizes at which reading stops with an error, so that a broken file cannot take all memory.
@@ -58,6 +60,7 @@ impl CsvSourceOptions {
             on_error: OnError::Fail,
             append_only: false,
             limits: Limits::default(),
+            streaming: None,
         }
     }
 
@@ -71,6 +74,7 @@ impl CsvSourceOptions {
             on_error: self.on_error,
             append_only: self.append_only,
             row_bytes: self.limits.row_bytes,
+            streaming: self.streaming,
         };
         (files, Csv { dialect, limits: self.limits })
     }

@@ -33,22 +33,36 @@ pub struct ToRead {
     pub blocks: Vec<u128>,
 }
 
-/// Compares a listing (in the order of keys) with the table of files. Known files may have grown; a file that was
+/// What is known of the files of a source.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// What was read of each.
+    pub records: &'a BTreeMap<String, FileRecord>,
+    /// The hashes of the blocks of files that this process has read.
+    pub blocks: &'a HashMap<String, Vec<u128>>,
+    /// Whether a last line without a newline waits; otherwise it is a row.
+    pub lines_wait: bool,
+}
+
+/// Compares a listing (in the order of keys) with what is known of the files. Known files may have grown; a file that was
 /// renamed, rewritten, truncated or deleted is an `Input` error, and nothing is to be read.
-pub fn compare(
-    root: &str,
-    files: Vec<Found>,
-    known: &BTreeMap<String, FileRecord>,
-    seen_ns: i64,
-) -> Result<Comparison> {
-    refuse_missing(root, &files, known)?;
+///
+/// All bytes that were read are compared, by their hash; of a file that this process has read itself, only those of the
+/// last block.
+pub fn compare(root: &str, files: Vec<Found>, known: Known<'_>, seen_ns: i64) -> Result<Comparison> {
+    let Known { records, lines_wait, .. } = known;
+    refuse_missing(root, &files, records)?;
+    let is_doubtful = |found: &Found, record: &FileRecord| {
+        let unread_row = record.read_to < found.stamp.size && !lines_wait;
+        record.stamp != found.stamp || record.is_racy() || unread_row
+    };
     let doubtful: Vec<usize> = (0..files.len())
-        .filter(|i| known.get(&files[*i].key).is_some_and(|record| record.stamp != files[*i].stamp || record.is_racy()))
+        .filter(|i| records.get(&files[*i].key).is_some_and(|record| is_doubtful(&files[*i], record)))
         .collect();
     let mut verified = verify(&files, known, &doubtful)?;
     let mut comparison = Comparison::default();
     for (i, found) in files.into_iter().enumerate() {
-        let Some(record) = known.get(&found.key).copied() else {
+        let Some(record) = records.get(&found.key).copied() else {
             comparison.to_read.push(ToRead { found, known: None, blocks: Vec::new() });
             continue;
         };
@@ -71,21 +85,24 @@ pub fn compare(
 }
 
 /// Checks that files still start with all bytes read of them; returns the hashes of their blocks.
-fn verify(
-    files: &[Found],
-    known: &BTreeMap<String, FileRecord>,
-    doubtful: &[usize],
-) -> Result<HashMap<usize, Vec<u128>>> {
-    let record = |i: usize| &known[&files[i].key];
+fn verify(files: &[Found], known: Known<'_>, doubtful: &[usize]) -> Result<HashMap<usize, Vec<u128>>> {
+    let record = |i: usize| &known.records[&files[i].key];
     for i in doubtful {
         if files[*i].stamp.size < record(*i).read_to {
             return Err(truncated(&files[*i], record(*i)));
         }
     }
+    let mut verified = HashMap::with_capacity(doubtful.len());
+    for i in doubtful {
+        let Some(blocks) = known.blocks.get(&files[*i].key) else { continue };
+        if ends_alike(&files[*i], record(*i), blocks)? {
+            verified.insert(*i, blocks.clone());
+        }
+    }
+    let doubtful: Vec<usize> = doubtful.iter().copied().filter(|i| !verified.contains_key(i)).collect();
     let prefixes: Vec<_> =
         doubtful.iter().map(|i| Prefix { path: &files[*i].path, length: record(*i).read_to }).collect();
     let hashed = hash_prefixes(&prefixes)?;
-    let mut verified = HashMap::with_capacity(doubtful.len());
     for (i, blocks) in doubtful.iter().zip(hashed) {
         match blocks {
             Some(blocks) if hash_of_blocks(&blocks) == record(*i).hash => verified.insert(*i, blocks),
@@ -93,6 +110,16 @@ fn verify(
         };
     }
     Ok(verified)
+}
+
+/// Whether a file is the one that was read, and its last block that was read, with these hashes, is the same.
+fn ends_alike(found: &Found, record: &FileRecord, blocks: &[u128]) -> Result<bool> {
+    let same_file = (found.stamp.device, found.stamp.inode) == (record.stamp.device, record.stamp.inode);
+    if !same_file || hash_of_blocks(blocks) != record.hash {
+        return Ok(false);
+    }
+    let Some(last) = blocks.last() else { return Ok(record.read_to == 0) };
+    Ok(hash_last_block(&open_found(found)?, &found.path, record.read_to)? == *last)
 }
 
 fn refused(path: &Path, what: &str, hint: &str) -> Error {
@@ -191,9 +218,9 @@ fn renamed_to<'a>(record: &FileRecord, fresh: &[&'a Found]) -> Option<&'a Found>
 
 /// The hash of the block that `length` bytes from the start of a file end in.
 pub(crate) fn hash_last_block(file: &std::fs::File, path: &Path, length: u64) -> Result<u128> {
-    let size = length % BLOCK_BYTES as u64;
-    let mut block = vec![0; size as usize];
-    read_at(file, path, &mut block, length - size)?;
+    let start = length.saturating_sub(1) / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
+    let mut block = vec![0; (length - start) as usize];
+    read_at(file, path, &mut block, start)?;
     Ok(hash_block(&block))
 }
 

@@ -6,3 +6,4 @@ pub mod compare;
 pub mod content;
 pub mod list;
 pub mod table;
+pub mod watch;

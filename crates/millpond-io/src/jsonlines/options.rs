@@ -5,7 +5,7 @@ use millpond_plan::types::Schema;
 
 use super::format::JsonLines;
 use crate::text::format::Format;
-use crate::text::options::{FileOptions, OnError};
+use crate::text::options::{FileOptions, OnError, Streaming};
 
 /// How to read files of JSON lines.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct JsonLinesSourceOptions {
     /// Bytes of one row; a longer one cannot be read. One that is four times as long ends the run, whatever `on_error`
     /// says, so that a broken file cannot take all memory.
     pub row_bytes: usize,
+    /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
+    pub streaming: Option<Streaming>,
 }
 
 impl JsonLinesSourceOptions {
@@ -35,6 +37,7 @@ impl JsonLinesSourceOptions {
             on_error: OnError::Fail,
             append_only: false,
             row_bytes: 16 << 20,
+            streaming: None,
         }
     }
 
@@ -47,6 +50,7 @@ impl JsonLinesSourceOptions {
             on_error: self.on_error,
             append_only: self.append_only,
             row_bytes: self.row_bytes.saturating_mul(4),
+            streaming: self.streaming,
         };
         (files, format)
     }

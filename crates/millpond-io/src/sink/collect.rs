@@ -8,7 +8,7 @@ use millpond_error::Result;
 use millpond_plan::types::Schema;
 use serde_json::Value;
 
-use super::{LogicalRun, Sink};
+use super::{LogicalRun, Prepared, Sink};
 
 /// One batch of changes as it reached the sink.
 #[derive(Clone, Debug)]
@@ -61,8 +61,8 @@ impl Sink for CollectSink {
         Ok(())
     }
 
-    fn prepare(&self) -> Result<Value> {
-        Ok(Value::Null)
+    fn prepare(&self) -> Result<Prepared> {
+        Ok(Prepared::durable(Value::Null))
     }
 
     fn position(&self) -> Value {

@@ -29,7 +29,7 @@ use super::format::WriteFormat;
 use super::lines::{LineEnds, Lines};
 use super::log::{Log, Tail};
 use super::position::Position;
-use super::{LogicalRun, Sink};
+use super::{LogicalRun, Prepared, Sink};
 
 /// What a result file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ struct State {
     /// Whether rows go to the file itself, behind the committed ones, rather than to a temporary one.
     in_place: bool,
     /// The file that is being written, from the first row on.
-    log: Option<Log>,
+    log: Option<Arc<Log>>,
 }
 
 impl<F: WriteFormat> FileSink<F> {
@@ -145,7 +145,7 @@ impl<F: WriteFormat> FileSink<F> {
             _ => return damaged(format!("{label} was changed: its bytes before {committed} are not those committed")),
         };
         let log = match length > committed {
-            true => Some(Log::open_at(&*self.disk, &self.file, committed, tail.clone())?),
+            true => Some(Arc::new(Log::open_at(&*self.disk, &self.file, committed, tail.clone())?)),
             false => None,
         };
         if self.disk.length(&temporary(&self.file))?.is_some() {
@@ -184,7 +184,7 @@ impl<F: WriteFormat> FileSink<F> {
             log.append(&self.header)?;
             log
         };
-        state.log = Some(log);
+        state.log = Some(Arc::new(log));
         Ok(())
     }
 
@@ -241,27 +241,39 @@ impl<F: WriteFormat> Sink for FileSink<F> {
         self.write_lines(changes, &LineEnds { added: self.format.end(None, changes.columns.is_empty()), removed: None })
     }
 
-    fn prepare(&self) -> Result<Value> {
+    fn finish_epoch(&self, _epoch: Epoch) -> Result<()> {
+        // Only a file that grows in place is there for readers before it is committed.
+        let state = self.read_state();
+        state.log.as_ref().filter(|_| state.in_place).map_or(Ok(()), |log| log.flush().map(drop))
+    }
+
+    fn prepare(&self) -> Result<Prepared> {
         let mut state = self.write_state();
         if state.log.is_none() {
             let nothing_new = if self.is_snapshot() { !self.needs_snapshot() } else { state.in_place };
             if nothing_new {
-                return Ok(state.position.to_value());
+                return Ok(Prepared::durable(state.position.to_value()));
             }
             self.start_log(&mut state)?;
         }
-        let log = state.log.as_ref().expect("the log was started above");
-        let (length, tail) = log.sync()?;
-        if !state.in_place {
-            self.disk.rename(&temporary(&self.file), &self.file)?;
-            self.disk.sync_folder("")?;
-            state.log = None;
-            state.in_place = !self.is_snapshot();
-        }
+        let log = state.log.clone().expect("the log was started above");
+        let (length, tail) = log.flush()?;
         state.position = Position::new(&self.file, length, &tail);
         state.tail = tail;
+        let position = state.position.to_value();
+        if state.in_place {
+            return Ok(match log.is_durable(length) {
+                true => Prepared::durable(position),
+                false => Prepared::later(position, move || log.sync(length)),
+            });
+        }
+        log.sync(length)?;
+        self.disk.rename(&temporary(&self.file), &self.file)?;
+        self.disk.sync_folder("")?;
+        state.log = None;
+        state.in_place = !self.is_snapshot();
         self.stale.store(false, Ordering::Relaxed);
-        Ok(state.position.to_value())
+        Ok(Prepared::durable(position))
     }
 
     fn position(&self) -> Value {

@@ -97,26 +97,45 @@ impl Log {
         self.write_at(place + pieces.len() as u64, bytes)
     }
 
-    /// Makes everything appended durable, if anything was since the last time. No append is under way.
-    pub(super) fn sync(&self) -> Result<(u64, Tail)> {
+    /// Writes what waits; returns the length of everything appended and its tail. No append is under way.
+    pub(super) fn flush(&self) -> Result<(u64, Tail)> {
         let mut end = self.lock();
         if end.failed {
-            return Err(Error::unavailable("an earlier write failed, so the file cannot be completed"));
+            return Err(earlier_failure());
         }
-        let (place, pieces) = end.take_pending(0);
-        if end.reserved > end.synced {
-            end.failed = true;
-            if !pieces.is_empty() {
-                self.file.write_at(place, &pieces)?;
-            }
-            self.file.sync()?;
-            end.failed = false;
-            end.synced = end.reserved;
-        }
+        let (place, mut pieces) = end.take_pending(0);
+        let (length, tail) = (end.reserved, end.tail.clone());
+        drop(end);
+        self.write_at(place, &pieces)?;
         // The room is used again by the next small pieces.
-        end.pending = pieces;
-        end.pending.clear();
-        Ok((end.reserved, end.tail.clone()))
+        pieces.clear();
+        let mut end = self.lock();
+        if end.pending.is_empty() {
+            end.pending = pieces;
+        }
+        Ok((length, tail))
+    }
+
+    /// Whether the first `length` bytes, which were written, are known to be durable.
+    pub(super) fn is_durable(&self, length: u64) -> bool {
+        self.lock().synced >= length
+    }
+
+    /// Makes the first `length` bytes, which were written, durable. More may be appended meanwhile.
+    pub(super) fn sync(&self, length: u64) -> Result<()> {
+        if self.is_durable(length) {
+            return Ok(());
+        }
+        if self.lock().failed {
+            return Err(earlier_failure());
+        }
+        let synced = self.file.sync();
+        let mut end = self.lock();
+        end.failed |= synced.is_err();
+        if synced.is_ok() {
+            end.synced = end.synced.max(length);
+        }
+        synced
     }
 
     fn write_at(&self, place: u64, bytes: &[u8]) -> Result<()> {
@@ -130,6 +149,10 @@ impl Log {
         // A thread that panics ends the run before anything is committed.
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn earlier_failure() -> Error {
+    Error::unavailable("an earlier write failed, so the file cannot be completed")
 }
 
 impl End {

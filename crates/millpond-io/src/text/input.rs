@@ -327,6 +327,7 @@ impl<F: Format> FileInput<F> {
             }
         }
         let mut records = Vec::with_capacity(self.tasks.len());
+        let mut blocks = Vec::with_capacity(self.tasks.len());
         let mut waiting = Vec::new();
         for (task, outcome) in self.tasks.iter().zip(&self.outcomes) {
             let mut outcome = lock(outcome);
@@ -341,8 +342,9 @@ impl<F: Format> FileInput<F> {
                 outcome.cut_to(reached.read_to, task)?;
             }
             records.push((task.found.key.clone(), outcome.record(task, reached, seen_ns)));
+            blocks.push((task.found.key.clone(), std::mem::take(&mut outcome.blocks)));
         }
-        Ok(Finished { records, waiting })
+        Ok(Finished { records, blocks, waiting })
     }
 }
 
@@ -350,6 +352,8 @@ impl<F: Format> FileInput<F> {
 #[derive(Default)]
 pub(crate) struct Finished {
     pub records: Vec<(String, FileRecord)>,
+    /// The hashes of the blocks of each file.
+    pub blocks: Vec<(String, Vec<u128>)>,
     pub waiting: Vec<Waiting>,
 }
 

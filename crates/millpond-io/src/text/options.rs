@@ -1,6 +1,7 @@
 //! What a user can say about files of any text format.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
@@ -20,6 +21,23 @@ pub(crate) struct FileOptions {
     pub append_only: bool,
     /// Bytes of one row at which reading stops with an error.
     pub row_bytes: usize,
+    /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
+    pub streaming: Option<Streaming>,
+}
+
+/// How files are read that arrive and grow while the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streaming {
+    /// The time between two epochs, at least. A new row waits for at most so long before it is read.
+    pub commit_every: Duration,
+    /// About how many bytes of a backlog are read in one epoch, so that memory is bounded.
+    pub epoch_bytes: u64,
+}
+
+impl Default for Streaming {
+    fn default() -> Self {
+        Streaming { commit_every: Duration::from_millis(1500), epoch_bytes: 64 << 20 }
+    }
 }
 
 /// What to do with a row that cannot be read as the schema says.

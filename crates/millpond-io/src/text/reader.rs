@@ -27,7 +27,7 @@ pub struct Reading<F> {
     /// Bytes of one row at which reading stops with an error.
     pub row_bytes: usize,
     /// Whether a last line without a newline waits for the rest.
-    pub append_only: bool,
+    pub lines_wait: bool,
 }
 
 /// A file under way.
@@ -83,7 +83,7 @@ pub(crate) struct Reached {
 pub(crate) struct FileReader<F: Format> {
     file: Arc<OpenFile<F>>,
     row_bytes: usize,
-    append_only: bool,
+    lines_wait: bool,
     size: u64,
     /// The block to read next.
     next_block: usize,
@@ -148,7 +148,7 @@ impl<F: Format> FileReader<F> {
         let known = task.known.unwrap_or_default();
         let (layout, rows_start, reached) = match reading.format.start(&file, &path, size, reading)? {
             Start::Rows(layout, start) => (Some(layout), start, None),
-            Start::Nothing { unfinished } if reading.append_only => {
+            Start::Nothing { unfinished } if reading.lines_wait => {
                 (None, 0, Some(Reached { unfinished, ..Reached::default() }))
             }
             Start::Nothing { .. } => (None, 0, Some(Reached { read_to: size, ..Reached::default() })),
@@ -160,7 +160,7 @@ impl<F: Format> FileReader<F> {
         Ok(FileReader {
             file,
             row_bytes: reading.row_bytes,
-            append_only: reading.append_only,
+            lines_wait: reading.lines_wait,
             size,
             next_block: first_block,
             cutter: reading.format.cutter((data_start - offset) as usize),
@@ -237,7 +237,7 @@ impl<F: Format> FileReader<F> {
     /// What the end of the file means for its last line, which starts at `row_start` in the buffer.
     fn reach_end(&self, offset: u64, row_start: usize) -> Result<Reached> {
         let row_start = offset + row_start as u64;
-        let unfinished = row_start < self.size && self.append_only;
+        let unfinished = row_start < self.size && self.lines_wait;
         let open = self.cutter.open_quote().filter(|_| unfinished);
         let open_quote = open.map(|open| self.file.line_at(offset + open as u64)).transpose()?;
         let read_to = if unfinished { row_start } else { self.size };

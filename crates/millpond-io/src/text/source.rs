@@ -1,7 +1,8 @@
 //! The source of text files: lists files, compares them with the table of files, and reads what is new.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
 use millpond_engine::changes::Epoch;
@@ -13,21 +14,31 @@ use super::input::{FileInput, Finished, Waiting};
 use super::options::{FileOptions, OnError};
 use super::problem::plural;
 use super::reader::Reading;
-use crate::files::compare::compare;
+use crate::files::compare::{Known, ToRead, compare};
+use crate::files::content::BLOCK_BYTES;
 use crate::files::list;
 use crate::files::table::FileTable;
-use crate::source::{EpochInput, Reject, Source, SourceCounts};
+use crate::files::watch::Watch;
+use crate::source::{EpochInput, Next, Reject, Source, SourceCounts, Wakeup};
 
 const TABLE_OF_FILES: &str = "files";
+/// A run that goes on for ever keeps so many notices for its end.
+const MOST_NOTICES: usize = 100;
 
-/// A file, a directory or a glob of files of one text format, read once: what is new since the saved position.
+/// A file, a directory or a glob of files of one text format. Reads what is new since the saved position, and that is the
+/// end, or goes on watching.
 pub struct FileSource<F: Format> {
     options: FileOptions,
     format: F,
     table: FileTable,
+    /// The hashes of the blocks of files that were read in this run, where it goes on watching them.
+    blocks: HashMap<String, Vec<u128>>,
     /// Whether the files were listed; a static source does so once.
     listed: bool,
-    input: Option<(Arc<FileInput<F>>, i64)>,
+    watch: Option<Watch>,
+    /// The time at which the files were looked at last.
+    seen_ns: i64,
+    input: Option<Arc<FileInput<F>>>,
     counts: SourceCounts,
     rejects: Mutex<Vec<Reject>>,
 }
@@ -40,7 +51,10 @@ impl<F: Format> FileSource<F> {
             options,
             format,
             table,
+            blocks: HashMap::new(),
             listed: false,
+            watch: None,
+            seen_ns: 0,
             input: None,
             counts: SourceCounts::default(),
             rejects: Mutex::default(),
@@ -50,6 +64,73 @@ impl<F: Format> FileSource<F> {
     /// What is known of the files.
     pub fn table(&self) -> &FileTable {
         &self.table
+    }
+
+    fn check(&self) -> Result<()> {
+        self.format.check(&self.options.schema)?;
+        self.options.check()
+    }
+
+    /// Whether a last line without a newline waits for the rest: a file that is watched may be in the middle of a write.
+    fn lines_wait(&self) -> bool {
+        self.options.append_only || self.options.streaming.is_some()
+    }
+
+    /// Lists the files, and returns those that hold something to read.
+    fn look(&mut self) -> Result<Vec<ToRead>> {
+        // Taken before the files are looked at, so that a change in between is never missed.
+        self.seen_ns = now_ns();
+        let listing = list::list(&self.options.path)?;
+        let known = Known { records: self.table.records(), blocks: &self.blocks, lines_wait: self.lines_wait() };
+        let comparison = compare(&self.options.path, listing.files, known, self.seen_ns)?;
+        let new = comparison.to_read.iter().filter(|task| task.known.is_none()).count() as u64;
+        self.counts.files_new += new;
+        self.counts.files_changed += comparison.to_read.len() as u64 - new;
+        self.counts.files_unchanged = comparison.unchanged;
+        if self.options.streaming.is_none() {
+            self.counts.notices.extend(listing.notices);
+            let waiting = comparison.waiting.into_iter().map(|file| Waiting { file, open_quote: None });
+            self.note_waiting(&waiting.collect::<Vec<_>>());
+        }
+        // Nothing of these is to be read, so nothing has to be waited for.
+        self.table.update(comparison.restamped)?;
+        Ok(comparison.to_read)
+    }
+
+    /// Leaves about as many bytes to read as one epoch takes; returns whether that is not all. A file is read as if it
+    /// had been seen while it was shorter.
+    fn limit(&self, to_read: &mut Vec<ToRead>, epoch_bytes: u64) -> bool {
+        // A row always fits, so each epoch gets ahead.
+        let mut room = epoch_bytes.max((self.options.row_bytes + BLOCK_BYTES) as u64);
+        for index in 0..to_read.len() {
+            let read_to = to_read[index].known.map_or(0, |known| known.read_to);
+            let size = &mut to_read[index].found.stamp.size;
+            let left = *size - read_to;
+            if left > room {
+                *size = read_to + room;
+                to_read.truncate(index + usize::from(room > 0));
+                return true;
+            }
+            room -= left;
+        }
+        false
+    }
+
+    /// The input of the next epoch.
+    fn read(&mut self, to_read: Vec<ToRead>, columns: &[usize]) -> Option<Arc<dyn EpochInput>> {
+        if to_read.is_empty() {
+            return None;
+        }
+        let reading = Reading {
+            schema: self.options.schema.clone(),
+            columns: columns.to_vec(),
+            format: self.format.clone(),
+            row_bytes: self.options.row_bytes,
+            lines_wait: self.lines_wait(),
+        };
+        let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read));
+        self.input = Some(input.clone());
+        Some(input)
     }
 
     /// Counts last lines that wait, and says so.
@@ -83,45 +164,49 @@ impl<F: Format> Source for FileSource<F> {
         Ok(())
     }
 
-    fn next_epoch(&mut self, columns: &[usize]) -> Result<Option<Arc<dyn EpochInput>>> {
-        if self.listed {
-            return Ok(None);
+    fn is_endless(&self) -> bool {
+        self.options.streaming.is_some()
+    }
+
+    fn watch(&mut self, wakeup: &Wakeup) -> Result<()> {
+        if self.options.streaming.is_some() {
+            self.check()?;
+            self.watch = Some(Watch::start(&self.options.path, wakeup));
         }
-        self.format.check(&self.options.schema)?;
-        self.options.check()?;
-        // Taken before the files are looked at, so that a change in between is never missed.
-        let seen_ns = now_ns();
-        let listing = list::list(&self.options.path)?;
-        self.counts.notices.extend(listing.notices);
-        let known = self.table.records();
-        let comparison = compare(&self.options.path, listing.files, known, seen_ns)?;
-        let new = comparison.to_read.iter().filter(|task| task.known.is_none()).count() as u64;
-        self.counts.files_new += new;
-        self.counts.files_changed += comparison.to_read.len() as u64 - new;
-        self.counts.files_unchanged += comparison.unchanged;
-        self.listed = true;
-        let waiting = comparison.waiting.into_iter().map(|file| Waiting { file, open_quote: None });
-        self.note_waiting(&waiting.collect::<Vec<_>>());
-        // Nothing of these is to be read, so nothing has to be waited for.
-        self.table.update(comparison.restamped)?;
-        if comparison.to_read.is_empty() {
-            return Ok(None);
-        }
-        let reading = Reading {
-            schema: self.options.schema.clone(),
-            columns: columns.to_vec(),
-            format: self.format.clone(),
-            row_bytes: self.options.row_bytes,
-            append_only: self.options.append_only,
+        Ok(())
+    }
+
+    fn next_epoch(&mut self, columns: &[usize]) -> Result<Next> {
+        let Some(streaming) = self.options.streaming else {
+            if std::mem::replace(&mut self.listed, true) {
+                return Ok(Next::End);
+            }
+            self.check()?;
+            let to_read = self.look()?;
+            return Ok(self.read(to_read, columns).map_or(Next::End, Next::Input));
         };
-        let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), comparison.to_read));
-        self.input = Some((input.clone(), seen_ns));
-        Ok(Some(input))
+        let Some(watch) = &mut self.watch else {
+            return Err(Error::unavailable("the source does not watch its files"));
+        };
+        if let Err(later) = watch.is_due() {
+            return Ok(Next::Later(later));
+        }
+        let began = watch.begin_look();
+        let mut to_read = self.look()?;
+        let more = self.limit(&mut to_read, streaming.epoch_bytes);
+        let input = self.read(to_read, columns);
+        let Some(watch) = &mut self.watch else { return Ok(Next::End) };
+        watch.end_look(began, streaming.commit_every, more);
+        Ok(match (input, watch.is_due()) {
+            (Some(input), _) => Next::Input(input),
+            (None, Err(later)) => Next::Later(later),
+            (None, Ok(())) => Next::Later(Instant::now()),
+        })
     }
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
-        let Some((input, seen_ns)) = &self.input else { return Ok(()) };
-        let Finished { records, waiting } = input.finish(*seen_ns)?;
+        let Some(input) = &self.input else { return Ok(()) };
+        let Finished { records, blocks, waiting } = input.finish(self.seen_ns)?;
         self.table.update(records)?;
         let rejected = input.rows_rejected();
         let rejects = input.take_rejects();
@@ -129,20 +214,24 @@ impl<F: Format> Source for FileSource<F> {
         self.counts.rows_rejected += rejected;
         if self.options.on_error == OnError::Skip {
             let first = rejects.first().map(|first| format!("; the first: {first}")).unwrap_or_default();
-            if rejected > 0 {
+            if rejected > 0 && self.counts.notices.len() < MOST_NOTICES {
                 self.counts.notices.push(format!("{} left out{first}", plural(rejected as usize, "row")));
             }
         } else {
             self.rejects.get_mut().unwrap_or_else(PoisonError::into_inner).extend(rejects);
         }
         self.input = None;
-        self.note_waiting(&waiting);
+        if self.options.streaming.is_some() {
+            self.blocks.extend(blocks);
+        } else {
+            self.note_waiting(&waiting);
+        }
         Ok(())
     }
 
     fn counts(&self) -> SourceCounts {
         let mut counts = self.counts.clone();
-        if let Some((input, _)) = &self.input {
+        if let Some(input) = &self.input {
             counts.rows_read += input.rows_read();
             counts.rows_rejected += input.rows_rejected();
         }

@@ -9,28 +9,35 @@
 //! 3. one manifest names the runs, the positions of the sources and of the sinks.
 //!
 //! A crash before 3 leaves the last checkpoint, and the sinks are cut back to it; a crash after 3 leaves the new one.
+//! Between the epochs of a long run only the positions and the list of runs are taken; a thread of its own does the
+//! rest while the next epochs run.
 
 mod epochs;
+mod save;
 mod state;
 mod team;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millpond_engine::Epoch;
 use millpond_engine::dataflow::{Context, Failure};
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_io::sink::{LogicalRun, Sink, rejected_rows, rejected_schema};
-use millpond_io::source::{EpochInput, Source};
+use millpond_io::source::{EpochInput, Next, Source, Wakeup};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
-use serde_json::Value;
+use millpond_store::{Checkpoint, StateDir};
 
 use crate::connector::{SinkConnector, SourceConnector};
 use crate::run::{RunOptions, Summary};
 pub use epochs::EpochClock;
-use state::{SavedSteps, State, sink_records, write_runs};
+use save::{Save, Saving};
+use state::{SavedSteps, State};
 use team::{SavedRuns, Team};
+
+/// How long a request to stop may wait while there is nothing to read.
+const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 /// Runs a plan to the end of its input.
 pub fn run(plan: PhysicalPlan, options: &RunOptions) -> Result<Summary> {
@@ -101,15 +108,25 @@ struct OpenSource {
     dead_letter: Option<usize>,
 }
 
+/// What the sources have for the next epoch.
+struct Inputs {
+    /// By the index of the source.
+    inputs: Vec<(usize, Arc<dyn EpochInput>)>,
+    /// When to ask a source again that has nothing now; `None` if all are at their end.
+    later: Option<Instant>,
+}
+
 /// Everything that is open while a program runs.
 struct Run {
-    plan: PhysicalPlan,
+    plan: Arc<PhysicalPlan>,
     connectors: Connectors,
     state: Option<State>,
     sources: Vec<OpenSource>,
     sinks: Arc<Vec<Box<dyn Sink>>>,
     team: Team,
     clock: EpochClock,
+    /// The checkpoint that is being written.
+    saving: Option<Saving>,
 }
 
 impl Run {
@@ -133,33 +150,68 @@ impl Run {
         let written = sinks.clone();
         let deliver = Box::new(move |sink: usize, epoch, changes: &_| written[sink].write(epoch, changes));
         let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure: Failure::default() });
-        let team = Team::start(workers, context, sinks.clone(), options.interrupt.clone())?;
-        Ok(Run { plan, connectors, state, sources, sinks, team, clock })
+        // A service finishes its epoch when it is asked to stop.
+        let endless = sources.iter().any(|open| open.source.is_endless());
+        let interrupt = options.interrupt.clone().filter(|_| !endless);
+        let team = Team::start(workers, context, sinks.clone(), interrupt)?;
+        let plan = Arc::new(plan);
+        Ok(Run { plan, connectors, state, sources, sinks, team, clock, saving: None })
     }
 
-    /// Runs epochs until no source has anything to read.
+    /// Runs epochs until no source has anything more to read, or the user asks to stop.
     fn read_all(&mut self, options: &RunOptions) -> Result<()> {
-        let mut last_checkpoint = Instant::now();
+        let wakeup = Wakeup::default();
+        self.sources.iter_mut().try_for_each(|open| open.source.watch(&wakeup))?;
+        let every = options.checkpoint_every;
+        // What a service reads first is soon to be seen.
+        let mut due = Instant::now() + if self.is_endless() { Duration::ZERO } else { every };
+        let mut unsaved = false;
         loop {
-            let mut inputs: Vec<(usize, Arc<dyn EpochInput>)> = Vec::new();
-            for (index, open) in self.sources.iter_mut().enumerate() {
-                if let Some(input) = open.source.next_epoch(&open.columns)? {
-                    inputs.push((index, input));
-                }
-            }
-            if inputs.is_empty() {
+            let Inputs { inputs, later } = self.next_inputs()?;
+            let idle = inputs.is_empty();
+            if self.is_endless() && options.is_interrupted() || idle && later.is_none() {
                 return Ok(());
             }
-            if last_checkpoint.elapsed() >= options.checkpoint_every {
-                self.checkpoint()?;
-                last_checkpoint = Instant::now();
+            if unsaved && Instant::now() >= due && self.is_saved()? {
+                if every.is_zero() {
+                    self.checkpoint()?
+                } else {
+                    self.begin_checkpoint()?
+                }
+                due = Instant::now() + every;
+                unsaved = false;
+            }
+            if idle {
+                let now = Instant::now();
+                let next = later.unwrap_or(now).min(now + SIGNAL_POLL);
+                wakeup.wait_until(if unsaved && due > now { next.min(due) } else { next });
+                continue;
             }
             let epoch = self.clock.next();
             self.team.epoch(epoch, &inputs)?;
             for (index, _) in &inputs {
                 self.finish_source_epoch(*index, epoch)?;
             }
+            self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
+            unsaved = true;
         }
+    }
+
+    /// Whether some source goes on for ever.
+    fn is_endless(&self) -> bool {
+        self.sources.iter().any(|open| open.source.is_endless())
+    }
+
+    fn next_inputs(&mut self) -> Result<Inputs> {
+        let mut next = Inputs { inputs: Vec::new(), later: None };
+        for (index, open) in self.sources.iter_mut().enumerate() {
+            match open.source.next_epoch(&open.columns)? {
+                Next::Input(input) => next.inputs.push((index, input)),
+                Next::Later(at) => next.later = Some(next.later.map_or(at, |other| other.min(at))),
+                Next::End => {}
+            }
+        }
+        Ok(next)
     }
 
     fn finish_source_epoch(&mut self, index: usize, epoch: Epoch) -> Result<()> {
@@ -173,32 +225,58 @@ impl Run {
         self.sinks[sink].write(epoch, &rejected_rows(&rejects))
     }
 
-    /// Saves everything at the present epoch, in the order that the module's text gives.
+    /// Saves everything at the present epoch and waits until it is durable. The workers write their own runs.
     fn checkpoint(&mut self) -> Result<()> {
+        self.finish_saving()?;
+        let directory = self.state.as_ref().map(State::directory);
+        let checkpoint = directory.map(StateDir::begin).transpose()?;
+        let save = self.take_save(checkpoint.as_ref())?;
+        match checkpoint {
+            Some(checkpoint) => save.write(checkpoint, self.team.workers()),
+            None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop)),
+        }
+    }
+
+    /// Takes down what is to be saved at the present epoch, and has it written while the next epochs run.
+    fn begin_checkpoint(&mut self) -> Result<()> {
+        let save = self.take_save(None)?;
+        if let Some(state) = &self.state {
+            self.saving = Some(Saving::start(save, state.directory().clone(), self.team.workers())?);
+        }
+        Ok(())
+    }
+
+    /// What a checkpoint at the present epoch saves; with `checkpoint`, the workers have written their runs to it.
+    fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
-        let checkpoint = self.state.as_ref().map(State::checkpoint).transpose()?;
-        let mut saved = self.team.checkpoint(checkpoint.as_ref(), snapshots)?;
-        let positions = self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<Vec<Value>>>()?;
-        let (Some(state), Some(checkpoint)) = (&mut self.state, checkpoint) else { return Ok(()) };
-        let mut tables = Vec::new();
+        let mut runs = self.team.checkpoint(checkpoint, snapshots)?;
+        let prepared = self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>()?;
         for open in &mut self.sources {
-            for (arrangement, runs) in open.source.arrangements() {
-                tables.push(SavedRuns { node: open.node, arrangement, entries: runs.entries().to_vec() });
+            for (arrangement, table) in open.source.arrangements() {
+                runs.push(SavedRuns { node: open.node, arrangement, entries: table.entries().to_vec() });
             }
         }
-        write_runs(checkpoint.writer(self.team.workers()), &tables)?;
-        saved.extend(tables);
-        let sinks = sink_records(&self.connectors.sinks, positions);
-        state.commit(checkpoint, &self.plan, self.clock.last(), saved, sinks)
+        let (plan, connectors) = (self.plan.clone(), self.connectors.sinks.clone());
+        Ok(Save { plan, epoch: self.clock.last(), runs, connectors, prepared })
+    }
+
+    /// Whether no checkpoint is under way.
+    fn is_saved(&mut self) -> Result<bool> {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return Ok(false);
+        }
+        self.finish_saving().map(|()| true)
+    }
+
+    fn finish_saving(&mut self) -> Result<()> {
+        self.saving.take().map_or(Ok(()), Saving::finish)
     }
 
     /// The last checkpoint and the end of the logical run.
     fn finish(&mut self) -> Result<()> {
         self.checkpoint()?;
-        match &self.state {
-            Some(state) => state.finish(),
-            None => Ok(()),
-        }
+        self.state.as_ref().map_or(Ok(()), State::finish)?;
+        self.sinks.iter().try_for_each(|sink| sink.finish())
     }
 
     fn summary(&self) -> Summary {

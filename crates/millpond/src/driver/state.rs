@@ -24,7 +24,7 @@ pub type SavedSteps = HashMap<String, Vec<(String, SavedArrangement)>>;
 /// The state directory with its newest manifest.
 pub struct State {
     directory: StateDir,
-    /// The newest manifest; `None` until the first one of a fresh directory.
+    /// The newest manifest at the start of this run; `None` until the first one of a fresh directory.
     manifest: Option<Manifest>,
 }
 
@@ -92,39 +92,36 @@ impl State {
         Ok(())
     }
 
-    /// Starts a checkpoint.
-    pub fn checkpoint(&self) -> Result<Checkpoint> {
-        self.directory.begin()
-    }
-
-    /// Commits a checkpoint whose runs are written and whose sinks are durable up to `positions`.
-    pub fn commit(
-        &mut self,
-        checkpoint: Checkpoint,
-        plan: &PhysicalPlan,
-        epoch: Epoch,
-        saved: Vec<SavedRuns>,
-        sinks: Vec<SinkRecord>,
-    ) -> Result<()> {
-        let mut manifest = Manifest { sinks, ..checkpoint.manifest(epoch.0) };
-        let mut by_step: HashMap<&str, Vec<SavedRuns>> = HashMap::new();
-        for runs in saved {
-            if let Some(step) = &plan.nodes[runs.node.0].step {
-                by_step.entry(&step.name).or_default().push(runs);
-            }
-        }
-        for step in plan.nodes.iter().filter_map(|node| node.step.as_ref()) {
-            manifest.steps.push(step_record(step, by_step.remove(step.name.as_str()).unwrap_or_default()));
-        }
-        checkpoint.commit(&manifest)?;
-        self.manifest = Some(manifest);
-        Ok(())
+    /// The directory, to write checkpoints to.
+    pub fn directory(&self) -> &StateDir {
+        &self.directory
     }
 
     /// Marks the logical run as finished; the last change that a run makes.
     pub fn finish(&self) -> Result<()> {
         self.directory.mark_finished()
     }
+}
+
+/// Commits a checkpoint whose runs are written and whose sinks are durable up to the positions in `sinks`.
+pub fn commit(
+    checkpoint: Checkpoint,
+    plan: &PhysicalPlan,
+    epoch: Epoch,
+    saved: Vec<SavedRuns>,
+    sinks: Vec<SinkRecord>,
+) -> Result<()> {
+    let mut manifest = Manifest { sinks, ..checkpoint.manifest(epoch.0) };
+    let mut by_step: HashMap<&str, Vec<SavedRuns>> = HashMap::new();
+    for runs in saved {
+        if let Some(step) = &plan.nodes[runs.node.0].step {
+            by_step.entry(&step.name).or_default().push(runs);
+        }
+    }
+    for step in plan.nodes.iter().filter_map(|node| node.step.as_ref()) {
+        manifest.steps.push(step_record(step, by_step.remove(step.name.as_str()).unwrap_or_default()));
+    }
+    checkpoint.commit(&manifest)
 }
 
 /// The positions of sinks as a manifest names them.

@@ -272,7 +272,7 @@ fn an_input_that_is_not_read_to_its_end_is_not_taken_up() {
     let mut play = play();
     play.write("a.csv", "user,at\n".to_owned() + &"user0123456,1700000000\n".repeat(100));
     let mut source = CsvSource::new(play.options.clone(), HashSeed(1));
-    let input = source.next_epoch(&[0, 1]).unwrap().unwrap();
+    let input = source.next_epoch(&[0, 1]).unwrap().into_input().unwrap();
     input.next().unwrap().unwrap();
     assert!(source.finish_epoch(Epoch(2)).is_err());
     assert!(source.table().records().is_empty());
@@ -286,7 +286,7 @@ fn a_file_that_shrinks_while_it_is_read_is_an_error() {
     let mut play = play();
     play.write("a.csv", "user,at\n".to_owned() + &"user0123456,1700000000\n".repeat(100));
     let mut source = CsvSource::new(play.options.clone(), HashSeed(1));
-    let input = source.next_epoch(&[0, 1]).unwrap().unwrap();
+    let input = source.next_epoch(&[0, 1]).unwrap().into_input().unwrap();
     input.next().unwrap().unwrap();
     File::options().write(true).open(play.path("a.csv")).unwrap().set_len(80).unwrap();
     let error = loop {

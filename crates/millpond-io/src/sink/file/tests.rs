@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::sink::Prepared;
 use crate::sink::csv::{CsvSink, CsvSinkOptions, header};
 
 const FRESH: LogicalRun = LogicalRun { continues: false };
@@ -74,7 +75,7 @@ fn write(sink: &CsvSink, epoch: u64, values: &[(i64, i64)]) {
 
 #[track_caller]
 fn prepare(sink: &CsvSink) -> Value {
-    sink.prepare().expect("the sink is made durable")
+    sink.prepare().and_then(Prepared::settle).expect("the sink is made durable")
 }
 
 /// A process killed: nothing is cleaned up.

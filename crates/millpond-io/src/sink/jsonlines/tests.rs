@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::sink::{LogicalRun, Sink};
+use crate::sink::{LogicalRun, Prepared, Sink};
 use crate::testing::{Bag, Play};
 
 const FRESH: LogicalRun = LogicalRun { continues: false };
@@ -56,7 +56,7 @@ fn write(sink: &JsonLinesSink, epoch: u64, values: &[(i64, i64)]) {
 
 #[track_caller]
 fn prepare(sink: &JsonLinesSink) -> Value {
-    sink.prepare().expect("the sink is made durable")
+    sink.prepare().and_then(Prepared::settle).expect("the sink is made durable")
 }
 
 #[track_caller]

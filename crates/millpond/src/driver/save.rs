@@ -1,0 +1,75 @@
+//! One checkpoint on its way to disk: taken between two epochs, written at once or while later epochs run.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use millpond_engine::Epoch;
+use millpond_error::{Error, Result};
+use millpond_io::sink::Prepared;
+use millpond_plan::physical::PhysicalPlan;
+use millpond_store::{Checkpoint, StateDir};
+
+use super::state::{commit, sink_records, write_runs};
+use super::team::SavedRuns;
+use crate::connector::SinkConnector;
+
+/// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
+/// prepared, so none of it changes while it is written.
+pub struct Save {
+    pub plan: Arc<PhysicalPlan>,
+    pub epoch: Epoch,
+    pub runs: Vec<SavedRuns>,
+    pub connectors: Vec<Arc<SinkConnector>>,
+    /// Of every connector's sink.
+    pub prepared: Vec<Prepared>,
+}
+
+impl Save {
+    /// Makes the sinks durable, writes the runs that no blob holds yet as writer `writer`, and commits.
+    pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
+        let positions = self.prepared.into_iter().map(Prepared::settle).collect::<Result<_>>()?;
+        write_runs(checkpoint.writer(writer), &self.runs)?;
+        commit(checkpoint, &self.plan, self.epoch, self.runs, sink_records(&self.connectors, positions))
+    }
+}
+
+/// A checkpoint that is being written by a thread of its own.
+pub struct Saving {
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Saving {
+    /// Starts to write.
+    pub fn start(save: Save, directory: StateDir, writer: usize) -> Result<Self> {
+        let work = move || save.write(directory.begin()?, writer);
+        let thread = thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(work)
+            .map_err(|error| Error::unavailable(format!("no thread to save the state: {error}")))?;
+        Ok(Saving { thread: Some(thread) })
+    }
+
+    /// Whether `finish` would not wait.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the commit.
+    pub fn finish(mut self) -> Result<()> {
+        self.thread.take().map_or(Ok(()), join)
+    }
+}
+
+impl Drop for Saving {
+    /// The thread holds the lock of the state, so a run that failed waits for it, too.
+    fn drop(&mut self) {
+        let _ = self.thread.take().map(join);
+    }
+}
+
+fn join(thread: JoinHandle<Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|_| {
+        Err(Error::unavailable("the thread that saves the state was lost")
+            .with_hint("this is a defect of millpond; the checkpoint before is whole"))
+    })
+}
