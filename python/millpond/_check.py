@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from millpond._errors import InvalidError
@@ -65,6 +66,19 @@ def whole_number(value: object, what: str, *, least: int) -> int:
         raise invalid(f"{what}: {value} is negative" if least == 0 else f"{what}: {value} is less than {least}")
     if value >= 2**63:
         raise invalid(f"{what}: {value} is too large")
+    return value
+
+
+def number(value: object, what: str, *, positive: bool = False) -> int | float:
+    """A finite int or float; above 0 if `positive`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise invalid(f"{what}: expected an int or a float, got {show(value)} ({type_name(value)})")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise invalid(f"{what}: {value} does not fit into an int of 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise invalid(f"{what}: {value} is not finite")
+    if positive and value <= 0:
+        raise invalid(f"{what}: {value} is not more than 0")
     return value
 
 

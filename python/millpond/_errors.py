@@ -109,8 +109,9 @@ def from_native(kind: str, message: str, hint: str | None, origin: str | None) -
 
 
 def install_excepthook() -> None:
-    """Lets a script that does not catch a `millpond.Error` end with its message and its exit code, and one whose run
-    was stopped by Ctrl-C with exit code 130.
+    """Lets a script that does not catch a `millpond.Error` end with its message and its exit code.
+
+    One whose run was stopped by Ctrl-C ends with exit code 130, and says nothing.
 
     Every other exception, and every interactive session, goes to the hook that was there before.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from millpond import _check, _native, _stops
+from millpond import _check, _native
 from millpond.persistence import Config
 
 TYPE_CHECKING = False
@@ -46,6 +46,11 @@ def register(sink: _native.Sink) -> None:
     _sinks.append(sink)
 
 
+def count_registered() -> int:
+    """The number of sinks of the program so far."""
+    return len(_sinks)
+
+
 def clear() -> None:
     """Forgets every table that was to be written: in a notebook, before the program is built anew."""
     _sinks.clear()
@@ -60,8 +65,8 @@ def run(
     """Runs the program: reads what is new, and writes every table given to ``pw.io.csv.write``.
 
     A second call runs the same program again. Ctrl-C and SIGTERM stop a run. A static one leaves what it had not
-    finished to the next run; one that watches a source in streaming mode finishes what it has read, and saves its state.
-    A script then ends with exit code 130 or 143.
+    finished to the next run; one that watches a source in streaming mode finishes what it has read, and saves its
+    state. A script then ends with exit code 130 or 143.
 
     Args:
         monitoring_level: ``MonitoringLevel.NONE`` says nothing; any other prints one line of summary on standard error.
@@ -99,6 +104,8 @@ def run(
         )
     state = None if persistence_config is None else persistence_config.backend._path
     every_ms = None if persistence_config is None else persistence_config.snapshot_interval_ms
+    from millpond import _stops  # loads modules that a program needs only when it runs
+
     with _stops.while_running():
         lines = _native.run(_sinks, state, workers, every_ms)
     if monitoring_level is not MonitoringLevel.NONE:

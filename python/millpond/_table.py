@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from millpond._check import invalid, renamed, show
 from millpond._errors import _NoColumn
 from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
 from millpond._origin import here
-from millpond._schema import describe, schema_of
-from millpond.temporal import check_window
+from millpond._schema import describe, native_type, schema_of
+from millpond.temporal import SessionWindow, check_window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from millpond import _native
     from millpond._expression import Operand
     from millpond._schema import Schema
-    from millpond.temporal import SessionWindow
+    from millpond.temporal import Window
 
     Output = tuple[str, _native.Expr]
 
@@ -120,6 +123,133 @@ class Table:
         native = self._native.filter(self._bind(condition), here())
         return Table(native, here(), (self, *self._same_columns))
 
+    def without(self, *columns: str | ColumnReference) -> Table:
+        """This table without some columns.
+
+        Args:
+            *columns: The columns to leave out, or their names.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born | city
+            ...     alice | 1985 | Rome
+            ... ''')
+            >>> table.without(table.born, "city")
+            <millpond.Table name: str>
+        """
+        names = [self._name("without", column) for column in columns]
+        return Table(self._native.without(names, here()), here())
+
+    def rename_columns(self, **names: str | ColumnReference) -> Table:
+        """This table with other names for some columns: the new name is given the old column.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born
+            ...     alice | 1985
+            ... ''')
+            >>> table.rename_columns(user=table.name)
+            <millpond.Table user: str, born: int>
+        """
+        pairs = [(self._name("rename_columns", old), new) for new, old in names.items()]
+        return Table(self._native.rename(pairs, here()), here())
+
+    def rename_by_dict(self, names_mapping: Mapping[str, str] | Mapping[ColumnReference, str]) -> Table:
+        """This table with other names for some columns, from a dictionary of old names and new ones.
+
+        Args:
+            names_mapping: For each column to rename, or its name, the new name.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born
+            ...     alice | 1985
+            ... ''')
+            >>> table.rename_by_dict({"name": "user", "born": "year"})
+            <millpond.Table user: str, year: int>
+        """
+        if not isinstance(names_mapping, Mapping):
+            raise invalid(f"rename_by_dict: expected a dictionary of names, got {show(names_mapping)}")
+        pairs = []
+        for old, new in names_mapping.items():
+            if not isinstance(new, str):
+                raise invalid(f"rename_by_dict: a new name is a str, not {show(new)}")
+            pairs.append((self._name("rename_by_dict", old), new))
+        return Table(self._native.rename(pairs, here()), here())
+
+    def rename(
+        self,
+        names_mapping: Mapping[str, str] | Mapping[ColumnReference, str] | None = None,
+        **names: str | ColumnReference,
+    ) -> Table:
+        """`rename_by_dict` of a dictionary, or `rename_columns` of names.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born
+            ...     alice | 1985
+            ... ''')
+            >>> table.rename({"name": "user"}).rename(year=pw.this.born)
+            <millpond.Table user: str, year: int>
+        """
+        if names_mapping is not None and names:
+            raise invalid("rename: a dictionary and names are given", hint="give one of the two")
+        return self.rename_columns(**names) if names_mapping is None else self.rename_by_dict(names_mapping)
+
+    def cast_to_types(self, **types: Any) -> Table:
+        """This table with some columns converted as `pw.cast` does it; null stays null.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     name  | born
+            ...     alice | 1985
+            ... ''')
+            >>> table.cast_to_types(born=float)
+            <millpond.Table name: str, born: float>
+        """
+        targets = [(name, native_type(target, f"cast_to_types: {name}")) for name, target in types.items()]
+        return Table(self._native.cast_to_types(targets, here()), here())
+
+    def concat_reindex(self, *tables: Table) -> Table:
+        """All rows of this table and of others; a row that is in two of them is in the result twice.
+
+        Args:
+            *tables: Tables with the same columns, in any order. A column may hold nulls if it may in one of them.
+
+        Examples:
+            >>> import millpond as pw
+            >>> web = pw.debug.table_from_markdown('''
+            ...     user  | pages
+            ...     alice | 3
+            ...     bob   | 1
+            ... ''')
+            >>> phone = pw.debug.table_from_markdown('''
+            ...     pages | user
+            ...     4     | alice
+            ... ''')
+            >>> pw.debug.compute_and_print(web.concat_reindex(phone))
+            user  | pages
+            alice | 3
+            alice | 4
+            bob   | 1
+        """
+        others = [check_table(table, "concat_reindex")._native for table in tables]
+        return Table(self._native.concat(others, here()), here())
+
+    def concat(self, *tables: Table) -> Table:
+        """The same as `concat_reindex`: rows have no ids in this version, so none can be in conflict.
+
+        Args:
+            *tables: Tables with the same columns, in any order.
+        """
+        others = [check_table(table, "concat")._native for table in tables]
+        return Table(self._native.concat(others, here()), here())
+
     def groupby(self, *columns: ColumnReference) -> GroupedTable:
         """Groups of rows that are equal in these columns, for `GroupedTable.reduce`.
 
@@ -170,15 +300,16 @@ class Table:
         self,
         time_expr: ColumnExpression,
         *,
-        window: SessionWindow,
+        window: Window,
         instance: ColumnExpression | None = None,
         shard: ColumnExpression | None = None,
     ) -> WindowedTable:
         """Windows over time, for `WindowedTable.reduce`.
 
         Args:
-            time_expr: The time of a row, an int.
-            window: The kind of window, such as ``pw.temporal.session(max_gap=300)``.
+            time_expr: The time of a row: an int, or for tumbling and sliding windows an int or a float; never null.
+            window: The kind of window: ``pw.temporal.session(max_gap=300)``, ``pw.temporal.tumbling(duration=60)`` or
+                ``pw.temporal.sliding(hop=10, duration=60)``.
             instance: Rows with different values of this expression are in different windows.
             shard: The older spelling of ``instance``.
 
@@ -208,12 +339,16 @@ class Table:
         chosen = renamed("shard", shard, "instance", instance)
         if not isinstance(time_expr, ColumnExpression):
             raise invalid(f"windowby: expected a time column, got {show(time_expr)}", hint="such as pw.this.time")
-        max_gap = check_window(window).max_gap
+        kind = check_window(window)
         time = self._bind(time_expr)
         key = None if chosen is None else self._bind(to_expression(chosen))
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
-            return self._native.session_reduce(time, max_gap, key, outputs, origin)
+            if isinstance(kind, SessionWindow):
+                return self._native.session_reduce(time, kind.max_gap, key, outputs, origin)
+            return self._native.sliding_reduce(
+                time, kind.hop, kind.duration, kind.ratio, kind.origin, key, outputs, origin
+            )
 
         return WindowedTable(self, reduce)
 
@@ -243,6 +378,14 @@ class Table:
                 origin=f"{file}:{line}",
             )
         return ColumnReference(name, self)
+
+    def _name(self, method: str, column: object) -> str:
+        """The name of a column of this table that is given by name or as a column."""
+        if isinstance(column, str):
+            return column
+        reference = _reference(method, column)
+        self._bind(reference)
+        return reference.name
 
     def _outputs(self, method: str, columns: tuple[ColumnReference, ...], named: dict[str, Operand]) -> list[Output]:
         """Positional columns under their own names, then the named expressions, each checked to be of this table."""
@@ -298,8 +441,8 @@ class WindowedTable(GroupedTable):
     """Rows in windows, from `Table.windowby`.
 
     ``reduce`` makes one row of each window. Beside the reducers it may use the instance, as written or as
-    ``pw.this._pw_instance``, and the window's first and last time, ``pw.this._pw_window_start`` and
-    ``pw.this._pw_window_end``.
+    ``pw.this._pw_instance``, and the window's bounds, ``pw.this._pw_window_start`` and ``pw.this._pw_window_end``: the
+    first and the last time of a session; for other windows the start, which belongs to it, and the end, which does not.
     """
 
     __slots__ = ()

@@ -39,8 +39,8 @@ class Config:
 
     Args:
         backend: Where the state is.
-        snapshot_interval_ms: While a program runs for long, its state is saved every so many milliseconds; what it reads
-            goes on meanwhile. The end of a run saves it as well.
+        snapshot_interval_ms: While a program runs for long, its state is saved every so many milliseconds, without
+            a pause in its work. The end of a run saves it as well.
     """
 
     __slots__ = ("backend", "snapshot_interval_ms")

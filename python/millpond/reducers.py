@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from millpond._expression import Operand
 
-__all__ = ["avg", "count", "max", "min", "sum"]
+__all__ = ["any", "avg", "count", "max", "min", "sum", "unique"]
 
 
 def count() -> ColumnExpression:
@@ -57,6 +57,34 @@ def min(value: Operand) -> ColumnExpression:
 def max(value: Operand) -> ColumnExpression:
     """The largest value, of the same type."""
     return _reducer("max", value)
+
+
+def any(value: Operand) -> ColumnExpression:
+    """One of the values; the smallest, so that the result does not hang on the order of rows."""
+    return _reducer("any", value)
+
+
+def unique(value: Operand) -> ColumnExpression:
+    """The one value that all rows have. Several values are an error, which ``pw.fill_error`` may replace.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user  | city | page
+        ...     alice | Rome | home
+        ...     alice | Rome | shop
+        ...     bob   | Oslo | home
+        ... ''')
+        >>> pw.debug.compute_and_print(visits.groupby(visits.user).reduce(
+        ...     visits.user,
+        ...     city=pw.reducers.unique(visits.city),
+        ...     page=pw.fill_error(pw.reducers.unique(visits.page), "several"),
+        ... ))
+        user  | city | page
+        alice | Rome | several
+        bob   | Oslo | home
+    """
+    return _reducer("unique", value)
 
 
 def _reducer(kind: str, value: Operand) -> ColumnExpression:

@@ -1,10 +1,20 @@
-"""Windows over time."""
+"""Windows over time.
+
+Windows group the rows of a table by their time, for `Table.windowby`. The bounds of tumbling and sliding windows hang
+on no row: window ``k`` is ``[start, end)`` with ``start = k * hop + origin``, for every int ``k``, or from 0 on if an
+origin is given. Bounds are ints where the time is one, and floats where it is a float; with floats, each operation of
+that formula rounds once, and the bounds that a result shows are those that decide.
+"""
 
 from __future__ import annotations
 
-from millpond._check import invalid, whole_number
+from millpond._check import invalid, number, show, whole_number
 
-__all__ = ["SessionWindow", "session"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+__all__ = ["SessionWindow", "SlidingWindow", "session", "sliding", "tumbling"]
 
 
 class SessionWindow:
@@ -17,6 +27,37 @@ class SessionWindow:
 
     def __repr__(self) -> str:
         return f"session(max_gap={self.max_gap})"
+
+
+class SlidingWindow:
+    """Windows of one length that start one ``hop`` apart: as long as ``duration``, or else as ``ratio`` hops."""
+
+    __slots__ = ("duration", "hop", "origin", "ratio")
+
+    def __init__(
+        self,
+        hop: int | float,
+        duration: int | float | None,
+        ratio: int,
+        origin: int | float | None,
+    ) -> None:
+        self.hop = hop
+        self.duration = duration
+        self.ratio = ratio
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        origin = "" if self.origin is None else f", origin={self.origin}"
+        if self.duration is not None:
+            return f"sliding(hop={self.hop}, duration={self.duration}{origin})"
+        if self.ratio == 1:
+            return f"tumbling(duration={self.hop}{origin})"
+        return f"sliding(hop={self.hop}, ratio={self.ratio}{origin})"
+
+
+if TYPE_CHECKING:
+    Window: TypeAlias = SessionWindow | SlidingWindow
+    """How `Table.windowby` cuts a table."""
 
 
 def session(*, max_gap: int) -> SessionWindow:
@@ -33,8 +74,89 @@ def session(*, max_gap: int) -> SessionWindow:
     return SessionWindow(whole_number(max_gap, "max_gap", least=0))
 
 
-def check_window(window: object) -> SessionWindow:
+def tumbling(duration: int | float, origin: int | float | None = None) -> SlidingWindow:
+    """Windows that follow each other without gap or overlap: each row is in exactly one.
+
+    Args:
+        duration: How long a window is, in the unit of the time column.
+        origin: Where the first window starts; rows before it are in no window. Without it, windows start at all
+            multiples of the duration.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user  | at
+        ...     alice | 3
+        ...     alice | 9
+        ...     bob   | 5
+        ...     alice | 10
+        ... ''')
+        >>> pw.debug.compute_and_print(
+        ...     visits.windowby(visits.at, window=pw.temporal.tumbling(duration=10), instance=visits.user).reduce(
+        ...         visits.user,
+        ...         start=pw.this._pw_window_start,
+        ...         end=pw.this._pw_window_end,
+        ...         visits=pw.reducers.count(),
+        ...     )
+        ... )
+        user  | start | end | visits
+        alice | 0     | 10  | 2
+        alice | 10    | 20  | 1
+        bob   | 0     | 10  | 1
+    """
+    return SlidingWindow(number(duration, "duration", positive=True), None, 1, _origin(origin))
+
+
+def sliding(
+    hop: int | float,
+    duration: int | float | None = None,
+    ratio: int | None = None,
+    origin: int | float | None = None,
+) -> SlidingWindow:
+    """Windows that start every ``hop``: each row is in all that hold its time.
+
+    Args:
+        hop: The distance between the starts of neighbouring windows, in the unit of the time column.
+        duration: How long a window is. With a hop above it, rows between two windows are in none.
+        ratio: The length in hops, in place of ``duration``.
+        origin: Where the first window starts. Without it, windows start at all multiples of the hop.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     at
+        ...     3
+        ...     9
+        ...     12
+        ... ''')
+        >>> pw.debug.compute_and_print(
+        ...     visits.windowby(visits.at, window=pw.temporal.sliding(hop=5, duration=10)).reduce(
+        ...         start=pw.this._pw_window_start,
+        ...         end=pw.this._pw_window_end,
+        ...         visits=pw.reducers.count(),
+        ...     )
+        ... )
+        start | end | visits
+        -5    | 5   | 1
+        0     | 10  | 2
+        5     | 15  | 2
+        10    | 20  | 1
+    """
+    hop = number(hop, "hop", positive=True)
+    if (duration is None) == (ratio is None):
+        problem = "neither is" if ratio is None else "both are"
+        raise invalid(f"sliding: duration or ratio says how long a window is; {problem} given")
+    if ratio is not None:
+        return SlidingWindow(hop, None, whole_number(ratio, "ratio", least=1), _origin(origin))
+    return SlidingWindow(hop, number(duration, "duration", positive=True), 1, _origin(origin))
+
+
+def check_window(window: object) -> Window:
     """The window of a ``windowby``."""
-    if not isinstance(window, SessionWindow):
-        raise invalid(f"window: expected a window, got {window!r}", hint="window=pw.temporal.session(max_gap=300)")
+    if not isinstance(window, (SessionWindow, SlidingWindow)):
+        raise invalid(f"window: expected a window, got {show(window)}", hint="window=pw.temporal.session(max_gap=300)")
     return window
+
+
+def _origin(origin: int | float | None) -> int | float | None:
+    return None if origin is None else number(origin, "origin")

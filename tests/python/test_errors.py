@@ -51,10 +51,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "no schema": (lambda: pw.io.csv.read("x", schema=dict), "schema: expected a schema, got <class 'dict'>"),  # type: ignore[arg-type]
     "empty schema": (lambda: pw.io.csv.read("x", schema=pw.Schema), "the schema Schema has no column"),
-    "streaming": (
-        lambda: pw.io.csv.read("x", schema=Visit, mode="streaming"),
-        'mode: "streaming" is not in this version',
-    ),
     "unknown mode": (
         lambda: pw.io.csv.read("x", schema=Visit, mode="live"),  # type: ignore[arg-type]
         'mode: "live" is none of "static", "streaming"',

@@ -25,7 +25,7 @@ use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::dataflow::operators::generic::Operator as _;
-use timely::dataflow::operators::{Capability, Input, Probe};
+use timely::dataflow::operators::{Capability, Concatenate, Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, Stream};
 use timely::progress::Stamp;
 use timely::worker::Worker;
@@ -33,6 +33,7 @@ use timely::worker::Worker;
 use crate::arrangement::SavedArrangement;
 use crate::changes::{Changes, Epoch};
 use crate::consolidate::{Consolidator, consolidate};
+use crate::expand;
 use crate::hash::{HashSeed, KeyRange};
 use crate::keyed::KeyedChanges;
 use crate::operator::Operator;
@@ -144,16 +145,13 @@ impl Dataflow {
                     OperatorSpec::Source { index, .. } => scope.input_from(&mut inputs[*index]),
                     OperatorSpec::Map { input, stage, consolidate } => {
                         let mapped = map(before(input), stage, *consolidate, context);
-                        match consolidate {
-                            Consolidate::ByRow => {
-                                let key = (0..node.schema.len()).collect();
-                                let routed = route(mapped, key, &node.schema, peers, context);
-                                let operator: SharedOperator = Rc::new(RefCell::new(Box::new(Consolidator)));
-                                keyed(routed, operator, &node.schema, peers, context)
-                            }
-                            Consolidate::No | Consolidate::InBatch => mapped,
-                        }
+                        consolidated(mapped, *consolidate, &node.schema, peers, context)
                     }
+                    OperatorSpec::Union { inputs, consolidate } => {
+                        let union = scope.concatenate(inputs.iter().map(before));
+                        consolidated(union, *consolidate, &node.schema, peers, context)
+                    }
+                    OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
                     | OperatorSpec::Keep { input } => {
@@ -202,8 +200,9 @@ impl Dataflow {
 
 fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
     match operator {
-        OperatorSpec::Source { .. } => None,
+        OperatorSpec::Source { .. } | OperatorSpec::Union { .. } => None,
         OperatorSpec::Map { input, .. }
+        | OperatorSpec::Expand { input, .. }
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
         | OperatorSpec::Keep { input }
@@ -255,6 +254,40 @@ fn apply(stage: &MapStage, changes: Changes) -> Result<Changes> {
         None => changes.diffs,
     };
     Ok(Changes { columns: mapped.columns, rows: mapped.rows, diffs })
+}
+
+/// Brings rows together that cancel, if they may be anywhere.
+fn consolidated<'scope>(
+    input: Edge<'scope, Changes>,
+    mode: Consolidate,
+    schema: &Schema,
+    workers: usize,
+    context: &Arc<Context>,
+) -> Edge<'scope, Changes> {
+    match mode {
+        Consolidate::No | Consolidate::InBatch => input,
+        Consolidate::ByRow => {
+            let routed = route(input, (0..schema.len()).collect(), schema, workers, context);
+            let operator: SharedOperator = Rc::new(RefCell::new(Box::new(Consolidator)));
+            keyed(routed, operator, schema, workers, context)
+        }
+    }
+}
+
+fn expand<'scope>(input: Edge<'scope, Changes>, first: usize, context: &Arc<Context>) -> Edge<'scope, Changes> {
+    let context = context.clone();
+    input.unary::<NoopBuilder<Changes>, _, _, _>(Pipeline, "expand", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                context.failure.guard("expanding rows", || {
+                    let mut session = output.session_with_builder(&capability);
+                    expand::expand(&changes, first, &mut |mut piece| session.give_container(&mut piece));
+                    Ok(())
+                });
+            });
+        }
+    })
 }
 
 fn route<'scope>(

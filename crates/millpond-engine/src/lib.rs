@@ -6,6 +6,7 @@
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
 //! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
+//! - [`expand`]: a row for each window that it is in.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
 //! - [`dataflow`]: the one file that knows timely.
@@ -16,6 +17,7 @@ mod cells;
 pub mod changes;
 pub mod consolidate;
 pub mod dataflow;
+pub mod expand;
 pub mod group;
 pub mod hash;
 pub mod keyed;

@@ -1,8 +1,10 @@
 //! Where results go: the contract of a sink, and the sinks.
 //!
-//! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`]; [`CollectSink`] is the one for tests and previews;
+//! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`]; [`CallbackSink`]
+//! hands changes to a function, [`CollectSink`] keeps them for tests and previews;
 //! [`rejected_rows`] makes rows for a sink of input rows that could not be read.
 
+mod callback;
 mod collect;
 mod csv;
 mod dead_letter;
@@ -19,6 +21,7 @@ use millpond_error::Result;
 use millpond_plan::types::Schema;
 use serde_json::Value;
 
+pub use callback::{CallbackSink, Subscriber};
 pub use collect::{CollectSink, Collected};
 pub use csv::{CsvSink, CsvSinkOptions};
 pub use dead_letter::{rejected_rows, rejected_schema};

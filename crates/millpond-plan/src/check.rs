@@ -4,9 +4,9 @@
 
 use millpond_error::{Error, Result};
 
-use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
+use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, column_text, quoted};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{Schema, Type};
+use crate::types::{ColumnType, Schema, Type};
 
 /// What names and reducers mean in some place of the program.
 pub(crate) trait Scope {
@@ -61,6 +61,47 @@ pub(crate) fn unique<'a>(place: &str, names: impl Iterator<Item = &'a str>) -> R
         }
     }
     Ok(())
+}
+
+/// Each name once, and each a column.
+pub(crate) fn known(place: &str, schema: &Schema, names: &[String]) -> Result<()> {
+    unique(place, names.iter().map(String::as_str))?;
+    match names.iter().find(|name| schema.index_of(name).is_none()) {
+        Some(name) => Err(no_column(name, schema.columns().iter().map(|column| column.name.as_str()))),
+        None => Ok(()),
+    }
+}
+
+/// The schema of tables one below the other: the columns of the first.
+pub(crate) fn concat(schemas: &[&Schema]) -> Result<Schema> {
+    let (first, others) = schemas.split_first().expect("a concat has a table");
+    let names = |schema: &Schema| {
+        let names: Vec<String> = schema.columns().iter().map(|column| quoted(&column.name)).collect();
+        names.join(", ")
+    };
+    let mut columns: Vec<(String, ColumnType)> =
+        first.columns().iter().map(|column| (column.name.clone(), column.ty)).collect();
+    for (number, other) in (2..).zip(others) {
+        let same = other.len() == first.len() && first.columns().iter().all(|c| other.index_of(&c.name).is_some());
+        if !same {
+            let (first, other) = (names(first), names(other));
+            let error =
+                Error::invalid(format!("table 1 of the concat has the columns {first}, but table {number} {other}"));
+            return Err(error.with_hint("select(...), without(...) and rename(...) make columns equal"));
+        }
+        for (name, ty) in &mut columns {
+            let found = other.columns()[other.index_of(name).expect("the names are the same")].ty;
+            if found.ty != ty.ty {
+                let error = Error::invalid(format!(
+                    "column {} is {ty} in table 1 of the concat, but {found} in table {number}",
+                    quoted(name)
+                ));
+                return Err(error.with_hint(format!("cast_to_types({}={})", column_text(name), ty.ty)));
+            }
+            ty.optional |= found.optional;
+        }
+    }
+    Ok(Schema::new(columns))
 }
 
 /// The schema of a select.
@@ -413,7 +454,6 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::expr::{coalesce, col, if_else, lit, max};
-    use crate::types::ColumnType;
 
     /// Columns `b`, `i`, `f`, `s` of the four types, and the same, optional, with `_`.
     fn schema() -> Schema {

@@ -6,9 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::expr::{Expr, column_text};
+use crate::expr::{Expr, Literal, column_text};
 use crate::table::{Operation, Table};
 use crate::types::Schema;
+use crate::window::WindowLength;
 
 /// The description of a table and of all before it.
 pub(crate) fn describe(table: &Table) -> Value {
@@ -44,6 +45,28 @@ pub(crate) fn describe(table: &Table) -> Value {
             "outputs": expressions(outputs),
             "input": describe(input),
         }),
+        Operation::Concat { inputs } => json!({
+            "operator": "concat",
+            "inputs": inputs.iter().map(describe).collect::<Vec<_>>(),
+        }),
+        Operation::Sliding { input, window, outputs } => {
+            let mut fields = json!({
+                "operator": window.name(),
+                "time": window.time.to_string(),
+                "hop": number(&window.hop),
+                "instance": window.instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
+                "outputs": expressions(outputs),
+                "input": describe(input),
+            });
+            match &window.length {
+                WindowLength::Hops(hops) => fields["ratio"] = json!(hops),
+                WindowLength::Duration(duration) => fields["duration"] = number(duration),
+            }
+            if let Some(origin) = &window.origin {
+                fields["origin"] = number(origin);
+            }
+            fields
+        }
     }
 }
 
@@ -54,6 +77,13 @@ pub(crate) fn keep(table: &Table) -> Value {
 
 fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
     named.iter().map(|(name, expr)| (name.clone(), Value::from(expr.to_string()))).collect()
+}
+
+fn number(value: &Literal) -> Value {
+    match value {
+        Literal::Int(value) => Value::from(*value),
+        other => Value::from(other.to_string()),
+    }
 }
 
 /// `user_id`, or `minute = time // 60`.

@@ -103,6 +103,15 @@ fn fields(prefix: &str, saved: Operator<'_>, now: Operator<'_>, sentences: &mut 
     for key in keys {
         match (saved.get(key), now.get(key)) {
             (Some(a), Some(b)) if a == b => {}
+            (Some(Value::Array(a)), Some(Value::Array(b))) if key == "inputs" && a.len() == b.len() => {
+                for (number, (a, b)) in (1..).zip(a.iter().zip(b)) {
+                    let inside = difference(a, b).into_iter();
+                    sentences.extend(inside.map(|sentence| format!("{prefix}in table {number}, {sentence}")));
+                }
+            }
+            (Some(Value::Array(a)), Some(Value::Array(b))) if key == "inputs" => {
+                sentences.push(format!("{prefix}it had {} tables, has {}", a.len(), b.len()));
+            }
             (Some(Value::Object(a)), Some(Value::Object(b))) => {
                 let noun = key.strip_suffix('s').unwrap_or(key);
                 fields(&format!("{prefix}{noun} "), a, b, sentences);
@@ -221,6 +230,21 @@ mod tests {
             sessions(300, source()),
             reduce,
             &["a session was removed: n = count()", "a reduce was added: n = count()"],
+        );
+    }
+
+    #[test]
+    fn the_tables_of_a_concat_are_compared_one_by_one() {
+        let concat = |inputs: &[Value]| json!({"operator": "concat", "inputs": inputs});
+        check(
+            sessions(300, concat(&[source(), filter("t > 1")])),
+            sessions(300, concat(&[source(), filter("t > 2")])),
+            &["the concat before it: in table 2, predicate was t > 1, is t > 2"],
+        );
+        check(
+            sessions(300, concat(&[source(), source()])),
+            sessions(300, concat(&[source()])),
+            &["the concat before it: it had 2 tables, has 1"],
         );
     }
 

@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use millpond_error::Origin;
 
-use crate::physical::ReducerKind;
 use crate::types::Type;
 
 /// A value written in the program.
@@ -88,6 +87,25 @@ pub enum BinaryOp {
     Xor,
 }
 
+/// What a `reduce` computes of the rows of a group. All but `Count` leave nulls out, and make null of nulls alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reducer {
+    /// `count()`: the number of rows.
+    Count,
+    /// `sum(a)`, of an `int` or `float`.
+    Sum,
+    /// `avg(a)`: the mean of an `int` or `float`.
+    Avg,
+    /// `min(a)`: the smallest value.
+    Min,
+    /// `max(a)`: the largest value.
+    Max,
+    /// `any(a)`: one of the values. It is the smallest, so that it does not hang on the order of rows.
+    Any,
+    /// `unique(a)`: the one value that all rows have; an error value if there are several.
+    Unique,
+}
+
 /// What an [`Expr`] is.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
@@ -107,8 +125,8 @@ pub enum ExprKind {
     Cast(Expr, Type),
     /// The first expression, or the second where the first is an error value.
     FillError(Expr, Expr),
-    /// A reducer; only in the outputs of a `reduce`. The argument is missing for [`ReducerKind::Count`] alone.
-    Reducer(ReducerKind, Option<Expr>),
+    /// A reducer; only in the outputs of a `reduce`. The argument is missing for [`Reducer::Count`] alone.
+    Reducer(Reducer, Option<Expr>),
 }
 
 /// An expression; see the [module](self).
@@ -148,31 +166,43 @@ pub fn coalesce(arguments: impl IntoIterator<Item = impl Into<Expr>>) -> Expr {
 /// The number of rows, nulls included.
 #[track_caller]
 pub fn count() -> Expr {
-    Expr::reducer(ReducerKind::Count, None)
+    Expr::reducer(Reducer::Count, None)
 }
 
 /// The sum of an `int` or `float` expression over the rows, without nulls.
 #[track_caller]
 pub fn sum(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(ReducerKind::Sum, Some(argument.into()))
+    Expr::reducer(Reducer::Sum, Some(argument.into()))
 }
 
 /// The mean of an `int` or `float` expression over the rows, without nulls.
 #[track_caller]
 pub fn avg(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(ReducerKind::Avg, Some(argument.into()))
+    Expr::reducer(Reducer::Avg, Some(argument.into()))
 }
 
 /// The smallest value over the rows, without nulls.
 #[track_caller]
 pub fn min(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(ReducerKind::Min, Some(argument.into()))
+    Expr::reducer(Reducer::Min, Some(argument.into()))
 }
 
 /// The largest value over the rows, without nulls.
 #[track_caller]
 pub fn max(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(ReducerKind::Max, Some(argument.into()))
+    Expr::reducer(Reducer::Max, Some(argument.into()))
+}
+
+/// One of the values over the rows, without nulls: the smallest.
+#[track_caller]
+pub fn any(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::Any, Some(argument.into()))
+}
+
+/// The one value that all rows have, without nulls; an error value if there are several.
+#[track_caller]
+pub fn unique(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::Unique, Some(argument.into()))
 }
 
 impl Expr {
@@ -194,9 +224,9 @@ impl Expr {
         Expr::new(ExprKind::Binary(op, left, right))
     }
 
-    /// A reducer over `argument`, which is missing for [`ReducerKind::Count`] alone.
+    /// A reducer over `argument`, which is missing for [`Reducer::Count`] alone.
     #[track_caller]
-    pub fn reducer(kind: ReducerKind, argument: Option<Expr>) -> Self {
+    pub fn reducer(kind: Reducer, argument: Option<Expr>) -> Self {
         Expr::new(ExprKind::Reducer(kind, argument))
     }
 
@@ -528,15 +558,21 @@ pub(crate) const PREFIX_PRECEDENCE: u8 = 7;
 /// How tightly a name, a literal or a call binds.
 pub(crate) const ATOM_PRECEDENCE: u8 = 9;
 
-impl ReducerKind {
+impl Reducer {
+    /// All reducers.
+    pub const ALL: [Reducer; 7] =
+        [Reducer::Count, Reducer::Sum, Reducer::Avg, Reducer::Min, Reducer::Max, Reducer::Any, Reducer::Unique];
+
     /// The name of its function.
     pub fn name(self) -> &'static str {
         match self {
-            ReducerKind::Count => "count",
-            ReducerKind::Sum => "sum",
-            ReducerKind::Avg => "avg",
-            ReducerKind::Min => "min",
-            ReducerKind::Max => "max",
+            Reducer::Count => "count",
+            Reducer::Sum => "sum",
+            Reducer::Avg => "avg",
+            Reducer::Min => "min",
+            Reducer::Max => "max",
+            Reducer::Any => "any",
+            Reducer::Unique => "unique",
         }
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - [`types`]: types of columns and their Arrow representation;
 //! - [`expr`]: expressions as written; [`eval`]: their meaning, over whole columns;
+//! - [`window`]: tumbling and sliding windows;
 //! - [`table`]: the logical plan; [`physical`]: the plan that runs;
 //! - [`difference()`]: what changed between two descriptions of a step.
 
@@ -20,11 +21,14 @@ mod spelling;
 pub mod table;
 mod terms;
 pub mod types;
+pub mod window;
 
 pub use difference::difference;
 pub use eval::{MapStage, Mapped};
-pub use expr::{BinaryOp, Expr, Literal, UnaryOp, avg, coalesce, col, count, if_else, lit, max, min, sum};
+pub use expr::{BinaryOp, Expr, Literal, Reducer, UnaryOp};
+pub use expr::{any, avg, coalesce, col, count, if_else, lit, max, min, sum, unique};
 pub use lower::lower;
 pub use physical::PhysicalPlan;
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
 pub use types::{Column, ColumnType, Schema, Type};
+pub use window::{SlidingWindow, WindowLength};

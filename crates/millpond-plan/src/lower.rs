@@ -1,10 +1,11 @@
 //! From tables to the plan that runs.
 //!
-//! Every table stands on a *base*: the source or keyed operator (group, session) nearest to it, with the selects and
-//! filters between them fused into one [`MapStage`]. So a plan is bases, and a map wherever a base or a sink reads what
+//! Every table stands on a *base*: the source, keyed operator (group, session, window) or concat nearest to it, with the
+//! selects and filters between them fused into one [`MapStage`]. So a plan is bases, and a map wherever a base or a sink reads what
 //! is not just another base's output. Equal maps of one base are one node.
 //!
-//! - *Pruning.* A column that nothing needs is not computed, and a source reads only the columns that the maps on it need.
+//! - *Pruning.* A column that nothing needs is not computed, and a source reads only the columns that the maps on it need,
+//!   through any concat.
 //!   What a keyed operator keeps never depends on who reads it: its state must be the same in every program that
 //!   describes it alike.
 //! - *Names and descriptions* are made of the tables as written, so no rewriting changes them.
@@ -24,7 +25,8 @@ use crate::physical::{
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
 use crate::terms::{self, TermId, Terms};
-use crate::types::Schema;
+use crate::types::{Schema, Type};
+use crate::window::SlidingWindow;
 
 /// Makes the plan that the engine runs of what a program writes.
 ///
@@ -37,6 +39,7 @@ pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
     for fused in &written {
         lowering.use_columns(fused);
     }
+    lowering.prune_concats();
     let mut plan = Emission::new(&lowering);
     for base in 0..lowering.bases.len() {
         plan.base(base);
@@ -59,21 +62,36 @@ struct Fused {
     schema: Schema,
 }
 
-/// A source or a keyed operator.
+/// A source, a keyed operator or a concat.
 struct Base {
     operator: BaseOperator,
     /// Its output, unpruned.
     schema: Schema,
     append_only: bool,
     step: Step,
-    /// Columns of the output that are needed, for a source.
+    /// Columns of the output that are needed, for a source or a concat.
     used: BTreeSet<usize>,
 }
 
 enum BaseOperator {
     Source(Arc<SourceDecl>),
-    Group { rows: Fused, spec: ReduceSpec, reduction: Reduction },
-    Session { rows: Fused, spec: SessionSpec, reduction: Reduction },
+    /// `cancels`: a row that one input removes may be a row that another one adds.
+    Concat {
+        inputs: Vec<Fused>,
+        cancels: bool,
+    },
+    /// `expands`: the last key of `rows` is the first of two columns that say where a row belongs.
+    Group {
+        rows: Fused,
+        expands: bool,
+        spec: ReduceSpec,
+        reduction: Reduction,
+    },
+    Session {
+        rows: Fused,
+        spec: SessionSpec,
+        reduction: Reduction,
+    },
 }
 
 /// Bases found so far, each after those that it reads.
@@ -92,7 +110,7 @@ impl Lowering {
     /// The table over its base, whose needed columns are not marked yet.
     fn fuse(&mut self, table: &Table) -> Result<Fused> {
         match table.operation() {
-            Operation::Source(_) => {
+            Operation::Source(_) | Operation::Concat { .. } => {
                 let base = self.base_of(table)?;
                 let mut terms = Terms::default();
                 let columns = check::input_terms(&mut terms, table.schema());
@@ -100,7 +118,9 @@ impl Lowering {
                 let columns = names.zip(columns).map(|(name, term)| (name, Root { term, origin: None })).collect();
                 Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
             }
-            Operation::Group { outputs, .. } | Operation::Session { outputs, .. } => {
+            Operation::Group { outputs, .. }
+            | Operation::Session { outputs, .. }
+            | Operation::Sliding { outputs, .. } => {
                 let base = self.base_of(table)?;
                 let reduction = self.bases[base].reduction();
                 let roots = outputs
@@ -141,6 +161,8 @@ impl Lowering {
                 let grouping = Grouping::Session { time, instance: instance.as_ref() };
                 self.session(table, input, &grouping, *max_gap, outputs)?
             }
+            Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
+            Operation::Concat { inputs } => self.concat(table, inputs)?,
             Operation::Select { .. } | Operation::Filter { .. } => unreachable!("it stands on a base, it is none"),
         };
         self.bases.push(base);
@@ -159,6 +181,40 @@ impl Lowering {
         }
     }
 
+    fn concat(&mut self, table: &Table, inputs: &[Table]) -> Result<Base> {
+        let names: Vec<&String> = table.schema().columns().iter().map(|column| &column.name).collect();
+        let mut fused = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let rows = self.fuse(input)?;
+            let position = |name: &&String| input.schema().index_of(name).expect("the tables have the same columns");
+            let columns: Vec<usize> = names.iter().map(position).collect();
+            fused.push(rows.narrowed(&columns));
+        }
+        let cancels = fused.iter().any(|rows| match &self.bases[rows.base].operator {
+            BaseOperator::Source(_) => false,
+            BaseOperator::Concat { cancels, .. } => *cancels,
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } => true,
+        });
+        let step = self.step(fused[0].base, "concat", table);
+        let (schema, append_only) = (table.schema().clone(), table.append_only());
+        let operator = BaseOperator::Concat { inputs: fused, cancels };
+        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
+    }
+
+    /// Leaves the columns of concats out that nothing needs, once all that read them are known: the last concat first.
+    fn prune_concats(&mut self) {
+        for position in (0..self.bases.len()).rev() {
+            let base = &mut self.bases[position];
+            let BaseOperator::Concat { inputs, .. } = &mut base.operator else { continue };
+            let used: Vec<usize> = base.used.iter().copied().collect();
+            let narrowed: Vec<Fused> = std::mem::take(inputs).into_iter().map(|rows| rows.narrowed(&used)).collect();
+            narrowed.iter().for_each(|rows| self.use_columns(rows));
+            if let BaseOperator::Concat { inputs, .. } = &mut self.bases[position].operator {
+                *inputs = narrowed;
+            }
+        }
+    }
+
     fn group(
         &mut self,
         table: &Table,
@@ -171,7 +227,30 @@ impl Lowering {
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "reduce", table), reduction.reduced.clone());
-        let operator = BaseOperator::Group { rows, spec, reduction };
+        let operator = BaseOperator::Group { rows, expands: false, spec, reduction };
+        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+    }
+
+    fn sliding(
+        &mut self,
+        table: &Table,
+        input: &Table,
+        window: &SlidingWindow,
+        outputs: &[(String, crate::Expr)],
+    ) -> Result<Base> {
+        let mut rows = self.fuse(input)?;
+        let reduction = rows.reduction(input.schema(), &Grouping::Sliding(window), outputs)?;
+        let numbers = reduction.windows.as_ref().expect("a window has numbers");
+        let origin = window.time.origin();
+        rows.predicates.extend(numbers.predicate.map(|term| Root { term, origin: origin.cloned() }));
+        let reducers = self.rows(&mut rows, &reduction);
+        let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
+        if let Some(term) = numbers.last {
+            rows.insert_column(spec.key.len(), "last window", Root { term, origin: origin.cloned() });
+            self.use_columns(&rows);
+        }
+        let (step, schema) = (self.step(rows.base, window.name(), table), reduction.reduced.clone());
+        let operator = BaseOperator::Group { rows, expands: numbers.last.is_some(), spec, reduction };
         Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
     }
 
@@ -253,6 +332,23 @@ impl Fused {
         reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs)
     }
 
+    /// Just the columns at these positions, in this order.
+    fn narrowed(self, positions: &[usize]) -> Fused {
+        let types = self.schema.columns();
+        let schema = Schema::new(positions.iter().map(|&i| (types[i].name.clone(), types[i].ty)));
+        let column = |&i: &usize| (self.columns[i].0.clone(), self.columns[i].1.clone());
+        Fused { columns: positions.iter().map(column).collect(), schema, ..self }
+    }
+
+    /// Adds a required `int` column at `position`.
+    fn insert_column(&mut self, position: usize, name: &str, root: Root) {
+        let columns = self.schema.columns().iter().map(|column| (column.name.clone(), column.ty));
+        let mut columns: Vec<_> = columns.collect();
+        columns.insert(position, (name.to_owned(), Type::Int.required()));
+        self.schema = Schema::new(columns);
+        self.columns.insert(position, (name.to_owned(), root));
+    }
+
     /// The place of a column that is passed on is where it was computed.
     fn origin(&self, term: TermId, written: Option<&Origin>) -> Option<Origin> {
         let passed = self.columns.iter().find(|(_, root)| root.term == term);
@@ -284,15 +380,15 @@ impl Base {
     fn reduction(&self) -> &Reduction {
         match &self.operator {
             BaseOperator::Group { reduction, .. } | BaseOperator::Session { reduction, .. } => reduction,
-            BaseOperator::Source(_) => unreachable!("a source does not reduce"),
+            BaseOperator::Source(_) | BaseOperator::Concat { .. } => unreachable!("it does not reduce"),
         }
     }
 
     /// Positions of the columns that its node gives.
     fn outputs(&self) -> Vec<usize> {
         match self.operator {
-            BaseOperator::Source(_) => self.used.iter().copied().collect(),
-            _ => (0..self.schema.len()).collect(),
+            BaseOperator::Source(_) | BaseOperator::Concat { .. } => self.used.iter().copied().collect(),
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } => (0..self.schema.len()).collect(),
         }
     }
 
@@ -302,15 +398,21 @@ impl Base {
     }
 
     /// How rows that cancel after this stage are brought together.
-    fn consolidate(&self, stage: &MapStage) -> Consolidate {
+    fn consolidate(&self, fused: &Fused, stage: &MapStage) -> Consolidate {
         let keys = match &self.operator {
-            BaseOperator::Source(_) => return Consolidate::No,
+            BaseOperator::Source(_) | BaseOperator::Concat { cancels: false, .. } => return Consolidate::No,
+            BaseOperator::Concat { .. } if stage.keeps(0..self.used.len()) => return Consolidate::No,
+            BaseOperator::Concat { .. } => return Consolidate::ByRow,
             BaseOperator::Group { spec, .. } => spec.key.len(),
             BaseOperator::Session { spec, .. } => spec.instance.len(),
         };
+        // The start of a window tells its number, which is the last key.
+        let windows = self.reduction().windows.as_ref();
+        let numbers = keys - usize::from(windows.is_some());
+        let starts = windows.is_some_and(|windows| fused.columns.iter().any(|(_, root)| root.term == windows.start));
         if stage.keeps(0..self.schema.len()) {
             Consolidate::No
-        } else if stage.keeps(0..keys) {
+        } else if stage.keeps(0..numbers) && (numbers == keys || stage.keeps([numbers]) || starts) {
             Consolidate::InBatch
         } else {
             Consolidate::ByRow
@@ -343,14 +445,24 @@ impl<'a> Emission<'a> {
                 self.sources.push(source.clone());
                 OperatorSpec::Source { index: self.sources.len() - 1, columns: base.outputs() }
             }
-            BaseOperator::Group { rows, spec, .. } => {
-                OperatorSpec::Reduce { input: self.map(rows), spec: spec.clone() }
+            BaseOperator::Concat { inputs, cancels } => {
+                let inputs = inputs.iter().map(|rows| self.map(rows)).collect();
+                let consolidate = if *cancels { Consolidate::ByRow } else { Consolidate::No };
+                OperatorSpec::Union { inputs, consolidate }
+            }
+            BaseOperator::Group { rows, expands, spec, .. } => {
+                let mut input = self.map(rows);
+                if *expands {
+                    input = self.expand(input, spec.key.len() - 1);
+                }
+                OperatorSpec::Reduce { input, spec: spec.clone() }
             }
             BaseOperator::Session { rows, spec, .. } => {
                 OperatorSpec::Session { input: self.map(rows), spec: spec.clone() }
             }
         };
-        let (append_only, step) = (base.append_only, Some(base.step.clone()));
+        let keeps_state = !matches!(base.operator, BaseOperator::Concat { .. });
+        let (append_only, step) = (base.append_only, keeps_state.then(|| base.step.clone()));
         let node = self.push(Node { operator, schema: base.used_schema(), append_only, step });
         self.places.push(node);
     }
@@ -369,9 +481,18 @@ impl<'a> Emission<'a> {
         if let Some(known) = self.nodes.iter().position(same) {
             return NodeId(known);
         }
-        let consolidate = base.consolidate(&stage);
+        let consolidate = base.consolidate(fused, &stage);
         let operator = OperatorSpec::Map { input, stage: Arc::new(stage), consolidate };
         self.push(Node { operator, schema: fused.schema.clone(), append_only: base.append_only, step: None })
+    }
+
+    /// The node that puts each row into all of its windows: from the number in column `first` to that in the next.
+    fn expand(&mut self, input: NodeId, first: usize) -> NodeId {
+        let Node { schema, append_only, .. } = &self.nodes[input.0];
+        let columns = schema.columns().iter().enumerate().filter(|(i, _)| *i != first + 1);
+        let schema = Schema::new(columns.map(|(_, column)| (column.name.clone(), column.ty)));
+        let append_only = *append_only;
+        self.push(Node { operator: OperatorSpec::Expand { input, first }, schema, append_only, step: None })
     }
 
     fn sink(&mut self, index: usize, sink: &SinkDecl, fused: &Fused) {
@@ -419,12 +540,7 @@ fn ordinal(twins: &mut HashMap<String, usize>, path: String) -> String {
 /// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no user's name has.
 fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>> {
     let mut sources: Vec<&Arc<SourceDecl>> = Vec::new();
-    for sink in sinks {
-        let source = source_of(&sink.table);
-        if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
-            sources.push(source);
-        }
-    }
+    sinks.iter().for_each(|sink| add_sources(&sink.table, &mut sources));
     let mut given = HashSet::new();
     for source in &sources {
         if let Some(name) = &source.name
@@ -447,13 +563,20 @@ fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>
     Ok(sources.into_iter().map(|source| (Arc::as_ptr(source), name(source))).collect())
 }
 
-fn source_of(table: &Table) -> &Arc<SourceDecl> {
+/// Adds the sources that a table stands on, each once.
+fn add_sources<'a>(table: &'a Table, sources: &mut Vec<&'a Arc<SourceDecl>>) {
     match table.operation() {
-        Operation::Source(source) => source,
+        Operation::Source(source) => {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
+                sources.push(source);
+            }
+        }
+        Operation::Concat { inputs } => inputs.iter().for_each(|input| add_sources(input, sources)),
         Operation::Select { input, .. }
         | Operation::Filter { input, .. }
         | Operation::Group { input, .. }
-        | Operation::Session { input, .. } => source_of(input),
+        | Operation::Session { input, .. }
+        | Operation::Sliding { input, .. } => add_sources(input, sources),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The physical plan: what the engine runs. Columns are positions, expressions are typed and fused, stateful
 //! operators have names and fingerprints.
 //!
-//! A plan is a list of nodes in topological order: the input of a node stands before it.
+//! A plan is a list of nodes in topological order: the inputs of a node stand before it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Node {
     pub step: Option<Step>,
 }
 
-/// What a node does. Every node has at most one input.
+/// What a node does. All but a union have at most one input.
 #[derive(Clone, Debug)]
 pub enum OperatorSpec {
     /// Emits the rows of an external source. `columns` are the columns that the plan uses, as positions in the source's schema: the source reads
@@ -59,6 +59,21 @@ pub enum OperatorSpec {
         stage: Arc<MapStage>,
         /// How rows of its output that cancel are brought together.
         consolidate: Consolidate,
+    },
+    /// Stateless: the rows of all inputs, which have one schema, but for nulls that some of them never hold.
+    Union {
+        /// Where its rows come from.
+        inputs: Vec<NodeId>,
+        /// Whether rows of different inputs that cancel are brought together, by the hash of the whole row; or never.
+        consolidate: Consolidate,
+    },
+    /// Stateless: repeats each row for every int from that of column `first` to that of the next column, which this int
+    /// then takes the place of; a row whose first int is above the second is dropped.
+    Expand {
+        /// Where its rows come from.
+        input: NodeId,
+        /// The position of the first of the two columns, both required `int`s.
+        first: usize,
     },
     /// Groups rows by key; one output row for each group: the key columns, then one column for each reducer.
     Reduce {
@@ -147,7 +162,7 @@ pub struct ReducerCall {
     pub column: Option<usize>,
 }
 
-/// Reducers. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
+/// The reducers that the engine has. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
 /// their column is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -162,6 +177,19 @@ pub enum ReducerKind {
     Min,
     /// Largest value.
     Max,
+}
+
+impl ReducerKind {
+    /// The name of its function.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReducerKind::Count => "count",
+            ReducerKind::Sum => "sum",
+            ReducerKind::Avg => "avg",
+            ReducerKind::Min => "min",
+            ReducerKind::Max => "max",
+        }
+    }
 }
 
 /// Where a stateful node's state is found, and what it must match.
@@ -202,13 +230,13 @@ impl PhysicalPlan {
                 write!(f, "source {name}{append_only}: {}", node.schema)
             }
             OperatorSpec::Map { input, stage, consolidate } => {
-                let consolidate = match consolidate {
-                    Consolidate::No => "",
-                    Consolidate::InBatch => "(consolidate in batch) ",
-                    Consolidate::ByRow => "(consolidate by row) ",
-                };
                 write!(f, "map {} {consolidate}{stage}", input.0)
             }
+            OperatorSpec::Union { inputs, consolidate } => {
+                let inputs: Vec<String> = inputs.iter().map(|input| input.0.to_string()).collect();
+                write!(f, "union {} {consolidate}{}", inputs.join(" "), node.schema)
+            }
+            OperatorSpec::Expand { input, first } => write!(f, "expand {} [{first}]", input.0),
             OperatorSpec::Reduce { input, spec } => {
                 write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
                 write_reducers(&spec.reducers, f)
@@ -232,6 +260,17 @@ fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::
         write!(f, "{comma}{}({column})", reducer.kind.name())?;
     }
     Ok(())
+}
+
+/// As a plan shows it, with a space behind it.
+impl fmt::Display for Consolidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Consolidate::No => "",
+            Consolidate::InBatch => "(consolidate in batch) ",
+            Consolidate::ByRow => "(consolidate by row) ",
+        })
+    }
 }
 
 impl fmt::Display for Form {

@@ -2,17 +2,23 @@
 //! of their results.
 //!
 //! Rows become columns `keys (or instance, time), arguments`; the keyed operator gives `keys (or instance, window start,
-//! window end), reducers`. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
+//! window end), reducers`. For tumbling and sliding windows the last key is the window's number. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
 //! depends only on what the step's description says, where outputs are sorted by name.
 
 use millpond_error::{Error, Result};
 
 use crate::check::{self, RowScope, Scope, at, no_column, subject};
-use crate::expr::{Expr, ExprKind, Literal, UnaryOp};
+use crate::expr::{Expr, ExprKind, Literal, Reducer, UnaryOp};
 use crate::physical::ReducerKind;
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
-use crate::terms::{TermId, Terms};
+use crate::terms::{Op, TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
+use crate::window::{SlidingWindow, Windows};
+
+/// The column of windows' numbers, which no program sees.
+const WINDOW_NUMBER: &str = "window";
+/// What a window is called elsewhere, as a tuple.
+const WINDOW: &str = "_pw_window";
 
 /// A reduce, with names resolved and types checked.
 pub(crate) struct Reduction {
@@ -20,6 +26,8 @@ pub(crate) struct Reduction {
     pub keys: Vec<(String, TermId)>,
     /// The term of a session's time.
     pub time: Option<TermId>,
+    /// The numbers of a row's windows.
+    pub windows: Option<WindowNumbers>,
     /// The reducers and the terms that they read.
     pub reducers: Vec<(ReducerKind, Option<TermId>)>,
     /// The columns that the keyed operator gives: keys, window, reducers.
@@ -32,12 +40,24 @@ pub(crate) struct Reduction {
     pub schema: Schema,
 }
 
+/// The numbers of the windows that a row is in. Their column is the last key.
+pub(crate) struct WindowNumbers {
+    /// The last number, if there may be others than one: the key then is the first.
+    pub last: Option<TermId>,
+    /// What a row must fulfil to be in a window at all.
+    pub predicate: Option<TermId>,
+    /// Of the results: the start, which tells the number.
+    pub start: TermId,
+}
+
 /// What is reduced by what.
 pub(crate) enum Grouping<'a> {
     /// By keys with names.
     Keys(&'a [(String, Expr)]),
     /// By sessions.
     Session { time: &'a Expr, instance: Option<&'a Expr> },
+    /// By tumbling or sliding windows.
+    Sliding(&'a SlidingWindow),
 }
 
 /// Resolves a reduce of rows with these columns, as terms of `rows`.
@@ -52,11 +72,9 @@ pub(crate) fn reduction(
     if outputs.is_empty() {
         return Err(Error::invalid("reduce needs at least one output"));
     }
-    let mut scope = ReduceScope::new(rows, RowScope { schema, columns, in_reducer: false }, grouping)?;
     let mut results = Terms::default();
-    for (i, plain) in scope.plain.iter().enumerate() {
-        results.input(i, plain.ty);
-    }
+    let row = RowScope { schema, columns, in_reducer: false };
+    let mut scope = ReduceScope::new(rows, row, grouping, &mut results)?;
     let mut by_name: Vec<usize> = (0..outputs.len()).collect();
     by_name.sort_unstable_by_key(|i| &outputs[*i].0);
     for i in by_name {
@@ -99,11 +117,15 @@ struct ReduceScope<'a> {
     time: Option<TermId>,
     plain: Vec<Plain>,
     /// Positions in `plain` of a session's start and end.
-    window: Option<(usize, usize)>,
-    reducers: Vec<Reducer>,
+    session: Option<(usize, usize)>,
+    windows: Option<WindowNumbers>,
+    /// Start and end of a window that has a number, as results.
+    bounds: Vec<(&'static str, TermId)>,
+    calls: Vec<Call>,
 }
 
-struct Reducer {
+/// A reducer that the engine computes.
+struct Call {
     kind: ReducerKind,
     argument: Option<TermId>,
     ty: ColumnType,
@@ -111,18 +133,21 @@ struct Reducer {
 }
 
 impl<'a> ReduceScope<'a> {
-    fn new(rows: &'a mut Terms, row: RowScope<'a>, grouping: &Grouping<'_>) -> Result<Self> {
-        let (keys, plain) = (Vec::new(), Vec::new());
-        let mut scope = ReduceScope { rows, row, keys, time: None, plain, window: None, reducers: Vec::new() };
+    fn new(rows: &'a mut Terms, row: RowScope<'a>, grouping: &Grouping<'_>, results: &mut Terms) -> Result<Self> {
+        let mut scope = ReduceScope {
+            rows,
+            row,
+            keys: Vec::new(),
+            time: None,
+            plain: Vec::new(),
+            session: None,
+            windows: None,
+            bounds: Vec::new(),
+            calls: Vec::new(),
+        };
         match grouping {
             Grouping::Keys(keys) => {
                 check::unique("groupby", keys.iter().map(|(name, _)| name.as_str()))?;
-                if keys.is_empty() {
-                    return Err(Error::invalid(
-                        "groupby needs at least one key: reducing a whole table is not supported yet",
-                    )
-                    .with_hint("group by a column that has one value only"));
-                }
                 for (name, expr) in *keys {
                     scope.key(name, expr)?;
                 }
@@ -133,6 +158,15 @@ impl<'a> ReduceScope<'a> {
                 }
                 scope.session(time)?;
             }
+            Grouping::Sliding(window) => {
+                if let Some(instance) = &window.instance {
+                    scope.key(INSTANCE, instance)?;
+                }
+                scope.sliding(window, results)?;
+            }
+        }
+        for (i, plain) in scope.plain.iter().enumerate() {
+            results.input(i, plain.ty);
         }
         Ok(scope)
     }
@@ -166,56 +200,113 @@ impl<'a> ReduceScope<'a> {
         for name in [WINDOW_START, WINDOW_END] {
             self.plain.push(Plain { name: name.to_owned(), expr: None, ty: Type::Int.required() });
         }
-        self.window = Some((start, start + 1));
+        self.session = Some((start, start + 1));
         Ok(())
     }
 
-    fn reducer(&mut self, kind: ReducerKind, argument: Option<&Expr>, results: &mut Terms) -> Result<TermId> {
-        let (term, ty, text) = match argument {
-            None if kind == ReducerKind::Count => (None, Type::Int.required(), "count()".to_owned()),
-            None => return Err(Error::invalid(format!("{}() needs an argument", kind.name()))),
-            Some(expr) => {
-                let mut row = RowScope { in_reducer: true, ..self.row };
-                let term = check::term(self.rows, &mut row, expr)?;
-                let ty = reducer_type(kind, expr, self.rows.ty(term).column())?;
-                (Some(term), ty, format!("{}({expr})", kind.name()))
-            }
+    fn sliding(&mut self, window: &SlidingWindow, results: &mut Terms) -> Result<()> {
+        let time = check::term(self.rows, &mut self.row, &window.time)?;
+        let windows = Windows::new(window, self.rows.ty(time).column())?;
+        let (first, last) = windows.numbers(self.rows, time);
+        let predicate = windows.predicate(self.rows, last);
+        self.keys.push((WINDOW_NUMBER.to_owned(), first.unwrap_or(last)));
+        let ty = Type::Int.required();
+        self.plain.push(Plain { name: WINDOW_NUMBER.to_owned(), expr: None, ty });
+        let number = results.input(self.plain.len() - 1, ty);
+        let (start, end) = windows.bounds(results, number);
+        self.bounds = vec![(WINDOW_START, start), (WINDOW_END, end)];
+        self.windows = Some(WindowNumbers { last: first.map(|_| last), predicate, start });
+        Ok(())
+    }
+
+    fn reducer(&mut self, reducer: Reducer, argument: Option<&Expr>, results: &mut Terms) -> Result<TermId> {
+        let Some(expr) = argument else {
+            return match reducer {
+                Reducer::Count => Ok(self.call(ReducerKind::Count, None, Type::Int.required(), results)),
+                _ => Err(Error::invalid(format!("{}() needs an argument", reducer.name()))),
+            };
         };
-        if let (Some((start, end)), true) = (self.window, term.is_some() && term == self.time) {
+        let mut row = RowScope { in_reducer: true, ..self.row };
+        let term = check::term(self.rows, &mut row, expr)?;
+        let ty = reducer_type(reducer, expr, self.rows.ty(term).column())?;
+        let mut call = |kind| self.call(kind, Some((term, expr)), ty, results);
+        Ok(match reducer {
+            Reducer::Count => call(ReducerKind::Count),
+            Reducer::Sum => call(ReducerKind::Sum),
+            Reducer::Avg => call(ReducerKind::Avg),
+            Reducer::Min | Reducer::Any => call(ReducerKind::Min),
+            Reducer::Max => call(ReducerKind::Max),
+            Reducer::Unique => {
+                let (least, greatest) = (call(ReducerKind::Min), call(ReducerKind::Max));
+                results.add(Op::Unique(least, greatest), ty.into())
+            }
+        })
+    }
+
+    /// The result of a reducer that the engine has; one for all equal calls.
+    fn call(
+        &mut self,
+        kind: ReducerKind,
+        argument: Option<(TermId, &Expr)>,
+        ty: ColumnType,
+        results: &mut Terms,
+    ) -> TermId {
+        let term = argument.map(|(term, _)| term);
+        if let (Some((start, end)), true) = (self.session, term.is_some() && term == self.time) {
             match kind {
-                ReducerKind::Min => return Ok(results.input(start, self.plain[start].ty)),
-                ReducerKind::Max => return Ok(results.input(end, self.plain[end].ty)),
+                ReducerKind::Min => return results.input(start, self.plain[start].ty),
+                ReducerKind::Max => return results.input(end, self.plain[end].ty),
                 _ => {}
             }
         }
-        let known = self.reducers.iter().position(|known| known.kind == kind && known.argument == term);
+        let known = self.calls.iter().position(|known| known.kind == kind && known.argument == term);
         let position = known.unwrap_or_else(|| {
-            self.reducers.push(Reducer { kind, argument: term, ty, text });
-            self.reducers.len() - 1
+            let argument = argument.map(|(_, expr)| expr.to_string()).unwrap_or_default();
+            self.calls.push(Call { kind, argument: term, ty, text: format!("{}({argument})", kind.name()) });
+            self.calls.len() - 1
         });
-        Ok(results.input(self.plain.len() + position, ty))
+        results.input(self.plain.len() + position, ty)
     }
 
     fn plain_column(&self, name: &str) -> Error {
         let schema = self.row.schema;
+        let windowed = self.session.is_some() || self.windows.is_some();
         if schema.index_of(name).is_none() {
-            let plain = self.plain.iter().map(|plain| plain.name.as_str());
-            return no_column(name, plain.chain(schema.columns().iter().map(|column| column.name.as_str())));
+            if windowed && name == WINDOW {
+                return Error::invalid(format!("there is no {WINDOW}: a column holds no tuples in this version"))
+                    .with_hint(format!("a window's parts are {INSTANCE}, {WINDOW_START} and {WINDOW_END}"));
+            }
+            let plain = self.visible().map(|(_, plain)| plain.name.as_str());
+            let bounds = self.bounds.iter().map(|(name, _)| *name);
+            let columns = schema.columns().iter().map(|column| column.name.as_str());
+            return no_column(name, plain.chain(bounds).chain(columns));
         }
-        let what = if self.window.is_some() { "the instance of the window" } else { "a key of the groupby" };
+        let what = if windowed { "the instance of the window" } else { "a key of the groupby" };
         let text = Expr::new(ExprKind::Column(name.to_owned()));
-        Error::invalid(format!("column {} is neither {what} nor inside a reducer", crate::expr::quoted(name)))
-            .with_hint(format!("a group has many values of it; take one with a reducer, for example max({text})"))
+        let name = crate::expr::quoted(name);
+        let error = if self.keys.is_empty() && !windowed {
+            Error::invalid(format!("column {name} is not inside a reducer"))
+        } else {
+            Error::invalid(format!("column {name} is neither {what} nor inside a reducer"))
+        };
+        error.with_hint(format!("a group has many values of it; take one with a reducer, for example max({text})"))
+    }
+
+    /// What may be used plainly, with its position.
+    fn visible(&self) -> impl Iterator<Item = (usize, &Plain)> {
+        let number = self.windows.as_ref().map(|_| self.keys.len() - 1);
+        self.plain.iter().enumerate().filter(move |(position, _)| Some(*position) != number)
     }
 
     fn finish(self, results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
         let plain = self.plain.into_iter().map(|plain| (plain.name, plain.ty));
-        let reducers = self.reducers.iter().map(|reducer| (reducer.text.clone(), reducer.ty));
+        let calls = self.calls.iter().map(|call| (call.text.clone(), call.ty));
         Reduction {
             keys: self.keys,
             time: self.time,
-            reduced: Schema::new(plain.chain(reducers)),
-            reducers: self.reducers.iter().map(|reducer| (reducer.kind, reducer.argument)).collect(),
+            windows: self.windows,
+            reduced: Schema::new(plain.chain(calls)),
+            reducers: self.calls.iter().map(|call| (call.kind, call.argument)).collect(),
             results,
             outputs,
             schema,
@@ -225,11 +316,13 @@ impl<'a> ReduceScope<'a> {
 
 impl Scope for ReduceScope<'_> {
     fn resolve(&mut self, expr: &Expr, results: &mut Terms) -> Option<Result<TermId>> {
-        let named = |plain: &Plain| expr.column_name() == Some(&plain.name);
-        let same = |plain: &Plain| plain.expr.as_ref().is_some_and(|key| key.same_as(expr));
-        let plain = self.plain.iter().position(named).or_else(|| self.plain.iter().position(same));
-        if let Some(position) = plain {
-            return Some(Ok(results.input(position, self.plain[position].ty)));
+        let named = |(_, plain): &(usize, &Plain)| expr.column_name() == Some(&plain.name);
+        let same = |(_, plain): &(usize, &Plain)| plain.expr.as_ref().is_some_and(|key| key.same_as(expr));
+        if let Some((position, plain)) = self.visible().find(named).or_else(|| self.visible().find(same)) {
+            return Some(Ok(results.input(position, plain.ty)));
+        }
+        if let Some((_, bound)) = self.bounds.iter().find(|(name, _)| expr.column_name() == Some(name)) {
+            return Some(Ok(*bound));
         }
         match expr.kind() {
             ExprKind::Column(name) => Some(Err(self.plain_column(name))),
@@ -240,17 +333,19 @@ impl Scope for ReduceScope<'_> {
 }
 
 /// The type that a reducer gives for an argument.
-fn reducer_type(kind: ReducerKind, argument: &Expr, ty: Option<ColumnType>) -> Result<ColumnType> {
+fn reducer_type(reducer: Reducer, argument: &Expr, ty: Option<ColumnType>) -> Result<ColumnType> {
     let Some(ty) = ty else {
-        return Err(Error::invalid(format!("{}(None) has no type", kind.name())));
+        return Err(Error::invalid(format!("{}(None) has no type", reducer.name())));
     };
-    match (kind, ty.ty) {
-        (ReducerKind::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
-        (ReducerKind::Min | ReducerKind::Max, _) | (ReducerKind::Sum, Type::Int | Type::Float) => Ok(ty),
-        (ReducerKind::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
-        (ReducerKind::Sum | ReducerKind::Avg, _) => {
+    match (reducer, ty.ty) {
+        (Reducer::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
+        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique, _) | (Reducer::Sum, Type::Int | Type::Float) => {
+            Ok(ty)
+        }
+        (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
+        (Reducer::Sum | Reducer::Avg, _) => {
             let error =
-                Error::invalid(format!("{} is {ty}, but {} needs int or float", subject(argument), kind.name()));
+                Error::invalid(format!("{} is {ty}, but {} needs int or float", subject(argument), reducer.name()));
             Err(error.with_hint(match ty.ty {
                 Type::Bool => format!("cast({argument}, int) makes 1 of True and 0 of False"),
                 _ => format!("cast({argument}, int) or cast({argument}, float)"),

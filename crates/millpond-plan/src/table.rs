@@ -1,4 +1,4 @@
-//! The logical plan: tables as a user writes them, each made from one other, down to a source.
+//! The logical plan: tables as a user writes them, each made from others, down to sources.
 //!
 //! A [`Table`] is a handle, cheap to clone. Every method checks names and types at once and gives an error with the
 //! place in the user's program; nothing runs until [`lower`](crate::lower()) makes a plan of it.
@@ -13,13 +13,14 @@ use crate::check;
 use crate::expr::{Expr, col};
 use crate::reduce::{self, Grouping};
 use crate::terms::Terms;
-use crate::types::Schema;
+use crate::types::{Schema, Type};
+use crate::window::SlidingWindow;
 
-/// Start of a session: the smallest time in it.
+/// Start of a window; of a session, the smallest time in it.
 pub const WINDOW_START: &str = "_pw_window_start";
-/// End of a session: the largest time in it.
+/// End of a window, the first time that is no longer in it; of a session, the largest time in it.
 pub const WINDOW_END: &str = "_pw_window_end";
-/// What a session's rows have in common: the value of [`SessionWindow::instance`].
+/// What a window's rows have in common: the value of its instance.
 pub const INSTANCE: &str = "_pw_instance";
 
 /// A table of the program; see the [module](self).
@@ -57,6 +58,15 @@ pub(crate) enum Operation {
         time: Expr,
         max_gap: i64,
         instance: Option<Expr>,
+        outputs: Vec<(String, Expr)>,
+    },
+    /// All rows of all tables, which have the columns of the first, in any order.
+    Concat {
+        inputs: Vec<Table>,
+    },
+    Sliding {
+        input: Table,
+        window: SlidingWindow,
         outputs: Vec<(String, Expr)>,
     },
 }
@@ -137,6 +147,45 @@ impl Table {
         Ok(Table::new(operation, schema, self.append_only(), origin))
     }
 
+    /// All columns but these.
+    pub fn without(&self, names: &[String], origin: &Origin) -> Result<Table> {
+        check::known("without", self.schema(), names).map_err(|error| error.at(origin))?;
+        let kept = self.schema().columns().iter().filter(|column| !names.contains(&column.name));
+        self.select(kept.map(|column| (column.name.clone(), col(&column.name))).collect(), origin)
+    }
+
+    /// The same columns in the same places; each pair is the name of a column and the name that it gets.
+    pub fn rename(&self, names: &[(String, String)], origin: &Origin) -> Result<Table> {
+        let old: Vec<String> = names.iter().map(|(old, _)| old.clone()).collect();
+        check::known("rename", self.schema(), &old).map_err(|error| error.at(origin))?;
+        let renamed = |name: &String| {
+            let new = names.iter().find(|(old, _)| old == name);
+            new.map_or_else(|| name.clone(), |(_, new)| new.clone())
+        };
+        let columns = self.schema().columns().iter();
+        let columns: Vec<_> = columns.map(|column| (renamed(&column.name), col(&column.name))).collect();
+        check::unique("rename", columns.iter().map(|(name, _)| name.as_str())).map_err(|error| error.at(origin))?;
+        self.select(columns, origin)
+    }
+
+    /// The same columns, these cast to other types as [`Expr::cast`] does it.
+    pub fn cast_to_types(&self, types: &[(String, Type)], origin: &Origin) -> Result<Table> {
+        let names: Vec<String> = types.iter().map(|(name, _)| name.clone()).collect();
+        check::known("cast_to_types", self.schema(), &names).map_err(|error| error.at(origin))?;
+        let casts = types.iter().map(|(name, ty)| (name.clone(), col(name).cast(*ty).at(origin.clone())));
+        self.with_columns(casts.collect(), origin)
+    }
+
+    /// All rows of this table and of `others`, which have the same columns in any order. A column is optional if it is so
+    /// in one of them.
+    pub fn concat(&self, others: &[Table], origin: &Origin) -> Result<Table> {
+        let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
+        let schemas: Vec<&Schema> = inputs.iter().map(Table::schema).collect();
+        let schema = check::concat(&schemas).map_err(|error| error.at(origin))?;
+        let append_only = inputs.iter().all(Table::append_only);
+        Ok(Table::new(Operation::Concat { inputs }, schema, append_only, origin))
+    }
+
     /// The rows for which `predicate` is true; a row for which it is null is dropped.
     pub fn filter(&self, predicate: Expr, origin: &Origin) -> Result<Table> {
         check::filter(self.schema(), &predicate).map_err(|error| error.at(origin))?;
@@ -145,7 +194,7 @@ impl Table {
         Ok(Table::new(operation, schema, self.append_only(), origin))
     }
 
-    /// One row for each distinct value of the keys. In `outputs`, a key is used plainly, by its name or its
+    /// One row for each distinct value of the keys; without keys, one row as long as the table has a row. In `outputs`, a key is used plainly, by its name or its
     /// expression; every other column of this table stands in a reducer.
     pub fn group_reduce(
         &self,
@@ -171,6 +220,19 @@ impl Table {
         let grouping = Grouping::Session { time: &time, instance: instance.as_ref() };
         let schema = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
         let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
+        Ok(Table::new(operation, schema, false, origin))
+    }
+
+    /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
+    /// [`WINDOW_END`] are used plainly; every column of this table stands in a reducer.
+    pub fn sliding_reduce(
+        &self,
+        window: SlidingWindow,
+        outputs: Vec<(String, Expr)>,
+        origin: &Origin,
+    ) -> Result<Table> {
+        let schema = self.reduced(&Grouping::Sliding(&window), &outputs).map_err(|error| error.at(origin))?;
+        let operation = Operation::Sliding { input: self.clone(), window, outputs };
         Ok(Table::new(operation, schema, false, origin))
     }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::expr::{self, BinaryOp, Literal, UnaryOp};
 use crate::types::{ColumnType, Schema, Type};
+use crate::window::Bounds;
 
 /// The position of a term in its [`Terms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +37,10 @@ pub(crate) enum Op {
     /// From `int` to `float`, where the language implies it.
     Widen(TermId),
     FillError(TermId, TermId),
+    /// The first operand, an error where the second is another value. Both are null or none.
+    Unique(TermId, TermId),
+    /// The number of the last bound that a time is not below.
+    Step(TermId, Bounds),
 }
 
 /// The type of a term; `ty` is missing for a literal `None` that nothing has given a type yet.
@@ -115,6 +120,8 @@ impl Op {
             Op::Cast(a) => Op::Cast(to(a)),
             Op::Widen(a) => Op::Widen(to(a)),
             Op::FillError(a, b) => Op::FillError(to(a), to(b)),
+            Op::Unique(a, b) => Op::Unique(to(a), to(b)),
+            Op::Step(a, bounds) => Op::Step(to(a), bounds),
         }
     }
 }
@@ -224,5 +231,10 @@ pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -
         }
         Op::Widen(a) => part(*a),
         Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
+        Op::Unique(a, b) => expr::call_text("unique", &[plain(*a), plain(*b)]),
+        Op::Step(a, bounds) => {
+            let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(Literal::to_string);
+            expr::call_text("step", &[plain(*a), hop, origin, shift])
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! `Expr`: an expression of the plan.
 
-use millpond_plan::physical::ReducerKind;
-use millpond_plan::{BinaryOp, Expr, Literal, Type, UnaryOp};
+use millpond_plan::{BinaryOp, Expr, Literal, Reducer, Type, UnaryOp};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
@@ -60,7 +59,7 @@ impl PyExpr {
     }
 
     fn reduce(&self, reducer: &str, place: Place) -> PyResult<Self> {
-        Ok(at(place, Expr::reducer(reducer_kind(reducer)?, Some(self.0.clone()))))
+        Ok(at(place, Expr::reducer(to_reducer(reducer)?, Some(self.0.clone()))))
     }
 
     fn __str__(&self) -> String {
@@ -80,7 +79,7 @@ pub fn to_type(name: &str) -> PyResult<Type> {
 }
 
 /// A Python value as a literal; the package has checked that it is one.
-fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
+pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
     Ok(if value.is_none() {
         Literal::None
     } else if value.is_instance_of::<PyBool>() {
@@ -113,9 +112,8 @@ fn binary_op(symbol: &str) -> PyResult<BinaryOp> {
         .ok_or_else(|| unknown("operator", symbol))
 }
 
-fn reducer_kind(name: &str) -> PyResult<ReducerKind> {
-    use ReducerKind::*;
-    [Sum, Avg, Min, Max].into_iter().find(|kind| kind.name() == name).ok_or_else(|| unknown("reducer", name))
+fn to_reducer(name: &str) -> PyResult<Reducer> {
+    Reducer::ALL.into_iter().find(|reducer| reducer.name() == name).ok_or_else(|| unknown("reducer", name))
 }
 
 fn unknown(what: &str, name: &str) -> PyErr {

@@ -10,11 +10,22 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
+use crate::subscribe::Raised;
 use crate::table::{PyColumn, PyTable, to_schema};
 
 /// A table that is written somewhere by a run.
 #[pyclass(frozen, name = "Sink", module = "millpond._native")]
-pub struct PySink(pub SinkDecl);
+pub struct PySink {
+    pub declaration: SinkDecl,
+    /// Where a sink that calls Python keeps what was raised there.
+    pub raised: Option<Raised>,
+}
+
+impl From<SinkDecl> for PySink {
+    fn from(declaration: SinkDecl) -> Self {
+        PySink { declaration, raised: None }
+    }
+}
 
 /// A table of the rows of CSV files.
 #[pyfunction]
@@ -41,7 +52,7 @@ pub fn read_csv(
 /// Writes a table to a CSV file.
 #[pyfunction]
 pub fn write_csv(table: &PyTable, path: &str, mode: &str, name: Option<String>, place: Place) -> PyResult<PySink> {
-    Ok(PySink(millpond::csv::sink(&table.0, path, to_mode(mode)?, name, &origin(place))))
+    Ok(millpond::csv::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).into())
 }
 
 /// A table of the rows of files of JSON lines.
@@ -73,7 +84,7 @@ pub fn write_json_lines(
     name: Option<String>,
     place: Place,
 ) -> PyResult<PySink> {
-    jsonlines::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).map(PySink).map_err(raise)
+    jsonlines::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).map(PySink::from).map_err(raise)
 }
 
 fn to_on_error(on_error: &str, dead_letter: Option<PathBuf>) -> PyResult<OnError> {

@@ -4,7 +4,7 @@
 //! are those of `millpond-plan`; reading, writing and running are those of `millpond`.
 //!
 //! - [`expr`] and [`table`]: building a program;
-//! - [`io`]: its sources and sinks;
+//! - [`io`]: its sources and sinks; [`subscribe`]: changes handed to Python functions;
 //! - [`run`]: running it, stopped by Ctrl-C; [`rows`]: results as Python values;
 //! - [`errors`]: errors as Python exceptions.
 
@@ -13,6 +13,7 @@ mod expr;
 mod io;
 mod rows;
 mod run;
+mod subscribe;
 mod table;
 
 use pyo3::prelude::*;
@@ -26,6 +27,8 @@ mod _native {
     use crate::io::{PySink, markdown, read_csv, read_json_lines, write_csv, write_json_lines};
     #[pymodule_export]
     use crate::run::run;
+    #[pymodule_export]
+    use crate::subscribe::subscribe;
     #[pymodule_export]
     use crate::table::PyTable;
 

@@ -1,8 +1,8 @@
-//! Changes as Python values, for looking at small tables.
+//! Changes as Python values.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use millpond_io::sink::Collected;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -15,25 +15,43 @@ pub type Change<'py> = (Bound<'py, PyTuple>, u64, i64);
 pub fn changes<'py>(py: Python<'py>, batches: &[Collected]) -> PyResult<Vec<Change<'py>>> {
     let mut out = Vec::new();
     for batch in batches {
+        let columns: Vec<Cells<'_>> = batch.columns.iter().map(Cells::of).collect();
         for row in 0..batch.rows {
-            let values: PyResult<Vec<_>> = batch.columns.iter().map(|column| cell(py, column, row)).collect();
+            let values: PyResult<Vec<_>> = columns.iter().map(|column| column.get(py, row)).collect();
             out.push((PyTuple::new(py, values?)?, batch.epoch.0, batch.diffs.get(row)));
         }
     }
     Ok(out)
 }
 
-fn cell<'py>(py: Python<'py>, column: &ArrayRef, row: usize) -> PyResult<Bound<'py, PyAny>> {
-    if column.is_null(row) {
-        return Ok(py.None().into_bound(py));
+/// The cells of a column, by type.
+pub enum Cells<'a> {
+    Bool(&'a BooleanArray),
+    Int(&'a Int64Array),
+    Float(&'a Float64Array),
+    Str(&'a StringArray),
+}
+
+impl<'a> Cells<'a> {
+    pub fn of(column: &'a ArrayRef) -> Self {
+        if let Some(values) = column.as_boolean_opt() {
+            Cells::Bool(values)
+        } else if let Some(values) = column.as_primitive_opt::<Int64Type>() {
+            Cells::Int(values)
+        } else if let Some(values) = column.as_primitive_opt::<Float64Type>() {
+            Cells::Float(values)
+        } else {
+            Cells::Str(column.as_string::<i32>())
+        }
     }
-    if let Some(values) = column.as_boolean_opt() {
-        values.value(row).into_bound_py_any(py)
-    } else if let Some(values) = column.as_primitive_opt::<Int64Type>() {
-        values.value(row).into_bound_py_any(py)
-    } else if let Some(values) = column.as_primitive_opt::<Float64Type>() {
-        values.value(row).into_bound_py_any(py)
-    } else {
-        column.as_string::<i32>().value(row).into_bound_py_any(py)
+
+    /// A cell as a Python value.
+    pub fn get<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Cells::Bool(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
+            Cells::Int(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
+            Cells::Float(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
+            Cells::Str(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! `Table`: a table of the plan.
 
-use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, Table, lit};
+use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
-use crate::expr::{PyExpr, to_type};
+use crate::expr::{PyExpr, to_literal, to_type};
 use crate::rows;
 use crate::run::interruptible;
 
@@ -36,6 +36,25 @@ impl PyTable {
         self.0.with_columns(named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
+    fn without(&self, names: Vec<String>, place: Place) -> PyResult<PyTable> {
+        self.0.without(&names, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    /// Old names and new ones.
+    fn rename(&self, names: Vec<(String, String)>, place: Place) -> PyResult<PyTable> {
+        self.0.rename(&names, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn cast_to_types(&self, types: Vec<(String, String)>, place: Place) -> PyResult<PyTable> {
+        let types = types.into_iter().map(|(name, ty)| Ok((name, to_type(&ty)?))).collect::<PyResult<Vec<_>>>()?;
+        self.0.cast_to_types(&types, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn concat(&self, others: Vec<PyRef<'_, PyTable>>, place: Place) -> PyResult<PyTable> {
+        let others: Vec<Table> = others.iter().map(|other| other.0.clone()).collect();
+        self.0.concat(&others, &origin(place)).map(PyTable).map_err(raise)
+    }
+
     fn filter(&self, condition: &PyExpr, place: Place) -> PyResult<PyTable> {
         self.0.filter(condition.0.clone(), &origin(place)).map(PyTable).map_err(raise)
     }
@@ -55,6 +74,33 @@ impl PyTable {
         let instance = instance.map(|expr| expr.0.clone());
         let window = SessionWindow { time: time.0.clone(), max_gap: lit(max_gap), instance };
         self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    /// Windows one `hop` apart, as long as `duration`, or else as `ratio` hops.
+    #[expect(clippy::too_many_arguments, reason = "Python calls it, by position")]
+    fn sliding_reduce(
+        &self,
+        time: &PyExpr,
+        hop: &Bound<'_, PyAny>,
+        duration: Option<&Bound<'_, PyAny>>,
+        ratio: i64,
+        start: Option<&Bound<'_, PyAny>>,
+        instance: Option<&PyExpr>,
+        outputs: Named<'_>,
+        place: Place,
+    ) -> PyResult<PyTable> {
+        let length = match duration {
+            Some(duration) => WindowLength::Duration(to_literal(duration)?),
+            None => WindowLength::Hops(ratio),
+        };
+        let window = SlidingWindow {
+            time: time.0.clone(),
+            hop: to_literal(hop)?,
+            length,
+            origin: start.map(to_literal).transpose()?,
+            instance: instance.map(|expr| expr.0.clone()),
+        };
+        self.0.sliding_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
     /// All changes: row, epoch, multiplicity.

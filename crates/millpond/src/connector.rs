@@ -12,7 +12,8 @@ pub use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArra
 pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
 use millpond_error::Result;
-pub use millpond_io::sink::{LogicalRun, Prepared, Sink};
+use millpond_io::sink::CallbackSink;
+pub use millpond_io::sink::{LogicalRun, Prepared, Sink, Subscriber};
 pub use millpond_io::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
 use millpond_plan::Schema;
 
@@ -62,23 +63,69 @@ pub fn source(
     }))
 }
 
+/// Hands a table's changes to a function of yours, epoch by epoch, each as soon as it is done.
+///
+/// Delivery does not wait for saved state: after a crash, what came after the last checkpoint is delivered again, in later
+/// epochs.
+///
+/// ```
+/// use millpond::connector::{Changes, Epoch, subscribe};
+/// use millpond::{RunOptions, debug, run};
+///
+/// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
+/// let output = subscribe(&visits, "print", |epoch: Epoch, changes: &[Changes]| {
+///     let rows: usize = changes.iter().map(|changes| changes.rows).sum();
+///     println!("{}: {rows} changes", epoch.0);
+///     Ok(())
+/// });
+/// run([output], &RunOptions::default().quiet()).unwrap();
+/// ```
+#[track_caller]
+pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Output {
+    let subscriber = Arc::new(subscriber);
+    sink(table, name, move || Ok(Box::new(CallbackSink::new(Shared(subscriber.clone())))))
+}
+
+/// The subscriber of several runs of one program.
+struct Shared<S>(Arc<S>);
+
+impl<S: Subscriber> Subscriber for Shared<S> {
+    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+        self.0.on_epoch(epoch, changes)
+    }
+
+    fn on_end(&self) -> Result<()> {
+        self.0.on_end()
+    }
+}
+
 /// Hands a table's changes to a sink of your own.
 #[track_caller]
 pub fn sink(table: &Table, name: &str, make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static) -> Output {
     let origin = Origin::caller();
+    Output(table.plan().map(|table| declare_sink(table, name, &origin, make)))
+}
+
+/// The declaration of a sink of your own, for fronts that carry their own origins.
+pub fn declare_sink(
+    table: &plan::Table,
+    name: &str,
+    origin: &Origin,
+    make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static,
+) -> SinkDecl {
     let connector = SinkConnector {
         name: name.to_owned(),
         description: serde_json::Value::Null,
         check: Box::new(|| Ok(())),
         make: Box::new(make),
     };
-    Output(table.plan().map(|table| SinkDecl {
+    SinkDecl {
         table: table.clone(),
         name: Some(name.to_owned()),
         kind: "sink",
         description: serde_json::Value::Null,
         keeps_table: false,
-        origin,
+        origin: origin.clone(),
         connector: Arc::new(connector),
-    }))
+    }
 }

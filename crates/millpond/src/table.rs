@@ -4,7 +4,7 @@
 //! reads without a `?` on every line; [`run`](crate::run) returns it, with the line that it was made on.
 
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::{self as plan, Expr, Schema};
+use millpond_plan::{self as plan, Expr, Literal, Schema, Type, WindowLength};
 
 /// A table: rows with typed columns that change over time.
 #[derive(Clone, Debug)]
@@ -31,12 +31,73 @@ impl SessionWindow {
     }
 }
 
+/// Windows of one length that start one hop apart. Window `k`, for every int `k`, is `[start, end)` with `start = k * hop
+/// + origin`; without an origin, that is 0. See [`tumbling`] and [`sliding`].
+#[derive(Clone, Debug)]
+pub struct SlidingWindow {
+    hop: Literal,
+    length: WindowLength,
+    origin: Option<Literal>,
+}
+
+/// Windows that follow each other without gap or overlap. The duration is an `int` or a `float`, as the event time.
+pub fn tumbling(duration: impl Into<Literal>) -> SlidingWindow {
+    sliding(duration)
+}
+
+/// Windows that start every `hop`, and are as long until [`SlidingWindow::duration`] or [`SlidingWindow::ratio`] says
+/// otherwise. The hop is an `int` or a `float`, as the event time.
+pub fn sliding(hop: impl Into<Literal>) -> SlidingWindow {
+    SlidingWindow { hop: hop.into(), length: WindowLength::Hops(1), origin: None }
+}
+
+impl SlidingWindow {
+    /// Makes windows this long, in the unit of the event time.
+    #[must_use]
+    pub fn duration(self, duration: impl Into<Literal>) -> Self {
+        SlidingWindow { length: WindowLength::Duration(duration.into()), ..self }
+    }
+
+    /// Makes windows as long as this many hops.
+    #[must_use]
+    pub fn ratio(self, hops: i64) -> Self {
+        SlidingWindow { length: WindowLength::Hops(hops), ..self }
+    }
+
+    /// Lets the first window start here, and none before.
+    #[must_use]
+    pub fn origin(self, origin: impl Into<Literal>) -> Self {
+        SlidingWindow { origin: Some(origin.into()), ..self }
+    }
+}
+
+/// How a table is cut into windows.
+#[derive(Clone, Debug)]
+pub enum Window {
+    /// See [`session`].
+    Session(SessionWindow),
+    /// See [`tumbling`] and [`sliding`].
+    Sliding(SlidingWindow),
+}
+
+impl From<SessionWindow> for Window {
+    fn from(window: SessionWindow) -> Self {
+        Window::Session(window)
+    }
+}
+
+impl From<SlidingWindow> for Window {
+    fn from(window: SlidingWindow) -> Self {
+        Window::Sliding(window)
+    }
+}
+
 /// A table cut into windows, waiting for its [`reduce`](Windowed::reduce).
 #[derive(Clone, Debug)]
 pub struct Windowed {
     table: Table,
     time: Expr,
-    window: SessionWindow,
+    window: Window,
     instance: Option<Expr>,
 }
 
@@ -83,6 +144,51 @@ impl Table {
         self.then(|table| table.with_columns(owned(columns), &origin))
     }
 
+    /// All columns but these.
+    #[track_caller]
+    #[must_use]
+    pub fn without<N: Into<String>>(&self, columns: impl IntoIterator<Item = N>) -> Table {
+        let origin = Origin::caller();
+        let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
+        self.then(|table| table.without(&columns, &origin))
+    }
+
+    /// The same columns in the same places, some with another name; each pair is the old name and the new one.
+    #[track_caller]
+    #[must_use]
+    pub fn rename<O: Into<String>, N: Into<String>>(&self, columns: impl IntoIterator<Item = (O, N)>) -> Table {
+        let origin = Origin::caller();
+        let columns: Vec<_> = columns.into_iter().map(|(old, new)| (old.into(), new.into())).collect();
+        self.then(|table| table.rename(&columns, &origin))
+    }
+
+    /// The same columns, these cast to other types as [`Expr::cast`] does it.
+    #[track_caller]
+    #[must_use]
+    pub fn cast_to_types<N: Into<String>>(&self, types: impl IntoIterator<Item = (N, Type)>) -> Table {
+        let origin = Origin::caller();
+        let types: Vec<_> = types.into_iter().map(|(name, ty)| (name.into(), ty)).collect();
+        self.then(|table| table.cast_to_types(&types, &origin))
+    }
+
+    /// All rows of this table and of `others`; the tables have the same columns, in any order. A row that is in two of
+    /// them is in the result twice.
+    #[track_caller]
+    #[must_use]
+    pub fn concat<'a>(&self, others: impl IntoIterator<Item = &'a Table>) -> Table {
+        let origin = Origin::caller();
+        let others: Result<Vec<plan::Table>> = others.into_iter().map(|other| other.plan().cloned()).collect();
+        self.then(|table| table.concat(&others?, &origin))
+    }
+
+    /// One row for the whole table, as long as it has a row: reducers over its rows, and expressions over reducers.
+    #[track_caller]
+    #[must_use]
+    pub fn reduce<N: Into<String>>(&self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.group_reduce(Vec::new(), owned(outputs), &origin))
+    }
+
     /// The rows for which `predicate` is true.
     #[track_caller]
     #[must_use]
@@ -103,8 +209,8 @@ impl Table {
 
     /// Cuts the table into windows over an event time.
     #[must_use]
-    pub fn windowby(&self, time: impl Into<Expr>, window: SessionWindow) -> Windowed {
-        Windowed { table: self.clone(), time: time.into(), window, instance: None }
+    pub fn windowby(&self, time: impl Into<Expr>, window: impl Into<Window>) -> Windowed {
+        Windowed { table: self.clone(), time: time.into(), window: window.into(), instance: None }
     }
 
     fn then(&self, build: impl FnOnce(&plan::Table) -> Result<plan::Table>) -> Table {
@@ -132,9 +238,17 @@ impl Windowed {
     #[must_use]
     pub fn reduce<N: Into<String>>(self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
         let origin = Origin::caller();
-        let window =
-            plan::SessionWindow { time: self.time, max_gap: plan::lit(self.window.max_gap), instance: self.instance };
-        self.table.then(|table| table.session_reduce(window, owned(outputs), &origin))
+        let (time, instance) = (self.time, self.instance);
+        self.table.then(|table| match self.window {
+            Window::Session(SessionWindow { max_gap }) => {
+                let window = plan::SessionWindow { time, max_gap: plan::lit(max_gap), instance };
+                table.session_reduce(window, owned(outputs), &origin)
+            }
+            Window::Sliding(SlidingWindow { hop, length, origin: first }) => {
+                let window = plan::SlidingWindow { time, hop, length, origin: first, instance };
+                table.sliding_reduce(window, owned(outputs), &origin)
+            }
+        })
     }
 }
 

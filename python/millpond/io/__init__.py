@@ -2,5 +2,6 @@
 
 from millpond.io import csv, jsonlines
 from millpond.io._settings import CsvParserSettings
+from millpond.io._subscribe import subscribe
 
-__all__ = ["CsvParserSettings", "csv", "jsonlines"]
+__all__ = ["CsvParserSettings", "csv", "jsonlines", "subscribe"]

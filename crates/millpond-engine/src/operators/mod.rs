@@ -39,7 +39,11 @@ pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Opt
         OperatorSpec::Reduce { spec, .. } => Some(Box::new(Reduce::new(spec, input, range))),
         OperatorSpec::Session { spec, .. } => Some(Box::new(Session::new(spec, input, range))),
         OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
-        OperatorSpec::Source { .. } | OperatorSpec::Map { .. } | OperatorSpec::Sink { .. } => None,
+        OperatorSpec::Source { .. }
+        | OperatorSpec::Map { .. }
+        | OperatorSpec::Union { .. }
+        | OperatorSpec::Expand { .. }
+        | OperatorSpec::Sink { .. } => None,
     }
 }
 

@@ -27,9 +27,13 @@ pub(crate) enum Reason {
     Unreadable,
     /// A null in `unwrap`.
     Null,
+    /// Different values in `unique`.
+    Several,
+    /// A float that lies between no two bounds of windows.
+    NoWindow,
 }
 
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 9] = [
     Reason::DivisionByZero,
     Reason::IntOverflow,
     Reason::FloatOverflow,
@@ -37,6 +41,8 @@ const REASONS: [Reason; 7] = [
     Reason::NotAnInt,
     Reason::Unreadable,
     Reason::Null,
+    Reason::Several,
+    Reason::NoWindow,
 ];
 
 /// The term that failed in a cell, and why; 0 for a cell without an error.
@@ -45,7 +51,7 @@ pub(crate) struct ErrorCode(u32);
 
 impl ErrorCode {
     pub(crate) fn new(term: TermId, reason: Reason) -> Self {
-        ErrorCode(((term.index() as u32) << 3) | reason as u32)
+        ErrorCode(((term.index() as u32) << 4) | reason as u32)
     }
 
     pub(crate) fn is_error(self) -> bool {
@@ -54,8 +60,8 @@ impl ErrorCode {
 
     /// The term and the reason, for an error.
     pub(crate) fn parts(self) -> Option<(TermId, Reason)> {
-        let reason = REASONS.get((self.0 as usize & 7).checked_sub(1)?)?;
-        Some((TermId::new(self.0 as usize >> 3), *reason))
+        let reason = REASONS.get((self.0 as usize & 15).checked_sub(1)?)?;
+        Some((TermId::new(self.0 as usize >> 4), *reason))
     }
 }
 

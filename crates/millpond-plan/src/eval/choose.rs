@@ -1,4 +1,4 @@
-//! `if_else`, `coalesce`, `fill_error`: cells of one branch or the other, with the nulls and errors of that branch
+//! `if_else`, `coalesce`, `fill_error`, `unique`: cells of one branch or the other, with the nulls and errors of that branch
 //! only.
 
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow_array::{Array, BooleanArray, Datum, Float64Array, Int64Array, Scalar, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 
-use super::cells::{Cells, Data, Errors, Values, errors_of, merge_errors, spread};
+use super::cells::{Cells, Data, ErrorCode, Errors, Pair, Reason, Values, errors_of, failures, merge_errors, spread};
+use crate::terms::TermId;
 
 /// `a` where `condition` is true, `b` where it is false or null.
 pub(crate) fn if_else(condition: &Cells, a: &Cells, b: &Cells) -> Cells {
@@ -37,6 +38,28 @@ pub(crate) fn fill_error(a: &Cells, b: &Cells) -> Cells {
     let len = if a.constant { b.data.len() } else { a.data.len() };
     let fine = BooleanBuffer::collect_bool(a.data.len(), |i| !errors[i].is_error());
     choose(&spread(&fine, a.constant, len), a, b, a.constant && b.constant)
+}
+
+/// `a`, an error where `b` is another value. NaNs are one value, and so are zeros.
+pub(crate) fn unique(a: &Cells, b: &Cells, term: TermId) -> Cells {
+    let pair = Pair::of(a, b);
+    let at = |cells: &Cells, i: usize| if cells.constant { 0 } else { i };
+    let several = |i: usize| {
+        let (i, j) = (at(a, i), at(b, i));
+        match (&a.data, &b.data) {
+            (Data::Int(x), Data::Int(y)) => x.value(i) != y.value(j),
+            (Data::Float(x), Data::Float(y)) => {
+                let (x, y) = (x.value(i), y.value(j));
+                x != y && !(x.is_nan() && y.is_nan())
+            }
+            (Data::Bool(x), Data::Bool(y)) => x.value(i) != y.value(j),
+            (Data::Str(x), Data::Str(y)) => x.value(i) != y.value(j),
+            _ => unreachable!("both operands have one type"),
+        }
+    };
+    let code = |i: usize| if several(i) { ErrorCode::new(term, Reason::Several) } else { ErrorCode::default() };
+    let new = failures(pair.len, pair.nulls.as_ref(), code);
+    Cells::new(a.data.clone(), a.constant, merge_errors(pair.errors, new))
 }
 
 /// `a` where the mask is set, else `b`.
@@ -103,4 +126,39 @@ fn choose_errors(mask: &BooleanBuffer, a: &Cells, b: &Cells) -> Errors {
     let none = || Arc::from(vec![Default::default(); mask.len()]);
     let (a, b) = (a.errors(mask.len()).unwrap_or_else(none), b.errors(mask.len()).unwrap_or_else(none));
     errors_of(mask.iter().enumerate().map(|(i, bit)| if bit { a[i] } else { b[i] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, StringArray};
+
+    use super::*;
+
+    /// `+` where the cells are one value, `-` where they are an error, `0` where both are null.
+    #[track_caller]
+    fn check(a: ArrayRef, b: ArrayRef, expect: &str) {
+        let cells = |array: &ArrayRef| Cells::new(Data::of(array).unwrap(), false, None);
+        let found = unique(&cells(&a), &cells(&b), TermId::new(3));
+        let sign = |i: usize| match found.errors.as_ref().and_then(|errors| errors[i].parts()) {
+            Some(error) => {
+                assert_eq!(error, (TermId::new(3), Reason::Several));
+                '-'
+            }
+            None if found.data.array().is_null(i) => '0',
+            None => '+',
+        };
+        assert_eq!((0..a.len()).map(sign).collect::<String>(), expect);
+    }
+
+    #[test]
+    fn equal_cells_are_unique() {
+        let ints = |values: [Option<i64>; 3]| Arc::new(Int64Array::from_iter(values)) as ArrayRef;
+        check(ints([Some(1), None, Some(2)]), ints([Some(1), None, Some(3)]), "+0-");
+        let floats = |values: [f64; 4]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+        check(floats([f64::NAN, -0.0, 1.0, -1.0]), floats([f64::NAN, 0.0, f64::NAN, -1.0]), "++-+");
+        let bools = |values: [bool; 2]| Arc::new(BooleanArray::from(values.to_vec())) as ArrayRef;
+        check(bools([true, false]), bools([true, true]), "+-");
+        let texts = |values: [&str; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+        check(texts(["", "a"]), texts(["", "a\0"]), "+-");
+    }
 }

@@ -22,6 +22,7 @@ mod cells;
 mod choose;
 mod compare;
 mod logic;
+mod step;
 
 use std::fmt;
 
@@ -274,6 +275,8 @@ impl<'a> Batch<'a> {
             Op::Cast(a) => cast::cast(&self.cells(*a), to, id),
             Op::Widen(a) => arithmetic::widen(&self.cells(*a)),
             Op::FillError(a, b) => choose::fill_error(&self.cells(*a), &self.cells(*b)),
+            Op::Unique(a, b) => choose::unique(&self.cells(*a), &self.cells(*b), id),
+            Op::Step(a, bounds) => step::step(&self.cells(*a), bounds, id),
         };
         (cells, self.filters.len())
     }
@@ -336,6 +339,8 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
             None => "the text cannot be read".into(),
         },
         Reason::Null => "there is no value".into(),
+        Reason::Several => "there are several values".into(),
+        Reason::NoWindow => "the time is in no window".into(),
     }
 }
 

@@ -2,9 +2,10 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::*;
-use crate::expr::{Expr, Literal, coalesce, col, count, lit, max, min, sum};
+use crate::expr::{Expr, Literal, any, coalesce, col, count, lit, max, min, sum, unique};
 use crate::table::SessionWindow;
 use crate::types::Type;
+use crate::window::WindowLength;
 
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }
@@ -190,6 +191,197 @@ fn a_session_without_an_instance_has_one_key() {
         2: map 1 (consolidate in batch) start = _pw_window_start, n = count()
         3: sink 2 csv
     "#]],
+    );
+}
+
+/// Windows of the access time, for each user.
+fn windows(hop: impl Into<Literal>, length: WindowLength, origin: Option<Literal>) -> SlidingWindow {
+    SlidingWindow { time: col("access_time"), hop: hop.into(), length, origin, instance: Some(col("user_id")) }
+}
+
+/// Bounds, user and number of visits of windows.
+fn by_window(window: SlidingWindow) -> Table {
+    let outputs = named([
+        ("start", col("_pw_window_start")),
+        ("end", col("_pw_window_end")),
+        ("user_id", col("user_id")),
+        ("n", count()),
+        ("bytes", sum(col("bytes"))),
+    ]);
+    source(None, true).sliding_reduce(window, outputs, &here()).unwrap()
+}
+
+#[test]
+fn a_tumbling_window_is_a_computed_key() {
+    check(
+        [by_window(windows(60, WindowLength::Hops(1), None))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            3: map 2 (consolidate in batch) start = window * 60, end = window * 60 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            4: sink 3 csv
+        "#]],
+    );
+    check(
+        [by_window(windows(60, WindowLength::Hops(1), Some(Literal::Int(15))))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 where step(access_time, 60, 15, 0) >= 0: _pw_instance = user_id, window = step(access_time, 60, 15, 0), bytes
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            3: map 2 (consolidate in batch) start = window * 60 + 15, end = window * 60 + 15 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            4: sink 3 csv
+        "#]],
+    );
+}
+
+#[test]
+fn a_sliding_window_puts_a_row_into_each_of_its_windows() {
+    let duration = WindowLength::Duration(Literal::Int(90));
+    check(
+        [by_window(windows(60, duration.clone(), None))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 90) + 1, col("last window") = step(access_time, 60, 0, 0), bytes
+            2: expand 1 [1]
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            4: map 3 (consolidate in batch) start = window * 60, end = window * 60 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            5: sink 4 csv
+        "#]],
+    );
+    check(
+        [by_window(windows(60, duration, Some(Literal::Int(15))))],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = if_else(step(access_time, 60, 15, 90) + 1 < 0, 0, step(access_time, 60, 15, 90) + 1), col("last window") = step(access_time, 60, 15, 0), bytes
+            2: expand 1 [1]
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            4: map 3 (consolidate in batch) start = window * 60 + 15, end = window * 60 + 15 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            5: sink 4 csv
+        "#]],
+    );
+    let halves = SlidingWindow { time: col("access_time") / 2, ..windows(0.5, WindowLength::Hops(3), None) };
+    check(
+        [by_window(halves)],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time / 2.0, 0.5, 0.0, 0.0) + -2, col("last window") = step(access_time / 2.0, 0.5, 0.0, 0.0), bytes
+            2: expand 1 [1]
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            4: map 3 (consolidate in batch) start = window * 0.5, end = (window + 3) * 0.5, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            5: sink 4 csv
+        "#]],
+    );
+}
+
+#[test]
+fn a_windows_start_stands_for_its_number() {
+    let select = |columns: &[(&str, Expr)]| {
+        let table = by_window(windows(60, WindowLength::Hops(1), None));
+        table.select(columns.iter().map(|(name, expr)| ((*name).to_owned(), expr.clone())).collect(), &here()).unwrap()
+    };
+    let (user, start, end) = (("user_id", col("user_id")), ("start", col("start")), ("end", col("end")));
+    let consolidation = |table| {
+        let map = |node: &Node| match &node.operator {
+            OperatorSpec::Map { consolidate, .. } => Some(*consolidate),
+            _ => None,
+        };
+        plan([table]).nodes.iter().rev().find_map(map).unwrap()
+    };
+    assert_eq!(consolidation(select(&[user.clone(), start.clone()])), Consolidate::InBatch);
+    assert_eq!(consolidation(select(&[user.clone(), end])), Consolidate::ByRow);
+    assert_eq!(consolidation(select(&[start])), Consolidate::ByRow);
+    assert_eq!(consolidation(select(&[user])), Consolidate::ByRow);
+}
+
+#[test]
+fn a_window_is_described_as_written() {
+    let window = windows(60, WindowLength::Duration(Literal::Int(90)), Some(Literal::Int(5)));
+    let plan = plan([by_window(window)]);
+    let step = plan.nodes.iter().rev().find_map(|node| node.step.as_ref()).unwrap();
+    assert_eq!(step.name, "csv-0/sliding-0");
+    let mut described = step.description.clone();
+    described["input"] = json!(null);
+    assert_eq!(
+        described,
+        json!({
+            "operator": "sliding",
+            "time": "access_time",
+            "hop": 60,
+            "duration": 90,
+            "origin": 5,
+            "instance": ["user_id"],
+            "outputs": {
+                "start": "_pw_window_start",
+                "end": "_pw_window_end",
+                "user_id": "user_id",
+                "n": "count()",
+                "bytes": "sum(bytes)",
+            },
+            "input": null,
+        })
+    );
+}
+
+#[track_caller]
+fn window_error(window: SlidingWindow, expected: &str) {
+    check_error(source(None, true).sliding_reduce(window, named([("n", count())]), &here()), expected);
+}
+
+#[test]
+fn a_window_fits_its_time() {
+    let tumbling = || windows(60, WindowLength::Hops(1), None);
+    window_error(
+        SlidingWindow { time: col("bytes"), ..tumbling() },
+        "column \"bytes\" is int?, but the time of a window must be int or float \
+         (filter by is_not_none() and use unwrap(), or coalesce() with a default)",
+    );
+    window_error(
+        SlidingWindow { time: col("user_id"), ..tumbling() },
+        "column \"user_id\" is str, but the time of a window must be int or float \
+         (cast(..., int) or cast(..., float))",
+    );
+    window_error(
+        windows(0.5, WindowLength::Hops(1), None),
+        "duration is 0.5, which is float, but column \"access_time\" is int \
+         (give an int, or cast(access_time, float))",
+    );
+    window_error(windows(60, WindowLength::Hops(1), Some("x".into())), "origin is \"x\", but must be a number");
+    window_error(windows(0, WindowLength::Hops(2), None), "hop is 0, but must be more than 0");
+    window_error(windows(1, WindowLength::Hops(0), None), "ratio is 0, but must be at least 1");
+    window_error(windows(5, WindowLength::Duration(Literal::Int(-1)), None), "duration is -1, but must be more than 0");
+    window_error(
+        SlidingWindow { time: col("access_time") / 2, ..windows(f64::INFINITY, WindowLength::Hops(1), None) },
+        "duration is inf, but must be finite",
+    );
+    window_error(
+        windows(2, WindowLength::Duration(Literal::Int(1_000_000)), None),
+        "each row would be in 500000 windows, but 65536 are the most (a longer hop makes fewer windows)",
+    );
+    window_error(
+        windows(i64::MAX, WindowLength::Hops(2), None),
+        "2 times the hop 9223372036854775807 is no duration of 64 bits",
+    );
+}
+
+#[test]
+fn a_windows_tuple_is_refused_and_its_number_is_hidden() {
+    let tumbling = || windows(60, WindowLength::Hops(1), None);
+    let reduce = |column| source(None, true).sliding_reduce(tumbling(), named([("x", col(column))]), &here());
+    check_error(
+        reduce("_pw_window"),
+        "there is no _pw_window: a column holds no tuples in this version \
+         (a window's parts are _pw_instance, _pw_window_start and _pw_window_end)",
+    );
+    check_error(
+        reduce("window"),
+        "no column \"window\": there are \"_pw_instance\", \"_pw_window_start\", \"_pw_window_end\", \
+         \"user_id\", \"access_time\", \"page\", \"bytes\"",
+    );
+    check_error(
+        reduce("page"),
+        "column \"page\" is neither the instance of the window nor inside a reducer \
+         (a group has many values of it; take one with a reducer, for example max(page))",
     );
 }
 
@@ -477,11 +669,145 @@ fn the_types_of_a_reduce_follow_its_arguments() {
 }
 
 #[test]
-fn reducing_a_whole_table_is_for_later() {
+fn a_whole_table_is_reduced_without_a_key() {
+    let outputs = named([("n", count()), ("bytes", sum(col("bytes")))]);
+    check(
+        [source(None, true).group_reduce(vec![], outputs, &here()).unwrap()],
+        expect![[r#"
+        0: source "csv-0" (append-only): bytes: int?
+        1: reduce 0 "csv-0/reduce-0" (append-only) key []: sum(0), count()
+        2: map 1 n = count(), bytes = sum(bytes)
+        3: sink 2 csv
+    "#]],
+    );
     check_error(
-        source(None, true).group_reduce(vec![], named([("n", count())]), &here()),
-        "groupby needs at least one key: reducing a whole table is not supported yet \
-         (group by a column that has one value only)",
+        source(None, true).group_reduce(vec![], named([("page", col("page"))]), &here()),
+        "column \"page\" is not inside a reducer \
+         (a group has many values of it; take one with a reducer, for example max(page))",
+    );
+}
+
+#[test]
+fn any_and_unique_are_made_of_the_least_and_the_greatest_value() {
+    let outputs = || {
+        named([
+            ("page", unique(col("page"))),
+            ("some", any(col("page"))),
+            ("at", unique(col("access_time")).fill_error(0)),
+        ])
+    };
+    let keys = named([("user_id", col("user_id"))]);
+    check(
+        [source(None, true).group_reduce(keys, outputs(), &here()).unwrap()],
+        expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int, page: str?
+        1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: min(1), max(1), min(2), max(2)
+        2: map 1 (consolidate by row) page = unique(min(page), max(page)), some = min(page), at = fill_error(unique(min(access_time), max(access_time)), 0)
+        3: sink 2 csv
+    "#]],
+    );
+    let table = source(None, true).session_reduce(by_user(5), outputs(), &here()).unwrap();
+    assert_eq!(table.to_string(), "Table(page: str?, some: str?, at: int)");
+    check(
+        [table],
+        expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int, page: str?
+        1: session 0 "csv-0/session-0" (append-only) instance [0] time 1 max_gap 5: min(2), max(2)
+        2: map 1 (consolidate by row) page = unique(min(page), max(page)), some = min(page), at = fill_error(unique(_pw_window_start, _pw_window_end), 0)
+        3: sink 2 csv
+    "#]],
+    );
+}
+
+#[test]
+fn a_concat_reads_only_what_is_needed_and_in_the_order_of_its_first_table() {
+    let (one, two) = (source(Some("one"), true), source(Some("two"), true));
+    let columns = named([("bytes", col("bytes") + 1), ("page", col("page")), ("user_id", col("user_id"))]);
+    let other = two.filter(col("access_time").gt(5), &here()).unwrap().select(columns, &here()).unwrap();
+    let all = one.without(&["access_time".to_owned()], &here()).unwrap().concat(&[other], &here()).unwrap();
+    check(
+        [all.select(named([("user_id", col("user_id")), ("bytes", col("bytes"))]), &here()).unwrap()],
+        expect![[r#"
+        0: source "one" (append-only): user_id: str, bytes: int?
+        1: source "two" (append-only): user_id: str, access_time: int, bytes: int?
+        2: map 1 where access_time > 5: user_id, bytes = bytes + 1
+        3: union 0 2 user_id: str, bytes: int?
+        4: sink 3 csv
+    "#]],
+    );
+    let keys = named([("user_id", col("user_id"))]);
+    check(
+        [all.group_reduce(keys, named([("n", count())]), &here()).unwrap()],
+        expect![[r#"
+        0: source "one" (append-only): user_id: str
+        1: source "two" (append-only): user_id: str, access_time: int
+        2: map 1 where access_time > 5: user_id
+        3: union 0 2 user_id: str
+        4: reduce 3 "one/concat-0/reduce-0" (append-only) key [0]: count()
+        5: map 4 (consolidate by row) n = count()
+        6: sink 5 csv
+    "#]],
+    );
+}
+
+#[test]
+fn a_concat_brings_rows_together_that_inputs_with_removals_cancel() {
+    let (visits, outputs) = (source(None, true), || named([("user_id", col("user_id")), ("n", count())]));
+    let counts = visits.group_reduce(named([("user_id", col("user_id"))]), outputs(), &here()).unwrap();
+    let users = visits.select(named([("user_id", col("user_id")), ("n", lit(0))]), &here()).unwrap();
+    let all = users.concat(&[counts], &here()).unwrap();
+    assert!(!all.append_only());
+    check(
+        [all.clone(), all.select(named([("n", col("n"))]), &here()).unwrap()],
+        expect![[r#"
+        0: source "csv-0" (append-only): user_id: str
+        1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: count()
+        2: map 0 user_id, n = 0
+        3: union 2 1 (consolidate by row) user_id: str, n: int
+        4: sink 3 csv
+        5: map 3 (consolidate by row) n
+        6: sink 5 csv
+    "#]],
+    );
+}
+
+#[test]
+fn a_concat_needs_the_same_columns() {
+    let visits = source(None, true);
+    let with = |types: &[(&str, Type)]| {
+        let types: Vec<_> = types.iter().map(|(name, ty)| ((*name).to_owned(), *ty)).collect();
+        visits.cast_to_types(&types, &here()).unwrap()
+    };
+    check_error(
+        visits.concat(&[with(&[("bytes", Type::Float)])], &here()),
+        "column \"bytes\" is int? in table 1 of the concat, but float? in table 2 (cast_to_types(bytes=int))",
+    );
+    check_error(
+        visits.concat(&[visits.clone(), visits.without(&["page".to_owned()], &here()).unwrap()], &here()),
+        "table 1 of the concat has the columns \"user_id\", \"access_time\", \"page\", \"bytes\", \
+         but table 3 \"user_id\", \"access_time\", \"bytes\" \
+         (select(...), without(...) and rename(...) make columns equal)",
+    );
+    let unwrapped = visits.with_columns(named([("bytes", coalesce([col("bytes"), lit(0)]))]), &here()).unwrap();
+    assert_eq!(unwrapped.concat(std::slice::from_ref(&visits), &here()).unwrap().schema(), visits.schema());
+}
+
+#[test]
+fn columns_are_renamed_in_place_and_left_out_by_name() {
+    let visits = source(None, true);
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(old, new)| ((*old).to_owned(), (*new).to_owned())).collect()
+    };
+    let swapped = visits.rename(&pairs(&[("page", "bytes"), ("bytes", "page")]), &here()).unwrap();
+    assert_eq!(swapped.to_string(), "Table(user_id: str, access_time: int, bytes: str?, page: int?)");
+    check_error(visits.rename(&pairs(&[("page", "bytes")]), &here()), "rename has two columns named \"bytes\"");
+    check_error(
+        visits.rename(&pairs(&[("pages", "p")]), &here()),
+        "no column \"pages\": there are \"user_id\", \"access_time\", \"page\", \"bytes\" (did you mean \"page\"?)",
+    );
+    check_error(
+        visits.without(&["page".to_owned(), "page".to_owned()], &here()),
+        "without has two columns named \"page\"",
     );
 }
 

@@ -1,0 +1,255 @@
+//! Windows of one length that start one step apart: tumbling and sliding windows, as numbers.
+//!
+//! Window `k` is `[start(k), end(k))`, for every int `k`, or from 0 on if there is an origin:
+//!
+//! - `start(k) = k * hop + origin`, where a missing origin is 0;
+//! - `end(k) = start(k + n)` if the length is `n` hops (a tumbling window: one), and `start(k) + duration` otherwise.
+//!
+//! A row is assigned to numbers, and a reduce keeps state by number; the bounds are computed of it afterwards. With ints
+//! all of this is exact. With floats each operation rounds once, in the order written above. So bounds never fall as `k`
+//! grows, a tumbling window ends exactly where the next one starts, and a time is in a window exactly if it is not below
+//! the start and below the end that the result shows. A float without a window (NaN, an infinity, or so large that
+//! neighbouring bounds are one number) is an error value.
+
+use millpond_error::{Error, Result};
+
+use crate::check::{at, subject};
+use crate::expr::{BinaryOp, Expr, Literal};
+use crate::terms::{Op, TermId, TermType, Terms};
+use crate::types::{ColumnType, Type};
+
+/// The most windows that one row may be in.
+const MOST_WINDOWS: i64 = 1 << 16;
+
+/// Windows of one length that start one hop apart. A tumbling window is one hop long.
+#[derive(Clone, Debug)]
+pub struct SlidingWindow {
+    /// The time of a row: a required `int` or `float`.
+    pub time: Expr,
+    /// The distance between the starts of neighbouring windows, in the unit of the time: positive, an `int` if the time
+    /// is one.
+    pub hop: Literal,
+    /// How long a window is.
+    pub length: WindowLength,
+    /// Where window 0 starts; no window starts before it. Without an origin, windows start at all multiples of the hop.
+    pub origin: Option<Literal>,
+    /// Windows are made apart for each value of this, for example for each user.
+    pub instance: Option<Expr>,
+}
+
+/// How long a window is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WindowLength {
+    /// So many hops, at least one.
+    Hops(i64),
+    /// In the unit of the time: positive, an `int` if the time is one.
+    Duration(Literal),
+}
+
+/// Bounds at a regular distance: bound `k` is `k * hop + origin + shift`, all three of one type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bounds {
+    pub hop: Literal,
+    pub origin: Literal,
+    pub shift: Literal,
+}
+
+/// A [`SlidingWindow`] whose numbers fit the time.
+pub(crate) struct Windows {
+    hop: Literal,
+    origin: Literal,
+    /// Whether window 0 is the first.
+    starts_at_origin: bool,
+    length: WindowLength,
+}
+
+impl SlidingWindow {
+    /// The name of such a window in the program.
+    pub(crate) fn name(&self) -> &'static str {
+        if self.length == WindowLength::Hops(1) { "tumbling" } else { "sliding" }
+    }
+}
+
+impl Windows {
+    /// Checks a window over a time of type `ty`.
+    pub fn new(window: &SlidingWindow, ty: Option<ColumnType>) -> Result<Self> {
+        let ty = time_type(&window.time, ty)?;
+        let step = if window.name() == "tumbling" { "duration" } else { "hop" };
+        let hop = positive(step, number(step, &window.hop, ty, window)?)?;
+        let zero = if ty == Type::Int { Literal::Int(0) } else { Literal::Float(0.0) };
+        let origin = window.origin.as_ref().map(|origin| number("origin", origin, ty, window)).transpose()?;
+        let length = match (&window.length, &hop) {
+            (WindowLength::Hops(hops), _) if *hops < 1 => {
+                return Err(Error::invalid(format!("ratio is {hops}, but must be at least 1")));
+            }
+            (WindowLength::Hops(hops), Literal::Int(hop)) => {
+                let duration = hop
+                    .checked_mul(*hops)
+                    .ok_or_else(|| Error::invalid(format!("{hops} times the hop {hop} is no duration of 64 bits")))?;
+                WindowLength::Duration(Literal::Int(duration))
+            }
+            (WindowLength::Hops(hops), _) => WindowLength::Hops(*hops),
+            (WindowLength::Duration(duration), _) => {
+                WindowLength::Duration(positive("duration", number("duration", duration, ty, window)?)?)
+            }
+        };
+        let windows = Windows { hop, starts_at_origin: origin.is_some(), origin: origin.unwrap_or(zero), length };
+        windows.check_number()?;
+        Ok(windows)
+    }
+
+    /// The number of the last window that the time is not before, and of the first one that it is not past. A row is in
+    /// all windows from the first to the last; the first is missing where that is exactly one, the last.
+    pub fn numbers(&self, terms: &mut Terms, time: TermId) -> (Option<TermId>, TermId) {
+        let last = self.step(terms, time, self.zero());
+        if self.is_tumbling() {
+            return (None, last);
+        }
+        let mut first = match &self.length {
+            WindowLength::Hops(hops) => int_sum(terms, last, 1 - hops),
+            WindowLength::Duration(duration) => {
+                let ended = self.step(terms, time, duration.clone());
+                int_sum(terms, ended, 1)
+            }
+        };
+        if self.starts_at_origin {
+            let zero = int(terms, 0);
+            let below = terms.add(Op::Binary(BinaryOp::Lt, first, zero), TermType::new(Type::Bool, false));
+            first = terms.add(Op::IfElse(below, zero, first), TermType::new(Type::Int, false));
+        }
+        (Some(first), last)
+    }
+
+    /// What a row must fulfil to be in the window of number `last` when that is its only one.
+    pub fn predicate(&self, terms: &mut Terms, last: TermId) -> Option<TermId> {
+        let needed = self.starts_at_origin && self.is_tumbling();
+        needed.then(|| {
+            let zero = int(terms, 0);
+            terms.add(Op::Binary(BinaryOp::Ge, last, zero), TermType::new(Type::Bool, false))
+        })
+    }
+
+    /// Start and end of the window of this number.
+    pub fn bounds(&self, terms: &mut Terms, number: TermId) -> (TermId, TermId) {
+        let start = self.start(terms, number);
+        let end = match &self.length {
+            WindowLength::Hops(hops) => {
+                let next = int_sum(terms, number, *hops);
+                self.start(terms, next)
+            }
+            WindowLength::Duration(duration) => sum(terms, start, duration),
+        };
+        (start, end)
+    }
+
+    /// The type of the bounds, which is that of the time.
+    pub fn ty(&self) -> Type {
+        if matches!(self.hop, Literal::Int(_)) { Type::Int } else { Type::Float }
+    }
+
+    fn is_tumbling(&self) -> bool {
+        match &self.length {
+            WindowLength::Hops(hops) => *hops == 1,
+            WindowLength::Duration(duration) => self.ty() == Type::Int && *duration == self.hop,
+        }
+    }
+
+    fn zero(&self) -> Literal {
+        if self.ty() == Type::Int { Literal::Int(0) } else { Literal::Float(0.0) }
+    }
+
+    fn step(&self, terms: &mut Terms, time: TermId, shift: Literal) -> TermId {
+        let bounds = Bounds { hop: self.hop.clone(), origin: self.origin.clone(), shift };
+        terms.add(Op::Step(time, bounds), TermType::new(Type::Int, false))
+    }
+
+    fn start(&self, terms: &mut Terms, number: TermId) -> TermId {
+        let ty = TermType::new(self.ty(), false);
+        let number = if self.ty() == Type::Int { number } else { terms.add(Op::Widen(number), ty) };
+        let hop = literal(terms, &self.hop);
+        let steps = terms.add(Op::Binary(BinaryOp::Mul, number, hop), ty);
+        sum(terms, steps, &self.origin)
+    }
+
+    fn check_number(&self) -> Result<()> {
+        let windows = match (&self.length, &self.hop) {
+            (WindowLength::Hops(hops), _) => *hops as f64,
+            (WindowLength::Duration(Literal::Int(duration)), Literal::Int(hop)) => *duration as f64 / *hop as f64,
+            (WindowLength::Duration(Literal::Float(duration)), Literal::Float(hop)) => duration / hop,
+            _ => unreachable!("numbers have the type of the time"),
+        };
+        if windows <= MOST_WINDOWS as f64 {
+            return Ok(());
+        }
+        let error =
+            Error::invalid(format!("each row would be in {windows:.0} windows, but {MOST_WINDOWS} are the most"));
+        Err(error.with_hint("a longer hop makes fewer windows"))
+    }
+}
+
+/// The type of a window's time, which is never null.
+fn time_type(time: &Expr, ty: Option<ColumnType>) -> Result<Type> {
+    match ty {
+        Some(ColumnType { ty: ty @ (Type::Int | Type::Float), optional: false }) => Ok(ty),
+        Some(ty) => {
+            let error =
+                Error::invalid(format!("{} is {ty}, but the time of a window must be int or float", subject(time)));
+            let error = match ty.ty {
+                Type::Int | Type::Float => {
+                    error.with_hint("filter by is_not_none() and use unwrap(), or coalesce() with a default")
+                }
+                _ => error.with_hint("cast(..., int) or cast(..., float)"),
+            };
+            Err(at(error, time))
+        }
+        None => Err(at(Error::invalid("the time of a window is always None, but must be int or float"), time)),
+    }
+}
+
+/// A number of the window, of the type of the time.
+fn number(what: &str, value: &Literal, ty: Type, window: &SlidingWindow) -> Result<Literal> {
+    match (value, ty) {
+        (Literal::Int(_), Type::Int) => Ok(value.clone()),
+        (Literal::Int(value), _) => Ok(Literal::Float(*value as f64)),
+        (Literal::Float(number), Type::Float) if number.is_finite() => Ok(value.clone()),
+        (Literal::Float(_), Type::Float) => Err(Error::invalid(format!("{what} is {value}, but must be finite"))),
+        (Literal::Float(_), _) => {
+            let time = subject(&window.time);
+            let error = Error::invalid(format!("{what} is {value}, which is float, but {time} is int"));
+            Err(error.with_hint(format!("give an int, or cast({}, float)", window.time)))
+        }
+        _ => Err(Error::invalid(format!("{what} is {value}, but must be a number"))),
+    }
+}
+
+fn positive(what: &str, value: Literal) -> Result<Literal> {
+    match value {
+        Literal::Int(1..) => Ok(value),
+        Literal::Float(number) if number > 0.0 => Ok(value),
+        _ => Err(Error::invalid(format!("{what} is {value}, but must be more than 0"))),
+    }
+}
+
+fn literal(terms: &mut Terms, value: &Literal) -> TermId {
+    terms.add(Op::Literal(value.clone()), TermType { ty: value.ty(), optional: false })
+}
+
+fn int(terms: &mut Terms, value: i64) -> TermId {
+    literal(terms, &Literal::Int(value))
+}
+
+fn int_sum(terms: &mut Terms, a: TermId, b: i64) -> TermId {
+    sum(terms, a, &Literal::Int(b))
+}
+
+/// `a + b`; `a` itself if `b` is 0.
+fn sum(terms: &mut Terms, a: TermId, b: &Literal) -> TermId {
+    match b {
+        Literal::Int(0) => a,
+        Literal::Float(0.0) => a,
+        _ => {
+            let (b, ty) = (literal(terms, b), terms.ty(a));
+            terms.add(Op::Binary(BinaryOp::Add, a, b), ty)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Changes handed to Python functions, row by row.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millpond::connector::{Changes, Epoch, HashSeed, Subscriber, declare_sink};
+use millpond_engine::hash::hash_columns;
+use millpond_error::{Error, Result};
+use millpond_io::sink::CallbackSink;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::errors::{Place, origin};
+use crate::io::PySink;
+use crate::rows::Cells;
+use crate::table::PyTable;
+
+/// What a function of the program has raised; the run then raises it.
+pub type Raised = Arc<Mutex<Option<PyErr>>>;
+
+/// Hands a table's changes to functions: `on_change(key, row, time, is_addition)` for each, `on_time_end(time)` after each
+/// epoch, `on_end()` at the end of the run.
+#[pyfunction]
+pub fn subscribe(
+    table: &PyTable,
+    on_change: Py<PyAny>,
+    on_time_end: Option<Py<PyAny>>,
+    on_end: Option<Py<PyAny>>,
+    name: &str,
+    place: Place,
+) -> PySink {
+    let raised = Raised::default();
+    let columns = table.0.schema().columns();
+    let names = Python::attach(|py| columns.iter().map(|c| PyString::intern(py, &c.name).unbind()).collect());
+    let functions = Arc::new(Functions { names, on_change, on_time_end, on_end, raised: raised.clone() });
+    let make = move || Ok(Box::new(CallbackSink::new(Calls(functions.clone()))) as _);
+    PySink { declaration: declare_sink(&table.0, name, &origin(place), make), raised: Some(raised) }
+}
+
+/// The functions of a subscription.
+struct Functions {
+    names: Vec<Py<PyString>>,
+    on_change: Py<PyAny>,
+    on_time_end: Option<Py<PyAny>>,
+    on_end: Option<Py<PyAny>>,
+    raised: Raised,
+}
+
+struct Calls(Arc<Functions>);
+
+impl Functions {
+    /// Calls into Python; what is raised there ends the run.
+    fn call(&self, calls: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<()> {
+        Python::attach(calls).map_err(|exception| {
+            self.raised.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(exception);
+            Error::invalid("a function that takes changes has raised an exception")
+        })
+    }
+
+    /// Calls `on_change` for the rows of one sign, as often as each is added or removed.
+    fn changes(&self, py: Python<'_>, time: u64, changes: &Changes, added: bool) -> PyResult<()> {
+        let columns: Vec<Cells<'_>> = changes.columns.iter().map(Cells::of).collect();
+        let keys = hash_columns(HashSeed(0), &changes.columns, changes.rows);
+        let on_change = self.on_change.bind(py);
+        for (row, key) in keys.iter().enumerate() {
+            let diff = changes.diffs.get(row);
+            if (diff > 0) != added {
+                continue;
+            }
+            for _ in 0..diff.unsigned_abs() {
+                let values = PyDict::new(py);
+                for (name, column) in self.names.iter().zip(&columns) {
+                    values.set_item(name.bind(py), column.get(py, row)?)?;
+                }
+                on_change.call1((*key, values, time, added))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Subscriber for Calls {
+    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+        self.0.call(|py| {
+            // What replaces a row comes after it.
+            changes.iter().try_for_each(|changes| self.0.changes(py, epoch.0, changes, false))?;
+            changes.iter().try_for_each(|changes| self.0.changes(py, epoch.0, changes, true))?;
+            self.0.on_time_end.as_ref().map_or(Ok(()), |call| call.call1(py, (epoch.0,)).map(drop))
+        })
+    }
+
+    fn on_end(&self) -> Result<()> {
+        self.0.call(|py| self.0.on_end.as_ref().map_or(Ok(()), |call| call.call0(py).map(drop)))
+    }
+}

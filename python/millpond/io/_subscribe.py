@@ -1,0 +1,68 @@
+"""Changes of a table handed to functions of the program."""
+
+from __future__ import annotations
+
+from millpond import _check, _native
+from millpond._origin import here
+from millpond._run import count_registered, register
+from millpond._table import Table, check_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    OnChange: TypeAlias = Callable[[int, dict[str, Any], int, bool], object]
+
+
+def subscribe(
+    table: Table,
+    on_change: OnChange,
+    on_end: Callable[[], object] | None = None,
+    on_time_end: Callable[[int], object] | None = None,
+    *,
+    name: str | None = None,
+) -> None:
+    """Calls functions with the changes of a table, in each ``pw.run()`` that follows.
+
+    Changes are delivered as soon as their epoch is done, and do not wait for saved state: after a crash, what came
+    after the last checkpoint is delivered again, with later times. An exception in a function ends the run and is
+    raised by ``pw.run()``.
+
+    Args:
+        table: The table.
+        on_change: Called as ``on_change(key, row, time, is_addition)`` for each row that is added or removed. ``key``
+            is a number that is the same for equal rows, ``row`` a dictionary of the columns. Within one time, removals
+            come first, so that a row replaces the one before it.
+        on_end: Called as ``on_end()`` at the end of the run; not if it ends with an error.
+        on_time_end: Called as ``on_time_end(time)`` after all changes of that time, also if there were none.
+        name: The subscription's name in the saved state.
+
+    Raises:
+        millpond.InvalidError: If a function cannot be called.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ... user | __time__ | __diff__
+        ... ann  | 2        | 1
+        ... bob  | 4        | 1
+        ... ann  | 4        | 1
+        ... ''')
+        >>> counts = visits.groupby(visits.user).reduce(visits.user, visits=pw.reducers.count())
+        >>> def show(key, row, time, is_addition):
+        ...     print("+" if is_addition else "-", row)
+        >>> pw.io.subscribe(counts.filter(counts.user == "ann"), show, on_end=lambda: print("end"))
+        >>> pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+        + {'user': 'ann', 'visits': 1}
+        - {'user': 'ann', 'visits': 1}
+        + {'user': 'ann', 'visits': 2}
+        end
+        >>> pw.clear()
+    """
+    native = check_table(table, "table")._native
+    for what, function in (("on_change", on_change), ("on_end", on_end), ("on_time_end", on_time_end)):
+        if not callable(function) and (function is not None or what == "on_change"):
+            raise _check.invalid(f"{what}: expected a function, got {_check.show(function)}")
+    chosen = _check.name(name) or f"subscription {count_registered() + 1}"
+    register(_native.subscribe(native, on_change, on_time_end, on_end, chosen, here()))
