@@ -226,7 +226,8 @@ def read(**options: Any) -> pw.Table:
 
 
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
-    "streaming": (lambda: read(mode="streaming"), 'mode: "streaming" is not in this version'),
+    "an unknown source mode": (lambda: read(mode="live"), 'mode: "live" is none of "static", "streaming"'),
+    "a negative interval": (lambda: read(autocommit_duration_ms=-1), "autocommit_duration_ms: -1 is negative"),
     "no schema": (lambda: pw.io.jsonlines.read("x", schema=dict), "schema: expected a schema"),  # type: ignore[arg-type]
     "paths that are none": (lambda: read(json_field_paths=["city"]), "json_field_paths: expected a dict"),
     "a path that is no text": (

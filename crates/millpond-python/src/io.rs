@@ -96,6 +96,7 @@ fn to_on_error(on_error: &str, dead_letter: Option<PathBuf>) -> PyResult<OnError
     })
 }
 
+/// Streaming, if an interval is given.
 fn to_streaming(commit_every_ms: Option<u64>) -> Option<Streaming> {
     commit_every_ms.map(|ms| Streaming { commit_every: Duration::from_millis(ms), ..Streaming::default() })
 }

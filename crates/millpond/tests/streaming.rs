@@ -1,6 +1,6 @@
 //! The law in streaming: files arrive and grow while programs run, programs are stopped and started again, in streaming
 //! and in static mode by turns, with other numbers of workers and other rhythms of checkpoints; the sum of all emitted
-//! changes is one computation over the final input.
+//! changes is one computation over the final input. Some histories are of CSV files, others of JSON lines.
 
 mod support;
 
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond::csv::{self, ReadOptions, Streaming, WriteMode};
-use millpond::{Backend, RunOptions, Table, Type, run};
+use millpond::{Backend, RunOptions, Table, Type, jsonlines, run};
 use support::{Random, Rows, Visit};
 
 /// Long enough on any machine for what takes some milliseconds.
@@ -29,11 +29,20 @@ fn visits(logs: &Path, append_only: bool, streaming: Option<Streaming>) -> Table
     csv::read(logs.to_str().expect("a plain path"), schema).options(options).table()
 }
 
+fn json_visits(logs: &Path, append_only: bool, streaming: Option<Streaming>) -> Table {
+    let schema = [("user", Type::Str.required()), ("time", Type::Int.required()), ("pages", Type::Int.optional())];
+    let field_paths = vec![("pages".to_owned(), "/page/counts/0".to_owned())];
+    let name = Some("visits".into());
+    let options = jsonlines::ReadOptions { append_only, field_paths, streaming, name, ..Default::default() };
+    jsonlines::read(logs.to_str().expect("a plain path"), schema).options(options).table()
+}
+
 struct History {
     folder: tempfile::TempDir,
     random: Random,
     mode: WriteMode,
     append_only: bool,
+    json_lines: bool,
     all: Vec<Visit>,
     /// What the logs of the runs before add up to.
     before: Rows,
@@ -51,6 +60,7 @@ impl History {
             random: Random(seed),
             mode,
             append_only,
+            json_lines: seed.is_multiple_of(3),
             all: Vec::new(),
             before: Rows::new(),
             last_log: String::new(),
@@ -59,8 +69,9 @@ impl History {
 
     fn arrive(&mut self) {
         let batch: Vec<Visit> = (0..self.random.below(12)).map(|_| self.random.visit()).collect();
-        let file = format!("{}.csv", self.random.below(4));
-        support::append(&self.folder.path().join("logs"), &file, &batch);
+        let file = format!("{}.log", self.random.below(4));
+        let append = if self.json_lines { support::append_json } else { support::append };
+        append(&self.folder.path().join("logs"), &file, &batch);
         self.all.extend(batch);
     }
 
@@ -72,22 +83,28 @@ impl History {
     fn emitted(&self) -> Rows {
         let text = self.log();
         // A reader may see half of a last line.
-        let text = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+        let mut text = text[..text.rfind('\n').map_or(0, |end| end + 1)].to_owned();
         if text.is_empty() || self.mode == WriteMode::Changes && text == self.last_log {
             return self.before.clone();
         }
+        if self.json_lines {
+            text = support::as_csv(&text, &["user", "start", "finish", "visits", "pages"]);
+        }
         let mut rows = if self.mode == WriteMode::Changes { self.before.clone() } else { Rows::new() };
         match self.mode {
-            WriteMode::Snapshot => rows = support::snapshot_rows(text),
-            WriteMode::Changes | WriteMode::Append => drop(support::add_changes(&mut rows, text)),
+            WriteMode::Snapshot => rows = support::snapshot_rows(&text),
+            WriteMode::Changes | WriteMode::Append => drop(support::add_changes(&mut rows, &text)),
         }
         rows
     }
 
     fn play_run(&mut self, streaming: Option<Streaming>) -> millpond::Result<()> {
-        let visits = visits(&self.folder.path().join("logs"), self.append_only, streaming);
+        let visits = if self.json_lines { json_visits } else { visits };
+        let sessions = support::sessions(&visits(&self.folder.path().join("logs"), self.append_only, streaming));
         let path = self.folder.path().join("sessions.csv");
-        let output = csv::write(&support::sessions(&visits), path.to_str().expect("a plain path")).mode(self.mode);
+        let path = path.to_str().expect("a plain path");
+        let output = if self.json_lines { jsonlines::write(&sessions, path) } else { csv::write(&sessions, path) };
+        let output = output.mode(self.mode);
         let stop = Arc::new(AtomicBool::new(false));
         let state = Backend::filesystem(self.folder.path().join("state"))?;
         let mut options = RunOptions::default().quiet().state(state).workers(1 + self.random.below(3) as usize);

@@ -12,8 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::sink::Prepared;
-use crate::sink::{LogicalRun, Sink};
+use crate::sink::{LogicalRun, Prepared, Sink};
 use crate::testing::{Bag, Play};
 
 const FRESH: LogicalRun = LogicalRun { continues: false };
