@@ -18,6 +18,7 @@ mod state;
 mod team;
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_engine::Epoch;
@@ -249,8 +250,22 @@ impl Run {
     /// What a checkpoint at the present epoch saves; with `checkpoint`, the workers have written their runs to it.
     fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
-        let mut runs = self.team.checkpoint(checkpoint, snapshots)?;
-        let prepared = self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>()?;
+        let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
+        let (mut runs, prepared) = if self.team.workers() == 1 || snapshots.contains(&true) {
+            (self.team.checkpoint(checkpoint, snapshots)?, prepare()?)
+        } else {
+            // Results and runs are synced at the same time.
+            thread::scope(|scope| {
+                let prepared = scope.spawn(prepare);
+                let runs = self.team.checkpoint(checkpoint, snapshots)?;
+                Ok((
+                    runs,
+                    prepared
+                        .join()
+                        .unwrap_or_else(|_| Err(Error::unavailable("a thread that writes results was lost")))?,
+                ))
+            })?
+        };
         for open in &mut self.sources {
             for (arrangement, table) in open.source.arrangements() {
                 runs.push(SavedRuns { node: open.node, arrangement, entries: table.entries().to_vec() });
