@@ -28,7 +28,7 @@ from measure import Failed, Sample, Samples, bytes_under, can_drop_caches, drop_
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SIZES = {"1m": (1_000_000, 20_000, 4), "10m": (10_000_000, 200_000, 8)}
-SECTIONS = ("check", "first", "pathway", "count", "restart", "cores", "epochs", "wheel")
+SECTIONS = ("check", "first", "pathway", "count", "windows", "restart", "cores", "epochs", "wheel")
 FORMS = {"full": [], "append-only": ["--append-only"]}
 
 
@@ -147,15 +147,13 @@ class Bench:
             # The program with a computed column writes one more, which is left out here.
             found = table_of(target, columns=5)
             assert_equal(engine.name, found, sessions)
-        counts: Counter[bytes] | None = None
-        engines = [self.peer("DuckDB", "duckdb_count.py"), self.peer("Polars", "polars_count.py")]
-        if self.has_rust():
-            engines.append(self.rust("Millpond", "--count"))
-        for engine in engines:
-            self.once(engine, source, target)
-            found = table_of(target)
-            counts = counts or found
-            assert_equal(f"{engine.name}, counts", found, counts)
+        for what, flags, flag in (("counts", (), "--count"), ("windows", ("--windows",), "--windows")):
+            counts: Counter[bytes] | None = None
+            for engine in self.counting(flags, flag):
+                self.once(engine, source, target)
+                found = table_of(target)
+                counts = counts or found
+                assert_equal(f"{engine.name}, {what}", found, counts)
         if self.has_rust():
             self.check_restart(size, reference)
         say(f"{size}: all results are equal ({sum(sessions.values()):,} sessions)")
@@ -212,12 +210,21 @@ class Bench:
         assert_equal("Pathway", found, table_of(target))
         self.record("pathway_1m", samples)
 
+    def counting(self, peer_flags: tuple[str, ...], flag: str) -> list[Engine]:
+        """Engines that count visits."""
+        peers = [("DuckDB", "duckdb_count.py"), ("Polars", "polars_count.py")]
+        engines = [self.peer(name, script, *peer_flags) for name, script in peers]
+        return [self.rust("Millpond", flag), *engines] if self.has_rust() else engines
+
     def count(self, size: str) -> None:
-        engines = [self.peer("DuckDB", "duckdb_count.py"), self.peer("Polars", "polars_count.py")]
-        if self.has_rust():
-            engines.insert(0, self.rust("Millpond", "--count"))
         say(f"count per user, {size}")
+        engines = self.counting((), "--count")
         self.record(f"count_{size}", self.alternate(engines, self.data(size) / "input", self.rounds))
+
+    def windows(self, size: str) -> None:
+        say(f"count per user and window of 300 s, {size}")
+        engines = self.counting(("--windows",), "--windows")
+        self.record(f"windows_{size}", self.alternate(engines, self.data(size) / "input", self.rounds))
 
     def restart(self, sizes: list[str]) -> None:
         """1,000 new rows on a state that was saved before; every round starts from a copy of it."""
@@ -328,6 +335,8 @@ class Bench:
             self.pathway()
         if "count" in sections:
             self.count(largest)
+        if "windows" in sections:
+            self.windows(largest)
         if "restart" in sections and self.has_rust():
             self.restart(sizes)
         if "cores" in sections and self.has_rust():

@@ -145,6 +145,14 @@ FIGURES: list[tuple[str, str, Callable[[Results], float], str, float | None, flo
         None,
     ),
     (
+        "count per user and window of 300 s, 10M rows / the faster of DuckDB and Polars",
+        "x",
+        lambda r: wall(r, "windows_10m", "Millpond") / fastest_peer(r, "windows_10m"),
+        "<=",
+        0.8,
+        None,
+    ),
+    (
         "10M rows on one pinned core / on two, no sync",
         "x",
         lambda r: wall(r, "cores", "one core") / wall(r, "cores", "two cores"),

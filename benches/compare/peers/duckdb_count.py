@@ -1,4 +1,4 @@
-"""Visits for each user with DuckDB: `duckdb_count.py INPUT OUTPUT`."""
+"""Visits for each user, or each user and window of 300 s, with DuckDB: `duckdb_count.py INPUT OUTPUT [--windows]`."""
 
 import sys
 
@@ -7,11 +7,12 @@ import duckdb
 VISITS = "read_csv('{source}/*.csv', header = true, columns = {{'user_id': 'VARCHAR', 'access_time': 'BIGINT'}})"
 
 
-def main(source: str, target: str) -> None:
+def main(source: str, target: str, windows: str = "") -> None:
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
     connection.execute("SET preserve_insertion_order = false")
-    query = f"SELECT user_id, count(*) AS count FROM {VISITS.format(source=source)} GROUP BY user_id"
+    start = "access_time // 300 * 300 AS window_start, " if windows else ""
+    query = f"SELECT user_id, {start}count(*) AS count FROM {VISITS.format(source=source)} GROUP BY ALL"
     connection.execute(f"COPY ({query}) TO '{target}' (HEADER, FORCE_QUOTE (user_id))")
 
 

@@ -3,10 +3,10 @@
 use std::process::exit;
 
 use millpond::csv::WriteMode;
-use millpond::{Backend, Error, Result, RunOptions, Type, col, count, csv, max, min, run, session};
+use millpond::{Backend, Error, Result, RunOptions, Type, col, count, csv, max, min, run, session, tumbling};
 
 const USAGE: &str = "usage: bench_sessions --input DIR --output FILE [--state DIR] [--append-only] [--computed] \
-                     [--count] [--mode changes|append|snapshot] [--workers N]";
+                     [--count] [--windows] [--mode changes|append|snapshot] [--workers N]";
 
 #[derive(Default)]
 struct Flags {
@@ -16,6 +16,7 @@ struct Flags {
     append_only: bool,
     computed: bool,
     count: bool,
+    windows: bool,
     mode: WriteMode,
     workers: Option<usize>,
 }
@@ -32,6 +33,7 @@ fn flags() -> Result<Flags> {
             "--append-only" => flags.append_only = true,
             "--computed" => flags.computed = true,
             "--count" => flags.count = true,
+            "--windows" => flags.windows = true,
             "--mode" => {
                 flags.mode = match value()?.as_str() {
                     "changes" => WriteMode::Changes,
@@ -64,6 +66,9 @@ fn program(flags: &Flags) -> Result<()> {
     }
     let results = if flags.count {
         visits.groupby(["user_id"]).reduce([("user_id", col("user_id")), ("count", count())])
+    } else if flags.windows {
+        let outputs = [("user_id", col("user_id")), ("window_start", col("_pw_window_start")), ("count", count())];
+        visits.windowby(col("access_time"), tumbling(300)).instance(col("user_id")).reduce(outputs)
     } else {
         let mut outputs = vec![
             ("user_id", col("user_id")),
