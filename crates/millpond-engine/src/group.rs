@@ -215,7 +215,7 @@ fn number_hashes(hashes: &[u64]) -> Groups {
         of_row.push(group);
         if firsts.len() * 2 > slots.len() {
             let old = std::mem::take(&mut slots);
-            slots = vec![EMPTY; old.len() * 4];
+            slots = vec![EMPTY; old.len() * 2];
             mask = slots.len() - 1;
             for slot in old.into_iter().filter(|slot| slot.1 != u32::MAX) {
                 let mut at = slot.0 as usize & mask;
