@@ -25,8 +25,9 @@ demo: develop  ## Build Millpond and play the four acts of a small pipeline
 test: lint test-rust test-python test-faults  ## Build everything, run all lints and tests
 	$(call say,everything passed)
 
-bench: develop  ## Compare with other engines and measure restarts (takes about an hour)
+bench: develop  ## Compare with other engines, measure restarts and streaming (takes about an hour)
 	@benches/compare/run.sh
+	@python benches/streaming/streaming.py --peers-python benches/compare/.venv/bin/python
 
 torture: develop  ## Run the long catalogues of faults and random cases (takes hours)
 	$(call say,random programs)

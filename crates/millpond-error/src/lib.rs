@@ -65,7 +65,7 @@ impl fmt::Display for Origin {
 }
 
 /// What went wrong, in a sentence that shows the value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -146,6 +146,13 @@ impl Error {
     /// The next step that the user could take.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+}
+
+/// As for people: a program whose `main` returns an error shows it like this.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
