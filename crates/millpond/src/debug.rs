@@ -51,6 +51,7 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
         check: Box::new(|| Ok(())),
         make: Box::new(move |_| Ok(Box::new(TableSource::new(columns.clone(), epochs.clone())) as Box<dyn Source>)),
         dead_letter: None,
+        forgetful: None,
     };
     plan::Table::source(SourceDecl {
         name: None,
