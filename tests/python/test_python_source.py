@@ -222,7 +222,7 @@ def test_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
 
 
 STOPPED = """\
-import threading, time
+import sys, threading, time
 import millpond as pw
 
 class Visit(pw.Schema):
@@ -241,6 +241,8 @@ class Waits(pw.io.python.ConnectorSubject):
         self.stopped.set()
 
 visits = pw.io.python.read(Waits(), schema=Visit)
+if "--print" in sys.argv:
+    pw.debug.compute_and_print(visits)
 pw.io.subscribe(visits, lambda key, row, time, is_addition: print(row["user"], flush=True))
 pw.run(monitoring_level=pw.MonitoringLevel.NONE)
 """
@@ -269,6 +271,28 @@ def test_a_signal_ends_the_program(wait: str, most_s: float, signum: int, code: 
         assert time.monotonic() - began < most_s
         assert (process.returncode, errors) == (code, "")
         assert output.replace("bob\n", "") == "on_stop\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_printing_an_endless_table_can_be_stopped(tmp_path: Path) -> None:
+    code = STOPPED.replace("{wait}", "print('ann', flush=True)\n        while True: self.next(user='bob')")
+    (tmp_path / "program.py").write_text(code, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "program.py", "--print"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ann\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, output) == (-signal.SIGINT, "on_stop\n"), errors
+        assert errors.endswith("KeyboardInterrupt\n")
     finally:
         process.kill()
         process.communicate()
@@ -402,6 +426,8 @@ def test_a_program_runs_again_with_the_same_subject() -> None:
     pw.run(monitoring_level=QUIET)
     assert seen == {("ann", None, True): 2}
     assert subject.stops == 2
+    with pytest.raises(pw.InvalidError, match="the subject Subject is not being run"):
+        subject.next(user="ann", new=True)
 
 
 def test_files_and_subjects_are_read_together(tmp_path: Path) -> None:

@@ -28,10 +28,9 @@ pub fn run(
     checkpoint_every_ms: Option<u64>,
 ) -> PyResult<Vec<String>> {
     let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.0.clone()).collect();
-    let stop = Arc::new(AtomicBool::new(false));
-    let interrupt = Some(Arc::clone(&stop));
-    interruptible(py, Some(&stop), move || {
+    interruptible(py, move |stop| {
         let state = state.map(Backend::filesystem).transpose()?;
+        let interrupt = Some(stop);
         let mut options = RunOptions { state, workers, summary: false, interrupt, ..RunOptions::default() };
         if let Some(ms) = checkpoint_every_ms {
             options.checkpoint_every = Duration::from_millis(ms);
@@ -43,19 +42,20 @@ pub fn run(
 }
 
 /// Does `work` on a thread of its own, without the interpreter, while this thread lets Python handle signals. When a
-/// handler raises (Ctrl-C), `work` is told by the flag `stop`, and the exception is passed on once `work` has ended.
-/// Work without a flag, which then must have no effects, is left to itself.
+/// handler raises (Ctrl-C), `work` is told by the flag that it is given, and the exception is passed on once `work` has
+/// ended.
 pub fn interruptible<T: Send + 'static>(
     py: Python<'_>,
-    stop: Option<&AtomicBool>,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
+    work: impl FnOnce(Arc<AtomicBool>) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
     let (done, mut outcome) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("millpond".to_owned())
         .spawn(move || {
-            // Nobody listens any more if the work was left to itself.
-            let _ = done.send(work());
+            // Somebody listens until the work has ended.
+            let _ = done.send(work(told));
         })
         .map_err(|error| raise(Error::unavailable(format!("no thread to run on: {error}"))))?;
 
@@ -73,7 +73,6 @@ pub fn interruptible<T: Send + 'static>(
             }
         }
         if let Err(exception) = py.check_signals() {
-            let Some(stop) = stop else { return Err(exception) };
             stop.store(true, Ordering::Relaxed);
             raised.get_or_insert(exception);
         }

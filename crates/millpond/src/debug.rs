@@ -1,6 +1,7 @@
 //! Small tables written into a program, and their results in memory: for tests, examples and first steps.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use millpond_error::{Origin, Result};
 use millpond_io::debug::TableSource;
@@ -64,11 +65,12 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
     })
 }
 
-/// Runs a table alone, without saved state, and returns all its changes.
+/// Runs a table alone, without saved state, and returns all its changes. `interrupt` stops it, as that of
+/// [`RunOptions`] does.
 ///
 /// # Errors
 /// As for [`run`](crate::run()).
-pub fn collect(table: &plan::Table, workers: Option<usize>) -> Result<Changelog> {
+pub fn collect(table: &plan::Table, workers: Option<usize>, interrupt: Option<Arc<AtomicBool>>) -> Result<Changelog> {
     let collected = CollectSink::new();
     let shared = collected.clone();
     let connector = SinkConnector {
@@ -86,7 +88,7 @@ pub fn collect(table: &plan::Table, workers: Option<usize>) -> Result<Changelog>
         origin: table.origin().clone(),
         connector: Arc::new(connector),
     };
-    let options = RunOptions { workers, summary: false, ..RunOptions::default() };
+    let options = RunOptions { workers, interrupt, summary: false, ..RunOptions::default() };
     run_from(lower(vec![sink])?, &options, |_| EpochClock::counting())?;
     Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
 }

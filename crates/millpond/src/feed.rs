@@ -1,9 +1,42 @@
-//! Rows that a program hands over, for fronts that bring their own feeder.
+//! Rows that a program hands over, one by one, from a thread of its own: simpler than a [source](crate::connector) of
+//! one's own.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use millpond::feed::{Cell, Feed, FeedOptions, Feeder, source};
+//! use millpond::{Origin, Result, RunOptions, Schema, Table, Type, connector, run};
+//!
+//! struct Numbers;
+//!
+//! impl Feeder for Numbers {
+//!     fn start(&self, feed: Feed, _position: Option<&str>) -> Result<()> {
+//!         let work = move || {
+//!             let push = |number| if feed.push(&[Cell::Int(number)])? { Ok(()) } else { Ok(feed.wait_for_room()) };
+//!             feed.end((0..100).try_for_each(push));
+//!         };
+//!         std::thread::spawn(work);
+//!         Ok(())
+//!     }
+//!
+//!     fn stop(&self) {}
+//! }
+//!
+//! let schema = Schema::new([("number", Type::Int.required())]);
+//! let options = FeedOptions { schema, key: vec![], removals: false, positions: false, autocommit: None };
+//! let numbers = Table::from(source(options, Arc::new(Numbers), None, None, &Origin::caller()));
+//! let output = connector::subscribe(&numbers, "print", |_, changes: &[connector::Changes]| {
+//!     println!("{changes:?}");
+//!     Ok(())
+//! });
+//! assert_eq!(run([output], &RunOptions::default().quiet()).unwrap().rows_read, 100);
+//! ```
 
 use std::sync::Arc;
 
 use millpond_error::{Error, Origin, Result};
-use millpond_io::feed::{FeedOptions, FeedSource, Feeder};
+use millpond_io::feed::FeedSource;
+pub use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
 use millpond_io::source::Source;
 use millpond_plan::{self as plan, SourceDecl};
 use serde_json::json;

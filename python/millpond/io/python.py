@@ -191,7 +191,7 @@ class ConnectorSubject(abc.ABC):
         raise NotImplementedError
 
     def _working(self) -> _native.Feed:
-        feed = None if self._feeding is None else self._feeding.feed
+        feed = None if self._feeding is None else self._feeding.usable_feed()
         if feed is None:
             raise _check.invalid(
                 f"the subject {type(self).__name__} is not being run", hint="hand rows over in run(), during pw.run()"
@@ -212,7 +212,8 @@ class _Feeding:
 
         self.columns = columns
         self.removals = removals
-        self.feed: _native.Feed | None = None
+        self._feed: _native.Feed | None = None
+        self._over = False
         self._subject = subject
         self._thread: threading.Thread | None = None
         self._stopped = True
@@ -227,8 +228,8 @@ class _Feeding:
             raise InvalidError(
                 f"the subject {name} is still at work for the run before", hint="let its run() return after on_stop()"
             )
-        self.feed = feed
-        self._stopped = False
+        self._feed = feed
+        self._over = self._stopped = False
         # A subject that does not return must not keep the process alive.
         self._thread = threading.Thread(target=self._work, args=(feed, position), name=name, daemon=True)
         self._thread.start()
@@ -242,14 +243,27 @@ class _Feeding:
                     self._subject.seek(json.loads(position))
                 self._subject.run()
             finally:
-                self.stop()
+                self._stop_once()
         except BaseException as exception:
             feed.end(exception)
         else:
             feed.end(None)
 
+    def usable_feed(self) -> _native.Feed | None:
+        """The feed of the present run. Threads that a run has left behind get it, too: it ends them silently."""
+        if self._over:
+            import threading
+
+            if threading.current_thread() is threading.main_thread():
+                return None
+        return self._feed
+
     def stop(self) -> None:
-        """Calls `on_stop`, once; called by the thread when it ends, and by a run that ends."""
+        """Called by a run that ends."""
+        self._stop_once()
+        self._over = True
+
+    def _stop_once(self) -> None:
         with self._stopping:
             if self._stopped:
                 return
