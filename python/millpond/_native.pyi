@@ -64,6 +64,25 @@ class Table:
 @final
 class Sink: ...
 
+@final
+class Feed:
+    def push(self, row: dict[str, Any], strict: bool) -> None: ...
+    def remove(self, row: dict[str, Any]) -> None: ...
+    def commit(self, position: str | None) -> None: ...
+    def close(self) -> None: ...
+    def end(self, exception: BaseException | None) -> None: ...
+
+def read_feed(
+    start: Callable[[Feed, str | None], object],
+    stop: Callable[[], object],
+    schema: list[_Column],
+    key: list[int],
+    removals: bool,
+    forgetful: tuple[str, str] | None,
+    autocommit_ms: int | None,
+    name: str | None,
+    place: _Place,
+) -> Table: ...
 def read_csv(
     path: str,
     schema: list[_Column],

@@ -22,24 +22,28 @@ _CLASSES = {name: cls for cls, name in _TYPES.items()}
 class ColumnDefinition:
     """What `column_definition` says about a column beyond its annotation."""
 
-    __slots__ = ("dtype", "name")
+    __slots__ = ("dtype", "name", "primary_key")
 
-    def __init__(self, dtype: object, name: str | None) -> None:
+    def __init__(self, dtype: object, name: str | None, primary_key: bool) -> None:
         self.dtype = dtype
         self.name = name
+        self.primary_key = primary_key
 
 
 class SchemaMeta(type):
     """The class of schemas: reads the annotations when a schema is defined."""
 
     _columns: tuple[NativeColumn, ...]
+    _primary_key: frozenset[str]
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         super().__init__(name, bases, namespace)
         columns: dict[str, NativeColumn] = {}
+        key: set[str] = set()
         for base in reversed(cls.__mro__[1:]):
             if isinstance(base, SchemaMeta):
                 columns.update({column[0]: column for column in base._columns})
+                key |= base._primary_key
         own: Mapping[str, object] = {} if not bases else cls.__annotations__
         for attribute, definition in namespace.items():
             if isinstance(definition, ColumnDefinition) and attribute not in own:
@@ -51,9 +55,12 @@ class SchemaMeta(type):
         for attribute, hint in own.items():
             column = attribute
             definition = namespace.get(attribute)
+            key.discard(attribute)
             if isinstance(definition, ColumnDefinition):
                 column = definition.name or attribute
                 hint = definition.dtype or hint
+                if definition.primary_key:
+                    key.add(column)
             elif definition is not None:
                 raise invalid(
                     f"schema {name}: column {show(attribute)} is given the value {show(definition)}",
@@ -61,10 +68,15 @@ class SchemaMeta(type):
                 )
             columns[column] = (column, *_column_type(hint, f"schema {name}: column {show(attribute)}", cls.__module__))
         cls._columns = tuple(columns.values())
+        cls._primary_key = frozenset(key)
 
     def column_names(cls) -> list[str]:
         """The names of the columns, in order."""
         return [name for name, _, _ in cls._columns]
+
+    def primary_key_columns(cls) -> list[str] | None:
+        """The names of the columns of the primary key, in order, if there is one."""
+        return [name for name in cls.column_names() if name in cls._primary_key] or None
 
     def typehints(cls) -> dict[str, Any]:
         """The type of each column, as a program would annotate it."""
@@ -91,10 +103,12 @@ class Schema(metaclass=SchemaMeta):
     """
 
 
-def column_definition(*, dtype: Any = None, name: str | None = None) -> Any:
+def column_definition(*, primary_key: bool = False, dtype: Any = None, name: str | None = None) -> Any:
     """Says more about a column of a `Schema` than its annotation does.
 
     Args:
+        primary_key: Whether the column is part of the primary key: of rows with one key, `pw.io.python.read` keeps the
+            last. Files are read as they are, with or without it.
         dtype: The type, if it is not annotated.
         name: The name in the data, if it is no Python identifier.
 
@@ -107,7 +121,9 @@ def column_definition(*, dtype: Any = None, name: str | None = None) -> Any:
     """
     if name is not None and (not isinstance(name, str) or not name):
         raise invalid(f"name: expected a non-empty str, got {show(name)}")
-    return ColumnDefinition(dtype, name)
+    if not isinstance(primary_key, bool):
+        raise invalid(f"primary_key: expected True or False, got {show(primary_key)}")
+    return ColumnDefinition(dtype, name, primary_key)
 
 
 def schema_from_types(_name: str = "Schema", /, **columns: Any) -> type[Schema]:
@@ -136,6 +152,11 @@ def native_columns(schema: object, what: str) -> list[NativeColumn]:
     if not schema._columns:
         raise invalid(f"{what}: the schema {schema.__name__} has no column")
     return list(schema._columns)
+
+
+def primary_key(schema: type[Schema]) -> list[str]:
+    """The columns of a schema's primary key, if it has one."""
+    return schema.primary_key_columns() or []
 
 
 def describe(columns: tuple[NativeColumn, ...] | list[NativeColumn]) -> str:

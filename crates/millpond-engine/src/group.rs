@@ -75,14 +75,16 @@ pub fn consolidated(rows: KeyedRows) -> KeyedRows {
 }
 
 /// Rows of some keys: `offsets` into `columns`, one longer than there are keys.
-pub(crate) struct RowsOf<'a> {
+pub struct RowsOf<'a> {
+    /// Where the rows of each key start.
     pub offsets: &'a [u32],
+    /// The row columns.
     pub columns: &'a [ArrayRef],
 }
 
 /// The changes that replace the rows `old` by the rows `new` of the same keys: sorted, consolidated, without the keys
 /// that stay as they are.
-pub(crate) fn replacement(hashes: &[u64], keys: &[ArrayRef], old: &RowsOf<'_>, new: &RowsOf<'_>) -> KeyedRows {
+pub fn replacement(hashes: &[u64], keys: &[ArrayRef], old: &RowsOf<'_>, new: &RowsOf<'_>) -> KeyedRows {
     let old_rows = old.offsets.last().map_or(0, |&end| end);
     let new_rows = new.offsets.last().map_or(0, |&end| end);
     if old_rows == 0 {

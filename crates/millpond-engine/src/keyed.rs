@@ -3,6 +3,7 @@
 use arrow_array::ArrayRef;
 
 use crate::changes::{Changes, Diffs};
+use crate::group::repeat;
 
 /// The changes of one bucket (a contiguous range of hashes) in one epoch, in no particular order.
 #[derive(Clone, Debug, Default)]
@@ -28,4 +29,14 @@ pub struct KeyedRows {
     pub rows: Vec<ArrayRef>,
     /// The multiplicity of each row.
     pub diffs: Diffs,
+}
+
+impl KeyedRows {
+    /// The rows as changes: the key columns, then the row columns.
+    pub fn into_changes(self) -> Changes {
+        let rows = self.offsets.last().map_or(0, |&end| end) as usize;
+        let mut columns: Vec<ArrayRef> = self.keys.iter().map(|column| repeat(column, &self.offsets)).collect();
+        columns.extend(self.rows);
+        Changes { columns, rows, diffs: self.diffs }
+    }
 }

@@ -1,6 +1,7 @@
 //! One error type for every crate, with kinds by what the caller can do.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of anything in Millpond that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -71,7 +72,20 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     origin: Option<Origin>,
+    cause: Option<Cause>,
 }
+
+/// What an error has come from, such as an exception of a program in another language; equal to itself only.
+#[derive(Clone, Debug)]
+struct Cause(Arc<dyn std::error::Error + Send + Sync>);
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Cause {}
 
 macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident => $kind:ident),* $(,)?) => {
@@ -104,13 +118,20 @@ constructors! {
 impl Error {
     /// An error of `kind`; `message` is a sentence without a period, in lower case.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), hint: None, origin: None }
+        Error { kind, message: message.into(), hint: None, origin: None, cause: None }
     }
 
     /// Adds the next step that the user could take, shown on a line of its own.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what the error has come from.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Cause(Arc::new(cause)));
         self
     }
 
@@ -169,7 +190,11 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause.0.as_ref() as _)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -180,5 +205,13 @@ mod tests {
         let place = Origin { file: "visits.py".into(), line: 7 };
         let error = Error::invalid("no column \"user\"").with_hint("did you mean \"user_id\"?").at(&place);
         assert_eq!(error.to_string(), "visits.py:7: no column \"user\"\nhint: did you mean \"user_id\"?");
+    }
+
+    #[test]
+    fn an_error_leads_to_its_cause() {
+        use std::error::Error as _;
+        let error = Error::invalid("a function failed").caused_by("x".parse::<i32>().unwrap_err());
+        assert!(error.source().unwrap().is::<std::num::ParseIntError>());
+        assert_eq!(error, error.clone());
     }
 }

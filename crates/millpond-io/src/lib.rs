@@ -4,11 +4,13 @@
 //! - [`csv`]: the CSV format: options, header, the fast parser. `text` is the source of files of every text format.
 //! - [`jsonlines`]: the JSON lines format.
 //! - [`files`]: listing files, the table of files with what was read of each, reading in pieces.
+//! - [`feed`]: a source of rows that the program hands over.
 //! - [`sink`]: where results go.
 //! - [`debug`]: a source of rows written into the program, for tests.
 
 pub mod csv;
 pub mod debug;
+pub mod feed;
 pub mod files;
 pub mod jsonlines;
 pub mod sink;

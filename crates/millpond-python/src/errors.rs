@@ -1,5 +1,7 @@
 //! Errors of the engine as exceptions of the package, and places in a Python program.
 
+use std::error::Error as _;
+
 use millpond_error::{Error, ErrorKind, Origin};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
@@ -12,8 +14,16 @@ pub fn origin((file, line): Place) -> Origin {
     Origin { file, line }
 }
 
-/// The exception of the error's kind.
+/// The error that an exception of the program's own functions becomes on its way through the engine.
+pub fn raised(exception: PyErr) -> Error {
+    Error::invalid("a function of the program has raised an exception").caused_by(exception)
+}
+
+/// The exception that the error has come from, or else one of its kind.
 pub fn raise(error: Error) -> PyErr {
+    if let Some(exception) = error.source().and_then(|cause| cause.downcast_ref::<PyErr>()) {
+        return Python::attach(|py| exception.clone_ref(py));
+    }
     let kind = match error.kind() {
         ErrorKind::Interrupted => return PyKeyboardInterrupt::new_err(()),
         ErrorKind::Invalid => "invalid",

@@ -10,22 +10,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
-use crate::subscribe::Raised;
 use crate::table::{PyColumn, PyTable, to_schema};
 
 /// A table that is written somewhere by a run.
 #[pyclass(frozen, name = "Sink", module = "millpond._native")]
-pub struct PySink {
-    pub declaration: SinkDecl,
-    /// Where a sink that calls Python keeps what was raised there.
-    pub raised: Option<Raised>,
-}
-
-impl From<SinkDecl> for PySink {
-    fn from(declaration: SinkDecl) -> Self {
-        PySink { declaration, raised: None }
-    }
-}
+pub struct PySink(pub SinkDecl);
 
 /// A table of the rows of CSV files.
 #[pyfunction]
@@ -52,7 +41,7 @@ pub fn read_csv(
 /// Writes a table to a CSV file.
 #[pyfunction]
 pub fn write_csv(table: &PyTable, path: &str, mode: &str, name: Option<String>, place: Place) -> PyResult<PySink> {
-    Ok(millpond::csv::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).into())
+    Ok(PySink(millpond::csv::sink(&table.0, path, to_mode(mode)?, name, &origin(place))))
 }
 
 /// A table of the rows of files of JSON lines.
@@ -84,7 +73,7 @@ pub fn write_json_lines(
     name: Option<String>,
     place: Place,
 ) -> PyResult<PySink> {
-    jsonlines::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).map(PySink::from).map_err(raise)
+    jsonlines::sink(&table.0, path, to_mode(mode)?, name, &origin(place)).map(PySink).map_err(raise)
 }
 
 fn to_on_error(on_error: &str, dead_letter: Option<PathBuf>) -> PyResult<OnError> {

@@ -4,12 +4,13 @@
 //! are those of `millpond-plan`; reading, writing and running are those of `millpond`.
 //!
 //! - [`expr`] and [`table`]: building a program;
-//! - [`io`]: its sources and sinks; [`subscribe`]: changes handed to Python functions;
+//! - [`io`]: its sources and sinks; [`subscribe`]: changes handed to Python functions; [`feed`]: rows taken from them;
 //! - [`run`]: running it, stopped by Ctrl-C; [`rows`]: results as Python values;
 //! - [`errors`]: errors as Python exceptions.
 
 mod errors;
 mod expr;
+mod feed;
 mod io;
 mod rows;
 mod run;
@@ -23,6 +24,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::expr::PyExpr;
+    #[pymodule_export]
+    use crate::feed::{PyFeed, read_feed};
     #[pymodule_export]
     use crate::io::{PySink, markdown, read_csv, read_json_lines, write_csv, write_json_lines};
     #[pymodule_export]

@@ -1,9 +1,9 @@
 //! Running a program while the interpreter is free, and stopping it when the user asks.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use pyo3::prelude::*;
 
 use crate::errors::raise;
 use crate::io::PySink;
-use crate::subscribe::Raised;
 
 /// How long a signal may wait for Python's handler.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
@@ -28,12 +27,10 @@ pub fn run(
     workers: Option<usize>,
     checkpoint_every_ms: Option<u64>,
 ) -> PyResult<Vec<String>> {
-    let raised: Vec<Raised> = sinks.iter().filter_map(|sink| sink.raised.clone()).collect();
-    let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.declaration.clone()).collect();
-    let stop = Arc::new(AtomicBool::new(false));
-    let interrupt = Some(Arc::clone(&stop));
-    let outcome = interruptible(py, Some(&stop), move || {
+    let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.0.clone()).collect();
+    interruptible(py, move |stop| {
         let state = state.map(Backend::filesystem).transpose()?;
+        let interrupt = Some(stop);
         let mut options = RunOptions { state, workers, summary: false, interrupt, ..RunOptions::default() };
         if let Some(ms) = checkpoint_every_ms {
             options.checkpoint_every = Duration::from_millis(ms);
@@ -41,29 +38,24 @@ pub fn run(
         let summary = millpond::run(sinks, &options)?;
         let notices = summary.notices.iter().map(|notice| format!("millpond: {notice}"));
         Ok(notices.chain([summary.to_string()]).collect())
-    });
-    // An exception of the program's own functions says more than the error that it has become.
-    let mut taken = raised.iter().filter_map(|raised| raised.lock().unwrap_or_else(PoisonError::into_inner).take());
-    match (outcome, taken.next()) {
-        (Err(_), Some(exception)) => Err(exception),
-        (outcome, _) => outcome,
-    }
+    })
 }
 
 /// Does `work` on a thread of its own, without the interpreter, while this thread lets Python handle signals. When a
-/// handler raises (Ctrl-C), `work` is told by the flag `stop`, and the exception is passed on once `work` has ended.
-/// Work without a flag, which then must have no effects, is left to itself.
+/// handler raises (Ctrl-C), `work` is told by the flag that it is given, and the exception is passed on once `work` has
+/// ended.
 pub fn interruptible<T: Send + 'static>(
     py: Python<'_>,
-    stop: Option<&AtomicBool>,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
+    work: impl FnOnce(Arc<AtomicBool>) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
     let (done, mut outcome) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("millpond".to_owned())
         .spawn(move || {
-            // Nobody listens any more if the work was left to itself.
-            let _ = done.send(work());
+            // Somebody listens until the work has ended.
+            let _ = done.send(work(told));
         })
         .map_err(|error| raise(Error::unavailable(format!("no thread to run on: {error}"))))?;
 
@@ -81,7 +73,6 @@ pub fn interruptible<T: Send + 'static>(
             }
         }
         if let Err(exception) = py.check_signals() {
-            let Some(stop) = stop else { return Err(exception) };
             stop.store(true, Ordering::Relaxed);
             raised.get_or_insert(exception);
         }

@@ -1,21 +1,18 @@
 //! Changes handed to Python functions, row by row.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millpond::connector::{Changes, Epoch, HashSeed, Subscriber, declare_sink};
 use millpond_engine::hash::hash_columns;
-use millpond_error::{Error, Result};
+use millpond_error::Result;
 use millpond_io::sink::CallbackSink;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::errors::{Place, origin};
+use crate::errors::{Place, origin, raised};
 use crate::io::PySink;
 use crate::rows::Cells;
 use crate::table::PyTable;
-
-/// What a function of the program has raised; the run then raises it.
-pub type Raised = Arc<Mutex<Option<PyErr>>>;
 
 /// Hands a table's changes to functions: `on_change(key, row, time, is_addition)` for each, `on_time_end(time)` after each
 /// epoch, `on_end()` at the end of the run.
@@ -28,12 +25,11 @@ pub fn subscribe(
     name: &str,
     place: Place,
 ) -> PySink {
-    let raised = Raised::default();
     let columns = table.0.schema().columns();
     let names = Python::attach(|py| columns.iter().map(|c| PyString::intern(py, &c.name).unbind()).collect());
-    let functions = Arc::new(Functions { names, on_change, on_time_end, on_end, raised: raised.clone() });
+    let functions = Arc::new(Functions { names, on_change, on_time_end, on_end });
     let make = move || Ok(Box::new(CallbackSink::new(Calls(functions.clone()))) as _);
-    PySink { declaration: declare_sink(&table.0, name, &origin(place), make), raised: Some(raised) }
+    PySink(declare_sink(&table.0, name, &origin(place), make))
 }
 
 /// The functions of a subscription.
@@ -42,7 +38,6 @@ struct Functions {
     on_change: Py<PyAny>,
     on_time_end: Option<Py<PyAny>>,
     on_end: Option<Py<PyAny>>,
-    raised: Raised,
 }
 
 struct Calls(Arc<Functions>);
@@ -50,10 +45,7 @@ struct Calls(Arc<Functions>);
 impl Functions {
     /// Calls into Python; what is raised there ends the run.
     fn call(&self, calls: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<()> {
-        Python::attach(calls).map_err(|exception| {
-            self.raised.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(exception);
-            Error::invalid("a function that takes changes has raised an exception")
-        })
+        Python::attach(calls).map_err(raised)
     }
 
     /// Calls `on_change` for the rows of one sign, as often as each is added or removed.

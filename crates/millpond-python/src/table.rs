@@ -106,7 +106,7 @@ impl PyTable {
     /// All changes: row, epoch, multiplicity.
     fn collect<'py>(&self, py: Python<'py>) -> PyResult<Vec<rows::Change<'py>>> {
         let table = self.0.clone();
-        let collected = interruptible(py, None, move || millpond::debug::collect(&table, None))?;
+        let collected = interruptible(py, move |stop| millpond::debug::collect(&table, None, Some(stop)))?;
         rows::changes(py, &collected.batches)
     }
 }

@@ -11,7 +11,7 @@ use millpond_plan::{self as plan, SinkDecl, SourceDecl};
 pub use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
-use millpond_error::Result;
+use millpond_error::{Error, Result};
 use millpond_io::sink::CallbackSink;
 pub use millpond_io::sink::{LogicalRun, Prepared, Sink, Subscriber};
 pub use millpond_io::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
@@ -28,6 +28,8 @@ pub struct SourceConnector {
     pub make: Box<dyn Fn(HashSeed) -> Result<Box<dyn Source>> + Send + Sync>,
     /// Where rejected rows go, if anywhere.
     pub dead_letter: Option<Arc<SinkConnector>>,
+    /// Why the source has no place in a run with saved state, if it cannot say where it was.
+    pub forgetful: Option<Error>,
 }
 
 /// Makes a sink at the start of a run; kept, opaque, in the plan's declaration.
@@ -44,6 +46,69 @@ pub struct SinkConnector {
 
 /// A table that a source of your own feeds. `name` finds its position in the state; `append_only` promises that it never
 /// removes a row.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use arrow_array::Int64Array;
+/// use millpond::connector::*;
+/// use millpond::{Result, RunOptions, Schema, Type, count, run};
+///
+/// /// Ten numbers an epoch. It saves no position, so it is for runs without saved state.
+/// struct Numbers {
+///     upto: i64,
+///     at: i64,
+/// }
+///
+/// impl Source for Numbers {
+///     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
+///         Vec::new()
+///     }
+///
+///     fn open(&mut self, _saved: Vec<(String, SavedArrangement)>) -> Result<()> {
+///         Ok(())
+///     }
+///
+///     fn next_epoch(&mut self, columns: &[usize]) -> Result<Next> {
+///         if self.at >= self.upto {
+///             return Ok(Next::End);
+///         }
+///         let numbers = Arc::new(Int64Array::from_iter_values(self.at..self.at + 10));
+///         let columns = columns.iter().map(|_| numbers.clone() as _).collect();
+///         Ok(Next::Input(Arc::new(Piece(Mutex::new(Some(Changes::inserts(columns, 10)))))))
+///     }
+///
+///     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
+///         self.at += 10;
+///         Ok(())
+///     }
+///
+///     fn counts(&self) -> SourceCounts {
+///         SourceCounts { rows_read: self.at as u64, ..SourceCounts::default() }
+///     }
+/// }
+///
+/// /// What the workers share of an epoch: here one piece, for the first that asks.
+/// struct Piece(Mutex<Option<Changes>>);
+///
+/// impl EpochInput for Piece {
+///     fn next(&self) -> Result<Option<Changes>> {
+///         Ok(self.0.lock().unwrap().take())
+///     }
+///
+///     fn size_hint(&self) -> u64 {
+///         80
+///     }
+/// }
+///
+/// let schema = Schema::new([("number", Type::Int.required())]);
+/// let numbers = source("numbers", schema, true, |_seed| Ok(Box::new(Numbers { upto: 30, at: 0 })));
+/// let output = subscribe(&numbers.reduce([("count", count())]), "print", |_, changes: &[Changes]| {
+///     println!("{changes:?}");
+///     Ok(())
+/// });
+/// assert_eq!(run([output], &RunOptions::default().quiet()).unwrap().rows_read, 30);
+/// ```
 #[track_caller]
 pub fn source(
     name: &str,
@@ -51,7 +116,8 @@ pub fn source(
     append_only: bool,
     make: impl Fn(HashSeed) -> Result<Box<dyn Source>> + Send + Sync + 'static,
 ) -> Table {
-    let connector = SourceConnector { check: Box::new(|| Ok(())), make: Box::new(make), dead_letter: None };
+    let connector =
+        SourceConnector { check: Box::new(|| Ok(())), make: Box::new(make), dead_letter: None, forgetful: None };
     Table::from(plan::Table::source(SourceDecl {
         name: Some(name.to_owned()),
         kind: "source",

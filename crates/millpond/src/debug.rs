@@ -1,6 +1,7 @@
 //! Small tables written into a program, and their results in memory: for tests, examples and first steps.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use millpond_error::{Origin, Result};
 use millpond_io::debug::TableSource;
@@ -51,6 +52,7 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
         check: Box::new(|| Ok(())),
         make: Box::new(move |_| Ok(Box::new(TableSource::new(columns.clone(), epochs.clone())) as Box<dyn Source>)),
         dead_letter: None,
+        forgetful: None,
     };
     plan::Table::source(SourceDecl {
         name: None,
@@ -63,11 +65,12 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
     })
 }
 
-/// Runs a table alone, without saved state, and returns all its changes.
+/// Runs a table alone, without saved state, and returns all its changes. `interrupt` stops it, as that of
+/// [`RunOptions`] does.
 ///
 /// # Errors
 /// As for [`run`](crate::run()).
-pub fn collect(table: &plan::Table, workers: Option<usize>) -> Result<Changelog> {
+pub fn collect(table: &plan::Table, workers: Option<usize>, interrupt: Option<Arc<AtomicBool>>) -> Result<Changelog> {
     let collected = CollectSink::new();
     let shared = collected.clone();
     let connector = SinkConnector {
@@ -85,7 +88,7 @@ pub fn collect(table: &plan::Table, workers: Option<usize>) -> Result<Changelog>
         origin: table.origin().clone(),
         connector: Arc::new(connector),
     };
-    let options = RunOptions { workers, summary: false, ..RunOptions::default() };
+    let options = RunOptions { workers, interrupt, summary: false, ..RunOptions::default() };
     run_from(lower(vec![sink])?, &options, |_| EpochClock::counting())?;
     Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
 }

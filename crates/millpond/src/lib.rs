@@ -26,6 +26,7 @@ pub mod connector;
 pub mod csv;
 pub mod debug;
 mod driver;
+pub mod feed;
 pub mod jsonlines;
 mod run;
 mod table;

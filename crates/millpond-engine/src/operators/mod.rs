@@ -19,7 +19,6 @@ use millpond_plan::types::{ColumnType, Schema};
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 use crate::cells::{Cells, Values};
 use crate::changes::{Changes, Diffs};
-use crate::group::repeat;
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 use crate::operator::Operator;
@@ -81,13 +80,10 @@ fn insert(arrangement: &mut Arrangement, run: crate::arrangement::Run) -> Result
 
 /// Emits rows, each after the columns of its key.
 fn emit_rows(rows: KeyedRows, emit: &mut dyn FnMut(Changes)) {
-    let count = rows.offsets.last().map_or(0, |&end| end) as usize;
-    if count == 0 {
-        return;
+    let changes = rows.into_changes();
+    if !changes.is_empty() {
+        emit(changes);
     }
-    let mut columns: Vec<ArrayRef> = rows.keys.iter().map(|column| repeat(column, &rows.offsets)).collect();
-    columns.extend(rows.rows);
-    emit(Changes { columns, rows: count, diffs: rows.diffs });
 }
 
 /// The offsets of one row for each of `keys` keys.

@@ -51,6 +51,9 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     let workers = options.worker_count()?;
     let connectors = Connectors::of(&plan)?;
     let sinks = connectors.check()?;
+    if options.state.is_some() {
+        connectors.check_memory()?;
+    }
     let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
     let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
     let mut run = Run::open(plan, connectors, sinks, state, clock, workers, options)?;
@@ -96,6 +99,11 @@ impl Connectors {
             sinks.push(sink);
         }
         Ok(sinks)
+    }
+
+    /// Checks that every source can say where it was.
+    fn check_memory(&self) -> Result<()> {
+        self.sources.iter().find_map(|source| source.forgetful.clone()).map_or(Ok(()), Err)
     }
 }
 

@@ -1,0 +1,130 @@
+//! Rows on their way into columns: a builder for each column, filled cell by cell.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
+use arrow_array::{Array, ArrayRef};
+use millpond_engine::changes::Changes;
+use millpond_error::{Error, Result};
+use millpond_plan::types::{Column, Schema, Type};
+
+/// A row takes so much room at most, so that offsets into text have 32 bits.
+const MOST_ROW_BYTES: usize = 1 << 28;
+
+/// A value on its way into a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// No value.
+    Null,
+    /// A value of a `bool` column.
+    Bool(bool),
+    /// A value of an `int` column.
+    Int(i64),
+    /// A value of a `float` column.
+    Float(f64),
+    /// A value of a `str` column.
+    Str(&'a str),
+}
+
+/// The columns of some rows, under construction.
+#[derive(Debug)]
+pub(super) struct Rows {
+    schema: Schema,
+    columns: Vec<Builder>,
+    diffs: Vec<i64>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Builder {
+    Bool(BooleanBuilder),
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Str(StringBuilder),
+}
+
+impl Rows {
+    pub fn new(schema: &Schema) -> Self {
+        let columns = schema.columns().iter().map(|column| match column.ty.ty {
+            Type::Bool => Builder::Bool(BooleanBuilder::new()),
+            Type::Int => Builder::Int(Int64Builder::new()),
+            Type::Float => Builder::Float(Float64Builder::new()),
+            Type::Str => Builder::Str(StringBuilder::new()),
+        });
+        Rows { columns: columns.collect(), schema: schema.clone(), diffs: Vec::new(), bytes: 0 }
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.diffs.len()
+    }
+
+    /// About the bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a row, as a whole or, after an error, not at all. `needed` are the columns that must have a value, unless
+    /// they are optional; others may be null in any case.
+    pub fn push(&mut self, cells: &[Cell<'_>], diff: i64, needed: impl Fn(usize) -> bool) -> Result<()> {
+        if cells.len() != self.columns.len() {
+            let (found, wanted) = (cells.len(), self.columns.len());
+            return Err(Error::input(format!("a row of {found} values where the schema has {wanted} columns")));
+        }
+        let mut bytes = size_of::<i64>();
+        for (index, (cell, column)) in cells.iter().zip(self.schema.columns()).enumerate() {
+            bytes += check(*cell, column, needed(index))?;
+        }
+        if bytes > MOST_ROW_BYTES {
+            return Err(Error::input(format!("a row of {bytes} bytes; it may have up to {MOST_ROW_BYTES}")));
+        }
+        self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.append(*cell));
+        self.diffs.push(diff);
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// The rows so far, as changes; none are left.
+    pub fn finish(&mut self) -> Changes {
+        let columns = self.columns.iter_mut().map(Builder::finish).collect();
+        self.bytes = 0;
+        Changes::new(columns, std::mem::take(&mut self.diffs).into())
+    }
+}
+
+impl Builder {
+    /// Adds a cell that `check` has let through.
+    fn append(&mut self, cell: Cell<'_>) {
+        match (self, cell) {
+            (Builder::Bool(column), Cell::Bool(value)) => column.append_value(value),
+            (Builder::Int(column), Cell::Int(value)) => column.append_value(value),
+            (Builder::Float(column), Cell::Float(value)) => column.append_value(value),
+            (Builder::Str(column), Cell::Str(value)) => column.append_value(value),
+            (Builder::Bool(column), _) => column.append_null(),
+            (Builder::Int(column), _) => column.append_null(),
+            (Builder::Float(column), _) => column.append_null(),
+            (Builder::Str(column), _) => column.append_null(),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Builder::Bool(column) => Arc::new(column.finish()) as Arc<dyn Array>,
+            Builder::Int(column) => Arc::new(column.finish()),
+            Builder::Float(column) => Arc::new(column.finish()),
+            Builder::Str(column) => Arc::new(column.finish()),
+        }
+    }
+}
+
+/// The bytes that a cell takes, if it fits its column.
+fn check(cell: Cell<'_>, column: &Column, needed: bool) -> Result<usize> {
+    match (cell, column.ty.ty) {
+        (Cell::Null, _) if column.ty.optional || !needed => Ok(size_of::<u64>()),
+        (Cell::Null, ty) => Err(Error::input(format!("{}: a value is missing, of type {ty}", column.name))),
+        (Cell::Bool(_), Type::Bool) => Ok(1),
+        (Cell::Int(_), Type::Int) | (Cell::Float(_), Type::Float) => Ok(size_of::<u64>()),
+        (Cell::Str(text), Type::Str) => Ok(text.len() + size_of::<u32>()),
+        (cell, ty) => Err(Error::input(format!("{}: {cell:?} is not of type {ty}", column.name))),
+    }
+}
