@@ -7,6 +7,7 @@ from millpond._origin import here
 from millpond._run import register
 from millpond._schema import native_columns
 from millpond._table import Table, check_table
+from millpond.io._files import source_options
 from millpond.io._settings import CsvParserSettings
 
 TYPE_CHECKING = False
@@ -64,15 +65,10 @@ def read(
         >>> pw.io.csv.read("logs/", schema=Visit)  # doctest: +SKIP
         <millpond.Table user_id: str, access_time: int>
     """
-    chosen_name = _check.name(_check.renamed("persistent_id", persistent_id, "name", name))
-    streaming = _check.choice(mode, "mode", ["static", "streaming"]) == "streaming"
-    commit_every_ms = _check.whole_number(autocommit_duration_ms, "autocommit_duration_ms", least=0)
     settings = CsvParserSettings() if csv_settings is None else csv_settings
     if not isinstance(settings, CsvParserSettings):
         raise _check.invalid(f"csv_settings: expected a pw.io.CsvParserSettings, got {_check.show(settings)}")
-    _check.choice(on_error, "on_error", ["fail", "skip", "dead_letter"])
-    if (dead_letter is None) == (on_error == "dead_letter"):
-        raise _check.invalid('dead_letter= goes with on_error="dead_letter", and that needs it')
+    options = source_options(mode, append_only, on_error, dead_letter, autocommit_duration_ms, name, persistent_id)
     origin = here()
     native = _native.read_csv(
         _check.path(path, "path"),
@@ -80,11 +76,7 @@ def read(
         settings._delimiter,
         settings._quote,
         settings._escape,
-        _check.flag(append_only, "append_only"),
-        on_error,
-        None if dead_letter is None else _check.path(dead_letter, "dead_letter"),
-        chosen_name,
-        commit_every_ms if streaming else None,
+        *options,
         origin,
     )
     return Table(native, origin)

@@ -7,6 +7,7 @@ from millpond._origin import here
 from millpond._run import register
 from millpond._schema import native_columns
 from millpond._table import Table, check_table
+from millpond.io._files import source_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,22 +73,13 @@ def read(
         user_id | city
         ann     | Rome
     """
-    chosen_name = _check.name(_check.renamed("persistent_id", persistent_id, "name", name))
-    streaming = _check.choice(mode, "mode", ["static", "streaming"]) == "streaming"
-    commit_every_ms = _check.whole_number(autocommit_duration_ms, "autocommit_duration_ms", least=0)
-    _check.choice(on_error, "on_error", ["fail", "skip", "dead_letter"])
-    if (dead_letter is None) == (on_error == "dead_letter"):
-        raise _check.invalid('dead_letter= goes with on_error="dead_letter", and that needs it')
+    options = source_options(mode, append_only, on_error, dead_letter, autocommit_duration_ms, name, persistent_id)
     origin = here()
     native = _native.read_json_lines(
         _check.path(path, "path"),
         native_columns(schema, "schema"),
         _field_paths(json_field_paths),
-        _check.flag(append_only, "append_only"),
-        on_error,
-        None if dead_letter is None else _check.path(dead_letter, "dead_letter"),
-        chosen_name,
-        commit_every_ms if streaming else None,
+        *options,
         origin,
     )
     return Table(native, origin)

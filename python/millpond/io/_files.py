@@ -1,0 +1,38 @@
+"""What a program may say about files of any format."""
+
+from __future__ import annotations
+
+from millpond import _check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+
+
+def source_options(
+    mode: str,
+    append_only: bool,
+    on_error: str,
+    dead_letter: str | os.PathLike[str] | None,
+    autocommit_duration_ms: int,
+    name: str | None,
+    persistent_id: str | None,
+) -> tuple[bool, str, str | None, str | None, int | None]:
+    """The checked options of a source, as ``millpond._native`` takes them.
+
+    They are: append-only, what happens to bad rows, the file for them, the source's name, and the time between two
+    epochs in ms of a source that goes on watching.
+    """
+    chosen_name = _check.name(_check.renamed("persistent_id", persistent_id, "name", name))
+    streaming = _check.choice(mode, "mode", ["static", "streaming"]) == "streaming"
+    commit_every_ms = _check.whole_number(autocommit_duration_ms, "autocommit_duration_ms", least=0)
+    _check.choice(on_error, "on_error", ["fail", "skip", "dead_letter"])
+    if (dead_letter is None) == (on_error == "dead_letter"):
+        raise _check.invalid('dead_letter= goes with on_error="dead_letter", and that needs it')
+    return (
+        _check.flag(append_only, "append_only"),
+        on_error,
+        None if dead_letter is None else _check.path(dead_letter, "dead_letter"),
+        chosen_name,
+        commit_every_ms if streaming else None,
+    )
