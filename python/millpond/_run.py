@@ -65,8 +65,8 @@ def run(
     """Runs the program: reads what is new, and writes every table given to ``pw.io.csv.write``.
 
     A second call runs the same program again. Ctrl-C and SIGTERM stop a run. A static one leaves what it had not
-    finished to the next run; one that watches a source in streaming mode finishes what it has read, and saves its
-    state. A script then ends with exit code 130 or 143.
+    finished to the next run; one with a source in streaming mode, or a subject of its own, finishes what it has read,
+    and saves its state. A script then ends with exit code 130 or 143.
 
     Args:
         monitoring_level: ``MonitoringLevel.NONE`` says nothing; any other prints one line of summary on standard error.

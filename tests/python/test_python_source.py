@@ -166,8 +166,11 @@ PROGRAM = """\
 import sys, time
 import millpond as pw
 
+keyed = "keyed" in sys.argv
+
 class Visit(pw.Schema):
-    user: str
+    user: str = pw.column_definition(primary_key=keyed)
+    n: int
 
 class Lines(pw.io.python.ConnectorSubject):
     at = 0
@@ -188,24 +191,29 @@ class Lines(pw.io.python.ConnectorSubject):
 
 visits = pw.io.python.read(Lines(), schema=Visit, name="visits")
 counts = visits.groupby(visits.user).reduce(visits.user, n=pw.reducers.count())
-pw.io.csv.write(counts, "result.csv", mode="append")
+pw.io.csv.write(visits if keyed else counts, "result.csv", mode="append")
 backend = pw.persistence.Backend.filesystem("state")
 pw.run(persistence_config=pw.persistence.Config(backend, snapshot_interval_ms=20))
 """
 
 
-def test_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["keyed", "plain"])
+def test_kills_lose_nothing_and_repeat_nothing(kind: str, tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
     print(f"SEED={seed}")
     draw = random.Random(seed)
     users = draw.choices("abcdefg", k=6000)
-    lines = [f'{{"user": "{user}", "ends": {draw.choice([0, 0, 1])}}}\n' for user in users]
+    lines = [f'{{"user": "{user}", "n": {n}, "ends": {draw.choice([0, 0, 1])}}}\n' for n, user in enumerate(users)]
     (tmp_path / "visits.txt").write_text("".join(lines), encoding="utf-8")
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     kills = 0
     while True:
         process = subprocess.Popen(
-            [sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "program.py", kind],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         try:
             _, errors = process.communicate(timeout=0.15 + draw.random() * 0.6 if kills < 8 else PATIENCE_S)
@@ -216,9 +224,10 @@ def test_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
             process.communicate()
             kills += 1
     assert kills > 0
-    counts: Counter[tuple[str, ...]] = Counter()
-    sum_up(counts, tmp_path / "result.csv")
-    assert counts == Counter({(user, str(n)): 1 for user, n in Counter(users).items()})
+    summed: Counter[tuple[str, ...]] = Counter()
+    sum_up(summed, tmp_path / "result.csv")
+    last = {user: n for n, user in enumerate(users)}
+    assert summed == {(user, str(n)): 1 for user, n in (last if kind == "keyed" else Counter(users)).items()}
 
 
 STOPPED = """\

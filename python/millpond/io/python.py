@@ -68,7 +68,8 @@ class ConnectorSubject(abc.ABC):
     def next(self, **row: Any) -> None:
         """Hands a row over, each column by its name. An optional column that is left out is ``None``.
 
-        Waits while more than about a million rows, or 64 MiB, wait to be processed.
+        Waits while more than about a million rows, or 64 MiB, wait to be processed. So a function that takes changes,
+        for which the run waits, must not call it.
 
         Raises:
             millpond.InputError: If the row does not fit the schema; it names the column, the value and its type.
