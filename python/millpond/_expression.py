@@ -9,9 +9,11 @@ from millpond._schema import native_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import builtins
     from typing import Any, TypeAlias
 
     from millpond._table import Table
+    from millpond._text import StringNamespace
 
     Scalar: TypeAlias = int | float | str | bool | None
     """A value that an expression may hold as a constant."""
@@ -58,6 +60,13 @@ class ColumnExpression:
     def is_not_none(self) -> ColumnExpression:
         """Whether the value is not null."""
         return ColumnExpression(self._native.unary("is_not_none", here()), self._tables)
+
+    @property
+    def str(self) -> StringNamespace:
+        """The functions of text, such as ``pw.this.name.str.lower()``."""
+        from millpond._text import StringNamespace  # which needs this class
+
+        return StringNamespace(self)
 
     def __add__(self, other: Operand) -> ColumnExpression:
         return _binary("+", self, other)
@@ -152,7 +161,7 @@ class ColumnExpression:
             hint="write & | ~ for and, or, not; (a < b) & (b < c) for a < b < c; pw.if_else(...) for if",
         )
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> builtins.str:
         return f"<millpond.ColumnExpression {self._native}>"
 
 

@@ -6,6 +6,7 @@ use millpond_error::{Error, Result};
 
 use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, column_text, quoted};
 use crate::terms::{Op, TermId, TermType, Terms};
+use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};
 
 /// What names and reducers mean in some place of the program.
@@ -186,6 +187,10 @@ fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId
             let (left, right, ty) = unify(terms, "fill_error", (a, left), (b, right))?;
             Ok(terms.add(Op::FillError(left, right), ty))
         }
+        ExprKind::Text(function, arguments) => {
+            let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            text(terms, function, &operands)
+        }
         ExprKind::Column(_) | ExprKind::Reducer(..) => {
             unreachable!("a scope resolves every column and every reducer")
         }
@@ -334,6 +339,29 @@ fn cast(terms: &mut Terms, a: TermId, to: Type) -> TermId {
         Some(from) if from == to => a,
         Some(_) => terms.add(Op::Cast(a), TermType::new(to, ty.optional)),
     }
+}
+
+fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) -> Result<TermId> {
+    let name = function.name();
+    let (types, left_out) = function.operands();
+    if !(types.len() - left_out..=types.len()).contains(&operands.len()) {
+        let (most, found) = (types.len() - 1, operands.len().saturating_sub(1));
+        return Err(Error::invalid(format!("str.{name} has {found} arguments, but takes {most}")));
+    }
+    let mut optional = function.is_optional();
+    let mut typed = Vec::with_capacity(operands.len());
+    for (i, ((expr, operand), needed)) in operands.iter().zip(types).enumerate() {
+        let operand = give_type(terms, *operand, *needed);
+        let ty = terms.ty(operand);
+        if ty.ty != Some(*needed) {
+            let place = if i == 0 { format!("str.{name}") } else { format!("argument {i} of str.{name}") };
+            let error = Error::invalid(format!("{} is {ty}, but {place} needs {needed}", subject(expr)));
+            return Err(error.with_hint(format!("cast(..., {needed})")));
+        }
+        optional |= ty.optional;
+        typed.push(operand);
+    }
+    Ok(terms.add(Op::Text(function.clone(), typed), TermType::new(function.ty(), optional)))
 }
 
 /// The term itself, or a null of type `ty` if it is a `None` without a type.
@@ -546,6 +574,22 @@ mod tests {
     fn none_alone_has_no_type() {
         check(lit(Literal::None), "column \"x\" has no type: it is always None (say which: cast(None, int))");
         check(lit(Literal::None).cast(Type::Int), "int?");
+    }
+
+    #[test]
+    fn text_functions_need_text() {
+        check(col("s").str().lower(), "str");
+        check(col("s").str().find(col("s_")), "int?");
+        check(col("s").str().slice(lit(Literal::None), 1), "str?");
+        check(col("s").str().parse_float(), "float");
+        check(col("s").str().try_parse_float(), "float?");
+        check((col("i") + 1).str().upper(), "`i + 1` is int, but str.upper needs str (cast(..., str))");
+        check(
+            col("s").str().starts_with(1),
+            "the value 1 is int, but argument 1 of str.startswith needs str (cast(..., str))",
+        );
+        let short = Expr::new(ExprKind::Text(TextFunction::Find, vec![col("s")]));
+        check(short, "str.find has 0 arguments, but takes 1");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use millpond_error::Origin;
 
+use crate::text::TextFunction;
 use crate::types::Type;
 
 /// A value written in the program.
@@ -125,6 +126,8 @@ pub enum ExprKind {
     Cast(Expr, Type),
     /// The first expression, or the second where the first is an error value.
     FillError(Expr, Expr),
+    /// A function of text, and its operands.
+    Text(TextFunction, Vec<Expr>),
     /// A reducer; only in the outputs of a `reduce`. The argument is missing for [`Reducer::Count`] alone.
     Reducer(Reducer, Option<Expr>),
 }
@@ -269,6 +272,9 @@ impl Expr {
             (Coalesce(a), Coalesce(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b)),
             (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.same_as(b),
             (FillError(a, b), FillError(c, d)) => a.same_as(c) && b.same_as(d),
+            (Text(function, a), Text(other, b)) => {
+                function == other && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
+            }
             (Reducer(kind, a), Reducer(other_kind, b)) => {
                 kind == other_kind
                     && match (a, b) {
@@ -602,6 +608,7 @@ fn text(expr: &Expr) -> (String, u8) {
         ExprKind::Coalesce(arguments) => call_text("coalesce", &arguments.iter().map(plain).collect::<Vec<_>>()),
         ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
         ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
+        ExprKind::Text(function, operands) => method_text(function, operands.iter().map(text)),
         ExprKind::Reducer(kind, argument) => call_text(kind.name(), &argument.iter().map(plain).collect::<Vec<_>>()),
     }
 }
@@ -614,6 +621,13 @@ pub(crate) fn literal_text(value: &Literal) -> (String, u8) {
 
 pub(crate) fn call_text(function: &str, arguments: &[String]) -> (String, u8) {
     (format!("{function}({})", arguments.join(", ")), ATOM_PRECEDENCE)
+}
+
+/// `a.str.find(b)`
+pub(crate) fn method_text(function: &TextFunction, mut operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
+    let subject = within(operands.next().expect("a method has a subject"), ATOM_PRECEDENCE);
+    let arguments: Vec<String> = operands.map(|(text, _)| text).chain(function.options()).collect();
+    call_text(&format!("{subject}.str.{}", function.name()), &arguments)
 }
 
 pub(crate) fn unary_text(op: UnaryOp, operand: (String, u8)) -> (String, u8) {
@@ -697,6 +711,16 @@ mod tests {
         check(lit(-1), "-1");
         check(1 - col("x"), "1 - x");
         check(lit(Literal::None), "None");
+    }
+
+    #[test]
+    fn text_of_a_method_binds_its_subject() {
+        let text = col("a") + "b";
+        check(text.str().replace_first("x", &text, 1), "(a + \"b\").str.replace(\"x\", a + \"b\", 1)");
+        check(text.str().len() - 1, "(a + \"b\").str.len() - 1");
+        check(col("a").str().try_parse_int(), "a.str.parse_int(optional=True)");
+        let words = crate::text::BoolWords::new(["Y"], ["n", "\""]);
+        check(col("a").str().parse_bool(words), "a.str.parse_bool([\"y\"], [\"n\", \"\\\"\"])");
     }
 
     #[test]

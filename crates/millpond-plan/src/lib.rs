@@ -5,6 +5,7 @@
 //!
 //! - [`types`]: types of columns and their Arrow representation;
 //! - [`expr`]: expressions as written; [`eval`]: their meaning, over whole columns;
+//! - [`text`]: functions on text;
 //! - [`window`]: tumbling and sliding windows;
 //! - [`table`]: the logical plan; [`physical`]: the plan that runs;
 //! - [`difference()`]: what changed between two descriptions of a step.
@@ -20,6 +21,7 @@ mod reduce;
 mod spelling;
 pub mod table;
 mod terms;
+pub mod text;
 pub mod types;
 pub mod window;
 
@@ -30,5 +32,6 @@ pub use expr::{any, avg, coalesce, col, count, if_else, lit, max, min, sum, uniq
 pub use lower::lower;
 pub use physical::PhysicalPlan;
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
+pub use text::{BoolWords, Text, TextFunction};
 pub use types::{Column, ColumnType, Schema, Type};
 pub use window::{SlidingWindow, WindowLength};

@@ -62,9 +62,13 @@ pub(crate) fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Takes out what Python counts as white space in ASCII.
 fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\x1f'])
+    text.trim_matches(is_space)
+}
+
+/// `character.isspace()`
+pub(crate) fn is_space(character: char) -> bool {
+    character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
 }
 
 /// The text without its underscores, if there are some and each stands between two digits.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::expr::{self, BinaryOp, Literal, UnaryOp};
+use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};
 use crate::window::Bounds;
 
@@ -39,6 +40,7 @@ pub(crate) enum Op {
     FillError(TermId, TermId),
     /// The first operand, an error where the second is another value. Both are null or none.
     Unique(TermId, TermId),
+    Text(TextFunction, Vec<TermId>),
     /// The number of the last bound that a time is not below.
     Step(TermId, Bounds),
 }
@@ -121,6 +123,7 @@ impl Op {
             Op::Widen(a) => Op::Widen(to(a)),
             Op::FillError(a, b) => Op::FillError(to(a), to(b)),
             Op::Unique(a, b) => Op::Unique(to(a), to(b)),
+            Op::Text(function, operands) => Op::Text(function, operands.into_iter().map(to).collect()),
             Op::Step(a, bounds) => Op::Step(to(a), bounds),
         }
     }
@@ -232,6 +235,7 @@ pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -
         Op::Widen(a) => part(*a),
         Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
         Op::Unique(a, b) => expr::call_text("unique", &[plain(*a), plain(*b)]),
+        Op::Text(function, operands) => expr::method_text(function, operands.iter().map(|operand| part(*operand))),
         Op::Step(a, bounds) => {
             let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(Literal::to_string);
             expr::call_text("step", &[plain(*a), hop, origin, shift])

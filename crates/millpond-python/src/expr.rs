@@ -1,6 +1,6 @@
 //! `Expr`: an expression of the plan.
 
-use millpond_plan::{BinaryOp, Expr, Literal, Reducer, Type, UnaryOp};
+use millpond_plan::{BinaryOp, BoolWords, Expr, Literal, Reducer, TextFunction, Type, UnaryOp};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
@@ -58,6 +58,24 @@ impl PyExpr {
         at(place, self.0.fill_error(&replacement.0))
     }
 
+    fn text(&self, function: &str, arguments: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<Self> {
+        let function = text_function(function)?;
+        Ok(at(place, self.0.str().call(function, arguments.iter().map(|argument| argument.0.clone()))))
+    }
+
+    fn parse_int(&self, optional: bool, place: Place) -> Self {
+        at(place, self.0.str().call(TextFunction::ParseInt { optional }, []))
+    }
+
+    fn parse_float(&self, optional: bool, place: Place) -> Self {
+        at(place, self.0.str().call(TextFunction::ParseFloat { optional }, []))
+    }
+
+    fn parse_bool(&self, true_values: Vec<String>, false_values: Vec<String>, optional: bool, place: Place) -> Self {
+        let words = BoolWords::new(true_values, false_values).into();
+        at(place, self.0.str().call(TextFunction::ParseBool { words, optional }, []))
+    }
+
     fn reduce(&self, reducer: &str, place: Place) -> PyResult<Self> {
         Ok(at(place, Expr::reducer(to_reducer(reducer)?, Some(self.0.clone()))))
     }
@@ -91,6 +109,12 @@ pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
     } else {
         Literal::from(value.cast::<PyString>()?.extract::<String>()?)
     })
+}
+
+/// A function of text that has no options, by its name.
+fn text_function(name: &str) -> PyResult<TextFunction> {
+    let function = TextFunction::PLAIN.into_iter().find(|function| function.name() == name);
+    function.ok_or_else(|| unknown("function of text", name))
 }
 
 fn unary_op(symbol: &str) -> PyResult<UnaryOp> {

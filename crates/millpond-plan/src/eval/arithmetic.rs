@@ -6,7 +6,7 @@
 use arrow_array::{Float64Array, Int64Array, StringArray, builder::StringBuilder};
 use arrow_buffer::NullBuffer;
 
-use super::cells::{Cells, Data, ErrorCode, Pair, Reason, Values, failures, merge_errors, zip};
+use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, failures, merge_errors, zip};
 use crate::expr::BinaryOp;
 use crate::terms::TermId;
 
@@ -15,18 +15,18 @@ pub(crate) fn arithmetic(op: BinaryOp, a: &Cells, b: &Cells, term: TermId) -> Ce
     match (&a.data, &b.data) {
         (Data::Int(x), Data::Int(y)) => {
             let operands = (Values::new(x.values(), a.constant), Values::new(y.values(), b.constant));
-            int(op, operands, Pair::of(a, b), term)
+            int(op, operands, Common::of(a, b), term)
         }
         (Data::Float(x), Data::Float(y)) => {
             let operands = (Values::new(x.values(), a.constant), Values::new(y.values(), b.constant));
-            float(op, operands, Pair::of(a, b), term)
+            float(op, operands, Common::of(a, b), term)
         }
-        (Data::Str(x), Data::Str(y)) => concatenate((x, a.constant), (y, b.constant), Pair::of(a, b)),
+        (Data::Str(x), Data::Str(y)) => concatenate((x, a.constant), (y, b.constant), Common::of(a, b)),
         _ => unreachable!("the type check brings operands to one type"),
     }
 }
 
-fn int(op: BinaryOp, operands: (Values<'_, i64>, Values<'_, i64>), pair: Pair, term: TermId) -> Cells {
+fn int(op: BinaryOp, operands: (Values<'_, i64>, Values<'_, i64>), pair: Common, term: TermId) -> Cells {
     use Reason::*;
     let overflow = |_, _| IntOverflow;
     let division = |_, b| if b == 0 { DivisionByZero } else { IntOverflow };
@@ -46,7 +46,7 @@ fn int(op: BinaryOp, operands: (Values<'_, i64>, Values<'_, i64>), pair: Pair, t
 
 fn int_loop(
     (a, b): (Values<'_, i64>, Values<'_, i64>),
-    pair: Pair,
+    pair: Common,
     term: TermId,
     fast: impl Fn(i64, i64) -> (i64, bool),
     reason: impl Fn(i64, i64) -> Reason,
@@ -96,7 +96,7 @@ fn int_pow(a: i64, b: i64) -> (i64, bool) {
     }
 }
 
-fn float(op: BinaryOp, operands: (Values<'_, f64>, Values<'_, f64>), pair: Pair, term: TermId) -> Cells {
+fn float(op: BinaryOp, operands: (Values<'_, f64>, Values<'_, f64>), pair: Common, term: TermId) -> Cells {
     let division = |_, b| (b == 0.0).then_some(Reason::DivisionByZero);
     match op {
         BinaryOp::Add => float_loop(operands, pair, term, |a, b| a + b, |_, _| None),
@@ -112,7 +112,7 @@ fn float(op: BinaryOp, operands: (Values<'_, f64>, Values<'_, f64>), pair: Pair,
 
 fn float_loop(
     (a, b): (Values<'_, f64>, Values<'_, f64>),
-    pair: Pair,
+    pair: Common,
     term: TermId,
     value: impl Fn(f64, f64) -> f64,
     failure: impl Fn(f64, f64) -> Option<Reason>,
@@ -199,7 +199,7 @@ pub(crate) fn widen(a: &Cells) -> Cells {
     Cells::new(data, a.constant, a.errors.clone())
 }
 
-fn concatenate((a, a_constant): (&StringArray, bool), (b, b_constant): (&StringArray, bool), pair: Pair) -> Cells {
+fn concatenate((a, a_constant): (&StringArray, bool), (b, b_constant): (&StringArray, bool), pair: Common) -> Cells {
     let bytes = |array: &StringArray, constant: bool| {
         let length = array.value_data().len();
         if constant { length * pair.len } else { length }

@@ -31,9 +31,11 @@ pub(crate) enum Reason {
     Several,
     /// A float that lies between no two bounds of windows.
     NoWindow,
+    /// Text too long for a column.
+    TooLong,
 }
 
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 10] = [
     Reason::DivisionByZero,
     Reason::IntOverflow,
     Reason::FloatOverflow,
@@ -43,6 +45,7 @@ const REASONS: [Reason; 9] = [
     Reason::Null,
     Reason::Several,
     Reason::NoWindow,
+    Reason::TooLong,
 ];
 
 /// The term that failed in a cell, and why; 0 for a cell without an error.
@@ -227,22 +230,39 @@ pub(crate) fn merge_errors(a: Errors, b: Errors) -> Errors {
     }
 }
 
-/// What two operands have in common.
-pub(crate) struct Pair {
+/// What the operands of a term have in common.
+pub(crate) struct Common {
     pub len: usize,
     pub constant: bool,
-    /// Rows where one of the two is null.
+    /// Rows where one of them is null.
     pub nulls: Option<NullBuffer>,
     pub errors: Errors,
 }
 
-impl Pair {
-    pub(crate) fn of(a: &Cells, b: &Cells) -> Pair {
+impl Common {
+    pub(crate) fn of(a: &Cells, b: &Cells) -> Common {
         let constant = a.constant && b.constant;
         let len = if a.constant { b.data.len() } else { a.data.len() };
         debug_assert!(a.constant || b.constant || a.data.len() == b.data.len());
         let nulls = NullBuffer::union(a.nulls(len).as_ref(), b.nulls(len).as_ref());
-        Pair { len, constant, nulls, errors: merge_errors(a.errors(len), b.errors(len)) }
+        Common { len, constant, nulls, errors: merge_errors(a.errors(len), b.errors(len)) }
+    }
+
+    /// Of any number of operands, the first of which decides where several have an error.
+    pub(crate) fn of_all(operands: &[Cells]) -> Common {
+        let len = operands.iter().find(|cells| !cells.constant).map_or(1, |cells| cells.data.len());
+        let mut common = Common { len, constant: true, nulls: None, errors: None };
+        for cells in operands {
+            debug_assert!(cells.constant || cells.data.len() == len);
+            common.constant &= cells.constant;
+            common.nulls = NullBuffer::union(common.nulls.as_ref(), cells.nulls(len).as_ref());
+            common.errors = merge_errors(common.errors, cells.errors(len));
+        }
+        common
+    }
+
+    pub(crate) fn is_valid(&self, i: usize) -> bool {
+        self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(i))
     }
 
     /// The result, after `failed` says which rows failed (asked only when `any` did).

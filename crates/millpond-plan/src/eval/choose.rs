@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{Array, BooleanArray, Datum, Float64Array, Int64Array, Scalar, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 
-use super::cells::{Cells, Data, ErrorCode, Errors, Pair, Reason, Values, errors_of, failures, merge_errors, spread};
+use super::cells::{Cells, Common, Data, ErrorCode, Errors, Reason, Values, errors_of, failures, merge_errors, spread};
 use crate::terms::TermId;
 
 /// `a` where `condition` is true, `b` where it is false or null.
@@ -42,7 +42,7 @@ pub(crate) fn fill_error(a: &Cells, b: &Cells) -> Cells {
 
 /// `a`, an error where `b` is another value. NaNs are one value, and so are zeros.
 pub(crate) fn unique(a: &Cells, b: &Cells, term: TermId) -> Cells {
-    let pair = Pair::of(a, b);
+    let pair = Common::of(a, b);
     let at = |cells: &Cells, i: usize| if cells.constant { 0 } else { i };
     let several = |i: usize| {
         let (i, j) = (at(a, i), at(b, i));

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use arrow_array::{BooleanArray, Datum, Scalar, StringArray};
 use arrow_buffer::BooleanBuffer;
 
-use super::cells::{Cells, Data, Pair, Values, spread, zip_bool};
+use super::cells::{Cells, Common, Data, Values, spread, zip_bool};
 use crate::expr::BinaryOp;
 
 /// The comparisons that the others are made of.
@@ -24,21 +24,21 @@ pub(crate) fn compare(op: BinaryOp, a: &Cells, b: &Cells) -> Cells {
     match op {
         BinaryOp::Eq => equality(a, b, false),
         BinaryOp::Ne => equality(a, b, true),
-        BinaryOp::Lt => order(Pair::of(a, b), Test::Less, a, b),
-        BinaryOp::Le => order(Pair::of(a, b), Test::LessOrEqual, a, b),
-        BinaryOp::Gt => order(Pair::of(a, b), Test::Less, b, a),
-        BinaryOp::Ge => order(Pair::of(a, b), Test::LessOrEqual, b, a),
+        BinaryOp::Lt => order(Common::of(a, b), Test::Less, a, b),
+        BinaryOp::Le => order(Common::of(a, b), Test::LessOrEqual, a, b),
+        BinaryOp::Gt => order(Common::of(a, b), Test::Less, b, a),
+        BinaryOp::Ge => order(Common::of(a, b), Test::LessOrEqual, b, a),
         _ => unreachable!("not a comparison"),
     }
 }
 
-fn order(pair: Pair, test: Test, a: &Cells, b: &Cells) -> Cells {
+fn order(pair: Common, test: Test, a: &Cells, b: &Cells) -> Cells {
     let values = values(test, a, b, pair.len);
     Cells::new(Data::Bool(BooleanArray::new(values, pair.nulls)), pair.constant, pair.errors)
 }
 
 fn equality(a: &Cells, b: &Cells, negated: bool) -> Cells {
-    let pair = Pair::of(a, b);
+    let pair = Common::of(a, b);
     let mut equal = values(Test::Equal, a, b, pair.len);
     if let Some(nulls) = &pair.nulls {
         let both_null = &!&a.valid(pair.len) & &!&b.valid(pair.len);

@@ -5,13 +5,13 @@
 
 use arrow_array::{BooleanArray, Int64Array};
 
-use super::cells::{Cells, Data, ErrorCode, Pair, Reason, Values, errors_of, merge_errors, spread, zip};
+use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, errors_of, merge_errors, spread, zip};
 use crate::expr::BinaryOp;
 use crate::terms::TermId;
 
 /// `a & b`, `a | b` or `a ^ b`
 pub(crate) fn logic(op: BinaryOp, a: &Cells, b: &Cells) -> Cells {
-    let pair = Pair::of(a, b);
+    let pair = Common::of(a, b);
     let data = match (&a.data, &b.data) {
         (Data::Int(x), Data::Int(y)) => {
             let (x, y) = (Values::new(x.values(), a.constant), Values::new(y.values(), b.constant));

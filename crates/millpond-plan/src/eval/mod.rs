@@ -23,6 +23,7 @@ mod choose;
 mod compare;
 mod logic;
 mod step;
+mod text;
 
 use std::fmt;
 
@@ -276,6 +277,10 @@ impl<'a> Batch<'a> {
             Op::Widen(a) => arithmetic::widen(&self.cells(*a)),
             Op::FillError(a, b) => choose::fill_error(&self.cells(*a), &self.cells(*b)),
             Op::Unique(a, b) => choose::unique(&self.cells(*a), &self.cells(*b), id),
+            Op::Text(function, operands) => {
+                let operands: Vec<Cells> = operands.iter().map(|operand| self.cells(*operand)).collect();
+                text::call(function, &operands, id)
+            }
             Op::Step(a, bounds) => step::step(&self.cells(*a), bounds, id),
         };
         (cells, self.filters.len())
@@ -341,6 +346,7 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::Null => "there is no value".into(),
         Reason::Several => "there are several values".into(),
         Reason::NoWindow => "the time is in no window".into(),
+        Reason::TooLong => "the text is too long".into(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::check::{self, RowScope};
 use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
 use crate::terms::Terms;
+use crate::text::BoolWords;
 
 const NONE: Literal = Literal::None;
 
@@ -54,7 +55,7 @@ fn literals(expr: &Expr, found: &mut Vec<Literal>) {
         ExprKind::Unary(_, a) | ExprKind::Cast(a, _) => visit(&[a]),
         ExprKind::Binary(_, a, b) | ExprKind::FillError(a, b) => visit(&[a, b]),
         ExprKind::IfElse(a, b, c) => visit(&[a, b, c]),
-        ExprKind::Coalesce(arguments) => visit(&arguments.iter().collect::<Vec<_>>()),
+        ExprKind::Coalesce(arguments) | ExprKind::Text(_, arguments) => visit(&arguments.iter().collect::<Vec<_>>()),
     }
 }
 
@@ -74,6 +75,7 @@ fn columnised(expr: &Expr, mask: usize, next: &mut usize) -> Expr {
         ExprKind::FillError(a, b) => ExprKind::FillError(part(a), part(b)),
         ExprKind::IfElse(a, b, c) => ExprKind::IfElse(part(a), part(b), part(c)),
         ExprKind::Coalesce(arguments) => ExprKind::Coalesce(arguments.iter().map(part).collect()),
+        ExprKind::Text(function, operands) => ExprKind::Text(function.clone(), operands.iter().map(part).collect()),
     })
 }
 
@@ -355,4 +357,55 @@ fn an_empty_batch_has_no_errors() {
     let stage = stage(&schema, &[(lit(1) / 0).gt(1)], &[lit(1).floordiv(0), col("a") + 1]).unwrap();
     let mapped = stage.apply(&columns, 0).unwrap();
     assert_eq!((mapped.rows, mapped.columns[0].len(), mapped.columns[1].len()), (0, 0, 0));
+}
+
+#[test]
+fn text_functions_are_pythons() {
+    let text = |text: &str| lit(text).str();
+    check(text("aÉΣ").lower(), "\"aéς\"");
+    check(text("Straße").upper(), "\"STRASSE\"");
+    check(text("\u{1f} \u{a0}x y\n").strip(), "\"x y\"");
+    check(text("xyaxy").strip_of("yx"), "\"a\"");
+    check(text("é𝄞").len(), "2");
+    check(text("é𝄞e").find("e"), "2");
+    check(text("é").find("e"), "-1");
+    check(text("é").find(""), "0");
+    check(text("aaaa").count("aa"), "2");
+    check(text("é𝄞").count(""), "3");
+    check(text("abc").contains("bc"), "True");
+    check(text("abc").starts_with("b"), "False");
+    check(text("abc").ends_with(""), "True");
+    check(text("aaa").replace("a", "bb"), "\"bbbbbb\"");
+    check(text("aaa").replace_first("a", "", 2), "\"a\"");
+    check(text("aé").replace_first("", "-", 2), "\"-a-é\"");
+    check(text("héllo").slice(1, -1), "\"éll\"");
+    check(text("héllo").slice(i64::MIN, i64::MAX), "\"héllo\"");
+    check(text("héllo").slice(4, 1), "\"\"");
+    check(text("hello").slice(-3, 4), "\"ll\"");
+}
+
+#[test]
+fn text_that_is_no_value_is_an_error_or_null() {
+    let text = |text: &str| lit(text).str();
+    check(text(" 1_000 ").parse_int(), "1000");
+    check(text("1.0").parse_int(), "the text is not int");
+    check(text("1.0").try_parse_int(), "None");
+    check(text("x").try_parse_int().fill_error(1), "None");
+    check(text("x").parse_int().fill_error(1), "1");
+    check(text("-1e3").parse_float(), "-1000.0");
+    check(text("").parse_float(), "the text is not float");
+    check(text("").try_parse_float(), "None");
+    check(text("YES").parse_bool(Default::default()), "True");
+    check(text("y").parse_bool(Default::default()), "the text is not bool");
+    check(text("y").try_parse_bool(BoolWords::new(["Y"], ["N"])), "True");
+    check(text("yes").try_parse_bool(BoolWords::new(["Y"], ["N"])), "None");
+}
+
+#[test]
+fn text_that_would_not_fit_a_column_is_an_error_value() {
+    let column = |text: String| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+    let schema = Schema::new([("a", Type::Str.required()), ("b", Type::Str.required())]);
+    let stage = stage(&schema, &[], &[col("a").str().replace("", col("b")).str().len()]).unwrap();
+    let error = stage.apply(&[column("x".repeat(1 << 16)), column("y".repeat(1 << 16))], 1).unwrap_err();
+    assert!(error.message().contains("the text is too long in a.str.replace(\"\", b)"), "{}", &error.message()[..99]);
 }

@@ -6,6 +6,7 @@ use arrow_array::{Float64Array, Int64Array, StringArray};
 
 use super::*;
 use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
+use crate::text::TextFunction;
 
 const TYPES: [Type; 4] = [Type::Bool, Type::Int, Type::Float, Type::Str];
 
@@ -36,7 +37,9 @@ impl Random {
                 Literal::Float(self.one(&[f64::NAN, f64::INFINITY, -0.0, 1e300, -1e-300, 9007199254740992.0, 1e19]))
             }
             Type::Float => Literal::Float((self.below(17) as f64 - 8.0) / 2.0),
-            Type::Str => Literal::Str(self.one(&["", "a", "ab", "b", "é", "12", "-3.5", " 7 ", "true", "0"]).into()),
+            Type::Str => {
+                Literal::Str(self.one(&["", "a", "ab", "B", "é", "ΑΣ", "12", "-3.5", " 7 ", "true", "0"]).into())
+            }
         }
     }
 
@@ -73,7 +76,11 @@ impl Random {
     fn operator(&mut self, ty: Type, depth: usize) -> Expr {
         use BinaryOp::*;
         match ty {
-            Type::Str => Expr::binary(Add, self.expr(ty, depth, false), self.expr(ty, depth, false)),
+            Type::Str if self.below(3) == 0 => {
+                Expr::binary(Add, self.expr(ty, depth, false), self.expr(ty, depth, false))
+            }
+            Type::Str => self.text_function(ty, depth),
+            _ if self.below(6) == 0 => self.text_function(ty, depth),
             Type::Int if self.below(6) == 0 => {
                 let op = self.one(&[UnaryOp::Neg, UnaryOp::Not]);
                 Expr::unary(op, self.expr(ty, depth, false))
@@ -109,6 +116,21 @@ impl Random {
                 }
             },
         }
+    }
+
+    /// A function of text that gives this type.
+    fn text_function(&mut self, ty: Type, depth: usize) -> Expr {
+        let optional = self.below(2) == 0;
+        let mut functions = TextFunction::PLAIN.to_vec();
+        functions.push(TextFunction::ParseInt { optional });
+        functions.push(TextFunction::ParseFloat { optional });
+        functions.push(TextFunction::ParseBool { words: Default::default(), optional });
+        functions.retain(|function| function.ty() == ty);
+        let function = self.one(&functions);
+        let (types, left_out) = function.operands();
+        let operands = types.len() - self.below(left_out + 1);
+        let operands: Vec<Expr> = types[..operands].iter().map(|ty| self.expr(*ty, depth, false)).collect();
+        operands[0].str().call(function, operands[1..].iter().cloned())
     }
 
     fn column(&mut self, ty: Type, optional: bool, rows: usize) -> (Vec<Literal>, ArrayRef) {
@@ -184,9 +206,95 @@ impl Row<'_> {
             }
             ExprKind::FillError(a, b) => self.branch(a, expr).or_else(|_| self.branch(b, expr)),
             ExprKind::Cast(a, to) => cast(self.eval(a)?, *to),
+            ExprKind::Text(function, operands) => {
+                let operands =
+                    operands.iter().map(|operand| self.eval(operand)).collect::<std::result::Result<Vec<_>, _>>()?;
+                if operands.contains(&NONE) { Ok(NONE) } else { text(function, &operands) }
+            }
             ExprKind::Reducer(..) => unreachable!("not generated"),
         }
     }
+}
+
+/// With a vector of letters for the text.
+fn text(function: &TextFunction, operands: &[Literal]) -> Cell {
+    use Literal::{Bool, Int, Str};
+    let letters = |i: usize| match &operands[i] {
+        Str(text) => text.chars().collect::<Vec<char>>(),
+        other => unreachable!("{other} is no text"),
+    };
+    let int = |i: usize| match &operands[i] {
+        Int(value) => *value,
+        other => unreachable!("{other} is no int"),
+    };
+    let found = |value: Option<Literal>, optional| match value {
+        Option::None if optional => Ok(NONE),
+        value => value.ok_or(Reason::Unreadable),
+    };
+    let whole = letters(0);
+    let text: String = whole.iter().collect();
+    let str = |letters: &[char]| Str(letters.iter().collect::<String>().into());
+    let places = |part: &[char]| -> Vec<usize> {
+        let mut places = vec![];
+        for i in 0..=whole.len() {
+            let free = places.last().is_none_or(|last| i >= last + part.len());
+            if free && whole[i..].starts_with(part) {
+                places.push(i);
+            }
+        }
+        places
+    };
+    Ok(match function {
+        TextFunction::Lower => Str(text.to_lowercase().into()),
+        TextFunction::Upper => Str(text.to_uppercase().into()),
+        TextFunction::Strip => {
+            let out = match operands.len() {
+                1 => vec![' '],
+                _ => letters(1),
+            };
+            let start = whole.iter().position(|c| !out.contains(c)).unwrap_or(whole.len());
+            let end = whole.iter().rposition(|c| !out.contains(c)).map_or(start, |last| last + 1);
+            str(&whole[start..end])
+        }
+        TextFunction::Len => Int(whole.len() as i64),
+        TextFunction::StartsWith => Bool(whole.starts_with(&letters(1))),
+        TextFunction::EndsWith => Bool(whole.ends_with(&letters(1))),
+        TextFunction::Contains => Bool(!places(&letters(1)).is_empty()),
+        TextFunction::Find => Int(places(&letters(1)).first().map_or(-1, |place| *place as i64)),
+        TextFunction::Count => Int(places(&letters(1)).len() as i64),
+        TextFunction::Replace => {
+            let (old, new) = (letters(1), letters(2));
+            let count = if operands.len() == 4 { int(3) } else { -1 };
+            let mut replaced = vec![];
+            let mut rest = 0;
+            for place in places(&old).into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+                replaced.extend_from_slice(&whole[rest..place]);
+                replaced.extend_from_slice(&new);
+                rest = place + old.len();
+            }
+            replaced.extend_from_slice(&whole[rest..]);
+            str(&replaced)
+        }
+        TextFunction::Slice => {
+            let len = whole.len() as i128;
+            let place = |at: i64| i128::from(at) + if at < 0 { len } else { 0 };
+            let (start, end) = (place(int(1)), place(int(2)));
+            let kept = whole.iter().enumerate().filter(|(i, _)| (start..end).contains(&(*i as i128)));
+            str(&kept.map(|(_, c)| *c).collect::<Vec<char>>())
+        }
+        TextFunction::ParseInt { optional } => return found(crate::spelling::parse_int(&text).map(Int), *optional),
+        TextFunction::ParseFloat { optional } => {
+            return found(crate::spelling::parse_float(&text).map(Literal::Float), *optional);
+        }
+        TextFunction::ParseBool { optional, .. } => {
+            let value = match text.to_lowercase().as_str() {
+                "on" | "true" | "yes" | "1" => Some(Bool(true)),
+                "off" | "false" | "no" | "0" => Some(Bool(false)),
+                _ => Option::None,
+            };
+            return found(value, *optional);
+        }
+    })
 }
 
 fn unary(op: UnaryOp, a: Literal) -> Cell {
