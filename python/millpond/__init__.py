@@ -43,12 +43,16 @@ from millpond._native import __version__
 from millpond._run import MonitoringLevel, clear, run
 from millpond._schema import Schema, column_definition, schema_from_types
 from millpond._table import GroupedTable, Table, WindowedTable
+from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
 __all__ = [
     "ChangedError",
     "ColumnExpression",
     "ColumnReference",
     "DataError",
+    "DateTimeNaive",
+    "DateTimeUtc",
+    "Duration",
     "Error",
     "GroupedTable",
     "InputError",

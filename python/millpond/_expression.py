@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+
 from millpond import _native
 from millpond._check import invalid, show, type_name
 from millpond._origin import here
 from millpond._schema import native_type
+from millpond._time import to_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from millpond._table import Table
     from millpond._text import StringNamespace
 
-    Scalar: TypeAlias = int | float | str | bool | None
+    Scalar: TypeAlias = int | float | str | bool | datetime.datetime | datetime.timedelta | None
     """A value that an expression may hold as a constant."""
 
     Operand: TypeAlias = "ColumnExpression | Scalar"
@@ -246,6 +249,8 @@ def coalesce(*values: Operand) -> ColumnExpression:
 def cast(target: Any, value: Operand) -> ColumnExpression:
     """The value converted to ``int``, ``float``, ``str`` or ``bool``; null stays null.
 
+    Points in time and durations are converted to and from ``str`` only.
+
     Examples:
         >>> import millpond as pw
         >>> table = pw.debug.table_from_markdown('''
@@ -299,10 +304,12 @@ def to_expression(value: object) -> ColumnExpression:
     """An expression as it is, a constant as an expression."""
     if isinstance(value, ColumnExpression):
         return value
+    if isinstance(value, (datetime.datetime, datetime.timedelta)):
+        return ColumnExpression(_native.Expr.literal(to_native(value), here()), ())
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise invalid(
             f"{show(value)} ({type_name(value)}) cannot stand in an expression",
-            hint="an expression is made of columns and of int, float, str, bool and None",
+            hint="an expression is made of columns and of int, float, str, bool, datetime, timedelta and None",
         )
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise invalid(f"{value} does not fit into an int of 64 bits")

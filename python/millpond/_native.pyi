@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, final
 
 _Column: TypeAlias = tuple[str, str, bool]
-"""Name, type ("bool", "int", "float", "str"), whether it may hold nulls."""
+"""Name, type ("bool", "int", "float", "str", "DateTimeNaive", "DateTimeUtc", "Duration"), whether it may hold nulls."""
+
+_Time: TypeAlias = tuple[str, int]
+"""A point in time or a duration: type and nanoseconds."""
 
 _Place: TypeAlias = tuple[str, int]
 
@@ -16,7 +19,7 @@ class Expr:
     @staticmethod
     def column(name: str, place: _Place) -> Expr: ...
     @staticmethod
-    def literal(value: int | float | str | bool | None, place: _Place) -> Expr: ...
+    def literal(value: int | float | str | bool | _Time | None, place: _Place) -> Expr: ...
     @staticmethod
     def count(place: _Place) -> Expr: ...
     @staticmethod
@@ -47,7 +50,7 @@ class Table:
     def session_reduce(
         self,
         time: Expr,
-        max_gap: int,
+        max_gap: int | _Time,
         instance: Expr | None,
         outputs: list[tuple[str, Expr]],
         place: _Place,
@@ -55,10 +58,10 @@ class Table:
     def sliding_reduce(
         self,
         time: Expr,
-        hop: int | float,
-        duration: int | float | None,
+        hop: int | float | _Time,
+        duration: int | float | _Time | None,
         ratio: int,
-        start: int | float | None,
+        start: int | float | _Time | None,
         instance: Expr | None,
         outputs: list[tuple[str, Expr]],
         place: _Place,

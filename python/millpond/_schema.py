@@ -6,6 +6,7 @@ import sys
 import types
 
 from millpond._check import invalid, show
+from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +16,19 @@ if TYPE_CHECKING:
     NativeColumn: TypeAlias = tuple[str, str, bool]
     """A column as the engine says it: name, type, whether it may hold nulls."""
 
-_TYPES: dict[object, str] = {bool: "bool", int: "int", float: "float", str: "str"}
+_TYPES: dict[object, str] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    DateTimeNaive: "DateTimeNaive",
+    DateTimeUtc: "DateTimeUtc",
+    Duration: "Duration",
+}
 _CLASSES = {name: cls for cls, name in _TYPES.items()}
+
+
+_TYPES_HINT = "types are int, float, str, bool, pw.DateTimeNaive, pw.DateTimeUtc and pw.Duration, each also as X | None"
 
 
 class ColumnDefinition:
@@ -87,7 +99,9 @@ class SchemaMeta(type):
 
 
 class Schema(metaclass=SchemaMeta):
-    """The columns of a table: one annotation each, of type ``int``, ``float``, ``str`` or ``bool``.
+    """The columns of a table: one annotation each.
+
+    Types are ``int``, ``float``, ``str``, ``bool``, ``pw.DateTimeNaive``, ``pw.DateTimeUtc`` and ``pw.Duration``.
 
     ``X | None`` (or ``Optional[X]``) is a column that may hold nulls. In CSV a null is an empty field without quotes,
     in JSON lines ``null`` or a missing field.
@@ -191,7 +205,7 @@ def _column_type(hint: object, what: str, module: str | None) -> tuple[str, bool
     ty = _TYPES.get(members[0]) if len(members) == 1 and isinstance(members[0], type) else None
     if ty is None:
         shown = original if isinstance(original, str) else getattr(original, "__name__", None) or repr(original)
-        raise invalid(f"{what} has the type {shown}", hint="types are int, float, str and bool, each also as X | None")
+        raise invalid(f"{what} has the type {shown}", hint=_TYPES_HINT)
     return ty, optional
 
 

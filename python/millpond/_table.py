@@ -9,7 +9,7 @@ from millpond._errors import _NoColumn
 from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
 from millpond._origin import here
 from millpond._schema import describe, native_type, schema_of
-from millpond.temporal import SessionWindow, check_window
+from millpond.temporal import SessionWindow, check_window, native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -345,9 +345,16 @@ class Table:
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
             if isinstance(kind, SessionWindow):
-                return self._native.session_reduce(time, kind.max_gap, key, outputs, origin)
+                return self._native.session_reduce(time, native(kind.max_gap), key, outputs, origin)
             return self._native.sliding_reduce(
-                time, kind.hop, kind.duration, kind.ratio, kind.origin, key, outputs, origin
+                time,
+                native(kind.hop),
+                None if kind.duration is None else native(kind.duration),
+                kind.ratio,
+                None if kind.origin is None else native(kind.origin),
+                key,
+                outputs,
+                origin,
             )
 
         return WindowedTable(self, reduce)

@@ -2,17 +2,27 @@
 
 Windows group the rows of a table by their time, for `Table.windowby`. The bounds of tumbling and sliding windows hang
 on no row: window ``k`` is ``[start, end)`` with ``start = k * hop + origin``, for every int ``k``, or from 0 on if an
-origin is given. Bounds are ints where the time is one, and floats where it is a float; with floats, each operation of
-that formula rounds once, and the bounds that a result shows are those that decide.
+origin is given. Bounds are points in time where the time is one (a missing origin is then 1970-01-01, and lengths are
+given as ``datetime.timedelta``), ints where it is an int, and floats where it is a float; with floats, each operation
+of that formula rounds once, and the bounds that a result shows are those that decide.
 """
 
 from __future__ import annotations
 
+import datetime
+
 from millpond._check import invalid, number, show, whole_number
+from millpond._time import to_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
+
+    Length: TypeAlias = int | float | datetime.timedelta
+    """A distance in time, in the unit of the time column."""
+
+    Time: TypeAlias = int | float | datetime.datetime
+    """A point in time, as the time column has them."""
 
 __all__ = ["SessionWindow", "SlidingWindow", "session", "sliding", "tumbling"]
 
@@ -22,7 +32,7 @@ class SessionWindow:
 
     __slots__ = ("max_gap",)
 
-    def __init__(self, max_gap: int) -> None:
+    def __init__(self, max_gap: int | datetime.timedelta) -> None:
         self.max_gap = max_gap
 
     def __repr__(self) -> str:
@@ -36,10 +46,10 @@ class SlidingWindow:
 
     def __init__(
         self,
-        hop: int | float,
-        duration: int | float | None,
+        hop: Length,
+        duration: Length | None,
         ratio: int,
-        origin: int | float | None,
+        origin: Time | None,
     ) -> None:
         self.hop = hop
         self.duration = duration
@@ -60,25 +70,30 @@ if TYPE_CHECKING:
     """How `Table.windowby` cuts a table."""
 
 
-def session(*, max_gap: int) -> SessionWindow:
+def session(*, max_gap: int | datetime.timedelta) -> SessionWindow:
     """Sessions: rows whose times are at most ``max_gap`` apart are in one session.
 
     Args:
-        max_gap: The largest distance of neighbours, in the unit of the time column; equal joins.
+        max_gap: The largest distance of neighbours, in the unit of the time column (a ``timedelta`` where that holds
+            points in time); equal joins.
 
     Examples:
         >>> import millpond as pw
         >>> pw.temporal.session(max_gap=300)
         session(max_gap=300)
     """
+    if isinstance(max_gap, datetime.timedelta):
+        if max_gap < datetime.timedelta(0):
+            raise invalid(f"max_gap: {max_gap} is negative")
+        return SessionWindow(max_gap)
     return SessionWindow(whole_number(max_gap, "max_gap", least=0))
 
 
-def tumbling(duration: int | float, origin: int | float | None = None) -> SlidingWindow:
+def tumbling(duration: Length, origin: Time | None = None) -> SlidingWindow:
     """Windows that follow each other without gap or overlap: each row is in exactly one.
 
     Args:
-        duration: How long a window is, in the unit of the time column.
+        duration: How long a window is, in the unit of the time column: a ``timedelta`` where that holds points in time.
         origin: Where the first window starts; rows before it are in no window. Without it, windows start at all
             multiples of the duration.
 
@@ -104,14 +119,14 @@ def tumbling(duration: int | float, origin: int | float | None = None) -> Slidin
         alice | 10    | 20  | 1
         bob   | 0     | 10  | 1
     """
-    return SlidingWindow(number(duration, "duration", positive=True), None, 1, _origin(origin))
+    return SlidingWindow(_length(duration, "duration"), None, 1, _origin(origin))
 
 
 def sliding(
-    hop: int | float,
-    duration: int | float | None = None,
+    hop: Length,
+    duration: Length | None = None,
     ratio: int | None = None,
-    origin: int | float | None = None,
+    origin: Time | None = None,
 ) -> SlidingWindow:
     """Windows that start every ``hop``: each row is in all that hold its time.
 
@@ -142,13 +157,13 @@ def sliding(
         5     | 15  | 2
         10    | 20  | 1
     """
-    hop = number(hop, "hop", positive=True)
+    hop = _length(hop, "hop")
     if (duration is None) == (ratio is None):
         problem = "neither is" if ratio is None else "both are"
         raise invalid(f"sliding: duration or ratio says how long a window is; {problem} given")
     if ratio is not None:
         return SlidingWindow(hop, None, whole_number(ratio, "ratio", least=1), _origin(origin))
-    return SlidingWindow(hop, number(duration, "duration", positive=True), 1, _origin(origin))
+    return SlidingWindow(hop, _length(duration, "duration"), 1, _origin(origin))
 
 
 def check_window(window: object) -> Window:
@@ -158,5 +173,18 @@ def check_window(window: object) -> Window:
     return window
 
 
-def _origin(origin: int | float | None) -> int | float | None:
-    return None if origin is None else number(origin, "origin")
+def native(value: Any) -> Any:
+    """A number of a window as the engine takes it."""
+    return to_native(value) if isinstance(value, (datetime.datetime, datetime.timedelta)) else value
+
+
+def _length(length: object, what: str) -> Length:
+    if not isinstance(length, datetime.timedelta):
+        return number(length, what, positive=True)
+    if length <= datetime.timedelta(0):
+        raise invalid(f"{what}: {length} is not more than 0")
+    return length
+
+
+def _origin(origin: Time | None) -> Time | None:
+    return origin if origin is None or isinstance(origin, datetime.datetime) else number(origin, "origin")

@@ -51,7 +51,10 @@ def test_a_table_has_the_schema_that_it_was_read_with() -> None:
 def test_a_type_that_no_column_has_is_refused(hint: Any) -> None:
     with pytest.raises(pw.InvalidError, match='column "x" has the type') as error:
         pw.schema_from_types(x=hint)
-    assert error.value.hint == "types are int, float, str and bool, each also as X | None"
+    assert (
+        error.value.hint
+        == "types are int, float, str, bool, pw.DateTimeNaive, pw.DateTimeUtc and pw.Duration, each also as X | None"
+    )
 
 
 def test_a_column_with_a_value_is_refused() -> None:

@@ -4,7 +4,7 @@
 //! |--------------|--------------------------------------------|----------------------------|
 //! | number of rows | `int`                                    | yes                        |
 //! | number of values (rows that are not null) | `int`         | yes                        |
-//! | sum of `int`   | `int`, `int`: high and low half of 128 bits | yes                     |
+//! | sum of `int` or durations | `int`, `int`: high and low half of 128 bits | yes                     |
 //! | sum of `float` | `float`, `float`: a double-double; `int`, `int`, `int`: numbers of NaN, inf, -inf | yes |
 //! | least, greatest value | the value, null where there is none | only one beyond the extreme |
 //!
@@ -23,7 +23,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::physical::{ReducerCall, ReducerKind};
 use millpond_plan::types::{ColumnType, Schema, Type};
 
-use crate::cells::{Cells, Values, concat, ints, take};
+use crate::cells::{Cells, Values, concat, ints, ints_like, take};
 use crate::changes::Diffs;
 
 /// The accumulators of some reducers over the same rows.
@@ -57,9 +57,11 @@ struct Output {
 enum Answer {
     /// The column as it is.
     Plain(usize),
+    /// Of an `int` or a duration.
     IntSum {
         sum: usize,
         values: Option<usize>,
+        ty: Type,
     },
     FloatSum {
         sum: usize,
@@ -187,15 +189,21 @@ impl Accumulators {
             .map(|Output { name, answer }| {
                 Ok(match *answer {
                     Answer::Plain(at) => accumulators[at].clone(),
-                    Answer::IntSum { sum, values } => {
+                    Answer::IntSum { sum, values, ty } => {
                         let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
                         if let Some(i) = (0..high.len()).find(|&i| high[i] != low[i] >> 63) {
                             let value = wide(high[i], low[i]);
-                            return Err(Error::input(format!("{name} is {value}, which is outside the range of int"))
-                                .with_hint("cast the column to float before the sum, or take fewer rows together"));
+                            let (value, hint) = match ty {
+                                Type::Int => (
+                                    value.to_string(),
+                                    "cast the column to float before the sum, or take fewer rows together",
+                                ),
+                                _ => (format!("{value} ns"), "take fewer rows together"),
+                            };
+                            return Err(Error::input(format!("{name} is {value}, which is outside the range of {ty}"))
+                                .with_hint(hint));
                         }
-                        let low = accumulators[sum + 1].as_primitive::<arrow_array::types::Int64Type>();
-                        Arc::new(Int64Array::new(low.values().clone(), known(values)))
+                        ty.int_array(low.to_vec().into(), known(values))
                     }
                     Answer::FloatSum { sum, values } => {
                         let sums = FloatSums::of(&accumulators[sum..sum + 5]);
@@ -248,9 +256,10 @@ impl Accumulators {
                 sum: self.part(Part::FloatSum(argument)),
                 values: ty.optional.then(|| self.part(values)),
             },
-            (ReducerKind::Sum, _) => Answer::IntSum {
+            (ReducerKind::Sum, of) => Answer::IntSum {
                 sum: self.part(Part::IntSum(argument)),
                 values: ty.optional.then(|| self.part(values)),
+                ty: of,
             },
             (ReducerKind::Avg, Type::Float) => {
                 Answer::FloatAvg { sum: self.part(Part::FloatSum(argument)), values: self.part(values) }
@@ -479,7 +488,7 @@ fn extreme(column: &ArrayRef, diffs: &Diffs, offsets: &[u32], better: Ordering) 
             let best = if least { slice.iter().min() } else { slice.iter().max() };
             best.copied().unwrap_or_default()
         };
-        return Arc::new(Int64Array::from_iter_values(segments(offsets).map(|rows| best(&values[rows]))));
+        return ints_like(column, segments(offsets).map(|rows| best(&values[rows])).collect());
     }
     if segments_len == column.len()
         && matches!(diffs, Diffs::Ones)

@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
+use millpond_plan::types::{Type, int_values};
 
 /// The cells of a column and which of them are null.
 #[derive(Clone, Copy)]
@@ -44,13 +45,12 @@ impl<'a> Cells<'a> {
     pub fn of(column: &'a ArrayRef) -> Self {
         let values = match column.data_type() {
             DataType::Boolean => Values::Bool(column.as_boolean().values()),
-            DataType::Int64 => Values::Int(column.as_primitive::<Int64Type>().values()),
             DataType::Float64 => Values::Float(column.as_primitive::<Float64Type>().values()),
             DataType::Utf8 => {
                 let text = column.as_string::<i32>();
                 Values::Str(Text { offsets: text.value_offsets(), bytes: text.value_data() })
             }
-            other => unreachable!("no column type is stored as {other}"),
+            _ => Values::Int(ints(column)),
         };
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
         Cells { values, nulls }
@@ -137,9 +137,17 @@ pub(crate) fn concat(tables: &[&[ArrayRef]]) -> Vec<ArrayRef> {
         .collect()
 }
 
-/// The slice of a required `int` column.
+/// The slice of a required column that is stored as integers.
 pub(crate) fn ints(column: &ArrayRef) -> &[i64] {
-    column.as_primitive::<Int64Type>().values()
+    match int_values(column) {
+        Some(values) => values,
+        None => unreachable!("no integers are stored as {}", column.data_type()),
+    }
+}
+
+/// A column of these values, without nulls, of the type of `like`, which is stored as integers.
+pub(crate) fn ints_like(like: &ArrayRef, values: Vec<i64>) -> ArrayRef {
+    Type::from_arrow(like.data_type()).unwrap_or(Type::Int).int_array(values.into(), None)
 }
 
 /// A number that orders as `f64::total_cmp` does.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array};
+use arrow_array::{Array, ArrayRef, Float64Array, UInt32Array};
 use arrow_schema::DataType;
 
-use crate::cells::{Cells, Text, Values, compare_rows, concat, take};
+use crate::cells::{Cells, Text, Values, compare_rows, concat, ints_like, take};
 use crate::changes::Diffs;
 use crate::hash::canonical_float;
 use crate::keyed::{KeyedChanges, KeyedRows};
@@ -157,7 +157,7 @@ pub(crate) fn repeat(column: &ArrayRef, offsets: &[u32]) -> ArrayRef {
         for (k, pair) in offsets.windows(2).enumerate() {
             out.resize(pair[1] as usize, values[k]);
         }
-        return Arc::new(Int64Array::from(out));
+        return ints_like(column, out);
     }
     let mut positions = Vec::with_capacity(rows);
     for (k, pair) in (0u32..).zip(offsets.windows(2)) {
@@ -326,7 +326,7 @@ struct Placed<'a> {
 /// What [`Placed::sort`] found.
 struct Sorted {
     equal_rows: bool,
-    /// The first column in the new order, if it is a required `int` column.
+    /// The first column in the new order, if it is a required column that is stored as integers.
     first: Option<Vec<i64>>,
 }
 
@@ -354,7 +354,7 @@ impl Placed<'_> {
 
     /// Sorts each group that is not in order, by the first column or (`all`) by all.
     fn sort(&mut self, all: bool) -> Sorted {
-        let Some(first) = self.columns.first() else {
+        if self.columns.is_empty() {
             let equal_rows = all && self.offsets.windows(2).any(|pair| pair[1] - pair[0] > 1);
             return Sorted { equal_rows, first: None };
         };
@@ -415,7 +415,7 @@ impl Placed<'_> {
         if let Some(moved) = moved {
             self.positions = Positions::At(moved);
         }
-        let is_int = exact && first.data_type() == &DataType::Int64;
+        let is_int = exact && matches!(cells[0].values, Values::Int(_));
         Sorted { equal_rows, first: is_int.then_some(lead) }
     }
 
@@ -467,7 +467,7 @@ impl Placed<'_> {
         let positions = UInt32Array::from(positions);
         let mut rows: Vec<ArrayRef> = Vec::with_capacity(columns.len());
         if let Some(first) = first {
-            rows.push(Arc::new(Int64Array::from(first)));
+            rows.push(ints_like(&columns[0], first));
         }
         rows.extend(columns[rows.len()..].iter().map(|column| take(column, &positions)));
         KeyedRows { hashes, keys, offsets, rows, diffs }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use millpond_plan::types::{Schema, Type};
 
+use crate::cells::ints;
 use crate::changes::{Changes, Diffs};
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::KeyedChanges;
@@ -286,16 +287,20 @@ struct ColumnBuffer {
 #[derive(Debug)]
 enum Values {
     Bool(BooleanBufferBuilder),
-    Int(Vec<i64>),
+    /// Of a type that is stored as integers.
+    Int(Vec<i64>, Type),
     Float(Vec<f64>),
-    Str { offsets: Vec<i32>, bytes: Vec<u8> },
+    Str {
+        offsets: Vec<i32>,
+        bytes: Vec<u8>,
+    },
 }
 
 impl ColumnBuffer {
     fn new(ty: Type) -> Self {
         let values = match ty {
             Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
-            Type::Int => Values::Int(Vec::new()),
+            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Values::Int(Vec::new(), ty),
             Type::Float => Values::Float(Vec::new()),
             Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
         };
@@ -308,8 +313,8 @@ impl ColumnBuffer {
                 let source = array.as_boolean().values();
                 positions.iter().for_each(|row| values.append(source.value(*row as usize)));
             }
-            Values::Int(values) => {
-                let source = array.as_primitive::<Int64Type>().values();
+            Values::Int(values, _) => {
+                let source = ints(array);
                 values.extend(positions.iter().map(|row| source[*row as usize]));
             }
             Values::Float(values) => {
@@ -329,7 +334,7 @@ impl ColumnBuffer {
     fn reserve(&mut self, rows: usize, text_bytes: usize) {
         match &mut self.values {
             Values::Bool(values) => values.reserve(rows),
-            Values::Int(values) => values.reserve(rows),
+            Values::Int(values, _) => values.reserve(rows),
             Values::Float(values) => values.reserve(rows),
             Values::Str { offsets, bytes } => {
                 offsets.reserve(rows);
@@ -368,7 +373,7 @@ impl ColumnBuffer {
                 let values: BooleanBuffer = values.finish();
                 Arc::new(BooleanArray::new(values, nulls))
             }
-            Values::Int(values) => Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Int(values, ty) => ty.int_array(ScalarBuffer::from(values), nulls),
             Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
             Values::Str { offsets, bytes } => {
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
@@ -380,6 +385,9 @@ impl ColumnBuffer {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::Int64Array;
+    use arrow_array::types::Int64Type;
+
     use super::*;
 
     /// Cells of many lengths, so that copies of whole pieces and of single bytes stand beside each other.

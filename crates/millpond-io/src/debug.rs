@@ -12,6 +12,7 @@ use millpond_engine::changes::{Changes, Diffs, Epoch};
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
+use millpond_plan::time;
 use millpond_plan::types::{ColumnType, Schema, Type};
 
 use crate::source::{EpochInput, Next, Source, SourceCounts};
@@ -245,6 +246,10 @@ impl Grid {
             Type::Bool => {
                 Arc::new(BooleanArray::from_iter(cells().map(|cell| cell?.to_lowercase().parse::<bool>().ok())))
             }
+            Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+                let ints = Int64Array::from_iter(cells().map(|cell| time::read(ty.ty, cell?.as_bytes())));
+                ty.ty.int_array(ints.values().clone(), arrow_array::Array::nulls(&ints).cloned())
+            }
             Type::Str => Arc::new(StringArray::from_iter(cells())),
         })
     }
@@ -256,6 +261,7 @@ fn read(ty: Type, cell: &str) -> bool {
         Type::Int => cell.parse::<i64>().is_ok(),
         Type::Float => cell.parse::<f64>().is_ok(),
         Type::Bool => cell.to_lowercase().parse::<bool>().is_ok(),
+        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => time::read(ty, cell.as_bytes()).is_some(),
         Type::Str => true,
     }
 }

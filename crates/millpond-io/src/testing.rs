@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use millpond_engine::arrangement::{Arrangement, RunPlace, SavedArrangement, SavedRun};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::hash::HashSeed;
 use millpond_error::Result;
-use millpond_plan::types::{ColumnType, Schema, Type};
+use millpond_plan::types::{ColumnType, Schema, Type, int_values};
 
 use crate::csv::{CsvSource, CsvSourceOptions};
 use crate::jsonlines::{JsonLinesSource, JsonLinesSourceOptions};
@@ -28,10 +28,13 @@ pub fn cell(column: &ArrayRef, row: usize) -> String {
         return "null".into();
     }
     match column.data_type() {
-        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::Float64 => format!("{:?}", column.as_primitive::<Float64Type>().value(row)),
         DataType::Boolean => column.as_boolean().value(row).to_string(),
-        _ => column.as_string::<i32>().value(row).to_owned(),
+        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+        arrow => {
+            let (ty, values) = (Type::from_arrow(arrow).unwrap(), int_values(column).unwrap());
+            if ty == Type::Int { values[row].to_string() } else { millpond_plan::time::text(ty, values[row]) }
+        }
     }
 }
 
@@ -61,6 +64,9 @@ pub fn schema(text: &str) -> Schema {
             "int" => Type::Int,
             "float" => Type::Float,
             "bool" => Type::Bool,
+            "DateTimeNaive" => Type::DateTimeNaive,
+            "DateTimeUtc" => Type::DateTimeUtc,
+            "Duration" => Type::Duration,
             _ => Type::Str,
         };
         (name, ColumnType { ty, optional })

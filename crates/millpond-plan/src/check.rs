@@ -180,7 +180,7 @@ fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId
         }
         ExprKind::Cast(a, to) => {
             let operand = term(terms, scope, a)?;
-            Ok(cast(terms, operand, *to))
+            cast(terms, (a, operand), *to)
         }
         ExprKind::FillError(a, b) => {
             let (left, right) = (term(terms, scope, a)?, term(terms, scope, b)?);
@@ -211,7 +211,8 @@ fn typed_none(terms: &mut Terms, ty: Type) -> TermId {
 fn unary(terms: &mut Terms, op: UnaryOp, (expr, a): Operand<'_>) -> Result<TermId> {
     let ty = terms.ty(a);
     let result = match (op, ty.ty) {
-        (UnaryOp::Neg, Some(Type::Int | Type::Float)) | (UnaryOp::Not, Some(Type::Bool | Type::Int)) => ty,
+        (UnaryOp::Neg, Some(Type::Int | Type::Float | Type::Duration))
+        | (UnaryOp::Not, Some(Type::Bool | Type::Int)) => ty,
         (UnaryOp::IsNone | UnaryOp::IsNotNone, Some(_)) => TermType::new(Type::Bool, false),
         (UnaryOp::IsNone | UnaryOp::IsNotNone, None) => {
             return Ok(literal(terms, Literal::Bool(op == UnaryOp::IsNone)));
@@ -246,6 +247,7 @@ fn binary(terms: &mut Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b): O
     let numbers = is_number(left_type) && is_number(right_type);
     let (a, b, result) = match op {
         Add if left_type == Type::Str && right_type == Type::Str => (a, b, Type::Str),
+        _ if let Some(result) = time_arithmetic(op, left_type, right_type) => (a, b, result),
         Add | Sub | Mul | FloorDiv | Mod | Pow | Div if numbers => {
             let float = op == Div || left_type != right_type || (op == Pow && is_negative(terms, b));
             if float || left_type == Type::Float {
@@ -261,6 +263,20 @@ fn binary(terms: &mut Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b): O
     };
     let optional = optional && !matches!(op, Eq | Ne);
     Ok(terms.add(Op::Binary(op, a, b), TermType::new(result, optional)))
+}
+
+/// The type of an operator's result where one of its operands is a point in time or a duration.
+fn time_arithmetic(op: BinaryOp, left: Type, right: Type) -> Option<Type> {
+    use BinaryOp::*;
+    match (op, left, right) {
+        (Sub, left, right) if left == right && left.is_point() => Some(Type::Duration),
+        (Add | Sub, point, Type::Duration) if point.is_point() => Some(point),
+        (Add, Type::Duration, point) if point.is_point() => Some(point),
+        (Add | Sub | Mod, Type::Duration, Type::Duration) => Some(Type::Duration),
+        (Mul | FloorDiv, Type::Duration, Type::Int) | (Mul, Type::Int, Type::Duration) => Some(Type::Duration),
+        (FloorDiv, Type::Duration, Type::Duration) => Some(Type::Int),
+        _ => None,
+    }
 }
 
 /// `a == None`, where one operand, or each, is a literal `None`.
@@ -332,13 +348,17 @@ fn unify(
     Ok((a, b, TermType { ty, optional }))
 }
 
-fn cast(terms: &mut Terms, a: TermId, to: Type) -> TermId {
+fn cast(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Result<TermId> {
     let ty = terms.ty(a);
-    match ty.ty {
+    Ok(match ty.ty {
         None => typed_none(terms, to),
         Some(from) if from == to => a,
+        Some(from) if (from.is_time() && to != Type::Str) || (to.is_time() && from != Type::Str) => {
+            let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
+            return Err(error.with_hint("points in time and durations are cast to and from str only"));
+        }
         Some(_) => terms.add(Op::Cast(a), TermType::new(to, ty.optional)),
-    }
+    })
 }
 
 fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) -> Result<TermId> {

@@ -40,7 +40,7 @@ pub(crate) fn describe(table: &Table) -> Value {
         Operation::Session { input, time, max_gap, instance, outputs } => json!({
             "operator": "session",
             "time": time.to_string(),
-            "max_gap": max_gap,
+            "max_gap": number(max_gap),
             "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
             "outputs": expressions(outputs),
             "input": describe(input),

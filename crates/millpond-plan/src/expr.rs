@@ -34,6 +34,12 @@ pub enum Literal {
     Float(f64),
     /// Text.
     Str(Arc<str>),
+    /// A point in time on a clock whose zone is not known, in nanoseconds since 1970.
+    DateTimeNaive(i64),
+    /// A point in time, in nanoseconds since 1970 in UTC.
+    DateTimeUtc(i64),
+    /// A duration in nanoseconds.
+    Duration(i64),
 }
 
 /// Operators of one operand.
@@ -445,6 +451,7 @@ literals! {
     f64: value => Literal::Float(value),
     &str: value => Literal::Str(value.into()),
     String: value => Literal::Str(value.into()),
+    std::time::Duration: value => Literal::Duration(i64::try_from(value.as_nanos()).unwrap_or(i64::MAX)),
 }
 
 impl<T: Into<Literal>> From<Option<T>> for Literal {
@@ -475,6 +482,30 @@ impl Literal {
             Literal::Int(_) => Some(Type::Int),
             Literal::Float(_) => Some(Type::Float),
             Literal::Str(_) => Some(Type::Str),
+            Literal::DateTimeNaive(_) => Some(Type::DateTimeNaive),
+            Literal::DateTimeUtc(_) => Some(Type::DateTimeUtc),
+            Literal::Duration(_) => Some(Type::Duration),
+        }
+    }
+
+    /// The value of a type that is stored as integers.
+    pub fn of_int(ty: Type, value: i64) -> Literal {
+        match ty {
+            Type::DateTimeNaive => Literal::DateTimeNaive(value),
+            Type::DateTimeUtc => Literal::DateTimeUtc(value),
+            Type::Duration => Literal::Duration(value),
+            _ => Literal::Int(value),
+        }
+    }
+
+    /// The integer that stores it, if it is of a type that is stored as integers.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Literal::Int(value)
+            | Literal::DateTimeNaive(value)
+            | Literal::DateTimeUtc(value)
+            | Literal::Duration(value) => Some(*value),
+            _ => None,
         }
     }
 }
@@ -488,7 +519,7 @@ impl PartialEq for Literal {
             (Literal::Int(a), Literal::Int(b)) => a == b,
             (Literal::Float(a), Literal::Float(b)) => a.to_bits() == b.to_bits(),
             (Literal::Str(a), Literal::Str(b)) => a == b,
-            _ => false,
+            _ => self.ty() == other.ty() && self.as_int().is_some() && self.as_int() == other.as_int(),
         }
     }
 }
@@ -504,6 +535,7 @@ impl Hash for Literal {
             Literal::Int(value) => value.hash(state),
             Literal::Float(value) => value.to_bits().hash(state),
             Literal::Str(value) => value.hash(state),
+            Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => value.hash(state),
         }
     }
 }
@@ -518,6 +550,10 @@ impl fmt::Display for Literal {
             Literal::Int(value) => write!(f, "{value}"),
             Literal::Float(value) => f.write_str(&crate::spelling::float(*value)),
             Literal::Str(value) => f.write_str(&quoted(value)),
+            Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => {
+                let ty = self.ty().expect("only None has no type");
+                write!(f, "{ty}(\"{}\")", crate::time::text(ty, *value))
+            }
         }
     }
 }

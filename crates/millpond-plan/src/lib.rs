@@ -6,6 +6,7 @@
 //! - [`types`]: types of columns and their Arrow representation;
 //! - [`expr`]: expressions as written; [`eval`]: their meaning, over whole columns;
 //! - [`text`]: functions on text;
+//! - [`time`]: points in time and durations as text;
 //! - [`window`]: tumbling and sliding windows;
 //! - [`table`]: the logical plan; [`physical`]: the plan that runs;
 //! - [`difference()`]: what changed between two descriptions of a step.
@@ -22,6 +23,7 @@ mod spelling;
 pub mod table;
 mod terms;
 pub mod text;
+pub mod time;
 pub mod types;
 pub mod window;
 

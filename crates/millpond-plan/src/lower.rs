@@ -158,8 +158,9 @@ impl Lowering {
             Operation::Source(source) => self.source(source, table),
             Operation::Group { input, keys, outputs } => self.group(table, input, keys, outputs)?,
             Operation::Session { input, time, max_gap, instance, outputs } => {
-                let grouping = Grouping::Session { time, instance: instance.as_ref() };
-                self.session(table, input, &grouping, *max_gap, outputs)?
+                let grouping = Grouping::Session { time, max_gap, instance: instance.as_ref() };
+                let max_gap = max_gap.as_int().expect("a gap is an int or a duration");
+                self.session(table, input, &grouping, max_gap, outputs)?
             }
             Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
             Operation::Concat { inputs } => self.concat(table, inputs)?,

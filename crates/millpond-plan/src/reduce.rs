@@ -55,7 +55,7 @@ pub(crate) enum Grouping<'a> {
     /// By keys with names.
     Keys(&'a [(String, Expr)]),
     /// By sessions.
-    Session { time: &'a Expr, instance: Option<&'a Expr> },
+    Session { time: &'a Expr, max_gap: &'a Literal, instance: Option<&'a Expr> },
     /// By tumbling or sliding windows.
     Sliding(&'a SlidingWindow),
 }
@@ -86,16 +86,18 @@ pub(crate) fn reduction(
 }
 
 /// Checks the largest gap of a session window.
-pub(crate) fn max_gap(max_gap: &Expr) -> Result<i64> {
+pub(crate) fn max_gap(max_gap: &Expr) -> Result<Literal> {
     let problem = match max_gap.kind() {
-        ExprKind::Literal(Literal::Int(gap)) if *gap >= 0 => return Ok(*gap),
-        ExprKind::Literal(Literal::Int(gap)) => format!("max_gap is {gap}, but must not be negative"),
+        ExprKind::Literal(gap @ (Literal::Int(0..) | Literal::Duration(0..))) => return Ok(gap.clone()),
+        ExprKind::Literal(gap @ (Literal::Int(_) | Literal::Duration(_))) => {
+            format!("max_gap is {gap}, but must not be negative")
+        }
         ExprKind::Unary(UnaryOp::Neg, a) if matches!(a.kind(), ExprKind::Literal(Literal::Int(_))) => {
             format!("max_gap is {max_gap}, but must not be negative")
         }
         ExprKind::Literal(value) => {
             let ty = value.ty().map_or("None".to_owned(), |ty| ty.to_string());
-            format!("max_gap is {value}, which is {ty}, but must be an int, as the time is")
+            format!("max_gap is {value}, which is {ty}, but must be an int or a Duration, as the time asks")
         }
         _ => format!("max_gap is `{max_gap}`, but must be a number that is known before the run"),
     };
@@ -152,11 +154,11 @@ impl<'a> ReduceScope<'a> {
                     scope.key(name, expr)?;
                 }
             }
-            Grouping::Session { time, instance } => {
+            Grouping::Session { time, max_gap, instance } => {
                 if let Some(instance) = instance {
                     scope.key(INSTANCE, instance)?;
                 }
-                scope.session(time)?;
+                scope.session(time, max_gap)?;
             }
             Grouping::Sliding(window) => {
                 if let Some(instance) = &window.instance {
@@ -181,24 +183,35 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn session(&mut self, time: &Expr) -> Result<()> {
+    fn session(&mut self, time: &Expr, max_gap: &Literal) -> Result<()> {
         let term = check::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
-        if ty.column() != Some(Type::Int.required()) {
-            let error = Error::invalid(format!("{} is {ty}, but the time of a session must be int", subject(time)));
+        let good = ty.ty.is_some_and(|ty| ty == Type::Int || ty.is_point()) && !ty.optional;
+        let Some(time_type) = ty.ty.filter(|_| good) else {
+            let needed = "int, DateTimeNaive or DateTimeUtc";
+            let error =
+                Error::invalid(format!("{} is {ty}, but the time of a session must be {needed}", subject(time)));
             let error = match ty.ty {
-                Some(Type::Int) => {
+                Some(ty) if ty == Type::Int || ty.is_point() => {
                     error.with_hint("filter by is_not_none() and use unwrap(), or coalesce() with a default")
                 }
                 Some(_) => error.with_hint("cast(..., int)"),
                 None => error,
             };
             return Err(at(error, time));
+        };
+        let gap = max_gap.ty().expect("a gap is not None");
+        if (time_type == Type::Int) != (gap == Type::Int) {
+            let needed = if time_type == Type::Int { "an int" } else { "a Duration" };
+            let time = subject(time);
+            return Err(Error::invalid(format!(
+                "max_gap is {max_gap}, which is {gap}, but must be {needed}: {time} is {time_type}"
+            )));
         }
         self.time = Some(term);
         let start = self.plain.len();
         for name in [WINDOW_START, WINDOW_END] {
-            self.plain.push(Plain { name: name.to_owned(), expr: None, ty: Type::Int.required() });
+            self.plain.push(Plain { name: name.to_owned(), expr: None, ty: time_type.required() });
         }
         self.session = Some((start, start + 1));
         Ok(())
@@ -339,14 +352,19 @@ fn reducer_type(reducer: Reducer, argument: &Expr, ty: Option<ColumnType>) -> Re
     };
     match (reducer, ty.ty) {
         (Reducer::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
-        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique, _) | (Reducer::Sum, Type::Int | Type::Float) => {
-            Ok(ty)
-        }
+        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique, _)
+        | (Reducer::Sum, Type::Int | Type::Float | Type::Duration) => Ok(ty),
         (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
-        (Reducer::Sum | Reducer::Avg, _) => {
-            let error =
-                Error::invalid(format!("{} is {ty}, but {} needs int or float", subject(argument), reducer.name()));
+        (Reducer::Sum | Reducer::Avg, of) => {
+            let needed = match (reducer, of.is_time()) {
+                (Reducer::Sum, true) => "int, float or Duration",
+                _ => "int or float",
+            };
+            let error = Error::invalid(format!("{} is {ty}, but {} needs {needed}", subject(argument), reducer.name()));
             Err(error.with_hint(match ty.ty {
+                of if of.is_time() => {
+                    "subtract points in time for a duration; divide a duration by another for a number".to_owned()
+                }
                 Type::Bool => format!("cast({argument}, int) makes 1 of True and 0 of False"),
                 _ => format!("cast({argument}, int) or cast({argument}, float)"),
             }))

@@ -62,7 +62,7 @@ pub(crate) fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-fn trim(text: &str) -> &str {
+pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use millpond_error::{Origin, Result};
 
 use crate::check;
-use crate::expr::{Expr, col};
+use crate::expr::{Expr, Literal, col};
 use crate::reduce::{self, Grouping};
 use crate::terms::Terms;
 use crate::types::{Schema, Type};
@@ -56,7 +56,7 @@ pub(crate) enum Operation {
     Session {
         input: Table,
         time: Expr,
-        max_gap: i64,
+        max_gap: Literal,
         instance: Option<Expr>,
         outputs: Vec<(String, Expr)>,
     },
@@ -115,7 +115,8 @@ pub struct SinkDecl {
 pub struct SessionWindow {
     /// The time of a row: a required `int`.
     pub time: Expr,
-    /// The largest distance between neighbours of one session: an `int` literal, not negative.
+    /// The largest distance between neighbours of one session: a literal, not negative; an `int` where the time is one, else a
+    /// `Duration`.
     pub max_gap: Expr,
     /// Sessions are found apart for each value of this, for example for each user.
     pub instance: Option<Expr>,
@@ -217,7 +218,7 @@ impl Table {
     ) -> Result<Table> {
         let SessionWindow { time, max_gap, instance } = window;
         let max_gap = reduce::max_gap(&max_gap).map_err(|error| error.at(origin))?;
-        let grouping = Grouping::Session { time: &time, instance: instance.as_ref() };
+        let grouping = Grouping::Session { time: &time, max_gap: &max_gap, instance: instance.as_ref() };
         let schema = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
         let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
         Ok(Table::new(operation, schema, false, origin))

@@ -24,10 +24,10 @@ const MOST_WINDOWS: i64 = 1 << 16;
 /// Windows of one length that start one hop apart. A tumbling window is one hop long.
 #[derive(Clone, Debug)]
 pub struct SlidingWindow {
-    /// The time of a row: a required `int` or `float`.
+    /// The time of a row: a required `int`, `float`, `DateTimeNaive` or `DateTimeUtc`.
     pub time: Expr,
     /// The distance between the starts of neighbouring windows, in the unit of the time: positive, an `int` if the time
-    /// is one.
+    /// is one, a `Duration` if it is a point in time.
     pub hop: Literal,
     /// How long a window is.
     pub length: WindowLength,
@@ -42,7 +42,7 @@ pub struct SlidingWindow {
 pub enum WindowLength {
     /// So many hops, at least one.
     Hops(i64),
-    /// In the unit of the time: positive, an `int` if the time is one.
+    /// In the unit of the time: positive, an `int` if the time is one, a `Duration` if it is a point in time.
     Duration(Literal),
 }
 
@@ -54,8 +54,9 @@ pub(crate) struct Bounds {
     pub shift: Literal,
 }
 
-/// A [`SlidingWindow`] whose numbers fit the time.
+/// A [`SlidingWindow`] whose numbers fit the time. Those of a point in time are nanoseconds, as ints.
 pub(crate) struct Windows {
+    ty: Type,
     hop: Literal,
     origin: Literal,
     /// Whether window 0 is the first.
@@ -76,7 +77,7 @@ impl Windows {
         let ty = time_type(&window.time, ty)?;
         let step = if window.name() == "tumbling" { "duration" } else { "hop" };
         let hop = positive(step, number(step, &window.hop, ty, window)?)?;
-        let zero = if ty == Type::Int { Literal::Int(0) } else { Literal::Float(0.0) };
+        let zero = if ty == Type::Float { Literal::Float(0.0) } else { Literal::Int(0) };
         let origin = window.origin.as_ref().map(|origin| number("origin", origin, ty, window)).transpose()?;
         let length = match (&window.length, &hop) {
             (WindowLength::Hops(hops), _) if *hops < 1 => {
@@ -93,7 +94,7 @@ impl Windows {
                 WindowLength::Duration(positive("duration", number("duration", duration, ty, window)?)?)
             }
         };
-        let windows = Windows { hop, starts_at_origin: origin.is_some(), origin: origin.unwrap_or(zero), length };
+        let windows = Windows { ty, hop, starts_at_origin: origin.is_some(), origin: origin.unwrap_or(zero), length };
         windows.check_number()?;
         Ok(windows)
     }
@@ -144,18 +145,18 @@ impl Windows {
 
     /// The type of the bounds, which is that of the time.
     pub fn ty(&self) -> Type {
-        if matches!(self.hop, Literal::Int(_)) { Type::Int } else { Type::Float }
+        self.ty
     }
 
     fn is_tumbling(&self) -> bool {
         match &self.length {
             WindowLength::Hops(hops) => *hops == 1,
-            WindowLength::Duration(duration) => self.ty() == Type::Int && *duration == self.hop,
+            WindowLength::Duration(duration) => self.ty() != Type::Float && *duration == self.hop,
         }
     }
 
     fn zero(&self) -> Literal {
-        if self.ty() == Type::Int { Literal::Int(0) } else { Literal::Float(0.0) }
+        if self.ty() == Type::Float { Literal::Float(0.0) } else { Literal::Int(0) }
     }
 
     fn step(&self, terms: &mut Terms, time: TermId, shift: Literal) -> TermId {
@@ -165,7 +166,7 @@ impl Windows {
 
     fn start(&self, terms: &mut Terms, number: TermId) -> TermId {
         let ty = TermType::new(self.ty(), false);
-        let number = if self.ty() == Type::Int { number } else { terms.add(Op::Widen(number), ty) };
+        let number = if self.ty() == Type::Float { terms.add(Op::Widen(number), ty) } else { number };
         let hop = literal(terms, &self.hop);
         let steps = terms.add(Op::Binary(BinaryOp::Mul, number, hop), ty);
         sum(terms, steps, &self.origin)
@@ -187,27 +188,43 @@ impl Windows {
     }
 }
 
+/// What the time of a window may be.
+const TIMES: &str = "int, float, DateTimeNaive or DateTimeUtc";
+
+fn is_time(ty: Type) -> bool {
+    matches!(ty, Type::Int | Type::Float) || ty.is_point()
+}
+
 /// The type of a window's time, which is never null.
 fn time_type(time: &Expr, ty: Option<ColumnType>) -> Result<Type> {
     match ty {
-        Some(ColumnType { ty: ty @ (Type::Int | Type::Float), optional: false }) => Ok(ty),
+        Some(ColumnType { ty, optional: false }) if is_time(ty) => Ok(ty),
         Some(ty) => {
-            let error =
-                Error::invalid(format!("{} is {ty}, but the time of a window must be int or float", subject(time)));
+            let error = Error::invalid(format!("{} is {ty}, but the time of a window must be {TIMES}", subject(time)));
             let error = match ty.ty {
-                Type::Int | Type::Float => {
+                ty if is_time(ty) => {
                     error.with_hint("filter by is_not_none() and use unwrap(), or coalesce() with a default")
                 }
                 _ => error.with_hint("cast(..., int) or cast(..., float)"),
             };
             Err(at(error, time))
         }
-        None => Err(at(Error::invalid("the time of a window is always None, but must be int or float"), time)),
+        None => Err(at(Error::invalid(format!("the time of a window is always None, but must be {TIMES}")), time)),
     }
 }
 
-/// A number of the window, of the type of the time.
+/// A number of the window, of the type of the time; in nanoseconds, as an int, for a point in time.
 fn number(what: &str, value: &Literal, ty: Type, window: &SlidingWindow) -> Result<Literal> {
+    if ty.is_point() {
+        let needed = if what == "origin" { ty } else { Type::Duration };
+        return match value.as_int().filter(|_| value.ty() == Some(needed)) {
+            Some(value) => Ok(Literal::Int(value)),
+            None => {
+                let time = subject(&window.time);
+                Err(Error::invalid(format!("{what} is {value}, but must be a {needed}: {time} is {ty}")))
+            }
+        };
+    }
     match (value, ty) {
         (Literal::Int(_), Type::Int) => Ok(value.clone()),
         (Literal::Int(value), _) => Ok(Literal::Float(*value as f64)),

@@ -92,11 +92,15 @@ pub fn to_type(name: &str) -> PyResult<Type> {
         "int" => Type::Int,
         "float" => Type::Float,
         "str" => Type::Str,
+        "DateTimeNaive" => Type::DateTimeNaive,
+        "DateTimeUtc" => Type::DateTimeUtc,
+        "Duration" => Type::Duration,
         _ => return Err(unknown("type", name)),
     })
 }
 
-/// A Python value as a literal; the package has checked that it is one.
+/// A Python value as a literal; the package has checked that it is one, and makes a pair of the type and the nanoseconds of
+/// a point in time or a duration.
 pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
     Ok(if value.is_none() {
         Literal::None
@@ -106,6 +110,8 @@ pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
         Literal::Int(value.extract()?)
     } else if value.is_instance_of::<PyFloat>() {
         Literal::Float(value.extract()?)
+    } else if let Ok((ty, value)) = value.extract::<(String, i64)>() {
+        Literal::of_int(to_type(&ty)?, value)
     } else {
         Literal::from(value.cast::<PyString>()?.extract::<String>()?)
     })

@@ -4,6 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use millpond_io::sink::Collected;
+use millpond_plan::types::{Type, int_values};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -30,6 +31,8 @@ pub enum Cells<'a> {
     Int(&'a Int64Array),
     Float(&'a Float64Array),
     Str(&'a StringArray),
+    /// Points in time or durations.
+    Time(Type, &'a [i64], &'a ArrayRef),
 }
 
 impl<'a> Cells<'a> {
@@ -40,6 +43,8 @@ impl<'a> Cells<'a> {
             Cells::Int(values)
         } else if let Some(values) = column.as_primitive_opt::<Float64Type>() {
             Cells::Float(values)
+        } else if let (Some(ty), Some(values)) = (Type::from_arrow(column.data_type()), int_values(column)) {
+            Cells::Time(ty, values, column)
         } else {
             Cells::Str(column.as_string::<i32>())
         }
@@ -52,6 +57,11 @@ impl<'a> Cells<'a> {
             Cells::Int(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Float(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Str(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
+            Cells::Time(_, _, column) if column.is_null(row) => Ok(py.None().into_bound(py)),
+            Cells::Time(ty, values, _) => {
+                let make = py.import("millpond._time")?.getattr("from_nanoseconds")?;
+                make.call1((ty.to_string(), values[row]))
+            }
         }
     }
 }

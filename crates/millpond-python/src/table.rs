@@ -66,13 +66,13 @@ impl PyTable {
     fn session_reduce(
         &self,
         time: &PyExpr,
-        max_gap: i64,
+        max_gap: &Bound<'_, PyAny>,
         instance: Option<&PyExpr>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
         let instance = instance.map(|expr| expr.0.clone());
-        let window = SessionWindow { time: time.0.clone(), max_gap: lit(max_gap), instance };
+        let window = SessionWindow { time: time.0.clone(), max_gap: lit(to_literal(max_gap)?), instance };
         self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 

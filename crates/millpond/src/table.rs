@@ -13,21 +13,21 @@ pub struct Table {
 }
 
 /// Sessions: maximal runs of events, none further than `max_gap` from its neighbour.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionWindow {
-    max_gap: i64,
+    max_gap: Literal,
 }
 
 /// Starts the description of a session window; see [`SessionWindow::max_gap`].
 pub fn session() -> SessionWindow {
-    SessionWindow { max_gap: 0 }
+    SessionWindow { max_gap: Literal::Int(0) }
 }
 
 impl SessionWindow {
     /// Two neighbours belong to one session when they are no more than `max_gap` apart, in the unit of the event time.
     #[must_use]
-    pub fn max_gap(self, max_gap: i64) -> Self {
-        SessionWindow { max_gap }
+    pub fn max_gap(self, max_gap: impl Into<Literal>) -> Self {
+        SessionWindow { max_gap: max_gap.into() }
     }
 }
 

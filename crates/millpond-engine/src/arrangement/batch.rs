@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Type};
 
 use super::ArrangementSchema;
 use super::block::Block;
+use crate::cells::ints;
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;
 
@@ -56,8 +57,8 @@ impl ColumnBuffer {
                 let values = array.as_boolean().values();
                 self.words.extend(range.clone().map(|i| u64::from(values.value(i))));
             }
-            Type::Int => {
-                let values = &array.as_primitive::<Int64Type>().values()[range.clone()];
+            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+                let values = &ints(array)[range.clone()];
                 self.words.extend(values.iter().map(|value| *value as u64));
             }
             Type::Float => {
@@ -107,7 +108,9 @@ impl ColumnBuffer {
                 let values = BooleanBuffer::collect_bool(self.words.len(), |i| self.words[i] != 0);
                 Arc::new(BooleanArray::new(values, nulls))
             }
-            Type::Int => Arc::new(Int64Array::new(words_into(self.words), nulls)),
+            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+                self.ty.ty.int_array(words_into(self.words), nulls)
+            }
             Type::Float => Arc::new(Float64Array::new(words_into(self.words), nulls)),
             Type::Str => {
                 if self.text.len() > i32::MAX as usize {

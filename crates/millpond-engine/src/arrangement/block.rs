@@ -268,7 +268,9 @@ impl<'a> Column<'a> {
         }
         match self.ty {
             Type::Bool => self.word(i).cmp(&other.word(j)),
-            Type::Int => (self.word(i) as i64).cmp(&(other.word(j) as i64)),
+            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+                (self.word(i) as i64).cmp(&(other.word(j) as i64))
+            }
             Type::Float => f64::from_bits(self.word(i)).total_cmp(&f64::from_bits(other.word(j))),
             Type::Str => self.text(i).cmp(other.text(j)),
         }
@@ -380,7 +382,7 @@ impl Encoder<'_> {
     fn column(&mut self, column: &ColumnBuffer) {
         let order = match column.ty.ty {
             Type::Bool | Type::Str => Order::Unsigned,
-            Type::Int => Order::Signed,
+            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Order::Signed,
             Type::Float => Order::Raw,
         };
         let has_null = column.valid.contains(&0);

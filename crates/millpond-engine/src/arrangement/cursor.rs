@@ -1,7 +1,7 @@
 //! Looking up many keys at once: seeks that only move forward, run by run, then rows gathered column by column.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
@@ -13,6 +13,7 @@ use super::block::{self, Block};
 use super::group::{self, Budget, Group, RowCursor, Until};
 use super::run::Run;
 use super::{ArrangementSchema, RunEntry, Select};
+use crate::cells::ints;
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 
@@ -226,12 +227,12 @@ impl<'a> KeyCells<'a> {
     fn new(array: &'a ArrayRef) -> Self {
         let values = match array.data_type() {
             DataType::Boolean => KeyValues::Bool(array.as_boolean().values()),
-            DataType::Int64 => KeyValues::Int(array.as_primitive::<Int64Type>().values()),
             DataType::Float64 => KeyValues::Float(array.as_primitive::<Float64Type>().values()),
-            _ => {
+            DataType::Utf8 => {
                 let array = array.as_string::<i32>();
                 KeyValues::Str(array.value_offsets(), array.value_data())
             }
+            _ => KeyValues::Int(ints(array)),
         };
         KeyCells { nulls: array.nulls(), values }
     }

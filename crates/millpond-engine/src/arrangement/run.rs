@@ -326,6 +326,9 @@ fn type_of(code: u8) -> Option<ColumnType> {
         1 => Type::Int,
         2 => Type::Float,
         3 => Type::Str,
+        4 => Type::DateTimeNaive,
+        5 => Type::DateTimeUtc,
+        6 => Type::Duration,
         _ => return None,
     };
     Some(ColumnType { ty, optional: code & OPTIONAL != 0 })
@@ -337,6 +340,9 @@ fn code_of(ty: ColumnType) -> u8 {
         Type::Int => 1,
         Type::Float => 2,
         Type::Str => 3,
+        Type::DateTimeNaive => 4,
+        Type::DateTimeUtc => 5,
+        Type::Duration => 6,
     };
     if ty.optional { code | OPTIONAL } else { code }
 }
@@ -465,7 +471,7 @@ impl RunBuilder {
         let first_cell = self.schema.row.first().map(|ty| (ty.ty, &batch.rows[0]));
         let first_null = first_cell.is_some_and(|(_, column)| column.valid.first() == Some(&0));
         let first_value = match first_cell {
-            Some((Type::Int, column)) if !first_null => column.words[0] as i64,
+            Some((ty, column)) if ty.is_stored_as_int() && !first_null => column.words[0] as i64,
             _ => 0,
         };
         let start = self.bytes.len();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::ScalarBuffer;
 use millpond_error::ErrorKind;
@@ -62,7 +62,10 @@ fn array(ty: ColumnType, cells: impl Iterator<Item = Cell>) -> ArrayRef {
     }
     match ty.ty {
         Type::Bool => collect!(BooleanArray, Cell::Bool(value) => value),
-        Type::Int => collect!(Int64Array, Cell::Int(value) => value),
+        Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+            let ints: Arc<Int64Array> = collect!(Int64Array, Cell::Int(value) => value);
+            ty.ty.int_array(ints.values().clone(), ints.nulls().cloned())
+        }
         Type::Float => collect!(Float64Array, Cell::Float(value) => unordered(value)),
         Type::Str => collect!(StringArray, Cell::Str(value) => value),
     }
@@ -77,9 +80,10 @@ fn cell(array: &ArrayRef, ty: ColumnType, i: usize) -> Cell {
         assert!(ty.optional);
         return Cell::Null;
     }
+    assert_eq!(array.data_type(), &ty.ty.to_arrow());
     match ty.ty {
         Type::Bool => Cell::Bool(array.as_boolean().value(i)),
-        Type::Int => Cell::Int(array.as_primitive::<Int64Type>().value(i)),
+        Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Cell::Int(crate::cells::ints(array)[i]),
         Type::Float => Cell::Float(ordered(array.as_primitive::<Float64Type>().value(i))),
         Type::Str => Cell::Str(array.as_string::<i32>().value(i).to_owned()),
     }
@@ -131,13 +135,16 @@ impl Draw {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let column = |random: &mut StdRng| {
-            let ty = [Type::Bool, Type::Int, Type::Float, Type::Str][random.random_range(0..4)];
+            let ty =
+                [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration]
+                    [random.random_range(0..7)];
             ColumnType { ty, optional: random.random() }
         };
         let key = (0..random.random_range(0..3)).map(|_| column(&mut random)).collect();
         let mut row: Vec<_> = (0..random.random_range(0..4)).map(|_| column(&mut random)).collect();
         if random.random() {
-            row.insert(0, Type::Int.required());
+            let ty = [Type::Int, Type::DateTimeNaive, Type::DateTimeUtc][random.random_range(0..3)];
+            row.insert(0, ty.required());
         }
         let values = [2, 10, 1000][random.random_range(0..3)];
         let hash_mask = [u64::MAX, u64::MAX, 7 << 61, 0][random.random_range(0..4)];
@@ -152,8 +159,10 @@ impl Draw {
         let value = random.random_range(-self.values..self.values);
         match ty.ty {
             Type::Bool => Cell::Bool(value > 0),
-            Type::Int if random.random_bool(0.01) => Cell::Int([i64::MIN, i64::MAX][random.random_range(0..2)]),
-            Type::Int => Cell::Int(value),
+            ty if ty.is_stored_as_int() && random.random_bool(0.01) => {
+                Cell::Int([i64::MIN, i64::MAX][random.random_range(0..2)])
+            }
+            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Cell::Int(value),
             Type::Float => {
                 let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0];
                 let plain = value as f64 / 4.0;
@@ -311,10 +320,11 @@ fn check_lookup(arrangement: &Arrangement, model: &Model, keys: &Model, draw: &m
     check(Select::All, &|_, rows| rows);
     check(Select::First, &|_, rows| rows.into_iter().find(filled).into_iter().collect());
     check(Select::Last, &|_, rows| rows.into_iter().rfind(filled).into_iter().collect());
-    if schema.row.first() != Some(&Type::Int.required()) {
+    let is_int = |ty: &ColumnType| ty.ty.is_stored_as_int() && !ty.optional;
+    if !schema.row.first().is_some_and(is_int) {
         return;
     }
-    let ints: Vec<_> = (0..schema.row.len()).filter(|c| schema.row[*c] == Type::Int.required()).collect();
+    let ints: Vec<_> = (0..schema.row.len()).filter(|c| is_int(&schema.row[*c])).collect();
     let until_column = ints[draw.random.random_range(0..ints.len())];
     let values = draw.values;
     let mut bounds = || (0..keys.len()).map(|_| draw.random.random_range(-values - 1..=values)).collect::<Vec<i64>>();
@@ -494,7 +504,7 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
     let keys = keyed_rows(&schema, &rows(&mut [0].into_iter()));
     let select = Select::Range { from: &[1_000_000], until: &[1_000_051], until_column: 1 };
     let found = arrangement.lookup(&keys.hashes, &keys.keys, select).unwrap();
-    let starts: Vec<i64> = found.rows[0].as_primitive::<Int64Type>().values().to_vec();
+    let starts: Vec<i64> = found.rows[0].as_primitive::<arrow_array::types::Int64Type>().values().to_vec();
     assert_eq!(starts, [1_000_000, 1_000_010, 1_000_020, 1_000_030, 1_000_040]);
     for select in [Select::First, Select::Last] {
         let found = arrangement.lookup(&keys.hashes, &keys.keys, select).unwrap();

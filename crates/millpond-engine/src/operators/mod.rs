@@ -13,8 +13,9 @@ use std::sync::Mutex;
 
 use arrow_array::ArrayRef;
 use millpond_error::{Error, Result};
+use millpond_plan::Literal;
 use millpond_plan::physical::OperatorSpec;
-use millpond_plan::types::{ColumnType, Schema};
+use millpond_plan::types::{ColumnType, Schema, Type};
 
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 use crate::cells::{Cells, Values};
@@ -100,7 +101,10 @@ fn show<'a>(names: &[String], columns: impl IntoIterator<Item = &'a ArrayRef>, r
         let _ = match cells.values {
             _ if cells.is_null(row) => write!(text, "{separator}{name}=None"),
             Values::Bool(values) => write!(text, "{separator}{name}={}", values.value(row)),
-            Values::Int(values) => write!(text, "{separator}{name}={}", values[row]),
+            Values::Int(values) => {
+                let ty = Type::from_arrow(column.data_type()).unwrap_or(Type::Int);
+                write!(text, "{separator}{name}={}", Literal::of_int(ty, values[row]))
+            }
             Values::Float(values) => write!(text, "{separator}{name}={:?}", values[row]),
             Values::Str(values) => {
                 write!(text, "{separator}{name}={:?}", String::from_utf8_lossy(values.get(row)))

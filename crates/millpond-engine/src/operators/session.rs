@@ -17,11 +17,11 @@
 
 use std::ops::Range;
 
-use arrow_array::{ArrayRef, Int64Array, UInt32Array};
+use arrow_array::{ArrayRef, UInt32Array};
 use millpond_error::Result;
+use millpond_plan::Literal;
 use millpond_plan::physical::{Form, SessionSpec};
 use millpond_plan::types::{Schema, Type};
-use std::sync::Arc;
 
 use super::{arrangement, emit_rows, first_negative, insert, names_of, never_added, open, show, types_of};
 use crate::accumulate::Accumulators;
@@ -48,6 +48,8 @@ pub struct Session {
     /// The time, then the other distinct arguments of the reducers.
     row: Vec<usize>,
     max_gap: u64,
+    /// The type of the time: an `int` or a point in time.
+    time: Type,
     accumulators: Accumulators,
     sessions: Arrangement,
     events: Option<Arrangement>,
@@ -81,7 +83,8 @@ impl Session {
             }
         }
         let accumulators = Accumulators::new(&spec.reducers, input, &row, false);
-        let mut columns = vec![Type::Int.required(); ACCUMULATORS];
+        let time = input.columns()[spec.time].ty.ty;
+        let mut columns = vec![time.required(); ACCUMULATORS];
         columns.extend(accumulators.columns());
         let full = spec.form == Form::Full;
         let mut names = names_of(input, &spec.instance);
@@ -92,6 +95,7 @@ impl Session {
             instance: spec.instance.clone(),
             names,
             row,
+            time,
             max_gap: u64::try_from(spec.max_gap).expect("the plan checks that max_gap is not negative"),
             accumulators,
         }
@@ -168,7 +172,7 @@ impl Session {
     /// The first step of a state: all sessions are new.
     fn first(&self, events: &KeyedRows, added: Spans, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
         let offsets = added.offsets.clone();
-        let sessions = added.into_columns();
+        let sessions = added.into_columns(self.time);
         let rows = |rows: Vec<ArrayRef>| {
             let (hashes, keys, offsets) = (events.hashes.clone(), events.keys.clone(), offsets.clone());
             KeyedRows { hashes, keys, offsets, rows, diffs: Diffs::Ones }
@@ -198,7 +202,7 @@ impl Session {
         let (old_offsets, lost) = kept_rows(&old.offsets, &gone);
         let old: Vec<ArrayRef> = old.rows.iter().map(|column| take(column, &lost)).collect();
         let new_offsets = merged.offsets.clone();
-        let new = merged.into_columns();
+        let new = merged.into_columns(self.time);
         let (old_answers, new_answers) = (self.answers(&old)?, self.answers(&new)?);
         let difference = |old: &[ArrayRef], new: &[ArrayRef]| {
             let old = RowsOf { offsets: &old_offsets, columns: old };
@@ -404,15 +408,15 @@ impl Session {
         let instance = show(&self.names, &rows.keys, key);
         let separator = if instance.is_empty() { "" } else { ", " };
         let time = self.names.last().map_or("time", String::as_str);
-        never_added(&format!("{instance}{separator}{time}={}", ints(&rows.rows[TIME])[row]))
+        never_added(&format!("{instance}{separator}{time}={}", Literal::of_int(self.time, ints(&rows.rows[TIME])[row])))
     }
 }
 
 impl Spans {
     /// The columns of the arrangement `sessions`.
-    fn into_columns(self) -> Vec<ArrayRef> {
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(Int64Array::from(self.ends)), Arc::new(Int64Array::from(self.starts))];
+    fn into_columns(self, time: Type) -> Vec<ArrayRef> {
+        let bounds = [self.ends, self.starts];
+        let mut columns: Vec<ArrayRef> = bounds.map(|bounds| time.int_array(bounds.into(), None)).into();
         columns.extend(self.accumulators);
         columns
     }

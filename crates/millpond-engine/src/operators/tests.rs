@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array};
 use millpond_error::ErrorKind;
 use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
@@ -77,10 +77,13 @@ fn to_column(ty: ColumnType, cells: Vec<&Value>) -> ArrayRef {
             Value::Bool(v) => Some(*v),
             _ => None,
         }))),
-        Type::Int => Arc::new(Int64Array::from_iter(cells.iter().map(|v| match v {
-            Value::Int(v) => Some(*v),
-            _ => None,
-        }))),
+        Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+            let ints = Int64Array::from_iter(cells.iter().map(|v| match v {
+                Value::Int(v) => Some(*v),
+                _ => None,
+            }));
+            ty.ty.int_array(ints.values().clone(), ints.nulls().cloned())
+        }
         Type::Float => Arc::new(Float64Array::from_iter(cells.iter().map(|v| match v {
             Value::Float(v) => Some(*v),
             _ => None,
@@ -101,9 +104,9 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
     }
     match column.data_type() {
         DataType::Boolean => Value::Bool(column.as_boolean().value(row)),
-        DataType::Int64 => Value::Int(column.as_primitive::<Int64Type>().value(row)),
         DataType::Float64 => Value::Float(column.as_primitive::<Float64Type>().value(row)),
-        _ => Value::Str(column.as_string::<i32>().value(row).to_owned()),
+        DataType::Utf8 => Value::Str(column.as_string::<i32>().value(row).to_owned()),
+        _ => Value::Int(crate::cells::ints(column)[row]),
     }
 }
 
@@ -287,7 +290,9 @@ fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
     }
     match ty.ty {
         Type::Bool => Value::Bool(random.random()),
-        Type::Int => Value::Int(random.random_range(-3..4) * if random.random_ratio(1, 9) { 1 << 50 } else { 1 }),
+        Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+            Value::Int(random.random_range(-3..4) * if random.random_ratio(1, 9) { 1 << 50 } else { 1 })
+        }
         Type::Float => Value::Float(match random.random_range(0..12) {
             0 => f64::NAN,
             1 => f64::INFINITY,
@@ -303,7 +308,8 @@ fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
 }
 
 fn random_type(random: &mut StdRng) -> ColumnType {
-    let ty = [Type::Bool, Type::Int, Type::Float, Type::Str][random.random_range(0..4)];
+    let ty = [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration]
+        [random.random_range(0..7)];
     ColumnType { ty, optional: random.random() }
 }
 
@@ -311,7 +317,8 @@ fn random_type(random: &mut StdRng) -> ColumnType {
 fn random_schema(random: &mut StdRng) -> (Schema, Vec<usize>, Vec<usize>) {
     let keys = random.random_range(0..3);
     let values = random.random_range(0..3);
-    let mut columns = vec![("time".to_owned(), Type::Int.required())];
+    let time = [Type::Int, Type::DateTimeNaive, Type::DateTimeUtc][random.random_range(0..3)];
+    let mut columns = vec![("time".to_owned(), time.required())];
     columns.extend((0..keys).map(|i| (format!("key{i}"), random_type(random))));
     columns.extend((0..values).map(|i| (format!("value{i}"), random_type(random))));
     (Schema::new(columns), (1..=keys).collect(), (1 + keys..1 + keys + values).collect())
@@ -324,6 +331,7 @@ fn random_reducers(random: &mut StdRng, schema: &Schema, values: &[usize]) -> Ve
         let kinds: &[ReducerKind] = match column.map(|c| schema.columns()[c].ty.ty) {
             None => &[ReducerKind::Count],
             Some(Type::Int | Type::Float) => &[ReducerKind::Sum, ReducerKind::Avg, ReducerKind::Min, ReducerKind::Max],
+            Some(Type::Duration) => &[ReducerKind::Sum, ReducerKind::Min, ReducerKind::Max],
             Some(_) => &[ReducerKind::Min, ReducerKind::Max],
         };
         let kind = kinds[random.random_range(0..kinds.len())];
@@ -518,4 +526,26 @@ fn a_removal_of_nothing_is_an_input_error() {
     check_error("session", &[&[("a", 0, 1, 1), ("a", 4, 1, 1)], &[("a", 2, 1, -1)]], "user=\"a\", time=2");
     check_error("session", &[&[("a", 0, 1, 1)], &[("a", 0, 2, -1)]], "user=\"a\", time=0");
     check_error("keep", &[&[("a", 0, 1, 1)], &[("a", 0, 1, -2)]], "user=\"a\", time=0, value=1");
+}
+
+/// The types of what operators emit are those of their input, whatever way it takes.
+#[test]
+fn times_stay_times() {
+    let times: ArrayRef = Type::DateTimeUtc.int_array(vec![5, 1, 9].into(), None);
+    let lengths: ArrayRef = Type::Duration.int_array(vec![1, 2, 3].into(), None);
+    let (utc, duration) = (Type::DateTimeUtc.required(), Type::Duration.required());
+    let schema = Schema::new([("time", utc), ("length", duration)]);
+    let reducers = vec![
+        ReducerCall { kind: ReducerKind::Sum, column: Some(1) },
+        ReducerCall { kind: ReducerKind::Max, column: Some(0) },
+    ];
+    let parts = [Type::Duration.to_arrow(), Type::DateTimeUtc.to_arrow()];
+    let accumulators = crate::accumulate::Accumulators::new(&reducers, &schema, &[0, 1], false);
+    let rows = [times.clone(), lengths];
+    for offsets in [vec![0, 3], vec![0, 1, 3], vec![0, 0, 3]] {
+        let made = accumulators.of_rows(&rows, &Diffs::Ones, &offsets);
+        let types: Vec<_> = accumulators.finish(&made).unwrap().iter().map(|a| a.data_type().clone()).collect();
+        assert_eq!(types, parts);
+    }
+    assert_eq!(crate::cells::ints_like(&times, vec![1]).data_type(), &Type::DateTimeUtc.to_arrow());
 }

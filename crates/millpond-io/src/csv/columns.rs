@@ -1,5 +1,7 @@
 //! Fields of CSV, appended to columns batch by batch.
 
+use millpond_plan::time;
+
 use super::dialect::Dialect;
 use super::split::Spans;
 
@@ -88,6 +90,7 @@ impl Values {
             Values::Bool(values) => value::bool(field).map(|value| values.append(value)).is_some(),
             Values::Int(values) => value::int_slow(field).map(|value| values.push(value)).is_some(),
             Values::Float(values) => value::float(field).map(|value| values.push(value)).is_some(),
+            Values::Time(values, ty) => time::read(*ty, field).map(|value| values.push(value)).is_some(),
             Values::Str { .. } => false,
         }
     }

@@ -3,7 +3,7 @@
 use millpond_plan::types::{Column, Type};
 
 use super::dialect::Dialect;
-use crate::text::problem::{Told, plural, shown, thousands};
+use crate::text::problem::{Told, plural, shown, thousands, time_hint};
 
 /// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,5 +79,5 @@ fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
         return (format!("{} is outside the 64-bit range of int", shown(value)), None);
     }
     let hint = (value.trim() != value).then(|| "there is white space around the value".to_owned());
-    (format!("{} is not {article} {ty}", shown(value)), hint)
+    (format!("{} is not {article} {ty}", shown(value)), hint.or_else(|| time_hint(ty)))
 }

@@ -1,6 +1,7 @@
 //! Values of JSON, appended to columns batch by batch.
 
 use arrow_buffer::NullBufferBuilder;
+use millpond_plan::time;
 
 use super::scan::{Span, Spans};
 use super::string::unescape;
@@ -36,6 +37,14 @@ impl ColumnBuilder {
             Values::Float(values) => batch.for_each(slot, nulls, wrong, |span| {
                 let value = span.and_then(|(start, end)| float(&text[start..end]));
                 values.push(value.unwrap_or(0.0));
+                value.is_some()
+            }),
+            Values::Time(values, ty) => batch.for_each(slot, nulls, wrong, |span| {
+                let value = span.and_then(|(start, end)| {
+                    let inside = text[start..end].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+                    time::read(*ty, inside)
+                });
+                values.push(value.unwrap_or(0));
                 value.is_some()
             }),
             Values::Str { offsets, bytes } => batch.for_each(slot, nulls, wrong, |span| {

@@ -4,7 +4,7 @@ use millpond_plan::types::{Column, Type};
 
 use super::paths::Paths;
 use super::scan::{Fault, Span, What};
-use crate::text::problem::{Told, thousands};
+use crate::text::problem::{Told, thousands, time_hint};
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
         Type::Str if value.starts_with('"') => "holds half of a pair of \\u escapes".to_owned(),
         ty => format!("is not {article} {ty}"),
     };
-    let hint = if value == "null" { optional(column) } else { None };
+    let hint = if value == "null" { optional(column) } else { time_hint(ty) };
     (format!("{} {reason}", shown(value)), hint)
 }
 

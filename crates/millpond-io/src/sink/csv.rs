@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use millpond_engine::changes::Epoch;
 use millpond_error::{Error, Result};
+use millpond_plan::time::{self, TIME_BYTES};
 use millpond_plan::types::Schema;
 use millpond_store::Disk;
 
@@ -140,6 +141,14 @@ impl WriteRows for CsvRows<'_> {
                     if *plain { write_plain(out, at, bytes, range) } else { write_quoted(out, at, &bytes[range]) }
                 }
                 Cells::Float(values) => write_float(out, at, values[row]),
+                // The one delimiter that may stand inside.
+                Cells::Time(values, ty) if self.delimiter == b':' => {
+                    out[at] = b'"';
+                    let end = at + 1 + time::write(*ty, values[row], &mut out[at + 1..]);
+                    out[end] = b'"';
+                    end + 1
+                }
+                Cells::Time(values, ty) => at + time::write(*ty, values[row], &mut out[at..]),
                 Cells::Bool(values) => {
                     let text: &[u8] = if values.value(row) { b"True" } else { b"False" };
                     out[at..at + text.len()].copy_from_slice(text);
@@ -156,6 +165,7 @@ fn fixed_bytes(field: &Field<'_>) -> usize {
         Cells::Str { .. } => 2,
         Cells::Int(_) => INT_BYTES,
         Cells::Float(_) => FLOAT_BYTES,
+        Cells::Time(..) => TIME_BYTES + 2,
         Cells::Bool(_) => 5,
     }
 }

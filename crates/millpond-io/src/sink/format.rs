@@ -13,7 +13,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 use millpond_engine::changes::Epoch;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
+use millpond_plan::types::{Schema, Type, int_values};
 
 use super::number::put_array;
 
@@ -80,6 +80,8 @@ pub(super) enum Cells<'a> {
     Int(&'a [i64]),
     Float(&'a [f64]),
     Bool(&'a BooleanBuffer),
+    /// Points in time or durations, of this type.
+    Time(&'a [i64], Type),
 }
 
 impl<'a> Field<'a> {
@@ -94,6 +96,9 @@ impl<'a> Field<'a> {
                 let (offsets, bytes) = (strings.value_offsets(), strings.values().as_slice());
                 let used = &bytes[offsets[0] as usize..offsets[column.len()] as usize];
                 Cells::Str { offsets, bytes, plain: plain(used) }
+            }
+            other if let (Some(ty), Some(values)) = (Type::from_arrow(other), int_values(column)) => {
+                Cells::Time(values, ty)
             }
             other => return Err(Error::invalid(format!("a column of Arrow type {other} cannot be written as text"))),
         };

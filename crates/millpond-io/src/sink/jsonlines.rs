@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use millpond_engine::changes::Epoch;
 use millpond_error::{Error, Result};
+use millpond_plan::time::{self, TIME_BYTES};
 use millpond_plan::types::Schema;
 use millpond_store::Disk;
 
@@ -131,6 +132,12 @@ impl WriteRows for JsonRows<'_> {
                     value if value.is_nan() => put(out, at, b"\"NaN\""),
                     value => write_float(out, at, value),
                 },
+                Cells::Time(values, ty) => {
+                    out[at] = b'"';
+                    let end = at + 1 + time::write(*ty, values[row], &mut out[at + 1..]);
+                    out[end] = b'"';
+                    end + 1
+                }
                 Cells::Bool(values) => put(out, at, if values.value(row) { b"true" } else { b"false" }),
             };
         }
@@ -144,6 +151,7 @@ fn fixed_bytes(field: &Field<'_>) -> usize {
         Cells::Str { .. } => 4,
         Cells::Int(_) => INT_BYTES,
         Cells::Float(_) => FLOAT_BYTES,
+        Cells::Time(..) => TIME_BYTES + 2,
         Cells::Bool(_) => 5,
     }
 }

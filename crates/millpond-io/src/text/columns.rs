@@ -21,7 +21,12 @@ pub(crate) enum Values {
     Bool(BooleanBufferBuilder),
     Int(Vec<i64>),
     Float(Vec<f64>),
-    Str { offsets: Vec<i32>, bytes: Vec<u8> },
+    /// Points in time or durations, of this type.
+    Time(Vec<i64>, Type),
+    Str {
+        offsets: Vec<i32>,
+        bytes: Vec<u8>,
+    },
 }
 
 impl ColumnBuilder {
@@ -30,6 +35,7 @@ impl ColumnBuilder {
             Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
             Type::Int => Values::Int(Vec::new()),
             Type::Float => Values::Float(Vec::new()),
+            Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Values::Time(Vec::new(), ty.ty),
             Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
         };
         ColumnBuilder { values, nulls: ty.optional.then(|| NullBufferBuilder::new(0)) }
@@ -41,6 +47,7 @@ impl ColumnBuilder {
             Values::Bool(_) => {}
             Values::Int(values) => values.reserve(rows),
             Values::Float(values) => values.reserve(rows),
+            Values::Time(values, _) => values.reserve(rows),
             Values::Str { offsets, .. } => offsets.reserve(rows),
         }
     }
@@ -52,6 +59,7 @@ impl ColumnBuilder {
             Values::Bool(mut values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             Values::Int(values) => Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls)),
             Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
+            Values::Time(values, ty) => ty.int_array(ScalarBuffer::from(values), nulls),
             Values::Str { offsets, bytes } => {
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
                 let array = StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls);
@@ -68,6 +76,7 @@ impl Values {
             Values::Bool(values) => values.append(false),
             Values::Int(values) => values.push(0),
             Values::Float(values) => values.push(0.0),
+            Values::Time(values, _) => values.push(0),
             Values::Str { .. } => {}
         }
     }

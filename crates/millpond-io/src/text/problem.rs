@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use millpond_plan::types::Type;
+
 /// A row that cannot be read, as positions in the text of its piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem<W> {
@@ -78,4 +80,14 @@ pub(crate) fn thousands(number: usize) -> String {
         out.push(digit);
     }
     out
+}
+
+/// How a value of such a type reads, for types whose spelling a user may not know.
+pub(crate) fn time_hint(ty: Type) -> Option<String> {
+    Some(match ty {
+        Type::DateTimeNaive => "one reads 2026-11-22T10:00:00, without a zone".to_owned(),
+        Type::DateTimeUtc => "one reads 2026-11-22T10:00:00Z, or with an offset such as +05:30".to_owned(),
+        Type::Duration => "one reads P1DT2H3M4.5S; PT90S is 90 seconds".to_owned(),
+        _ => return None,
+    })
 }

@@ -7,6 +7,8 @@
 //! | `float`   | is not 0          | towards 0; error if no int    |           | Python's `repr` |
 //! | `str`     | `true`, `1`, .. * | as Python's `int()` *         | `float()` * |               |
 //!
+//! Points in time and durations are cast to `str` and, as [`crate::time`] says, from it (*).
+//!
 //! Text that cannot be read (*) is an error value. A null stays null.
 
 use std::fmt::Write;
@@ -17,12 +19,14 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use super::cells::{Cells, Data, ErrorCode, Errors, Reason, failures, merge_errors};
 use crate::spelling;
 use crate::terms::TermId;
+use crate::time::{self, TIME_BYTES};
 use crate::types::Type;
 
 /// `cast(a, to)`
-pub(crate) fn cast(a: &Cells, to: Type, term: TermId) -> Cells {
+pub(crate) fn cast(a: &Cells, from: Type, to: Type, term: TermId) -> Cells {
     let (data, new) = match &a.data {
         Data::Bool(array) => (from_bool(array, to), None),
+        Data::Int(array) if from.is_time() => (Data::Str(from_time(array, from)), None),
         Data::Int(array) => (from_int(array, to), None),
         Data::Float(array) => from_float(array, to, term),
         Data::Str(array) => from_text(array, to, term),
@@ -42,6 +46,7 @@ fn from_bool(array: &BooleanArray, to: Type) -> Data {
         Type::Str => Data::Str(text_of(array, |i, out| {
             out.write_str(if array.value(i) { "True" } else { "False" }).expect("a buffer in memory takes any text");
         })),
+        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => unreachable!("the type check allows no such cast"),
     }
 }
 
@@ -63,7 +68,17 @@ fn from_int(array: &Int64Array, to: Type) -> Data {
                 out.write_str(digits.format(array.value(i))).expect("a buffer in memory takes any text");
             }))
         }
+        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => unreachable!("the type check allows no such cast"),
     }
+}
+
+fn from_time(array: &Int64Array, from: Type) -> StringArray {
+    text_of(array, |i, out| {
+        let mut bytes = [0; TIME_BYTES];
+        let length = time::write(from, array.value(i), &mut bytes);
+        let text = std::str::from_utf8(&bytes[..length]).expect("a time is written in ASCII");
+        out.write_str(text).expect("a buffer in memory takes any text");
+    })
 }
 
 fn from_float(array: &Float64Array, to: Type, term: TermId) -> (Data, Errors) {
@@ -88,6 +103,7 @@ fn from_float(array: &Float64Array, to: Type, term: TermId) -> (Data, Errors) {
         }
         Type::Float => (Data::Float(array.clone()), None),
         Type::Str => (Data::Str(text_of(array, |i, out| spelling::write_float(array.value(i), out))), None),
+        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => unreachable!("the type check allows no such cast"),
     }
 }
 
@@ -107,6 +123,11 @@ fn from_text(array: &StringArray, to: Type, term: TermId) -> (Data, Errors) {
             (Data::Float(Float64Array::new(values.into(), nulls)), errors)
         }
         Type::Str => (Data::Str(array.clone()), None),
+        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+            let parse = |text: &str| time::read(to, spelling::trim(text).as_bytes());
+            let (values, errors) = read(array, nulls.as_ref(), term, parse);
+            (Data::Int(Int64Array::new(values.into(), nulls)), errors)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use arrow_select::filter::FilterPredicate;
 
 use crate::expr::Literal;
 use crate::terms::TermId;
-use crate::types::Type;
+use crate::types::{self, Type};
 
 /// Why a cell has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,8 @@ impl ErrorCode {
 /// One code for each cell; missing when no cell has an error.
 pub(crate) type Errors = Option<Arc<[ErrorCode]>>;
 
-/// Values of one type. Where a cell is null or an error, its value means nothing.
+/// Values of one representation: `Int` is that of all types that are stored as integers. Where a cell is null or an error,
+/// its value means nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum Data {
     Bool(BooleanArray),
@@ -98,18 +99,27 @@ impl Data {
         }
     }
 
-    /// Of an array that has one of the four representations.
+    /// Of an array of one of the types.
     pub(crate) fn of(array: &dyn Array) -> Option<Data> {
         let any = array.as_any();
         None.or_else(|| any.downcast_ref::<Int64Array>().cloned().map(Data::Int))
             .or_else(|| any.downcast_ref::<StringArray>().cloned().map(Data::Str))
             .or_else(|| any.downcast_ref::<Float64Array>().cloned().map(Data::Float))
             .or_else(|| any.downcast_ref::<BooleanArray>().cloned().map(Data::Bool))
+            .or_else(|| {
+                let values = types::int_values(array)?;
+                Some(Data::Int(Int64Array::new(values.clone(), array.nulls().cloned())))
+            })
     }
 
-    pub(crate) fn into_array(self) -> ArrayRef {
+    /// An array of type `ty`, which has this representation.
+    pub(crate) fn into_array(self, ty: Type) -> ArrayRef {
         match self {
             Data::Bool(array) => Arc::new(array),
+            Data::Int(array) if ty.is_time() => {
+                let (_, values, nulls) = array.into_parts();
+                ty.int_array(values, nulls)
+            }
             Data::Int(array) => Arc::new(array),
             Data::Float(array) => Arc::new(array),
             Data::Str(array) => Arc::new(array),
@@ -148,8 +158,13 @@ impl Cells {
             (Literal::Int(value), _) => Data::Int(Int64Array::from(vec![*value])),
             (Literal::Float(value), _) => Data::Float(Float64Array::from(vec![*value])),
             (Literal::Str(value), _) => Data::Str(StringArray::from(vec![&**value])),
+            (Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value), _) => {
+                Data::Int(Int64Array::from(vec![*value]))
+            }
             (Literal::None, Type::Bool) => Data::Bool(BooleanArray::from(vec![None])),
-            (Literal::None, Type::Int) => Data::Int(Int64Array::from(vec![None])),
+            (Literal::None, Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration) => {
+                Data::Int(Int64Array::from(vec![None]))
+            }
             (Literal::None, Type::Float) => Data::Float(Float64Array::from(vec![None])),
             (Literal::None, Type::Str) => Data::Str(StringArray::from(vec![None::<&str>])),
         };
@@ -197,16 +212,19 @@ impl Cells {
         Cells::new(data, false, errors)
     }
 
-    /// An array of `rows` rows.
-    pub(crate) fn into_array(self, rows: usize) -> ArrayRef {
+    /// An array of `rows` rows of type `ty`, which has this representation.
+    pub(crate) fn into_array(self, rows: usize, ty: Type) -> ArrayRef {
         if !self.constant || rows == 1 {
-            return self.data.into_array();
+            return self.data.into_array(ty);
         }
         let nulls = self.nulls(rows);
         match &self.data {
             Data::Bool(array) if array.value(0) => Arc::new(BooleanArray::new(BooleanBuffer::new_set(rows), nulls)),
             Data::Bool(_) => Arc::new(BooleanArray::new(BooleanBuffer::new_unset(rows), nulls)),
-            Data::Int(array) => Arc::new(Int64Array::new(vec![array.value(0); rows].into(), nulls)),
+            Data::Int(array) => {
+                let ty = if ty.is_time() { ty } else { Type::Int };
+                ty.int_array(vec![array.value(0); rows].into(), nulls)
+            }
             Data::Float(array) => Arc::new(Float64Array::new(vec![array.value(0); rows].into(), nulls)),
             Data::Str(array) if nulls.is_none() => {
                 Arc::new(StringArray::from_iter_values(std::iter::repeat_n(array.value(0), rows)))

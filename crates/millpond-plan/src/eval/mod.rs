@@ -4,6 +4,9 @@
 //!
 //! - `/` gives a float; `//` and `%` round towards minus infinity, so that `%` has the divisor's sign. `int ** int` is an
 //!   int, or a float if the exponent is a negative literal. `int` with `float` gives a float.
+//! - Points in time and durations are exact to the nanosecond: the difference of two points is a duration, a point and a duration
+//!   add up to a point; `//` and `%` of two durations are an int and a duration, and a duration may be multiplied by an int and
+//!   divided (`//`) by one.
 //! - Text compares by bytes, which is by code points. `int` and `float` compare by their exact numbers. No order holds
 //!   for a NaN.
 //! - *Nulls.* Arithmetic and order of a null are null. `==` and `!=` take null as a value: `None == None` is true,
@@ -34,7 +37,7 @@ use millpond_error::{Error, Origin, Result};
 
 use crate::expr::{BinaryOp, Literal, UnaryOp, column_text, quoted};
 use crate::terms::{self, Op, Term, TermId};
-use crate::types::{Schema, Type};
+use crate::types::{self, Schema, Type};
 use cells::{Cells, Data, Reason};
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.
@@ -115,7 +118,8 @@ impl MapStage {
             {
                 return Err(batch.error(&format!("column {}", quoted(name)), root, errors));
             }
-            outputs.push(cells.into_array(batch.rows));
+            let ty = self.terms[root.term.index()].ty.ty.unwrap_or(Type::Bool);
+            outputs.push(cells.into_array(batch.rows, ty));
         }
         let selection = batch.selection.take().map(|bits| BooleanArray::new(bits, None));
         Ok(Mapped { columns: outputs, rows: batch.rows, selection })
@@ -273,7 +277,10 @@ impl<'a> Batch<'a> {
                 choose::if_else(&condition, &self.cells(*a), &self.cells(*b))
             }
             Op::Coalesce(a, b) => choose::coalesce(&self.cells(*a), &self.cells(*b)),
-            Op::Cast(a) => cast::cast(&self.cells(*a), to, id),
+            Op::Cast(a) => {
+                let from = self.stage.terms[a.index()].ty.ty.unwrap_or(Type::Bool);
+                cast::cast(&self.cells(*a), from, to, id)
+            }
             Op::Widen(a) => arithmetic::widen(&self.cells(*a)),
             Op::FillError(a, b) => choose::fill_error(&self.cells(*a), &self.cells(*b)),
             Op::Unique(a, b) => choose::unique(&self.cells(*a), &self.cells(*b), id),
@@ -323,6 +330,9 @@ fn value(array: &ArrayRef, row: usize) -> Literal {
     if array.is_null(row) {
         return Literal::None;
     }
+    if let (Some(ty), Some(values)) = (Type::from_arrow(array.data_type()), types::int_values(array)) {
+        return Literal::of_int(ty, values[row]);
+    }
     match Data::of(array) {
         Some(Data::Bool(array)) => Literal::Bool(array.value(row)),
         Some(Data::Int(array)) => Literal::Int(array.value(row)),
@@ -335,7 +345,10 @@ fn value(array: &ArrayRef, row: usize) -> Literal {
 fn reason_text(reason: Reason, ty: Option<Type>) -> String {
     match reason {
         Reason::DivisionByZero => "division by zero".into(),
-        Reason::IntOverflow => "the int is outside 64 bits".into(),
+        Reason::IntOverflow => match ty {
+            Some(ty) if ty.is_time() => format!("the {ty} is outside 64 bits of nanoseconds"),
+            _ => "the int is outside 64 bits".into(),
+        },
         Reason::FloatOverflow => "the float is too large".into(),
         Reason::Power => "the power is no number of its type".into(),
         Reason::NotAnInt => "the float is no int of 64 bits".into(),

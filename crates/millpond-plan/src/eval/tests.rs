@@ -34,17 +34,17 @@ pub(super) fn stage(schema: &Schema, predicates: &[Expr], outputs: &[Expr]) -> R
 }
 
 /// The value or the reason of each cell of an output, with nothing made of errors.
-pub(super) fn cell(cells: &Cells, row: usize) -> std::result::Result<Literal, Reason> {
+pub(super) fn cell(cells: &Cells, ty: Type, row: usize) -> std::result::Result<Literal, Reason> {
     let row = if cells.constant { 0 } else { row };
     match cells.errors.as_ref().and_then(|errors| errors[row].parts()) {
         Some((_, reason)) => Err(reason),
-        None => Ok(value(&cells.data.clone().into_array(), row)),
+        None => Ok(value(&cells.data.clone().into_array(ty), row)),
     }
 }
 
 /// An array of `rows` times this value.
 fn repeated(value: &Literal, ty: Type, rows: usize) -> ArrayRef {
-    Cells::literal(value, ty).into_array(rows)
+    Cells::literal(value, ty).into_array(rows, ty)
 }
 
 fn literals(expr: &Expr, found: &mut Vec<Literal>) {
@@ -97,8 +97,9 @@ fn check(expr: Expr, expected: &str) {
         let stage = stage(&schema, &[], &[columnised(&expr, mask, &mut 0)]).unwrap();
         let mut batch = Batch::new(&stage, &columns, 3);
         let cells = batch.cells(stage.outputs[0].1.term);
+        let ty = stage.terms[stage.outputs[0].1.term.index()].ty.ty.unwrap();
         for row in 0..3 {
-            let found = match cell(&cells, row) {
+            let found = match cell(&cells, ty, row) {
                 Ok(value) => value.to_string(),
                 Err(reason) => reason_text(reason, stage.terms[stage.outputs[0].1.term.index()].ty.ty),
             };
@@ -408,4 +409,27 @@ fn text_that_would_not_fit_a_column_is_an_error_value() {
     let stage = stage(&schema, &[], &[col("a").str().replace("", col("b")).str().len()]).unwrap();
     let error = stage.apply(&[column("x".repeat(1 << 16)), column("y".repeat(1 << 16))], 1).unwrap_err();
     assert!(error.message().contains("the text is too long in a.str.replace(\"\", b)"), "{}", &error.message()[..99]);
+}
+
+#[test]
+fn times_are_exact_to_the_nanosecond() {
+    let (point, later) = (lit(Literal::DateTimeNaive(1)), lit(Literal::DateTimeNaive(3_600_000_000_000)));
+    let (day, hour) = (lit(Literal::Duration(86_400_000_000_000)), lit(Literal::Duration(3_600_000_000_000)));
+    check(&later - &point, "Duration(\"PT59M59.999999999S\")");
+    check(&point + &day, "DateTimeNaive(\"1970-01-02T00:00:00.000000001\")");
+    check(&day + &point, "DateTimeNaive(\"1970-01-02T00:00:00.000000001\")");
+    check(&point - &day, "DateTimeNaive(\"1969-12-31T00:00:00.000000001\")");
+    check(-(&day - &hour), "Duration(\"-PT23H\")");
+    check(day.floordiv(&hour), "24");
+    check((&hour - &day).floordiv(&day), "-1");
+    check((&hour - &day) % &day, "Duration(\"PT1H\")");
+    check(&hour * 36, "Duration(\"P1DT12H\")");
+    check(2 * hour.clone(), "Duration(\"PT2H\")");
+    check(hour.floordiv(0), "division by zero");
+    check(&hour * (1_i64 << 40), "the Duration is outside 64 bits of nanoseconds");
+    check(point.lt(&later), "True");
+    check(later.cast(Type::Str), "\"1970-01-01T01:00:00\"");
+    check(lit(" 1970-01-01T01:00+01:00 ").cast(Type::DateTimeUtc), "DateTimeUtc(\"1970-01-01T00:00:00Z\")");
+    check(lit("noon").cast(Type::DateTimeNaive), "the text is not DateTimeNaive");
+    check(lit("P1DT1M").cast(Type::Duration), "Duration(\"P1DT1M\")");
 }

@@ -333,12 +333,12 @@ fn a_window_fits_its_time() {
     let tumbling = || windows(60, WindowLength::Hops(1), None);
     window_error(
         SlidingWindow { time: col("bytes"), ..tumbling() },
-        "column \"bytes\" is int?, but the time of a window must be int or float \
+        "column \"bytes\" is int?, but the time of a window must be int, float, DateTimeNaive or DateTimeUtc \
          (filter by is_not_none() and use unwrap(), or coalesce() with a default)",
     );
     window_error(
         SlidingWindow { time: col("user_id"), ..tumbling() },
-        "column \"user_id\" is str, but the time of a window must be int or float \
+        "column \"user_id\" is str, but the time of a window must be int, float, DateTimeNaive or DateTimeUtc \
          (cast(..., int) or cast(..., float))",
     );
     window_error(
@@ -579,16 +579,16 @@ fn session_error(window: SessionWindow, expected: &str) {
 fn the_time_of_a_session_is_a_required_int() {
     session_error(
         SessionWindow { time: col("page"), ..by_user(1) },
-        "column \"page\" is str?, but the time of a session must be int (cast(..., int))",
+        "column \"page\" is str?, but the time of a session must be int, DateTimeNaive or DateTimeUtc (cast(..., int))",
     );
     session_error(
         SessionWindow { time: col("bytes"), ..by_user(1) },
-        "column \"bytes\" is int?, but the time of a session must be int \
+        "column \"bytes\" is int?, but the time of a session must be int, DateTimeNaive or DateTimeUtc \
          (filter by is_not_none() and use unwrap(), or coalesce() with a default)",
     );
     session_error(
         SessionWindow { time: col("access_time") / 2, ..by_user(1) },
-        "`access_time / 2` is float, but the time of a session must be int (cast(..., int))",
+        "`access_time / 2` is float, but the time of a session must be int, DateTimeNaive or DateTimeUtc (cast(..., int))",
     );
     let time = coalesce([col("bytes"), lit(0)]);
     let window = SessionWindow { time, ..by_user(1) };
@@ -601,15 +601,15 @@ fn max_gap_is_an_int_that_is_not_negative() {
     session_error(SessionWindow { max_gap: -lit(5), ..by_user(1) }, "max_gap is -(5), but must not be negative");
     session_error(
         SessionWindow { max_gap: lit(2.5), ..by_user(1) },
-        "max_gap is 2.5, which is float, but must be an int, as the time is",
+        "max_gap is 2.5, which is float, but must be an int or a Duration, as the time asks",
     );
     session_error(
         SessionWindow { max_gap: lit("5"), ..by_user(1) },
-        "max_gap is \"5\", which is str, but must be an int, as the time is",
+        "max_gap is \"5\", which is str, but must be an int or a Duration, as the time asks",
     );
     session_error(
         SessionWindow { max_gap: lit(Literal::None), ..by_user(1) },
-        "max_gap is None, which is None, but must be an int, as the time is",
+        "max_gap is None, which is None, but must be an int or a Duration, as the time asks",
     );
     session_error(
         SessionWindow { max_gap: col("bytes"), ..by_user(1) },

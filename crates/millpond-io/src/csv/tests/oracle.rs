@@ -1,6 +1,7 @@
 //! The fast parser, cut into tiny pieces and read by several threads, against the `csv` crate and against the simplest
 //! program that one can write; runs over a growing file against one run over the whole.
 
+use millpond_plan::types::Type;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -269,5 +270,17 @@ proptest! {
                 prop_assert_eq!(&present, &rows, "{:?} up to {}", String::from_utf8_lossy(&text), cut);
             }
         }
+    }
+
+    #[test]
+    fn any_time_reads_exactly(value: i64, scale in 0_u32..18, quoted: bool) {
+        let value = value / 10_i64.pow(scale);
+        let mut play = Play::new("a: DateTimeNaive, b: DateTimeUtc?, c: Duration, d: Duration?");
+        let texts = [Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration].map(|ty| millpond_plan::time::text(ty, value));
+        let quote = if quoted { "\"" } else { "" };
+        let [a, b, c] = texts.clone().map(|text| format!("{quote}{text}{quote}"));
+        let ran = play.write("x.csv", format!("a,b,c,d\n{a},{b},{c},\n")).run().unwrap();
+        let [a, b, c] = texts;
+        prop_assert_eq!(ran.rows.keys().next().unwrap(), &vec![a, b, c, "null".to_owned()]);
     }
 }

@@ -180,12 +180,21 @@ fn any_row() -> impl Strategy<Value = Row> {
     (text, any::<Option<i64>>(), proptest::option::of(float), any::<Option<bool>>(), diff)
 }
 
+/// The counts, taken for nanoseconds.
+fn times(rows: &[Row], ty: Type) -> ArrayRef {
+    let counts = rows.iter().map(|row| row.1).collect::<Int64Array>();
+    ty.int_array(counts.values().clone(), arrow_array::Array::nulls(&counts).cloned())
+}
+
 fn batch(rows: &[Row]) -> Changes {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| row.0.as_deref()).collect::<StringArray>()),
         Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|row| row.2).collect::<Float64Array>()),
         Arc::new(rows.iter().map(|row| row.3).collect::<BooleanArray>()),
+        times(rows, Type::DateTimeNaive),
+        times(rows, Type::DateTimeUtc),
+        times(rows, Type::Duration),
     ];
     let diffs = rows.iter().map(|row| row.4).collect::<ScalarBuffer<i64>>();
     Changes { columns, rows: rows.len(), diffs: Diffs::Each(diffs) }
@@ -196,11 +205,15 @@ fn expected(rows: &[Row]) -> (Bag, Vec<Value>) {
     let (mut bag, mut lines) = (Bag::new(), Vec::new());
     for (name, count, mean, open, diff) in rows {
         let shown = |cell: Option<String>| cell.unwrap_or_else(|| "null".to_owned());
+        let time = |ty| count.map(|count| millpond_plan::time::text(ty, count));
         let cells = vec![
             shown(name.clone()),
             shown(count.map(|count| count.to_string())),
             shown(mean.map(|mean| format!("{mean:?}"))),
             shown(open.map(|open| open.to_string())),
+            shown(time(Type::DateTimeNaive)),
+            shown(time(Type::DateTimeUtc)),
+            shown(time(Type::Duration)),
             diff.signum().to_string(),
             "8".to_owned(),
         ];
@@ -210,17 +223,21 @@ fn expected(rows: &[Row]) -> (Bag, Vec<Value>) {
             mean if mean.is_nan() => Value::from("NaN"),
             mean => Value::from(if mean > 0.0 { "Infinity" } else { "-Infinity" }),
         });
-        let line = serde_json::json!({"na\"me": name, "count": count, "mean": mean, "open": open, "diff": diff.signum(), "time": 8});
+        let line = serde_json::json!({"na\"me": name, "count": count, "mean": mean, "open": open, "at": time(Type::DateTimeNaive),
+            "utc": time(Type::DateTimeUtc), "length": time(Type::Duration), "diff": diff.signum(), "time": 8});
         lines.extend(std::iter::repeat_n(line, diff.unsigned_abs() as usize));
     }
     (bag, lines)
 }
 
-const COLUMNS: [(&str, ColumnType); 4] = [
+const COLUMNS: [(&str, ColumnType); 7] = [
     ("na\"me", Type::Str.optional()),
     ("count", Type::Int.optional()),
     ("mean", Type::Float.optional()),
     ("open", Type::Bool.optional()),
+    ("at", Type::DateTimeNaive.optional()),
+    ("utc", Type::DateTimeUtc.optional()),
+    ("length", Type::Duration.optional()),
 ];
 
 proptest! {
@@ -244,7 +261,7 @@ proptest! {
         let (bag, lines) = expected(&rows);
         let text = folder.text();
 
-        let mut play = Play::json_lines("na\"me: str?, count: int?, mean: float?, open: bool?, diff: int, time: int");
+        let mut play = Play::json_lines("na\"me: str?, count: int?, mean: float?, open: bool?, at: DateTimeNaive?, utc: DateTimeUtc?, length: Duration?, diff: int, time: int");
         play.threads = threads;
         prop_assert_eq!(&play.write("x.jsonl", &text).run().expect("our own lines").rows, &bag);
 

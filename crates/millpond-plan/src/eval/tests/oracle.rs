@@ -8,7 +8,9 @@ use super::*;
 use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
 use crate::text::TextFunction;
 
-const TYPES: [Type; 4] = [Type::Bool, Type::Int, Type::Float, Type::Str];
+const TYPES: [Type; 7] =
+    [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration];
+const TIME_TEXTS: [&str; 5] = ["2026-11-22T10:00", "2026-11-22T10:00:00.5Z", "2026-11-22", "PT5M", "-P1DT0.000001S"];
 
 /// Random numbers (splitmix64).
 struct Random(u64);
@@ -37,6 +39,11 @@ impl Random {
                 Literal::Float(self.one(&[f64::NAN, f64::INFINITY, -0.0, 1e300, -1e-300, 9007199254740992.0, 1e19]))
             }
             Type::Float => Literal::Float((self.below(17) as f64 - 8.0) / 2.0),
+            Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+                let Literal::Int(value) = self.value(Type::Int) else { unreachable!() };
+                Literal::of_int(ty, value)
+            }
+            Type::Str if self.below(6) == 0 => Literal::Str(self.one(&TIME_TEXTS).into()),
             Type::Str => {
                 Literal::Str(self.one(&["", "a", "ab", "B", "é", "ΑΣ", "12", "-3.5", " 7 ", "true", "0"]).into())
             }
@@ -67,6 +74,8 @@ impl Random {
             3 => self.expr(ty, depth, false).unwrap(),
             4 => {
                 let from = self.one(&TYPES);
+                let castable = ty == from || !(from.is_time() && ty != Type::Str || ty.is_time() && from != Type::Str);
+                let from = if castable { from } else { Type::Str };
                 self.expr(from, depth, false).cast(ty)
             }
             _ => self.operator(ty, depth),
@@ -80,7 +89,27 @@ impl Random {
                 Expr::binary(Add, self.expr(ty, depth, false), self.expr(ty, depth, false))
             }
             Type::Str => self.text_function(ty, depth),
-            _ if self.below(6) == 0 => self.text_function(ty, depth),
+            _ if !ty.is_time() && self.below(6) == 0 => self.text_function(ty, depth),
+            Type::DateTimeNaive | Type::DateTimeUtc => {
+                let (point, duration) = (self.expr(ty, depth, false), self.expr(Type::Duration, depth, false));
+                match self.below(3) {
+                    0 => point + duration,
+                    1 => duration + point,
+                    _ => point - duration,
+                }
+            }
+            Type::Duration if self.below(6) == 0 => -self.expr(ty, depth, false),
+            Type::Duration => {
+                let (point, int) = (self.one(&[Type::DateTimeNaive, Type::DateTimeUtc]), Type::Int);
+                let forms = [(Sub, point, point), (Add, ty, ty), (Sub, ty, ty), (Mod, ty, ty)];
+                let by_int = [(Mul, ty, int), (Mul, int, ty), (FloorDiv, ty, int)];
+                let (op, left, right) = if self.below(2) == 0 { self.one(&forms) } else { self.one(&by_int) };
+                Expr::binary(op, self.expr(left, depth, false), self.expr(right, depth, false))
+            }
+            Type::Int if self.below(6) == 0 => {
+                let (a, b) = (self.expr(Type::Duration, depth, false), self.expr(Type::Duration, depth, false));
+                a.floordiv(b)
+            }
             Type::Int if self.below(6) == 0 => {
                 let op = self.one(&[UnaryOp::Neg, UnaryOp::Not]);
                 Expr::unary(op, self.expr(ty, depth, false))
@@ -137,6 +166,10 @@ impl Random {
         let values: Vec<Literal> =
             (0..rows).map(|_| if optional && self.below(3) == 0 { NONE } else { self.value(ty) }).collect();
         let array: ArrayRef = match ty {
+            Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+                let ints = Int64Array::from_iter(values.iter().map(Literal::as_int));
+                ty.int_array(ints.values().clone(), ints.nulls().cloned())
+            }
             Type::Bool => Arc::new(BooleanArray::from_iter(values.iter().map(|value| match value {
                 Literal::Bool(value) => Some(*value),
                 _ => None,
@@ -305,6 +338,7 @@ fn unary(op: UnaryOp, a: Literal) -> Cell {
         (UnaryOp::Unwrap, a) => a,
         (_, Literal::None) => NONE,
         (UnaryOp::Neg, Literal::Int(a)) => Literal::Int(a.checked_neg().ok_or(Reason::IntOverflow)?),
+        (UnaryOp::Neg, Literal::Duration(a)) => Literal::Duration(a.checked_neg().ok_or(Reason::IntOverflow)?),
         (UnaryOp::Neg, Literal::Float(a)) => Literal::Float(-a),
         (UnaryOp::Not, Literal::Int(a)) => Literal::Int(!a),
         (UnaryOp::Not, Literal::Bool(a)) => Literal::Bool(!a),
@@ -327,7 +361,21 @@ fn binary(op: BinaryOp, a: Literal, b: Literal, float: bool) -> Cell {
         Ge => return Ok(Bool(order(&a, &b).is_some_and(|order| order.is_ge()))),
         _ => {}
     }
+    if let (Some(x), Some(y)) = (a.ty().filter(|ty| *ty != Type::Int), b.ty())
+        && (x.is_time() || y.is_time())
+    {
+        let (left, right) = (a.as_int().unwrap(), b.as_int().unwrap());
+        let ty = match (op, x.is_point(), y.is_point()) {
+            (_, true, true) => Type::Duration,
+            (_, true, false) => x,
+            (_, false, true) => y,
+            (FloorDiv, ..) if y == Type::Duration => Type::Int,
+            _ => Type::Duration,
+        };
+        return int(op, left, right).map(|value| Literal::of_int(ty, value));
+    }
     match (a, b) {
+        (Int(a), Duration(b)) => int(op, a, b).map(Duration),
         (Bool(a), Bool(b)) => Ok(Bool(match op {
             And => a & b,
             Or => a | b,
@@ -427,13 +475,13 @@ fn order(a: &Literal, b: &Literal) -> Option<std::cmp::Ordering> {
         (Int(a), Float(b)) => (*a as f64).partial_cmp(b),
         (Float(a), Int(b)) => a.partial_cmp(&(*b as f64)),
         (Float(a), Float(b)) => a.partial_cmp(b),
-        _ => Option::None,
+        _ => Some(a.as_int()?.cmp(&b.as_int()?)),
     }
 }
 
 fn cast(a: Literal, to: Type) -> Cell {
     use Literal::*;
-    Ok(match (a, to) {
+    Ok(match (a.clone(), to) {
         (Literal::None, _) => NONE,
         (Bool(a), Type::Int) => Int(a.into()),
         (Bool(a), Type::Float) => Float(if a { 1.0 } else { 0.0 }),
@@ -445,6 +493,12 @@ fn cast(a: Literal, to: Type) -> Cell {
         (Float(a), Type::Int) if !a.is_finite() || a.abs() > 1e30 => return Err(Reason::NotAnInt),
         (Float(a), Type::Int) => Int(i64::try_from(a as i128).map_err(|_| Reason::NotAnInt)?),
         (Float(a), Type::Str) => Str(crate::spelling::float(a).into()),
+        (Str(a), to) if to.is_time() => {
+            Literal::of_int(to, crate::time::read(to, a.trim().as_bytes()).ok_or(Reason::Unreadable)?)
+        }
+        (DateTimeNaive(_) | DateTimeUtc(_) | Duration(_), Type::Str) => {
+            Str(crate::time::text(a.ty().unwrap(), a.as_int().unwrap()).into())
+        }
         (Str(a), Type::Bool) => Bool(crate::spelling::parse_bool(&a).ok_or(Reason::Unreadable)?),
         (Str(a), Type::Int) => Int(crate::spelling::parse_int(&a).ok_or(Reason::Unreadable)?),
         (Str(a), Type::Float) => Float(crate::spelling::parse_float(&a).ok_or(Reason::Unreadable)?),
@@ -487,8 +541,9 @@ fn case(seed: u64) {
     let mut batch = Batch::new(&whole, &arrays, rows);
     for (expr, (_, root)) in outputs.iter().zip(&whole.outputs) {
         let cells = batch.cells(root.term);
+        let ty = whole.terms[root.term.index()].ty.ty.unwrap();
         for i in 0..rows {
-            let (found, expected) = (cell(&cells, i), row(i).eval(expr));
+            let (found, expected) = (cell(&cells, ty, i), row(i).eval(expr));
             assert!(same(&found, &expected), "seed {seed}, row {i}: {found:?}, not {expected:?}, for {expr}");
         }
     }

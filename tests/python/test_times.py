@@ -1,0 +1,202 @@
+"""Points in time and durations: in files, expressions, groups and windows, against Python's datetime."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import millpond as pw
+
+UTC = datetime.timezone.utc
+NAIVE = st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2100, 1, 1))
+LENGTHS = st.timedeltas(datetime.timedelta(days=-9000), datetime.timedelta(days=9000))
+
+
+class Event(pw.Schema):
+    user: str
+    at: pw.DateTimeNaive
+    utc: pw.DateTimeUtc | None
+    length: pw.Duration | None
+
+
+def rows(table: pw.Table) -> list[tuple[Any, ...]]:
+    return sorted((row for row, _, diff in table._native.collect() for _ in range(diff)), key=repr)
+
+
+def value(expression: Any) -> Any:
+    [(found,)] = rows(pw.debug.table_from_markdown("row\n1").select(x=expression))
+    return found
+
+
+def literal(of: Any) -> pw.ColumnExpression:
+    return pw.coalesce(of)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(NAIVE, NAIVE, LENGTHS, LENGTHS.filter(bool), st.integers(-5, 5))
+def test_arithmetic_is_pythons(
+    a: datetime.datetime, b: datetime.datetime, x: datetime.timedelta, y: datetime.timedelta, n: int
+) -> None:
+    [found] = rows(
+        pw.debug.table_from_markdown("row\n1").select(
+            between=literal(a) - b,
+            utc=literal(a.replace(tzinfo=UTC)) - b.replace(tzinfo=UTC),
+            later=literal(a) + x,
+            after=x + literal(a),
+            before=literal(a) - x,
+            sum=literal(x) + y,
+            difference=literal(x) - y,
+            times=literal(x) * n,
+            quotient=literal(x) // y,
+            rest=literal(x) % y,
+            negative=-literal(x),
+            less=literal(a) < b,
+            same=literal(a) == b,
+        )
+    )
+    assert found == (
+        a - b,
+        a - b,
+        a + x,
+        x + a,
+        a - x,
+        x + y,
+        x - y,
+        x * n,
+        x // y,
+        x % y,
+        -x,
+        a < b,
+        a == b,
+    )
+
+
+@settings(max_examples=500, deadline=None)
+@given(NAIVE)
+def test_points_read_as_python_writes_them(at: datetime.datetime) -> None:
+    assert value(pw.cast(pw.DateTimeNaive, literal(at.isoformat()))) == at
+    assert value(pw.cast(pw.DateTimeUtc, literal(at.replace(tzinfo=UTC).isoformat()))) == at.replace(tzinfo=UTC)
+    assert datetime.datetime.fromisoformat(value(pw.cast(str, literal(at)))) == at
+
+
+def test_files_keep_nanoseconds_and_python_gets_microseconds(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(
+        "user,at,utc,length\n"
+        "ann,2026-11-22T10:00:00.123456789,2026-11-22T10:00:00+05:30,PT90.000000001S\n"
+        "bob,1969-12-31 23:59:59.999999999,,\n"
+    )
+    events = pw.io.csv.read(tmp_path / "in.csv", schema=Event, mode="static")
+    assert rows(events) == [
+        (
+            "ann",
+            datetime.datetime(2026, 11, 22, 10, 0, 0, 123456),
+            datetime.datetime(2026, 11, 22, 4, 30, tzinfo=UTC),
+            datetime.timedelta(seconds=90),
+        ),
+        ("bob", datetime.datetime(1969, 12, 31, 23, 59, 59, 999999), None, None),
+    ]
+    pw.io.csv.write(events, tmp_path / "out.csv")
+    pw.io.jsonlines.write(events, tmp_path / "out.jsonl")
+    pw.run()
+    lines = sorted((tmp_path / "out.csv").read_text().splitlines())
+    assert [line.rsplit(",", 2)[0] for line in lines] == [
+        '"ann",2026-11-22T10:00:00.123456789,2026-11-22T04:30:00Z,PT1M30.000000001S',
+        '"bob",1969-12-31T23:59:59.999999999,,',
+        "user,at,utc,length",
+    ]
+    objects = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert sorted(objects, key=lambda row: row["user"])[0]["length"] == "PT1M30.000000001S"
+    again = pw.io.jsonlines.read(tmp_path / "out.jsonl", schema=Event, mode="static")
+    assert rows(again) == rows(events)
+
+
+def test_a_value_that_is_no_point_names_file_line_column_and_value(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("user,at,utc,length\nann,2026-11-22T10:00:00Z,,\n")
+    with pytest.raises(pw.InputError) as caught:
+        rows(pw.io.csv.read(tmp_path / "in.csv", schema=Event, mode="static"))
+    assert 'in.csv:2: at: "2026-11-22T10:00:00Z" is not a DateTimeNaive' in caught.value.message
+    assert caught.value.hint == "one reads 2026-11-22T10:00:00, without a zone"
+
+
+TIMES = """
+    user | at
+    ann  | 2026-11-22T10:00:00
+    ann  | 2026-11-22T10:04:00
+    ann  | 2026-11-22T10:20:00
+    bob  | 2026-11-22T10:05:00
+"""
+
+
+def times() -> pw.Table:
+    return pw.debug.table_from_markdown(TIMES, schema=pw.schema_from_types(user=str, at=pw.DateTimeNaive))
+
+
+def at(minute: int) -> datetime.datetime:
+    return datetime.datetime(2026, 11, 22, 10) + datetime.timedelta(minutes=minute)
+
+
+def test_windows_are_cut_over_points_in_time() -> None:
+    table = times()
+    outputs = (table.user, pw.this._pw_window_start, pw.this._pw_window_end)
+
+    def windows(window: Any) -> list[tuple[Any, ...]]:
+        return rows(table.windowby(table.at, window=window, instance=table.user).reduce(*outputs))
+
+    minutes = datetime.timedelta(minutes=1)
+    assert windows(pw.temporal.session(max_gap=5 * minutes)) == [
+        ("ann", at(0), at(4)),
+        ("ann", at(20), at(20)),
+        ("bob", at(5), at(5)),
+    ]
+    assert windows(pw.temporal.tumbling(5 * minutes)) == [
+        ("ann", at(0), at(5)),
+        ("ann", at(20), at(25)),
+        ("bob", at(5), at(10)),
+    ]
+    assert windows(pw.temporal.sliding(hop=5 * minutes, duration=10 * minutes, origin=at(3))) == [
+        ("ann", at(13), at(23)),
+        ("ann", at(18), at(28)),
+        ("ann", at(3), at(13)),
+        ("bob", at(3), at(13)),
+    ]
+
+
+def test_reducers_keep_the_type() -> None:
+    table = times().with_columns(length=pw.this.at - at(0))
+    assert rows(
+        table.groupby(table.user).reduce(
+            table.user,
+            first=pw.reducers.min(table.at),
+            last=pw.reducers.max(table.at),
+            total=pw.reducers.sum(table.length),
+        )
+    ) == [
+        ("ann", at(0), at(20), datetime.timedelta(minutes=24)),
+        ("bob", at(5), at(5), datetime.timedelta(minutes=5)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda t: t.select(x=t.at + t.at), "cannot apply + to DateTimeNaive and DateTimeNaive"),
+        (lambda t: t.select(x=t.at < at(0).replace(tzinfo=UTC)), "cannot apply < to DateTimeNaive and DateTimeUtc"),
+        (lambda t: t.select(x=pw.cast(int, t.at)), "which cannot be cast to int"),
+        (lambda t: t.windowby(t.at, window=pw.temporal.session(max_gap=3)).reduce(n=pw.reducers.count()), "a Duration"),
+        (lambda t: t.windowby(t.at, window=pw.temporal.tumbling(3)).reduce(n=pw.reducers.count()), "a Duration"),
+        (lambda t: t.groupby(t.user).reduce(x=pw.reducers.sum(t.at)), "sum needs int, float or Duration"),
+        (lambda t: pw.temporal.session(max_gap=datetime.timedelta(-1)), "is negative"),
+        (lambda t: t.select(x=datetime.datetime(1, 1, 1)), "does not fit into 64 bits of nanoseconds"),
+    ],
+)
+def test_types_are_checked_before_anything_runs(make: Any, message: str) -> None:
+    with pytest.raises(pw.InvalidError) as caught:
+        make(times())
+    assert message in caught.value.message
+    assert caught.value.origin is not None and "test_times.py:" in caught.value.origin
