@@ -78,6 +78,11 @@ def from_nanoseconds(ty: str, nanoseconds: int) -> datetime.datetime | datetime.
     return duration + (_EPOCH if ty == "DateTimeNaive" else _EPOCH_UTC)
 
 
+def of_object(value: object) -> NativeTime | None:
+    """Any value as the engine takes it; nothing for what is neither a point in time nor a duration."""
+    return to_native(value) if isinstance(value, (datetime.datetime, datetime.timedelta)) else None
+
+
 def to_native(value: datetime.datetime | datetime.timedelta) -> NativeTime:
     """A value as the engine takes it."""
     if isinstance(value, datetime.timedelta):

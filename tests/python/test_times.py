@@ -200,3 +200,47 @@ def test_types_are_checked_before_anything_runs(make: Any, message: str) -> None
         make(times())
     assert message in caught.value.message
     assert caught.value.origin is not None and "test_times.py:" in caught.value.origin
+
+
+class Timed(pw.Schema):
+    at: pw.DateTimeNaive
+    seen: pw.DateTimeUtc | None
+    stay: pw.Duration | None
+
+
+def handed_over(*rows: dict[str, Any]) -> list[dict[str, object]]:
+    class Rows(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            for row in rows:
+                self.next(**row)
+
+    found: list[dict[str, object]] = []
+    table = pw.io.python.read(Rows(), schema=Timed)
+    pw.io.subscribe(table, lambda key, row, time, is_addition: found.append(row))
+    pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+    return found
+
+
+def test_a_program_hands_times_over() -> None:
+    at = datetime.datetime(2026, 11, 22, 10, 0, 0, 5)
+    seen = datetime.datetime(2026, 11, 22, 10, tzinfo=datetime.timezone.utc)
+    stay = datetime.timedelta(days=-1, microseconds=7)
+    row: dict[str, Any] = {"at": at, "seen": seen, "stay": stay}
+    spelled = {"at": "2026-11-22T10:00:00.000005", "seen": "2026-11-22T11:00:00+01:00", "stay": "-PT23H59M59.999993S"}
+    assert handed_over(row, spelled) == [row, row]
+    pw.clear()
+    assert handed_over({"at": at}) == [{"at": at, "seen": None, "stay": None}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"at": datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)}, "at: .* is not a DateTimeNaive"),
+        ({"at": datetime.datetime(1600, 1, 1)}, "at: .* does not fit into 64 bits of nanoseconds"),
+        ({"at": "noon"}, 'at: "noon" .* is not a DateTimeNaive'),
+        ({"at": datetime.datetime(2026, 1, 1), "stay": 7}, "stay: 7 .* is not a Duration"),
+    ],
+)
+def test_a_wrong_time_that_is_handed_over_is_named(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(pw.InputError, match=said):
+        handed_over(wrong)

@@ -363,7 +363,8 @@ fn reducer_type(reducer: Reducer, argument: &Expr, ty: Option<ColumnType>) -> Re
             let error = Error::invalid(format!("{} is {ty}, but {} needs {needed}", subject(argument), reducer.name()));
             Err(error.with_hint(match ty.ty {
                 of if of.is_time() => {
-                    "subtract points in time for a duration; divide a duration by another for a number".to_owned()
+                    "subtract points in time for a duration; divide a duration by another with // for a number"
+                        .to_owned()
                 }
                 Type::Bool => format!("cast({argument}, int) makes 1 of True and 0 of False"),
                 _ => format!("cast({argument}, int) or cast({argument}, float)"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_error::{Error, ErrorKind, Result};
 use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
-use millpond_plan::{Schema, Type};
+use millpond_plan::{Schema, Type, time};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
@@ -151,12 +151,27 @@ fn to_cell<'a>(value: &'a Bound<'_, PyAny>, ty: Type) -> std::result::Result<Cel
             Err(_) => None,
         },
         Type::Int | Type::Float => None,
+        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+            to_nanoseconds(value, ty)?.map(|ns| Cell::Time(ty, ns))
+        }
     };
     cell.ok_or_else(|| {
         let class = value.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
         let article = if ty == Type::Int { "an" } else { "a" };
         format!("{} ({class}) is not {article} {ty}", show(value))
     })
+}
+
+/// A point in time or a duration, also one that is spelled as in a file.
+fn to_nanoseconds(value: &Bound<'_, PyAny>, ty: Type) -> std::result::Result<Option<i64>, String> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(text.to_str().ok().and_then(|text| time::read(ty, text.as_bytes())));
+    }
+    let of_object = value.py().import("millpond._time").and_then(|module| module.getattr("of_object"));
+    let found = of_object.and_then(|of_object| of_object.call1((value,))).and_then(|pair| pair.extract());
+    let found: Option<(String, i64)> =
+        found.map_err(|_: PyErr| format!("{} does not fit into 64 bits of nanoseconds", show(value)))?;
+    Ok(found.filter(|(found, _)| *found == ty.to_string()).map(|(_, nanoseconds)| nanoseconds))
 }
 
 fn is_int(value: &Bound<'_, PyAny>) -> bool {

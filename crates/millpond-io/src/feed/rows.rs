@@ -24,6 +24,8 @@ pub enum Cell<'a> {
     Float(f64),
     /// A value of a `str` column.
     Str(&'a str),
+    /// A point in time or a duration, of the type of its column, in nanoseconds.
+    Time(Type, i64),
 }
 
 /// The columns of some rows, under construction.
@@ -41,6 +43,8 @@ enum Builder {
     Int(Int64Builder),
     Float(Float64Builder),
     Str(StringBuilder),
+    /// Points in time or durations, of this type.
+    Time(Type, Int64Builder),
 }
 
 impl Rows {
@@ -50,6 +54,7 @@ impl Rows {
             Type::Int => Builder::Int(Int64Builder::new()),
             Type::Float => Builder::Float(Float64Builder::new()),
             Type::Str => Builder::Str(StringBuilder::new()),
+            ty @ (Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration) => Builder::Time(ty, Int64Builder::new()),
         });
         Rows { columns: columns.collect(), schema: schema.clone(), diffs: Vec::new(), bytes: 0 }
     }
@@ -100,10 +105,12 @@ impl Builder {
             (Builder::Int(column), Cell::Int(value)) => column.append_value(value),
             (Builder::Float(column), Cell::Float(value)) => column.append_value(value),
             (Builder::Str(column), Cell::Str(value)) => column.append_value(value),
+            (Builder::Time(_, column), Cell::Time(_, value)) => column.append_value(value),
             (Builder::Bool(column), _) => column.append_null(),
             (Builder::Int(column), _) => column.append_null(),
             (Builder::Float(column), _) => column.append_null(),
             (Builder::Str(column), _) => column.append_null(),
+            (Builder::Time(_, column), _) => column.append_null(),
         }
     }
 
@@ -113,6 +120,10 @@ impl Builder {
             Builder::Int(column) => Arc::new(column.finish()),
             Builder::Float(column) => Arc::new(column.finish()),
             Builder::Str(column) => Arc::new(column.finish()),
+            Builder::Time(ty, column) => {
+                let (_, values, nulls) = column.finish().into_parts();
+                ty.int_array(values, nulls)
+            }
         }
     }
 }
@@ -124,6 +135,7 @@ fn check(cell: Cell<'_>, column: &Column, needed: bool) -> Result<usize> {
         (Cell::Null, ty) => Err(Error::input(format!("{}: a value is missing, of type {ty}", column.name))),
         (Cell::Bool(_), Type::Bool) => Ok(1),
         (Cell::Int(_), Type::Int) | (Cell::Float(_), Type::Float) => Ok(size_of::<u64>()),
+        (Cell::Time(found, _), ty) if found == ty => Ok(size_of::<u64>()),
         (Cell::Str(text), Type::Str) => Ok(text.len() + size_of::<u32>()),
         (cell, ty) => Err(Error::input(format!("{}: {cell:?} is not of type {ty}", column.name))),
     }
