@@ -8,6 +8,7 @@ use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
 use millpond_plan::{Schema, Type, time};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 
 use crate::errors::{Place, origin, raise, raised};
@@ -167,7 +168,8 @@ fn to_nanoseconds(value: &Bound<'_, PyAny>, ty: Type) -> std::result::Result<Opt
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(text.to_str().ok().and_then(|text| time::read(ty, text.as_bytes())));
     }
-    let of_object = value.py().import("millpond._time").and_then(|module| module.getattr("of_object"));
+    static OF_OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let of_object = OF_OBJECT.import(value.py(), "millpond._time", "of_object");
     let found = of_object.and_then(|of_object| of_object.call1((value,))).and_then(|pair| pair.extract());
     let found: Option<(String, i64)> =
         found.map_err(|_: PyErr| format!("{} does not fit into 64 bits of nanoseconds", show(value)))?;

@@ -7,6 +7,7 @@ use millpond_io::sink::Collected;
 use millpond_plan::types::{Type, int_values};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 /// A row, its epoch and its multiplicity.
@@ -59,7 +60,8 @@ impl<'a> Cells<'a> {
             Cells::Str(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Time(_, _, column) if column.is_null(row) => Ok(py.None().into_bound(py)),
             Cells::Time(ty, values, _) => {
-                let make = py.import("millpond._time")?.getattr("from_nanoseconds")?;
+                static FROM_NANOSECONDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                let make = FROM_NANOSECONDS.import(py, "millpond._time", "from_nanoseconds")?;
                 make.call1((ty.to_string(), values[row]))
             }
         }
