@@ -39,11 +39,9 @@ pub struct LogicalRun {
 pub struct Prepared {
     /// The position to save: everything written so far.
     pub position: Value,
-    settle: Option<Settle>,
+    /// What makes the position durable.
+    settle: Option<Box<dyn FnOnce() -> Result<()> + Send>>,
 }
-
-/// What makes a position durable. May be called on any thread, while later epochs are written.
-pub type Settle = Box<dyn FnOnce() -> Result<()> + Send>;
 
 impl Prepared {
     /// A position that is durable already.
@@ -51,14 +49,9 @@ impl Prepared {
         Prepared { position, settle: None }
     }
 
-    /// A position that is durable once `settle` has returned.
+    /// A position that is durable once `settle` has returned; it may run on any thread, while later epochs are written.
     pub fn later(position: Value, settle: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
         Prepared { position, settle: Some(Box::new(settle)) }
-    }
-
-    /// The position, and what makes it durable.
-    pub fn into_parts(self) -> (Value, Option<Settle>) {
-        (self.position, self.settle)
     }
 
     /// Makes the position durable, and returns it.

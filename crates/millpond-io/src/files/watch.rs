@@ -39,11 +39,9 @@ impl Watch {
         Watch { changed, next_commit: now, next_look: now, _reports: reports }
     }
 
-    /// Whether to look at the files now; otherwise when, if nothing is reported before.
-    pub fn is_due(&self) -> Result<(), Instant> {
-        let now = Instant::now();
-        let due = if self.changed.load(Ordering::Acquire) { self.next_commit } else { self.next_look };
-        if now < due { Err(due) } else { Ok(()) }
+    /// When to look at the files, if nothing is reported before.
+    pub fn due(&self) -> Instant {
+        if self.changed.load(Ordering::Acquire) { self.next_commit } else { self.next_look }
     }
 
     /// Takes note that the files are about to be looked at; what changes from now on is news.

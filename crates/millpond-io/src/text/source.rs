@@ -185,23 +185,20 @@ impl<F: Format> Source for FileSource<F> {
             let to_read = self.look()?;
             return Ok(self.read(to_read, columns).map_or(Next::End, Next::Input));
         };
-        let Some(watch) = &mut self.watch else {
+        let Some(mut watch) = self.watch.take() else {
             return Err(Error::unavailable("the source does not watch its files"));
         };
-        if let Err(later) = watch.is_due() {
-            return Ok(Next::Later(later));
+        let mut input = None;
+        if watch.due() <= Instant::now() {
+            let began = watch.begin_look();
+            let mut to_read = self.look()?;
+            let more = self.limit(&mut to_read, streaming.epoch_bytes);
+            input = self.read(to_read, columns);
+            watch.end_look(began, streaming.commit_every, more);
         }
-        let began = watch.begin_look();
-        let mut to_read = self.look()?;
-        let more = self.limit(&mut to_read, streaming.epoch_bytes);
-        let input = self.read(to_read, columns);
-        let Some(watch) = &mut self.watch else { return Ok(Next::End) };
-        watch.end_look(began, streaming.commit_every, more);
-        Ok(match (input, watch.is_due()) {
-            (Some(input), _) => Next::Input(input),
-            (None, Err(later)) => Next::Later(later),
-            (None, Ok(())) => Next::Later(Instant::now()),
-        })
+        let later = Next::Later(watch.due());
+        self.watch = Some(watch);
+        Ok(input.map_or(later, Next::Input))
     }
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {

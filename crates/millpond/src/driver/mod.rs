@@ -131,6 +131,8 @@ struct Run {
     connectors: Connectors,
     state: Option<State>,
     sources: Vec<OpenSource>,
+    /// Whether some source goes on until the user stops the run.
+    endless: bool,
     sinks: Arc<Vec<Box<dyn Sink>>>,
     team: Team,
     clock: EpochClock,
@@ -164,7 +166,7 @@ impl Run {
         let interrupt = options.interrupt.clone().filter(|_| !endless);
         let team = Team::start(workers, context, sinks.clone(), interrupt)?;
         let plan = Arc::new(plan);
-        Ok(Run { plan, connectors, state, sources, sinks, team, clock, saving: None })
+        Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, saving: None })
     }
 
     /// Runs epochs until no source has anything more to read, or the user asks to stop.
@@ -173,12 +175,12 @@ impl Run {
         self.sources.iter_mut().try_for_each(|open| open.source.watch(&wakeup))?;
         let every = options.checkpoint_every;
         // What a service reads first is soon to be seen.
-        let mut due = Instant::now() + if self.is_endless() { Duration::ZERO } else { every };
+        let mut due = Instant::now() + if self.endless { Duration::ZERO } else { every };
         let mut unsaved = false;
         loop {
             let Inputs { inputs, later } = self.next_inputs()?;
             let idle = inputs.is_empty();
-            if self.is_endless() && options.is_interrupted() || idle && later.is_none() {
+            if self.endless && options.is_interrupted() || idle && later.is_none() {
                 return Ok(());
             }
             if unsaved && Instant::now() >= due && self.is_saved()? {
@@ -204,11 +206,6 @@ impl Run {
             self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
             unsaved = true;
         }
-    }
-
-    /// Whether some source goes on for ever.
-    fn is_endless(&self) -> bool {
-        self.sources.iter().any(|open| open.source.is_endless())
     }
 
     fn next_inputs(&mut self) -> Result<Inputs> {
