@@ -36,6 +36,7 @@ use crate::consolidate::{Consolidator, consolidate};
 use crate::expand;
 use crate::hash::{HashSeed, KeyRange};
 use crate::keyed::KeyedChanges;
+use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
 use crate::route::{Packet, Router, Scatter, split};
@@ -55,6 +56,8 @@ pub struct Context {
     pub deliver: Deliver,
     /// The first error of any worker.
     pub failure: Failure,
+    /// The counters of the stateful nodes.
+    pub metrics: BTreeMap<NodeId, Arc<StepMetrics>>,
 }
 
 /// The first error of a run, from whichever worker.
@@ -126,6 +129,9 @@ impl Dataflow {
             let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
             let Some(input) = input else { continue };
             let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
+            if let Some(metrics) = context.metrics.get(&NodeId(index)) {
+                operator = Box::new(Metered::new(operator, metrics.clone()));
+            }
             let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
             if let Some(saved) = saved {
                 context.failure.guard("opening the state", || operator.open(saved.clone()));

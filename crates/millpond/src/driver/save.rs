@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use millpond_engine::Epoch;
 use millpond_error::{Error, Result};
@@ -12,6 +13,7 @@ use millpond_store::{Checkpoint, StateDir};
 use super::state::{commit, sink_records, write_runs};
 use super::team::SavedRuns;
 use crate::connector::SinkConnector;
+use crate::monitor::Meters;
 
 /// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
 /// prepared, so none of it changes while it is written.
@@ -22,6 +24,9 @@ pub struct Save {
     pub connectors: Vec<Arc<SinkConnector>>,
     /// Of every connector's sink.
     pub prepared: Vec<Prepared>,
+    /// When it was begun.
+    pub began: Instant,
+    pub meters: Arc<Meters>,
 }
 
 impl Save {
@@ -29,7 +34,10 @@ impl Save {
     pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
         let positions = self.prepared.into_iter().map(Prepared::settle).collect::<Result<_>>()?;
         write_runs(checkpoint.writer(writer), &self.runs)?;
-        commit(checkpoint, &self.plan, self.epoch, self.runs, sink_records(&self.connectors, positions))
+        let bytes = checkpoint.bytes_written();
+        commit(checkpoint, &self.plan, self.epoch, self.runs, sink_records(&self.connectors, positions))?;
+        self.meters.finish_checkpoint(self.epoch, self.began, bytes);
+        Ok(())
     }
 }
 
