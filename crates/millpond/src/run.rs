@@ -11,7 +11,7 @@ use millpond_plan::{SinkDecl, lower};
 use millpond_store::{Disk, LocalDisk};
 
 use crate::driver;
-use crate::monitor::{Monitor, Observers};
+use crate::monitor::{HttpAddress, Monitor, Monitoring, Observers};
 
 /// Where saved state lives.
 #[derive(Clone, Debug)]
@@ -59,6 +59,11 @@ pub struct RunOptions {
     pub report: Option<PathBuf>,
     /// Shows the numbers of the run to whoever has a clone.
     pub monitor: Monitor,
+    /// What the run shows of itself on standard error while it goes on.
+    pub monitoring: Monitoring,
+    /// Where the run serves `/metrics` for Prometheus and `/healthz`; by default at the address that `MILLPOND_HTTP`
+    /// names, if it names one. An address that other machines can reach needs a token in `MILLPOND_HTTP_TOKEN`.
+    pub http: Option<HttpAddress>,
 }
 
 impl Default for RunOptions {
@@ -71,6 +76,8 @@ impl Default for RunOptions {
             checkpoint_every: Duration::from_secs(1),
             report: None,
             monitor: Monitor::default(),
+            monitoring: Monitoring::default(),
+            http: None,
         }
     }
 }
@@ -104,10 +111,25 @@ impl RunOptions {
         self
     }
 
+    /// Shows this much of the run on standard error while it goes on.
+    #[must_use]
+    pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
+        self.monitoring = monitoring;
+        self
+    }
+
+    /// Serves `/metrics` and `/healthz` at this address while the run goes on.
+    #[must_use]
+    pub fn http(mut self, address: HttpAddress) -> Self {
+        self.http = Some(address);
+        self
+    }
+
     /// Prints nothing.
     #[must_use]
     pub fn quiet(mut self) -> Self {
         self.summary = false;
+        self.monitoring = Monitoring::None;
         self
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use millpond::csv::{self, OnError, ReadOptions, Streaming};
 use millpond::monitor::Snapshot;
-use millpond::{Backend, ErrorKind, Monitor, Output, RunOptions, Type, count, run};
+use millpond::{Backend, ErrorKind, Monitor, Output, RunOptions, Type, col, count, max, run};
 use serde_json::{Value, json};
 
 /// Long enough on any machine for what takes some milliseconds.
@@ -42,8 +42,11 @@ impl Folder {
         let logs = self.path("logs");
         let schema = [("user", Type::Str.required()), ("time", Type::Int.required())];
         let visits = csv::read(logs.to_str().expect("a plain path"), schema).options(options).table();
-        [csv::write(&visits.groupby(["user"]).reduce([("n", count())]), self.path("result.csv").display().to_string())
-            .into()]
+        [csv::write(
+            &visits.groupby(["user"]).reduce([("n", count()), ("last", max(col("time")))]),
+            self.path("result.csv").display().to_string(),
+        )
+        .into()]
     }
 
     fn options(&self, monitor: &Monitor) -> RunOptions {
@@ -53,6 +56,15 @@ impl Folder {
 
     fn report(&self) -> Value {
         read_json(&self.path("report.json"))
+    }
+}
+
+/// Stops a run, also when a test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -66,12 +78,17 @@ fn visits(users: u64, rows: u64) -> String {
     ["user,time\n".to_owned()].into_iter().chain(lines).collect()
 }
 
+/// Then the state of a group is one row.
+fn append_only() -> ReadOptions {
+    ReadOptions { append_only: true, ..ReadOptions::default() }
+}
+
 #[test]
 fn the_numbers_of_two_runs_are_the_truth() {
     let (folder, monitor) = (Folder::new(), Monitor::default());
     folder.write("one.csv", &visits(1000, 3));
     folder.write("two.csv", &visits(500, 1));
-    run(folder.program(ReadOptions::default()), &folder.options(&monitor)).unwrap();
+    run(folder.program(append_only()), &folder.options(&monitor)).unwrap();
 
     let seen = monitor.snapshot().unwrap();
     let [source] = &seen.sources[..] else { panic!("one source: {seen:?}") };
@@ -100,7 +117,7 @@ fn the_numbers_of_two_runs_are_the_truth() {
     // What is there is not read again, and the state is what it was, also for another number of workers.
     let bytes_before = folder.input_bytes();
     folder.write("three.csv", &visits(1500, 1));
-    run(folder.program(ReadOptions::default()), &folder.options(&monitor).workers(3)).unwrap();
+    run(folder.program(append_only()), &folder.options(&monitor).workers(3)).unwrap();
     let seen = monitor.snapshot().unwrap();
     let (source, step) = (&seen.sources[0], &seen.steps[0]);
     assert_eq!((source.files_new, source.files_unchanged, source.rows_read), (1, 2, 1500));
@@ -151,7 +168,7 @@ fn a_run_that_fails_has_a_report_of_what_it_did_until_then() {
     folder.write("one.csv", "user,time\nann,1\n");
     run(folder.program(ReadOptions::default()), &folder.options(&monitor)).unwrap();
     let other = csv::read(folder.path("logs").to_str().unwrap(), [("user", Type::Str)]).name("visits").table();
-    let outputs = [csv::write(&other.filter(millpond::col("nobody")), folder.path("result.csv").display().to_string())];
+    let outputs = [csv::write(&other.filter(col("nobody")), folder.path("result.csv").display().to_string())];
     let error = run(outputs, &folder.options(&monitor)).unwrap_err();
     let report = folder.report();
     assert_eq!((error.kind(), &report["error"]["kind"]), (ErrorKind::Invalid, &json!("invalid")));
@@ -205,6 +222,7 @@ fn a_run_that_goes_on_shows_its_numbers() {
         }
     };
     thread::scope(|scope| {
+        let stopping = Stop(&stop);
         let running = scope.spawn(|| run(program, &options));
         let is_saved = |seen: &Snapshot| {
             let saved = seen.run.last_checkpoint.as_ref().map(|saved| saved.epoch);
@@ -216,7 +234,7 @@ fn a_run_that_goes_on_shows_its_numbers() {
         let seen = until(&|seen| seen.sources[0].rows_read == 25 && is_saved(seen));
         assert_eq!((seen.steps[0].rows_in, seen.steps[0].rows_out, seen.outputs[0].rows_written), (25, 20, 20));
         assert_eq!(seen.sources[0].bytes_read, folder.input_bytes());
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         running.join().unwrap().unwrap();
     });
     let report = folder.report();

@@ -170,7 +170,7 @@ impl Run {
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
-        meters.set_streaming(endless);
+        meters.open(endless);
         let team = Team::start(meters.workers(), context, sinks.clone(), interrupt)?;
         let plan = Arc::new(plan);
         Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, meters, saving: None })

@@ -11,6 +11,8 @@ const MOST_MARKS: usize = 256;
 pub struct Lag {
     /// Bytes handed to epochs since the run began.
     handed: u64,
+    /// Those of epochs that are done.
+    done: u64,
     /// Bytes that were there, and when that was seen first; both ascend.
     marks: VecDeque<(u64, Instant)>,
 }
@@ -25,7 +27,7 @@ impl Lag {
         while let Some((_, at)) = self.marks.pop_back_if(|(upto, _)| *upto > seen) {
             since = at;
         }
-        if self.marks.back().map_or(0, |(upto, _)| *upto) >= seen {
+        if self.marks.back().map_or(self.done, |(upto, _)| *upto) >= seen {
             return;
         }
         let is_full = self.marks.len() == MOST_MARKS;
@@ -37,7 +39,8 @@ impl Lag {
 
     /// All input that was handed out is done.
     pub fn finish(&mut self) {
-        while self.marks.pop_front_if(|(upto, _)| *upto <= self.handed).is_some() {}
+        self.done = self.handed;
+        while self.marks.pop_front_if(|(upto, _)| *upto <= self.done).is_some() {}
     }
 
     /// When the oldest input that is not done was seen.
@@ -62,6 +65,8 @@ mod tests {
         assert_eq!(lag.since(), Some(start));
         lag.finish();
         assert_eq!(lag.since(), None);
+        lag.see(None, 0, start);
+        assert_eq!(lag.since(), None, "nothing is new");
     }
 
     #[test]

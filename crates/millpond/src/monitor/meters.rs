@@ -21,6 +21,8 @@ pub struct Meters {
     /// Whether there is a state.
     saves: bool,
     ended: OnceLock<Duration>,
+    /// Whether sources and sinks are open; only then it is known whether the run streams.
+    open: AtomicBool,
     streaming: AtomicBool,
     /// 0 before the first.
     epoch: AtomicU64,
@@ -72,6 +74,7 @@ struct Saved {
 }
 
 /// What a health check needs to know.
+#[derive(Default)]
 pub struct Health {
     /// How long results have waited for a checkpoint.
     pub unsaved: Option<Duration>,
@@ -114,6 +117,7 @@ impl Meters {
             workers,
             saves,
             ended: OnceLock::new(),
+            open: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             epochs: AtomicU64::new(0),
@@ -135,9 +139,22 @@ impl Meters {
         self.workers
     }
 
-    /// Takes note that the run goes on until it is stopped.
-    pub fn set_streaming(&self, streaming: bool) {
+    /// Takes note that sources and sinks are open; a run that is `streaming` goes on until it is stopped.
+    pub fn open(&self, streaming: bool) {
         self.streaming.store(streaming, Ordering::Relaxed);
+        self.open.store(true, Ordering::Release);
+    }
+
+    /// Whether sources and sinks are open.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Whether functions of the program take part, as sources or as outputs.
+    pub fn calls_program(&self) -> bool {
+        let is_file = |kind: &str| matches!(kind, "csv" | "jsonlines" | "dead_letter");
+        let kinds = self.sources.iter().map(|source| source.kind).chain(self.sinks.iter().map(|sink| sink.kind));
+        kinds.into_iter().any(|kind| !is_file(kind) && kind != "table")
     }
 
     /// Whether the run goes on until it is stopped.

@@ -2,21 +2,29 @@
 //!
 //! - `meters`: the numbers of a run under way; the driver and the steps add to them, once a batch or an epoch.
 //! - [`Snapshot`]: the numbers at one moment, from which all of the rest is made.
+//! - `terminal`, `dashboard`: what a terminal shows of them.
+//! - `http`, `exposition`: a server for Prometheus and for supervisors.
 //! - `report`: a file of JSON at the end of a run.
 //!
 //! A [`Monitor`] shows the numbers to a program of your own.
 
+mod dashboard;
+mod exposition;
+mod http;
 mod lag;
 mod meters;
 mod observers;
 mod report;
 mod snapshot;
+mod terminal;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use http::HttpAddress;
 pub(crate) use meters::Meters;
 pub(crate) use observers::Observers;
 pub use snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot};
+pub use terminal::Monitoring;
 
 /// A view of a run's numbers, from any thread, while it goes on and afterwards; clones see the same run.
 ///

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use millpond_error::Result;
 
-use super::Monitor;
+use super::http::{HttpAddress, HttpServer};
 use super::report::Report;
+use super::terminal::Terminal;
+use super::{Monitor, Monitoring};
 use crate::run::RunOptions;
 
 /// What looks at one run.
@@ -15,19 +18,40 @@ pub struct Observers {
     monitor: Monitor,
     interrupt: Option<Arc<AtomicBool>>,
     report: Option<Report>,
+    server: Option<HttpServer>,
+    terminal: Option<Terminal>,
 }
+
+/// Results that wait so long for a checkpoint, or for ten times the rhythm of checkpoints, are a failure.
+const OVERDUE: Duration = Duration::from_secs(60);
 
 impl Observers {
     /// Starts whatever the options and the environment ask for.
     pub fn start(options: &RunOptions) -> Result<Self> {
         let named = options.report.clone().or_else(|| named_by("MILLPOND_REPORT"));
         let report = named.map(|path| Report::to(&path)).transpose()?;
-        options.monitor.look_at(None);
-        Ok(Observers { monitor: options.monitor.clone(), interrupt: options.interrupt.clone(), report })
+        let (monitor, interrupt) = (options.monitor.clone(), options.interrupt.clone());
+        monitor.look_at(None);
+        let address = match (options.http, std::env::var("MILLPOND_HTTP")) {
+            (Some(address), _) => Some(address),
+            (None, Ok(text)) if !text.is_empty() => {
+                Some(text.parse::<HttpAddress>().map_err(|e| e.context("MILLPOND_HTTP"))?)
+            }
+            (None, _) => None,
+        };
+        let overdue = OVERDUE.max(10 * options.checkpoint_every);
+        let server = address.map(|address| HttpServer::start(address, monitor.clone(), overdue)).transpose()?;
+        if let Some(server) = server.as_ref().filter(|_| options.monitoring != Monitoring::None) {
+            eprintln!("millpond: metrics at http://{}/metrics", server.address());
+        }
+        let terminal = Terminal::start(options.monitoring, monitor.clone())?;
+        Ok(Observers { monitor, interrupt, report, server, terminal })
     }
 
     /// Ends with the run. An error of the run goes before one of the report.
-    pub fn finish<T>(self, outcome: Result<T>) -> Result<T> {
+    pub fn finish<T>(mut self, outcome: Result<T>) -> Result<T> {
+        self.terminal = None;
+        self.server = None;
         if let Some(meters) = self.monitor.meters() {
             meters.end();
         }
