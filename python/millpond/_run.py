@@ -19,8 +19,8 @@ _HTTP_ADDRESS = "127.0.0.1:20000"
 class MonitoringLevel:
     """How much a run shows of itself, on standard error.
 
-    Every level but `NONE` ends with one line of summary. What is drawn on a terminal is gone by then. A run that comes to
-    its end has a progress bar, one that goes on until it is stopped a dashboard.
+    Every level but `NONE` ends with one line of summary. What is drawn on a terminal is gone by then. A run that comes
+    to its end has a progress bar, one that goes on until it is stopped a dashboard.
     """
 
     __slots__ = ("_name",)
@@ -81,12 +81,12 @@ def run(
         monitoring_level: What the run shows of itself on standard error; ``MonitoringLevel.NONE`` is nothing.
         persistence_config: Where the state is kept between runs. Without it, every run starts from nothing.
         workers: The number of threads; by default ``MILLPOND_WORKERS``, or else the number of cores.
-        report: A file for the report of the run, as JSON, written when it ends, also if it fails; by default the file that
-            ``MILLPOND_REPORT`` names, if it names one.
+        report: A file for the report of the run, as JSON, written when it ends, also if it fails; by default the file
+            that ``MILLPOND_REPORT`` names, if it names one.
         with_http_server: Whether to serve ``/metrics`` for Prometheus, and ``/healthz``, while the run goes on; also if
             ``http_address`` or ``MILLPOND_HTTP`` names an address.
-        http_address: Where to serve them: ``"host:port"``, or a port of this machine alone, by default 20000; 0 is any that
-            is free. An address that other machines can reach needs a token in ``MILLPOND_HTTP_TOKEN``.
+        http_address: Where to serve them: ``"host:port"``, or a port of this machine alone, by default 20000; 0 is any
+            that is free. An address that other machines can reach needs a token in ``MILLPOND_HTTP_TOKEN``.
 
     Raises:
         millpond.Error: If the run cannot be done; the subclass says what to do about it.

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 use crate::errors::raise;
 use crate::io::PySink;
+use crate::logging;
 
 /// How long a signal may wait for Python's handler.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
@@ -61,6 +62,7 @@ pub fn interruptible<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(Arc<AtomicBool>) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
+    logging::begin(py)?;
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     let (done, mut outcome) = mpsc::sync_channel(1);
@@ -75,7 +77,12 @@ pub fn interruptible<T: Send + 'static>(
     let mut raised = None;
     loop {
         let outcome = &mut outcome;
-        match py.detach(move || outcome.recv_timeout(SIGNAL_POLL)) {
+        let waited = py.detach(move || outcome.recv_timeout(SIGNAL_POLL));
+        if let Err(exception) = logging::hand_on(py) {
+            stop.store(true, Ordering::Relaxed);
+            raised.get_or_insert(exception);
+        }
+        match waited {
             Ok(result) => return raised.map_or_else(|| result.map_err(raise), Err),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {

@@ -215,6 +215,7 @@ fn counted(count: u64, noun: &str) -> String {
 /// (`Data`), state in use (`Locked`) or of another program (`Changed`), a failing disk (`Unavailable`). After an error
 /// the saved state is as the last checkpoint left it, and the run can be started again.
 pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunOptions) -> Result<Summary> {
+    let _run = tracing::info_span!("run").entered();
     let observers = Observers::start(options)?;
     let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>();
     let outcome = sinks.and_then(lower).and_then(|plan| driver::run(plan, options));

@@ -207,6 +207,7 @@ impl Run {
                 continue;
             }
             let (epoch, began) = (self.clock.next(), Instant::now());
+            let _epoch = tracing::debug_span!("epoch", epoch = epoch.0).entered();
             self.team.epoch(epoch, &inputs)?;
             for (index, _) in &inputs {
                 self.finish_source_epoch(*index, epoch)?;

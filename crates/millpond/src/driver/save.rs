@@ -32,6 +32,7 @@ pub struct Save {
 impl Save {
     /// Makes the sinks durable, writes the runs that no blob holds yet as writer `writer`, and commits.
     pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
+        let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
         let positions = self.prepared.into_iter().map(Prepared::settle).collect::<Result<_>>()?;
         write_runs(checkpoint.writer(writer), &self.runs)?;
         let bytes = checkpoint.bytes_written();

@@ -129,7 +129,8 @@ pub fn line(seen: &Snapshot, rates: &Rates) -> String {
 /// Epochs, lag, state and what is saved of it.
 fn state(seen: &Snapshot) -> String {
     let RunSnapshot { epochs, lag_s, last_epoch_s, .. } = &seen.run;
-    let mut text = format!("{} epochs, the last took {:.3} s; lag {lag_s:.1} s", grouped(*epochs), last_epoch_s);
+    let plural = if *epochs == 1 { "" } else { "s" };
+    let mut text = format!("{} epoch{plural}, the last took {:.3} s; lag {lag_s:.1} s", grouped(*epochs), last_epoch_s);
     let _ = write!(text, "; state {}", HumanBytes(seen.sum_steps(|step| step.state_bytes)));
     if let Some(last) = &seen.run.last_checkpoint {
         let now_ms = seen.run.started_ms as f64 + seen.run.elapsed_s * 1000.0;

@@ -9,6 +9,7 @@ use millpond_engine::Epoch;
 use millpond_engine::metrics::StepMetrics;
 use millpond_io::source::{EpochInput, Progress, SourceCounts};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
+use tracing::{debug, info, warn};
 
 use super::lag::Lag;
 use super::snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot};
@@ -143,6 +144,7 @@ impl Meters {
     pub fn open(&self, streaming: bool) {
         self.streaming.store(streaming, Ordering::Relaxed);
         self.open.store(true, Ordering::Release);
+        info!(workers = self.workers, streaming, "run started");
     }
 
     /// Whether sources and sinks are open.
@@ -168,19 +170,29 @@ impl Meters {
         state.waiting = waiting;
         state.lag.see(input.map(|input| input.size_hint()), waiting, Instant::now());
         state.input = input.cloned();
+        drop(state);
+        if let Some(input) = input {
+            debug!(source = self.sources[source].name, bytes = input.size_hint(), waiting_bytes = waiting, "new input");
+        }
     }
 
     /// Takes note that a source's input is done, and of all that it has counted.
     pub fn finish_input(&self, source: usize, counts: SourceCounts) {
-        let mut state = lock(&self.sources[source].state);
-        state.fold_input();
-        state.lag.finish();
-        state.counts = counts;
+        {
+            let mut state = lock(&self.sources[source].state);
+            state.fold_input();
+            state.lag.finish();
+        }
+        self.set_counts(source, counts);
     }
 
     /// Takes note of what a source without an input under way has counted.
     pub fn set_counts(&self, source: usize, counts: SourceCounts) {
-        lock(&self.sources[source].state).counts = counts;
+        let meter = &self.sources[source];
+        let before = std::mem::replace(&mut lock(&meter.state).counts, counts.clone());
+        for notice in counts.notices.iter().skip(before.notices.len()) {
+            warn!(source = meter.name, "{notice}");
+        }
     }
 
     /// Takes note of what a sink has written so far.
@@ -193,6 +205,7 @@ impl Meters {
         self.epoch.store(epoch.0, Ordering::Relaxed);
         self.epochs.fetch_add(1, Ordering::Relaxed);
         self.last_epoch_ns.store(took.as_nanos() as u64, Ordering::Relaxed);
+        debug!(epoch = epoch.0, duration_s = took.as_secs_f64(), "epoch done");
         if self.saves {
             lock(&self.saved).unsaved_since.get_or_insert_with(Instant::now);
         }
@@ -200,10 +213,11 @@ impl Meters {
 
     /// Takes note of a checkpoint that was committed just now.
     pub fn finish_checkpoint(&self, epoch: Epoch, began: Instant, bytes: u64) {
+        let duration_s = began.elapsed().as_secs_f64();
+        debug!(epoch = epoch.0, bytes, duration_s, "checkpoint committed");
         let mut saved = lock(&self.saved);
         saved.checkpoints += 1;
         saved.bytes += bytes;
-        let duration_s = began.elapsed().as_secs_f64();
         saved.last = Some(CheckpointSnapshot { epoch: epoch.0, committed_ms: now_ms(), duration_s, bytes });
         // Epochs that ended after it began are no older than that.
         saved.unsaved_since = (epoch.0 < self.epoch.load(Ordering::Relaxed)).then_some(began);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millpond_error::Result;
+use tracing::{error, info};
 
 use super::http::{HttpAddress, HttpServer};
 use super::report::Report;
@@ -54,6 +55,10 @@ impl Observers {
         self.server = None;
         if let Some(meters) = self.monitor.meters() {
             meters.end();
+        }
+        match &outcome {
+            Ok(_) => info!("run ended"),
+            Err(error) => error!(kind = error.kind().name(), "run failed: {error}"),
         }
         let stopped = self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed));
         let written = self.report.map_or(Ok(()), |report| report.write(&outcome, stopped, &self.monitor));

@@ -19,6 +19,8 @@ use super::{Monitor, Snapshot};
 const BAR_AFTER: Duration = Duration::from_millis(200);
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 const DASHBOARD_EVERY: Duration = Duration::from_millis(500);
+/// Of single changes to a bar, several at a time; there are fewer than this lets through.
+const HZ: u8 = 100;
 /// Without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -123,7 +125,7 @@ impl Drawing {
             if form == Form::Bar && self.monitoring == Monitoring::Auto && meters.calls_program() {
                 return DASHBOARD_EVERY;
             }
-            let bar = on_terminal.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+            let bar = on_terminal.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(HZ)));
             self.shown = Some(Shown { form, bar, rates: Rates::default() });
         }
         let Some(shown) = &mut self.shown else { return DASHBOARD_EVERY };
@@ -170,9 +172,9 @@ fn draw_bar(bar: &ProgressBar, seen: &Snapshot) {
     } else {
         "{elapsed} {wide_msg}"
     }));
+    bar.set_message(format!("{rows} rows{files}{after}"));
     bar.set_length(all);
     bar.set_position(done);
-    bar.set_message(format!("{rows} rows{files}{after}"));
 }
 
 fn plain() -> ProgressStyle {
