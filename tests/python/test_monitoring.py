@@ -28,6 +28,7 @@ import pytest
 import millpond as pw
 
 PATIENCE_S = 60
+COLUMNS = 120
 TOKEN = "t0ken-that-nobody-may-see"
 
 PROGRAM = """\
@@ -54,6 +55,7 @@ class Program:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.processes: list[subprocess.Popen[bytes]] = []
         (root / "logs").mkdir()
         (root / "program.py").write_text(PROGRAM, encoding="utf-8")
 
@@ -65,13 +67,15 @@ class Program:
         self, *arguments: str, stderr: int = subprocess.PIPE, env: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("MILLPOND", "PYTHONW"))}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "program.py", *arguments],
             cwd=self.root,
             env={**clean, "TERM": "xterm", **(env or {})},
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
+        self.processes.append(process)
+        return process
 
     def run(self, *arguments: str, **env: str) -> tuple[int, bytes, bytes]:
         process = self.start(*arguments, env=env)
@@ -85,8 +89,15 @@ class Program:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+def program(tmp_path: Path) -> Iterator[Program]:
+    program = Program(tmp_path)
+    yield program
+    for process in program.processes:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -152,20 +163,14 @@ def get(url: str, token: str | None = None) -> tuple[int, str]:
 def serving(program: Program, *arguments: str, **env: str) -> Iterator[str]:
     """A running program and the address that it serves; stopped at the end."""
     process = program.start("streaming", "AUTO", *arguments, env=env)
-    try:
-        assert process.stderr is not None
-        found = re.match(
-            r"millpond: metrics at (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline().decode()
-        )
-        assert found
-        yield found[1]
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, out) == (130, b"")
-        assert TOKEN not in err.decode()
-    finally:
-        process.kill()
-        process.communicate()
+    assert process.stderr is not None
+    found = re.match(r"millpond: metrics at (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline().decode())
+    assert found
+    yield found[1]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (130, b"")
+    assert TOKEN not in err.decode()
 
 
 def values(page: str) -> dict[str, float]:
@@ -216,7 +221,7 @@ def test_a_token_is_asked_for_and_never_shown(program: Program) -> None:
 
 
 class Screen:
-    """A terminal of 24 lines and 120 columns, as far as a program uses it that draws and clears lines."""
+    """A terminal, as far as a program uses it that draws and clears lines."""
 
     def __init__(self) -> None:
         self.lines = [""]
@@ -231,20 +236,19 @@ class Screen:
             elif plain == "\r":
                 self.column = 0
             elif plain == "\n":
-                self.row += 1
-                while len(self.lines) <= self.row:
-                    self.lines.append("")
+                self._move(1)
             else:
+                if self.column == COLUMNS:
+                    self.column = 0
+                    self._move(1)
                 line = self.lines[self.row].ljust(self.column)
                 self.lines[self.row] = line[: self.column] + plain + line[self.column + 1 :]
                 self.column += 1
 
     def _control(self, command: str, argument: str) -> None:
         count = int(argument or "1") if argument.isdigit() or not argument else 0
-        if command == "A":
-            self.row = max(0, self.row - count)
-        elif command == "B":
-            self.row += count
+        if command in "AB":
+            self._move(-count if command == "A" else count)
         elif command == "K":
             self.lines[self.row] = "" if argument == "2" else self.lines[self.row][: self.column]
         elif command == "J":
@@ -257,6 +261,10 @@ class Screen:
         elif command != "m":
             raise AssertionError(f"a control that the test does not know: {argument}{command}")
 
+    def _move(self, down: int) -> None:
+        self.row = max(0, self.row + down)
+        self.lines += [""] * (self.row + 1 - len(self.lines))
+
     def text(self) -> list[str]:
         return [line.rstrip() for line in self.lines if line.strip()]
 
@@ -267,7 +275,7 @@ class Terminal:
     def __init__(self, program: Program, *arguments: str) -> None:
         self.screen = Screen()
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
         self.process = program.start(*arguments, stderr=slave)
         os.close(slave)
 
@@ -366,13 +374,9 @@ def test_no_level_draws_where_nothing_can_be_drawn(program: Program) -> None:
 def test_without_a_terminal_a_line_now_and_then_says_how_it_goes(program: Program) -> None:
     program.add("one.csv", "ann", "bob")
     process = program.start("streaming", "ALL")
-    try:
-        assert process.stderr is not None
-        line = process.stderr.readline().decode()
-        assert re.fullmatch(r"millpond: 2 rows read \(\d+/s\), 2 rows written \(\d+/s\); 1 epoch, .*\n", line)
-    finally:
-        process.kill()
-        process.communicate()
+    assert process.stderr is not None
+    line = process.stderr.readline().decode()
+    assert re.fullmatch(r"millpond: 2 rows read \(\d+/s\), 2 rows written \(\d+/s\); 1 epoch, .*\n", line)
 
 
 # Logging

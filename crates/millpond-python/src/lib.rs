@@ -41,7 +41,7 @@ mod _native {
 
     /// Called when the module is loaded.
     #[pymodule_init]
-    fn init(_: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::logging::install();
         Ok(())
     }

@@ -200,7 +200,6 @@ impl Run {
                 unsaved = false;
             }
             if idle {
-                self.count();
                 let now = Instant::now();
                 let next = later.unwrap_or(now).min(now + SIGNAL_POLL);
                 wakeup.wait_until(if unsaved && due > now { next.min(due) } else { next });
@@ -214,7 +213,7 @@ impl Run {
             }
             self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
             self.meters.finish_epoch(epoch, began.elapsed());
-            self.count();
+            self.count_sinks();
             unsaved = true;
         }
     }
@@ -224,6 +223,7 @@ impl Run {
         for (index, open) in self.sources.iter_mut().enumerate() {
             let found = open.source.next_epoch(&open.columns)?;
             let input = if let Next::Input(input) = &found { Some(input) } else { None };
+            self.meters.set_counts(index, open.source.counts());
             self.meters.see(index, input, open.source.bytes_waiting());
             match found {
                 Next::Input(input) => next.inputs.push((index, input)),
@@ -246,11 +246,8 @@ impl Run {
         self.sinks[sink].write(epoch, &rejected_rows(&rejects))
     }
 
-    /// Shows what sources and sinks have counted, between two epochs.
-    fn count(&self) {
-        for (index, open) in self.sources.iter().enumerate() {
-            self.meters.set_counts(index, open.source.counts());
-        }
+    /// Shows what the sinks have counted.
+    fn count_sinks(&self) {
         for (index, sink) in self.sinks.iter().enumerate() {
             self.meters.set_rows_written(index, sink.rows_written());
         }
@@ -324,7 +321,7 @@ impl Run {
         self.checkpoint()?;
         self.state.as_ref().map_or(Ok(()), State::finish)?;
         self.sinks.iter().try_for_each(|sink| sink.finish())?;
-        self.count();
+        self.count_sinks();
         Ok(())
     }
 

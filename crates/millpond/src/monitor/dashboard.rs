@@ -61,18 +61,19 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
     let mut rows: Vec<[String; 6]> = Vec::new();
     for (index, source) in seen.sources.iter().enumerate() {
         let mut more = vec![format!("{}", HumanBytes(source.bytes_read))];
-        let files = source.files_new + source.files_unchanged;
-        let extra = [(files, "files"), (source.rows_rejected, "rejected")];
-        more.extend(
-            extra.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| format!("{} {noun}", grouped(*count))),
-        );
+        if source.files_read > 0 {
+            more.push(format!("{} read", counted(source.files_read, "file")));
+        }
+        if source.rows_rejected > 0 {
+            more.push(format!("{} rejected", grouped(source.rows_rejected)));
+        }
         if source.bytes_waiting > 0 {
             more.push(format!("{} waiting", HumanBytes(source.bytes_waiting)));
         }
         rows.push([
             "source".to_owned(),
             name(&source.name),
-            format!("{} rows", grouped(source.rows_read)),
+            counted(source.rows_read, "row"),
             format!("{}/s", grouped(rates.of(|counts| &counts.sources, index))),
             String::new(),
             more.join(", "),
@@ -86,8 +87,8 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
             format!("{}/s", grouped(rates.of(|counts| &counts.steps, index))),
             format!("{} out", grouped(step.rows_out)),
             format!(
-                "state {} rows, {}; busy {:.1} s",
-                grouped(step.state_rows),
+                "state {}, {}; busy {:.1} s",
+                counted(step.state_rows, "row"),
                 HumanBytes(step.state_bytes),
                 step.busy_s
             ),
@@ -97,7 +98,7 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
         rows.push([
             "output".to_owned(),
             name(&output.name),
-            format!("{} rows", grouped(output.rows_written)),
+            counted(output.rows_written, "row"),
             format!("{}/s", grouped(rates.of(|counts| &counts.outputs, index))),
             String::new(),
             String::new(),
@@ -117,10 +118,10 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
 /// One line that says how it goes.
 pub fn line(seen: &Snapshot, rates: &Rates) -> String {
     format!(
-        "millpond: {} rows read ({}/s), {} rows written ({}/s); {}",
-        grouped(seen.sum_sources(|source| source.rows_read)),
+        "millpond: {} read ({}/s), {} written ({}/s); {}",
+        counted(seen.sum_sources(|source| source.rows_read), "row"),
         grouped(rates.sum(|counts| &counts.sources)),
-        grouped(seen.rows_written()),
+        counted(seen.rows_written(), "row"),
         grouped(rates.sum(|counts| &counts.outputs)),
         state(seen),
     )
@@ -129,8 +130,8 @@ pub fn line(seen: &Snapshot, rates: &Rates) -> String {
 /// Epochs, lag, state and what is saved of it.
 fn state(seen: &Snapshot) -> String {
     let RunSnapshot { epochs, lag_s, last_epoch_s, .. } = &seen.run;
-    let plural = if *epochs == 1 { "" } else { "s" };
-    let mut text = format!("{} epoch{plural}, the last took {:.3} s; lag {lag_s:.1} s", grouped(*epochs), last_epoch_s);
+    let mut text = counted(*epochs, "epoch");
+    let _ = write!(text, ", the last took {last_epoch_s:.3} s; lag {lag_s:.1} s");
     let _ = write!(text, "; state {}", HumanBytes(seen.sum_steps(|step| step.state_bytes)));
     if let Some(last) = &seen.run.last_checkpoint {
         let now_ms = seen.run.started_ms as f64 + seen.run.elapsed_s * 1000.0;
@@ -178,6 +179,12 @@ fn name(text: &str) -> String {
 fn duration(seconds: f64) -> String {
     let seconds = seconds as u64;
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// `1,234 rows`.
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
 }
 
 /// `1234567` as `1,234,567`.
@@ -252,7 +259,7 @@ mod tests {
     fn a_page_shows_all_in_columns_and_nothing_that_moves_the_cursor() {
         let lines = "\
             millpond: running for 0:00:05; 4 epochs, the last took 0.002 s; lag 0.2 s; state 2.00 KiB, saved 0.5 s ago in 0.012 s\n\
-            source  visits?[2J     19,000 rows  1,000/s          4.00 KiB, 2 files, 3 rejected\n\
+            source  visits?[2J     19,000 rows  1,000/s          4.00 KiB, 2 files read, 3 rejected\n\
             step    visits/reduce    19,000 in  1,000/s  12 out  state 10 rows, 2.00 KiB; busy 0.5 s\n\
             output  r.csv              12 rows      0/s";
         assert_eq!(page(&seen(19_000), &rates(), true, 24, 200), lines);

@@ -178,21 +178,20 @@ impl Meters {
 
     /// Takes note that a source's input is done, and of all that it has counted.
     pub fn finish_input(&self, source: usize, counts: SourceCounts) {
-        {
-            let mut state = lock(&self.sources[source].state);
-            state.fold_input();
-            state.lag.finish();
-        }
-        self.set_counts(source, counts);
+        let meter = &self.sources[source];
+        let mut state = lock(&meter.state);
+        state.fold_input();
+        state.lag.finish();
+        let new = state.replace_counts(counts);
+        drop(state);
+        new.iter().for_each(|notice| warn!(source = meter.name, "{notice}"));
     }
 
     /// Takes note of what a source without an input under way has counted.
     pub fn set_counts(&self, source: usize, counts: SourceCounts) {
         let meter = &self.sources[source];
-        let before = std::mem::replace(&mut lock(&meter.state).counts, counts.clone());
-        for notice in counts.notices.iter().skip(before.notices.len()) {
-            warn!(source = meter.name, "{notice}");
-        }
+        let new = lock(&meter.state).replace_counts(counts);
+        new.iter().for_each(|notice| warn!(source = meter.name, "{notice}"));
     }
 
     /// Takes note of what a sink has written so far.
@@ -278,6 +277,12 @@ impl Meters {
 }
 
 impl SourceState {
+    /// Takes what was counted, and returns the notices that are new.
+    fn replace_counts(&mut self, counts: SourceCounts) -> Vec<String> {
+        let before = std::mem::replace(&mut self.counts, counts);
+        self.counts.notices.iter().skip(before.notices.len()).cloned().collect()
+    }
+
     /// Adds what was read of the input under way to what is done.
     fn fold_input(&mut self) -> Option<Progress> {
         let input = self.input.take()?;

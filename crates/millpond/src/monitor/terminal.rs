@@ -125,30 +125,36 @@ impl Drawing {
             if form == Form::Bar && self.monitoring == Monitoring::Auto && meters.calls_program() {
                 return DASHBOARD_EVERY;
             }
-            let bar = on_terminal.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(HZ)));
+            let bar = on_terminal.then(ProgressBar::hidden);
             self.shown = Some(Shown { form, bar, rates: Rates::default() });
         }
         let Some(shown) = &mut self.shown else { return DASHBOARD_EVERY };
         let seen = meters.snapshot();
         shown.rates.see(&seen, Instant::now());
-        match (shown.form, &shown.bar) {
-            (Form::Bar, Some(bar)) => {
-                draw_bar(bar, &seen);
-                DRAW_EVERY
+        let Some(bar) = &shown.bar else {
+            if seen.run.elapsed_s >= LINE_EVERY.as_secs_f64() {
+                eprintln!("{}", dashboard::line(&seen, &shown.rates));
             }
-            (Form::Dashboard { steps }, Some(bar)) => {
-                bar.set_style(plain());
+            return LINE_EVERY;
+        };
+        let wait = match shown.form {
+            Form::Dashboard { steps } => {
                 let (height, width) = size();
+                bar.set_style(style("{msg}"));
                 bar.set_message(dashboard::page(&seen, &shown.rates, steps, height.saturating_sub(1), width));
                 DASHBOARD_EVERY
             }
-            _ => {
-                if seen.run.elapsed_s >= LINE_EVERY.as_secs_f64() {
-                    eprintln!("{}", dashboard::line(&seen, &shown.rates));
-                }
-                LINE_EVERY
+            Form::Bar | Form::Lines => {
+                draw_bar(bar, &seen);
+                DRAW_EVERY
             }
+        };
+        if bar.is_hidden() {
+            // Now that there is something to see.
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(HZ));
+            bar.tick();
         }
+        wait
     }
 
     fn clear(&mut self) {
@@ -175,10 +181,6 @@ fn draw_bar(bar: &ProgressBar, seen: &Snapshot) {
     bar.set_message(format!("{rows} rows{files}{after}"));
     bar.set_length(all);
     bar.set_position(done);
-}
-
-fn plain() -> ProgressStyle {
-    style("{msg}")
 }
 
 fn style(template: &str) -> ProgressStyle {
