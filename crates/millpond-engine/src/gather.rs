@@ -80,6 +80,9 @@ mod tests {
     /// A key of text and a float, each with nulls; then a row column.
     type Row = (Option<String>, Option<f64>, i64, i64);
 
+    /// The rows of each key: the row column and the multiplicity.
+    type ByKey = BTreeMap<(Option<String>, Option<u64>), Vec<(i64, i64)>>;
+
     fn columns(rows: &[Row]) -> Vec<ArrayRef> {
         vec![
             Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.1))),
@@ -125,7 +128,7 @@ mod tests {
             let schema = Schema::new([("f", Type::Float.optional()), ("n", Type::Int.required()), ("s", Type::Str.optional())]);
             let mut gather = Gather::new(&[2, 0], &schema, 1);
             // What comes undivided is put behind the rest of its bucket.
-            let mut expected: BTreeMap<(Option<String>, Option<u64>), Vec<(i64, i64)>> = BTreeMap::new();
+            let mut expected = ByKey::new();
             let some_divided = batches.iter().any(|(_, divided)| *divided);
             let late = batches.iter().filter(|(_, divided)| some_divided && !divided);
             let order = batches.iter().filter(|(_, divided)| !some_divided || *divided).chain(late);
@@ -136,7 +139,7 @@ mod tests {
             for (rows, divided) in &batches {
                 packets(rows, if *divided { 8 } else { 1 }, collide).into_iter().for_each(|packet| gather.push(packet));
             }
-            let mut found = BTreeMap::new();
+            let mut found = ByKey::new();
             for bucket in gather.finish() {
                 let rows = group(&bucket, &[1], RowOrder::Arrival);
                 let (texts, floats) = (rows.keys[0].as_string::<i32>(), rows.keys[1].as_primitive::<Float64Type>());
