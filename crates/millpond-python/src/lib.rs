@@ -9,6 +9,9 @@
 //! - [`logging`]: what the engine says, for Python's `logging`;
 //! - [`errors`]: errors as Python exceptions.
 
+// The list above is for readers of the code: no item of this crate is public.
+#![allow(rustdoc::private_intra_doc_links)]
+
 mod errors;
 mod expr;
 mod feed;

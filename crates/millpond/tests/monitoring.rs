@@ -33,7 +33,8 @@ impl Folder {
     }
 
     fn input_bytes(&self) -> u64 {
-        fs::read_dir(self.path("logs")).expect("logs").map(|file| file.unwrap().metadata().unwrap().len()).sum()
+        let files = fs::read_dir(self.path("logs")).expect("logs");
+        files.map(|file| file.and_then(|file| file.metadata()).expect("a log").len()).sum()
     }
 
     /// The number of visits of each user.
