@@ -27,7 +27,7 @@ import pytest
 
 import millpond as pw
 
-PATIENCE_S = 60
+PATIENCE_S = 30
 COLUMNS = 120
 TOKEN = "t0ken-that-nobody-may-see"
 
@@ -334,7 +334,7 @@ def test_a_dashboard_shows_a_streaming_run_and_goes_away(program: Program, stop:
 
     terminal.read_until(
         lambda: shows(
-            r"millpond: running for 0:00:\d\d; .* epochs, .*lag .* s; state .*, saved .* s ago in",
+            r"millpond: running for 0:00:\d\d; .* epochs?, .*lag .* s; state .*, saved .* s ago in",
             r"source  visits +3 rows +\d+/s",
             r"step    visits/reduce-0 +3 in +\d+/s  2 out  state \d+ rows",
             r"output  result.csv +2 rows",

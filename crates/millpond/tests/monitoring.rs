@@ -163,7 +163,7 @@ fn a_run_that_fails_has_a_report_of_what_it_did_until_then() {
     assert_eq!(report["error"]["kind"], "input");
     assert_eq!(report["error"]["message"], error.message());
     assert!(error.message().contains("\"noon\" is not an int"), "{error}");
-    assert_eq!((&report["sources"][0]["files_new"], &report["run"]["epochs"]), (&json!(0), &json!(0)));
+    assert_eq!((&report["sources"][0]["files_new"], &report["run"]["epochs"]), (&json!(1), &json!(0)));
 
     // A program that is refused has one, too.
     folder.write("one.csv", "user,time\nann,1\n");
@@ -232,8 +232,8 @@ fn a_run_that_goes_on_shows_its_numbers() {
         let seen = until(&|seen| seen.sources[0].rows_read == 20 && is_saved(seen));
         assert!(seen.run.streaming && seen.run.epochs >= 1 && seen.run.lag_s == 0.0, "{seen:?}");
         folder.write("two.csv", &visits(5, 1));
-        let seen = until(&|seen| seen.sources[0].rows_read == 25 && is_saved(seen));
-        assert_eq!((seen.steps[0].rows_in, seen.steps[0].rows_out, seen.outputs[0].rows_written), (25, 20, 20));
+        let seen = until(&|seen| seen.outputs[0].rows_written == 20 && is_saved(seen));
+        assert_eq!((seen.sources[0].rows_read, seen.steps[0].rows_in, seen.steps[0].rows_out), (25, 25, 20));
         assert_eq!(seen.sources[0].bytes_read, folder.input_bytes());
         drop(stopping);
         running.join().unwrap().unwrap();

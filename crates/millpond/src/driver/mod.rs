@@ -212,8 +212,8 @@ impl Run {
                 self.finish_source_epoch(*index, epoch)?;
             }
             self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
-            self.meters.finish_epoch(epoch, began.elapsed());
             self.count_sinks();
+            self.meters.finish_epoch(epoch, began.elapsed());
             unsaved = true;
         }
     }
