@@ -109,6 +109,7 @@ def subscribe(
     on_change: Callable[[int, dict[str, Any], int, bool], object],
     on_time_end: Callable[[int], object] | None,
     on_end: Callable[[], object] | None,
+    at_once: bool,
     name: str,
     place: _Place,
 ) -> Sink: ...
