@@ -91,7 +91,9 @@ pub trait Sink: Send + Sync {
 
     /// Takes back what the newest manifest holds to be delivered, since the run that wrote it may not have done so.
     fn take_back(&mut self, _outbox: Outbox) -> Result<()> {
-        Err(Error::changed("changes wait in the saved state to be delivered, and the output is one that delivers nothing"))
+        Err(Error::changed(
+            "changes wait in the saved state to be delivered, and the output is one that delivers nothing",
+        ))
     }
 
     /// Writes changes of an epoch. A sink that holds the present table only takes note that the table changed.

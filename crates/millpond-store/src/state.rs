@@ -215,8 +215,10 @@ impl StateDir {
         let bytes = self.run_bytes(&part.place)?;
         if !part.fits(&bytes) {
             let path = self.inner.disk.path(&part.place.blob);
-            return Err(Error::data(format!("{path} is damaged: the checksum of what is to be delivered does not match"))
-                .with_hint(DAMAGE_HINT));
+            return Err(Error::data(format!(
+                "{path} is damaged: the checksum of what is to be delivered does not match"
+            ))
+            .with_hint(DAMAGE_HINT));
         }
         Ok(bytes)
     }

@@ -183,6 +183,9 @@ class ConnectorSubject(abc.ABC):
         thread silently.
         """
 
+    def on_persisted_run(self) -> None:  # noqa: B027  # not everyone needs it
+        """Called before `seek` and `run`, on their thread, in a run that saves its state."""
+
     def seek(self, position: Any) -> None:
         """Called before `run` with the position of the last commit that was saved, if one was.
 
@@ -240,6 +243,8 @@ class _Feeding:
 
         try:
             try:
+                if feed.is_saved():
+                    self._subject.on_persisted_run()
                 if position is not None:
                     self._subject.seek(json.loads(position))
                 self._subject.run()

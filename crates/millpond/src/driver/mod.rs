@@ -156,7 +156,7 @@ impl Run {
     ) -> Result<Self> {
         let seed = state.as_ref().map_or(HashSeed(0), State::seed);
         let mut saved = state.as_ref().map(State::saved).transpose()?.unwrap_or_default();
-        let sources = open_sources(&plan, &connectors, seed, &mut saved)?;
+        let sources = open_sources(&plan, &connectors, seed, state.is_some(), &mut saved)?;
         open_sinks(&plan, &connectors, state.as_ref(), &mut sinks)?;
         if let Some(state) = &mut state {
             state.begin(&connectors.sinks, &sinks)?;
@@ -334,6 +334,7 @@ fn open_sources(
     plan: &PhysicalPlan,
     connectors: &Connectors,
     seed: HashSeed,
+    is_saved: bool,
     saved: &mut SavedSteps,
 ) -> Result<Vec<OpenSource>> {
     let mut dead_letters = plan.sinks.len()..;
@@ -347,6 +348,9 @@ fn open_sources(
         let OperatorSpec::Source { columns, .. } = &plan.nodes[node].operator else { continue };
         let connector = &connectors.sources[index];
         let mut source = (connector.make)(seed)?;
+        if is_saved {
+            source.expect_commits();
+        }
         if let Some(arrangements) = plan.nodes[node].step.as_ref().and_then(|step| saved.remove(&step.name)) {
             source.open(arrangements)?;
         }

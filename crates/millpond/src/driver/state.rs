@@ -72,7 +72,8 @@ impl State {
     pub fn check_undelivered(&self, connectors: &[Arc<SinkConnector>]) -> Result<()> {
         let gone = |sink: &&SinkRecord| !connectors.iter().any(|connector| connector.name == sink.name);
         let Some(sink) = self.undelivered_sinks().find(gone) else { return Ok(()) };
-        let what = format!("the output \"{}\" is gone, and changes wait in the saved state to be delivered to it", sink.name);
+        let what =
+            format!("the output \"{}\" is gone, and changes wait in the saved state to be delivered to it", sink.name);
         Err(Error::changed(what).with_hint(UNDELIVERED_HINT))
     }
 
