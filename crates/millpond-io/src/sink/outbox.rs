@@ -95,11 +95,15 @@ impl Outbox {
     }
 }
 
-/// Every column takes nulls, for the sake of epochs without changes.
+/// Every column takes nulls, for the sake of epochs without changes, and says its type, of which several may have one
+/// representation.
 fn saved_schema(schema: &Schema) -> SchemaRef {
-    let arrow = schema.to_arrow();
     let own = [Field::new("epoch", DataType::UInt64, false), Field::new("diff", DataType::Int64, false)];
-    let columns = arrow.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let arrow = schema.to_arrow();
+    let columns = schema.columns().iter().zip(arrow.fields()).map(|(column, field)| {
+        let ty = ("type".to_owned(), column.ty.to_string());
+        field.as_ref().clone().with_nullable(true).with_metadata([ty])
+    });
     Arc::new(arrow_schema::Schema::new(own.into_iter().chain(columns).collect::<Vec<_>>()))
 }
 
