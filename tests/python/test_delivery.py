@@ -51,7 +51,7 @@ def insert_class() -> str:
     """The receiver on the page about delivery."""
     page = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    return next(block for block in blocks if block.startswith("class Insert"))
+    return next(block for block in blocks if "class Insert" in block)
 
 
 def test_a_database_keeps_in_step_though_its_program_is_killed(tmp_path: Path, script: Script) -> None:
@@ -63,7 +63,7 @@ class Slow(Insert):
         time.sleep(0.002)
         super().on_change(*change)
 
-database = sqlite3.connect("counts.db")
+database = sqlite3.connect("counts.db", check_same_thread=False)
 database.execute("CREATE TABLE IF NOT EXISTS counts (user TEXT, visits INT)")
 database.execute("CREATE TABLE IF NOT EXISTS progress (time INT)")
 database.commit()
