@@ -5,7 +5,7 @@
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
-//! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
+//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
 //! - [`expand`]: a row for each window that it is in.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
@@ -24,5 +24,6 @@ pub mod keyed;
 pub mod operator;
 pub mod operators;
 pub mod route;
+pub mod sorting;
 
 pub use changes::{Changes, Diffs, Epoch};
