@@ -550,9 +550,9 @@ impl Best {
         let then = |i: usize, j: usize| compare_rows(rest, i, j);
         // No candidate has a null in the first column: it is the known one, or when the row arrived.
         let positions = match cells[0].values {
-            Values::Bool(values) => {
-                find(offsets, candidate, |i, j| values.value(i).cmp(&values.value(j)).then_with(|| then(i, j)) == better)
-            }
+            Values::Bool(values) => find(offsets, candidate, |i, j| {
+                values.value(i).cmp(&values.value(j)).then_with(|| then(i, j)) == better
+            }),
             Values::Int(values) => {
                 find(offsets, candidate, |i, j| values[i].cmp(&values[j]).then_with(|| then(i, j)) == better)
             }

@@ -31,7 +31,8 @@ pub use difference::difference;
 pub use eval::{MapStage, Mapped};
 pub use expr::{BinaryOp, Expr, Literal, Reducer, UnaryOp};
 pub use expr::{
-    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min, sum, unique,
+    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min, sum,
+    unique,
 };
 pub use lower::lower;
 pub use physical::PhysicalPlan;

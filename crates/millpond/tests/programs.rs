@@ -403,9 +403,7 @@ impl Cut {
     fn reduce(self, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
         match self {
             Cut::Whole => visits.groupby(["user"]).reduce(outputs),
-            Cut::Sessions => {
-                visits.windowby(col("time"), session().max_gap(300)).instance(col("user")).reduce(outputs)
-            }
+            Cut::Sessions => visits.windowby(col("time"), session().max_gap(300)).instance(col("user")).reduce(outputs),
             Cut::Windows => visits.windowby(col("time"), tumbling(500)).instance(col("user")).reduce(outputs),
         }
     }
@@ -446,15 +444,19 @@ fn arguments(random: &mut Random) -> Program {
         table: Box::new(move |visits| cut.reduce(visits, outputs())),
         expect: Box::new(move |visits| {
             let third = |visit: &Visit| visit.pages.map(|pages| pages.rem_euclid(3));
-            cut.groups(visits, |visit| visit, |group| {
-                let known = || group.iter().filter(|visit| visit.pages.is_some());
-                let least = known().map(|visit| (visit.pages, visit.time)).min().map(|(_, time)| time - ZERO);
-                let most = known().map(|visit| (third(visit), visit.time)).max().map(|(_, time)| time);
-                let last = group.iter().map(|visit| (visit.time, visit.pages)).max().and_then(|(_, pages)| pages);
-                let pages: BTreeSet<Option<i64>> = known().map(|visit| visit.pages).collect();
-                let pairs: BTreeSet<_> = known().map(|visit| (third(visit), visit.time % 2)).collect();
-                row(&[&group[0].user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
-            })
+            cut.groups(
+                visits,
+                |visit| visit,
+                |group| {
+                    let known = || group.iter().filter(|visit| visit.pages.is_some());
+                    let least = known().map(|visit| (visit.pages, visit.time)).min().map(|(_, time)| time - ZERO);
+                    let most = known().map(|visit| (third(visit), visit.time)).max().map(|(_, time)| time);
+                    let last = group.iter().map(|visit| (visit.time, visit.pages)).max().and_then(|(_, pages)| pages);
+                    let pages: BTreeSet<Option<i64>> = known().map(|visit| visit.pages).collect();
+                    let pairs: BTreeSet<_> = known().map(|visit| (third(visit), visit.time % 2)).collect();
+                    row(&[&group[0].user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
+                },
+            )
         }),
     }
 }
@@ -500,13 +502,17 @@ fn arrivals(random: &mut Random) -> Program {
         table: Box::new(move |visits| cut.reduce(visits, outputs())),
         expect: Box::new(move |visits| {
             let visits = state.borrow_mut().follow(visits);
-            cut.groups(&visits, |(visit, _)| visit, |group| {
-                let times = || group.iter().map(|(visit, run)| (*run, visit.time));
-                let pages = || group.iter().filter_map(|(visit, run)| Some((*run, visit.pages?)));
-                let (first, last) = (times().min().map(|(_, time)| time), times().max().map(|(_, time)| time));
-                let pages = pages().max().zip(pages().min()).map(|((_, last), (_, first))| last - first);
-                row(&[&group[0].0.user, &first, &last, &pages, &(group.len() as i64)])
-            })
+            cut.groups(
+                &visits,
+                |(visit, _)| visit,
+                |group| {
+                    let times = || group.iter().map(|(visit, run)| (*run, visit.time));
+                    let pages = || group.iter().filter_map(|(visit, run)| Some((*run, visit.pages?)));
+                    let (first, last) = (times().min().map(|(_, time)| time), times().max().map(|(_, time)| time));
+                    let pages = pages().max().zip(pages().min()).map(|((_, last), (_, first))| last - first);
+                    row(&[&group[0].0.user, &first, &last, &pages, &(group.len() as i64)])
+                },
+            )
         }),
     }
 }

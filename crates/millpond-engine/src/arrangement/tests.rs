@@ -364,12 +364,11 @@ fn check_lookup_rows(arrangement: &Arrangement, model: &Model, keys: &Model, dra
         rows.map(|(row, diff)| (row.clone(), *diff)).collect::<Group>()
     };
     let wanted = wanted.iter().flat_map(|(key, rows)| rows.iter().map(move |(row, enough)| (key, row, *enough)));
-    let expected: Model = (0..).zip(wanted.map(expect)).map(|(i, rows)| ((i, vec![]), rows.into_iter().collect())).collect();
+    let expected: Vec<(Key, Group)> = (0..).zip(wanted.map(expect)).map(|(i, rows)| ((i, vec![]), rows)).collect();
     let of_wanted = ArrangementSchema { key: vec![], row: schema.row.clone() };
     let hashes = (0..enough.len() as u64).collect();
     let RowsFound { offsets, rows, diffs } = found;
     let found = entries_of(&of_wanted, &KeyedRows { hashes, keys: vec![], offsets, rows, diffs });
-    let expected: Vec<_> = expected.into_iter().map(|(key, rows)| (key, rows.into_iter().collect::<Group>())).collect();
     assert_eq!(found, expected);
 }
 

@@ -152,7 +152,10 @@ impl History {
                 arrived.drain(..(-diff).max(0) as usize);
             }
         }
-        copies.into_iter().flat_map(|(row, arrived)| arrived.into_iter().map(move |epoch| (row.clone(), epoch))).collect()
+        copies
+            .into_iter()
+            .flat_map(|(row, arrived)| arrived.into_iter().map(move |epoch| (row.clone(), epoch)))
+            .collect()
     }
 }
 
