@@ -48,11 +48,12 @@ pub(super) fn with_arrival(
                 continue;
             }
             let (mut left, place) = removals.next().expect("each removal was looked up");
-            for at in place[0] as usize..place[1] as usize {
+            let place = place[0] as usize..place[1] as usize;
+            for (at, epoch) in place.clone().zip(&arrived[place]) {
                 let taken = found.diffs.get(at).min(left);
                 if taken > 0 {
                     positions.push(row);
-                    epochs.push(arrived[at]);
+                    epochs.push(*epoch);
                     diffs.push(-taken);
                     left -= taken;
                 }
