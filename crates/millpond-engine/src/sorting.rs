@@ -4,8 +4,8 @@
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
 
-use crate::group::{canonical, filtered, sorted};
-use crate::keyed::KeyedRows;
+use crate::group::{filtered, sorted};
+use crate::keyed::{KeyedRows, canonical};
 
 /// Rows in order of some of their columns.
 #[derive(Clone, Debug, PartialEq, Eq)]

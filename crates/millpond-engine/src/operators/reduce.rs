@@ -36,7 +36,6 @@ const ROWS: usize = 0;
 
 /// Groups rows by key and keeps one row of reducers for each group.
 pub struct Reduce {
-    key: Vec<usize>,
     key_names: Vec<String>,
     /// The distinct arguments of the reducers.
     row: Vec<usize>,
@@ -96,7 +95,6 @@ impl Reduce {
             groups: arrangement(input, &spec.key, accumulators.columns(), range),
             arrivals: (full && with_arrival).then(|| arrangement(input, &spec.key, types, range)),
             key_names: names_of(input, &spec.key),
-            key: spec.key.clone(),
             row,
             with_arrival,
             accumulators,
@@ -116,9 +114,9 @@ impl Reduce {
     /// The changes of a bucket by key.
     fn rows(&self, bucket: &KeyedChanges, epoch: Epoch) -> Result<KeyedRows> {
         if !self.with_arrival {
-            return Ok(group(bucket, &self.key, &self.row, RowOrder::Arrival));
+            return Ok(group(bucket, &self.row, RowOrder::Arrival));
         }
-        let rows = group(bucket, &self.key, &self.row, RowOrder::Consolidated);
+        let rows = group(bucket, &self.row, RowOrder::Consolidated);
         with_arrival(rows, epoch, self.arrivals.as_ref(), |rows, key, _| self.never_added(&rows.keys, key))
     }
 

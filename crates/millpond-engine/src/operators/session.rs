@@ -47,7 +47,6 @@ const TIME: usize = 0;
 
 /// Groups the events of each instance into sessions and keeps one row of reducers for each.
 pub struct Session {
-    instance: Vec<usize>,
     /// Names for messages: the instance columns and the time.
     names: Vec<String>,
     /// The time, then the other distinct arguments of the reducers.
@@ -102,7 +101,6 @@ impl Session {
         Session {
             sessions: arrangement(input, &spec.instance, columns, range),
             events: keep_events.then(|| arrangement(input, &spec.instance, events, range)),
-            instance: spec.instance.clone(),
             names,
             row,
             with_arrival,
@@ -170,7 +168,7 @@ impl Session {
         emit: &mut dyn FnMut(Changes),
     ) -> Result<(KeyedRows, KeyedRows)> {
         let order = if self.events.is_some() { RowOrder::Consolidated } else { RowOrder::FirstColumn };
-        let mut events = group(bucket, &self.instance, &self.row, order);
+        let mut events = group(bucket, &self.row, order);
         if self.with_arrival {
             let never_added = |rows: &KeyedRows, key, row| self.never_added(rows, key, row);
             events = with_arrival(events, epoch, self.events.as_ref(), never_added)?;
