@@ -52,7 +52,8 @@ class Page:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.status = 0
-        self.wrong: list[str] = []
+        self.wrong: list[str] = []  # what an update does not mend
+        self.differs: list[str] = []
         self.commands = 0
         self.names: dict[str, object] = {"__name__": "__main__"}
         self.env = dict(os.environ, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -104,7 +105,7 @@ class Page:
             self.status, printed = ended.returncode, ended.stdout.replace(str(self.directory), HOME)
             self.commands += 1
             if masked(printed) != masked(expected):
-                self.wrong.append(f"$ {command}\nprints\n{printed}and the page says\n{expected}")
+                self.differs.append(f"$ {command}\nprints\n{printed}and the page says\n{expected}")
             asked = i + 1 < len(steps) and steps[i + 1][0] == "echo $?"
             if self.status != 0 and not asked:
                 self.wrong.append(f"$ {command}\nends with exit code {self.status}:\n{printed}")
@@ -121,10 +122,11 @@ def test_what_a_page_shows_is_what_happens(name: str, tmp_path: Path, monkeypatc
     text = (ROOT / name).read_text()
     updated = BLOCK.sub(page.block, text)
     assert page.commands > 0
+    assert not page.wrong, "\n".join(page.wrong + page.differs)
     if "MILLPOND_UPDATE" in os.environ:
         (ROOT / name).write_text(updated)
     else:
-        assert not page.wrong, "\n".join(page.wrong)
+        assert not page.differs, "\n".join(page.differs)
 
 
 def test_links_within_the_repository_lead_somewhere() -> None:
