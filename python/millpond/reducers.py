@@ -3,8 +3,8 @@
 All but `count` leave nulls out; of nulls alone they make null. Reducers stand in expressions like any value:
 ``pw.reducers.max(pw.this.t) - pw.reducers.min(pw.this.t)``.
 
-`earliest` and `latest` go by arrival: a row has arrived with the change that added it, and changes that cancel within an
-epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce`` reads.
+`earliest` and `latest` go by arrival: a row has arrived with the change that added it, and changes that cancel within
+an epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce`` reads.
 
 Examples:
     >>> import millpond as pw
@@ -108,8 +108,8 @@ def unique(value: Operand) -> ColumnExpression:
 def argmin(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpression:
     """The ``argument`` of the row with the smallest ``value``.
 
-    Of several rows with that value, it is the smallest argument, so that the result does not hang on the order of rows. Rows
-    without a value are left out; the argument may be None.
+    Of several rows with that value, it is the smallest argument, so that the result does not hang on the order of rows.
+    Rows without a value are left out; the argument may be None.
 
     Args:
         value: What is the smallest.
@@ -137,7 +137,7 @@ def argmin(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpr
 
 
 def argmax(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpression:
-    """The ``argument`` of the row with the largest ``value``; of several such rows, the largest argument. See `argmin`."""
+    """The ``argument`` of the row with the largest ``value``, of several the largest argument; see `argmin`."""
     return _reducer("argmax", value, *_given(argument))
 
 
