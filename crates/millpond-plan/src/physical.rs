@@ -105,6 +105,22 @@ pub enum OperatorSpec {
     },
 }
 
+impl OperatorSpec {
+    /// The nodes whose rows it takes.
+    pub fn inputs(&self) -> &[NodeId] {
+        match self {
+            OperatorSpec::Source { .. } => &[],
+            OperatorSpec::Union { inputs, .. } => inputs,
+            OperatorSpec::Map { input, .. }
+            | OperatorSpec::Expand { input, .. }
+            | OperatorSpec::Reduce { input, .. }
+            | OperatorSpec::Session { input, .. }
+            | OperatorSpec::Keep { input }
+            | OperatorSpec::Sink { input, .. } => std::slice::from_ref(input),
+        }
+    }
+}
+
 /// Whether a map must cancel equal rows of opposite sign in its output, and how far they may be apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consolidate {
