@@ -12,19 +12,18 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::Array;
-use arrow_select::concat::concat;
 use millpond_error::{Error, Result};
 use millpond_plan::eval::MapStage;
-use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan, WindowSpec};
 use millpond_plan::types::Schema;
 use timely::Accountable;
 use timely::communication::Push;
-use timely::container::NoopBuilder;
+use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::dataflow::operators::generic::Operator as _;
+use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Capability, Concatenate, Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, Stream};
 use timely::progress::Stamp;
@@ -35,9 +34,11 @@ use crate::changes::{Changes, Epoch};
 use crate::consolidate::{Consolidator, consolidate};
 use crate::expand;
 use crate::hash::{HashSeed, KeyRange};
+use crate::instant;
 use crate::keyed::KeyedChanges;
 use crate::operator::Operator;
 use crate::operators::operator_for;
+use crate::operators::windowed::WindowCounts;
 use crate::route::{Packet, Router, Scatter, split};
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
@@ -55,6 +56,26 @@ pub struct Context {
     pub deliver: Deliver,
     /// The first error of any worker.
     pub failure: Failure,
+    /// What became of the rows and windows of nodes that follow a watermark.
+    pub windows: WindowTally,
+}
+
+/// The counts of all workers, by node.
+#[derive(Debug, Default)]
+pub struct WindowTally(Mutex<BTreeMap<NodeId, WindowCounts>>);
+
+impl WindowTally {
+    /// The counts of each node that has any.
+    pub fn counts(&self) -> BTreeMap<NodeId, WindowCounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, node: NodeId, counts: WindowCounts) {
+        if counts != WindowCounts::default() {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *all.entry(node).or_default() += counts;
+        }
+    }
 }
 
 /// The first error of a run, from whichever worker.
@@ -160,6 +181,12 @@ impl Dataflow {
                         let operator = operators[&NodeId(index)].clone();
                         keyed(routed, operator, schema, peers, context)
                     }
+                    OperatorSpec::Windowed { input, clock: times, time, .. } => {
+                        let schema = schema_before(input);
+                        let routed = route(before(input), key_of(&node.operator, schema), schema, peers, context);
+                        let clock = clock(before(times), *time, context);
+                        windowed(routed, clock, operators[&NodeId(index)].clone(), NodeId(index), schema, peers, context)
+                    }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
                 };
                 streams.push(stream);
@@ -205,6 +232,7 @@ fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
         | OperatorSpec::Expand { input, .. }
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
+        | OperatorSpec::Windowed { input, .. }
         | OperatorSpec::Keep { input }
         | OperatorSpec::Sink { input, .. } => Some(*input),
     }
@@ -214,6 +242,8 @@ fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
     match operator {
         OperatorSpec::Reduce { spec, .. } => spec.key.clone(),
         OperatorSpec::Session { spec, .. } => spec.instance.clone(),
+        OperatorSpec::Windowed { windows: WindowSpec::Numbered { spec, .. }, .. } => spec.key.clone(),
+        OperatorSpec::Windowed { windows: WindowSpec::Session(spec), .. } => spec.instance.clone(),
         _ => (0..input.len()).collect(),
     }
 }
@@ -364,6 +394,95 @@ fn keyed<'scope>(
     })
 }
 
+/// The greatest time that each epoch added on any worker, as instants, on every worker; not those that move nothing.
+fn clock<'scope>(input: Edge<'scope, Changes>, time: usize, context: &Arc<Context>) -> Edge<'scope, Vec<i64>> {
+    let context = context.clone();
+    let greatest = input.unary_frontier::<CapacityContainerBuilder<Vec<i64>>, _, _, _>(Pipeline, "clock", move |_, _| {
+        let mut open: BTreeMap<u64, (Capability<u64>, i64)> = BTreeMap::new();
+        let mut seen = None;
+        move |(input, frontier), output| {
+            input.for_each(|capability, changes| {
+                context.failure.guard("reading times", || {
+                    let (Some(time), Some(capability)) =
+                        (instant::greatest(changes, time), capability.retain_least(output.output_index()))
+                    else {
+                        return Ok(());
+                    };
+                    let (_, greatest) = open.entry(*capability.time()).or_insert((capability, time));
+                    *greatest = time.max(*greatest);
+                    Ok(())
+                });
+            });
+            while let Some(entry) = open.first_entry() {
+                if frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let (capability, greatest) = entry.remove();
+                if seen < Some(greatest) {
+                    seen = Some(greatest);
+                    output.session_with_builder(&capability).give(greatest);
+                }
+            }
+        }
+    });
+    greatest.broadcast()
+}
+
+/// As [`keyed`], for an operator that follows a watermark: it steps where it has input, and wherever the clock moves.
+fn windowed<'scope>(
+    input: Edge<'scope, Packet>,
+    clock: Edge<'scope, Vec<i64>>,
+    operator: SharedOperator,
+    node: NodeId,
+    schema: &Schema,
+    workers: usize,
+    context: &Arc<Context>,
+) -> Edge<'scope, Changes> {
+    let (schema, context) = (schema.clone(), context.clone());
+    let pact = DistributorPact(|_| ByWorker);
+    input.binary_frontier::<_, NoopBuilder<Changes>, _, _, _, _>(clock, pact, Pipeline, "windowed", move |_, _| {
+        let mut open: BTreeMap<u64, (Capability<u64>, Vec<Packet>, Option<i64>)> = BTreeMap::new();
+        move |(input, frontier), (clock, clock_frontier), output| {
+            input.for_each(|capability, packet| {
+                let packet = std::mem::take(packet);
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                let (_, packets, _) =
+                    open.entry(*capability.time()).or_insert_with(|| (capability, Vec::new(), None));
+                packets.push(packet);
+            });
+            clock.for_each(|capability, times| {
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                let (_, _, watermark) =
+                    open.entry(*capability.time()).or_insert_with(|| (capability, Vec::new(), None));
+                *watermark = times.iter().copied().max().max(*watermark);
+            });
+            while let Some(entry) = open.first_entry() {
+                if frontier.less_equal(entry.key()) || clock_frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let (epoch, (capability, packets, watermark)) = entry.remove_entry();
+                context.failure.guard("a window operator", || {
+                    let mut session = output.session_with_builder(&capability);
+                    let mut buckets = Buckets::new(packets, workers, &schema);
+                    let mut operator = operator.borrow_mut();
+                    if let (Some(windowed), Some(watermark)) = (operator.windowed(), watermark) {
+                        windowed.advance(watermark);
+                    }
+                    operator.step(Epoch(epoch), &mut buckets, &mut |mut changes| {
+                        if !changes.is_empty() {
+                            session.give_container(&mut changes);
+                        }
+                    })?;
+                    if let Some(windowed) = operator.windowed() {
+                        context.windows.add(node, windowed.take_counts());
+                    }
+                    Ok(())
+                });
+            }
+        }
+    })
+}
+
 fn sink<'scope>(input: Edge<'scope, Changes>, index: usize, context: &Arc<Context>) -> Edge<'scope, Changes> {
     let context = context.clone();
     input.unary::<NoopBuilder<Changes>, _, _, _>(Pipeline, "sink", move |_, _| {
@@ -409,21 +528,8 @@ impl Iterator for Buckets {
         if parts.len() == 1 {
             return parts.pop();
         }
-        Some(concatenated(&parts))
+        Some(KeyedChanges::concat(&parts))
     }
-}
-
-fn concatenated(parts: &[KeyedChanges]) -> KeyedChanges {
-    let mut hashes = Vec::with_capacity(parts.iter().map(|part| part.hashes.len()).sum());
-    parts.iter().for_each(|part| hashes.extend_from_slice(&part.hashes));
-    let columns = (0..parts[0].changes.columns.len())
-        .map(|column| {
-            let arrays: Vec<&dyn Array> = parts.iter().map(|part| part.changes.columns[column].as_ref()).collect();
-            concat(&arrays).expect("the parts of a bucket have one schema and fit the cache")
-        })
-        .collect();
-    let diffs = crate::changes::Diffs::concat(parts.iter().map(|part| (&part.changes.diffs, part.changes.rows)));
-    KeyedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
 }
 
 /// Moves whole packets to the worker that they name.

@@ -2,6 +2,7 @@
 
 use arrow_array::ArrayRef;
 
+use crate::cells::concat;
 use crate::changes::{Changes, Diffs};
 use crate::group::repeat;
 
@@ -12,6 +13,18 @@ pub struct KeyedChanges {
     pub hashes: Vec<u64>,
     /// The rows: all columns of the operator's input, key columns among them.
     pub changes: Changes,
+}
+
+impl KeyedChanges {
+    /// All rows of these parts, which have the same columns; there is at least one.
+    pub fn concat(parts: &[KeyedChanges]) -> KeyedChanges {
+        let mut hashes = Vec::with_capacity(parts.iter().map(|part| part.hashes.len()).sum());
+        parts.iter().for_each(|part| hashes.extend_from_slice(&part.hashes));
+        let columns: Vec<&[ArrayRef]> = parts.iter().map(|part| part.changes.columns.as_slice()).collect();
+        let columns = concat(&columns);
+        let diffs = Diffs::concat(parts.iter().map(|part| (&part.changes.diffs, part.changes.rows)));
+        KeyedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
+    }
 }
 
 /// Rows by key in compressed sparse rows: keys sorted by (hash, key columns), and where a function says *sorted*, the

@@ -6,7 +6,7 @@
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
 //! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
-//! - [`expand`]: a row for each window that it is in.
+//! - [`expand`]: a row for each window that it is in; [`instant`]: event times as ints.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
 //! - [`dataflow`]: the one file that knows timely.
@@ -20,6 +20,7 @@ pub mod dataflow;
 pub mod expand;
 pub mod group;
 pub mod hash;
+pub mod instant;
 pub mod keyed;
 pub mod operator;
 pub mod operators;

@@ -2,6 +2,7 @@
 //!
 //! - [`reduce`]: one row for each key;
 //! - [`session`]: one row for each session of an instance;
+//! - [`windowed`]: either of them, with windows that are shown late or that end;
 //! - [`keep`]: the present table.
 //!
 //! All work in the same way: group a bucket's changes by key, look up what the touched keys have, compute columns of
@@ -27,10 +28,12 @@ use crate::operator::Operator;
 pub mod keep;
 pub mod reduce;
 pub mod session;
+pub mod windowed;
 
 pub use keep::Keep;
 pub use reduce::Reduce;
 pub use session::Session;
+pub use windowed::Windowed;
 
 /// The operator of `spec` for the keys of `range`, without state; `None` for a stateless node. `input` is the schema of
 /// the node's input.
@@ -38,6 +41,9 @@ pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Opt
     match spec {
         OperatorSpec::Reduce { spec, .. } => Some(Box::new(Reduce::new(spec, input, range))),
         OperatorSpec::Session { spec, .. } => Some(Box::new(Session::new(spec, input, range))),
+        OperatorSpec::Windowed { windows, lifecycle, .. } => {
+            Some(Box::new(Windowed::new(windows, lifecycle, input, range)))
+        }
         OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
         OperatorSpec::Source { .. }
         | OperatorSpec::Map { .. }
@@ -77,6 +83,13 @@ fn insert(arrangement: &mut Arrangement, run: crate::arrangement::Run) -> Result
     }
     arrangement.insert(run);
     arrangement.maintain(rows * FUEL_PER_ROW)
+}
+
+/// The same rows, removed where they are added.
+fn negated(rows: KeyedRows) -> KeyedRows {
+    let count = rows.offsets.last().map_or(0, |&end| end) as usize;
+    let diffs = (0..count).map(|row| -rows.diffs.get(row)).collect();
+    KeyedRows { diffs: Diffs::Each(diffs), ..rows }
 }
 
 /// Emits rows, each after the columns of its key.

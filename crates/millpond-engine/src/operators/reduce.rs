@@ -22,6 +22,7 @@ use crate::group::{RowOrder, RowsOf, consolidated, group, replacement};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
+use super::windowed::{WindowOperator, Windowed};
 
 /// The number of rows is the first accumulator.
 const ROWS: usize = 0;
@@ -155,7 +156,7 @@ impl Reduce {
     }
 
     /// Emits what changes in the output; returns what changes in the state.
-    fn settle(&self, touched: Touched, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+    fn settle(&self, touched: Touched, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         let Touched { hashes, keys, old_offsets, old, mut new, .. } = touched;
         let counts = ints(&new[ROWS]);
         if let Some(key) = counts.iter().position(|count| *count < 0) {
@@ -175,7 +176,7 @@ impl Reduce {
         let answers = self.accumulators.finish(&new)?;
         let old_answers = if old.is_empty() { Vec::new() } else { self.accumulators.finish(&old)? };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
-        emit_rows(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }), emit);
+        emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }));
         let before = RowsOf { offsets: &old_offsets, columns: &old };
         Ok(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &new }))
     }
@@ -189,9 +190,37 @@ impl Operator for Reduce {
 
     fn step(
         &mut self,
-        _epoch: Epoch,
+        epoch: Epoch,
         input: &mut dyn Iterator<Item = KeyedChanges>,
         emit: &mut dyn FnMut(Changes),
+    ) -> Result<()> {
+        self.step_by_key(epoch, input, &mut |rows| emit_rows(rows, emit))
+    }
+
+    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+        self.groups.scan(&mut |mut rows| {
+            rows.rows = self.accumulators.finish(&rows.rows)?;
+            emit_rows(rows, emit);
+            Ok(())
+        })
+    }
+
+    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
+        let orders = self.orders.iter_mut().map(|order| (order.name, &mut order.values));
+        std::iter::once(("groups", &mut self.groups)).chain(orders).collect()
+    }
+
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
+    }
+}
+
+impl WindowOperator for Reduce {
+    fn step_by_key(
+        &mut self,
+        _epoch: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(KeyedRows),
     ) -> Result<()> {
         let mut groups = self.groups.builder();
         let mut orders: Vec<RunBuilder> = self.orders.iter().map(|order| order.values.builder()).collect();
@@ -215,17 +244,10 @@ impl Operator for Reduce {
         insert(&mut self.groups, groups.finish())
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
-        self.groups.scan(&mut |mut rows| {
-            rows.rows = self.accumulators.finish(&rows.rows)?;
-            emit_rows(rows, emit);
-            Ok(())
-        })
-    }
-
-    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
-        let orders = self.orders.iter_mut().map(|order| (order.name, &mut order.values));
-        std::iter::once(("groups", &mut self.groups)).chain(orders).collect()
+    fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
+        let mut rows = self.groups.lookup(hashes, keys, select)?;
+        rows.rows = self.accumulators.finish(&rows.rows)?;
+        Ok(rows)
     }
 }
 
