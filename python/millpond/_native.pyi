@@ -37,6 +37,15 @@ class Expr:
     def reduce(self, reducer: str, place: _Place) -> Expr: ...
 
 @final
+class Behavior:
+    @staticmethod
+    def common(
+        delay: int | float | _Time | None, cutoff: int | float | _Time | None, keep_results: bool
+    ) -> Behavior: ...
+    @staticmethod
+    def exactly_once(shift: int | float | _Time | None) -> Behavior: ...
+
+@final
 class Table:
     def schema(self) -> list[_Column]: ...
     def select(self, outputs: list[tuple[str, Expr]], place: _Place) -> Table: ...
@@ -52,6 +61,7 @@ class Table:
         time: Expr,
         max_gap: int | _Time,
         instance: Expr | None,
+        behavior: Behavior | None,
         outputs: list[tuple[str, Expr]],
         place: _Place,
     ) -> Table: ...
@@ -63,6 +73,7 @@ class Table:
         ratio: int,
         start: int | float | _Time | None,
         instance: Expr | None,
+        behavior: Behavior | None,
         outputs: list[tuple[str, Expr]],
         place: _Place,
     ) -> Table: ...

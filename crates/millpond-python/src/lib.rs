@@ -33,7 +33,7 @@ mod _native {
     #[pymodule_export]
     use crate::subscribe::subscribe;
     #[pymodule_export]
-    use crate::table::PyTable;
+    use crate::table::{PyBehavior, PyTable};
 
     /// The version of the package.
     #[pymodule_export]

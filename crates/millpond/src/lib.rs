@@ -22,6 +22,7 @@
 //! Start reading at [`Table`] (what a pipeline is made of), [`csv`] and [`jsonlines`] (where its rows come from and go to) and [`run`]
 //! (what happens then).
 
+mod behavior;
 pub mod connector;
 pub mod csv;
 pub mod debug;
@@ -33,7 +34,8 @@ mod table;
 mod write;
 
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
-pub use millpond_plan::{BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit};
+pub use millpond_plan::{Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit};
 pub use millpond_plan::{any, avg, count, max, min, sum, unique};
-pub use run::{Backend, Output, RunOptions, Summary, run};
+pub use run::{Backend, Output, RunOptions, Summary, WindowSummary, run};
+pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly_once_behavior};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};

@@ -22,8 +22,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_engine::Epoch;
-use millpond_engine::dataflow::{Context, Failure};
+use millpond_engine::dataflow::{Context, Failure, WindowTally};
 use millpond_engine::hash::HashSeed;
+use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
 use millpond_io::sink::{LogicalRun, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
@@ -31,7 +32,7 @@ use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{Checkpoint, StateDir};
 
 use crate::connector::{SinkConnector, SourceConnector};
-use crate::run::{RunOptions, Summary};
+use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
 use save::{Save, Saving};
 use state::{SavedSteps, State};
@@ -160,7 +161,8 @@ impl Run {
         let sinks = Arc::new(sinks);
         let written = sinks.clone();
         let deliver = Box::new(move |sink: usize, epoch, changes: &_| written[sink].write(epoch, changes));
-        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure: Failure::default() });
+        let (failure, windows) = (Failure::default(), WindowTally::default());
+        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, windows });
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
@@ -309,6 +311,11 @@ impl Run {
             summary.rows_read += counts.rows_read;
             summary.rows_rejected += counts.rows_rejected;
             summary.notices.extend(counts.notices);
+        }
+        for (node, counts) in self.team.window_counts() {
+            let step = self.plan.nodes[node.0].step.as_ref().map(|step| step.name.clone()).unwrap_or_default();
+            let WindowCounts { late_rows, windows_closed } = counts;
+            summary.windows.push(WindowSummary { step, late_rows, windows_closed });
         }
         summary.changes_written = self.sinks[..self.plan.sinks.len()].iter().map(|sink| sink.rows_written()).sum();
         summary

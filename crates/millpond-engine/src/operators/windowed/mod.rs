@@ -32,7 +32,7 @@ use super::{Reduce, Session, emit_rows, insert, negated, open, types_of};
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Select};
 use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
-use crate::group::{RowOrder, group};
+use crate::group::{RowOrder, consolidated, group};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
@@ -90,6 +90,8 @@ pub struct Windowed {
     /// The same with the epoch that comes next.
     next: Option<i64>,
     saved: Arrangement,
+    /// The row of `saved`: the watermark, and the number of workers whose timers these are.
+    on_record: Option<(i64, i64)>,
     timers: Timers,
     counts: WindowCounts,
 }
@@ -140,6 +142,7 @@ impl Windowed {
             watermark: None,
             next: None,
             saved: Arrangement::new(saved, range),
+            on_record: None,
             timers: Timers::new(&columns, range),
             counts: WindowCounts::default(),
         }
@@ -245,24 +248,25 @@ impl Windowed {
         Ok(filtered(&changes, &BooleanArray::from(shown)))
     }
 
-    fn save(&mut self, turn: Turn) -> Result<()> {
-        self.watermark = turn.after;
-        let (Some(after), true) = (turn.after, turn.before != turn.after && self.saved.range().first == 0) else {
+    /// Puts the watermark on record, and by how many workers the timers are divided.
+    fn save(&mut self) -> Result<()> {
+        let workers = self.saved.range().workers() as i64;
+        let (Some(watermark), 0) = (self.watermark, self.saved.range().first) else { return Ok(()) };
+        let old = self.on_record.replace((watermark, workers));
+        if old == self.on_record {
             return Ok(());
-        };
-        let watermarks: Int64Array = turn.before.into_iter().chain([after]).collect();
-        let count = watermarks.len();
-        let workers = Int64Array::from(vec![self.saved.range().workers() as i64; count]);
-        let mut diffs = vec![-1; count];
-        diffs[count - 1] = 1;
+        }
+        let rows: Vec<(i64, i64, i64)> =
+            old.map(|(watermark, workers)| (watermark, workers, -1)).into_iter().chain([(watermark, workers, 1)]).collect();
+        let column = |cell: fn(&(i64, i64, i64)) -> i64| -> ArrayRef { Arc::new(rows.iter().map(cell).collect::<Int64Array>()) };
         let mut run = self.saved.builder();
-        run.append(&KeyedRows {
+        run.append(&consolidated(KeyedRows {
             hashes: vec![0],
             keys: Vec::new(),
-            offsets: vec![0, count as u32],
-            rows: vec![Arc::new(watermarks), Arc::new(workers)],
-            diffs: Diffs::Each(diffs.into()),
-        });
+            offsets: vec![0, rows.len() as u32],
+            rows: vec![column(|row| row.0), column(|row| row.1)],
+            diffs: Diffs::Each(rows.iter().map(|row| row.2).collect()),
+        }));
         insert(&mut self.saved, run.finish())
     }
 }
@@ -405,19 +409,20 @@ impl Operator for Windowed {
     fn open(&mut self, mut saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         let named = |name: &str| saved.iter().find(|(saved, _)| saved == name).map(|(_, runs)| runs.clone());
         let (timers, watermark) = (named("timers").unwrap_or_default(), named("watermark").unwrap_or_default());
-        let mut workers = self.saved.range().workers() as i64;
         // Every worker reads the one row that one of them keeps.
         Arrangement::open(self.saved.schema().clone(), KeyRange::ALL, watermark)?.scan(&mut |rows| {
-            self.watermark = ints(&rows.rows[0]).first().copied();
-            workers = ints(&rows.rows[1]).first().copied().unwrap_or(workers);
+            self.on_record = ints(&rows.rows[0]).iter().copied().zip(ints(&rows.rows[1]).iter().copied()).next();
             Ok(())
         })?;
+        self.watermark = self.on_record.map(|(watermark, _)| watermark);
         self.next = self.watermark;
         open(&mut saved, "watermark", &mut self.saved)?;
-        match workers == self.saved.range().workers() as i64 {
+        let workers = self.saved.range().workers() as i64;
+        match self.on_record.is_none_or(|(_, divided)| divided == workers) {
             true => self.timers.open(timers)?,
             false => self.timers.divide(timers)?,
         }
+        self.save()?;
         self.inside.open(saved)
     }
 
@@ -465,7 +470,8 @@ impl Operator for Windowed {
             let windows = self.gathered(windows);
             self.settle(&windows, turn, emit)?;
         }
-        self.save(turn)
+        self.watermark = turn.after;
+        self.save()
     }
 
     fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
@@ -491,3 +497,6 @@ impl Operator for Windowed {
         Some(self)
     }
 }
+
+#[cfg(test)]
+mod tests;
