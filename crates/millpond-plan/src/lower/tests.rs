@@ -7,6 +7,8 @@ use crate::table::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
 
+mod behavior;
+
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }
 }

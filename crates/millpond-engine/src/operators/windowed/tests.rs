@@ -628,7 +628,7 @@ fn state_is_bounded_by_what_is_open() {
                 machine.restart(1 + epoch / 500);
             }
         }
-        assert!(machine.counts.windows_closed > 1000, "{:?}", machine.counts);
+        assert!(machine.counts.windows_closed > 500, "{:?}", machine.counts);
         let names: Vec<&str> = machine.workers[0].arrangements().iter().map(|(name, _)| *name).collect();
         for name in names {
             // Each epoch touches far fewer rows than this, and 2,000 epochs touched far more.
