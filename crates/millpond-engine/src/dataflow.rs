@@ -185,7 +185,15 @@ impl Dataflow {
                         let schema = schema_before(input);
                         let routed = route(before(input), key_of(&node.operator, schema), schema, peers, context);
                         let clock = clock(before(times), *time, context);
-                        windowed(routed, clock, operators[&NodeId(index)].clone(), NodeId(index), schema, peers, context)
+                        windowed(
+                            routed,
+                            clock,
+                            operators[&NodeId(index)].clone(),
+                            NodeId(index),
+                            schema,
+                            peers,
+                            context,
+                        )
                     }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
                 };
@@ -397,34 +405,35 @@ fn keyed<'scope>(
 /// The greatest time that each epoch added on any worker, as instants, on every worker; not those that move nothing.
 fn clock<'scope>(input: Edge<'scope, Changes>, time: usize, context: &Arc<Context>) -> Edge<'scope, Vec<i64>> {
     let context = context.clone();
-    let greatest = input.unary_frontier::<CapacityContainerBuilder<Vec<i64>>, _, _, _>(Pipeline, "clock", move |_, _| {
-        let mut open: BTreeMap<u64, (Capability<u64>, i64)> = BTreeMap::new();
-        let mut seen = None;
-        move |(input, frontier), output| {
-            input.for_each(|capability, changes| {
-                context.failure.guard("reading times", || {
-                    let (Some(time), Some(capability)) =
-                        (instant::greatest(changes, time), capability.retain_least(output.output_index()))
-                    else {
-                        return Ok(());
-                    };
-                    let (_, greatest) = open.entry(*capability.time()).or_insert((capability, time));
-                    *greatest = time.max(*greatest);
-                    Ok(())
+    let greatest =
+        input.unary_frontier::<CapacityContainerBuilder<Vec<i64>>, _, _, _>(Pipeline, "clock", move |_, _| {
+            let mut open: BTreeMap<u64, (Capability<u64>, i64)> = BTreeMap::new();
+            let mut seen = None;
+            move |(input, frontier), output| {
+                input.for_each(|capability, changes| {
+                    context.failure.guard("reading times", || {
+                        let (Some(time), Some(capability)) =
+                            (instant::greatest(changes, time), capability.retain_least(output.output_index()))
+                        else {
+                            return Ok(());
+                        };
+                        let (_, greatest) = open.entry(*capability.time()).or_insert((capability, time));
+                        *greatest = time.max(*greatest);
+                        Ok(())
+                    });
                 });
-            });
-            while let Some(entry) = open.first_entry() {
-                if frontier.less_equal(entry.key()) {
-                    break;
-                }
-                let (capability, greatest) = entry.remove();
-                if seen < Some(greatest) {
-                    seen = Some(greatest);
-                    output.session_with_builder(&capability).give(greatest);
+                while let Some(entry) = open.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (capability, greatest) = entry.remove();
+                    if seen < Some(greatest) {
+                        seen = Some(greatest);
+                        output.session_with_builder(&capability).give(greatest);
+                    }
                 }
             }
-        }
-    });
+        });
     greatest.broadcast()
 }
 
@@ -446,8 +455,7 @@ fn windowed<'scope>(
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
-                let (_, packets, _) =
-                    open.entry(*capability.time()).or_insert_with(|| (capability, Vec::new(), None));
+                let (_, packets, _) = open.entry(*capability.time()).or_insert_with(|| (capability, Vec::new(), None));
                 packets.push(packet);
             });
             clock.for_each(|capability, times| {

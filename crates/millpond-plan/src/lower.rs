@@ -20,8 +20,8 @@ use crate::describe::describe;
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
 use crate::physical::{
-    Consolidate, Form, Lifecycle, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec, Shown, Step,
-    WindowSpec,
+    Consolidate, Form, Lifecycle, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
+    Shown, Step, WindowSpec,
 };
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};

@@ -33,9 +33,11 @@ mod run;
 mod table;
 mod write;
 
+pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly_once_behavior};
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
-pub use millpond_plan::{Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit};
+pub use millpond_plan::{
+    Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit,
+};
 pub use millpond_plan::{any, avg, count, max, min, sum, unique};
 pub use run::{Backend, Output, RunOptions, Summary, WindowSummary, run};
-pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly_once_behavior};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};

@@ -11,6 +11,7 @@ use millpond_plan::types::Schema;
 
 use arrow_array::{ArrayRef, UInt32Array};
 
+use super::windowed::{WindowOperator, Windowed};
 use super::{
     arrangement, emit_rows, first_negative, insert, name, names_of, never_added, one_each, open, show, types_of,
 };
@@ -22,7 +23,6 @@ use crate::group::{RowOrder, RowsOf, consolidated, group, replacement};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
-use super::windowed::{WindowOperator, Windowed};
 
 /// The number of rows is the first accumulator.
 const ROWS: usize = 0;

@@ -23,6 +23,7 @@ use millpond_plan::Literal;
 use millpond_plan::physical::{Form, SessionSpec};
 use millpond_plan::types::{Schema, Type};
 
+use super::windowed::{WindowOperator, Windowed};
 use super::{arrangement, emit_rows, first_negative, insert, names_of, never_added, open, show, types_of};
 use crate::accumulate::Accumulators;
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
@@ -32,7 +33,6 @@ use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
-use super::windowed::{WindowOperator, Windowed};
 
 /// Columns of the arrangement `sessions`.
 const END: usize = 0;

@@ -221,9 +221,8 @@ impl Windowed {
     /// The keys of those windows that `chosen` says, if there are any. Those of one key follow each other.
     fn choose(&self, windows: &KeyedRows, chosen: impl Iterator<Item = bool>) -> Option<Chosen> {
         let (offsets, rows) = kept_rows(&windows.offsets, &chosen.collect::<Vec<bool>>());
-        let keys: Vec<u32> = (0..windows.hashes.len() as u32)
-            .filter(|&k| offsets[k as usize] < offsets[k as usize + 1])
-            .collect();
+        let keys: Vec<u32> =
+            (0..windows.hashes.len() as u32).filter(|&k| offsets[k as usize] < offsets[k as usize + 1]).collect();
         let spans = (self.bounds > 0).then(|| {
             let (starts, ends) = (ints(&windows.rows[0]), ints(&windows.rows[1]));
             let row = |at: u32| rows.values()[at as usize] as usize;
@@ -256,9 +255,13 @@ impl Windowed {
         if old == self.on_record {
             return Ok(());
         }
-        let rows: Vec<(i64, i64, i64)> =
-            old.map(|(watermark, workers)| (watermark, workers, -1)).into_iter().chain([(watermark, workers, 1)]).collect();
-        let column = |cell: fn(&(i64, i64, i64)) -> i64| -> ArrayRef { Arc::new(rows.iter().map(cell).collect::<Int64Array>()) };
+        let rows: Vec<(i64, i64, i64)> = old
+            .map(|(watermark, workers)| (watermark, workers, -1))
+            .into_iter()
+            .chain([(watermark, workers, 1)])
+            .collect();
+        let column =
+            |cell: fn(&(i64, i64, i64)) -> i64| -> ArrayRef { Arc::new(rows.iter().map(cell).collect::<Int64Array>()) };
         let mut run = self.saved.builder();
         run.append(&consolidated(KeyedRows {
             hashes: vec![0],

@@ -536,7 +536,7 @@ impl Machine {
 }
 
 fn cases() -> u64 {
-    std::env::var("MILLPOND_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(3000)
+    std::env::var("MILLPOND_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(2000)
 }
 
 fn random_row(random: &mut StdRng, now: i64) -> Row {
