@@ -7,10 +7,10 @@ given as ``datetime.timedelta``), ints where it is an int, and floats where it i
 of that formula rounds once, and the bounds that a result shows are those that decide.
 
 A behaviour says when the result of a window is shown, and when the window is over, so that its state can be freed. Both
-go by the *watermark*: the greatest time of all rows that were added so far, over all instances and all runs of the program.
-It moves only between epochs (the commits of a streaming run, the runs of a static one). Rows are compared with the
-watermark before their epoch, and windows with the watermark after it, so a run that reads everything at once ignores
-nothing.
+go by the *watermark*: the greatest time of all rows that were added so far, over all instances and all runs of the
+program. It moves only between epochs (the commits of a streaming run, the runs of a static one). Rows are compared with
+the watermark before their epoch, and windows with the watermark after it, so a run that reads everything at once
+ignores nothing.
 
 The end of a run shows nothing and closes nothing: the next run goes on with the same windows, so what is held back
 waits in the state. A program that runs without state never shows what its input did not make due.

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from results import sum_up
 
 import millpond as pw
-from results import sum_up
 
 
 def visits(epochs: list[list[int]]) -> pw.Table:

@@ -5,8 +5,8 @@ use millpond_error::Result;
 use millpond_plan::physical::{Lifecycle, Shown, WindowSpec};
 
 use crate::cells::ints;
-use crate::changes::Changes;
 use crate::instant::later;
+use crate::keyed::KeyedChanges;
 
 /// The first instant stands for what has always been, the last one for what never comes.
 const ALWAYS: i64 = i64::MIN;
@@ -81,18 +81,18 @@ impl Lifetimes {
     }
 
     /// Which of these rows are in time, where the watermark was here before they came; `None` if all are.
-    pub fn in_time(&self, rows: &Changes, watermark: Option<i64>) -> Result<Option<BooleanArray>> {
+    pub fn in_time(&self, rows: &KeyedChanges, watermark: Option<i64>) -> Result<Option<BooleanArray>> {
         let (Some(cutoff), Some(watermark)) = (&self.lifecycle.cutoff, watermark) else { return Ok(None) };
         let in_time: Vec<bool> = match &self.windows {
-            WindowSpec::Numbered { spec, spans } => {
-                let number = spec.key.last().expect("a window has a number");
-                let spans = spans.apply(&rows.columns[*number..=*number], rows.rows)?.columns;
-                later(&spans[1], cutoff).iter().map(|closed| !is_past(*closed, Some(watermark))).collect()
+            WindowSpec::Numbered { spans, .. } => {
+                let spans = spans.apply(&rows.keys[rows.keys.len() - 1..], rows.hashes.len())?.columns;
+                let closed = later(&spans[1], cutoff);
+                rows.of_row.iter().map(|&key| !is_past(closed[key as usize], Some(watermark))).collect()
             }
             WindowSpec::Session(spec) => {
                 let cutoff = cutoff.as_int().expect("sessions have whole times");
                 let first = watermark.saturating_sub(cutoff);
-                ints(&rows.columns[spec.time]).iter().map(|time| *time >= first).collect()
+                ints(&rows.column(spec.time)).iter().map(|time| *time >= first).collect()
             }
         };
         Ok(in_time.contains(&false).then(|| BooleanArray::from(in_time)))

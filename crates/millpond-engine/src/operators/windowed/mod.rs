@@ -34,7 +34,7 @@ use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
 use crate::group::{RowOrder, consolidated, group};
 use crate::hash::KeyRange;
-use crate::keyed::{KeyedChanges, KeyedRows};
+use crate::keyed::{HashedChanges, KeyedChanges, KeyedRows};
 use crate::operator::Operator;
 
 mod lifetimes;
@@ -107,7 +107,7 @@ struct Turn {
 #[derive(Default)]
 struct Pending {
     due: Vec<i64>,
-    windows: Vec<KeyedChanges>,
+    windows: Vec<HashedChanges>,
 }
 
 /// Keys with some of their windows.
@@ -160,7 +160,7 @@ impl Windowed {
 
     /// Removes from the output what windows that are over had in it before this epoch.
     fn retract(&self, due: &KeyedRows, turn: Turn, emit: &mut dyn FnMut(Changes)) -> Result<()> {
-        let windows = self.gathered(vec![windows_of(due)]);
+        let windows = self.gathered(&[windows_of(due)]);
         self.in_chunks(&windows, |chunk, lifetimes| {
             let ends = |life: &Lifetime| is_past(life.over, turn.after) && is_past(life.shown, turn.before);
             let Some(chosen) = self.choose(chunk, lifetimes.iter().map(ends)) else { return Ok(()) };
@@ -193,10 +193,10 @@ impl Windowed {
     }
 
     /// Windows by key, those that came and went left out.
-    fn gathered(&self, windows: Vec<KeyedChanges>) -> KeyedRows {
-        let windows = KeyedChanges::concat(&windows);
+    fn gathered(&self, windows: &[HashedChanges]) -> KeyedRows {
         let (key, bounds): (Vec<usize>, Vec<usize>) = (0..self.keys + self.bounds).partition(|c| *c < self.keys);
-        let windows = group(&windows, &key, &bounds, RowOrder::Consolidated);
+        let windows = KeyedChanges::new(HashedChanges::concat(windows), &key);
+        let windows = group(&windows, &bounds, RowOrder::Consolidated);
         debug_assert!(windows.diffs.insert_only(), "a window that waits exists");
         windows
     }
@@ -354,7 +354,7 @@ impl Moved {
         columns.extend(take_all(&rows.rows[..bounds], &self.rows));
         let changes = Changes { columns, rows: self.due.len(), diffs: Diffs::Each(self.diffs.into()) };
         pending.due.extend(self.due);
-        pending.windows.push(KeyedChanges { hashes, changes });
+        pending.windows.push(HashedChanges { hashes, changes });
     }
 }
 
@@ -370,10 +370,9 @@ impl Chosen {
 
 /// The rows of a bucket that are in time; the others are counted.
 fn only(bucket: KeyedChanges, in_time: &BooleanArray, counts: &mut WindowCounts) -> KeyedChanges {
-    let late = (0..bucket.changes.rows).filter(|row| !in_time.value(*row));
-    counts.late_rows += late.map(|row| bucket.changes.diffs.get(row).unsigned_abs()).sum::<u64>();
-    let hashes = in_time.values().set_indices().map(|row| bucket.hashes[row]).collect();
-    KeyedChanges { hashes, changes: filtered(&bucket.changes, in_time) }
+    let late = (0..bucket.rows()).filter(|row| !in_time.value(*row));
+    counts.late_rows += late.map(|row| bucket.diffs.get(row).unsigned_abs()).sum::<u64>();
+    bucket.filter(in_time)
 }
 
 fn filtered(changes: &Changes, kept: &BooleanArray) -> Changes {
@@ -443,7 +442,7 @@ impl Operator for Windowed {
         let (mut now, mut later) = (Pending::default(), Pending::default());
         let Windowed { inside, lifetimes, bounds, counts, .. } = self;
         let (mut filtered, mut taken) = (Ok(()), Ok(()));
-        let mut in_time = input.map_while(|bucket| match lifetimes.in_time(&bucket.changes, turn.before) {
+        let mut in_time = input.map_while(|bucket| match lifetimes.in_time(&bucket, turn.before) {
             Ok(None) => Some(bucket),
             Ok(Some(kept)) => Some(only(bucket, &kept, counts)),
             Err(error) => {
@@ -451,7 +450,7 @@ impl Operator for Windowed {
                 None
             }
         });
-        let mut in_time = in_time.by_ref().filter(|bucket| !bucket.changes.is_empty());
+        let mut in_time = in_time.by_ref().filter(|bucket| bucket.rows() > 0);
         inside.step_by_key(epoch, &mut in_time, &mut |rows| {
             if taken.is_ok() {
                 let seen = turn.take_up(rows, lifetimes, *bounds, [&mut now, &mut later]);
@@ -461,7 +460,7 @@ impl Operator for Windowed {
         filtered.and(taken)?;
 
         if !later.due.is_empty() {
-            let windows = KeyedChanges::concat(&later.windows);
+            let windows = HashedChanges::concat(&later.windows);
             self.timers.add(later.due, windows)?;
         }
         let mut windows = now.windows;
@@ -470,7 +469,7 @@ impl Operator for Windowed {
             self.timers.remove(due)?;
         }
         if !windows.is_empty() {
-            let windows = self.gathered(windows);
+            let windows = self.gathered(&windows);
             self.settle(&windows, turn, emit)?;
         }
         self.watermark = turn.after;

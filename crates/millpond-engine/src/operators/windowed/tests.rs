@@ -403,10 +403,10 @@ impl Machine {
                     };
                     let mapped: Vec<Changes> = before(input).into_iter().map(map).collect();
                     if *mode == Consolidate::ByRow && !mapped.is_empty() {
-                        let keyed: Vec<KeyedChanges> = (mapped.into_iter())
-                            .map(|changes| KeyedChanges { hashes: vec![0; changes.rows], changes })
+                        let keyed: Vec<HashedChanges> = (mapped.into_iter())
+                            .map(|changes| HashedChanges { hashes: vec![0; changes.rows], changes })
                             .collect();
-                        vec![consolidate(KeyedChanges::concat(&keyed).changes, SEED)]
+                        vec![consolidate(HashedChanges::concat(&keyed).changes, SEED)]
                     } else {
                         mapped
                     }
@@ -448,20 +448,20 @@ impl Machine {
     fn run(&mut self, input: Vec<Changes>, key: &[usize], watermark: Option<i64>) -> Vec<Changes> {
         let mut made = Vec::new();
         let count = self.workers.len();
-        let buckets: Vec<KeyedChanges> = (input.into_iter())
+        let buckets: Vec<HashedChanges> = (input.into_iter())
             .map(|changes| {
                 let columns: Vec<ArrayRef> = key.iter().map(|&c| changes.columns[c].clone()).collect();
-                KeyedChanges { hashes: hash_columns(SEED, &columns, changes.rows), changes }
+                HashedChanges { hashes: hash_columns(SEED, &columns, changes.rows), changes }
             })
             .collect();
         for (w, worker) in self.workers.iter_mut().enumerate() {
             let range = KeyRange::of_worker(w, count);
-            let own: Vec<KeyedChanges> = (buckets.iter())
+            let own: Vec<HashedChanges> = (buckets.iter())
                 .map(|bucket| {
                     let inside = |row: &u32| range.contains(bucket.hashes[*row as usize]);
                     let at = UInt32Array::from_iter_values((0..bucket.hashes.len() as u32).filter(inside));
                     let diffs = at.values().iter().map(|&row| bucket.changes.diffs.get(row as usize)).collect();
-                    KeyedChanges {
+                    HashedChanges {
                         hashes: at.values().iter().map(|&row| bucket.hashes[row as usize]).collect(),
                         changes: Changes::new(bucket.changes.columns.iter().map(|c| take(c, &at)).collect(), diffs),
                     }
@@ -471,7 +471,7 @@ impl Machine {
             if own.is_empty() && watermark.is_none() {
                 continue;
             }
-            let mut bucket = (!own.is_empty()).then(|| KeyedChanges::concat(&own)).into_iter();
+            let mut bucket = (!own.is_empty()).then(|| KeyedChanges::new(HashedChanges::concat(&own), key)).into_iter();
             if let Some(watermark) = watermark {
                 worker.windowed().unwrap().advance(watermark);
             }

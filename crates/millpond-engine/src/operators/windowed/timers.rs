@@ -17,7 +17,7 @@ use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs};
 use crate::group::consolidated;
 use crate::hash::KeyRange;
-use crate::keyed::{KeyedChanges, KeyedRows};
+use crate::keyed::{HashedChanges, KeyedRows};
 
 /// Columns of the queue.
 const DUE: usize = 0;
@@ -77,7 +77,7 @@ impl Timers {
     }
 
     /// Adds (or removes, by their diffs) timers of windows: the instant of each.
-    pub fn add(&mut self, due: Vec<i64>, windows: KeyedChanges) -> Result<()> {
+    pub fn add(&mut self, due: Vec<i64>, windows: HashedChanges) -> Result<()> {
         let hashes: Int64Array = windows.hashes.iter().map(|hash| *hash as i64).collect();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(due)), Arc::new(hashes)];
         columns.extend(windows.changes.columns);
@@ -95,9 +95,9 @@ impl Timers {
 }
 
 /// The windows of timers.
-pub fn windows_of(timers: &KeyedRows) -> KeyedChanges {
+pub fn windows_of(timers: &KeyedRows) -> HashedChanges {
     let hashes: Vec<u64> = ints(&timers.rows[HASH]).iter().map(|hash| *hash as u64).collect();
     let columns = timers.rows[WINDOW..].to_vec();
     let diffs: Diffs = timers.diffs.clone();
-    KeyedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
+    HashedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
 }
