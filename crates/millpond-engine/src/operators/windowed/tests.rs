@@ -90,6 +90,8 @@ struct Program {
 
 /// time, user, value
 type Row = (i64, &'static str, Option<i64>);
+/// start, end, rows
+type Window = (i128, i128, Vec<(Row, i64)>);
 /// Rows as text, with their multiplicity.
 type Rows = BTreeMap<Vec<String>, i64>;
 
@@ -308,7 +310,7 @@ impl Replay {
     }
 
     /// The windows that rows of one user and number make.
-    fn split(&self, number: i128, rows: BTreeMap<Row, i64>) -> Vec<(i128, i128, Vec<(Row, i64)>)> {
+    fn split(&self, number: i128, rows: BTreeMap<Row, i64>) -> Vec<Window> {
         let rows: Vec<(Row, i64)> = rows.into_iter().collect();
         let Kind::Session(max_gap) = self.program.kind else {
             let (start, end) = self.bounds(number);
