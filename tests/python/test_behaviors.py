@@ -79,12 +79,13 @@ def test_points_in_time_have_durations() -> None:
 @pytest.mark.parametrize("window", [TUMBLING, SESSION], ids=["tumbling", "session"])
 def test_runs_go_on_with_each_others_windows(tmp_path: Path, window: pw.temporal.Window, behavior: str) -> None:
     """What is held back at the end of a run comes in a later one; each run is one epoch."""
-    behaves = {
+    behaviors: dict[str, pw.temporal.Behavior] = {
         "delay": pw.temporal.common_behavior(delay=7),
         "cutoff": pw.temporal.common_behavior(cutoff=4),
         "forgotten": pw.temporal.common_behavior(delay=2, cutoff=4, keep_results=False),
         "once": pw.temporal.exactly_once_behavior(1),
-    }[behavior]
+    }
+    behaves = behaviors[behavior]
     chance = random.Random(behavior)
     logs = tmp_path / "logs"
     logs.mkdir()
@@ -127,13 +128,22 @@ def test_a_behaviour_shows_how_it_was_made() -> None:
     ("make", "message"),
     [
         (lambda: pw.temporal.common_behavior(delay=-1), "delay: -1 is negative"),
-        (lambda: pw.temporal.common_behavior(cutoff="1"), 'cutoff: expected an int or a float, got "1" (str)'),
-        (lambda: pw.temporal.common_behavior(keep_results=1), "keep_results: expected True or False, got 1"),
+        (
+            lambda: pw.temporal.common_behavior(cutoff="1"),  # type: ignore[arg-type]
+            'cutoff: expected an int or a float, got "1" (str)',
+        ),
+        (
+            lambda: pw.temporal.common_behavior(keep_results=1),  # type: ignore[arg-type]
+            "keep_results: expected True or False, got 1",
+        ),
         (
             lambda: pw.temporal.exactly_once_behavior(datetime.timedelta(seconds=-1)),
             "shift: -1 day, 23:59:59 is negative",
         ),
-        (lambda: windows(visits([[1]]), TUMBLING, 5), "behavior: expected a behavior, got 5"),
+        (
+            lambda: windows(visits([[1]]), TUMBLING, 5),  # type: ignore[arg-type]
+            "behavior: expected a behavior, got 5",
+        ),
         (
             lambda: windows(visits([[1]]), TUMBLING, pw.temporal.exactly_once_behavior(0.5)),
             'shift is 0.5, which is float, but column "at" is int',
