@@ -1,6 +1,6 @@
 //! Windows with behaviours against a replay of the epochs: one row at a time, by the words of `millpond_plan::behavior`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -9,8 +9,8 @@ use arrow_array::{Array, Float64Array, StringArray, UInt32Array};
 use millpond_error::Origin;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
 use millpond_plan::{
-    Behavior, Expr, Literal, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength, col, count, lit,
-    lower, max, sum,
+    Behavior, Expr, Literal, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength, argmax, col,
+    count, count_distinct, lit, lower, max, sum,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -84,7 +84,7 @@ struct Program {
     behaves: Behaves,
     append_only: bool,
     by_user: bool,
-    /// What is selected of start, end, instance, count, sum and max.
+    /// What is selected of start, end, instance and figures.
     outputs: Vec<&'static str>,
 }
 
@@ -125,9 +125,9 @@ impl Program {
             _ => Behaves::Common { delay, cutoff, keep_results: random.random() },
         };
         let by_user = random.random_bool(0.7);
-        let mut all = vec!["start", "end", "n", "sum", "max"];
+        let mut all = vec!["start", "end", "n", "sum", "max", "distinct", "last"];
         all.extend(by_user.then_some("user"));
-        let mut outputs: Vec<_> = all.into_iter().filter(|_| random.random_bool(0.6)).collect();
+        let mut outputs: Vec<_> = all.into_iter().filter(|_| random.random_bool(0.5)).collect();
         if outputs.is_empty() {
             outputs.push("n");
         }
@@ -163,6 +163,8 @@ impl Program {
                 "user" => col("_pw_instance"),
                 "n" => count(),
                 "sum" => sum(col("value")),
+                "distinct" => count_distinct([col("value")]),
+                "last" => argmax(col("time"), col("value")),
                 _ => max(col("value")),
             };
             ((*name).to_owned(), expr)
@@ -335,6 +337,11 @@ impl Replay {
             "user" => user.to_owned(),
             "n" => rows.iter().map(|(_, count)| count).sum::<i64>().to_string(),
             "sum" => text(values().map(|(value, count)| value * i128::from(count)).reduce(|a, b| a + b)),
+            "distinct" => values().map(|(value, _)| value).collect::<BTreeSet<_>>().len().to_string(),
+            "last" => {
+                let last = rows.iter().map(|((time, _, value), _)| (*time, *value)).max();
+                text(last.and_then(|(_, value)| value).map(i128::from))
+            }
             _ => text(values().map(|(value, _)| value).max()),
         };
         self.program.outputs.iter().map(cell).collect()
