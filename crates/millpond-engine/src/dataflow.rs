@@ -36,9 +36,9 @@ use crate::expand;
 use crate::gather::Gather;
 use crate::hash::{HashSeed, KeyRange};
 use crate::instant;
+use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
-use crate::operators::windowed::WindowCounts;
 use crate::route::{Packet, Router};
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
@@ -56,26 +56,8 @@ pub struct Context {
     pub deliver: Deliver,
     /// The first error of any worker.
     pub failure: Failure,
-    /// What became of the rows and windows of nodes that follow a watermark.
-    pub windows: WindowTally,
-}
-
-/// The counts of all workers, by node.
-#[derive(Debug, Default)]
-pub struct WindowTally(Mutex<BTreeMap<NodeId, WindowCounts>>);
-
-impl WindowTally {
-    /// The counts of each node that has any.
-    pub fn counts(&self) -> BTreeMap<NodeId, WindowCounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn add(&self, node: NodeId, counts: WindowCounts) {
-        if counts != WindowCounts::default() {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *all.entry(node).or_default() += counts;
-        }
-    }
+    /// The counters of the stateful nodes.
+    pub metrics: BTreeMap<NodeId, Arc<StepMetrics>>,
 }
 
 /// The first error of a run, from whichever worker.
@@ -147,6 +129,9 @@ impl Dataflow {
             let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
             let Some(input) = input else { continue };
             let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
+            if let Some(metrics) = context.metrics.get(&NodeId(index)) {
+                operator = Box::new(Metered::new(operator, metrics.clone()));
+            }
             let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
             if let Some(saved) = saved {
                 context.failure.guard("opening the state", || operator.open(saved.clone()));
@@ -187,7 +172,7 @@ impl Dataflow {
                         let key = key_of(&node.operator, schema);
                         let routed = route(before(input), &key, schema, peers, context);
                         let clock = clock(before(times), *time, context);
-                        let operator = (NodeId(index), operators[&NodeId(index)].clone());
+                        let operator = operators[&NodeId(index)].clone();
                         windowed(routed, clock, operator, &key, schema, peers, context)
                     }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
@@ -442,7 +427,7 @@ fn clock<'scope>(input: Edge<'scope, Changes>, time: usize, context: &Arc<Contex
 fn windowed<'scope>(
     input: Edge<'scope, Packet>,
     clock: Edge<'scope, Vec<i64>>,
-    (node, operator): (NodeId, SharedOperator),
+    operator: SharedOperator,
     key: &[usize],
     schema: &Schema,
     workers: usize,
@@ -483,11 +468,7 @@ fn windowed<'scope>(
                         if !changes.is_empty() {
                             session.give_container(&mut changes);
                         }
-                    })?;
-                    if let Some(windowed) = operator.windowed() {
-                        context.windows.add(node, windowed.take_counts());
-                    }
-                    Ok(())
+                    })
                 });
             }
         }

@@ -35,6 +35,7 @@ pub mod debug;
 mod driver;
 pub mod feed;
 pub mod jsonlines;
+pub mod monitor;
 mod run;
 mod table;
 mod write;
@@ -45,5 +46,6 @@ pub use millpond_plan::{
     Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit,
 };
 pub use millpond_plan::{any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sum, unique};
+pub use monitor::{HttpAddress, Monitor, Monitoring};
 pub use run::{Backend, Output, RunOptions, Summary, WindowSummary, run};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};

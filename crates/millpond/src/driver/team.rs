@@ -1,7 +1,6 @@
 //! The worker threads of a run: each drives its share of the dataflow and answers to the coordinator, one command at a
 //! time.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +10,6 @@ use std::time::Duration;
 use millpond_engine::Epoch;
 use millpond_engine::arrangement::RunEntry;
 use millpond_engine::dataflow::{Context, Dataflow};
-use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
@@ -96,11 +94,6 @@ impl Team {
     /// The number of worker threads.
     pub fn workers(&self) -> usize {
         self.commands.len()
-    }
-
-    /// What became of windows so far, by node.
-    pub fn window_counts(&self) -> BTreeMap<NodeId, WindowCounts> {
-        self.context.windows.counts()
     }
 
     /// Runs one epoch over `inputs` on all workers.
