@@ -164,7 +164,8 @@ impl Run {
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
-        let team = Team::start(workers, context, sinks.clone(), interrupt)?;
+        let directory = state.as_ref().map(|state| state.directory().clone());
+        let team = Team::start(workers, context, sinks.clone(), interrupt, directory)?;
         let plan = Arc::new(plan);
         Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, saving: None })
     }
