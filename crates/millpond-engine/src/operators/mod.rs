@@ -24,7 +24,9 @@ use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 use crate::operator::Operator;
 
+mod arrivals;
 pub mod keep;
+mod order;
 pub mod reduce;
 pub mod session;
 
