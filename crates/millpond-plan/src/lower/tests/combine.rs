@@ -22,7 +22,17 @@ fn rows_are_combined_by_an_identity_that_is_kept_once() {
     let counts = by_user(&source(Some("visits"), false));
     check(
         [counts.update_rows(&corrections(), &here()).unwrap()],
-        expect![[""]],
+        expect![[r#"
+            0: source "visits": user_id: str, bytes: int?
+            1: reduce 0 "visits/reduce-0" (full) key [0]: sum(1), count()
+            2: source "corrections" (append-only): user_id: str, access_time: int, bytes: int?
+            3: map 1 user_id, table = 0, bytes = sum(bytes), pages = count()
+            4: map 2 user_id, table = 1, bytes, pages = access_time
+            5: union 3 4 user_id: str, table: int, bytes: int?, pages: int
+            6: update_rows 5 "visits/reduce-0/update_rows-0" key [0] table 1: [2, 3] updated [0, 1]
+            7: map 6 user_id, pages, bytes
+            8: sink 7 csv
+        "#]],
     );
 }
 
@@ -36,7 +46,22 @@ fn of_other_tables_only_the_identity_is_read() {
     let narrow = visits.select(columns, &here()).unwrap();
     check(
         [narrow.difference(&seen, &here()).unwrap(), narrow.intersect(&[seen, known], &here()).unwrap()],
-        expect![[""]],
+        expect![[r#"
+            0: source "visits" (append-only): user_id: str, page: str?, bytes: int?
+            1: source "seen" (append-only): user_id: str, page: str?
+            2: map 0 user_id, page, table = 0, bytes = bytes + 1
+            3: map 1 user_id, page, table = 1, bytes = None
+            4: union 2 3 user_id: str, page: str?, table: int, bytes: int?
+            5: difference 4 "visits/difference-0" key [0, 1] table 2: [3]
+            6: source "known": user_id: str, page: str?
+            7: map 6 user_id, page = page.str.lower(), table = 2, bytes = None
+            8: union 2 3 7 user_id: str, page: str?, table: int, bytes: int?
+            9: intersect 8 "visits/intersect-0" key [0, 1] table 2: [3]
+            10: map 5 (consolidate by row) page, bytes
+            11: sink 10 csv
+            12: map 9 (consolidate by row) page, bytes
+            13: sink 12 csv
+        "#]],
     );
 }
 
@@ -46,7 +71,17 @@ fn cells_are_updated_where_the_second_table_has_them() {
     let bytes = corrections().select(named([("bytes", col("bytes"))]), &here()).unwrap();
     let updated = counts.update_cells(&bytes, &here()).unwrap();
     assert_eq!(updated.to_string(), "Table(user_id: str, pages: int, bytes: int?)");
-    check([updated], expect![[""]]);
+    check([updated], expect![[r#"
+        0: source "visits" (append-only): user_id: str, bytes: int?
+        1: reduce 0 "visits/reduce-0" (append-only) key [0]: sum(1), count()
+        2: source "corrections" (append-only): user_id: str, bytes: int?
+        3: map 1 user_id, table = 0, bytes = sum(bytes), pages = count()
+        4: map 2 user_id, table = 1, bytes, pages = None
+        5: union 3 4 user_id: str, table: int, bytes: int?, pages: int?
+        6: update_cells 5 "visits/reduce-0/update_cells-0" key [0] table 1: [2, 3] updated [0]
+        7: map 6 user_id, pages, bytes
+        8: sink 7 csv
+    "#]]);
 }
 
 #[test]
@@ -58,7 +93,18 @@ fn an_identity_that_is_no_column_is_carried_only_to_the_combination() {
     let seen = source(Some("seen"), true).with_id_from(vec![col("access_time")], &here()).unwrap();
     let rest = pages.difference(&seen, &here()).unwrap();
     assert_eq!(identity(&rest), "access_time * 2: int");
-    check([pages, rest], expect![[""]]);
+    check([pages, rest], expect![[r#"
+        0: source "visits" (append-only): access_time: int, page: str?, bytes: int?
+        1: source "seen" (append-only): access_time: int
+        2: map 0 where bytes > 0: access_time * 2, table = 0, page
+        3: map 1 col("access_time * 2") = access_time, table = 1, page = None
+        4: union 2 3 access_time * 2: int, table: int, page: str?
+        5: difference 4 "visits/difference-0" key [0] table 1: [2]
+        6: map 0 where bytes > 0: page
+        7: sink 6 csv
+        8: map 5 (consolidate by row) page
+        9: sink 8 csv
+    "#]]);
 }
 
 #[test]
@@ -82,7 +128,20 @@ fn the_rows_of_reduces_and_windows_have_an_identity_and_those_of_a_concat_have_n
 fn windows_are_combined_by_instance_and_bounds() {
     let windows = || by_window(windows(60, WindowLength::Hops(1), None));
     let starts = windows().select(named([("start", col("start"))]), &here()).unwrap();
-    check([starts.intersect(&[windows()], &here()).unwrap()], expect![[""]]);
+    check([starts.intersect(&[windows()], &here()).unwrap()], expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+        1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
+        2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+        3: source "csv-1" (append-only): user_id: str, access_time: int, bytes: int?
+        4: map 3 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
+        5: reduce 4 "csv-1/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+        6: map 2 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60, table = 0
+        7: map 5 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60, table = 1
+        8: union 6 7 _pw_instance: str, _pw_window_start: int, _pw_window_end: int, table: int
+        9: intersect 8 "csv-0/tumbling-0/intersect-0" key [0, 1, 2] table 3: []
+        10: map 9 (consolidate by row) start = _pw_window_start
+        11: sink 10 csv
+    "#]]);
 }
 
 #[test]
@@ -110,7 +169,10 @@ fn an_identity_is_described_where_it_matters() {
     assert_eq!(step(&early).name, "visits/difference-0");
     assert_eq!(
         crate::difference(&step(&early).description, &step(&late).description),
-        ["in table 1, a with_id_from was added", "in table 1, a with_id_from was removed"]
+        [
+            "in table 1, a select was removed: page = user_id, user_id = page",
+            "in table 1, a select was added: page = user_id, user_id = page"
+        ]
     );
 }
 
