@@ -255,8 +255,8 @@ class Table:
 
         `update_rows`, `update_cells`, `difference` and `intersect` bring rows of one identity together. Without this
         method, a row of a ``reduce`` is identified by its group (in a window: by the instance, the window's start and
-        its end), and one of a source by its primary key. What works on single rows, such as `select` and `filter`, keeps
-        the identity, even where its columns are left out. Rows of `concat` have none.
+        its end), and one of a source by its primary key. What works on single rows, such as `select` and `filter`,
+        keeps the identity, even where its columns are left out. Rows of `concat` have none.
 
         Two rows of one identity are found, and are an error, where a table of them is combined with another.
 
@@ -316,11 +316,12 @@ class Table:
     def update_cells(self, other: Table) -> Table:
         """The rows of this table, some of whose cells are those of another one; also written ``self << other``.
 
-        In the columns that the other table has, a cell comes from its row of the same identity, if there is one. Its rows
-        of other identities count for nothing.
+        In the columns that the other table has, a cell comes from its row of the same identity, if there is one. Its
+        rows of other identities count for nothing.
 
         Args:
-            other: A table of some of the columns. In both, rows have an identity, of the same types: see `with_id_from`.
+            other: A table of some of the columns. In both, rows have an identity, of the same types: see
+                `with_id_from`.
 
         Examples:
             >>> import millpond as pw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,12 @@ def corrections() -> pw.Table:
     return pw.debug.table_from_markdown(
         """
         cents | n | user | __time__ | __diff__
+        10    | 1 | kim  | 2        | 1
         70    | 7 | ann  | 4        | 1
         90    | 9 | zoe  | 4        | 1
-        70    | 7 | ann  | 8        | -1
-        80    | 8 | ann  | 8        | 1
-        90    | 9 | zoe  | 10       | -1
+        70    | 7 | ann  | 6        | -1
+        80    | 8 | ann  | 6        | 1
+        90    | 9 | zoe  | 8        | -1
         """,
         id_from=["user"],
     )
@@ -49,14 +51,15 @@ def test_rows_are_updated_and_come_back() -> None:
     assert changes(by_user().update_rows(corrections())) == [
         (("ann", 2, 3), 2, 1),
         (("bob", 1, 3), 2, 1),
+        (("kim", 1, 10), 2, 1),
         (("ann", 2, 3), 4, -1),
         (("ann", 7, 70), 4, 1),
         (("eve", 1, 4), 4, 1),
         (("zoe", 9, 90), 4, 1),
+        (("ann", 7, 70), 6, -1),
         (("bob", 1, 3), 6, -1),
-        (("ann", 7, 70), 8, -1),
-        (("ann", 8, 80), 8, 1),
-        (("zoe", 9, 90), 10, -1),
+        (("ann", 8, 80), 6, 1),
+        (("zoe", 9, 90), 8, -1),
     ]
 
 
@@ -70,9 +73,9 @@ def test_cells_are_updated_where_the_row_is_there(shifted: bool) -> None:
         (("ann", 2, 3), 4, -1),
         (("ann", 2, 70), 4, 1),
         (("eve", 1, 4), 4, 1),
+        (("ann", 2, 70), 6, -1),
         (("bob", 1, 3), 6, -1),
-        (("ann", 2, 70), 8, -1),
-        (("ann", 2, 80), 8, 1),
+        (("ann", 2, 80), 6, 1),
     ]
 
 
@@ -99,7 +102,7 @@ def test_labels_and_primary_keys_identify_rows() -> None:
 
     pets = pw.debug.table_from_markdown("name | age\nRex | 4\nTom | 9", schema=Pet)
     older = pw.debug.table_from_markdown("  | age\n Tom | 10")
-    assert changes(pets.update_cells(older).without("name")) == [((4,), 2, 1), ((10,), 2, 1)]
+    assert changes(pets.update_cells(older).without("name")) == [((10,), 2, 1), ((4,), 2, 1)]
 
 
 class Person(pw.Schema):
@@ -139,8 +142,6 @@ def test_files_with_a_primary_key_are_combined_and_go_on_after_a_restart(tmp_pat
         state = pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state"))
         pw.run(persistence_config=state, monitoring_level=pw.MonitoringLevel.NONE)
 
-    from collections import Counter
-
     table: Counter[tuple[str, ...]] = Counter()
     (people / "1.csv").write_text("name,city\nann,Rome\nbob,Oslo\n")
     run()
@@ -151,10 +152,10 @@ def test_files_with_a_primary_key_are_combined_and_go_on_after_a_restart(tmp_pat
     sum_up(table, result)
     assert table == {("ann", "Rome"): 1}
     (people / "2.csv").write_text("name,city\neve,Bonn\n")
-    (left / "1.jsonl").unlink()
+    (left / "2.jsonl").write_text('{"name": "ann", "city": "-"}\n{"name": "ann", "city": "?"}\n')
     run()
     sum_up(table, result)
-    assert table == {("ann", "Rome"): 1, ("bob", "Oslo"): 1, ("eve", "Bonn"): 1}
+    assert table == {("eve", "Bonn"): 1}
     (people / "3.csv").write_text("name,city\neve,Nice\n")
     with pytest.raises(pw.InputError) as caught:
         run()
@@ -183,7 +184,7 @@ def test_saying_what_identifies_a_row_keeps_the_state_of_other_steps(tmp_path: P
     ("make", "message"),
     [
         (lambda t: t.with_id_from(), "with_id_from needs a column"),
-        (lambda t: t.with_id_from("user"), "with_id_from: expected a column such as pw.this.user_id, got 'user'"),
+        (lambda t: t.with_id_from("user"), 'with_id_from: expected a column such as pw.this.user_id, got "user"'),
         (lambda t: t.with_id_from(pw.this.nobody), 'no column "nobody"'),
         (lambda t: t.difference(t), "nothing is known to identify the rows of table 1 of the difference, the one of "),
         (
