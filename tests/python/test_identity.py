@@ -192,7 +192,7 @@ def test_saying_what_identifies_a_row_keeps_the_state_of_other_steps(tmp_path: P
             "the rows of table 1 of the difference are identified by user: str, but those of table 2 by cents: int",
         ),
         (lambda t: by_user().intersect(), "intersect needs another table"),
-        (lambda t: by_user().update_rows(3), "update_rows: expected a table, got 3"),
+        (lambda t: t.update_rows(3), "update_rows: expected a table, got 3"),
         (
             lambda t: by_user().update_rows(corrections().without("n")),
             'table 1 of the update_rows has the columns "user", "n", "cents", but table 2 "cents", "user"',
