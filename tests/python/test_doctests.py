@@ -1,5 +1,5 @@
-"""The examples in docstrings of methods. pytest finds those of modules, classes and functions by itself, but not those of
-methods, where a class shows another module than its own.
+"""The examples in docstrings of methods. pytest finds those of modules, classes and functions by itself, but not those
+of methods, where a class shows another module than its own.
 """
 
 from __future__ import annotations

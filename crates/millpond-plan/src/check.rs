@@ -99,13 +99,7 @@ pub(crate) fn same_columns(place: &str, schemas: &[&Schema]) -> Result<Schema> {
 }
 
 /// Checks that a column has its type of table 1 in table `number`, too, and makes it optional if it is so there.
-pub(crate) fn same_type(
-    place: &str,
-    name: &str,
-    ty: &mut ColumnType,
-    found: ColumnType,
-    number: usize,
-) -> Result<()> {
+pub(crate) fn same_type(place: &str, name: &str, ty: &mut ColumnType, found: ColumnType, number: usize) -> Result<()> {
     if found.ty != ty.ty {
         let name_there = quoted(name);
         let error = Error::invalid(format!(

@@ -20,7 +20,8 @@ use crate::describe::describe;
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
 use crate::physical::{
-    CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec, Step,
+    CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
+    Step,
 };
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};

@@ -75,5 +75,9 @@ pub fn source(
         origin: origin.clone(),
         connector: Arc::new(connector),
     })?;
-    if key.is_empty() { Ok(table) } else { table.with_id_from(key.iter().map(|column| plan::col(column)).collect(), origin) }
+    if key.is_empty() {
+        Ok(table)
+    } else {
+        table.with_id_from(key.iter().map(|column| plan::col(column)).collect(), origin)
+    }
 }

@@ -101,13 +101,7 @@ fn named_types(schema: &Schema) -> Vec<(String, ColumnType)> {
 
 impl Fused {
     /// Makes it `identity, number, columns`; where it does not give the columns, they are null.
-    fn tag(
-        &mut self,
-        number: usize,
-        gives: bool,
-        identity: &[(String, ColumnType)],
-        columns: &[(String, ColumnType)],
-    ) {
+    fn tag(&mut self, number: usize, gives: bool, identity: &[(String, ColumnType)], columns: &[(String, ColumnType)]) {
         let mut tagged: Vec<(String, Root)> =
             identity.iter().map(|(name, _)| name.clone()).zip(self.identity.clone()).collect();
         let term = check::literal(&mut self.terms, Literal::Int(number as i64));
@@ -117,9 +111,9 @@ impl Fused {
             let null = |terms: &mut Terms| Root { term: check::typed_none(terms, ty.ty), origin: None };
             tagged.push((name.clone(), given.unwrap_or_else(|| null(&mut self.terms))));
         }
-        let types = tagged.iter().map(|(name, root)| {
-            (name.clone(), self.terms.ty(root.term).column().unwrap_or(Type::Int.required()))
-        });
+        let types = tagged
+            .iter()
+            .map(|(name, root)| (name.clone(), self.terms.ty(root.term).column().unwrap_or(Type::Int.required())));
         self.schema = Schema::new(types);
         self.columns = tagged;
     }

@@ -1,7 +1,7 @@
 //! The law for tables that are combined by identity, and what is no identity.
 
 use millpond_error::Origin;
-use millpond_plan::physical::{CombineSpec, Combination};
+use millpond_plan::physical::{Combination, CombineSpec};
 
 use super::*;
 

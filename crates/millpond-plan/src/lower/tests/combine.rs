@@ -71,7 +71,9 @@ fn cells_are_updated_where_the_second_table_has_them() {
     let bytes = corrections().select(named([("bytes", col("bytes"))]), &here()).unwrap();
     let updated = counts.update_cells(&bytes, &here()).unwrap();
     assert_eq!(updated.to_string(), "Table(user_id: str, pages: int, bytes: int?)");
-    check([updated], expect![[r#"
+    check(
+        [updated],
+        expect![[r#"
         0: source "visits" (append-only): user_id: str, bytes: int?
         1: reduce 0 "visits/reduce-0" (append-only) key [0]: sum(1), count()
         2: source "corrections" (append-only): user_id: str, bytes: int?
@@ -81,7 +83,8 @@ fn cells_are_updated_where_the_second_table_has_them() {
         6: update_cells 5 "visits/reduce-0/update_cells-0" key [0] table 1: [2, 3] updated [0]
         7: map 6 user_id, pages, bytes
         8: sink 7 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -93,7 +96,9 @@ fn an_identity_that_is_no_column_is_carried_only_to_the_combination() {
     let seen = source(Some("seen"), true).with_id_from(vec![col("access_time")], &here()).unwrap();
     let rest = pages.difference(&seen, &here()).unwrap();
     assert_eq!(identity(&rest), "access_time * 2: int");
-    check([pages, rest], expect![[r#"
+    check(
+        [pages, rest],
+        expect![[r#"
         0: source "visits" (append-only): access_time: int, page: str?, bytes: int?
         1: source "seen" (append-only): access_time: int
         2: map 0 where bytes > 0: access_time * 2, table = 0, page
@@ -104,7 +109,8 @@ fn an_identity_that_is_no_column_is_carried_only_to_the_combination() {
         7: sink 6 csv
         8: map 5 (consolidate by row) page
         9: sink 8 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -128,7 +134,9 @@ fn the_rows_of_reduces_and_windows_have_an_identity_and_those_of_a_concat_have_n
 fn windows_are_combined_by_instance_and_bounds() {
     let windows = || by_window(windows(60, WindowLength::Hops(1), None));
     let starts = windows().select(named([("start", col("start"))]), &here()).unwrap();
-    check([starts.intersect(&[windows()], &here()).unwrap()], expect![[r#"
+    check(
+        [starts.intersect(&[windows()], &here()).unwrap()],
+        expect![[r#"
         0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
         1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
         2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
@@ -141,7 +149,8 @@ fn windows_are_combined_by_instance_and_bounds() {
         9: intersect 8 "csv-0/tumbling-0/intersect-0" key [0, 1, 2] table 3: []
         10: map 9 (consolidate by row) start = _pw_window_start
         11: sink 10 csv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -181,7 +190,11 @@ fn the_order_of_columns_changes_neither_description_nor_layout() {
     let counts = by_user(&source(Some("visits"), true));
     let turned = counts.select(named(["bytes", "pages", "user_id"].map(|name| (name, col(name)))), &here()).unwrap();
     let [one, other] = [counts.clone(), turned].map(|table| {
-        plan([table.update_rows(&corrections(), &here()).unwrap().select(named([("n", col("pages"))]), &here()).unwrap()])
+        plan([table
+            .update_rows(&corrections(), &here())
+            .unwrap()
+            .select(named([("n", col("pages"))]), &here())
+            .unwrap()])
     });
     let layout = |plan: &PhysicalPlan| {
         plan.nodes.iter().filter(|node| node.step.is_some()).map(|node| node.schema.to_string()).collect::<Vec<_>>()
@@ -228,9 +241,7 @@ fn an_update_needs_columns_that_fit() {
     );
     let text = || corrections().cast_to_types(&[("bytes".to_owned(), Type::Str)], &here()).unwrap();
     let other_type = |place| {
-        format!(
-            "column \"bytes\" is int? in table 1 of the {place}, but str? in table 2 (cast_to_types(bytes=int))"
-        )
+        format!("column \"bytes\" is int? in table 1 of the {place}, but str? in table 2 (cast_to_types(bytes=int))")
     };
     check_error(counts.update_rows(&text(), &here()), &other_type("update_rows"));
     check_error(counts.update_cells(&text(), &here()), &other_type("update_cells"));
