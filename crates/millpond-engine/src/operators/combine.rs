@@ -1,7 +1,7 @@
 //! Rows of several tables that have one identity, as at most one row: the identity, then the other columns.
 //!
-//! Arrangement `rows`: key = the identity; row = the number of the table, then the other columns. Of a table of which only
-//! the identities matter, the columns are null, and the multiplicity says how many rows have the identity.
+//! Arrangement `rows`: key = the identity; row = the number of the table, then the other columns. Of a table of which
+//! only the identities matter, the columns are null, and the multiplicity says how many rows have the identity.
 
 use arrow_array::{ArrayRef, UInt32Array};
 use millpond_error::{Error, Origin, Result};
@@ -20,7 +20,6 @@ use crate::operator::Operator;
 /// Combines the rows of each identity.
 pub struct Combine {
     combination: Combination,
-    key: Vec<usize>,
     key_names: Vec<String>,
     /// The number of the table, then the other columns.
     row: Vec<usize>,
@@ -49,7 +48,6 @@ impl Combine {
             updated: (0..spec.row.len()).map(|column| spec.updated.contains(&column)).collect(),
             origin: spec.origin.clone(),
             rows: arrangement(input, &spec.key, types_of(input, &row), range),
-            key: spec.key.clone(),
             row,
         }
     }
@@ -86,7 +84,7 @@ impl Combine {
         error.with_hint("with_id_from(...) says what identifies a row").at(&self.origin)
     }
 
-    /// Combines the rows of each key, which [`check`](Self::check) has found good: sorted by table, they are one of each table at most.
+    /// Combines the rows of each key, which [`check`](Self::check) has found good: sorted by table, at most one of each.
     fn combine(&self, rows: &KeyedRows) -> Combined {
         let tables = ints(&rows.rows[0]);
         let mut offsets = Vec::with_capacity(rows.offsets.len());
@@ -128,7 +126,7 @@ impl Operator for Combine {
     ) -> Result<()> {
         let mut builder = self.rows.builder();
         for bucket in input {
-            let changes = group(&bucket, &self.key, &self.row, RowOrder::Consolidated);
+            let changes = group(&bucket, &self.row, RowOrder::Consolidated);
             let (hashes, keys) = (&changes.hashes, &changes.keys);
             let (old, new) = if self.rows.is_empty() {
                 self.check(&changes)?;

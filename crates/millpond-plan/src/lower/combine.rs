@@ -1,8 +1,8 @@
 //! Combinations: the rows of all tables become one table of identity, number of the table and other columns, which one
 //! keyed operator reads.
 //!
-//! The other columns are laid out in the order of their names, since that of the outputs of a select is not described. A
-//! column that is the identity, or a part of it, in every table that gives it is not kept twice.
+//! The other columns are laid out in the order of their names, since that of the outputs of a select is not described.
+//! A column that is the identity, or a part of it, in every table that gives it is not kept twice.
 
 use std::collections::BTreeSet;
 

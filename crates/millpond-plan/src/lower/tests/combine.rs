@@ -120,7 +120,7 @@ fn the_rows_of_reduces_and_windows_have_an_identity_and_those_of_a_concat_have_n
     assert_eq!(identity(&visits), "none");
     assert_eq!(identity(&counts), "user_id: str");
     assert_eq!(identity(&counts.without(&["user_id".to_owned()], &here()).unwrap()), "user_id: str");
-    assert_eq!(identity(&counts.concat(&[counts.clone()], &here()).unwrap()), "none");
+    assert_eq!(identity(&counts.concat(std::slice::from_ref(&counts), &here()).unwrap()), "none");
     let all = visits.group_reduce(vec![], named([("n", count())]), &here()).unwrap();
     assert_eq!(identity(&all), "");
     let bounds = "_pw_instance: str, _pw_window_start: int, _pw_window_end: int";
