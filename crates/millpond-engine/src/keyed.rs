@@ -126,7 +126,7 @@ fn joined(parts: &[Part]) -> Part {
 }
 
 /// A float column with one zero and one NaN; any other column as it is.
-fn canonical(column: &ArrayRef) -> ArrayRef {
+pub(crate) fn canonical(column: &ArrayRef) -> ArrayRef {
     if column.data_type() != &DataType::Float64 {
         return column.clone();
     }

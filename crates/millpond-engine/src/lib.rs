@@ -6,7 +6,7 @@
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
 //! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets.
-//! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
+//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
 //! - [`expand`]: a row for each window that it is in.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
@@ -27,5 +27,6 @@ mod number;
 pub mod operator;
 pub mod operators;
 pub mod route;
+pub mod sorting;
 
 pub use changes::{Changes, Diffs, Epoch};

@@ -31,7 +31,10 @@ pub mod window;
 pub use difference::difference;
 pub use eval::{MapStage, Mapped};
 pub use expr::{BinaryOp, Expr, Literal, Reducer, UnaryOp};
-pub use expr::{any, avg, coalesce, col, count, if_else, lit, max, min, sum, unique};
+pub use expr::{
+    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min, sum,
+    unique,
+};
 pub use lower::lower;
 pub use physical::PhysicalPlan;
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};

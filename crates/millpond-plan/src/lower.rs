@@ -310,14 +310,15 @@ impl Lowering {
         let mut columns = reduction.keys.clone();
         columns.extend(reduction.time.map(|time| (text(&rows.terms, time), time)));
         let mut reducers = Vec::with_capacity(reduction.reducers.len());
-        for (kind, argument) in &reduction.reducers {
-            let column = argument.map(|argument| {
-                columns.iter().position(|(_, term)| *term == argument).unwrap_or_else(|| {
-                    columns.push((text(&rows.terms, argument), argument));
+        for (kind, arguments) in &reduction.reducers {
+            let mut column = |argument: &TermId| {
+                columns.iter().position(|(_, term)| term == argument).unwrap_or_else(|| {
+                    columns.push((text(&rows.terms, *argument), *argument));
                     columns.len() - 1
                 })
-            });
-            reducers.push(ReducerCall { kind: *kind, column });
+            };
+            let columns = arguments.iter().map(&mut column).collect();
+            reducers.push(ReducerCall { kind: *kind, columns });
         }
         let types = columns.iter().map(|(name, term)| {
             let ty = rows.terms.ty(*term).column().expect("keys and arguments have types");

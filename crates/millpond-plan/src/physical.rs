@@ -212,17 +212,20 @@ impl Combination {
     }
 }
 
-/// A reducer over a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A reducer over columns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReducerCall {
     /// Which reducer.
     pub kind: ReducerKind,
-    /// The column it reads; `None` only for [`ReducerKind::Count`].
-    pub column: Option<usize>,
+    /// The columns that it reads: as many as it has arguments.
+    pub columns: Vec<usize>,
 }
 
 /// The reducers that the engine has. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
 /// their column is.
+///
+/// A row has *arrived* in the epoch of the change that added it, where changes that cancel within an epoch are none. A
+/// change that removes a row removes the one that arrived first of all rows that are equal in the operator's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReducerKind {
@@ -236,6 +239,17 @@ pub enum ReducerKind {
     Min,
     /// Largest value.
     Max,
+    /// Of the row with the smallest first column, the second column, which may be null; of several such rows, the smallest.
+    ArgMin,
+    /// Of the row with the largest first column, the second column, which may be null; of several such rows, the largest.
+    ArgMax,
+    /// The value that arrived first; within an epoch, the smallest.
+    Earliest,
+    /// The value that arrived last; within an epoch, the largest.
+    Latest,
+    /// The number of distinct rows of some columns, without those where one is null: `int`. Floats have one zero and
+    /// one NaN.
+    CountDistinct,
 }
 
 impl ReducerKind {
@@ -247,6 +261,11 @@ impl ReducerKind {
             ReducerKind::Avg => "avg",
             ReducerKind::Min => "min",
             ReducerKind::Max => "max",
+            ReducerKind::ArgMin => "argmin",
+            ReducerKind::ArgMax => "argmax",
+            ReducerKind::Earliest => "earliest",
+            ReducerKind::Latest => "latest",
+            ReducerKind::CountDistinct => "count_distinct",
         }
     }
 }
@@ -320,8 +339,8 @@ impl PhysicalPlan {
 fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (i, reducer) in reducers.iter().enumerate() {
         let comma = if i > 0 { ", " } else { "" };
-        let column = reducer.column.map(|column| column.to_string()).unwrap_or_default();
-        write!(f, "{comma}{}({column})", reducer.kind.name())?;
+        let columns: Vec<String> = reducer.columns.iter().map(usize::to_string).collect();
+        write!(f, "{comma}{}({})", reducer.kind.name(), columns.join(", "))?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) struct Reduction {
     /// The numbers of a row's windows.
     pub windows: Option<WindowNumbers>,
     /// The reducers and the terms that they read.
-    pub reducers: Vec<(ReducerKind, Option<TermId>)>,
+    pub reducers: Vec<(ReducerKind, Vec<TermId>)>,
     /// The columns that the keyed operator gives: keys, window, reducers.
     pub reduced: Schema,
     /// Terms over the columns of `reduced`.
@@ -131,7 +131,7 @@ struct ReduceScope<'a> {
 /// A reducer that the engine computes.
 struct Call {
     kind: ReducerKind,
-    argument: Option<TermId>,
+    arguments: Vec<TermId>,
     ty: ColumnType,
     text: String,
 }
@@ -234,17 +234,19 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn reducer(&mut self, reducer: Reducer, argument: Option<&Expr>, results: &mut Terms) -> Result<TermId> {
-        let Some(expr) = argument else {
-            return match reducer {
-                Reducer::Count => Ok(self.call(ReducerKind::Count, None, Type::Int.required(), results)),
-                _ => Err(Error::invalid(format!("{}() needs an argument", reducer.name()))),
-            };
-        };
+    fn reducer(&mut self, reducer: Reducer, arguments: &[Expr], results: &mut Terms) -> Result<TermId> {
+        check_number(reducer, arguments)?;
         let mut row = RowScope { in_reducer: true, ..self.row };
-        let term = check::term(self.rows, &mut row, expr)?;
-        let ty = reducer_type(reducer, expr, self.rows.ty(term).column())?;
-        let mut call = |kind| self.call(kind, Some((term, expr)), ty, results);
+        let mut terms = Vec::with_capacity(arguments.len());
+        let mut types = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            let term = check::term(self.rows, &mut row, argument)?;
+            let no_type = || Error::invalid(format!("None has no type, but {}() needs one", reducer.name()));
+            types.push((argument, self.rows.ty(term).column().ok_or_else(no_type)?));
+            terms.push(term);
+        }
+        let ty = reducer_type(reducer, &types)?;
+        let mut call = |kind| self.call(kind, &terms, arguments, ty, results);
         Ok(match reducer {
             Reducer::Count => call(ReducerKind::Count),
             Reducer::Sum => call(ReducerKind::Sum),
@@ -255,6 +257,11 @@ impl<'a> ReduceScope<'a> {
                 let (least, greatest) = (call(ReducerKind::Min), call(ReducerKind::Max));
                 results.add(Op::Unique(least, greatest), ty.into())
             }
+            Reducer::ArgMin => call(ReducerKind::ArgMin),
+            Reducer::ArgMax => call(ReducerKind::ArgMax),
+            Reducer::Earliest => call(ReducerKind::Earliest),
+            Reducer::Latest => call(ReducerKind::Latest),
+            Reducer::CountDistinct => call(ReducerKind::CountDistinct),
         })
     }
 
@@ -262,22 +269,25 @@ impl<'a> ReduceScope<'a> {
     fn call(
         &mut self,
         kind: ReducerKind,
-        argument: Option<(TermId, &Expr)>,
+        arguments: &[TermId],
+        written: &[Expr],
         ty: ColumnType,
         results: &mut Terms,
     ) -> TermId {
-        let term = argument.map(|(term, _)| term);
-        if let (Some((start, end)), true) = (self.session, term.is_some() && term == self.time) {
+        if let (Some((start, end)), Some(time)) = (self.session, self.time)
+            && arguments == [time]
+        {
             match kind {
                 ReducerKind::Min => return results.input(start, self.plain[start].ty),
                 ReducerKind::Max => return results.input(end, self.plain[end].ty),
                 _ => {}
             }
         }
-        let known = self.calls.iter().position(|known| known.kind == kind && known.argument == term);
+        let known = self.calls.iter().position(|known| known.kind == kind && known.arguments == arguments);
         let position = known.unwrap_or_else(|| {
-            let argument = argument.map(|(_, expr)| expr.to_string()).unwrap_or_default();
-            self.calls.push(Call { kind, argument: term, ty, text: format!("{}({argument})", kind.name()) });
+            let written: Vec<String> = written.iter().map(Expr::to_string).collect();
+            let text = format!("{}({})", kind.name(), written.join(", "));
+            self.calls.push(Call { kind, arguments: arguments.to_vec(), ty, text });
             self.calls.len() - 1
         });
         results.input(self.plain.len() + position, ty)
@@ -328,7 +338,7 @@ impl<'a> ReduceScope<'a> {
             time: self.time,
             windows: self.windows,
             reduced: Schema::new(plain.chain(calls)),
-            reducers: self.calls.iter().map(|call| (call.kind, call.argument)).collect(),
+            reducers: self.calls.into_iter().map(|call| (call.kind, call.arguments)).collect(),
             results,
             identity,
             outputs,
@@ -349,22 +359,45 @@ impl Scope for ReduceScope<'_> {
         }
         match expr.kind() {
             ExprKind::Column(name) => Some(Err(self.plain_column(name))),
-            ExprKind::Reducer(kind, argument) => Some(self.reducer(*kind, argument.as_ref(), results)),
+            ExprKind::Reducer(kind, arguments) => Some(self.reducer(*kind, arguments, results)),
             _ => None,
         }
     }
 }
 
-/// The type that a reducer gives for an argument.
-fn reducer_type(reducer: Reducer, argument: &Expr, ty: Option<ColumnType>) -> Result<ColumnType> {
-    let Some(ty) = ty else {
-        return Err(Error::invalid(format!("{}(None) has no type", reducer.name())));
+/// Checks that a reducer has as many arguments as it takes.
+fn check_number(reducer: Reducer, arguments: &[Expr]) -> Result<()> {
+    let name = reducer.name();
+    let problem = match (reducer, arguments.len()) {
+        (Reducer::Count, 0) | (Reducer::ArgMin | Reducer::ArgMax, 2) | (Reducer::CountDistinct, 1..) => return Ok(()),
+        (Reducer::Count, _) => "count() counts rows and takes no argument".to_owned(),
+        (Reducer::ArgMin | Reducer::ArgMax, 1) => {
+            let (value, most) = (&arguments[0], if reducer == Reducer::ArgMin { "smallest" } else { "largest" });
+            let error = Error::invalid(format!("{name}({value}) does not say what it takes of the row"));
+            let hint = format!("{name}({value}, x) is the x of the row with the {most} {value}; a row has no id");
+            return Err(error.with_hint(hint));
+        }
+        (Reducer::ArgMin | Reducer::ArgMax, found) => format!("{name}() has {found} arguments, but takes 2"),
+        (_, 0) => format!("{name}() needs an argument"),
+        (_, 1) => return Ok(()),
+        (_, found) => format!("{name}() has {found} arguments, but takes 1"),
     };
+    Err(Error::invalid(problem))
+}
+
+/// The type that a reducer gives for its arguments.
+fn reducer_type(reducer: Reducer, arguments: &[(&Expr, ColumnType)]) -> Result<ColumnType> {
+    let [(argument, ty), rest @ ..] = arguments else { return Ok(Type::Int.required()) };
     match (reducer, ty.ty) {
-        (Reducer::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
-        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique, _)
-        | (Reducer::Sum, Type::Int | Type::Float | Type::Duration) => Ok(ty),
-        (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
+        (Reducer::Count | Reducer::CountDistinct, _) => Ok(Type::Int.required()),
+        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique | Reducer::Earliest | Reducer::Latest, _)
+        | (Reducer::Sum, Type::Int | Type::Float | Type::Duration) => Ok(*ty),
+        (Reducer::ArgMin | Reducer::ArgMax, _) => {
+            // Over null values alone there is no row to take it of.
+            let of = rest.first().map_or(*ty, |(_, of)| *of);
+            Ok(ColumnType { optional: of.optional || ty.optional, ..of })
+        }
+        (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..*ty }),
         (Reducer::Sum | Reducer::Avg, of) => {
             let needed = match (reducer, of.is_time()) {
                 (Reducer::Sum, true) => "int, float or Duration",

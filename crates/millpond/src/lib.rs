@@ -40,6 +40,6 @@ mod write;
 
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit};
-pub use millpond_plan::{any, avg, count, max, min, sum, unique};
+pub use millpond_plan::{any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sum, unique};
 pub use run::{Backend, Output, RunOptions, Summary, run};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};

@@ -13,6 +13,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::ColumnType;
 pub use millpond_store::RunPlace;
 
+use crate::changes::Diffs;
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 
@@ -89,6 +90,17 @@ pub enum Select<'a> {
     First,
     /// The last live row, in row order, whose first column is not null.
     Last,
+}
+
+/// What [`Arrangement::lookup_rows`] finds.
+#[derive(Clone, Debug)]
+pub struct RowsFound {
+    /// Where the rows that were found for each wanted row start; one longer than there are wanted rows.
+    pub offsets: Vec<u32>,
+    /// The row columns.
+    pub rows: Vec<ArrayRef>,
+    /// The multiplicity of each row.
+    pub diffs: Diffs,
 }
 
 /// Rows by key, in sorted immutable runs; reading adds up the multiplicities over the runs.
@@ -181,6 +193,13 @@ impl Arrangement {
     /// columns), each at most once, and in the result stand all of them, with or without rows.
     pub fn lookup(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
         cursor::lookup(&self.schema, &self.entries, hashes, keys, select)
+    }
+
+    /// For each row of `wanted`, the live rows of the same key that equal it in its columns (which may be fewer than those
+    /// of this arrangement), in order, until their multiplicities add up to that row's `enough`. The wanted rows are sorted
+    /// and distinct. Reads no more than the search needs, however many rows a key has.
+    pub fn lookup_rows(&self, wanted: &KeyedRows, enough: &[i64]) -> Result<RowsFound> {
+        cursor::lookup_rows(&self.schema, &self.entries, wanted, enough)
     }
 
     /// Hands all live rows to `emit`, in ascending order of keys, in chunks of whole keys.

@@ -25,8 +25,10 @@ use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 use crate::operator::Operator;
 
+mod arrivals;
 pub mod combine;
 pub mod keep;
+mod order;
 pub mod reduce;
 pub mod session;
 
