@@ -34,6 +34,7 @@ use crate::consolidate::{Consolidator, consolidate};
 use crate::expand;
 use crate::gather::Gather;
 use crate::hash::{HashSeed, KeyRange};
+use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
 use crate::route::{Packet, Router};
@@ -53,6 +54,8 @@ pub struct Context {
     pub deliver: Deliver,
     /// The first error of any worker.
     pub failure: Failure,
+    /// The counters of the stateful nodes.
+    pub metrics: BTreeMap<NodeId, Arc<StepMetrics>>,
 }
 
 /// The first error of a run, from whichever worker.
@@ -124,6 +127,9 @@ impl Dataflow {
             let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
             let Some(input) = input else { continue };
             let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
+            if let Some(metrics) = context.metrics.get(&NodeId(index)) {
+                operator = Box::new(Metered::new(operator, metrics.clone()));
+            }
             let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
             if let Some(saved) = saved {
                 context.failure.guard("opening the state", || operator.open(saved.clone()));
@@ -152,6 +158,7 @@ impl Dataflow {
                     OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
+                    | OperatorSpec::Combine { input, .. }
                     | OperatorSpec::Keep { input } => {
                         let schema = schema_before(input);
                         let key = key_of(&node.operator, schema);
@@ -204,6 +211,7 @@ fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
         | OperatorSpec::Expand { input, .. }
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
+        | OperatorSpec::Combine { input, .. }
         | OperatorSpec::Keep { input }
         | OperatorSpec::Sink { input, .. } => Some(*input),
     }
@@ -213,6 +221,7 @@ fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
     match operator {
         OperatorSpec::Reduce { spec, .. } => spec.key.clone(),
         OperatorSpec::Session { spec, .. } => spec.instance.clone(),
+        OperatorSpec::Combine { spec, .. } => spec.key.clone(),
         _ => (0..input.len()).collect(),
     }
 }

@@ -10,6 +10,7 @@
 //! - [`expand`]: a row for each window that it is in.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
+//! - [`metrics`]: what the steps count about themselves.
 //! - [`dataflow`]: the one file that knows timely.
 
 pub mod accumulate;
@@ -23,6 +24,7 @@ pub mod gather;
 pub mod group;
 pub mod hash;
 pub mod keyed;
+pub mod metrics;
 mod number;
 pub mod operator;
 pub mod operators;

@@ -71,6 +71,27 @@ pub struct RunEntry {
     pub range: KeyRange,
 }
 
+/// How much an arrangement holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Rows of the runs, with those that cancel and are not merged away yet.
+    pub rows: u64,
+    /// Bytes of the runs.
+    pub bytes: u64,
+    /// The number of runs.
+    pub runs: u64,
+}
+
+impl std::iter::Sum for StateSize {
+    fn sum<I: Iterator<Item = StateSize>>(sizes: I) -> StateSize {
+        sizes.fold(StateSize::default(), |a, b| StateSize {
+            rows: a.rows + b.rows,
+            bytes: a.bytes + b.bytes,
+            runs: a.runs + b.runs,
+        })
+    }
+}
+
 /// Which rows of a key a lookup returns.
 #[derive(Clone, Copy, Debug)]
 pub enum Select<'a> {
@@ -213,6 +234,12 @@ impl Arrangement {
         &self.entries
     }
 
+    /// How much the runs hold. Of a run that is cut to a range, as of a saved one that several workers share, as much
+    /// is counted as the range takes of its hashes.
+    pub fn size(&self) -> StateSize {
+        self.entries.iter().map(RunEntry::size).sum()
+    }
+
     /// The selected live rows (multiplicity not 0) of each of these keys, sorted. The keys are sorted by (hash, key
     /// columns), each at most once, and in the result stand all of them, with or without rows.
     pub fn lookup(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
@@ -242,6 +269,21 @@ impl Arrangement {
             if !more {
                 return Ok(());
             }
+        }
+    }
+}
+
+impl RunEntry {
+    fn size(&self) -> StateSize {
+        let whole = StateSize { rows: self.run.rows(), bytes: self.run.bytes().len() as u64, runs: 1 };
+        let Some(keys) = self.run.hashes() else { return whole };
+        match keys.intersection(self.range) {
+            Some(within) if within != keys => {
+                let width = |range: KeyRange| (range.last - range.first) as f64 + 1.0;
+                let part = |count: u64| (count as f64 * width(within) / width(keys)) as u64;
+                StateSize { rows: part(whole.rows), bytes: part(whole.bytes), runs: 1 }
+            }
+            _ => whole,
         }
     }
 }
