@@ -160,6 +160,7 @@ impl Dataflow {
                     OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
+                    | OperatorSpec::Combine { input, .. }
                     | OperatorSpec::Keep { input } => {
                         let schema = schema_before(input);
                         let key = key_of(&node.operator, schema);
@@ -221,6 +222,7 @@ fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
         | OperatorSpec::Windowed { input, .. }
+        | OperatorSpec::Combine { input, .. }
         | OperatorSpec::Keep { input }
         | OperatorSpec::Sink { input, .. } => Some(*input),
     }
@@ -232,6 +234,7 @@ fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
         OperatorSpec::Session { spec, .. } => spec.instance.clone(),
         OperatorSpec::Windowed { windows: WindowSpec::Numbered { spec, .. }, .. } => spec.key.clone(),
         OperatorSpec::Windowed { windows: WindowSpec::Session(spec), .. } => spec.instance.clone(),
+        OperatorSpec::Combine { spec, .. } => spec.key.clone(),
         _ => (0..input.len()).collect(),
     }
 }

@@ -13,6 +13,7 @@
 
 pub mod behavior;
 mod check;
+mod combine;
 mod describe;
 mod difference;
 pub mod eval;

@@ -3,6 +3,7 @@
 //! - [`reduce`]: one row for each key;
 //! - [`session`]: one row for each session of an instance;
 //! - [`windowed`]: either of them, with windows that are shown late or that end;
+//! - [`combine`]: rows of several tables that have one identity;
 //! - [`keep`]: the present table.
 //!
 //! All work in the same way: group a bucket's changes by key, look up what the touched keys have, compute columns of
@@ -26,12 +27,14 @@ use crate::keyed::KeyedRows;
 use crate::operator::Operator;
 
 mod arrivals;
+pub mod combine;
 pub mod keep;
 mod order;
 pub mod reduce;
 pub mod session;
 pub mod windowed;
 
+pub use combine::Combine;
 pub use keep::Keep;
 pub use reduce::Reduce;
 pub use session::Session;
@@ -46,6 +49,7 @@ pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Opt
         OperatorSpec::Windowed { windows, lifecycle, .. } => {
             Some(Box::new(Windowed::new(windows, lifecycle, input, range)))
         }
+        OperatorSpec::Combine { spec, .. } => Some(Box::new(Combine::new(spec, input, range))),
         OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
         OperatorSpec::Source { .. }
         | OperatorSpec::Map { .. }
