@@ -21,8 +21,8 @@ def source_options(
 ) -> tuple[bool, str, str | None, str | None, int | None, bool]:
     """The checked options of a source, as ``millpond._native`` takes them.
 
-    They are: append-only, what happens to bad rows, the file for them, the source's name, the time between two epochs in
-    ms of a source that goes on watching, and whether there is a column ``_metadata``.
+    They are: append-only, what happens to bad rows, the file for them, the source's name, the time between two epochs
+    in ms of a source that goes on watching, and whether there is a column ``_metadata``.
     """
     chosen_name = _check.name(_check.renamed("persistent_id", persistent_id, "name", name))
     streaming = _check.choice(mode, "mode", ["static", "streaming"]) == "streaming"
