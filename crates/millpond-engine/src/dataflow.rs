@@ -158,6 +158,7 @@ impl Dataflow {
                     OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
+                    | OperatorSpec::Combine { input, .. }
                     | OperatorSpec::Keep { input } => {
                         let schema = schema_before(input);
                         let key = key_of(&node.operator, schema);
@@ -210,6 +211,7 @@ fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
         | OperatorSpec::Expand { input, .. }
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
+        | OperatorSpec::Combine { input, .. }
         | OperatorSpec::Keep { input }
         | OperatorSpec::Sink { input, .. } => Some(*input),
     }
@@ -219,6 +221,7 @@ fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
     match operator {
         OperatorSpec::Reduce { spec, .. } => spec.key.clone(),
         OperatorSpec::Session { spec, .. } => spec.instance.clone(),
+        OperatorSpec::Combine { spec, .. } => spec.key.clone(),
         _ => (0..input.len()).collect(),
     }
 }

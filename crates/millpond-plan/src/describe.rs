@@ -13,6 +13,11 @@ use crate::window::WindowLength;
 
 /// The description of a table and of all before it.
 pub(crate) fn describe(table: &Table) -> Value {
+    described(table, false)
+}
+
+/// What identifies a row is described where it matters: a program that says so for later keeps its state.
+fn described(table: &Table, identified: bool) -> Value {
     match table.operation() {
         Operation::Source(source) => json!({
             "operator": "source",
@@ -24,12 +29,22 @@ pub(crate) fn describe(table: &Table) -> Value {
         Operation::Select { input, columns, keeps_others } => json!({
             "operator": if *keeps_others { "with_columns" } else { "select" },
             "outputs": expressions(columns),
-            "input": describe(input),
+            "input": described(input, identified),
         }),
         Operation::Filter { input, predicate } => json!({
             "operator": "filter",
             "predicate": predicate.to_string(),
+            "input": described(input, identified),
+        }),
+        Operation::Identify { input, .. } if !identified => describe(input),
+        Operation::Identify { input, columns } => json!({
+            "operator": "with_id_from",
+            "columns": columns.iter().map(Expr::to_string).collect::<Vec<_>>(),
             "input": describe(input),
+        }),
+        Operation::Combine { inputs, combination } => json!({
+            "operator": combination.name(),
+            "inputs": inputs.iter().map(|input| described(input, true)).collect::<Vec<_>>(),
         }),
         Operation::Group { input, keys, outputs } => json!({
             "operator": "reduce",

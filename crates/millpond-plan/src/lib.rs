@@ -12,6 +12,7 @@
 //! - [`difference()`]: what changed between two descriptions of a step.
 
 mod check;
+mod combine;
 mod describe;
 mod difference;
 pub mod eval;

@@ -1,6 +1,6 @@
 //! From tables to the plan that runs.
 //!
-//! Every table stands on a *base*: the source, keyed operator (group, session, window) or concat nearest to it, with the
+//! Every table stands on a *base*: the source, keyed operator (group, session, window, combination) or concat nearest to it, with the
 //! selects and filters between them fused into one [`MapStage`]. So a plan is bases, and a map wherever a base or a sink reads what
 //! is not just another base's output. Equal maps of one base are one node.
 //!
@@ -20,13 +20,16 @@ use crate::describe::describe;
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
 use crate::physical::{
-    Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec, Step,
+    CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
+    Step,
 };
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
 use crate::terms::{self, TermId, Terms};
 use crate::types::{Schema, Type};
 use crate::window::SlidingWindow;
+
+mod combine;
 
 /// Makes the plan that the engine runs of what a program writes.
 ///
@@ -58,6 +61,8 @@ struct Fused {
     terms: Terms,
     predicates: Vec<Root>,
     columns: Vec<(String, Root)>,
+    /// What identifies a row, if the table knows: computed only where an operation takes it up into the columns.
+    identity: Vec<Root>,
     /// The table's columns, or what a keyed operator reads of them.
     schema: Schema,
 }
@@ -92,6 +97,12 @@ enum BaseOperator {
         spec: SessionSpec,
         reduction: Reduction,
     },
+    /// `places`: where each column of the table is in the output.
+    Combine {
+        inputs: Vec<Fused>,
+        spec: CombineSpec,
+        places: Vec<usize>,
+    },
 }
 
 /// Bases found so far, each after those that it reads.
@@ -116,7 +127,12 @@ impl Lowering {
                 let columns = check::input_terms(&mut terms, table.schema());
                 let names = table.schema().columns().iter().map(|column| column.name.clone());
                 let columns = names.zip(columns).map(|(name, term)| (name, Root { term, origin: None })).collect();
-                Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
+                let (predicates, identity) = (Vec::new(), Vec::new());
+                Ok(Fused { base, terms, predicates, columns, identity, schema: table.schema().clone() })
+            }
+            Operation::Combine { .. } => {
+                let base = self.base_of(table)?;
+                Ok(self.combined(base, table))
             }
             Operation::Group { outputs, .. }
             | Operation::Session { outputs, .. }
@@ -127,8 +143,10 @@ impl Lowering {
                     .iter()
                     .zip(&reduction.outputs)
                     .map(|((name, expr), term)| (name.clone(), Root { term: *term, origin: expr.origin().cloned() }));
-                let (columns, terms) = (roots.collect(), reduction.results.clone());
-                Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
+                let identity = reduction.identity.iter().map(|(_, term)| Root { term: *term, origin: None });
+                let (columns, identity, terms) = (roots.collect(), identity.collect(), reduction.results.clone());
+                let (predicates, schema) = (Vec::new(), table.schema().clone());
+                Ok(Fused { base, terms, predicates, columns, identity, schema })
             }
             Operation::Select { input, columns, keeps_others } => {
                 let mut fused = self.fuse(input)?;
@@ -145,6 +163,15 @@ impl Lowering {
                 let term = fused.term(input.schema(), |terms, scope| check::predicate(terms, scope, predicate))?;
                 fused.predicates.push(Root { term, origin: predicate.origin().cloned() });
                 Ok(fused)
+            }
+            Operation::Identify { input, columns } => {
+                let mut fused = self.fuse(input)?;
+                let mut identity = Vec::with_capacity(columns.len());
+                for expr in columns {
+                    let term = fused.term(input.schema(), |terms, scope| check::term(terms, scope, expr))?;
+                    identity.push(Root { term, origin: fused.origin(term, expr.origin()) });
+                }
+                Ok(Fused { identity, ..fused })
             }
         }
     }
@@ -164,7 +191,10 @@ impl Lowering {
             }
             Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
             Operation::Concat { inputs } => self.concat(table, inputs)?,
-            Operation::Select { .. } | Operation::Filter { .. } => unreachable!("it stands on a base, it is none"),
+            Operation::Combine { inputs, combination } => self.combine(table, inputs, *combination)?,
+            Operation::Select { .. } | Operation::Filter { .. } | Operation::Identify { .. } => {
+                unreachable!("it stands on a base, it is none")
+            }
         };
         self.bases.push(base);
         self.tables.push(table.clone());
@@ -194,7 +224,7 @@ impl Lowering {
         let cancels = fused.iter().any(|rows| match &self.bases[rows.base].operator {
             BaseOperator::Source(_) => false,
             BaseOperator::Concat { cancels, .. } => *cancels,
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } => true,
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => true,
         });
         let step = self.step(fused[0].base, "concat", table);
         let (schema, append_only) = (table.schema().clone(), table.append_only());
@@ -382,7 +412,9 @@ impl Base {
     fn reduction(&self) -> &Reduction {
         match &self.operator {
             BaseOperator::Group { reduction, .. } | BaseOperator::Session { reduction, .. } => reduction,
-            BaseOperator::Source(_) | BaseOperator::Concat { .. } => unreachable!("it does not reduce"),
+            BaseOperator::Source(_) | BaseOperator::Concat { .. } | BaseOperator::Combine { .. } => {
+                unreachable!("it does not reduce")
+            }
         }
     }
 
@@ -390,7 +422,9 @@ impl Base {
     fn outputs(&self) -> Vec<usize> {
         match self.operator {
             BaseOperator::Source(_) | BaseOperator::Concat { .. } => self.used.iter().copied().collect(),
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } => (0..self.schema.len()).collect(),
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
+                (0..self.schema.len()).collect()
+            }
         }
     }
 
@@ -401,15 +435,15 @@ impl Base {
 
     /// How rows that cancel after this stage are brought together.
     fn consolidate(&self, fused: &Fused, stage: &MapStage) -> Consolidate {
-        let keys = match &self.operator {
+        let (keys, windows) = match &self.operator {
             BaseOperator::Source(_) | BaseOperator::Concat { cancels: false, .. } => return Consolidate::No,
             BaseOperator::Concat { .. } if stage.keeps(0..self.used.len()) => return Consolidate::No,
             BaseOperator::Concat { .. } => return Consolidate::ByRow,
-            BaseOperator::Group { spec, .. } => spec.key.len(),
-            BaseOperator::Session { spec, .. } => spec.instance.len(),
+            BaseOperator::Group { spec, reduction, .. } => (spec.key.len(), reduction.windows.as_ref()),
+            BaseOperator::Session { spec, .. } => (spec.instance.len(), None),
+            BaseOperator::Combine { spec, .. } => (spec.key.len(), None),
         };
         // The start or end of a window tells its number, which is the last key.
-        let windows = self.reduction().windows.as_ref();
         let numbers = keys - usize::from(windows.is_some());
         let bound = |term| windows.is_some_and(|windows| windows.bounds.contains(&term));
         let bounded = fused.columns.iter().any(|(_, root)| bound(root.term));
@@ -463,6 +497,9 @@ impl<'a> Emission<'a> {
             BaseOperator::Session { rows, spec, .. } => {
                 OperatorSpec::Session { input: self.map(rows), spec: spec.clone() }
             }
+            BaseOperator::Combine { inputs, spec, .. } => {
+                OperatorSpec::Combine { input: self.union(inputs), spec: spec.clone() }
+            }
         };
         let keeps_state = !matches!(base.operator, BaseOperator::Concat { .. });
         let (append_only, step) = (base.append_only, keeps_state.then(|| base.step.clone()));
@@ -487,6 +524,15 @@ impl<'a> Emission<'a> {
         let consolidate = base.consolidate(fused, &stage);
         let operator = OperatorSpec::Map { input, stage: Arc::new(stage), consolidate };
         self.push(Node { operator, schema: fused.schema.clone(), append_only: base.append_only, step: None })
+    }
+
+    /// The node that gives the rows of all, which have one schema.
+    fn union(&mut self, tables: &[Fused]) -> NodeId {
+        let inputs: Vec<NodeId> = tables.iter().map(|rows| self.map(rows)).collect();
+        let append_only = inputs.iter().all(|input| self.nodes[input.0].append_only);
+        let schema = tables.first().map(|rows| rows.schema.clone()).unwrap_or_default();
+        let operator = OperatorSpec::Union { inputs, consolidate: Consolidate::No };
+        self.push(Node { operator, schema, append_only, step: None })
     }
 
     /// The node that puts each row into all of its windows: from the number in column `first` to that in the next.
@@ -574,9 +620,12 @@ fn add_sources<'a>(table: &'a Table, sources: &mut Vec<&'a Arc<SourceDecl>>) {
                 sources.push(source);
             }
         }
-        Operation::Concat { inputs } => inputs.iter().for_each(|input| add_sources(input, sources)),
+        Operation::Concat { inputs } | Operation::Combine { inputs, .. } => {
+            inputs.iter().for_each(|input| add_sources(input, sources));
+        }
         Operation::Select { input, .. }
         | Operation::Filter { input, .. }
+        | Operation::Identify { input, .. }
         | Operation::Group { input, .. }
         | Operation::Session { input, .. }
         | Operation::Sliding { input, .. } => add_sources(input, sources),

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use millpond_error::Origin;
 use serde::{Deserialize, Serialize};
 
 use crate::eval::MapStage;
@@ -90,6 +91,14 @@ pub enum OperatorSpec {
         /// Instance, time, gap and reducers.
         spec: SessionSpec,
     },
+    /// Combines the rows of several tables that have one identity into at most one row; its output: the identity columns, then
+    /// the others.
+    Combine {
+        /// Where its rows come from: those of all tables.
+        input: NodeId,
+        /// Identity, columns and what becomes of them.
+        spec: CombineSpec,
+    },
     /// Keeps the present table (every row with its multiplicity) for a sink that writes it whole, and passes the changes
     /// on, consolidated. The key is the whole row.
     Keep {
@@ -151,6 +160,56 @@ pub struct SessionSpec {
     pub reducers: Vec<ReducerCall>,
     /// The form.
     pub form: Form,
+}
+
+/// The parameters of a `Combine` node. All positions are columns of the node's input, unless said otherwise.
+#[derive(Clone, Debug)]
+pub struct CombineSpec {
+    /// Which rows it gives.
+    pub combination: Combination,
+    /// Columns of the identity: the key.
+    pub key: Vec<usize>,
+    /// The column that says which table a row is of, from 0: a required `int`.
+    pub table: usize,
+    /// The number of tables.
+    pub tables: usize,
+    /// The other columns. They are null in a table of which only the identities matter.
+    pub row: Vec<usize>,
+    /// Positions in `row`, ascending, of what the second table says where it has the row.
+    pub updated: Vec<usize>,
+    /// The place in the program, for errors in the data.
+    pub origin: Origin,
+}
+
+/// How rows of one identity become one. In each table that gives cells, an identity has at most one row at the end of
+/// each epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combination {
+    /// The rows of the first table whose identity the second has not.
+    Difference,
+    /// The rows of the first table whose identity all others have.
+    Intersect,
+    /// The rows of the second table, and those of the first whose identity it has not.
+    UpdateRows,
+    /// The rows of the first table, with cells of the second where that has the identity.
+    UpdateCells,
+}
+
+impl Combination {
+    /// The name of its method.
+    pub fn name(self) -> &'static str {
+        match self {
+            Combination::Difference => "difference",
+            Combination::Intersect => "intersect",
+            Combination::UpdateRows => "update_rows",
+            Combination::UpdateCells => "update_cells",
+        }
+    }
+
+    /// Whether the second table gives cells, and not only its identities.
+    pub fn updates(self) -> bool {
+        matches!(self, Combination::UpdateRows | Combination::UpdateCells)
+    }
 }
 
 /// A reducer over columns.
@@ -265,6 +324,11 @@ impl PhysicalPlan {
                 write!(f, "session {} {name} ({form}) ", input.0)?;
                 write!(f, "instance {instance:?} time {time} max_gap {max_gap}: ")?;
                 write_reducers(reducers, f)
+            }
+            OperatorSpec::Combine { input, spec } => {
+                let CombineSpec { combination, key, table, row, updated, .. } = spec;
+                write!(f, "{} {} {name} key {key:?} table {table}: {row:?}", combination.name(), input.0)?;
+                if updated.is_empty() { Ok(()) } else { write!(f, " updated {updated:?}") }
             }
             OperatorSpec::Keep { input } => write!(f, "keep {} {name}", input.0),
             OperatorSpec::Sink { input, index } => write!(f, "sink {} {}", input.0, self.sinks[*index].kind),

@@ -34,6 +34,8 @@ pub(crate) struct Reduction {
     pub reduced: Schema,
     /// Terms over the columns of `reduced`.
     pub results: Terms,
+    /// Of the results: what tells one row from another.
+    pub identity: Vec<(String, TermId)>,
     /// The terms of the outputs, in the order as written.
     pub outputs: Vec<TermId>,
     /// The outputs' columns.
@@ -321,7 +323,14 @@ impl<'a> ReduceScope<'a> {
         self.plain.iter().enumerate().filter(move |(position, _)| Some(*position) != number)
     }
 
-    fn finish(self, results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
+    /// The keys, or the instance with both bounds of the window.
+    fn identity(&self, results: &mut Terms) -> Vec<(String, TermId)> {
+        let plain = self.visible().map(|(position, plain)| (plain.name.clone(), results.input(position, plain.ty)));
+        plain.chain(self.bounds.iter().map(|(name, bound)| ((*name).to_owned(), *bound))).collect()
+    }
+
+    fn finish(self, mut results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
+        let identity = self.identity(&mut results);
         let plain = self.plain.into_iter().map(|plain| (plain.name, plain.ty));
         let calls = self.calls.iter().map(|call| (call.text.clone(), call.ty));
         Reduction {
@@ -331,6 +340,7 @@ impl<'a> ReduceScope<'a> {
             reduced: Schema::new(plain.chain(calls)),
             reducers: self.calls.into_iter().map(|call| (call.kind, call.arguments)).collect(),
             results,
+            identity,
             outputs,
             schema,
         }

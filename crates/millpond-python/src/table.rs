@@ -55,6 +55,28 @@ impl PyTable {
         self.0.concat(&others, &origin(place)).map(PyTable).map_err(raise)
     }
 
+    fn with_id_from(&self, columns: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<PyTable> {
+        let columns = columns.iter().map(|column| column.0.clone()).collect();
+        self.0.with_id_from(columns, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn difference(&self, other: &PyTable, place: Place) -> PyResult<PyTable> {
+        self.0.difference(&other.0, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn intersect(&self, others: Vec<PyRef<'_, PyTable>>, place: Place) -> PyResult<PyTable> {
+        let others: Vec<Table> = others.iter().map(|other| other.0.clone()).collect();
+        self.0.intersect(&others, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn update_rows(&self, other: &PyTable, place: Place) -> PyResult<PyTable> {
+        self.0.update_rows(&other.0, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn update_cells(&self, other: &PyTable, place: Place) -> PyResult<PyTable> {
+        self.0.update_cells(&other.0, &origin(place)).map(PyTable).map_err(raise)
+    }
+
     fn filter(&self, condition: &PyExpr, place: Place) -> PyResult<PyTable> {
         self.0.filter(condition.0.clone(), &origin(place)).map(PyTable).map_err(raise)
     }

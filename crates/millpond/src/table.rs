@@ -181,6 +181,54 @@ impl Table {
         self.then(|table| table.concat(&others?, &origin))
     }
 
+    /// The same rows, with another identity: no two rows of the table have the same values of these. [`update_rows`](Self::update_rows),
+    /// [`update_cells`](Self::update_cells), [`difference`](Self::difference) and [`intersect`](Self::intersect) bring rows of one identity together.
+    ///
+    /// Without it, a row of a reduce is identified by its group (in a window: by the instance, the window's start and its end), and one
+    /// of a feed with a primary key by that; `select`, `filter` and what else works on single rows keep the identity, even
+    /// where its columns are left out. Rows of files and of a concat have none.
+    #[track_caller]
+    #[must_use]
+    pub fn with_id_from<E: Into<Expr>>(&self, columns: impl IntoIterator<Item = E>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.with_id_from(columns.into_iter().map(Into::into).collect(), &origin))
+    }
+
+    /// The rows of this table whose [identity](Self::with_id_from) no row of `other` has.
+    #[track_caller]
+    #[must_use]
+    pub fn difference(&self, other: &Table) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.difference(other.plan()?, &origin))
+    }
+
+    /// The rows of this table whose [identity](Self::with_id_from) a row of each of `others` has.
+    #[track_caller]
+    #[must_use]
+    pub fn intersect<'a>(&self, others: impl IntoIterator<Item = &'a Table>) -> Table {
+        let origin = Origin::caller();
+        let others: Result<Vec<plan::Table>> = others.into_iter().map(|other| other.plan().cloned()).collect();
+        self.then(|table| table.intersect(&others?, &origin))
+    }
+
+    /// The rows of `other`, and those of this table whose [identity](Self::with_id_from) no row of `other` has. The tables have the
+    /// same columns, in any order.
+    #[track_caller]
+    #[must_use]
+    pub fn update_rows(&self, other: &Table) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.update_rows(other.plan()?, &origin))
+    }
+
+    /// The rows of this table, in the columns of `other` with the cells of the row of `other` that has the same
+    /// [identity](Self::with_id_from), where there is one. Other rows of `other` count for nothing.
+    #[track_caller]
+    #[must_use]
+    pub fn update_cells(&self, other: &Table) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.update_cells(other.plan()?, &origin))
+    }
+
     /// One row for the whole table, as long as it has a row: reducers over its rows, and expressions over reducers.
     #[track_caller]
     #[must_use]

@@ -2,6 +2,7 @@
 //!
 //! - [`reduce`]: one row for each key;
 //! - [`session`]: one row for each session of an instance;
+//! - [`combine`]: rows of several tables that have one identity;
 //! - [`keep`]: the present table.
 //!
 //! All work in the same way: group a bucket's changes by key, look up what the touched keys have, compute columns of
@@ -25,11 +26,13 @@ use crate::keyed::KeyedRows;
 use crate::operator::Operator;
 
 mod arrivals;
+pub mod combine;
 pub mod keep;
 mod order;
 pub mod reduce;
 pub mod session;
 
+pub use combine::Combine;
 pub use keep::Keep;
 pub use reduce::Reduce;
 pub use session::Session;
@@ -40,6 +43,7 @@ pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Opt
     match spec {
         OperatorSpec::Reduce { spec, .. } => Some(Box::new(Reduce::new(spec, input, range))),
         OperatorSpec::Session { spec, .. } => Some(Box::new(Session::new(spec, input, range))),
+        OperatorSpec::Combine { spec, .. } => Some(Box::new(Combine::new(spec, input, range))),
         OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
         OperatorSpec::Source { .. }
         | OperatorSpec::Map { .. }

@@ -21,6 +21,8 @@ use crate::changes::Epoch;
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::{HashedChanges, KeyedChanges};
 
+mod combine;
+
 /// A cell, ordered as the engine orders cells.
 #[derive(Clone, Debug)]
 enum Value {
