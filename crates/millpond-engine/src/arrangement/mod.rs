@@ -200,6 +200,30 @@ impl Arrangement {
         Ok(())
     }
 
+    /// Frees the memory of saved runs of at least so many bytes: from now on they are read where they were saved. `read`
+    /// gives the bytes at a place, and the name that errors call them.
+    pub fn leave_memory(&mut self, at_least: usize, read: &dyn Fn(&RunPlace) -> Result<(String, Bytes)>) -> Result<()> {
+        // A run that is being merged stands in several entries.
+        let mut left: Vec<Arc<Run>> = Vec::new();
+        let schema = &self.schema;
+        self.levels.replace(&mut |run| {
+            let leaves = run.is_in_memory() && run.bytes().len() >= at_least;
+            let Some(place) = run.place().filter(|_| leaves) else { return Ok(None) };
+            if let Some(saved) = left.iter().find(|saved| saved.place() == Some(place)) {
+                return Ok(Some(saved.clone()));
+            }
+            let (name, bytes) = read(place)?;
+            let (checksum, place) = (run.checksum(), place.clone());
+            let saved = Arc::new(open_run(schema, SavedRun { name, bytes, checksum, range: KeyRange::ALL, place })?);
+            left.push(saved.clone());
+            Ok(Some(saved))
+        })?;
+        if !left.is_empty() {
+            self.list_entries();
+        }
+        Ok(())
+    }
+
     fn list_entries(&mut self) {
         self.entries.clear();
         self.entries.extend(self.levels.entries().cloned());

@@ -175,7 +175,8 @@ impl Run {
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
         meters.open(endless);
-        let team = Team::start(meters.workers(), context, sinks.clone(), interrupt)?;
+        let directory = state.as_ref().map(|state| state.directory().clone());
+        let team = Team::start(meters.workers(), context, sinks.clone(), interrupt, directory)?;
         let plan = Arc::new(plan);
         Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, meters, saving: None })
     }
