@@ -36,6 +36,15 @@ class Expr:
     def reducer(name: str, arguments: list[Expr], place: _Place) -> Expr: ...
 
 @final
+class Behavior:
+    @staticmethod
+    def common(
+        delay: int | float | _Time | None, cutoff: int | float | _Time | None, keep_results: bool
+    ) -> Behavior: ...
+    @staticmethod
+    def exactly_once(shift: int | float | _Time | None) -> Behavior: ...
+
+@final
 class Table:
     def schema(self) -> list[_Column]: ...
     def select(self, outputs: list[tuple[str, Expr]], place: _Place) -> Table: ...
@@ -56,6 +65,7 @@ class Table:
         time: Expr,
         max_gap: int | _Time,
         instance: Expr | None,
+        behavior: Behavior | None,
         outputs: list[tuple[str, Expr]],
         place: _Place,
     ) -> Table: ...
@@ -67,6 +77,7 @@ class Table:
         ratio: int,
         start: int | float | _Time | None,
         instance: Expr | None,
+        behavior: Behavior | None,
         outputs: list[tuple[str, Expr]],
         place: _Place,
     ) -> Table: ...

@@ -10,7 +10,7 @@ from millpond._errors import _NoColumn
 from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
 from millpond._origin import here
 from millpond._schema import describe, native_type, primary_key, schema_of
-from millpond.temporal import SessionWindow, check_window, native
+from millpond.temporal import SessionWindow, check_behavior, check_window, native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from millpond._expression import Operand
     from millpond._schema import Schema
-    from millpond.temporal import Window
+    from millpond.temporal import Behavior, Window
 
     Output = tuple[str, _native.Expr]
 
@@ -447,6 +447,7 @@ class Table:
         time_expr: ColumnExpression,
         *,
         window: Window,
+        behavior: Behavior | None = None,
         instance: ColumnExpression | None = None,
         shard: ColumnExpression | None = None,
     ) -> WindowedTable:
@@ -456,6 +457,8 @@ class Table:
             time_expr: The time of a row: an int, or for tumbling and sliding windows an int or a float; never null.
             window: The kind of window: ``pw.temporal.session(max_gap=300)``, ``pw.temporal.tumbling(duration=60)`` or
                 ``pw.temporal.sliding(hop=10, duration=60)``.
+            behavior: When windows are shown and when they are over: ``pw.temporal.common_behavior(...)`` or
+                ``pw.temporal.exactly_once_behavior(...)``. Without one they are shown at once, and never over.
             instance: Rows with different values of this expression are in different windows.
             shard: The older spelling of ``instance``.
 
@@ -486,12 +489,13 @@ class Table:
         if not isinstance(time_expr, ColumnExpression):
             raise invalid(f"windowby: expected a time column, got {show(time_expr)}", hint="such as pw.this.time")
         kind = check_window(window)
+        behaves = check_behavior(behavior)
         time = self._bind(time_expr)
         key = None if chosen is None else self._bind(to_expression(chosen))
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
             if isinstance(kind, SessionWindow):
-                return self._native.session_reduce(time, native(kind.max_gap), key, outputs, origin)
+                return self._native.session_reduce(time, native(kind.max_gap), key, behaves, outputs, origin)
             return self._native.sliding_reduce(
                 time,
                 native(kind.hop),
@@ -499,6 +503,7 @@ class Table:
                 kind.ratio,
                 None if kind.origin is None else native(kind.origin),
                 key,
+                behaves,
                 outputs,
                 origin,
             )

@@ -10,6 +10,8 @@ use crate::arrangement::{Arrangement, SavedArrangement, StateSize};
 use crate::changes::{Changes, Epoch};
 use crate::keyed::KeyedChanges;
 use crate::operator::Operator;
+use crate::operators::Windowed;
+use crate::operators::windowed::WindowCounts;
 
 /// The counters of one step, shared by all workers of a process.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub struct StepMetrics {
     rows_in: AtomicU64,
     rows_out: AtomicU64,
     busy_ns: AtomicU64,
+    late_rows: AtomicU64,
+    windows_closed: AtomicU64,
     state_rows: AtomicU64,
     state_bytes: AtomicU64,
     state_runs: AtomicU64,
@@ -31,6 +35,8 @@ pub struct StepCounts {
     pub rows_out: u64,
     /// Time spent in the step, added up over the workers.
     pub busy: Duration,
+    /// What became of late rows and of windows.
+    pub windows: WindowCounts,
     /// What its arrangements hold now.
     pub state: StateSize,
 }
@@ -43,6 +49,7 @@ impl StepMetrics {
             rows_in: get(&self.rows_in),
             rows_out: get(&self.rows_out),
             busy: Duration::from_nanos(get(&self.busy_ns)),
+            windows: WindowCounts { late_rows: get(&self.late_rows), windows_closed: get(&self.windows_closed) },
             state: StateSize {
                 rows: get(&self.state_rows),
                 bytes: get(&self.state_bytes),
@@ -103,6 +110,11 @@ impl Operator for Metered {
             rows_out += changes.rows as u64;
             emit(changes);
         })?;
+        if let Some(windowed) = self.operator.windowed() {
+            let WindowCounts { late_rows, windows_closed } = windowed.take_counts();
+            self.metrics.late_rows.fetch_add(late_rows, Ordering::Relaxed);
+            self.metrics.windows_closed.fetch_add(windows_closed, Ordering::Relaxed);
+        }
         self.metrics.rows_in.fetch_add(rows_in, Ordering::Relaxed);
         self.metrics.rows_out.fetch_add(rows_out, Ordering::Relaxed);
         self.measure();
@@ -116,5 +128,9 @@ impl Operator for Metered {
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         self.operator.arrangements()
+    }
+
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        self.operator.windowed()
     }
 }

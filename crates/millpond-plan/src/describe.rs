@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::behavior::Behavior;
 use crate::expr::{Expr, Literal, column_text};
 use crate::table::{Operation, Table};
 use crate::types::Schema;
@@ -52,14 +53,18 @@ fn described(table: &Table, identified: bool) -> Value {
             "outputs": expressions(outputs),
             "input": describe(input),
         }),
-        Operation::Session { input, time, max_gap, instance, outputs } => json!({
-            "operator": "session",
-            "time": time.to_string(),
-            "max_gap": number(max_gap),
-            "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
-            "outputs": expressions(outputs),
-            "input": describe(input),
-        }),
+        Operation::Session { input, time, max_gap, instance, behavior, outputs } => {
+            let mut fields = json!({
+                "operator": "session",
+                "time": time.to_string(),
+                "max_gap": number(max_gap),
+                "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
+                "outputs": expressions(outputs),
+                "input": describe(input),
+            });
+            describe_behavior(behavior.as_ref(), &mut fields);
+            fields
+        }
         Operation::Concat { inputs } => json!({
             "operator": "concat",
             "inputs": inputs.iter().map(describe).collect::<Vec<_>>(),
@@ -80,6 +85,7 @@ fn described(table: &Table, identified: bool) -> Value {
             if let Some(origin) = &window.origin {
                 fields["origin"] = number(origin);
             }
+            describe_behavior(window.behavior.as_ref(), &mut fields);
             fields
         }
     }
@@ -92,6 +98,27 @@ pub(crate) fn keep(table: &Table) -> Value {
 
 fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
     named.iter().map(|(name, expr)| (name.clone(), Value::from(expr.to_string()))).collect()
+}
+
+/// Adds what a behaviour says, each length only if it is given.
+fn describe_behavior(behavior: Option<&Behavior>, fields: &mut Value) {
+    match behavior {
+        None => {}
+        Some(Behavior::Common { delay, cutoff, keep_results }) => {
+            for (name, length) in [("delay", delay), ("cutoff", cutoff)] {
+                if let Some(length) = length {
+                    fields[name] = number(length);
+                }
+            }
+            fields["keep_results"] = json!(keep_results);
+        }
+        Some(Behavior::ExactlyOnce { shift }) => {
+            fields["exactly_once"] = json!(true);
+            if let Some(shift) = shift {
+                fields["shift"] = number(shift);
+            }
+        }
+    }
 }
 
 fn number(value: &Literal) -> Value {

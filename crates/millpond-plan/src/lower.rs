@@ -20,13 +20,13 @@ use crate::describe::describe;
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
 use crate::physical::{
-    CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
-    Step,
+    CombineSpec, Consolidate, Form, Lifecycle, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall,
+    SessionSpec, Shown, Step, WindowSpec,
 };
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
 use crate::terms::{self, TermId, Terms};
-use crate::types::{Schema, Type};
+use crate::types::{ColumnType, Schema, Type};
 use crate::window::SlidingWindow;
 
 mod combine;
@@ -91,6 +91,8 @@ enum BaseOperator {
         expands: bool,
         spec: ReduceSpec,
         reduction: Reduction,
+        /// The column of `rows` with the time, if its windows come and go by it.
+        time: usize,
     },
     Session {
         rows: Fused,
@@ -184,8 +186,9 @@ impl Lowering {
         let base = match table.operation() {
             Operation::Source(source) => self.source(source, table),
             Operation::Group { input, keys, outputs } => self.group(table, input, keys, outputs)?,
-            Operation::Session { input, time, max_gap, instance, outputs } => {
-                let grouping = Grouping::Session { time, max_gap, instance: instance.as_ref() };
+            Operation::Session { input, time, max_gap, instance, behavior, outputs } => {
+                let (instance, behavior) = (instance.as_ref(), behavior.as_ref());
+                let grouping = Grouping::Session { time, max_gap, instance, behavior };
                 let max_gap = max_gap.as_int().expect("a gap is an int or a duration");
                 self.session(table, input, &grouping, max_gap, outputs)?
             }
@@ -224,7 +227,9 @@ impl Lowering {
         let cancels = fused.iter().any(|rows| match &self.bases[rows.base].operator {
             BaseOperator::Source(_) => false,
             BaseOperator::Concat { cancels, .. } => *cancels,
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => true,
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
+                !self.bases[rows.base].append_only
+            }
         });
         let step = self.step(fused[0].base, "concat", table);
         let (schema, append_only) = (table.schema().clone(), table.append_only());
@@ -258,7 +263,7 @@ impl Lowering {
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "reduce", table), reduction.reduced.clone());
-        let operator = BaseOperator::Group { rows, expands: false, spec, reduction };
+        let operator = BaseOperator::Group { rows, expands: false, spec, reduction, time: 0 };
         Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
     }
 
@@ -276,13 +281,21 @@ impl Lowering {
         rows.predicates.extend(numbers.predicate.map(|term| Root { term, origin: origin.cloned() }));
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
+        let time = match reduction.lifecycle {
+            Some(_) => rows.column_of(numbers.time, || ("time", origin.cloned())),
+            None => 0,
+        };
+        let mut clock = time;
         if let Some(term) = numbers.last {
-            rows.insert_column(spec.key.len(), "last window", Root { term, origin: origin.cloned() });
-            self.use_columns(&rows);
+            clock += usize::from(time >= spec.key.len());
+            let ty = Type::Int.required();
+            rows.insert_column(spec.key.len(), "last window", ty, Root { term, origin: origin.cloned() });
         }
+        self.use_columns(&rows);
         let (step, schema) = (self.step(rows.base, window.name(), table), reduction.reduced.clone());
-        let operator = BaseOperator::Group { rows, expands: numbers.last.is_some(), spec, reduction };
-        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+        let (expands, append_only) = (numbers.last.is_some(), table.append_only());
+        let operator = BaseOperator::Group { rows, expands, spec, reduction, time: clock };
+        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
     fn session(
@@ -299,8 +312,9 @@ impl Lowering {
         let instance: Vec<usize> = (0..reduction.keys.len()).collect();
         let spec = SessionSpec { time: instance.len(), instance, max_gap, reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "session", table), reduction.reduced.clone());
+        let append_only = table.append_only();
         let operator = BaseOperator::Session { rows, spec, reduction };
-        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
     /// Narrows `rows` to what a keyed operator reads: the keys, the time, then the reducers' arguments, each once.
@@ -372,11 +386,22 @@ impl Fused {
         Fused { columns: positions.iter().map(column).collect(), schema, ..self }
     }
 
-    /// Adds a required `int` column at `position`.
-    fn insert_column(&mut self, position: usize, name: &str, root: Root) {
+    /// The position of the column that is this term, added at the end if there is none.
+    fn column_of(&mut self, term: TermId, named: impl FnOnce() -> (&'static str, Option<Origin>)) -> usize {
+        let known = self.columns.iter().position(|(_, root)| root.term == term);
+        known.unwrap_or_else(|| {
+            let (name, origin) = named();
+            let ty = self.terms.ty(term).column().expect("a time has a type");
+            self.insert_column(self.columns.len(), name, ty, Root { term, origin });
+            self.columns.len() - 1
+        })
+    }
+
+    /// Adds a column at `position`.
+    fn insert_column(&mut self, position: usize, name: &str, ty: ColumnType, root: Root) {
         let columns = self.schema.columns().iter().map(|column| (column.name.clone(), column.ty));
         let mut columns: Vec<_> = columns.collect();
-        columns.insert(position, (name.to_owned(), Type::Int.required()));
+        columns.insert(position, (name.to_owned(), ty));
         self.schema = Schema::new(columns);
         self.columns.insert(position, (name.to_owned(), root));
     }
@@ -418,6 +443,14 @@ impl Base {
         }
     }
 
+    /// Whether the changes of one key may be in several batches: the sessions of an instance are shown and over one by
+    /// one, and apart from those that change.
+    fn scatters(&self) -> bool {
+        let BaseOperator::Session { reduction, .. } = &self.operator else { return false };
+        let delays = |lifecycle: &Lifecycle| matches!(lifecycle.shown, Shown::AfterStart(_));
+        reduction.lifecycle.as_ref().is_some_and(|lifecycle| delays(lifecycle) || !lifecycle.keep_results)
+    }
+
     /// Positions of the columns that its node gives.
     fn outputs(&self) -> Vec<usize> {
         match self.operator {
@@ -439,6 +472,7 @@ impl Base {
             BaseOperator::Source(_) | BaseOperator::Concat { cancels: false, .. } => return Consolidate::No,
             BaseOperator::Concat { .. } if stage.keeps(0..self.used.len()) => return Consolidate::No,
             BaseOperator::Concat { .. } => return Consolidate::ByRow,
+            _ if self.append_only => return Consolidate::No,
             BaseOperator::Group { spec, reduction, .. } => (spec.key.len(), reduction.windows.as_ref()),
             BaseOperator::Session { spec, .. } => (spec.instance.len(), None),
             BaseOperator::Combine { spec, .. } => (spec.key.len(), None),
@@ -449,6 +483,8 @@ impl Base {
         let bounded = fused.columns.iter().any(|(_, root)| bound(root.term));
         if stage.keeps(0..self.schema.len()) {
             Consolidate::No
+        } else if self.scatters() {
+            Consolidate::ByRow
         } else if stage.keeps(0..numbers) && (numbers == keys || stage.keeps([numbers]) || bounded) {
             Consolidate::InBatch
         } else {
@@ -487,15 +523,27 @@ impl<'a> Emission<'a> {
                 let consolidate = if *cancels { Consolidate::ByRow } else { Consolidate::No };
                 OperatorSpec::Union { inputs, consolidate }
             }
-            BaseOperator::Group { rows, expands, spec, .. } => {
-                let mut input = self.map(rows);
-                if *expands {
-                    input = self.expand(input, spec.key.len() - 1);
+            BaseOperator::Group { rows, expands, spec, reduction, time } => {
+                let clock = self.map(rows);
+                let input = if *expands { self.expand(clock, spec.key.len() - 1) } else { clock };
+                let spec = spec.clone();
+                match (&reduction.lifecycle, &reduction.windows) {
+                    (Some(lifecycle), Some(numbers)) => {
+                        let windows = WindowSpec::Numbered { spec, spans: numbers.spans.clone() };
+                        OperatorSpec::Windowed { input, windows, clock, time: *time, lifecycle: lifecycle.clone() }
+                    }
+                    _ => OperatorSpec::Reduce { input, spec },
                 }
-                OperatorSpec::Reduce { input, spec: spec.clone() }
             }
-            BaseOperator::Session { rows, spec, .. } => {
-                OperatorSpec::Session { input: self.map(rows), spec: spec.clone() }
+            BaseOperator::Session { rows, spec, reduction } => {
+                let (input, spec) = (self.map(rows), spec.clone());
+                match &reduction.lifecycle {
+                    Some(lifecycle) => {
+                        let (clock, time, lifecycle) = (input, spec.time, lifecycle.clone());
+                        OperatorSpec::Windowed { input, windows: WindowSpec::Session(spec), clock, time, lifecycle }
+                    }
+                    None => OperatorSpec::Session { input, spec },
+                }
             }
             BaseOperator::Combine { inputs, spec, .. } => {
                 OperatorSpec::Combine { input: self.union(inputs), spec: spec.clone() }

@@ -10,6 +10,7 @@ use millpond_error::Origin;
 use serde::{Deserialize, Serialize};
 
 use crate::eval::MapStage;
+use crate::expr::Literal;
 use crate::table::{SinkDecl, SourceDecl};
 use crate::types::Schema;
 
@@ -91,6 +92,20 @@ pub enum OperatorSpec {
         /// Instance, time, gap and reducers.
         spec: SessionSpec,
     },
+    /// A `Reduce` or `Session` whose groups are windows that are shown late, or that end, as the [`behavior`](crate::behavior)
+    /// of the program says. Its output has the same columns.
+    Windowed {
+        /// Where its rows come from.
+        input: NodeId,
+        /// What it computes.
+        windows: WindowSpec,
+        /// The node whose rows tell the watermark.
+        clock: NodeId,
+        /// The column of times there: a required `int`, `float` or point in time.
+        time: usize,
+        /// When windows are shown and over.
+        lifecycle: Lifecycle,
+    },
     /// Combines the rows of several tables that have one identity into at most one row; its output: the identity columns, then
     /// the others.
     Combine {
@@ -160,6 +175,42 @@ pub struct SessionSpec {
     pub reducers: Vec<ReducerCall>,
     /// The form.
     pub form: Form,
+}
+
+/// The windows of a `Windowed` node.
+#[derive(Clone, Debug)]
+pub enum WindowSpec {
+    /// Groups whose last key is the number of a window.
+    Numbered {
+        /// The reduce.
+        spec: ReduceSpec,
+        /// Makes start and end of a column of numbers.
+        spans: Arc<MapStage>,
+    },
+    /// Sessions.
+    Session(SessionSpec),
+}
+
+/// When windows are shown, and when they are over. Lengths are ints or floats, as the time; never negative.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lifecycle {
+    /// When the result of a window is shown.
+    pub shown: Shown,
+    /// A window is closed once the watermark is so far past its end; `None` if it never is.
+    pub cutoff: Option<Literal>,
+    /// Whether the result of a closed window stays.
+    pub keep_results: bool,
+}
+
+/// When the result of a window is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    /// From its first row on.
+    AtOnce,
+    /// Once the watermark is so far past its start.
+    AfterStart(Literal),
+    /// When it is closed.
+    AtClose,
 }
 
 /// The parameters of a `Combine` node. All positions are columns of the node's input, unless said otherwise.
@@ -315,15 +366,14 @@ impl PhysicalPlan {
                 write!(f, "union {} {consolidate}{}", inputs.join(" "), node.schema)
             }
             OperatorSpec::Expand { input, first } => write!(f, "expand {} [{first}]", input.0),
-            OperatorSpec::Reduce { input, spec } => {
-                write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
-                write_reducers(&spec.reducers, f)
-            }
-            OperatorSpec::Session { input, spec } => {
-                let SessionSpec { instance, time, max_gap, reducers, form } = spec;
-                write!(f, "session {} {name} ({form}) ", input.0)?;
-                write!(f, "instance {instance:?} time {time} max_gap {max_gap}: ")?;
-                write_reducers(reducers, f)
+            OperatorSpec::Reduce { input, spec } => write_reduce(*input, &name, spec, f),
+            OperatorSpec::Session { input, spec } => write_session(*input, &name, spec, f),
+            OperatorSpec::Windowed { input, windows, clock, time, lifecycle } => {
+                match windows {
+                    WindowSpec::Numbered { spec, .. } => write_reduce(*input, &name, spec, f)?,
+                    WindowSpec::Session(spec) => write_session(*input, &name, spec, f)?,
+                }
+                write!(f, "; {lifecycle}watermark {} [{time}]", clock.0)
             }
             OperatorSpec::Combine { input, spec } => {
                 let CombineSpec { combination, key, table, row, updated, .. } = spec;
@@ -333,6 +383,33 @@ impl PhysicalPlan {
             OperatorSpec::Keep { input } => write!(f, "keep {} {name}", input.0),
             OperatorSpec::Sink { input, index } => write!(f, "sink {} {}", input.0, self.sinks[*index].kind),
         }
+    }
+}
+
+fn write_reduce(input: NodeId, name: &str, spec: &ReduceSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
+    write_reducers(&spec.reducers, f)
+}
+
+fn write_session(input: NodeId, name: &str, spec: &SessionSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let SessionSpec { instance, time, max_gap, reducers, form } = spec;
+    write!(f, "session {} {name} ({form}) ", input.0)?;
+    write!(f, "instance {instance:?} time {time} max_gap {max_gap}: ")?;
+    write_reducers(reducers, f)
+}
+
+/// As a plan shows it, with a space behind it.
+impl fmt::Display for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.shown {
+            Shown::AtOnce => {}
+            Shown::AfterStart(delay) => write!(f, "delay {delay} ")?,
+            Shown::AtClose => f.write_str("exactly once ")?,
+        }
+        if let Some(cutoff) = &self.cutoff {
+            write!(f, "cutoff {cutoff} ")?;
+        }
+        f.write_str(if self.keep_results { "" } else { "forgets results " })
     }
 }
 

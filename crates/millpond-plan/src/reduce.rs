@@ -5,11 +5,15 @@
 //! window end), reducers`. For tumbling and sliding windows the last key is the window's number. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
 //! depends only on what the step's description says, where outputs are sorted by name.
 
+use std::sync::Arc;
+
 use millpond_error::{Error, Result};
 
+use crate::behavior::Behavior;
 use crate::check::{self, RowScope, Scope, at, no_column, subject};
+use crate::eval::MapStage;
 use crate::expr::{Expr, ExprKind, Literal, Reducer, UnaryOp};
-use crate::physical::ReducerKind;
+use crate::physical::{Lifecycle, ReducerKind};
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
 use crate::terms::{Op, TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
@@ -28,6 +32,8 @@ pub(crate) struct Reduction {
     pub time: Option<TermId>,
     /// The numbers of a row's windows.
     pub windows: Option<WindowNumbers>,
+    /// How the windows come and go, if not as groups do.
+    pub lifecycle: Option<Lifecycle>,
     /// The reducers and the terms that they read.
     pub reducers: Vec<(ReducerKind, Vec<TermId>)>,
     /// The columns that the keyed operator gives: keys, window, reducers.
@@ -50,6 +56,10 @@ pub(crate) struct WindowNumbers {
     pub predicate: Option<TermId>,
     /// Of the results: start and end, each of which tells the number.
     pub bounds: [TermId; 2],
+    /// The time that they are computed of.
+    pub time: TermId,
+    /// Makes start and end of a column of numbers.
+    pub spans: Arc<MapStage>,
 }
 
 /// What is reduced by what.
@@ -57,7 +67,7 @@ pub(crate) enum Grouping<'a> {
     /// By keys with names.
     Keys(&'a [(String, Expr)]),
     /// By sessions.
-    Session { time: &'a Expr, max_gap: &'a Literal, instance: Option<&'a Expr> },
+    Session { time: &'a Expr, max_gap: &'a Literal, instance: Option<&'a Expr>, behavior: Option<&'a Behavior> },
     /// By tumbling or sliding windows.
     Sliding(&'a SlidingWindow),
 }
@@ -123,6 +133,7 @@ struct ReduceScope<'a> {
     /// Positions in `plain` of a session's start and end.
     session: Option<(usize, usize)>,
     windows: Option<WindowNumbers>,
+    lifecycle: Option<Lifecycle>,
     /// Start and end of a window that has a number, as results.
     bounds: Vec<(&'static str, TermId)>,
     calls: Vec<Call>,
@@ -146,6 +157,7 @@ impl<'a> ReduceScope<'a> {
             plain: Vec::new(),
             session: None,
             windows: None,
+            lifecycle: None,
             bounds: Vec::new(),
             calls: Vec::new(),
         };
@@ -156,11 +168,11 @@ impl<'a> ReduceScope<'a> {
                     scope.key(name, expr)?;
                 }
             }
-            Grouping::Session { time, max_gap, instance } => {
+            Grouping::Session { time, max_gap, instance, behavior } => {
                 if let Some(instance) = instance {
                     scope.key(INSTANCE, instance)?;
                 }
-                scope.session(time, max_gap)?;
+                scope.session(time, max_gap, *behavior)?;
             }
             Grouping::Sliding(window) => {
                 if let Some(instance) = &window.instance {
@@ -185,7 +197,7 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn session(&mut self, time: &Expr, max_gap: &Literal) -> Result<()> {
+    fn session(&mut self, time: &Expr, max_gap: &Literal, behavior: Option<&Behavior>) -> Result<()> {
         let term = check::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
         let good = ty.ty.is_some_and(|ty| ty == Type::Int || ty.is_point()) && !ty.optional;
@@ -210,6 +222,7 @@ impl<'a> ReduceScope<'a> {
                 "max_gap is {max_gap}, which is {gap}, but must be {needed}: {time} is {time_type}"
             )));
         }
+        self.lifecycle = behavior.map(|behavior| behavior.lifecycle(time, time_type)).transpose()?;
         self.time = Some(term);
         let start = self.plain.len();
         for name in [WINDOW_START, WINDOW_END] {
@@ -225,12 +238,15 @@ impl<'a> ReduceScope<'a> {
         let (first, last) = windows.numbers(self.rows, time);
         let predicate = windows.predicate(self.rows, last);
         self.keys.push((WINDOW_NUMBER.to_owned(), first.unwrap_or(last)));
+        self.lifecycle =
+            window.behavior.as_ref().map(|behavior| behavior.lifecycle(&window.time, windows.ty())).transpose()?;
         let ty = Type::Int.required();
         self.plain.push(Plain { name: WINDOW_NUMBER.to_owned(), expr: None, ty });
         let number = results.input(self.plain.len() - 1, ty);
         let (start, end) = windows.bounds(results, number);
         self.bounds = vec![(WINDOW_START, start), (WINDOW_END, end)];
-        self.windows = Some(WindowNumbers { last: first.map(|_| last), predicate, bounds: [start, end] });
+        let (last, spans) = (first.map(|_| last), Arc::new(windows.spans()));
+        self.windows = Some(WindowNumbers { last, predicate, bounds: [start, end], time, spans });
         Ok(())
     }
 
@@ -337,6 +353,7 @@ impl<'a> ReduceScope<'a> {
             keys: self.keys,
             time: self.time,
             windows: self.windows,
+            lifecycle: self.lifecycle,
             reduced: Schema::new(plain.chain(calls)),
             reducers: self.calls.into_iter().map(|call| (call.kind, call.arguments)).collect(),
             results,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use millpond_error::{Origin, Result};
 
+use crate::behavior::Behavior;
 use crate::check;
 use crate::combine;
 use crate::expr::{Expr, Literal, col};
@@ -61,6 +62,7 @@ pub(crate) enum Operation {
         time: Expr,
         max_gap: Literal,
         instance: Option<Expr>,
+        behavior: Option<Behavior>,
         outputs: Vec<(String, Expr)>,
     },
     /// All rows of all tables, which have the columns of the first, in any order.
@@ -133,6 +135,8 @@ pub struct SessionWindow {
     pub max_gap: Expr,
     /// Sessions are found apart for each value of this, for example for each user.
     pub instance: Option<Expr>,
+    /// When sessions are shown and when they are over; without one, they are shown at once and never over.
+    pub behavior: Option<Behavior>,
 }
 
 impl Table {
@@ -266,26 +270,31 @@ impl Table {
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
-        let SessionWindow { time, max_gap, instance } = window;
+        let SessionWindow { time, max_gap, instance, behavior } = window;
+        let behavior = behavior.filter(|behavior| !behavior.is_plain());
         let max_gap = reduce::max_gap(&max_gap).map_err(|error| error.at(origin))?;
-        let grouping = Grouping::Session { time: &time, max_gap: &max_gap, instance: instance.as_ref() };
+        let (instance_of, behaves) = (instance.as_ref(), behavior.as_ref());
+        let grouping = Grouping::Session { time: &time, max_gap: &max_gap, instance: instance_of, behavior: behaves };
         let (schema, identity) = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
-        let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
-        Ok(Table::new(operation, schema, Some(identity), false, origin))
+        let append_only = behaves.is_some_and(Behavior::is_append_only);
+        let operation = Operation::Session { input: self.clone(), time, max_gap, instance, behavior, outputs };
+        Ok(Table::new(operation, schema, Some(identity), append_only, origin))
     }
 
     /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
     /// [`WINDOW_END`] are used plainly; every column of this table stands in a reducer.
     pub fn sliding_reduce(
         &self,
-        window: SlidingWindow,
+        mut window: SlidingWindow,
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
+        window.behavior = window.behavior.filter(|behavior| !behavior.is_plain());
         let (schema, identity) =
             self.reduced(&Grouping::Sliding(&window), &outputs).map_err(|error| error.at(origin))?;
+        let append_only = window.behavior.as_ref().is_some_and(Behavior::is_append_only);
         let operation = Operation::Sliding { input: self.clone(), window, outputs };
-        Ok(Table::new(operation, schema, Some(identity), false, origin))
+        Ok(Table::new(operation, schema, Some(identity), append_only, origin))
     }
 
     /// The columns, in order.

@@ -40,7 +40,7 @@ mod _native {
     #[pymodule_export]
     use crate::subscribe::subscribe;
     #[pymodule_export]
-    use crate::table::PyTable;
+    use crate::table::{PyBehavior, PyTable};
 
     /// Called when the module is loaded.
     #[pymodule_init]

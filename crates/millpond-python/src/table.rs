@@ -1,6 +1,6 @@
 //! `Table`: a table of the plan.
 
-use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
+use millpond_plan::{Behavior, ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
@@ -14,6 +14,28 @@ pub type PyColumn = (String, String, bool);
 /// A table.
 #[pyclass(frozen, name = "Table", module = "millpond._native")]
 pub struct PyTable(pub Table);
+
+/// When windows are shown and when they are over.
+#[pyclass(frozen, name = "Behavior", module = "millpond._native")]
+pub struct PyBehavior(Behavior);
+
+#[pymethods]
+impl PyBehavior {
+    #[staticmethod]
+    fn common(
+        delay: Option<&Bound<'_, PyAny>>,
+        cutoff: Option<&Bound<'_, PyAny>>,
+        keep_results: bool,
+    ) -> PyResult<PyBehavior> {
+        let (delay, cutoff) = (delay.map(to_literal).transpose()?, cutoff.map(to_literal).transpose()?);
+        Ok(PyBehavior(Behavior::Common { delay, cutoff, keep_results }))
+    }
+
+    #[staticmethod]
+    fn exactly_once(shift: Option<&Bound<'_, PyAny>>) -> PyResult<PyBehavior> {
+        Ok(PyBehavior(Behavior::ExactlyOnce { shift: shift.map(to_literal).transpose()? }))
+    }
+}
 
 type Named<'py> = Vec<(String, PyRef<'py, PyExpr>)>;
 
@@ -90,11 +112,14 @@ impl PyTable {
         time: &PyExpr,
         max_gap: &Bound<'_, PyAny>,
         instance: Option<&PyExpr>,
+        behavior: Option<&PyBehavior>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
         let instance = instance.map(|expr| expr.0.clone());
-        let window = SessionWindow { time: time.0.clone(), max_gap: lit(to_literal(max_gap)?), instance };
+        let (time, max_gap) = (time.0.clone(), lit(to_literal(max_gap)?));
+        let behavior = behavior.map(|behavior| behavior.0.clone());
+        let window = SessionWindow { time, max_gap, instance, behavior };
         self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
@@ -108,6 +133,7 @@ impl PyTable {
         ratio: i64,
         start: Option<&Bound<'_, PyAny>>,
         instance: Option<&PyExpr>,
+        behavior: Option<&PyBehavior>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
@@ -121,6 +147,7 @@ impl PyTable {
             length,
             origin: start.map(to_literal).transpose()?,
             instance: instance.map(|expr| expr.0.clone()),
+            behavior: behavior.map(|behavior| behavior.0.clone()),
         };
         self.0.sliding_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }

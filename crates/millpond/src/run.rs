@@ -178,10 +178,35 @@ pub struct Summary {
     pub rows_rejected: u64,
     /// Changes handed to all sinks.
     pub changes_written: u64,
+    /// What became of the windows of each `windowby` with a behaviour, in the order of the program.
+    pub windows: Vec<WindowSummary>,
     /// What the user may want to know, such as an empty input directory; each a sentence.
     pub notices: Vec<String>,
     /// How long the run took.
     pub elapsed: Duration,
+}
+
+/// What a run did with the windows of one `windowby` with a behaviour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowSummary {
+    /// The step, as the saved state names it.
+    pub step: String,
+    /// Rows that were ignored because they came too late: one for each window that it would have been in.
+    pub late_rows: u64,
+    /// Windows that were closed, so that their state was freed.
+    pub windows_closed: u64,
+}
+
+impl Summary {
+    /// Rows ignored as late, over all steps.
+    pub fn late_rows(&self) -> u64 {
+        self.windows.iter().map(|step| step.late_rows).sum()
+    }
+
+    /// Windows closed, over all steps.
+    pub fn windows_closed(&self) -> u64 {
+        self.windows.iter().map(|step| step.windows_closed).sum()
+    }
 }
 
 impl fmt::Display for Summary {
@@ -194,9 +219,13 @@ impl fmt::Display for Summary {
             0 => String::new(),
             rejected => format!(" ({} rejected)", counted(rejected, "row")),
         };
+        let late = match self.late_rows() {
+            0 => String::new(),
+            late => format!(", {} ignored as late", counted(late, "row")),
+        };
         write!(
             f,
-            "millpond: {files}{} read{rejected}, {} written, {:.3} s",
+            "millpond: {files}{} read{rejected}{late}, {} written, {:.3} s",
             counted(self.rows_read, "row"),
             counted(self.changes_written, "change"),
             self.elapsed.as_secs_f64(),

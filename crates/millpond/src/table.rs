@@ -4,7 +4,7 @@
 //! reads without a `?` on every line; [`run`](crate::run) returns it, with the line that it was made on.
 
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::{self as plan, Expr, Literal, Schema, Type, WindowLength};
+use millpond_plan::{self as plan, Behavior, Expr, Literal, Schema, Type, WindowLength};
 
 /// A table: rows with typed columns that change over time.
 #[derive(Clone, Debug)]
@@ -99,6 +99,7 @@ pub struct Windowed {
     time: Expr,
     window: Window,
     instance: Option<Expr>,
+    behavior: Option<Behavior>,
 }
 
 /// A table cut into groups, waiting for its [`reduce`](Grouped::reduce).
@@ -258,7 +259,7 @@ impl Table {
     /// Cuts the table into windows over an event time.
     #[must_use]
     pub fn windowby(&self, time: impl Into<Expr>, window: impl Into<Window>) -> Windowed {
-        Windowed { table: self.clone(), time: time.into(), window: window.into(), instance: None }
+        Windowed { table: self.clone(), time: time.into(), window: window.into(), instance: None, behavior: None }
     }
 
     fn then(&self, build: impl FnOnce(&plan::Table) -> Result<plan::Table>) -> Table {
@@ -280,20 +281,28 @@ impl Windowed {
         self
     }
 
+    /// Says when windows are shown and when they are over: see [`common_behavior`](crate::common_behavior) and
+    /// [`exactly_once_behavior`](crate::exactly_once_behavior). Without one they are shown at once, and never over.
+    #[must_use]
+    pub fn behavior(mut self, behavior: impl Into<Behavior>) -> Self {
+        self.behavior = Some(behavior.into());
+        self
+    }
+
     /// One row for each window: reducers over its rows, and expressions over reducers. The columns of the instance,
     /// `_pw_window_start`, `_pw_window_end` and `_pw_instance` may be used plainly.
     #[track_caller]
     #[must_use]
     pub fn reduce<N: Into<String>>(self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
         let origin = Origin::caller();
-        let (time, instance) = (self.time, self.instance);
+        let (time, instance, behavior) = (self.time, self.instance, self.behavior);
         self.table.then(|table| match self.window {
             Window::Session(SessionWindow { max_gap }) => {
-                let window = plan::SessionWindow { time, max_gap: plan::lit(max_gap), instance };
+                let window = plan::SessionWindow { time, max_gap: plan::lit(max_gap), instance, behavior };
                 table.session_reduce(window, owned(outputs), &origin)
             }
             Window::Sliding(SlidingWindow { hop, length, origin: first }) => {
-                let window = plan::SlidingWindow { time, hop, length, origin: first, instance };
+                let window = plan::SlidingWindow { time, hop, length, origin: first, instance, behavior };
                 table.sliding_reduce(window, owned(outputs), &origin)
             }
         })

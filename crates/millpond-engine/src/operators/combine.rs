@@ -16,6 +16,7 @@ use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
+use crate::operators::Windowed;
 
 /// Combines the rows of each identity.
 pub struct Combine {
@@ -153,6 +154,10 @@ impl Operator for Combine {
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         vec![("rows", &mut self.rows)]
+    }
+
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
     }
 }
 

@@ -10,6 +10,7 @@ use crate::table::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
 
+mod behavior;
 mod combine;
 
 fn here() -> Origin {
@@ -47,7 +48,8 @@ fn sink(table: Table, keeps_table: bool) -> SinkDecl {
 }
 
 fn by_user(max_gap: i64) -> SessionWindow {
-    SessionWindow { time: col("access_time"), max_gap: lit(max_gap), instance: Some(col("user_id")) }
+    let (time, instance) = (col("access_time"), Some(col("user_id")));
+    SessionWindow { time, max_gap: lit(max_gap), instance, behavior: None }
 }
 
 /// The tutorial's sessions.
@@ -201,7 +203,8 @@ fn a_session_without_an_instance_has_one_key() {
 
 /// Windows of the access time, for each user.
 fn windows(hop: impl Into<Literal>, length: WindowLength, origin: Option<Literal>) -> SlidingWindow {
-    SlidingWindow { time: col("access_time"), hop: hop.into(), length, origin, instance: Some(col("user_id")) }
+    let (time, instance) = (col("access_time"), Some(col("user_id")));
+    SlidingWindow { time, hop: hop.into(), length, origin, instance, behavior: None }
 }
 
 /// Bounds, user and number of visits of windows.

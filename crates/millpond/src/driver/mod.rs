@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use millpond_engine::Epoch;
 use millpond_engine::dataflow::{Context, Failure};
 use millpond_engine::hash::HashSeed;
+use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
 use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
@@ -36,7 +37,7 @@ use millpond_store::{Checkpoint, StateDir};
 
 use crate::connector::{SinkConnector, SourceConnector};
 use crate::monitor::Meters;
-use crate::run::{RunOptions, Summary};
+use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
 use save::{Save, Saving};
 use state::{SavedSteps, State, UNDELIVERED_HINT};
@@ -351,6 +352,13 @@ impl Run {
             summary.rows_read += counts.rows_read;
             summary.rows_rejected += counts.rows_rejected;
             summary.notices.extend(counts.notices);
+        }
+        for (node, metrics) in self.meters.steps() {
+            let node = &self.plan.nodes[node.0];
+            if let (OperatorSpec::Windowed { .. }, Some(step)) = (&node.operator, &node.step) {
+                let WindowCounts { late_rows, windows_closed } = metrics.counts().windows;
+                summary.windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
+            }
         }
         summary.changes_written = self.sinks[..self.plan.sinks.len()].iter().map(|sink| sink.rows_written()).sum();
         summary

@@ -239,6 +239,8 @@ mod tests {
                 rows_in: rows,
                 rows_out: 12,
                 busy_s: 0.5,
+                late_rows: 0,
+                windows_closed: 0,
                 state_rows: 10,
                 state_bytes: 2048,
                 state_runs: 1,

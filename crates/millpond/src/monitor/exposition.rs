@@ -54,6 +54,8 @@ pub fn text(snapshot: &Snapshot) -> String {
     page.each(COUNTER, "step_input_rows_total", "Changes taken in.", "step", steps(|s| s.rows_in as f64));
     page.each(COUNTER, "step_output_rows_total", "Changes handed on.", "step", steps(|s| s.rows_out as f64));
     page.each(COUNTER, "step_busy_seconds_total", "Time spent, of all workers.", "step", steps(|s| s.busy_s));
+    page.each(COUNTER, "step_late_rows_total", "Rows ignored as late.", "step", steps(|s| s.late_rows as f64));
+    page.each(COUNTER, "step_closed_windows_total", "Windows closed.", "step", steps(|s| s.windows_closed as f64));
     page.each(GAUGE, "step_state_rows", "Rows of the state.", "step", steps(|s| s.state_rows as f64));
     page.each(GAUGE, "step_state_bytes", "Bytes of the state.", "step", steps(|s| s.state_bytes as f64));
     page.each(GAUGE, "step_state_runs", "Sorted runs of the state.", "step", steps(|s| s.state_runs as f64));

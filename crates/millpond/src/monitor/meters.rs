@@ -326,6 +326,8 @@ impl StepMeter {
             rows_in: counts.rows_in,
             rows_out: counts.rows_out,
             busy_s: counts.busy.as_secs_f64(),
+            late_rows: counts.windows.late_rows,
+            windows_closed: counts.windows.windows_closed,
             state_rows: counts.state.rows,
             state_bytes: counts.state.bytes,
             state_runs: counts.state.runs,

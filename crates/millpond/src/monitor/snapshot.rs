@@ -94,6 +94,10 @@ pub struct StepSnapshot {
     pub rows_out: u64,
     /// Seconds spent in it, added up over the workers.
     pub busy_s: f64,
+    /// Rows ignored as late, in a step of windows with a behaviour.
+    pub late_rows: u64,
+    /// Windows that were closed, in such a step.
+    pub windows_closed: u64,
     /// Rows of its state, with those that cancel and are not merged away yet.
     pub state_rows: u64,
     /// Bytes of its state.
