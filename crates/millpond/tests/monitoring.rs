@@ -207,7 +207,7 @@ fn rejected_rows_and_their_file_are_counted() {
 fn late_rows_and_closed_windows_are_counted() {
     let (folder, monitor) = (Folder::new(), Monitor::default());
     let logs = folder.path("logs").display().to_string();
-    let mut run_over = |file: &str, rows: &str| {
+    let run_over = |file: &str, rows: &str| {
         folder.write(file, rows);
         let visits = csv::read(logs.as_str(), [("user", Type::Str), ("time", Type::Int)]).name("visits").table();
         let windows = visits.windowby(col("time"), tumbling(60)).behavior(common_behavior().cutoff(10));
