@@ -10,11 +10,11 @@ use std::sync::Arc;
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use millpond_plan::types::{Schema, Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use millpond_plan::types::{Schema, Storage, Type};
 
-use crate::cells::ints;
+use crate::cells::{self, ints};
 use crate::changes::{Changes, Diffs};
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::KeyedChanges;
@@ -290,19 +290,21 @@ enum Values {
     /// Of a type that is stored as integers.
     Int(Vec<i64>, Type),
     Float(Vec<f64>),
-    Str {
+    /// Of a type that is stored as bytes.
+    Bytes {
         offsets: Vec<i32>,
         bytes: Vec<u8>,
+        ty: Type,
     },
 }
 
 impl ColumnBuffer {
     fn new(ty: Type) -> Self {
-        let values = match ty {
-            Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
-            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Values::Int(Vec::new(), ty),
-            Type::Float => Values::Float(Vec::new()),
-            Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
+        let values = match ty.storage() {
+            Storage::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
+            Storage::Int => Values::Int(Vec::new(), ty),
+            Storage::Float => Values::Float(Vec::new()),
+            Storage::Bytes => Values::Bytes { offsets: vec![0], bytes: Vec::new(), ty },
         };
         ColumnBuffer { values, length: 0, validity: None }
     }
@@ -321,9 +323,9 @@ impl ColumnBuffer {
                 let source = array.as_primitive::<Float64Type>().values();
                 values.extend(positions.iter().map(|row| source[*row as usize]));
             }
-            Values::Str { offsets, bytes } => {
-                let source = array.as_string::<i32>();
-                extend_text(offsets, bytes, source.value_offsets(), source.value_data(), positions);
+            Values::Bytes { offsets, bytes, .. } => {
+                let (source, source_bytes) = cells::bytes(array);
+                extend_text(offsets, bytes, source, source_bytes, positions);
             }
         }
         self.extend_validity(array, positions);
@@ -336,7 +338,7 @@ impl ColumnBuffer {
             Values::Bool(values) => values.reserve(rows),
             Values::Int(values, _) => values.reserve(rows),
             Values::Float(values) => values.reserve(rows),
-            Values::Str { offsets, bytes } => {
+            Values::Bytes { offsets, bytes, .. } => {
                 offsets.reserve(rows);
                 bytes.reserve(text_bytes + text_bytes / 16);
             }
@@ -361,7 +363,7 @@ impl ColumnBuffer {
 
     fn text_bytes(&self) -> usize {
         match &self.values {
-            Values::Str { bytes, .. } => bytes.len(),
+            Values::Bytes { bytes, .. } => bytes.len(),
             _ => 0,
         }
     }
@@ -375,9 +377,8 @@ impl ColumnBuffer {
             }
             Values::Int(values, ty) => ty.int_array(ScalarBuffer::from(values), nulls),
             Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
-            Values::Str { offsets, bytes } => {
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                Arc::new(StringArray::new(offsets, Buffer::from_vec(bytes), nulls))
+            Values::Bytes { offsets, bytes, ty } => {
+                ty.byte_array(offsets, bytes, nulls).expect("cells are copied whole, and text is UTF-8")
             }
         }
     }
@@ -385,8 +386,8 @@ impl ColumnBuffer {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::Int64Array;
     use arrow_array::types::Int64Type;
+    use arrow_array::{Int64Array, StringArray};
 
     use super::*;
 

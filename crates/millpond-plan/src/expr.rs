@@ -40,6 +40,8 @@ pub enum Literal {
     DateTimeUtc(i64),
     /// A duration in nanoseconds.
     Duration(i64),
+    /// A value of type `bytes`, `json`, or of a tuple or list type, as it is stored.
+    Stored(Type, Arc<[u8]>),
 }
 
 /// Operators of one operand.
@@ -134,6 +136,12 @@ pub enum ExprKind {
     FillError(Expr, Expr),
     /// A function of text, and its operands.
     Text(TextFunction, Vec<Expr>),
+    /// `make_tuple(a, b)`
+    Tuple(Vec<Expr>),
+    /// `a[key]`, an error value where there is no such element; with a default `a.get(key, default)`.
+    Get(Expr, Expr, Option<Expr>),
+    /// The value of this type that a JSON value is, or null.
+    JsonAs(Expr, Type),
     /// A reducer; only in the outputs of a `reduce`. The argument is missing for [`Reducer::Count`] alone.
     Reducer(Reducer, Option<Expr>),
 }
@@ -275,20 +283,16 @@ impl Expr {
             (Unary(op, a), Unary(other_op, b)) => op == other_op && a.same_as(b),
             (Binary(op, a, b), Binary(other_op, c, d)) => op == other_op && a.same_as(c) && b.same_as(d),
             (IfElse(a, b, c), IfElse(d, e, f)) => a.same_as(d) && b.same_as(e) && c.same_as(f),
-            (Coalesce(a), Coalesce(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b)),
+            (Coalesce(a), Coalesce(b)) => all_same(a, b),
             (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.same_as(b),
             (FillError(a, b), FillError(c, d)) => a.same_as(c) && b.same_as(d),
-            (Text(function, a), Text(other, b)) => {
-                function == other && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
+            (Text(function, a), Text(other, b)) => function == other && all_same(a, b),
+            (Tuple(a), Tuple(b)) => all_same(a, b),
+            (Get(a, b, default), Get(c, d, other)) => {
+                a.same_as(c) && b.same_as(d) && all_same(default.as_slice(), other.as_slice())
             }
-            (Reducer(kind, a), Reducer(other_kind, b)) => {
-                kind == other_kind
-                    && match (a, b) {
-                        (Some(a), Some(b)) => a.same_as(b),
-                        (None, None) => true,
-                        _ => false,
-                    }
-            }
+            (JsonAs(a, ty), JsonAs(b, other)) => ty == other && a.same_as(b),
+            (Reducer(kind, a), Reducer(other, b)) => kind == other && all_same(a.as_slice(), b.as_slice()),
             _ => false,
         }
     }
@@ -372,6 +376,11 @@ impl Expr {
     }
 }
 
+/// Whether these are the same expressions, one by one.
+fn all_same(a: &[Expr], b: &[Expr]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
+}
+
 macro_rules! operators {
     ($($trait:ident $method:ident $op:ident),* $(,)?) => { $(
         impl<R: Into<Expr>> ops::$trait<R> for Expr {
@@ -451,6 +460,7 @@ literals! {
     f64: value => Literal::Float(value),
     &str: value => Literal::Str(value.into()),
     String: value => Literal::Str(value.into()),
+    &[u8]: value => Literal::Stored(Type::Bytes, value.into()),
     std::time::Duration: value => Literal::Duration(i64::try_from(value.as_nanos()).unwrap_or(i64::MAX)),
 }
 
@@ -485,6 +495,7 @@ impl Literal {
             Literal::DateTimeNaive(_) => Some(Type::DateTimeNaive),
             Literal::DateTimeUtc(_) => Some(Type::DateTimeUtc),
             Literal::Duration(_) => Some(Type::Duration),
+            Literal::Stored(ty, _) => Some(*ty),
         }
     }
 
@@ -519,6 +530,7 @@ impl PartialEq for Literal {
             (Literal::Int(a), Literal::Int(b)) => a == b,
             (Literal::Float(a), Literal::Float(b)) => a.to_bits() == b.to_bits(),
             (Literal::Str(a), Literal::Str(b)) => a == b,
+            (Literal::Stored(ty, a), Literal::Stored(other, b)) => ty == other && a == b,
             _ => self.ty() == other.ty() && self.as_int().is_some() && self.as_int() == other.as_int(),
         }
     }
@@ -536,6 +548,7 @@ impl Hash for Literal {
             Literal::Float(value) => value.to_bits().hash(state),
             Literal::Str(value) => value.hash(state),
             Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => value.hash(state),
+            Literal::Stored(ty, bytes) => (ty, bytes).hash(state),
         }
     }
 }
@@ -550,6 +563,8 @@ impl fmt::Display for Literal {
             Literal::Int(value) => write!(f, "{value}"),
             Literal::Float(value) => f.write_str(&crate::spelling::float(*value)),
             Literal::Str(value) => f.write_str(&quoted(value)),
+            Literal::Stored(Type::Bytes, bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
+            Literal::Stored(ty, bytes) => write!(f, "{ty}({})", crate::spelled::text(*ty, bytes)),
             Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => {
                 let ty = self.ty().expect("only None has no type");
                 write!(f, "{ty}(\"{}\")", crate::time::text(ty, *value))
@@ -645,6 +660,9 @@ fn text(expr: &Expr) -> (String, u8) {
         ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
         ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
         ExprKind::Text(function, operands) => method_text(function, operands.iter().map(text)),
+        ExprKind::Tuple(elements) => call_text("make_tuple", &elements.iter().map(plain).collect::<Vec<_>>()),
+        ExprKind::Get(a, key, default) => get_text(text(a), plain(key), default.as_ref().map(plain)),
+        ExprKind::JsonAs(a, ty) => json_as_text(text(a), *ty),
         ExprKind::Reducer(kind, argument) => call_text(kind.name(), &argument.iter().map(plain).collect::<Vec<_>>()),
     }
 }
@@ -664,6 +682,20 @@ pub(crate) fn method_text(function: &TextFunction, mut operands: impl Iterator<I
     let subject = within(operands.next().expect("a method has a subject"), ATOM_PRECEDENCE);
     let arguments: Vec<String> = operands.map(|(text, _)| text).chain(function.options()).collect();
     call_text(&format!("{subject}.str.{}", function.name()), &arguments)
+}
+
+/// `a[key]`, `a.get(key, default)`
+pub(crate) fn get_text(subject: (String, u8), key: String, default: Option<String>) -> (String, u8) {
+    let subject = within(subject, ATOM_PRECEDENCE);
+    match default {
+        Some(default) => call_text(&format!("{subject}.get"), &[key, default]),
+        None => (format!("{subject}[{key}]"), ATOM_PRECEDENCE),
+    }
+}
+
+/// `a.as_int()`
+pub(crate) fn json_as_text(subject: (String, u8), ty: Type) -> (String, u8) {
+    call_text(&format!("{}.as_{ty}", within(subject, ATOM_PRECEDENCE)), &[])
 }
 
 pub(crate) fn unary_text(op: UnaryOp, operand: (String, u8)) -> (String, u8) {

@@ -107,7 +107,7 @@ impl PyTable {
     fn collect<'py>(&self, py: Python<'py>) -> PyResult<Vec<rows::Change<'py>>> {
         let table = self.0.clone();
         let collected = interruptible(py, move |stop| millpond::debug::collect(&table, None, Some(stop)))?;
-        rows::changes(py, &collected.batches)
+        rows::changes(py, self.0.schema(), &collected.batches)
     }
 }
 

@@ -13,7 +13,7 @@ use super::block::{self, Block};
 use super::group::{self, Budget, Group, RowCursor, Until};
 use super::run::Run;
 use super::{ArrangementSchema, RunEntry, Select};
-use crate::cells::ints;
+use crate::cells::{bytes, ints};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 
@@ -228,9 +228,9 @@ impl<'a> KeyCells<'a> {
         let values = match array.data_type() {
             DataType::Boolean => KeyValues::Bool(array.as_boolean().values()),
             DataType::Float64 => KeyValues::Float(array.as_primitive::<Float64Type>().values()),
-            DataType::Utf8 => {
-                let array = array.as_string::<i32>();
-                KeyValues::Str(array.value_offsets(), array.value_data())
+            DataType::Utf8 | DataType::Binary => {
+                let (offsets, bytes) = bytes(array);
+                KeyValues::Str(offsets, bytes)
             }
             _ => KeyValues::Int(ints(array)),
         };

@@ -228,12 +228,24 @@ fn open_entries(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrange
 
 fn open_run(schema: &ArrangementSchema, saved: SavedRun) -> Result<Run> {
     let run = Run::open(&saved.name, saved.bytes, saved.checksum)?;
-    if run.schema() != schema {
+    if !run.schema().is_stored_like(schema) {
         let message = format!("{}: the saved run has columns {}, not {schema}", saved.name, run.schema());
         return Err(Error::data(message));
     }
     run.set_place(saved.place);
     Ok(run)
+}
+
+impl ArrangementSchema {
+    /// Whether saved rows of the other schema can be read as rows of this one. What is stored as bytes other than text is
+    /// saved without its type, which the description of the step has.
+    fn is_stored_like(&self, other: &ArrangementSchema) -> bool {
+        let alike = |a: &ColumnType, b: &ColumnType| {
+            a.optional == b.optional && (a.ty == b.ty || (a.ty.is_binary() && b.ty.is_binary()))
+        };
+        let all = |a: &[ColumnType], b: &[ColumnType]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b));
+        all(&self.key, &other.key) && all(&self.row, &other.row)
+    }
 }
 
 impl fmt::Display for ArrangementSchema {
