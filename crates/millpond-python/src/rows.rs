@@ -94,8 +94,8 @@ fn plain<'py>(py: Python<'py>, ty: Type, bytes: &[u8]) -> PyResult<Bound<'py, Py
     static PARSE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     match ty {
         Type::Bytes => Ok(PyBytes::new(py, bytes).into_any()),
-        Type::Json => PARSE.import(py, "millpond._json", "parse")?.call1((std::str::from_utf8(bytes)?,)),
-        _ => std::str::from_utf8(bytes)?.into_bound_py_any(py),
+        Type::Json => PARSE.import(py, "millpond._json", "parse")?.call1((text(bytes)?,)),
+        _ => text(bytes)?.into_bound_py_any(py),
     }
 }
 
@@ -139,6 +139,10 @@ fn value<'py>(py: Python<'py>, ty: Type, mark: Mark, reader: &mut Reader<'_>) ->
         }
         Type::Tuple(_) | Type::List(_) => elements(py, ty, reader),
     }
+}
+
+fn text(bytes: &[u8]) -> PyResult<&str> {
+    std::str::from_utf8(bytes).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 fn damaged(ty: Type) -> PyErr {
