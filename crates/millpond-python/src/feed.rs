@@ -152,7 +152,10 @@ fn to_cell<'a>(value: &'a Bound<'_, PyAny>, ty: Type) -> std::result::Result<Cel
             Err(_) => None,
         },
         Type::Int | Type::Float => None,
-        Type::Bytes => value.cast::<PyBytes>().ok().map(|bytes| Cell::bytes(bytes.as_bytes())),
+        Type::Bytes => match value.cast::<PyBytes>() {
+            Ok(bytes) => Some(Cell::bytes(bytes.as_bytes())),
+            Err(_) => of_base64(value),
+        },
         Type::Json | Type::Tuple(_) | Type::List(_) => {
             let mut stored = Vec::new();
             store(value, ty, &mut stored)?.then_some(Cell::Stored(ty, stored.into()))
@@ -202,6 +205,12 @@ fn store(value: &Bound<'_, PyAny>, ty: Type, out: &mut Vec<u8>) -> std::result::
         packed::put_end(out);
     }
     Ok(true)
+}
+
+/// Bytes that are spelled as in a file.
+fn of_base64<'a>(value: &Bound<'_, PyAny>) -> Option<Cell<'a>> {
+    let (text, mut bytes) = (value.cast::<PyString>().ok()?.to_str().ok()?, Vec::new());
+    spelled::read(Type::Bytes, text.as_bytes(), &mut bytes).then_some(Cell::Stored(Type::Bytes, bytes.into()))
 }
 
 /// A point in time or a duration, also one that is spelled as in a file.
