@@ -4,8 +4,8 @@
 
 use millpond_error::{Error, Result};
 
-use crate::nested;
 use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, column_text, quoted};
+use crate::nested;
 use crate::terms::{Op, TermId, TermType, Terms};
 use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};

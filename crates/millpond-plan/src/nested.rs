@@ -182,7 +182,9 @@ pub(crate) fn castable(from: Type, to: Type) -> bool {
 pub(crate) fn no_cast(expr: &Expr, ty: TermType, to: Type) -> Error {
     let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
     error.with_hint(match (ty.ty, to) {
-        (Some(Type::Json), Type::Int | Type::Float | Type::Bool) => format!("as_{to}() reads it, and gives null for others"),
+        (Some(Type::Json), Type::Int | Type::Float | Type::Bool) => {
+            format!("as_{to}() reads it, and gives null for others")
+        }
         (Some(Type::Bytes), _) | (_, Type::Bytes) => "bytes are cast to and from str only, as UTF-8".to_owned(),
         _ => "json, tuples and lists are cast to and from str, as JSON text, and into each other".to_owned(),
     })

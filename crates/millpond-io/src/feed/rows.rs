@@ -166,9 +166,7 @@ fn check(cell: &Cell<'_>, column: &Column, needed: bool) -> Result<usize> {
         (Cell::Int(_), Type::Int) | (Cell::Float(_), Type::Float) => Ok(size_of::<u64>()),
         (Cell::Time(found, _), ty) if *found == ty => Ok(size_of::<u64>()),
         (Cell::Str(text), Type::Str) => Ok(text.len() + size_of::<u32>()),
-        (Cell::Stored(found, bytes), ty) if *found == ty && is_stored(ty, bytes) => {
-            Ok(bytes.len() + size_of::<u32>())
-        }
+        (Cell::Stored(found, bytes), ty) if *found == ty && is_stored(ty, bytes) => Ok(bytes.len() + size_of::<u32>()),
         (cell, ty) => Err(Error::input(format!("{}: {cell:?} is not of type {ty}", column.name))),
     }
 }

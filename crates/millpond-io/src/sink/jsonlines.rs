@@ -131,7 +131,11 @@ impl WriteRows for JsonRows<'_> {
                     let range = offsets[row] as usize..offsets[row + 1] as usize;
                     if *raw {
                         put(out, at, &bytes[range])
-                    } else if *plain { write_plain(out, at, bytes, range) } else { write_escaped(out, at, &bytes[range]) }
+                    } else if *plain {
+                        write_plain(out, at, bytes, range)
+                    } else {
+                        write_escaped(out, at, &bytes[range])
+                    }
                 }
                 Cells::Float(values) => match values[row] {
                     f64::INFINITY => put(out, at, b"\"Infinity\""),

@@ -136,9 +136,9 @@ fn from_text(array: &StringArray, to: Type, term: TermId) -> (Data, Errors) {
             let bytes = BinaryArray::new(array.offsets().clone(), array.values().clone(), nulls);
             (Data::Bytes(bytes), None)
         }
-        Type::Json | Type::Tuple(_) | Type::List(_) => read_stored(array.len(), nulls.as_ref(), term, |i, out| {
-            spelled::read(to, array.value(i).as_bytes(), out)
-        }),
+        Type::Json | Type::Tuple(_) | Type::List(_) => {
+            read_stored(array.len(), nulls.as_ref(), term, |i, out| spelled::read(to, array.value(i).as_bytes(), out))
+        }
     }
 }
 

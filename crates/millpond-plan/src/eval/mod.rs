@@ -381,6 +381,7 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::Null => "there is no value".into(),
         Reason::Several => "there are several values".into(),
         Reason::NoWindow => "the time is in no window".into(),
+        Reason::TooLong if ty == Some(Type::Str) => "the text is too long".into(),
         Reason::TooLong => "the value is too long".into(),
         Reason::Missing => "there is no such element".into(),
     }

@@ -134,12 +134,7 @@ pub(crate) fn json_as(a: &Cells, to: Type, term: TermId) -> Cells {
 
 /// A column of type `to`, one cell for each of `a` that is not null, which `make` appends. It gives `false`, and appends
 /// nothing, where there is none.
-fn cells(
-    a: &Cells,
-    to: Type,
-    term: TermId,
-    make: impl FnMut(usize, &[u8], &mut CellBuilder) -> Option<bool>,
-) -> Cells {
+fn cells(a: &Cells, to: Type, term: TermId, make: impl FnMut(usize, &[u8], &mut CellBuilder) -> Option<bool>) -> Cells {
     let common = Common::of_all(std::slice::from_ref(a));
     Keyed { a, key: a, common: &common }.cells(to, term, make)
 }

@@ -186,7 +186,11 @@ impl<'a> Reader<'a> {
     fn number(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         self.at += usize::from(self.peek() == b'-');
-        if self.peek() == b'0' { self.at += 1 } else { self.digits()? }
+        if self.peek() == b'0' {
+            self.at += 1
+        } else {
+            self.digits()?
+        }
         if self.peek() == b'.' {
             self.at += 1;
             self.digits()?;
@@ -457,10 +461,14 @@ mod tests {
 
     #[test]
     fn what_is_no_json() {
-        let texts = ["", "[", "[1,]", "{\"a\"}", "{1:2}", "01", "+1", "1.", "nul", "'a'", r#""\x""#, r#""\ud800""#, "1 2"];
+        let texts =
+            ["", "[", "[1,]", "{\"a\"}", "{1:2}", "01", "+1", "1.", "nul", "'a'", r#""\x""#, r#""\ud800""#, "1 2"];
         texts.into_iter().for_each(|text| check(text, None));
         check(&"[".repeat(200), None);
-        check(&format!("{}{}", "[".repeat(128), "]".repeat(128)), Some(&format!("{}{}", "[".repeat(128), "]".repeat(128))));
+        check(
+            &format!("{}{}", "[".repeat(128), "]".repeat(128)),
+            Some(&format!("{}{}", "[".repeat(128), "]".repeat(128))),
+        );
     }
 
     fn values() -> impl Strategy<Value = Value> {
@@ -468,7 +476,7 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_filter("json has no others", |f| f.is_finite()).prop_map(Value::from),
+            any::<i32>().prop_map(|n| Value::from(f64::from(n) / 8.0)),
             "[a-c\"\\\\\n é]{0,4}".prop_map(Value::from),
         ];
         leaf.prop_recursive(3, 20, 4, |inner| {
