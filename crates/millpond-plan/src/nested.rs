@@ -117,19 +117,12 @@ fn unify_default(
     (expr, found): Operand<'_>,
     (default_expr, default): Operand<'_>,
 ) -> Result<(TermId, TermId, TermType)> {
-    let (a, b, ty) = unify(terms, "get", (expr, found), (default_expr, default)).or_else(|_| {
+    let both = unify(terms, "get", (expr, found), (default_expr, default));
+    both.ok().filter(|(element, ..)| *element == found).ok_or_else(|| {
         let (element, given) = (terms.ty(found), terms.ty(default));
-        Err(Error::invalid(format!(
-            "the elements of {} are {element}, but the default {default_expr} is {given}",
-            subject(expr)
-        )))
-    })?;
-    if a == found {
-        return Ok((a, b, ty));
-    }
-    let (element, given) = (terms.ty(found), terms.ty(default));
-    let message = format!("the elements of {} are {element}, but the default {default_expr} is {given}", subject(expr));
-    Err(Error::invalid(message))
+        let of = subject(expr);
+        Error::invalid(format!("the elements of {of} are {element}, but the default {default_expr} is {given}"))
+    })
 }
 
 fn tuple_element(

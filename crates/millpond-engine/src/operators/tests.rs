@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array};
 use millpond_error::ErrorKind;
 use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
 use millpond_plan::types::{ColumnType, Schema, Type};
@@ -29,6 +29,7 @@ enum Value {
     Int(i64),
     Float(f64),
     Str(String),
+    Bytes(Vec<u8>),
 }
 
 impl Ord for Value {
@@ -41,6 +42,7 @@ impl Ord for Value {
             (Value::Int(a), Value::Int(b)) => a.cmp(b),
             (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
             (Value::Str(a), Value::Str(b)) => a.as_bytes().cmp(b.as_bytes()),
+            (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
             _ => unreachable!("cells of one column have one type"),
         }
     }
@@ -92,6 +94,12 @@ fn to_column(ty: ColumnType, cells: Vec<&Value>) -> ArrayRef {
             Value::Str(v) => Some(v.as_str()),
             _ => None,
         }))),
+        Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
+            Arc::new(BinaryArray::from_iter(cells.iter().map(|v| match v {
+                Value::Bytes(v) => Some(v.as_slice()),
+                _ => None,
+            })))
+        }
     };
     assert!(ty.optional || column.null_count() == 0);
     column
@@ -106,6 +114,7 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
         DataType::Boolean => Value::Bool(column.as_boolean().value(row)),
         DataType::Float64 => Value::Float(column.as_primitive::<Float64Type>().value(row)),
         DataType::Utf8 => Value::Str(column.as_string::<i32>().value(row).to_owned()),
+        DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_owned()),
         _ => Value::Int(crate::cells::ints(column)[row]),
     }
 }
@@ -300,6 +309,10 @@ fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
             3 => -0.0,
             _ => f64::from(random.random_range(-8..8)) / 4.0,
         }),
+        Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
+            const VALUES: [&[u8]; 5] = [b"", b"\xff", b"\x00\xff", b"\x02\x80\0\0\0\0\0\0\x01\0", b"pond"];
+            Value::Bytes(VALUES[random.random_range(0..VALUES.len())].to_vec())
+        }
         Type::Str => {
             const TEXTS: [&str; 8] = ["", "a", "a\0", "b", "pond", "millpond", "millponds", "a pond of the mill"];
             Value::Str(TEXTS[random.random_range(0..TEXTS.len())].to_owned())
@@ -308,8 +321,9 @@ fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
 }
 
 fn random_type(random: &mut StdRng) -> ColumnType {
-    let ty = [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration]
-        [random.random_range(0..7)];
+    let times = [Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration];
+    let others = [Type::Bool, Type::Int, Type::Float, Type::Str, Type::Bytes, Type::list(Type::Int)];
+    let ty = *[&times[..], &others[..]].concat().get(random.random_range(0..9)).expect("there are nine");
     ColumnType { ty, optional: random.random() }
 }
 

@@ -182,12 +182,12 @@ fn read_stored(
 ) -> (Data, Errors) {
     let (mut builder, mut value) = (BinaryBuilder::new(), Vec::new());
     let mut failed = vec![false; len];
-    for i in 0..len {
+    for (i, failed) in failed.iter_mut().enumerate() {
         value.clear();
         if nulls.is_some_and(|nulls| nulls.is_null(i)) {
             builder.append_null();
         } else {
-            failed[i] = !read(i, &mut value);
+            *failed = !read(i, &mut value);
             builder.append_value(&value);
         }
     }
