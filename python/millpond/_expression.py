@@ -73,7 +73,10 @@ class ColumnExpression:
         return StringNamespace(self)
 
     def __getitem__(self, key: int | builtins.str | ColumnExpression) -> ColumnExpression:
-        """The element of a tuple, a list or a `Json` with this number or name; where there is none, the cell cannot be computed."""
+        """The element of a tuple, a list or a `Json` with this number or name.
+
+        Where there is none, the cell cannot be computed.
+        """
         position = to_expression(key)
         return ColumnExpression(self._native.get(position._native, None, here()), _union(self, position))
 
@@ -90,7 +93,9 @@ class ColumnExpression:
             ...     ["to","be"]
             ...     []
             ... ''', schema=pw.schema_from_types(words=list[str]))
-            >>> pw.debug.compute_and_print(table.select(first=pw.this.words.get(0, "-"), pair=pw.make_tuple(1, pw.this.words)))
+            >>> pw.debug.compute_and_print(
+            ...     table.select(first=pw.this.words.get(0, "-"), pair=pw.make_tuple(1, pw.this.words))
+            ... )
             first | pair
             -     | (1, ())
             to    | (1, ('to', 'be'))
@@ -303,8 +308,8 @@ def coalesce(*values: Operand) -> ColumnExpression:
 def cast(target: Any, value: Operand) -> ColumnExpression:
     """The value converted to ``int``, ``float``, ``str`` or ``bool``; null stays null.
 
-    Points in time and durations are converted to and from ``str`` only; so are bytes, as UTF-8, and `Json`, tuples and lists,
-    as JSON text. These three are converted into each other, too.
+    Points in time and durations are converted to and from ``str`` only; so are bytes, as UTF-8, and `Json`, tuples and
+    lists, as JSON text. These three are converted into each other, too.
 
     Examples:
         >>> import millpond as pw
@@ -391,7 +396,7 @@ def to_expression(value: object) -> ColumnExpression:
     if value is not None and not isinstance(value, (bool, int, float, str, bytes)):
         raise invalid(
             f"{show(value)} ({type_name(value)}) cannot stand in an expression",
-            hint="an expression is made of columns and of int, float, str, bool, bytes, Json, datetime, timedelta and None",
+            hint="expressions are made of columns, int, float, str, bool, bytes, Json, datetime, timedelta, None",
         )
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise invalid(f"{value} does not fit into an int of 64 bits")

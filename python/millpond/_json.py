@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 
 class Json:
     """A JSON value, and the type of columns of such values: an annotation in a `Schema`.
 
-    A cell of such a column is read as an object of this class, whose ``value`` is made of dicts, lists, strs, ints, floats, bools
-    and None. ``json[key]`` and ``json.get(key)`` of a column take it apart, ``as_int()``, ``as_float()``, ``as_str()`` and
-    ``as_bool()`` read what it is.
+    A cell of such a column is read as an object of this class, whose ``value`` is made of dicts, lists, strs, ints,
+    floats, bools and None. ``json[key]`` and ``json.get(key)`` of a column take it apart, ``as_int()``,
+    ``as_float()``, ``as_str()`` and ``as_bool()`` read what it is.
 
-    Equal values have one text, with sorted fields. A number with a fraction or an exponent is a float, any other an int; they
-    keep all their digits in tables and files.
+    Equal values have one text, with sorted fields. A number with a fraction or an exponent is a float, another an int;
+    they keep all their digits in tables and files.
 
     Examples:
         >>> import millpond as pw
@@ -54,7 +54,7 @@ class Json:
     @staticmethod
     def parse(text: str | bytes) -> Json:
         """The value that a JSON text stands for."""
-        return Json(json.loads(text))
+        return Json(_loads(text))
 
     @staticmethod
     def dumps(value: Any) -> str:
@@ -65,7 +65,7 @@ class Json:
     def value(self) -> Any:
         """The value as Python's own objects."""
         if self._value is None and self._text is not None:
-            self._value = json.loads(self._text)
+            self._value = _loads(self._text)
         return self._value
 
     def as_int(self) -> int:
@@ -96,10 +96,11 @@ class Json:
         """The value, if it is a dict."""
         return self._as(dict)
 
-    def _as(self, cls: type) -> Any:
+    def _as(self, cls: type[T]) -> T:
         if not isinstance(self.value, cls):
             raise ValueError(f"{self} is not a {cls.__name__}")
-        return self.value
+        found: T = self.value
+        return found
 
     def __getitem__(self, key: str | int) -> Json:
         return Json(self.value[key])
@@ -140,7 +141,15 @@ def dumps(value: object) -> str:
     """The JSON text of a value as the engine takes it."""
     if isinstance(value, Json) and value._text is not None:
         return value._text
+    import json  # which takes a while
+
     return json.dumps(value, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _loads(text: str | bytes) -> Any:
+    import json  # which takes a while
+
+    return json.loads(text)
 
 
 def _plain(value: object) -> object:

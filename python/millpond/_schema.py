@@ -108,7 +108,7 @@ class Schema(metaclass=SchemaMeta):
     """The columns of a table: one annotation each.
 
     Types are ``int``, ``float``, ``str``, ``bool``, ``bytes``, ``pw.Json``, ``pw.DateTimeNaive``, ``pw.DateTimeUtc``,
-    ``pw.Duration``, ``tuple[int, str]`` (of any types) and ``list[int]`` (of any type). Lists are handed to a program as tuples.
+    ``pw.Duration``, ``tuple[int, str]`` (of any types) and ``list[int]`` (of any type), read as a tuple.
     In CSV, bytes are written as base64, JSON, tuples and lists as JSON.
 
     ``X | None`` (or ``Optional[X]``) is a column that may hold nulls. In CSV a null is an empty field without quotes,

@@ -23,7 +23,7 @@ ROWS: list[dict[str, Any]] = [
     {
         "name": "a",
         "data": b"\x00\xff",
-        "event": pw.Json({"b": 1, "a": [None, 1.5, "x,\"y"]}),
+        "event": pw.Json({"b": 1, "a": [None, 1.5, 'x,"y']}),
         "pair": (1, 'q"\n'),
         "marks": (1.0, float("inf"), -0.5),
     },
@@ -92,11 +92,12 @@ def test_groups_by_tuples_go_on_from_saved_state(tmp_path: Path) -> None:
     def run() -> None:
         pw.clear()
         visits = pw.io.jsonlines.read(tmp_path / "in", schema=Visit, mode="static", name="visits")
-        groups = visits.groupby(key=pw.make_tuple(pw.this.user, pw.this.tags)).reduce(
-            pw.this.key, last=pw.reducers.max(pw.make_tuple(pw.this.page, pw.this.tags)), visits=pw.reducers.count()
-        ) if False else visits.select(
+        pairs = visits.select(
             key=pw.make_tuple(pw.this.user, pw.this.tags), last=pw.make_tuple(pw.this.page, pw.this.tags)
-        ).groupby(pw.this.key).reduce(pw.this.key, last=pw.reducers.max(pw.this.last), visits=pw.reducers.count())
+        )
+        groups = pairs.groupby(pw.this.key).reduce(
+            pw.this.key, last=pw.reducers.max(pw.this.last), visits=pw.reducers.count()
+        )
         pw.io.jsonlines.write(groups, tmp_path / "out.jsonl")
         pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state")))
 
@@ -107,15 +108,12 @@ def test_groups_by_tuples_go_on_from_saved_state(tmp_path: Path) -> None:
     (tmp_path / "in" / "2.jsonl").write_text(line % 7)
     run()
     changes = [json.loads(text) for text in (tmp_path / "out.jsonl").read_text().splitlines()]
-    table = sorted(
-        (change["key"], change["last"], change["visits"], change["diff"]) for change in changes if change["key"][0] == "ann"
-    )
-    key = ["ann", ["x", "y"]]
-    assert table == [(key, [3, ["x", "y"]], 2, -1), (key, [7, ["x", "y"]], 3, 1)] or table == [
-        (key, [3, ["x", "y"]], 2, -1),
-        (key, [3, ["x", "y"]], 2, 1),
-        (key, [7, ["x", "y"]], 3, 1),
-    ]
+    table: dict[str, int] = {}
+    for change in changes:
+        row = json.dumps([change["key"], change["last"], change["visits"]])
+        table[row] = table.get(row, 0) + change["diff"]
+    # Each run writes its own changes.
+    assert table == {'[["ann", ["x", "y"]], [3, ["x", "y"]], 2]': -1, '[["ann", ["x", "y"]], [7, ["x", "y"]], 3]': 1}
 
 
 def test_elements_and_json_in_expressions() -> None:
@@ -127,7 +125,7 @@ def test_elements_and_json_in_expressions() -> None:
         second=pw.this.marks.get(1),
         b=pw.this.event.get("b").as_int(default=-1),
         inner=pw.this.event.get("a").get(2).as_str(),
-        same=pw.this.event == pw.Json({"a": [None, 1.5, "x,\"y"], "b": 1}),
+        same=pw.this.event == pw.Json({"a": [None, 1.5, 'x,"y'], "b": 1}),
         empty=pw.this.data == b"",
         shown=pw.this.pair.to_string(),
         back=pw.cast(tuple[int, str | None], pw.this.pair.to_string()) == pw.this.pair,
@@ -136,7 +134,8 @@ def test_elements_and_json_in_expressions() -> None:
     assert (first["number"], first["text"], first["second"], first["b"]) == (1, 'q"\n', float("inf"), 1)
     assert (first["inner"], first["same"], first["empty"]) == ('x,"y', True, False)
     assert (second["text"], second["second"], second["b"], second["empty"]) == (None, None, -1, False)
-    assert (third["shown"], third["second"], third["empty"], third["back"]) == ('[4611686018427387904,""]', None, True, True)
+    assert (third["shown"], third["second"]) == ('[4611686018427387904,""]', None)
+    assert (third["empty"], third["back"]) == (True, True)
 
 
 def test_a_missing_element_stops_the_run_and_is_named() -> None:
