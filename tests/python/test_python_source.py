@@ -492,6 +492,30 @@ def test_positions_belong_to_subjects_that_seek() -> None:
     fail(lambda subject: subject.commit(1), "no method to take it", Subject)
 
 
+def test_a_subject_is_told_that_the_run_saves_its_state(tmp_path: Path) -> None:
+    calls: list[object] = []
+
+    class Told(Subject):
+        def on_persisted_run(self) -> None:
+            calls.append("persisted")
+
+        def seek(self, position: Any) -> None:
+            calls.append(position)
+
+    def work(subject: Subject) -> None:
+        calls.append("run")
+        subject.next(user="ann", new=True)
+        subject.commit(position=1)
+
+    pw.io.subscribe(pw.io.python.read(Told(work), schema=Plain), lambda key, row, time, is_addition: None)
+    pw.run(monitoring_level=QUIET)
+    assert calls == ["run"]
+    config = pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state"))
+    for _ in range(2):
+        pw.run(monitoring_level=QUIET, persistence_config=config)
+    assert calls[1:] == ["persisted", "run", "persisted", 1, "run"]
+
+
 def test_removals_need_a_key_or_a_declaration() -> None:
     class Grows(Subject):
         deletions_enabled = False
@@ -555,3 +579,27 @@ def test_an_observer_takes_changes() -> None:
 def test_the_primary_key_of_a_schema() -> None:
     assert Keyed.primary_key_columns() == ["user", "new"]
     assert Plain.primary_key_columns() is None
+
+
+def test_what_a_long_run_has_saved_is_read_where_it_was_saved(tmp_path: Path) -> None:
+    class Rows(pw.io.python.ConnectorSubject):
+        def seek(self, position: int) -> None: ...
+
+        def run(self) -> None:
+            for part in range(3):
+                for row in range(30_000):
+                    self.next(user=f"user {part} {row}")
+                self.commit(position=part)
+
+    mapped = []
+
+    def on_end() -> None:
+        mapped.append(Path("/proc/self/maps").read_text())
+
+    rows = pw.io.python.read(Rows(), schema=pw.schema_from_types(user=str), name="rows")
+    users = rows.groupby(rows.user).reduce(rows.user, n=pw.reducers.count())
+    pw.io.subscribe(users, lambda key, row, time, is_addition: None, on_end=on_end)
+    backend = pw.persistence.Backend.filesystem(tmp_path / "state")
+    config = pw.persistence.Config(backend, snapshot_interval_ms=0)
+    pw.run(persistence_config=config, monitoring_level=pw.MonitoringLevel.NONE)
+    assert f"{tmp_path}/state/runs-" in mapped[0]

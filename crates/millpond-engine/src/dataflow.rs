@@ -12,19 +12,18 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::Array;
-use arrow_select::concat::concat;
 use millpond_error::{Error, Result};
 use millpond_plan::eval::MapStage;
-use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan, WindowSpec};
 use millpond_plan::types::Schema;
 use timely::Accountable;
 use timely::communication::Push;
-use timely::container::NoopBuilder;
+use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::dataflow::operators::generic::Operator as _;
+use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Capability, Concatenate, Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, Stream};
 use timely::progress::Stamp;
@@ -34,11 +33,13 @@ use crate::arrangement::SavedArrangement;
 use crate::changes::{Changes, Epoch};
 use crate::consolidate::{Consolidator, consolidate};
 use crate::expand;
+use crate::gather::Gather;
 use crate::hash::{HashSeed, KeyRange};
-use crate::keyed::KeyedChanges;
+use crate::instant;
+use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
-use crate::route::{Packet, Router, Scatter, split};
+use crate::route::{Packet, Router};
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
 pub type Deliver = Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>;
@@ -55,6 +56,8 @@ pub struct Context {
     pub deliver: Deliver,
     /// The first error of any worker.
     pub failure: Failure,
+    /// The counters of the stateful nodes.
+    pub metrics: BTreeMap<NodeId, Arc<StepMetrics>>,
 }
 
 /// The first error of a run, from whichever worker.
@@ -126,6 +129,9 @@ impl Dataflow {
             let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
             let Some(input) = input else { continue };
             let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
+            if let Some(metrics) = context.metrics.get(&NodeId(index)) {
+                operator = Box::new(Metered::new(operator, metrics.clone()));
+            }
             let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
             if let Some(saved) = saved {
                 context.failure.guard("opening the state", || operator.open(saved.clone()));
@@ -154,11 +160,21 @@ impl Dataflow {
                     OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
+                    | OperatorSpec::Combine { input, .. }
                     | OperatorSpec::Keep { input } => {
                         let schema = schema_before(input);
-                        let routed = route(before(input), key_of(&node.operator, schema), schema, peers, context);
+                        let key = key_of(&node.operator, schema);
+                        let routed = route(before(input), &key, schema, peers, context);
                         let operator = operators[&NodeId(index)].clone();
-                        keyed(routed, operator, schema, peers, context)
+                        keyed(routed, operator, &key, schema, peers, context)
+                    }
+                    OperatorSpec::Windowed { input, clock: times, time, .. } => {
+                        let schema = schema_before(input);
+                        let key = key_of(&node.operator, schema);
+                        let routed = route(before(input), &key, schema, peers, context);
+                        let clock = clock(before(times), *time, context);
+                        let operator = operators[&NodeId(index)].clone();
+                        windowed(routed, clock, operator, &key, schema, peers, context)
                     }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
                 };
@@ -205,6 +221,8 @@ fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
         | OperatorSpec::Expand { input, .. }
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
+        | OperatorSpec::Windowed { input, .. }
+        | OperatorSpec::Combine { input, .. }
         | OperatorSpec::Keep { input }
         | OperatorSpec::Sink { input, .. } => Some(*input),
     }
@@ -214,6 +232,9 @@ fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
     match operator {
         OperatorSpec::Reduce { spec, .. } => spec.key.clone(),
         OperatorSpec::Session { spec, .. } => spec.instance.clone(),
+        OperatorSpec::Windowed { windows: WindowSpec::Numbered { spec, .. }, .. } => spec.key.clone(),
+        OperatorSpec::Windowed { windows: WindowSpec::Session(spec), .. } => spec.instance.clone(),
+        OperatorSpec::Combine { spec, .. } => spec.key.clone(),
         _ => (0..input.len()).collect(),
     }
 }
@@ -267,9 +288,10 @@ fn consolidated<'scope>(
     match mode {
         Consolidate::No | Consolidate::InBatch => input,
         Consolidate::ByRow => {
-            let routed = route(input, (0..schema.len()).collect(), schema, workers, context);
+            let key: Vec<usize> = (0..schema.len()).collect();
+            let routed = route(input, &key, schema, workers, context);
             let operator: SharedOperator = Rc::new(RefCell::new(Box::new(Consolidator)));
-            keyed(routed, operator, schema, workers, context)
+            keyed(routed, operator, &key, schema, workers, context)
         }
     }
 }
@@ -292,12 +314,12 @@ fn expand<'scope>(input: Edge<'scope, Changes>, first: usize, context: &Arc<Cont
 
 fn route<'scope>(
     input: Edge<'scope, Changes>,
-    key: Vec<usize>,
+    key: &[usize],
     schema: &Schema,
     workers: usize,
     context: &Arc<Context>,
 ) -> Edge<'scope, Packet> {
-    let (schema, context) = (schema.clone(), context.clone());
+    let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     input.unary_frontier::<NoopBuilder<Packet>, _, _, _>(Pipeline, "route", move |_, _| {
         let mut open: BTreeMap<u64, (Capability<u64>, Router)> = BTreeMap::new();
         move |(input, frontier), output| {
@@ -331,29 +353,121 @@ fn route<'scope>(
 fn keyed<'scope>(
     input: Edge<'scope, Packet>,
     operator: SharedOperator,
+    key: &[usize],
     schema: &Schema,
     workers: usize,
     context: &Arc<Context>,
 ) -> Edge<'scope, Changes> {
-    let (schema, context) = (schema.clone(), context.clone());
+    let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     let pact = DistributorPact(|_| ByWorker);
     input.unary_frontier::<NoopBuilder<Changes>, _, _, _>(pact, "keyed", move |_, _| {
-        let mut open: BTreeMap<u64, (Capability<u64>, Vec<Packet>)> = BTreeMap::new();
+        let mut open: BTreeMap<u64, (Capability<u64>, Gather)> = BTreeMap::new();
         move |(input, frontier), output| {
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
-                open.entry(*capability.time()).or_insert_with(|| (capability, Vec::new())).1.push(packet);
+                let new = || Gather::new(&key, &schema, workers);
+                let (_, gather) = open.entry(*capability.time()).or_insert_with(|| (capability, new()));
+                context.failure.guard("gathering rows", || {
+                    gather.push(packet);
+                    Ok(())
+                });
             });
             while let Some(entry) = open.first_entry() {
                 if frontier.less_equal(entry.key()) {
                     break;
                 }
-                let (epoch, (capability, packets)) = entry.remove_entry();
+                let (epoch, (capability, gather)) = entry.remove_entry();
                 context.failure.guard("a keyed operator", || {
                     let mut session = output.session_with_builder(&capability);
-                    let mut buckets = Buckets::new(packets, workers, &schema);
-                    operator.borrow_mut().step(Epoch(epoch), &mut buckets, &mut |mut changes| {
+                    operator.borrow_mut().step(Epoch(epoch), &mut gather.finish(), &mut |mut changes| {
+                        if !changes.is_empty() {
+                            session.give_container(&mut changes);
+                        }
+                    })
+                });
+            }
+        }
+    })
+}
+
+/// The greatest time that each epoch added on any worker, as instants, on every worker; not those that move nothing.
+fn clock<'scope>(input: Edge<'scope, Changes>, time: usize, context: &Arc<Context>) -> Edge<'scope, Vec<i64>> {
+    let context = context.clone();
+    let greatest =
+        input.unary_frontier::<CapacityContainerBuilder<Vec<i64>>, _, _, _>(Pipeline, "clock", move |_, _| {
+            let mut open: BTreeMap<u64, (Capability<u64>, i64)> = BTreeMap::new();
+            let mut seen = None;
+            move |(input, frontier), output| {
+                input.for_each(|capability, changes| {
+                    context.failure.guard("reading times", || {
+                        let (Some(time), Some(capability)) =
+                            (instant::greatest(changes, time), capability.retain_least(output.output_index()))
+                        else {
+                            return Ok(());
+                        };
+                        let (_, greatest) = open.entry(*capability.time()).or_insert((capability, time));
+                        *greatest = time.max(*greatest);
+                        Ok(())
+                    });
+                });
+                while let Some(entry) = open.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (capability, greatest) = entry.remove();
+                    if seen < Some(greatest) {
+                        seen = Some(greatest);
+                        output.session_with_builder(&capability).give(greatest);
+                    }
+                }
+            }
+        });
+    greatest.broadcast()
+}
+
+/// As [`keyed`], for an operator that follows a watermark: it steps where it has input, and wherever the clock moves.
+fn windowed<'scope>(
+    input: Edge<'scope, Packet>,
+    clock: Edge<'scope, Vec<i64>>,
+    operator: SharedOperator,
+    key: &[usize],
+    schema: &Schema,
+    workers: usize,
+    context: &Arc<Context>,
+) -> Edge<'scope, Changes> {
+    let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
+    let pact = DistributorPact(|_| ByWorker);
+    input.binary_frontier::<_, NoopBuilder<Changes>, _, _, _, _>(clock, pact, Pipeline, "windowed", move |_, _| {
+        let mut open: BTreeMap<u64, (Capability<u64>, Gather, Option<i64>)> = BTreeMap::new();
+        move |(input, frontier), (clock, clock_frontier), output| {
+            let new = || Gather::new(&key, &schema, workers);
+            input.for_each(|capability, packet| {
+                let packet = std::mem::take(packet);
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                let (_, gather, _) = open.entry(*capability.time()).or_insert_with(|| (capability, new(), None));
+                context.failure.guard("gathering rows", || {
+                    gather.push(packet);
+                    Ok(())
+                });
+            });
+            clock.for_each(|capability, times| {
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                let (_, _, watermark) = open.entry(*capability.time()).or_insert_with(|| (capability, new(), None));
+                *watermark = times.iter().copied().max().max(*watermark);
+            });
+            while let Some(entry) = open.first_entry() {
+                if frontier.less_equal(entry.key()) || clock_frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let (epoch, (capability, gather, watermark)) = entry.remove_entry();
+                context.failure.guard("a window operator", || {
+                    let mut session = output.session_with_builder(&capability);
+                    let mut operator = operator.borrow_mut();
+                    if let (Some(windowed), Some(watermark)) = (operator.windowed(), watermark) {
+                        windowed.advance(watermark);
+                    }
+                    operator.step(Epoch(epoch), &mut gather.finish(), &mut |mut changes| {
                         if !changes.is_empty() {
                             session.give_container(&mut changes);
                         }
@@ -374,56 +488,6 @@ fn sink<'scope>(input: Edge<'scope, Changes>, index: usize, context: &Arc<Contex
             });
         }
     })
-}
-
-/// An epoch's packets as buckets in ascending order of hashes. A bucket's parts are put together only when it is taken,
-/// so that at most one bucket exists twice.
-struct Buckets {
-    parts: std::vec::IntoIter<Vec<KeyedChanges>>,
-}
-
-impl Buckets {
-    fn new(packets: Vec<Packet>, workers: usize, schema: &Schema) -> Self {
-        let buckets = packets.iter().map(|packet| packet.buckets).max().unwrap_or(0);
-        let mut parts: Vec<Vec<KeyedChanges>> = (0..buckets).map(|_| Vec::new()).collect();
-        let mut scratch = Scatter::default();
-        for packet in packets {
-            if packet.buckets == buckets {
-                parts[packet.bucket].push(packet.rows);
-                continue;
-            }
-            for (part, rows) in split(&packet.rows, buckets * workers, schema, &mut scratch) {
-                parts[part - packet.worker * buckets].push(rows);
-            }
-        }
-        parts.retain(|parts| !parts.is_empty());
-        Buckets { parts: parts.into_iter() }
-    }
-}
-
-impl Iterator for Buckets {
-    type Item = KeyedChanges;
-
-    fn next(&mut self) -> Option<KeyedChanges> {
-        let mut parts = self.parts.next()?;
-        if parts.len() == 1 {
-            return parts.pop();
-        }
-        Some(concatenated(&parts))
-    }
-}
-
-fn concatenated(parts: &[KeyedChanges]) -> KeyedChanges {
-    let mut hashes = Vec::with_capacity(parts.iter().map(|part| part.hashes.len()).sum());
-    parts.iter().for_each(|part| hashes.extend_from_slice(&part.hashes));
-    let columns = (0..parts[0].changes.columns.len())
-        .map(|column| {
-            let arrays: Vec<&dyn Array> = parts.iter().map(|part| part.changes.columns[column].as_ref()).collect();
-            concat(&arrays).expect("the parts of a bucket have one schema and fit the cache")
-        })
-        .collect();
-    let diffs = crate::changes::Diffs::concat(parts.iter().map(|part| (&part.changes.diffs, part.changes.rows)));
-    KeyedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
 }
 
 /// Moves whole packets to the worker that they name.

@@ -5,10 +5,12 @@
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
-//! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
-//! - [`expand`]: a row for each window that it is in.
+//! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets.
+//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
+//! - [`expand`]: a row for each window that it is in; [`instant`]: event times as ints.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
+//! - [`metrics`]: what the steps count about themselves.
 //! - [`dataflow`]: the one file that knows timely.
 
 pub mod accumulate;
@@ -18,11 +20,16 @@ pub mod changes;
 pub mod consolidate;
 pub mod dataflow;
 pub mod expand;
+pub mod gather;
 pub mod group;
 pub mod hash;
+pub mod instant;
 pub mod keyed;
+pub mod metrics;
+mod number;
 pub mod operator;
 pub mod operators;
 pub mod route;
+pub mod sorting;
 
 pub use changes::{Changes, Diffs, Epoch};

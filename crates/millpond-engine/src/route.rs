@@ -14,10 +14,10 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use millpond_plan::types::{Schema, Storage, Type};
 
-use crate::cells::{self, ints};
+use crate::cells::{self, Cells, ints};
 use crate::changes::{Changes, Diffs};
 use crate::hash::{HashSeed, hash_columns};
-use crate::keyed::KeyedChanges;
+use crate::keyed::HashedChanges;
 
 /// Input below this many rows is not scattered.
 const SCATTER_FROM_ROWS: usize = 32 * 1024;
@@ -38,7 +38,7 @@ pub struct Packet {
     /// Into how many ranges the sender divided the worker's range: 1 or [`Router::buckets_per_worker`].
     pub buckets: usize,
     /// The rows.
-    pub rows: KeyedChanges,
+    pub rows: HashedChanges,
 }
 
 /// Hashes the key columns of changes and divides the rows by owner.
@@ -48,7 +48,7 @@ pub struct Router {
     key: Vec<usize>,
     schema: Schema,
     workers: usize,
-    pending: Vec<KeyedChanges>,
+    pending: Vec<HashedChanges>,
     pending_rows: usize,
     buckets: Vec<BucketBuffer>,
     scratch: Scatter,
@@ -78,7 +78,7 @@ impl Router {
     pub fn push(&mut self, changes: Changes, send: &mut dyn FnMut(Packet)) {
         let key: Vec<ArrayRef> = self.key.iter().map(|column| changes.columns[*column].clone()).collect();
         let hashes = hash_columns(self.seed, &key, changes.rows);
-        let rows = KeyedChanges { hashes, changes };
+        let rows = HashedChanges { hashes, changes };
         if !self.buckets.is_empty() {
             self.scatter(&rows, send);
             return;
@@ -115,7 +115,7 @@ impl Router {
         }
     }
 
-    fn scatter(&mut self, rows: &KeyedChanges, send: &mut dyn FnMut(Packet)) {
+    fn scatter(&mut self, rows: &HashedChanges, send: &mut dyn FnMut(Packet)) {
         let per_worker = Self::buckets_per_worker(self.workers);
         self.scratch.divide(&rows.hashes, self.buckets.len());
         for (index, bucket) in self.buckets.iter_mut().enumerate() {
@@ -136,7 +136,12 @@ impl Router {
 }
 
 /// Divides rows into `parts` equal ranges of the whole space of hashes; empty parts are left out.
-pub fn split(rows: &KeyedChanges, parts: usize, schema: &Schema, scratch: &mut Scatter) -> Vec<(usize, KeyedChanges)> {
+pub fn split(
+    rows: &HashedChanges,
+    parts: usize,
+    schema: &Schema,
+    scratch: &mut Scatter,
+) -> Vec<(usize, HashedChanges)> {
     scratch.divide(&rows.hashes, parts);
     (0..parts)
         .filter(|part| !scratch.part(*part).is_empty())
@@ -217,7 +222,7 @@ impl BucketBuffer {
         bucket
     }
 
-    fn extend(&mut self, rows: &KeyedChanges, positions: &[u32]) {
+    fn extend(&mut self, rows: &HashedChanges, positions: &[u32]) {
         let before = self.hashes.len();
         self.hashes.extend(positions.iter().map(|row| rows.hashes[*row as usize]));
         for (column, array) in self.columns.iter_mut().zip(&rows.changes.columns) {
@@ -237,7 +242,7 @@ impl BucketBuffer {
         self.hashes.len() >= PACKET_ROWS || self.columns.iter().any(|column| column.text_bytes() >= PACKET_BYTES)
     }
 
-    fn into_rows(self) -> KeyedChanges {
+    fn into_rows(self) -> HashedChanges {
         let rows = self.hashes.len();
         let columns = self.columns.into_iter().map(ColumnBuffer::finish).collect();
         let changes = if self.diffs.is_empty() {
@@ -245,7 +250,7 @@ impl BucketBuffer {
         } else {
             Changes { columns, rows, diffs: Diffs::Each(ScalarBuffer::from(self.diffs)) }
         };
-        KeyedChanges { hashes: self.hashes, changes }
+        HashedChanges { hashes: self.hashes, changes }
     }
 
     fn into_packet(self, index: usize, per_worker: usize) -> Packet {
@@ -277,7 +282,7 @@ fn extend_text(offsets: &mut Vec<i32>, bytes: &mut Vec<u8>, starts: &[i32], text
 
 /// A growing column.
 #[derive(Debug)]
-struct ColumnBuffer {
+pub(crate) struct ColumnBuffer {
     values: Values,
     length: usize,
     /// Empty while no cell is null.
@@ -309,7 +314,13 @@ impl ColumnBuffer {
         ColumnBuffer { values, length: 0, validity: None }
     }
 
-    fn extend(&mut self, array: &ArrayRef, positions: &[u32]) {
+    /// An empty column of the type of `array`.
+    pub(crate) fn like(array: &ArrayRef) -> Self {
+        ColumnBuffer::new(Type::stored_as(array.data_type()).unwrap_or(Type::Int))
+    }
+
+    /// Appends the cells of `array` at `positions`.
+    pub(crate) fn extend(&mut self, array: &ArrayRef, positions: &[u32]) {
         match &mut self.values {
             Values::Bool(values) => {
                 let source = array.as_boolean().values();
@@ -368,7 +379,55 @@ impl ColumnBuffer {
         }
     }
 
-    fn finish(self) -> ArrayRef {
+    /// Drops all cells but the first `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        match &mut self.values {
+            Values::Bool(values) => values.truncate(length),
+            Values::Int(values, _) => values.truncate(length),
+            Values::Float(values) => values.truncate(length),
+            Values::Bytes { offsets, bytes, .. } => {
+                offsets.truncate(length + 1);
+                bytes.truncate(offsets[length] as usize);
+            }
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.truncate(length);
+        }
+        self.length = length;
+    }
+
+    /// Whether a cell is null.
+    pub(crate) fn has_nulls(&self) -> bool {
+        self.validity.is_some()
+    }
+
+    /// The values, if they are stored as integers and none is null.
+    pub(crate) fn ints(&self) -> Option<&[i64]> {
+        match &self.values {
+            Values::Int(values, _) if self.validity.is_none() => Some(values),
+            _ => None,
+        }
+    }
+
+    /// Whether cell `i` equals cell `j` of `other`, which is of the same type; so does null null.
+    pub(crate) fn equals(&self, i: usize, other: &Cells<'_>, j: usize) -> bool {
+        let is_null = self.validity.as_ref().is_some_and(|validity| !validity.get_bit(i));
+        if is_null || other.is_null(j) {
+            return is_null && other.is_null(j);
+        }
+        match (&self.values, other.values) {
+            (Values::Bool(values), cells::Values::Bool(others)) => values.get_bit(i) == others.value(j),
+            (Values::Int(values, _), cells::Values::Int(others)) => values[i] == others[j],
+            (Values::Float(values), cells::Values::Float(others)) => values[i].to_bits() == others[j].to_bits(),
+            (Values::Bytes { offsets, bytes, .. }, cells::Values::Str(others)) => {
+                bytes[offsets[i] as usize..offsets[i + 1] as usize] == *others.get(j)
+            }
+            _ => unreachable!("the columns are of one type"),
+        }
+    }
+
+    /// The column.
+    pub(crate) fn finish(self) -> ArrayRef {
         let nulls = self.validity.map(|mut validity| NullBuffer::new(validity.finish()));
         match self.values {
             Values::Bool(mut values) => {

@@ -9,11 +9,13 @@
 //! - [`nested`]: tuples, lists and JSON in expressions;
 //! - [`packed`]: tuples and lists as bytes; [`json`]: JSON as one text; [`spelled`]: both as text in files;
 //! - [`time`]: points in time and durations as text;
-//! - [`window`]: tumbling and sliding windows;
+//! - [`window`]: tumbling and sliding windows; [`behavior`]: when windows are shown and over;
 //! - [`table`]: the logical plan; [`physical`]: the plan that runs;
 //! - [`difference()`]: what changed between two descriptions of a step.
 
+pub mod behavior;
 mod check;
+mod combine;
 mod describe;
 mod difference;
 pub mod eval;
@@ -33,10 +35,14 @@ pub mod time;
 pub mod types;
 pub mod window;
 
+pub use behavior::Behavior;
 pub use difference::difference;
 pub use eval::{MapStage, Mapped};
 pub use expr::{BinaryOp, Expr, ExprKind, Literal, Reducer, UnaryOp};
-pub use expr::{any, avg, coalesce, col, count, if_else, lit, max, min, sum, unique};
+pub use expr::{
+    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min, sum,
+    unique,
+};
 pub use lower::lower;
 pub use nested::make_tuple;
 pub use physical::PhysicalPlan;

@@ -115,6 +115,17 @@ impl Type {
         }
     }
 
+    /// A type that has this Arrow representation; `bytes`, where others have it, too.
+    pub fn stored_as(arrow: &DataType) -> Option<Type> {
+        match arrow {
+            DataType::Boolean => Some(Type::Bool),
+            DataType::Float64 => Some(Type::Float),
+            DataType::Utf8 => Some(Type::Str),
+            DataType::Binary => Some(Type::Bytes),
+            other => Type::of_ints(other),
+        }
+    }
+
     /// The type that is stored as integers and has this Arrow representation.
     pub fn of_ints(arrow: &DataType) -> Option<Type> {
         Some(match arrow {

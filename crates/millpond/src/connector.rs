@@ -1,7 +1,10 @@
 //! What connects a plan to the outside: sources and sinks, of this crate or your own.
 //!
-//! A source or sink of your own is a type with the trait [`Source`] or [`Sink`]; [`source`] and [`sink`] put it into a
-//! program. A run makes it anew each time and, with saved state, hands it the position that the last checkpoint saved.
+//! A source of your own is a type with the trait [`Source`], and [`source`] puts it into a program; simpler is one that
+//! [hands rows over](crate::feed). Where results go to a queue, a database or a function, a [`Subscriber`] takes them from
+//! [`subscribe`], after their commit. What can be cut back to what was committed, such as a file, is a [`Sink`], which
+//! [`sink`] puts into a program. A run makes sources and sinks anew each time and, with saved state, hands them the
+//! position that the last checkpoint saved.
 
 use std::sync::Arc;
 
@@ -13,8 +16,8 @@ pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_io::sink::CallbackSink;
-pub use millpond_io::sink::{LogicalRun, Prepared, Sink, Subscriber};
-pub use millpond_io::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
+pub use millpond_io::sink::{Delivery, EpochChanges, LogicalRun, Outbox, Prepared, Sink, Subscriber};
+pub use millpond_io::source::{EpochInput, Next, Progress, Source, SourceCounts, Wakeup};
 use millpond_plan::Schema;
 
 use crate::run::Output;
@@ -129,10 +132,11 @@ pub fn source(
     }))
 }
 
-/// Hands a table's changes to a function of yours, epoch by epoch, each as soon as it is done.
+/// Hands a table's changes to a function of yours, or to a [`Subscriber`], epoch by epoch.
 ///
-/// Delivery does not wait for saved state: after a crash, what came after the last checkpoint is delivered again, in later
-/// epochs.
+/// If the run saves its state, an epoch is delivered after the commit that holds it. What may not have been delivered before
+/// a crash is delivered by the next run, under the same epochs and before anything new; so a receiver that passes over
+/// the epochs it has gets each change once. [`Delivery::AtOnce`] does not wait.
 ///
 /// ```
 /// use millpond::connector::{Changes, Epoch, subscribe};
@@ -146,26 +150,157 @@ pub fn source(
 /// });
 /// run([output], &RunOptions::default().quiet()).unwrap();
 /// ```
+///
+/// A receiver that keeps the epoch with the rows, in one transaction, gets each change once whatever happens to either of
+/// the two:
+///
+/// ```
+/// # use std::sync::{Arc, Mutex};
+/// # use millpond::connector::*;
+/// # use millpond::{Backend, Result, RunOptions, debug, run};
+/// /// Stands for a database with a table of rows and a table with one number, the last epoch.
+/// #[derive(Default)]
+/// struct Database {
+///     rows: i64,
+///     last: u64,
+/// }
+///
+/// struct Insert(Arc<Mutex<Database>>);
+///
+/// impl Subscriber for Insert {
+///     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+///         let mut database = self.0.lock().unwrap(); // begin a transaction
+///         if epoch.0 > database.last {
+///             for changes in changes {
+///                 database.rows += (0..changes.rows).map(|row| changes.diffs.get(row)).sum::<i64>();
+///             }
+///             database.last = epoch.0;
+///         }
+///         Ok(()) // commit it
+///     }
+/// }
+///
+/// let database = Arc::new(Mutex::new(Database::default()));
+/// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
+/// run([subscribe(&visits, "database", Insert(database.clone()))], &RunOptions::default().quiet()).unwrap();
+/// assert_eq!(database.lock().unwrap().rows, 2);
+/// ```
 #[track_caller]
-pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Output {
-    let subscriber = Arc::new(subscriber);
-    sink(table, name, move || Ok(Box::new(CallbackSink::new(Shared(subscriber.clone())))))
-}
-
-/// The subscriber of several runs of one program.
-struct Shared<S>(Arc<S>);
-
-impl<S: Subscriber> Subscriber for Shared<S> {
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
-        self.0.on_epoch(epoch, changes)
-    }
-
-    fn on_end(&self) -> Result<()> {
-        self.0.on_end()
+pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Subscription {
+    Subscription {
+        table: table.clone(),
+        name: name.to_owned(),
+        subscriber: Arc::new(subscriber),
+        delivery: Delivery::default(),
+        origin: Origin::caller(),
     }
 }
 
-/// Hands a table's changes to a sink of your own.
+/// A subscription of a Rust program: options by method, then [`run`](crate::run).
+#[derive(Clone)]
+pub struct Subscription {
+    table: Table,
+    name: String,
+    subscriber: Arc<dyn Subscriber>,
+    delivery: Delivery,
+    origin: Origin,
+}
+
+impl Subscription {
+    /// Chooses when changes are delivered.
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+}
+
+impl From<Subscription> for Output {
+    fn from(subscription: Subscription) -> Self {
+        let Subscription { table, name, subscriber, delivery, origin } = subscription;
+        Output(table.plan().map(|table| declare_subscription(table, &name, &origin, subscriber, delivery)))
+    }
+}
+
+/// The declaration of a subscription, for fronts that carry their own origins.
+pub fn declare_subscription(
+    table: &plan::Table,
+    name: &str,
+    origin: &Origin,
+    subscriber: Arc<dyn Subscriber>,
+    delivery: Delivery,
+) -> SinkDecl {
+    declare_sink(table, name, origin, move || Ok(Box::new(CallbackSink::new(subscriber.clone(), delivery))))
+}
+
+/// Hands a table's changes to a sink of your own: one that can be cut back to what a checkpoint says of it.
+///
+/// ```
+/// use std::fs::{File, OpenOptions};
+/// use std::io::{Seek, SeekFrom, Write};
+/// use std::sync::Mutex;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use millpond::connector::*;
+/// use millpond::{Backend, Error, Result, RunOptions, Schema, run};
+/// use serde_json::Value;
+///
+/// /// Appends a line for each batch of changes: its epoch, and the rows that it adds less those that it removes.
+/// struct Sums {
+///     file: Mutex<File>,
+///     lines: AtomicU64,
+/// }
+///
+/// fn failed(error: std::io::Error) -> Error {
+///     Error::unavailable("sums.txt cannot be written").caused_by(error)
+/// }
+///
+/// impl Sink for Sums {
+///     fn open(&mut self, _schema: &Schema, saved: Option<&Value>, _run: LogicalRun) -> Result<()> {
+///         // What a run wrote that was cut off before its commit is written again.
+///         let file = self.file.get_mut().unwrap();
+///         file.set_len(saved.and_then(Value::as_u64).unwrap_or(0)).map_err(failed)?;
+///         file.seek(SeekFrom::End(0)).map(drop).map_err(failed)
+///     }
+///
+///     fn write(&self, epoch: Epoch, changes: &Changes) -> Result<()> {
+///         let sum: i64 = (0..changes.rows).map(|row| changes.diffs.get(row)).sum();
+///         self.lines.fetch_add(1, Ordering::Relaxed);
+///         writeln!(self.file.lock().unwrap(), "{} {sum}", epoch.0).map_err(failed)
+///     }
+///
+///     fn write_snapshot(&self, _changes: &Changes) -> Result<()> {
+///         Ok(()) // never asked for: `needs_snapshot` is false
+///     }
+///
+///     fn prepare(&self) -> Result<Prepared> {
+///         self.file.lock().unwrap().sync_data().map_err(failed)?;
+///         Ok(Prepared::durable(self.position()))
+///     }
+///
+///     fn position(&self) -> Value {
+///         self.file.lock().unwrap().stream_position().unwrap().into()
+///     }
+///
+///     fn rows_written(&self) -> u64 {
+///         self.lines.load(Ordering::Relaxed)
+///     }
+/// }
+///
+/// # let folder = std::env::temp_dir().join(format!("millpond-sums-{}", std::process::id()));
+/// # std::fs::create_dir_all(folder.join("logs")).unwrap();
+/// # std::fs::write(folder.join("logs/a.csv"), "user\nann\nbob\n").unwrap();
+/// # let (logs, path, state) = (folder.join("logs"), folder.join("sums.txt"), folder.join("state"));
+/// let visits = millpond::csv::read(logs.to_str().unwrap(), [("user", millpond::Type::Str)]).name("visits").table();
+/// let text = path.clone();
+/// let output = sink(&visits, "sums", move || {
+///     let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(failed)?;
+///     Ok(Box::new(Sums { file: Mutex::new(file), lines: AtomicU64::new(0) }))
+/// });
+/// run([output], &RunOptions::default().quiet().state(Backend::filesystem(state).unwrap())).unwrap();
+/// assert!(std::fs::read_to_string(text).unwrap().ends_with(" 2\n"));
+/// # std::fs::remove_dir_all(folder).unwrap();
+/// ```
 #[track_caller]
 pub fn sink(table: &Table, name: &str, make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static) -> Output {
     let origin = Origin::caller();

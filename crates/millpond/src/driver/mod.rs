@@ -11,6 +11,10 @@
 //! A crash before 3 leaves the last checkpoint, and the sinks are cut back to it; a crash after 3 leaves the new one.
 //! Between the epochs of a long run only the positions and the list of runs are taken; a thread of its own does the
 //! rest while the next epochs run.
+//!
+//! Sinks that cannot be cut back deliver after 3, on the coordinating thread and before the next checkpoint is taken; what
+//! they deliver is in the blobs and the manifest, too. A crash after 3 has it delivered again, by the run that finds the
+//! manifest without the mark of a finished run.
 
 mod epochs;
 mod save;
@@ -24,17 +28,19 @@ use std::time::{Duration, Instant};
 use millpond_engine::Epoch;
 use millpond_engine::dataflow::{Context, Failure};
 use millpond_engine::hash::HashSeed;
+use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
-use millpond_io::sink::{LogicalRun, Sink, rejected_rows, rejected_schema};
+use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{Checkpoint, StateDir};
 
 use crate::connector::{SinkConnector, SourceConnector};
-use crate::run::{RunOptions, Summary};
+use crate::monitor::Meters;
+use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
 use save::{Save, Saving};
-use state::{SavedSteps, State};
+use state::{SavedSteps, State, UNDELIVERED_HINT};
 use team::{SavedRuns, Team};
 
 /// How long a request to stop may wait while there is nothing to read.
@@ -54,9 +60,12 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     if options.state.is_some() {
         connectors.check_memory()?;
     }
+    let names = connectors.sinks.iter().map(|sink| sink.name.as_str());
+    let meters = Arc::new(Meters::new(&plan, names, workers, options.state.is_some()));
+    options.monitor.look_at(Some(meters.clone()));
     let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
     let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
-    let mut run = Run::open(plan, connectors, sinks, state, clock, workers, options)?;
+    let mut run = Run::open(plan, connectors, sinks, state, clock, meters, options)?;
     run.read_all(options)?;
     run.finish()?;
     let mut summary = run.summary();
@@ -136,6 +145,7 @@ struct Run {
     sinks: Arc<Vec<Box<dyn Sink>>>,
     team: Team,
     clock: EpochClock,
+    meters: Arc<Meters>,
     /// The checkpoint that is being written.
     saving: Option<Saving>,
 }
@@ -147,12 +157,12 @@ impl Run {
         mut sinks: Vec<Box<dyn Sink>>,
         mut state: Option<State>,
         clock: EpochClock,
-        workers: usize,
+        meters: Arc<Meters>,
         options: &RunOptions,
     ) -> Result<Self> {
         let seed = state.as_ref().map_or(HashSeed(0), State::seed);
         let mut saved = state.as_ref().map(State::saved).transpose()?.unwrap_or_default();
-        let sources = open_sources(&plan, &connectors, seed, &mut saved)?;
+        let sources = open_sources(&plan, &connectors, seed, state.is_some(), &mut saved)?;
         open_sinks(&plan, &connectors, state.as_ref(), &mut sinks)?;
         if let Some(state) = &mut state {
             state.begin(&connectors.sinks, &sinks)?;
@@ -160,18 +170,23 @@ impl Run {
         let sinks = Arc::new(sinks);
         let written = sinks.clone();
         let deliver = Box::new(move |sink: usize, epoch, changes: &_| written[sink].write(epoch, changes));
-        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure: Failure::default() });
+        let (failure, metrics) = (Failure::default(), meters.steps());
+        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, metrics });
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
-        let team = Team::start(workers, context, sinks.clone(), interrupt)?;
+        meters.open(endless);
+        let directory = state.as_ref().map(|state| state.directory().clone());
+        let team = Team::start(meters.workers(), context, sinks.clone(), interrupt, directory)?;
         let plan = Arc::new(plan);
-        Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, saving: None })
+        Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, meters, saving: None })
     }
 
     /// Runs epochs until no source has anything more to read, or the user asks to stop.
     fn read_all(&mut self, options: &RunOptions) -> Result<()> {
         let wakeup = Wakeup::default();
+        // What may not have been delivered by the run before comes before anything new.
+        self.deliver()?;
         self.sources.iter_mut().try_for_each(|open| open.source.watch(&wakeup))?;
         let every = options.checkpoint_every;
         // What a service reads first is soon to be seen.
@@ -183,11 +198,11 @@ impl Run {
             if self.endless && options.is_interrupted() || idle && later.is_none() {
                 return Ok(());
             }
-            if unsaved && Instant::now() >= due && self.is_saved()? {
+            if self.is_saved()? && unsaved && Instant::now() >= due {
                 if every.is_zero() {
                     self.checkpoint()?
                 } else {
-                    self.begin_checkpoint()?
+                    self.begin_checkpoint(&wakeup)?
                 }
                 due = Instant::now() + every;
                 unsaved = false;
@@ -198,12 +213,15 @@ impl Run {
                 wakeup.wait_until(if unsaved && due > now { next.min(due) } else { next });
                 continue;
             }
-            let epoch = self.clock.next();
+            let (epoch, began) = (self.clock.next(), Instant::now());
+            let _epoch = tracing::debug_span!("epoch", epoch = epoch.0).entered();
             self.team.epoch(epoch, &inputs)?;
             for (index, _) in &inputs {
                 self.finish_source_epoch(*index, epoch)?;
             }
             self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
+            self.count_sinks();
+            self.meters.finish_epoch(epoch, began.elapsed());
             unsaved = true;
         }
     }
@@ -211,7 +229,11 @@ impl Run {
     fn next_inputs(&mut self) -> Result<Inputs> {
         let mut next = Inputs { inputs: Vec::new(), later: None };
         for (index, open) in self.sources.iter_mut().enumerate() {
-            match open.source.next_epoch(&open.columns)? {
+            let found = open.source.next_epoch(&open.columns)?;
+            let input = if let Next::Input(input) = &found { Some(input) } else { None };
+            self.meters.set_counts(index, open.source.counts());
+            self.meters.see(index, input, open.source.bytes_waiting());
+            match found {
                 Next::Input(input) => next.inputs.push((index, input)),
                 Next::Later(at) => next.later = Some(next.later.map_or(at, |other| other.min(at))),
                 Next::End => {}
@@ -223,12 +245,20 @@ impl Run {
     fn finish_source_epoch(&mut self, index: usize, epoch: Epoch) -> Result<()> {
         let open = &mut self.sources[index];
         open.source.finish_epoch(epoch)?;
+        self.meters.finish_input(index, open.source.counts());
         let Some(sink) = open.dead_letter else { return Ok(()) };
         let rejects = open.source.take_rejects();
         if rejects.is_empty() {
             return Ok(());
         }
         self.sinks[sink].write(epoch, &rejected_rows(&rejects))
+    }
+
+    /// Shows what the sinks have counted.
+    fn count_sinks(&self) {
+        for (index, sink) in self.sinks.iter().enumerate() {
+            self.meters.set_rows_written(index, sink.rows_written());
+        }
     }
 
     /// Saves everything at the present epoch and waits until it is durable. The workers write their own runs.
@@ -238,22 +268,25 @@ impl Run {
         let checkpoint = directory.map(StateDir::begin).transpose()?;
         let save = self.take_save(checkpoint.as_ref())?;
         match checkpoint {
-            Some(checkpoint) => save.write(checkpoint, self.team.workers()),
-            None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop)),
+            Some(checkpoint) => save.write(checkpoint, self.team.workers())?,
+            None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop))?,
         }
+        self.deliver()
     }
 
-    /// Takes down what is to be saved at the present epoch, and has it written while the next epochs run.
-    fn begin_checkpoint(&mut self) -> Result<()> {
+    /// Takes down what is to be saved at the present epoch, and has it written while the next epochs run; `wakeup` wakes
+    /// the run when that is done.
+    fn begin_checkpoint(&mut self, wakeup: &Wakeup) -> Result<()> {
         let save = self.take_save(None)?;
         if let Some(state) = &self.state {
-            self.saving = Some(Saving::start(save, state.directory().clone(), self.team.workers())?);
+            self.saving = Some(Saving::start(save, state.directory().clone(), self.team.workers(), wakeup.clone())?);
         }
         Ok(())
     }
 
     /// What a checkpoint at the present epoch saves; with `checkpoint`, the workers have written their runs to it.
     fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
+        let began = Instant::now();
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
         let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
         let (mut runs, prepared) = if self.team.workers() == 1 || snapshots.contains(&true) {
@@ -277,10 +310,11 @@ impl Run {
             }
         }
         let (plan, connectors) = (self.plan.clone(), self.connectors.sinks.clone());
-        Ok(Save { plan, epoch: self.clock.last(), runs, connectors, prepared })
+        let meters = self.meters.clone();
+        Ok(Save { plan, epoch: self.clock.last(), runs, connectors, prepared, began, meters })
     }
 
-    /// Whether no checkpoint is under way.
+    /// Whether no checkpoint is under way; takes note of one that is done.
     fn is_saved(&mut self) -> Result<bool> {
         if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
             return Ok(false);
@@ -289,14 +323,23 @@ impl Run {
     }
 
     fn finish_saving(&mut self) -> Result<()> {
-        self.saving.take().map_or(Ok(()), Saving::finish)
+        let Some(saving) = self.saving.take() else { return Ok(()) };
+        saving.finish()?;
+        self.deliver()
     }
 
-    /// The last checkpoint and the end of the logical run.
+    /// Lets the sinks hand out what the newest checkpoint holds.
+    fn deliver(&self) -> Result<()> {
+        self.sinks.iter().try_for_each(|sink| sink.deliver())
+    }
+
+    /// The last checkpoint and the end of the logical run. Its mark says that everything was delivered.
     fn finish(&mut self) -> Result<()> {
         self.checkpoint()?;
+        self.sinks.iter().try_for_each(|sink| sink.finish())?;
         self.state.as_ref().map_or(Ok(()), State::finish)?;
-        self.sinks.iter().try_for_each(|sink| sink.finish())
+        self.count_sinks();
+        Ok(())
     }
 
     fn summary(&self) -> Summary {
@@ -310,6 +353,13 @@ impl Run {
             summary.rows_rejected += counts.rows_rejected;
             summary.notices.extend(counts.notices);
         }
+        for (node, metrics) in self.meters.steps() {
+            let node = &self.plan.nodes[node.0];
+            if let (OperatorSpec::Windowed { .. }, Some(step)) = (&node.operator, &node.step) {
+                let WindowCounts { late_rows, windows_closed } = metrics.counts().windows;
+                summary.windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
+            }
+        }
         summary.changes_written = self.sinks[..self.plan.sinks.len()].iter().map(|sink| sink.rows_written()).sum();
         summary
     }
@@ -319,6 +369,7 @@ fn open_sources(
     plan: &PhysicalPlan,
     connectors: &Connectors,
     seed: HashSeed,
+    is_saved: bool,
     saved: &mut SavedSteps,
 ) -> Result<Vec<OpenSource>> {
     let mut dead_letters = plan.sinks.len()..;
@@ -332,6 +383,9 @@ fn open_sources(
         let OperatorSpec::Source { columns, .. } = &plan.nodes[node].operator else { continue };
         let connector = &connectors.sources[index];
         let mut source = (connector.make)(seed)?;
+        if is_saved {
+            source.expect_commits();
+        }
         if let Some(arrangements) = plan.nodes[node].step.as_ref().and_then(|step| saved.remove(&step.name)) {
             source.open(arrangements)?;
         }
@@ -347,15 +401,22 @@ fn open_sinks(
     state: Option<&State>,
     sinks: &mut [Box<dyn Sink>],
 ) -> Result<()> {
-    let run = LogicalRun { continues: state.is_some_and(State::continues) };
+    let run = LogicalRun { continues: state.is_some_and(State::continues), is_saved: state.is_some() };
     let rejected = rejected_schema();
+    state.map_or(Ok(()), |state| state.check_undelivered(&connectors.sinks))?;
     for (index, sink) in sinks.iter_mut().enumerate() {
         let schema = plan.nodes.iter().find_map(|node| match node.operator {
             OperatorSpec::Sink { index: at, .. } if at == index => Some(&node.schema),
             _ => None,
         });
-        let position = state.and_then(|state| state.sink_position(&connectors.sinks[index].name));
-        sink.open(schema.unwrap_or(&rejected), position, run)?;
+        let (name, schema) = (&connectors.sinks[index].name, schema.unwrap_or(&rejected));
+        sink.open(schema, state.and_then(|state| state.sink_position(name)), run)?;
+        let undelivered = state.map_or(Ok(Vec::new()), |state| state.undelivered(name))?;
+        if !undelivered.is_empty() {
+            let outbox = Outbox::read(schema, &undelivered);
+            let taken = outbox.and_then(|outbox| sink.take_back(outbox));
+            taken.map_err(|error| error.context(format!("the output \"{name}\"")).with_hint(UNDELIVERED_HINT))?;
+        }
     }
     Ok(())
 }
