@@ -49,7 +49,8 @@ class Table:
     def session_reduce(
         self,
         time: Expr,
-        max_gap: int | _Time,
+        max_gap: int | _Time | None,
+        predicate: Expr | None,
         instance: Expr | None,
         outputs: list[tuple[str, Expr]],
         place: _Place,

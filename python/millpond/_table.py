@@ -345,7 +345,9 @@ class Table:
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
             if isinstance(kind, SessionWindow):
-                return self._native.session_reduce(time, native(kind.max_gap), key, outputs, origin)
+                return self._native.session_reduce(
+                    time, native(kind.max_gap), kind.native_predicate, key, outputs, origin
+                )
             return self._native.sliding_reduce(
                 time,
                 native(kind.hop),

@@ -6,7 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::expr::{Expr, Literal, column_text};
+use crate::expr::{Expr, ExprKind, Literal, column_text};
+use crate::session::SessionGap;
 use crate::table::{Operation, Table};
 use crate::types::Schema;
 use crate::window::WindowLength;
@@ -37,14 +38,20 @@ pub(crate) fn describe(table: &Table) -> Value {
             "outputs": expressions(outputs),
             "input": describe(input),
         }),
-        Operation::Session { input, time, max_gap, instance, outputs } => json!({
-            "operator": "session",
-            "time": time.to_string(),
-            "max_gap": number(max_gap),
-            "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
-            "outputs": expressions(outputs),
-            "input": describe(input),
-        }),
+        Operation::Session { input, time, gap, instance, outputs } => {
+            let mut fields = json!({
+                "operator": "session",
+                "time": time.to_string(),
+                "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
+                "outputs": expressions(outputs),
+                "input": describe(input),
+            });
+            match gap {
+                SessionGap::Most(max_gap) => fields["max_gap"] = literal(max_gap),
+                SessionGap::Where(predicate) => fields["predicate"] = Value::from(predicate.to_string()),
+            }
+            fields
+        }
         Operation::Concat { inputs } => json!({
             "operator": "concat",
             "inputs": inputs.iter().map(describe).collect::<Vec<_>>(),
@@ -77,6 +84,13 @@ pub(crate) fn keep(table: &Table) -> Value {
 
 fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
     named.iter().map(|(name, expr)| (name.clone(), Value::from(expr.to_string()))).collect()
+}
+
+fn literal(expr: &Expr) -> Value {
+    match expr.kind() {
+        ExprKind::Literal(value) => number(value),
+        _ => Value::from(expr.to_string()),
+    }
 }
 
 fn number(value: &Literal) -> Value {

@@ -157,10 +157,9 @@ impl Lowering {
         let base = match table.operation() {
             Operation::Source(source) => self.source(source, table),
             Operation::Group { input, keys, outputs } => self.group(table, input, keys, outputs)?,
-            Operation::Session { input, time, max_gap, instance, outputs } => {
-                let grouping = Grouping::Session { time, max_gap, instance: instance.as_ref() };
-                let max_gap = max_gap.as_int().expect("a gap is an int or a duration");
-                self.session(table, input, &grouping, max_gap, outputs)?
+            Operation::Session { input, time, gap, instance, outputs } => {
+                let grouping = Grouping::Session { time, gap, instance: instance.as_ref() };
+                self.session(table, input, &grouping, outputs)?
             }
             Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
             Operation::Concat { inputs } => self.concat(table, inputs)?,
@@ -260,14 +259,14 @@ impl Lowering {
         table: &Table,
         input: &Table,
         grouping: &Grouping<'_>,
-        max_gap: i64,
         outputs: &[(String, crate::Expr)],
     ) -> Result<Base> {
         let mut rows = self.fuse(input)?;
         let reduction = rows.reduction(input.schema(), grouping, outputs)?;
         let reducers = self.rows(&mut rows, &reduction);
         let instance: Vec<usize> = (0..reduction.keys.len()).collect();
-        let spec = SessionSpec { time: instance.len(), instance, max_gap, reducers, form: form(input) };
+        let gap = reduction.gap.clone().expect("sessions have a gap");
+        let spec = SessionSpec { time: instance.len(), instance, gap, reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "session", table), reduction.reduced.clone());
         let operator = BaseOperator::Session { rows, spec, reduction };
         Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })

@@ -8,8 +8,9 @@
 use millpond_error::{Error, Result};
 
 use crate::check::{self, RowScope, Scope, at, no_column, subject};
-use crate::expr::{Expr, ExprKind, Literal, Reducer, UnaryOp};
-use crate::physical::ReducerKind;
+use crate::expr::{Expr, ExprKind, Reducer};
+use crate::physical::{Gap, ReducerKind};
+use crate::session::SessionGap;
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
 use crate::terms::{Op, TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
@@ -26,6 +27,8 @@ pub(crate) struct Reduction {
     pub keys: Vec<(String, TermId)>,
     /// The term of a session's time.
     pub time: Option<TermId>,
+    /// What neighbours in a session fulfil.
+    pub gap: Option<Gap>,
     /// The numbers of a row's windows.
     pub windows: Option<WindowNumbers>,
     /// The reducers and the terms that they read.
@@ -55,7 +58,7 @@ pub(crate) enum Grouping<'a> {
     /// By keys with names.
     Keys(&'a [(String, Expr)]),
     /// By sessions.
-    Session { time: &'a Expr, max_gap: &'a Literal, instance: Option<&'a Expr> },
+    Session { time: &'a Expr, gap: &'a SessionGap, instance: Option<&'a Expr> },
     /// By tumbling or sliding windows.
     Sliding(&'a SlidingWindow),
 }
@@ -85,25 +88,6 @@ pub(crate) fn reduction(
     Ok(scope.finish(results, terms, schema))
 }
 
-/// Checks the largest gap of a session window.
-pub(crate) fn max_gap(max_gap: &Expr) -> Result<Literal> {
-    let problem = match max_gap.kind() {
-        ExprKind::Literal(gap @ (Literal::Int(0..) | Literal::Duration(0..))) => return Ok(gap.clone()),
-        ExprKind::Literal(gap @ (Literal::Int(_) | Literal::Duration(_))) => {
-            format!("max_gap is {gap}, but must not be negative")
-        }
-        ExprKind::Unary(UnaryOp::Neg, a) if matches!(a.kind(), ExprKind::Literal(Literal::Int(_))) => {
-            format!("max_gap is {max_gap}, but must not be negative")
-        }
-        ExprKind::Literal(value) => {
-            let ty = value.ty().map_or("None".to_owned(), |ty| ty.to_string());
-            format!("max_gap is {value}, which is {ty}, but must be an int or a Duration, as the time asks")
-        }
-        _ => format!("max_gap is `{max_gap}`, but must be a number that is known before the run"),
-    };
-    Err(at(Error::invalid(problem), max_gap))
-}
-
 /// What may be used plainly in the outputs: a column of the keyed operator that is not a reducer.
 struct Plain {
     name: String,
@@ -117,6 +101,7 @@ struct ReduceScope<'a> {
     row: RowScope<'a>,
     keys: Vec<(String, TermId)>,
     time: Option<TermId>,
+    gap: Option<Gap>,
     plain: Vec<Plain>,
     /// Positions in `plain` of a session's start and end.
     session: Option<(usize, usize)>,
@@ -141,6 +126,7 @@ impl<'a> ReduceScope<'a> {
             row,
             keys: Vec::new(),
             time: None,
+            gap: None,
             plain: Vec::new(),
             session: None,
             windows: None,
@@ -154,11 +140,11 @@ impl<'a> ReduceScope<'a> {
                     scope.key(name, expr)?;
                 }
             }
-            Grouping::Session { time, max_gap, instance } => {
+            Grouping::Session { time, gap, instance } => {
                 if let Some(instance) = instance {
                     scope.key(INSTANCE, instance)?;
                 }
-                scope.session(time, max_gap)?;
+                scope.session(time, gap)?;
             }
             Grouping::Sliding(window) => {
                 if let Some(instance) = &window.instance {
@@ -183,7 +169,7 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn session(&mut self, time: &Expr, max_gap: &Literal) -> Result<()> {
+    fn session(&mut self, time: &Expr, gap: &SessionGap) -> Result<()> {
         let term = check::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
         let good = ty.ty.is_some_and(|ty| ty == Type::Int || ty.is_point()) && !ty.optional;
@@ -200,14 +186,7 @@ impl<'a> ReduceScope<'a> {
             };
             return Err(at(error, time));
         };
-        let gap = max_gap.ty().expect("a gap is not None");
-        if (time_type == Type::Int) != (gap == Type::Int) {
-            let needed = if time_type == Type::Int { "an int" } else { "a Duration" };
-            let time = subject(time);
-            return Err(Error::invalid(format!(
-                "max_gap is {max_gap}, which is {gap}, but must be {needed}: {time} is {time_type}"
-            )));
-        }
+        self.gap = Some(gap.resolve(time, time_type)?);
         self.time = Some(term);
         let start = self.plain.len();
         for name in [WINDOW_START, WINDOW_END] {
@@ -327,6 +306,7 @@ impl<'a> ReduceScope<'a> {
         Reduction {
             keys: self.keys,
             time: self.time,
+            gap: self.gap,
             windows: self.windows,
             reduced: Schema::new(plain.chain(calls)),
             reducers: self.calls.into_iter().map(|call| (call.kind, call.arguments)).collect(),

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use millpond_error::{Origin, Result};
 
 use crate::check;
-use crate::expr::{Expr, Literal, col};
+use crate::expr::{Expr, col};
 use crate::reduce::{self, Grouping};
+use crate::session::SessionGap;
 use crate::terms::Terms;
 use crate::types::{Schema, Type};
 use crate::window::SlidingWindow;
@@ -56,7 +57,7 @@ pub(crate) enum Operation {
     Session {
         input: Table,
         time: Expr,
-        max_gap: Literal,
+        gap: SessionGap,
         instance: Option<Expr>,
         outputs: Vec<(String, Expr)>,
     },
@@ -109,15 +110,14 @@ pub struct SinkDecl {
     pub connector: Arc<dyn Any + Send + Sync>,
 }
 
-/// A session window: rows of one instance belong together if their times are not further apart than `max_gap`, or if
-/// rows between them bridge the gap.
+/// A session window: rows of one instance belong together if their times are not further apart than a gap (or, more
+/// generally, fulfil a predicate), or if rows between them bridge it.
 #[derive(Clone, Debug)]
 pub struct SessionWindow {
     /// The time of a row: a required `int`.
     pub time: Expr,
-    /// The largest distance between neighbours of one session: a literal, not negative; an `int` where the time is one, else a
-    /// `Duration`.
-    pub max_gap: Expr,
+    /// What neighbours in a session fulfil.
+    pub gap: SessionGap,
     /// Sessions are found apart for each value of this, for example for each user.
     pub instance: Option<Expr>,
 }
@@ -216,11 +216,10 @@ impl Table {
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
-        let SessionWindow { time, max_gap, instance } = window;
-        let max_gap = reduce::max_gap(&max_gap).map_err(|error| error.at(origin))?;
-        let grouping = Grouping::Session { time: &time, max_gap: &max_gap, instance: instance.as_ref() };
+        let SessionWindow { time, gap, instance } = window;
+        let grouping = Grouping::Session { time: &time, gap: &gap, instance: instance.as_ref() };
         let schema = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
-        let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
+        let operation = Operation::Session { input: self.clone(), time, gap, instance, outputs };
         Ok(Table::new(operation, schema, false, origin))
     }
 

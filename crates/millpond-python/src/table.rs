@@ -1,6 +1,6 @@
 //! `Table`: a table of the plan.
 
-use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
+use millpond_plan::{ColumnType, Expr, Literal, Schema, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
@@ -66,13 +66,18 @@ impl PyTable {
     fn session_reduce(
         &self,
         time: &PyExpr,
-        max_gap: &Bound<'_, PyAny>,
+        max_gap: Option<&Bound<'_, PyAny>>,
+        predicate: Option<&PyExpr>,
         instance: Option<&PyExpr>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
         let instance = instance.map(|expr| expr.0.clone());
-        let window = SessionWindow { time: time.0.clone(), max_gap: lit(to_literal(max_gap)?), instance };
+        let gap = match predicate {
+            Some(predicate) => SessionGap::Where(predicate.0.clone()),
+            None => SessionGap::Most(lit(max_gap.map_or(Ok(Literal::None), to_literal)?)),
+        };
+        let window = SessionWindow { time: time.0.clone(), gap, instance };
         self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 

@@ -6,6 +6,7 @@ use crate::expr::{
     Expr, Literal, Reducer, any, argmax, argmin, coalesce, col, count, count_distinct, earliest, latest, lit, max, min,
     sum, unique,
 };
+use crate::session::SessionGap;
 use crate::table::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
@@ -45,7 +46,7 @@ fn sink(table: Table, keeps_table: bool) -> SinkDecl {
 }
 
 fn by_user(max_gap: i64) -> SessionWindow {
-    SessionWindow { time: col("access_time"), max_gap: lit(max_gap), instance: Some(col("user_id")) }
+    SessionWindow { time: col("access_time"), gap: SessionGap::Most(lit(max_gap)), instance: Some(col("user_id")) }
 }
 
 /// The tutorial's sessions.
@@ -601,22 +602,61 @@ fn the_time_of_a_session_is_a_required_int() {
 #[test]
 fn max_gap_is_an_int_that_is_not_negative() {
     session_error(by_user(-5), "max_gap is -5, but must not be negative");
-    session_error(SessionWindow { max_gap: -lit(5), ..by_user(1) }, "max_gap is -(5), but must not be negative");
+    session_error(SessionWindow { gap: SessionGap::Most(-lit(5)), ..by_user(1) }, "max_gap is -(5), but must not be negative");
     session_error(
-        SessionWindow { max_gap: lit(2.5), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(lit(2.5)), ..by_user(1) },
         "max_gap is 2.5, which is float, but must be an int or a Duration, as the time asks",
     );
     session_error(
-        SessionWindow { max_gap: lit("5"), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(lit("5")), ..by_user(1) },
         "max_gap is \"5\", which is str, but must be an int or a Duration, as the time asks",
     );
     session_error(
-        SessionWindow { max_gap: lit(Literal::None), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(lit(Literal::None)), ..by_user(1) },
         "max_gap is None, which is None, but must be an int or a Duration, as the time asks",
     );
     session_error(
-        SessionWindow { max_gap: col("bytes"), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(col("bytes")), ..by_user(1) },
         "max_gap is `bytes`, but must be a number that is known before the run",
+    );
+}
+
+#[test]
+fn a_predicate_sees_two_times_and_is_bool() {
+    let (a, b) = (|| col("a"), || col("b"));
+    let by = |predicate| SessionWindow { gap: SessionGap::Where(predicate), ..by_user(1) };
+    let sessions = |predicate| source(None, true).session_reduce(by(predicate), named([("n", count())]), &here());
+    check(
+        [sessions((b() - a()).abs().lt(10)).unwrap()],
+        expect![[r#"
+        0: source "csv-0" (append-only): user_id: str, access_time: int
+    "#]],
+    );
+    let plan = plan([sessions(b().lt(a() + 10)).unwrap()]);
+    let description = &plan.nodes[1].step.as_ref().unwrap().description;
+    assert_eq!((&description["predicate"], description.get("max_gap")), (&json!("b < a + 10"), None));
+    session_error(
+        by(b() - a()),
+        "`b - a` is int, but the predicate of a session must be bool (compare the two times: b - a < ...)",
+    );
+    session_error(
+        by(b().lt(col("bytes"))),
+        "the predicate of a session uses column \"bytes\" \
+         (it sees the times of two neighbouring rows, a and b, and nothing else)",
+    );
+    session_error(
+        by(max(b()).lt(a())),
+        "the predicate of a session uses the reducer `max(b)` \
+         (it sees the times of two neighbouring rows, a and b, and nothing else)",
+    );
+    session_error(
+        by(b().lt("x")),
+        "column \"b\" is int, but the value \"x\" is str: cannot apply < to int and str \
+         (cast(..., int) and cast(..., float) read numbers from text)",
+    );
+    session_error(
+        by(lit(Literal::None)),
+        "the value None is None, but the predicate of a session must be bool (compare the two times: b - a < ...)",
     );
 }
 
