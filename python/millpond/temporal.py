@@ -47,10 +47,6 @@ class SessionWindow:
             return f"session(predicate={self.predicate._native})"
         return f"session(max_gap={self.max_gap})"
 
-    @property
-    def native_predicate(self) -> _native.Expr | None:
-        return None if self.predicate is None else self.predicate._native
-
 
 class SlidingWindow:
     """Windows of one length that start one ``hop`` apart: as long as ``duration``, or else as ``ratio`` hops."""
@@ -90,11 +86,11 @@ def session(
 ) -> SessionWindow:
     """Sessions: neighbouring rows are in one session if they are at most ``max_gap`` apart, or fulfil ``predicate``.
 
-    Rows of one time are in one session in any case. A predicate may be anything that can be said of two times; with
-    one, all rows are kept in the state, and a row that comes late costs as much as the session that it falls into is long.
+    Rows of one time are in one session in any case. A predicate may be anything that can be said of two times. With
+    it, all rows are kept in the state, and a row that comes late costs as much as the session that it falls into is long.
 
     Args:
-        predicate: A function of two neighbouring times, the earlier one first, that gives an expression of type bool. It is
+        predicate: A function of two neighbouring times, the earlier one first, that gives an expression of type bool;
             called once, with expressions.
         max_gap: The largest distance of neighbours, in the unit of the time column (a ``timedelta`` where that holds
             points in time); equal joins.

@@ -216,7 +216,10 @@ def test_a_row_between_two_may_part_a_session() -> None:
     [
         (lambda: pw.temporal.session(), "neither is given"),
         (lambda: pw.temporal.session(max_gap=1, predicate=lambda a, b: a < b), "both are given"),
-        (lambda: pw.temporal.session(predicate=3), "expected a function of two times, got 3"),
+        (
+            lambda: pw.temporal.session(predicate=3),  # type: ignore[arg-type]
+            "expected a function of two times, got 3",
+        ),
         (
             lambda: session_changes(pw.temporal.session(predicate=lambda a, b: b - a)),
             "`b - a` is int, but the predicate of a session must be bool",

@@ -1,6 +1,8 @@
 //! `Table`: a table of the plan.
 
-use millpond_plan::{ColumnType, Expr, Literal, Schema, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit};
+use millpond_plan::{
+    ColumnType, Expr, Literal, Schema, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit,
+};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};

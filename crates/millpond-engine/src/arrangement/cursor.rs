@@ -126,9 +126,7 @@ fn select_from_several<'a>(
     for group in groups {
         cursors.extend(match select {
             Select::All => Some(RowCursor::first(*group, types)?),
-            Select::Range { from, .. } | Select::Through { from, .. } => {
-                RowCursor::at_least(*group, from[key], types)?
-            }
+            Select::Range { from, .. } | Select::Through { from, .. } => RowCursor::at_least(*group, from[key], types)?,
             Select::Before { value } => RowCursor::before(*group, value[key], types)?,
             Select::First => RowCursor::first_filled(*group, types)?,
             Select::Last => RowCursor::last_filled(*group, types)?,

@@ -602,7 +602,10 @@ fn the_time_of_a_session_is_a_required_int() {
 #[test]
 fn max_gap_is_an_int_that_is_not_negative() {
     session_error(by_user(-5), "max_gap is -5, but must not be negative");
-    session_error(SessionWindow { gap: SessionGap::Most(-lit(5)), ..by_user(1) }, "max_gap is -(5), but must not be negative");
+    session_error(
+        SessionWindow { gap: SessionGap::Most(-lit(5)), ..by_user(1) },
+        "max_gap is -(5), but must not be negative",
+    );
     session_error(
         SessionWindow { gap: SessionGap::Most(lit(2.5)), ..by_user(1) },
         "max_gap is 2.5, which is float, but must be an int or a Duration, as the time asks",

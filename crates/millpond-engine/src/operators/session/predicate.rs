@@ -30,11 +30,7 @@ struct Torn {
 
 impl Session {
     /// As [`update`](Session::update), by the predicate.
-    pub(super) fn update_by_predicate(
-        &self,
-        events: &KeyedRows,
-        emit: &mut dyn FnMut(Changes),
-    ) -> Result<KeyedRows> {
+    pub(super) fn update_by_predicate(&self, events: &KeyedRows, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
         let old = self.neighbours(events)?;
         let torn = self.torn(events, &old)?;
         let mut gone = vec![false; old.rows[START].len()];
