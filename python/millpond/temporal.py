@@ -87,7 +87,7 @@ def session(
     """Sessions: neighbouring rows are in one session if they are at most ``max_gap`` apart, or fulfil ``predicate``.
 
     Rows of one time are in one session in any case. A predicate may be anything that can be said of two times. With
-    it, all rows are kept in the state, and a row that comes late costs as much as the session that it falls into is long.
+    it, all rows are kept in the state, and a late row costs as much as the session that it falls into is long.
 
     Args:
         predicate: A function of two neighbouring times, the earlier one first, that gives an expression of type bool;

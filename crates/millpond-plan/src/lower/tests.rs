@@ -632,8 +632,11 @@ fn a_predicate_sees_two_times_and_is_bool() {
     check(
         [sessions((b() - a()).abs().lt(10)).unwrap()],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str, access_time: int
-    "#]],
+            0: source "csv-0" (append-only): user_id: str, access_time: int
+            1: session 0 "csv-0/session-0" (append-only) instance [0] time 1 together = abs(b - a) < 10: count()
+            2: map 1 (consolidate by row) n = count()
+            3: sink 2 csv
+        "#]],
     );
     let plan = plan([sessions(b().lt(a() + 10)).unwrap()]);
     let description = &plan.nodes[1].step.as_ref().unwrap().description;
