@@ -39,6 +39,11 @@ pub trait Source: Send {
     /// What was read in this run so far, for the summary.
     fn counts(&self) -> SourceCounts;
 
+    /// Bytes that are there to be read, beyond what `next_epoch` gave out, as far as the source knows.
+    fn bytes_waiting(&self) -> u64 {
+        0
+    }
+
     /// The rows that were rejected since the last call, in the order of files and lines; only a source that was asked
     /// to hand them over keeps them. Whoever calls writes them away.
     fn take_rejects(&self) -> Vec<Reject> {
@@ -96,6 +101,24 @@ pub trait EpochInput: Send + Sync {
 
     /// Bytes to read, so that a small input stays on one thread.
     fn size_hint(&self) -> u64;
+
+    /// How much is read; asked for while the epoch is under way, by a thread that only looks.
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+}
+
+/// How much of an epoch's input is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files read to their end.
+    pub files_read: u64,
+    /// Rows read and passed on.
+    pub rows_read: u64,
+    /// Rows left out.
+    pub rows_rejected: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
 }
 
 /// What a source read in this run.

@@ -5,11 +5,15 @@
 //! window end), reducers`. For tumbling and sliding windows the last key is the window's number. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
 //! depends only on what the step's description says, where outputs are sorted by name.
 
+use std::sync::Arc;
+
 use millpond_error::{Error, Result};
 
+use crate::behavior::Behavior;
 use crate::check::{self, RowScope, Scope, at, no_column, subject};
+use crate::eval::MapStage;
 use crate::expr::{Expr, ExprKind, Reducer};
-use crate::physical::{Gap, ReducerKind};
+use crate::physical::{Gap, Lifecycle, ReducerKind};
 use crate::session::SessionGap;
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
 use crate::terms::{Op, TermId, Terms};
@@ -31,12 +35,16 @@ pub(crate) struct Reduction {
     pub gap: Option<Gap>,
     /// The numbers of a row's windows.
     pub windows: Option<WindowNumbers>,
+    /// How the windows come and go, if not as groups do.
+    pub lifecycle: Option<Lifecycle>,
     /// The reducers and the terms that they read.
     pub reducers: Vec<(ReducerKind, Vec<TermId>)>,
     /// The columns that the keyed operator gives: keys, window, reducers.
     pub reduced: Schema,
     /// Terms over the columns of `reduced`.
     pub results: Terms,
+    /// Of the results: what tells one row from another.
+    pub identity: Vec<(String, TermId)>,
     /// The terms of the outputs, in the order as written.
     pub outputs: Vec<TermId>,
     /// The outputs' columns.
@@ -51,6 +59,10 @@ pub(crate) struct WindowNumbers {
     pub predicate: Option<TermId>,
     /// Of the results: start and end, each of which tells the number.
     pub bounds: [TermId; 2],
+    /// The time that they are computed of.
+    pub time: TermId,
+    /// Makes start and end of a column of numbers.
+    pub spans: Arc<MapStage>,
 }
 
 /// What is reduced by what.
@@ -58,7 +70,7 @@ pub(crate) enum Grouping<'a> {
     /// By keys with names.
     Keys(&'a [(String, Expr)]),
     /// By sessions.
-    Session { time: &'a Expr, gap: &'a SessionGap, instance: Option<&'a Expr> },
+    Session { time: &'a Expr, gap: &'a SessionGap, instance: Option<&'a Expr>, behavior: Option<&'a Behavior> },
     /// By tumbling or sliding windows.
     Sliding(&'a SlidingWindow),
 }
@@ -106,6 +118,7 @@ struct ReduceScope<'a> {
     /// Positions in `plain` of a session's start and end.
     session: Option<(usize, usize)>,
     windows: Option<WindowNumbers>,
+    lifecycle: Option<Lifecycle>,
     /// Start and end of a window that has a number, as results.
     bounds: Vec<(&'static str, TermId)>,
     calls: Vec<Call>,
@@ -130,6 +143,7 @@ impl<'a> ReduceScope<'a> {
             plain: Vec::new(),
             session: None,
             windows: None,
+            lifecycle: None,
             bounds: Vec::new(),
             calls: Vec::new(),
         };
@@ -140,11 +154,11 @@ impl<'a> ReduceScope<'a> {
                     scope.key(name, expr)?;
                 }
             }
-            Grouping::Session { time, gap, instance } => {
+            Grouping::Session { time, gap, instance, behavior } => {
                 if let Some(instance) = instance {
                     scope.key(INSTANCE, instance)?;
                 }
-                scope.session(time, gap)?;
+                scope.session(time, gap, *behavior)?;
             }
             Grouping::Sliding(window) => {
                 if let Some(instance) = &window.instance {
@@ -169,7 +183,7 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn session(&mut self, time: &Expr, gap: &SessionGap) -> Result<()> {
+    fn session(&mut self, time: &Expr, gap: &SessionGap, behavior: Option<&Behavior>) -> Result<()> {
         let term = check::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
         let good = ty.ty.is_some_and(|ty| ty == Type::Int || ty.is_point()) && !ty.optional;
@@ -186,7 +200,14 @@ impl<'a> ReduceScope<'a> {
             };
             return Err(at(error, time));
         };
-        self.gap = Some(gap.resolve(time, time_type)?);
+        let gap = gap.resolve(time, time_type)?;
+        if behavior.is_some() && matches!(gap, Gap::Where(_)) {
+            let error =
+                Error::invalid("a session by a predicate takes no behavior: no time is too far away to join it");
+            return Err(error.with_hint("max_gap says how far apart rows of one session may be"));
+        }
+        self.gap = Some(gap);
+        self.lifecycle = behavior.map(|behavior| behavior.lifecycle(time, time_type)).transpose()?;
         self.time = Some(term);
         let start = self.plain.len();
         for name in [WINDOW_START, WINDOW_END] {
@@ -202,12 +223,15 @@ impl<'a> ReduceScope<'a> {
         let (first, last) = windows.numbers(self.rows, time);
         let predicate = windows.predicate(self.rows, last);
         self.keys.push((WINDOW_NUMBER.to_owned(), first.unwrap_or(last)));
+        self.lifecycle =
+            window.behavior.as_ref().map(|behavior| behavior.lifecycle(&window.time, windows.ty())).transpose()?;
         let ty = Type::Int.required();
         self.plain.push(Plain { name: WINDOW_NUMBER.to_owned(), expr: None, ty });
         let number = results.input(self.plain.len() - 1, ty);
         let (start, end) = windows.bounds(results, number);
         self.bounds = vec![(WINDOW_START, start), (WINDOW_END, end)];
-        self.windows = Some(WindowNumbers { last: first.map(|_| last), predicate, bounds: [start, end] });
+        let (last, spans) = (first.map(|_| last), Arc::new(windows.spans()));
+        self.windows = Some(WindowNumbers { last, predicate, bounds: [start, end], time, spans });
         Ok(())
     }
 
@@ -300,7 +324,14 @@ impl<'a> ReduceScope<'a> {
         self.plain.iter().enumerate().filter(move |(position, _)| Some(*position) != number)
     }
 
-    fn finish(self, results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
+    /// The keys, or the instance with both bounds of the window.
+    fn identity(&self, results: &mut Terms) -> Vec<(String, TermId)> {
+        let plain = self.visible().map(|(position, plain)| (plain.name.clone(), results.input(position, plain.ty)));
+        plain.chain(self.bounds.iter().map(|(name, bound)| ((*name).to_owned(), *bound))).collect()
+    }
+
+    fn finish(self, mut results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
+        let identity = self.identity(&mut results);
         let plain = self.plain.into_iter().map(|plain| (plain.name, plain.ty));
         let calls = self.calls.iter().map(|call| (call.text.clone(), call.ty));
         Reduction {
@@ -308,9 +339,11 @@ impl<'a> ReduceScope<'a> {
             time: self.time,
             gap: self.gap,
             windows: self.windows,
+            lifecycle: self.lifecycle,
             reduced: Schema::new(plain.chain(calls)),
             reducers: self.calls.into_iter().map(|call| (call.kind, call.arguments)).collect(),
             results,
+            identity,
             outputs,
             schema,
         }

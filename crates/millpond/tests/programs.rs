@@ -387,6 +387,62 @@ fn values(random: &mut Random) -> Program {
     }
 }
 
+/// Figures of some visits, changed by those of others with which they share the user, or user and time.
+fn combined(random: &mut Random) -> Program {
+    let (how, by_time, hidden) = (random.below(5), random.below(2) == 0, random.below(2) == 0);
+    let figures = move |visits: &Table| {
+        let keys: &[&str] = if by_time { &["user", "time"] } else { &["user"] };
+        let outputs = [("user", col("user")), ("n", count()), ("pages", sum(col("pages")))];
+        visits.groupby(keys.iter().copied()).reduce(outputs)
+    };
+    let combine = move |visits: &Table| {
+        let few = figures(&visits.filter(col("pages").is_none() | col("pages").lt(8)));
+        let late = figures(&visits.filter(col("time").gt(ZERO)));
+        let odd = visits.filter((col("pages") % 2).eq(1));
+        let odd = if by_time { odd.with_id_from([col("user"), col("time")]) } else { odd.with_id_from([col("user")]) };
+        match how {
+            0 => few.difference(&late),
+            1 => few.intersect([&late, &odd]),
+            2 => few.difference(&odd),
+            3 => few.update_rows(&late.select([("pages", col("pages")), ("n", col("n")), ("user", col("user"))])),
+            _ => few.update_cells(&late.select([("pages", col("pages"))])),
+        }
+    };
+    let expect = move |visits: &[Visit]| {
+        let figures = |of: &dyn Fn(&Visit) -> bool| {
+            let mut groups: BTreeMap<(String, Option<i64>), Vec<&Visit>> = BTreeMap::new();
+            for visit in visits.iter().filter(|visit| of(visit)) {
+                let identity = (visit.user.clone(), by_time.then_some(visit.time));
+                groups.entry(identity).or_default().push(visit);
+            }
+            let figures = groups.into_iter().map(|(id, group)| (id, (group.len() as i64, known_sum(&group))));
+            figures.collect::<BTreeMap<_, _>>()
+        };
+        let mut table = figures(&|visit| visit.pages.is_none_or(|pages| pages < 8));
+        let late = figures(&|visit| visit.time > ZERO);
+        let odd = figures(&|visit| visit.pages.is_some_and(|pages| pages.rem_euclid(2) == 1));
+        match how {
+            0 => table.retain(|id, _| !late.contains_key(id)),
+            1 => table.retain(|id, _| late.contains_key(id) && odd.contains_key(id)),
+            2 => table.retain(|id, _| !odd.contains_key(id)),
+            3 => table.extend(late),
+            _ => table.iter_mut().for_each(|(id, row)| row.1 = late.get(id).map_or(row.1, |late| late.1)),
+        }
+        table
+    };
+    Program {
+        table: Box::new(move |visits| if hidden { combine(visits).without(["user"]) } else { combine(visits) }),
+        expect: Box::new(move |visits| {
+            let mut rows = Rows::new();
+            for ((user, _), (n, pages)) in expect(visits) {
+                let text = if hidden { row(&[&n, &pages]) } else { row(&[&user, &n, &pages]) };
+                *rows.entry(text).or_default() += 1;
+            }
+            rows
+        }),
+    }
+}
+
 /// How the rows of a user are cut: not at all, into sessions, or into windows.
 #[derive(Clone, Copy)]
 enum Cut {
@@ -546,6 +602,11 @@ fn totals_keep_the_law() {
 #[test]
 fn a_row_may_move_between_the_tables_of_a_concat() {
     check(4_000_000, moving);
+}
+
+#[test]
+fn tables_combined_by_identity_keep_the_law() {
+    check(9_000_000, combined);
 }
 
 #[test]

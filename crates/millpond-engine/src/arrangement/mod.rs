@@ -71,6 +71,27 @@ pub struct RunEntry {
     pub range: KeyRange,
 }
 
+/// How much an arrangement holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Rows of the runs, with those that cancel and are not merged away yet.
+    pub rows: u64,
+    /// Bytes of the runs.
+    pub bytes: u64,
+    /// The number of runs.
+    pub runs: u64,
+}
+
+impl std::iter::Sum for StateSize {
+    fn sum<I: Iterator<Item = StateSize>>(sizes: I) -> StateSize {
+        sizes.fold(StateSize::default(), |a, b| StateSize {
+            rows: a.rows + b.rows,
+            bytes: a.bytes + b.bytes,
+            runs: a.runs + b.runs,
+        })
+    }
+}
+
 /// Which rows of a key a lookup returns.
 #[derive(Clone, Copy, Debug)]
 pub enum Select<'a> {
@@ -193,6 +214,30 @@ impl Arrangement {
         Ok(())
     }
 
+    /// Frees the memory of saved runs of at least so many bytes: from now on they are read where they were saved. `read`
+    /// gives the bytes at a place, and the name that errors call them.
+    pub fn leave_memory(&mut self, at_least: usize, read: &dyn Fn(&RunPlace) -> Result<(String, Bytes)>) -> Result<()> {
+        // A run that is being merged stands in several entries.
+        let mut left: Vec<Arc<Run>> = Vec::new();
+        let schema = &self.schema;
+        self.levels.replace(&mut |run| {
+            let leaves = run.is_in_memory() && run.bytes().len() >= at_least;
+            let Some(place) = run.place().filter(|_| leaves) else { return Ok(None) };
+            if let Some(saved) = left.iter().find(|saved| saved.place() == Some(place)) {
+                return Ok(Some(saved.clone()));
+            }
+            let (name, bytes) = read(place)?;
+            let (checksum, place) = (run.checksum(), place.clone());
+            let saved = Arc::new(open_run(schema, SavedRun { name, bytes, checksum, range: KeyRange::ALL, place })?);
+            left.push(saved.clone());
+            Ok(Some(saved))
+        })?;
+        if !left.is_empty() {
+            self.list_entries();
+        }
+        Ok(())
+    }
+
     fn list_entries(&mut self) {
         self.entries.clear();
         self.entries.extend(self.levels.entries().cloned());
@@ -201,6 +246,12 @@ impl Arrangement {
     /// What a checkpoint saves: all rows are in these runs, each cut to its range.
     pub fn entries(&self) -> &[RunEntry] {
         &self.entries
+    }
+
+    /// How much the runs hold. Of a run that is cut to a range, as of a saved one that several workers share, as much
+    /// is counted as the range takes of its hashes.
+    pub fn size(&self) -> StateSize {
+        self.entries.iter().map(RunEntry::size).sum()
     }
 
     /// The selected live rows (multiplicity not 0) of each of these keys, sorted. The keys are sorted by (hash, key
@@ -232,6 +283,21 @@ impl Arrangement {
             if !more {
                 return Ok(());
             }
+        }
+    }
+}
+
+impl RunEntry {
+    fn size(&self) -> StateSize {
+        let whole = StateSize { rows: self.run.rows(), bytes: self.run.bytes().len() as u64, runs: 1 };
+        let Some(keys) = self.run.hashes() else { return whole };
+        match keys.intersection(self.range) {
+            Some(within) if within != keys => {
+                let width = |range: KeyRange| (range.last - range.first) as f64 + 1.0;
+                let part = |count: u64| (count as f64 * width(within) / width(keys)) as u64;
+                StateSize { rows: part(whole.rows), bytes: part(whole.bytes), runs: 1 }
+            }
+            _ => whole,
         }
     }
 }

@@ -277,6 +277,18 @@ impl Workers {
         saved
     }
 
+    /// As a checkpoint that others follow.
+    fn leave_memory(&mut self, at_least: usize) {
+        self.save();
+        for worker in &mut self.workers {
+            let read = |place: &RunPlace| Ok((place.blob.clone(), self.blobs[&place.blob].clone()));
+            worker.leave_memory(at_least, &read).unwrap();
+            assert!(
+                worker.entries().iter().all(|entry| !entry.run.is_in_memory() || entry.run.bytes().len() < at_least)
+            );
+        }
+    }
+
     fn restart(&mut self, schema: &ArrangementSchema, workers: usize, sizes: Sizes) {
         let saved = self.save();
         let open = |i| {
@@ -398,6 +410,9 @@ fn check(seed: u64) {
         if draw.random.random_bool(0.7) {
             let fuel = [0, 1, 10, 100, 1000][draw.random.random_range(0..5)];
             program.workers.iter_mut().for_each(|worker| worker.maintain(fuel).unwrap());
+        }
+        if draw.random.random_bool(0.2) {
+            program.leave_memory(draw.random.random_range(0..2000));
         }
         if draw.random.random_bool(0.2) {
             program.restart(&schema, draw.random.random_range(1..=4), sizes);

@@ -18,6 +18,7 @@ use arrow_array::{ArrayRef, UInt32Array};
 
 use super::arrivals::with_arrival;
 use super::order::Order;
+use super::windowed::{WindowOperator, Windowed};
 use super::{
     arrangement, emit_rows, first_negative, insert, name, names_of, never_added, one_each, open, show, types_of,
 };
@@ -196,7 +197,7 @@ impl Reduce {
     }
 
     /// Emits what changes in the output; returns what changes in the state.
-    fn settle(&self, touched: Touched, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+    fn settle(&self, touched: Touched, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         let Touched { hashes, keys, old_offsets, old, mut new, .. } = touched;
         let counts = ints(&new[ROWS]);
         if let Some(key) = counts.iter().position(|count| *count < 0) {
@@ -216,7 +217,7 @@ impl Reduce {
         let answers = self.accumulators.finish(&new)?;
         let old_answers = if old.is_empty() { Vec::new() } else { self.accumulators.finish(&old)? };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
-        emit_rows(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }), emit);
+        emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }));
         let before = RowsOf { offsets: &old_offsets, columns: &old };
         Ok(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &new }))
     }
@@ -234,6 +235,34 @@ impl Operator for Reduce {
         epoch: Epoch,
         input: &mut dyn Iterator<Item = KeyedChanges>,
         emit: &mut dyn FnMut(Changes),
+    ) -> Result<()> {
+        self.step_by_key(epoch, input, &mut |rows| emit_rows(rows, emit))
+    }
+
+    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+        self.groups.scan(&mut |mut rows| {
+            rows.rows = self.accumulators.finish(&rows.rows)?;
+            emit_rows(rows, emit);
+            Ok(())
+        })
+    }
+
+    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
+        let orders = self.orders.iter_mut().map(|order| (order.name, &mut order.rows));
+        let arrivals = self.arrivals.as_mut().map(|arrivals| ("arrivals", arrivals));
+        std::iter::once(("groups", &mut self.groups)).chain(orders).chain(arrivals).collect()
+    }
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
+    }
+}
+
+impl WindowOperator for Reduce {
+    fn step_by_key(
+        &mut self,
+        epoch: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(KeyedRows),
     ) -> Result<()> {
         let mut builders = Builders {
             groups: self.groups.builder(),
@@ -264,18 +293,10 @@ impl Operator for Reduce {
         insert(&mut self.groups, groups.finish())
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
-        self.groups.scan(&mut |mut rows| {
-            rows.rows = self.accumulators.finish(&rows.rows)?;
-            emit_rows(rows, emit);
-            Ok(())
-        })
-    }
-
-    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
-        let orders = self.orders.iter_mut().map(|order| (order.name, &mut order.rows));
-        let arrivals = self.arrivals.as_mut().map(|arrivals| ("arrivals", arrivals));
-        std::iter::once(("groups", &mut self.groups)).chain(orders).chain(arrivals).collect()
+    fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
+        let mut rows = self.groups.lookup(hashes, keys, select)?;
+        rows.rows = self.accumulators.finish(&rows.rows)?;
+        Ok(rows)
     }
 }
 

@@ -29,6 +29,7 @@ use millpond_plan::physical::{Form, Gap, SessionSpec};
 use millpond_plan::types::{Schema, Type};
 
 use super::arrivals::with_arrival;
+use super::windowed::{WindowOperator, Windowed};
 use super::{arrangement, emit_rows, first_negative, insert, names_of, never_added, open, show, types_of};
 use crate::accumulate::{Accumulators, needs_arrival};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
@@ -174,7 +175,7 @@ impl Session {
         &self,
         bucket: &KeyedChanges,
         epoch: Epoch,
-        emit: &mut dyn FnMut(Changes),
+        emit: &mut dyn FnMut(KeyedRows),
     ) -> Result<(KeyedRows, KeyedRows)> {
         let order = if self.events.is_some() { RowOrder::Consolidated } else { RowOrder::FirstColumn };
         let mut events = group(bucket, &self.row, order);
@@ -194,7 +195,7 @@ impl Session {
     }
 
     /// The first step of a state: all sessions are new.
-    fn first(&self, events: &KeyedRows, mut added: Spans, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+    fn first(&self, events: &KeyedRows, mut added: Spans, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         self.count_distinct(events, &mut added)?;
         let offsets = added.offsets.clone();
         let sessions = added.into_columns(self.time);
@@ -202,12 +203,12 @@ impl Session {
             let (hashes, keys, offsets) = (events.hashes.clone(), events.keys.clone(), offsets.clone());
             KeyedRows { hashes, keys, offsets, rows, diffs: Diffs::Ones }
         };
-        emit_rows(rows(self.answers(&sessions)?), emit);
+        emit(rows(self.answers(&sessions)?));
         Ok(rows(sessions))
     }
 
     /// Merges the sessions of added `events`, what is left of sessions after removals, and the old sessions near the `events`.
-    fn update(&self, events: &KeyedRows, max_gap: i64, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+    fn update(&self, events: &KeyedRows, max_gap: i64, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         let old = self.near(events, max_gap)?;
         let mut gone = vec![false; old.rows[START].len()];
         let candidates = if events.diffs.insert_only() {
@@ -232,7 +233,7 @@ impl Session {
         old: &KeyedRows,
         gone: &[bool],
         mut new: Spans,
-        emit: &mut dyn FnMut(Changes),
+        emit: &mut dyn FnMut(KeyedRows),
     ) -> Result<KeyedRows> {
         self.count_distinct(events, &mut new)?;
         let (old_offsets, lost) = kept_rows(&old.offsets, gone);
@@ -244,7 +245,7 @@ impl Session {
             let old = RowsOf { offsets: &old_offsets, columns: old };
             replacement(&events.hashes, &events.keys, &old, &RowsOf { offsets: &new_offsets, columns: new })
         };
-        emit_rows(difference(&old_answers, &new_answers), emit);
+        emit(difference(&old_answers, &new_answers));
         Ok(difference(&old, &new))
     }
 
@@ -588,6 +589,34 @@ impl Operator for Session {
         input: &mut dyn Iterator<Item = KeyedChanges>,
         emit: &mut dyn FnMut(Changes),
     ) -> Result<()> {
+        self.step_by_key(epoch, input, &mut |rows| emit_rows(rows, emit))
+    }
+
+    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+        self.sessions.scan(&mut |mut rows| {
+            rows.rows = self.answers(&rows.rows)?;
+            emit_rows(rows, emit);
+            Ok(())
+        })
+    }
+
+    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
+        let events = self.events.as_mut().map(|events| ("events", events));
+        std::iter::once(("sessions", &mut self.sessions)).chain(events).collect()
+    }
+
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
+    }
+}
+
+impl WindowOperator for Session {
+    fn step_by_key(
+        &mut self,
+        epoch: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(KeyedRows),
+    ) -> Result<()> {
         let mut sessions = self.sessions.builder();
         let mut events = self.events.as_ref().map(Arrangement::builder);
         for bucket in input {
@@ -603,28 +632,21 @@ impl Operator for Session {
         insert(&mut self.sessions, sessions.finish())
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
-        self.sessions.scan(&mut |mut rows| {
-            rows.rows = self.answers(&rows.rows)?;
-            emit_rows(rows, emit);
-            Ok(())
-        })
-    }
-
-    fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
-        let events = self.events.as_mut().map(|events| ("events", events));
-        std::iter::once(("sessions", &mut self.sessions)).chain(events).collect()
+    fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
+        let mut rows = self.sessions.lookup(hashes, keys, select)?;
+        rows.rows = self.answers(&rows.rows)?;
+        Ok(rows)
     }
 }
 
 /// The cells of each column at `positions`.
-fn take_all(columns: &[ArrayRef], positions: &[u32]) -> Vec<ArrayRef> {
+pub(super) fn take_all(columns: &[ArrayRef], positions: &[u32]) -> Vec<ArrayRef> {
     let positions = UInt32Array::from(positions.to_vec());
     columns.iter().map(|column| take(column, &positions)).collect()
 }
 
 /// The rows that `keep` says, and where those of each key start.
-fn kept_rows(offsets: &[u32], keep: &[bool]) -> (Vec<u32>, UInt32Array) {
+pub(super) fn kept_rows(offsets: &[u32], keep: &[bool]) -> (Vec<u32>, UInt32Array) {
     let mut kept: Vec<u32> = Vec::new();
     let mut kept_offsets = Vec::with_capacity(offsets.len());
     kept_offsets.push(0);

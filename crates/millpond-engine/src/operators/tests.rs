@@ -22,6 +22,8 @@ use crate::changes::Epoch;
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::{HashedChanges, KeyedChanges};
 
+mod combine;
+
 /// A cell, ordered as the engine orders cells.
 #[derive(Clone, Debug)]
 enum Value {
@@ -224,25 +226,7 @@ impl<'a> Running<'a> {
 
     /// Saves all state and opens it with another number of workers.
     fn restart(&mut self, workers: usize) {
-        let mut saved: Vec<(String, SavedArrangement)> = Vec::new();
-        for worker in &mut self.workers {
-            for (name, arrangement) in worker.arrangements() {
-                let runs = arrangement.entries().iter().map(|entry| {
-                    let blob = format!("{:p}", Arc::as_ptr(&entry.run));
-                    SavedRun {
-                        name: name.to_owned(),
-                        bytes: entry.run.bytes().clone(),
-                        checksum: entry.run.checksum(),
-                        range: entry.range,
-                        place: RunPlace { blob, offset: 0, length: entry.run.bytes().len() as u64 },
-                    }
-                });
-                match saved.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, known)) => known.runs.extend(runs),
-                    None => saved.push((name.to_owned(), SavedArrangement { runs: runs.collect() })),
-                }
-            }
-        }
+        let saved = saved(&mut self.workers);
         self.workers = (0..workers).map(|i| (self.subject.make)(KeyRange::of_worker(i, workers))).collect();
         for worker in &mut self.workers {
             worker.open(saved.clone()).unwrap();
@@ -258,6 +242,30 @@ impl<'a> Running<'a> {
         }
         assert_eq!(snapshot, expected, "snapshot (left), expected (right)");
     }
+}
+
+/// What a checkpoint of these workers saves.
+pub(crate) fn saved(workers: &mut [Box<dyn Operator>]) -> Vec<(String, SavedArrangement)> {
+    let mut saved: Vec<(String, SavedArrangement)> = Vec::new();
+    for worker in workers {
+        for (name, arrangement) in worker.arrangements() {
+            let runs = arrangement.entries().iter().map(|entry| {
+                let blob = format!("{:p}", Arc::as_ptr(&entry.run));
+                SavedRun {
+                    name: name.to_owned(),
+                    bytes: entry.run.bytes().clone(),
+                    checksum: entry.run.checksum(),
+                    range: entry.range,
+                    place: RunPlace { blob, offset: 0, length: entry.run.bytes().len() as u64 },
+                }
+            });
+            match saved.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.runs.extend(runs),
+                None => saved.push((name.to_owned(), SavedArrangement { runs: runs.collect() })),
+            }
+        }
+    }
+    saved
 }
 
 const CASES: u64 = 3000;

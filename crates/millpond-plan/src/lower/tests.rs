@@ -11,6 +11,9 @@ use crate::table::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
 
+mod behavior;
+mod combine;
+
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }
 }
@@ -46,7 +49,8 @@ fn sink(table: Table, keeps_table: bool) -> SinkDecl {
 }
 
 fn by_user(max_gap: i64) -> SessionWindow {
-    SessionWindow { time: col("access_time"), gap: SessionGap::Most(lit(max_gap)), instance: Some(col("user_id")) }
+    let (time, instance) = (col("access_time"), Some(col("user_id")));
+    SessionWindow { time, gap: SessionGap::Most(lit(max_gap)), instance, behavior: None }
 }
 
 /// The tutorial's sessions.
@@ -200,7 +204,8 @@ fn a_session_without_an_instance_has_one_key() {
 
 /// Windows of the access time, for each user.
 fn windows(hop: impl Into<Literal>, length: WindowLength, origin: Option<Literal>) -> SlidingWindow {
-    SlidingWindow { time: col("access_time"), hop: hop.into(), length, origin, instance: Some(col("user_id")) }
+    let (time, instance) = (col("access_time"), Some(col("user_id")));
+    SlidingWindow { time, hop: hop.into(), length, origin, instance, behavior: None }
 }
 
 /// Bounds, user and number of visits of windows.
@@ -570,7 +575,7 @@ fn keys_are_described_by_name_and_expression() {
 fn check_error(result: Result<Table>, expected: &str) {
     let error = result.expect_err("the program is wrong");
     let origin = error.origin().expect("the place is known");
-    assert!(origin.file.ends_with("tests.rs") || *origin == here());
+    assert!(origin.file.contains("lower/tests") || *origin == here());
     let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
     assert_eq!(format!("{}{hint}", error.message()), expected);
 }
@@ -641,6 +646,11 @@ fn a_predicate_sees_two_times_and_is_bool() {
     let plan = plan([sessions(b().lt(a() + 10)).unwrap()]);
     let description = &plan.nodes[1].step.as_ref().unwrap().description;
     assert_eq!((&description["predicate"], description.get("max_gap")), (&json!("b < a + 10"), None));
+    session_error(
+        SessionWindow { behavior: Some(crate::Behavior::ExactlyOnce { shift: None }), ..by(b().lt(a() + 10)) },
+        "a session by a predicate takes no behavior: no time is too far away to join it \
+         (max_gap says how far apart rows of one session may be)",
+    );
     session_error(
         by(b() - a()),
         "`b - a` is int, but the predicate of a session must be bool (compare the two times: b - a < ...)",

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use millpond_engine::Epoch;
 use millpond_engine::dataflow::{Context, Failure};
 use millpond_engine::hash::HashSeed;
+use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
 use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
@@ -35,7 +36,8 @@ use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{Checkpoint, StateDir};
 
 use crate::connector::{SinkConnector, SourceConnector};
-use crate::run::{RunOptions, Summary};
+use crate::monitor::Meters;
+use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
 use save::{Save, Saving};
 use state::{SavedSteps, State, UNDELIVERED_HINT};
@@ -58,9 +60,12 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     if options.state.is_some() {
         connectors.check_memory()?;
     }
+    let names = connectors.sinks.iter().map(|sink| sink.name.as_str());
+    let meters = Arc::new(Meters::new(&plan, names, workers, options.state.is_some()));
+    options.monitor.look_at(Some(meters.clone()));
     let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
     let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
-    let mut run = Run::open(plan, connectors, sinks, state, clock, workers, options)?;
+    let mut run = Run::open(plan, connectors, sinks, state, clock, meters, options)?;
     run.read_all(options)?;
     run.finish()?;
     let mut summary = run.summary();
@@ -140,6 +145,7 @@ struct Run {
     sinks: Arc<Vec<Box<dyn Sink>>>,
     team: Team,
     clock: EpochClock,
+    meters: Arc<Meters>,
     /// The checkpoint that is being written.
     saving: Option<Saving>,
 }
@@ -151,7 +157,7 @@ impl Run {
         mut sinks: Vec<Box<dyn Sink>>,
         mut state: Option<State>,
         clock: EpochClock,
-        workers: usize,
+        meters: Arc<Meters>,
         options: &RunOptions,
     ) -> Result<Self> {
         let seed = state.as_ref().map_or(HashSeed(0), State::seed);
@@ -164,13 +170,16 @@ impl Run {
         let sinks = Arc::new(sinks);
         let written = sinks.clone();
         let deliver = Box::new(move |sink: usize, epoch, changes: &_| written[sink].write(epoch, changes));
-        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure: Failure::default() });
+        let (failure, metrics) = (Failure::default(), meters.steps());
+        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, metrics });
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
-        let team = Team::start(workers, context, sinks.clone(), interrupt)?;
+        meters.open(endless);
+        let directory = state.as_ref().map(|state| state.directory().clone());
+        let team = Team::start(meters.workers(), context, sinks.clone(), interrupt, directory)?;
         let plan = Arc::new(plan);
-        Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, saving: None })
+        Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, meters, saving: None })
     }
 
     /// Runs epochs until no source has anything more to read, or the user asks to stop.
@@ -204,12 +213,15 @@ impl Run {
                 wakeup.wait_until(if unsaved && due > now { next.min(due) } else { next });
                 continue;
             }
-            let epoch = self.clock.next();
+            let (epoch, began) = (self.clock.next(), Instant::now());
+            let _epoch = tracing::debug_span!("epoch", epoch = epoch.0).entered();
             self.team.epoch(epoch, &inputs)?;
             for (index, _) in &inputs {
                 self.finish_source_epoch(*index, epoch)?;
             }
             self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
+            self.count_sinks();
+            self.meters.finish_epoch(epoch, began.elapsed());
             unsaved = true;
         }
     }
@@ -217,7 +229,11 @@ impl Run {
     fn next_inputs(&mut self) -> Result<Inputs> {
         let mut next = Inputs { inputs: Vec::new(), later: None };
         for (index, open) in self.sources.iter_mut().enumerate() {
-            match open.source.next_epoch(&open.columns)? {
+            let found = open.source.next_epoch(&open.columns)?;
+            let input = if let Next::Input(input) = &found { Some(input) } else { None };
+            self.meters.set_counts(index, open.source.counts());
+            self.meters.see(index, input, open.source.bytes_waiting());
+            match found {
                 Next::Input(input) => next.inputs.push((index, input)),
                 Next::Later(at) => next.later = Some(next.later.map_or(at, |other| other.min(at))),
                 Next::End => {}
@@ -229,12 +245,20 @@ impl Run {
     fn finish_source_epoch(&mut self, index: usize, epoch: Epoch) -> Result<()> {
         let open = &mut self.sources[index];
         open.source.finish_epoch(epoch)?;
+        self.meters.finish_input(index, open.source.counts());
         let Some(sink) = open.dead_letter else { return Ok(()) };
         let rejects = open.source.take_rejects();
         if rejects.is_empty() {
             return Ok(());
         }
         self.sinks[sink].write(epoch, &rejected_rows(&rejects))
+    }
+
+    /// Shows what the sinks have counted.
+    fn count_sinks(&self) {
+        for (index, sink) in self.sinks.iter().enumerate() {
+            self.meters.set_rows_written(index, sink.rows_written());
+        }
     }
 
     /// Saves everything at the present epoch and waits until it is durable. The workers write their own runs.
@@ -262,6 +286,7 @@ impl Run {
 
     /// What a checkpoint at the present epoch saves; with `checkpoint`, the workers have written their runs to it.
     fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
+        let began = Instant::now();
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
         let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
         let (mut runs, prepared) = if self.team.workers() == 1 || snapshots.contains(&true) {
@@ -285,7 +310,8 @@ impl Run {
             }
         }
         let (plan, connectors) = (self.plan.clone(), self.connectors.sinks.clone());
-        Ok(Save { plan, epoch: self.clock.last(), runs, connectors, prepared })
+        let meters = self.meters.clone();
+        Ok(Save { plan, epoch: self.clock.last(), runs, connectors, prepared, began, meters })
     }
 
     /// Whether no checkpoint is under way; takes note of one that is done.
@@ -311,7 +337,9 @@ impl Run {
     fn finish(&mut self) -> Result<()> {
         self.checkpoint()?;
         self.sinks.iter().try_for_each(|sink| sink.finish())?;
-        self.state.as_ref().map_or(Ok(()), State::finish)
+        self.state.as_ref().map_or(Ok(()), State::finish)?;
+        self.count_sinks();
+        Ok(())
     }
 
     fn summary(&self) -> Summary {
@@ -324,6 +352,13 @@ impl Run {
             summary.rows_read += counts.rows_read;
             summary.rows_rejected += counts.rows_rejected;
             summary.notices.extend(counts.notices);
+        }
+        for (node, metrics) in self.meters.steps() {
+            let node = &self.plan.nodes[node.0];
+            if let (OperatorSpec::Windowed { .. }, Some(step)) = (&node.operator, &node.step) {
+                let WindowCounts { late_rows, windows_closed } = metrics.counts().windows;
+                summary.windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
+            }
         }
         summary.changes_written = self.sinks[..self.plan.sinks.len()].iter().map(|sink| sink.rows_written()).sum();
         summary

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use millpond_engine::Epoch;
 use millpond_error::{Error, Result};
@@ -14,6 +15,7 @@ use millpond_store::{BlobWriter, Checkpoint, PartRecord, SinkRecord, StateDir};
 use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
 use crate::connector::SinkConnector;
+use crate::monitor::Meters;
 
 /// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
 /// prepared, so none of it changes while it is written.
@@ -24,18 +26,25 @@ pub struct Save {
     pub connectors: Vec<Arc<SinkConnector>>,
     /// Of every connector's sink.
     pub prepared: Vec<Prepared>,
+    /// When it was begun.
+    pub began: Instant,
+    pub meters: Arc<Meters>,
 }
 
 impl Save {
     /// Makes the sinks durable, writes what is to be delivered and the runs that no blob holds yet as writer `writer`, and
     /// commits.
     pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
+        let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
         let mut writer = checkpoint.writer(writer);
         let sinks = self.connectors.iter().zip(self.prepared);
         let sinks = sinks.map(|(connector, prepared)| save_sink(connector, prepared, &mut writer));
         let sinks = sinks.collect::<Result<_>>()?;
         write_runs(writer, &self.runs)?;
-        commit(checkpoint, &self.plan, self.epoch, self.runs, sinks)
+        let bytes = checkpoint.bytes_written();
+        commit(checkpoint, &self.plan, self.epoch, self.runs, sinks)?;
+        self.meters.finish_checkpoint(self.epoch, self.began, bytes);
+        Ok(())
     }
 }
 

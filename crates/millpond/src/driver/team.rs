@@ -14,11 +14,11 @@ use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
-use millpond_store::{BlobWriter, Checkpoint};
+use millpond_store::{BlobWriter, Checkpoint, StateDir};
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
-use super::state::write_runs;
+use super::state::{leave_memory, write_runs};
 
 /// Input of fewer bytes is read by one thread.
 const ALONE_BYTES: u64 = 512 << 10;
@@ -58,6 +58,7 @@ impl Team {
         context: Arc<Context>,
         sinks: Arc<Vec<Box<dyn Sink>>>,
         interrupt: Option<Arc<AtomicBool>>,
+        directory: Option<StateDir>,
     ) -> Result<Self> {
         let (reply, replies) = channel();
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel::<Command>()).unzip();
@@ -73,6 +74,7 @@ impl Team {
                 context: shared.clone(),
                 sinks: sinks.clone(),
                 interrupt: interrupt.clone(),
+                directory: directory.clone(),
             };
             while let Ok(command) = commands.recv() {
                 let runs = match command {
@@ -146,6 +148,7 @@ struct Member {
     context: Arc<Context>,
     sinks: Arc<Vec<Box<dyn Sink>>>,
     interrupt: Option<Arc<AtomicBool>>,
+    directory: Option<StateDir>,
 }
 
 impl Member {
@@ -187,6 +190,7 @@ impl Member {
                 written?;
             }
             for (arrangement, runs) in operator.arrangements() {
+                self.directory.iter().try_for_each(|directory| leave_memory(directory, runs))?;
                 saved.push(SavedRuns { node, arrangement, entries: runs.entries().to_vec() });
             }
             Ok(())

@@ -13,7 +13,6 @@ use millpond_plan::MapStage;
 use super::{Candidates, END, START, Session, Spans, TIME};
 use crate::arrangement::Select;
 use crate::cells::ints;
-use crate::changes::Changes;
 use crate::group::{filtered, sum_by_key};
 use crate::keyed::KeyedRows;
 use crate::operators::first_negative;
@@ -30,7 +29,7 @@ struct Torn {
 
 impl Session {
     /// As [`update`](Session::update), by the predicate.
-    pub(super) fn update_by_predicate(&self, events: &KeyedRows, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+    pub(super) fn update_by_predicate(&self, events: &KeyedRows, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         let old = self.neighbours(events)?;
         let torn = self.torn(events, &old)?;
         let mut gone = vec![false; old.rows[START].len()];
