@@ -26,6 +26,7 @@ pub mod nested;
 pub mod packed;
 pub mod physical;
 mod reduce;
+mod session;
 pub mod spelled;
 mod spelling;
 pub mod table;
@@ -46,6 +47,7 @@ pub use expr::{
 pub use lower::lower;
 pub use nested::make_tuple;
 pub use physical::PhysicalPlan;
+pub use session::{AFTER, BEFORE, SessionGap};
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
 pub use text::{BoolWords, Text, TextFunction};
 pub use types::{Column, ColumnType, Schema, Type};
