@@ -31,5 +31,6 @@ pub mod operator;
 pub mod operators;
 pub mod route;
 pub mod sorting;
+mod tail;
 
 pub use changes::{Changes, Diffs, Epoch};

@@ -129,6 +129,24 @@ pub enum OperatorSpec {
     },
 }
 
+impl OperatorSpec {
+    /// The nodes whose rows it takes; first the one whose schema its columns are of.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        match self {
+            OperatorSpec::Source { .. } => Vec::new(),
+            OperatorSpec::Union { inputs, .. } => inputs.clone(),
+            OperatorSpec::Windowed { input, clock, .. } => vec![*input, *clock],
+            OperatorSpec::Map { input, .. }
+            | OperatorSpec::Expand { input, .. }
+            | OperatorSpec::Reduce { input, .. }
+            | OperatorSpec::Session { input, .. }
+            | OperatorSpec::Combine { input, .. }
+            | OperatorSpec::Keep { input }
+            | OperatorSpec::Sink { input, .. } => vec![*input],
+        }
+    }
+}
+
 /// Whether a map must cancel equal rows of opposite sign in its output, and how far they may be apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consolidate {
