@@ -36,9 +36,11 @@ from millpond._expression import (
     coalesce,
     fill_error,
     if_else,
+    make_tuple,
     this,
     unwrap,
 )
+from millpond._json import Json
 from millpond._native import __version__
 from millpond._run import MonitoringLevel, clear, run
 from millpond._schema import Schema, column_definition, schema_from_types
@@ -57,6 +59,7 @@ __all__ = [
     "GroupedTable",
     "InputError",
     "InvalidError",
+    "Json",
     "LockedError",
     "MonitoringLevel",
     "Schema",
@@ -73,6 +76,7 @@ __all__ = [
     "fill_error",
     "if_else",
     "io",
+    "make_tuple",
     "persistence",
     "reducers",
     "run",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 
 from millpond import _native
-from millpond._check import invalid, show, type_name
+from millpond._check import flag, invalid, show, type_name
+from millpond._json import Json, dumps
 from millpond._origin import here
 from millpond._schema import native_type
 from millpond._time import to_native
@@ -13,12 +14,12 @@ from millpond._time import to_native
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
-    from typing import Any, TypeAlias
+    from typing import Any, NoReturn, TypeAlias
 
     from millpond._table import Table
     from millpond._text import StringNamespace
 
-    Scalar: TypeAlias = int | float | str | bool | datetime.datetime | datetime.timedelta | None
+    Scalar: TypeAlias = int | float | str | bool | bytes | Json | datetime.datetime | datetime.timedelta | None
     """A value that an expression may hold as a constant."""
 
     Operand: TypeAlias = "ColumnExpression | Scalar"
@@ -70,6 +71,64 @@ class ColumnExpression:
         from millpond._text import StringNamespace  # which needs this class
 
         return StringNamespace(self)
+
+    def __getitem__(self, key: int | builtins.str | ColumnExpression) -> ColumnExpression:
+        """The element of a tuple, a list or a `Json` with this number or name.
+
+        Where there is none, the cell cannot be computed.
+        """
+        position = to_expression(key)
+        return ColumnExpression(self._native.get(position._native, None, here()), _union(self, position))
+
+    def __iter__(self) -> NoReturn:
+        raise invalid("an expression cannot be walked through: it stands for one value in each row")
+
+    def get(self, key: int | builtins.str | ColumnExpression, default: Operand = None) -> ColumnExpression:
+        """The element of a tuple, a list or a `Json` with this number or name, or else ``default``.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     words
+            ...     ["to","be"]
+            ...     []
+            ... ''', schema=pw.schema_from_types(words=list[str]))
+            >>> pw.debug.compute_and_print(
+            ...     table.select(first=pw.this.words.get(0, "-"), pair=pw.make_tuple(1, pw.this.words))
+            ... )
+            first | pair
+            -     | (1, ())
+            to    | (1, ('to', 'be'))
+        """
+        position, other = to_expression(key), to_expression(default)
+        native = self._native.get(position._native, other._native, here())
+        return ColumnExpression(native, _union(self, position, other))
+
+    def as_int(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
+        """The int that a `Json` value is, or ``default``; with ``unwrap``, a value that is none stops the run."""
+        return self._json_as("int", default, unwrap)
+
+    def as_float(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
+        """The float nearest to the number that a `Json` value is, or ``default``; ``unwrap`` is as for `as_int`."""
+        return self._json_as("float", default, unwrap)
+
+    def as_str(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
+        """The text of the string that a `Json` value is, or ``default``; ``unwrap`` is as for `as_int`."""
+        return self._json_as("str", default, unwrap)
+
+    def as_bool(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
+        """The bool that a `Json` value is, or ``default``; ``unwrap`` is as for `as_int`."""
+        return self._json_as("bool", default, unwrap)
+
+    def to_string(self) -> ColumnExpression:
+        """The value as text, as ``pw.cast(str, ...)`` writes it."""
+        return ColumnExpression(self._native.cast("str", here()), self._tables)
+
+    def _json_as(self, ty: builtins.str, default: Operand, unwrapped: bool) -> ColumnExpression:
+        value = ColumnExpression(self._native.json_as(ty, here()), self._tables)
+        if default is not None:
+            value = coalesce(value, default)
+        return unwrap(value) if flag(unwrapped, "unwrap") else value
 
     def __add__(self, other: Operand) -> ColumnExpression:
         return _binary("+", self, other)
@@ -151,6 +210,9 @@ class ColumnExpression:
 
     def __neg__(self) -> ColumnExpression:
         return ColumnExpression(self._native.unary("-", here()), self._tables)
+
+    def __abs__(self) -> ColumnExpression:
+        return ColumnExpression(self._native.unary("abs", here()), self._tables)
 
     def __invert__(self) -> ColumnExpression:
         return ColumnExpression(self._native.unary("~", here()), self._tables)
@@ -249,7 +311,8 @@ def coalesce(*values: Operand) -> ColumnExpression:
 def cast(target: Any, value: Operand) -> ColumnExpression:
     """The value converted to ``int``, ``float``, ``str`` or ``bool``; null stays null.
 
-    Points in time and durations are converted to and from ``str`` only.
+    Points in time and durations are converted to and from ``str`` only; so are bytes, as UTF-8, and `Json`, tuples and
+    lists, as JSON text. These three are converted into each other, too.
 
     Examples:
         >>> import millpond as pw
@@ -263,6 +326,31 @@ def cast(target: Any, value: Operand) -> ColumnExpression:
     expression = to_expression(value)
     ty = native_type(target, "cast: the target")
     return ColumnExpression(expression._native.cast(ty, here()), expression._tables)
+
+
+def make_tuple(*values: Operand) -> ColumnExpression:
+    """The tuple of the values, some of which may be null.
+
+    Tuples are compared element by element, null first, and may be keys of groups.
+
+    Examples:
+        >>> import millpond as pw
+        >>> table = pw.debug.table_from_markdown('''
+        ...     user | page
+        ...     ann  | 3
+        ...     bob  | 1
+        ... ''')
+        >>> pairs = table.select(pair=pw.make_tuple(pw.this.page, pw.this.user))
+        >>> pairs
+        <millpond.Table pair: tuple[int, str]>
+        >>> pw.debug.compute_and_print(pairs.select(pw.this.pair, user=pw.this.pair[1]))
+        pair       | user
+        (1, 'bob') | bob
+        (3, 'ann') | ann
+    """
+    expressions = [to_expression(value) for value in values]
+    native = _native.Expr.make_tuple([expression._native for expression in expressions], here())
+    return ColumnExpression(native, _union(*expressions))
 
 
 def unwrap(value: Operand) -> ColumnExpression:
@@ -306,10 +394,12 @@ def to_expression(value: object) -> ColumnExpression:
         return value
     if isinstance(value, (datetime.datetime, datetime.timedelta)):
         return ColumnExpression(_native.Expr.literal(to_native(value), here()), ())
-    if value is not None and not isinstance(value, (bool, int, float, str)):
+    if isinstance(value, Json):
+        return ColumnExpression(_native.Expr.literal(("json", dumps(value)), here()), ())
+    if value is not None and not isinstance(value, (bool, int, float, str, bytes)):
         raise invalid(
             f"{show(value)} ({type_name(value)}) cannot stand in an expression",
-            hint="an expression is made of columns and of int, float, str, bool, datetime, timedelta and None",
+            hint="expressions are made of columns, int, float, str, bool, bytes, Json, datetime, timedelta, None",
         )
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise invalid(f"{value} does not fit into an int of 64 bits")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, final
 
 _Column: TypeAlias = tuple[str, str, bool]
-"""Name, type ("bool", "int", "float", "str", "DateTimeNaive", "DateTimeUtc", "Duration"), whether it may hold nulls."""
+"""Name, type ("bool", "int", "float", "str", "bytes", "json", "tuple[int, str?]", ...), whether it may
+hold nulls."""
 
 _Time: TypeAlias = tuple[str, int]
 """A point in time or a duration: type and nanoseconds."""
@@ -19,7 +20,7 @@ class Expr:
     @staticmethod
     def column(name: str, place: _Place) -> Expr: ...
     @staticmethod
-    def literal(value: int | float | str | bool | _Time | None, place: _Place) -> Expr: ...
+    def literal(value: int | float | str | bool | bytes | _Time | tuple[str, str] | None, place: _Place) -> Expr: ...
     @staticmethod
     def if_else(condition: Expr, then: Expr, otherwise: Expr, place: _Place) -> Expr: ...
     @staticmethod
@@ -32,6 +33,10 @@ class Expr:
     def parse_int(self, optional: bool, place: _Place) -> Expr: ...
     def parse_float(self, optional: bool, place: _Place) -> Expr: ...
     def parse_bool(self, true_values: list[str], false_values: list[str], optional: bool, place: _Place) -> Expr: ...
+    @staticmethod
+    def make_tuple(elements: list[Expr], place: _Place) -> Expr: ...
+    def get(self, key: Expr, default: Expr | None, place: _Place) -> Expr: ...
+    def json_as(self, ty: str, place: _Place) -> Expr: ...
     @staticmethod
     def reducer(name: str, arguments: list[Expr], place: _Place) -> Expr: ...
 
@@ -63,7 +68,8 @@ class Table:
     def session_reduce(
         self,
         time: Expr,
-        max_gap: int | _Time,
+        max_gap: int | _Time | None,
+        predicate: Expr | None,
         instance: Expr | None,
         behavior: Behavior | None,
         outputs: list[tuple[str, Expr]],

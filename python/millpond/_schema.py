@@ -6,6 +6,7 @@ import sys
 import types
 
 from millpond._check import invalid, show
+from millpond._json import Json
 from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
 TYPE_CHECKING = False
@@ -24,11 +25,16 @@ _TYPES: dict[object, str] = {
     DateTimeNaive: "DateTimeNaive",
     DateTimeUtc: "DateTimeUtc",
     Duration: "Duration",
+    bytes: "bytes",
+    Json: "json",
 }
 _CLASSES = {name: cls for cls, name in _TYPES.items()}
 
 
-_TYPES_HINT = "types are int, float, str, bool, pw.DateTimeNaive, pw.DateTimeUtc and pw.Duration, each also as X | None"
+_TYPES_HINT = (
+    "types are int, float, str, bool, bytes, pw.Json, pw.DateTimeNaive, pw.DateTimeUtc, pw.Duration, "
+    "tuple[X, Y] and list[X], each also as X | None"
+)
 
 
 class ColumnDefinition:
@@ -101,7 +107,9 @@ class SchemaMeta(type):
 class Schema(metaclass=SchemaMeta):
     """The columns of a table: one annotation each.
 
-    Types are ``int``, ``float``, ``str``, ``bool``, ``pw.DateTimeNaive``, ``pw.DateTimeUtc`` and ``pw.Duration``.
+    Types are ``int``, ``float``, ``str``, ``bool``, ``bytes``, ``pw.Json``, ``pw.DateTimeNaive``, ``pw.DateTimeUtc``,
+    ``pw.Duration``, ``tuple[int, str]`` (of any types) and ``list[int]`` (of any type), read as a tuple.
+    In CSV, bytes are written as base64, JSON, tuples and lists as JSON.
 
     ``X | None`` (or ``Optional[X]``) is a column that may hold nulls. In CSV a null is an empty field without quotes,
     in JSON lines ``null`` or a missing field.
@@ -191,8 +199,25 @@ def _make(name: str, columns: Mapping[str, object]) -> type[Schema]:
 
 
 def _annotation(ty: str, optional: bool) -> Any:
-    cls: Any = _CLASSES[ty]
+    cls, rest = _class(ty)
+    assert not rest, ty
     return cls | None if optional else cls
+
+
+def _class(ty: str) -> tuple[Any, str]:
+    """The type that a text of the engine starts with, as a program would annotate it, and the rest of the text."""
+    end = next((i for i, letter in enumerate(ty) if not letter.isalpha()), len(ty))
+    name, rest = ty[:end], ty[end:]
+    if name not in ("tuple", "list"):
+        return _CLASSES[name], rest
+    rest = rest[1:]
+    elements: list[Any] = []
+    while not rest.startswith("]"):
+        element, rest = _class(rest.removeprefix(", "))
+        optional = rest.startswith("?")
+        elements.append(element | None if optional else element)
+        rest = rest.removeprefix("?")
+    return (list[elements[0]] if name == "list" else tuple[tuple(elements)]), rest[1:]  # type: ignore[misc,valid-type]
 
 
 def _column_type(hint: object, what: str, module: str | None) -> tuple[str, bool]:
@@ -203,11 +228,28 @@ def _column_type(hint: object, what: str, module: str | None) -> tuple[str, bool
     members = list(hint.__args__) if _is_union(hint) else [hint]  # type: ignore[attr-defined]
     optional = type(None) in members
     members = [member for member in members if member is not type(None)]
-    ty = _TYPES.get(members[0]) if len(members) == 1 and isinstance(members[0], type) else None
+    ty = _name(members[0], what) if len(members) == 1 else None
     if ty is None:
         shown = original if isinstance(original, str) else getattr(original, "__name__", None) or repr(original)
         raise invalid(f"{what} has the type {shown}", hint=_TYPES_HINT)
     return ty, optional
+
+
+def _name(hint: object, what: str) -> str | None:
+    """The engine's name of a type; nothing if it has none."""
+    of = getattr(hint, "__origin__", None)
+    if of is None:
+        return _TYPES.get(hint) if isinstance(hint, type) else None
+    arguments = list(hint.__args__)  # type: ignore[attr-defined]
+    if of is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        of, arguments = list, arguments[:1]
+    if of not in (tuple, list):
+        return None
+    elements = []
+    for argument in arguments:
+        element, optional = _column_type(argument, what, None)
+        elements.append(f"{element}?" if optional else element)
+    return f"{of.__name__}[{', '.join(elements)}]"
 
 
 def _is_union(hint: object) -> bool:

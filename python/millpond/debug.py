@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from millpond import _check, _native
+from millpond._json import Json
 from millpond._origin import here
 from millpond._schema import native_columns
 from millpond._table import Table, check_table, identified
@@ -126,7 +127,14 @@ def _checked(tables: tuple[Table, ...], include_id: bool, n_rows: int | None) ->
 
 def _order(row: Row) -> list[tuple[bool, Any]]:
     """Sorts rows by their values, nulls first."""
-    return [(value is not None, 0 if value is None else value) for value in row]
+    return [(value is not None, 0 if value is None else _key(value)) for value in row]
+
+
+def _key(value: Any) -> Any:
+    """What a value is sorted by."""
+    if isinstance(value, tuple):
+        return _order(value)
+    return str(value) if isinstance(value, Json) else value
 
 
 def _print(header: list[str], rows: list[Row], n_rows: int | None) -> None:

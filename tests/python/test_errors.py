@@ -32,7 +32,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "value as a column": (lambda: VISITS.select("user"), 'expected a column such as pw.this.user_id, got "user"'),  # type: ignore[arg-type]
     "whole table as a column": (lambda: VISITS.select(pw.this), "expected columns, got <millpond.this>"),  # type: ignore[arg-type]
     "truth value": (lambda: VISITS.time > 1 and VISITS.time < 3, "an expression has no truth value"),
-    "strange constant": (lambda: VISITS.time + b"x", "b'x' (bytes) cannot stand in an expression"),  # type: ignore[operator]
+    "strange constant": (lambda: VISITS.time + {1}, "{1} (set) cannot stand in an expression"),  # type: ignore[operator]
     "huge constant": (lambda: VISITS.time + 2**63, "does not fit into an int of 64 bits"),
     "types that do not fit": (lambda: VISITS.select(x=pw.this.user + pw.this.time), "str"),
     "filter by a value": (lambda: VISITS.filter(True), "filter: expected an expression, got True"),  # type: ignore[arg-type]

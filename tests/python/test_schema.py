@@ -47,13 +47,14 @@ def test_a_table_has_the_schema_that_it_was_read_with() -> None:
     assert repr(table) == repr(Derived).replace("Schema", "Table")
 
 
-@pytest.mark.parametrize("hint", [list[int], bytes, int | str, None, "Missing", 7, Any])
+@pytest.mark.parametrize("hint", [list[dict[str, int]], bytearray, int | str, None, "Missing", 7, Any])
 def test_a_type_that_no_column_has_is_refused(hint: Any) -> None:
     with pytest.raises(pw.InvalidError, match='column "x" has the type') as error:
         pw.schema_from_types(x=hint)
     assert (
         error.value.hint
-        == "types are int, float, str, bool, pw.DateTimeNaive, pw.DateTimeUtc and pw.Duration, each also as X | None"
+        == "types are int, float, str, bool, bytes, pw.Json, pw.DateTimeNaive, pw.DateTimeUtc, pw.Duration, "
+        "tuple[X, Y] and list[X], each also as X | None"
     )
 
 

@@ -7,7 +7,7 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
-use millpond_plan::types::{Type, int_values};
+use millpond_plan::types::{Type, byte_values, int_values};
 
 /// The cells of a column and which of them are null.
 #[derive(Clone, Copy)]
@@ -23,10 +23,11 @@ pub(crate) enum Values<'a> {
     Bool(&'a BooleanBuffer),
     Int(&'a [i64]),
     Float(&'a [f64]),
+    /// Text, or bytes of any other type that is stored so.
     Str(Text<'a>),
 }
 
-/// The cells of a `str` column.
+/// The cells of a column that is stored as bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'a> {
     pub offsets: &'a [i32],
@@ -46,11 +47,10 @@ impl<'a> Cells<'a> {
         let values = match column.data_type() {
             DataType::Boolean => Values::Bool(column.as_boolean().values()),
             DataType::Float64 => Values::Float(column.as_primitive::<Float64Type>().values()),
-            DataType::Utf8 => {
-                let text = column.as_string::<i32>();
-                Values::Str(Text { offsets: text.value_offsets(), bytes: text.value_data() })
-            }
-            _ => Values::Int(ints(column)),
+            _ => match byte_values(column) {
+                Some((offsets, bytes)) => Values::Str(Text { offsets, bytes }),
+                None => Values::Int(ints(column)),
+            },
         };
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
         Cells { values, nulls }
@@ -147,7 +147,7 @@ pub(crate) fn ints(column: &ArrayRef) -> &[i64] {
 
 /// A column of these values, without nulls, of the type of `like`, which is stored as integers.
 pub(crate) fn ints_like(like: &ArrayRef, values: Vec<i64>) -> ArrayRef {
-    Type::from_arrow(like.data_type()).unwrap_or(Type::Int).int_array(values.into(), None)
+    Type::of_ints(like.data_type()).unwrap_or(Type::Int).int_array(values.into(), None)
 }
 
 /// A number that orders as `f64::total_cmp` does.
@@ -162,4 +162,12 @@ fn prefix(text: &[u8]) -> i64 {
     let length = text.len().min(8);
     bytes[..length].copy_from_slice(&text[..length]);
     (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64
+}
+
+/// The offsets and bytes of a column that is stored as bytes.
+pub(crate) fn bytes(column: &ArrayRef) -> (&[i32], &[u8]) {
+    match byte_values(column) {
+        Some(values) => values,
+        None => unreachable!("no bytes are stored as {}", column.data_type()),
+    }
 }

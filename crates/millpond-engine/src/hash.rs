@@ -9,13 +9,14 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::cells::ints;
+use crate::cells::{bytes, ints};
 
 /// The secret start of every hash of one state: user data may be chosen by an attacker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashSeed(pub u64);
 
-/// Stands for a null cell: no cell of another kind has these bytes (text is UTF-8, a bool is 0 or 1).
+/// Stands for a null cell: no cell of another kind has these bytes (text is UTF-8, a bool is 0 or 1), but for one of a
+/// single byte of type `bytes`, which shares its hash with null.
 const NULL: [u8; 1] = [0xff];
 
 /// The hash of each row over all `columns`, from left to right: the hash of a cell is seeded with the hash of the
@@ -45,9 +46,8 @@ fn hash_column(column: &ArrayRef, hashes: &mut [u64]) {
                 xxh3_64_with_seed(&canonical_float(values[i]).to_bits().to_le_bytes(), seed)
             });
         }
-        DataType::Utf8 => {
-            let array = column.as_string::<i32>();
-            let (offsets, bytes) = (array.value_offsets(), array.value_data());
+        DataType::Utf8 | DataType::Binary => {
+            let (offsets, bytes) = bytes(column);
             chain(column, hashes, |i, seed| {
                 xxh3_64_with_seed(&bytes[offsets[i] as usize..offsets[i + 1] as usize], seed)
             });

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use millpond_plan::types::{Schema, Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use millpond_plan::types::{Schema, Storage, Type};
 
 use crate::cells::{self, Cells, ints};
 use crate::changes::{Changes, Diffs};
@@ -295,26 +295,28 @@ enum Values {
     /// Of a type that is stored as integers.
     Int(Vec<i64>, Type),
     Float(Vec<f64>),
-    Str {
+    /// Of a type that is stored as bytes.
+    Bytes {
         offsets: Vec<i32>,
         bytes: Vec<u8>,
+        ty: Type,
     },
 }
 
 impl ColumnBuffer {
     fn new(ty: Type) -> Self {
-        let values = match ty {
-            Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
-            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Values::Int(Vec::new(), ty),
-            Type::Float => Values::Float(Vec::new()),
-            Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
+        let values = match ty.storage() {
+            Storage::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
+            Storage::Int => Values::Int(Vec::new(), ty),
+            Storage::Float => Values::Float(Vec::new()),
+            Storage::Bytes => Values::Bytes { offsets: vec![0], bytes: Vec::new(), ty },
         };
         ColumnBuffer { values, length: 0, validity: None }
     }
 
     /// An empty column of the type of `array`.
     pub(crate) fn like(array: &ArrayRef) -> Self {
-        ColumnBuffer::new(Type::from_arrow(array.data_type()).unwrap_or(Type::Int))
+        ColumnBuffer::new(Type::stored_as(array.data_type()).unwrap_or(Type::Int))
     }
 
     /// Appends the cells of `array` at `positions`.
@@ -332,9 +334,9 @@ impl ColumnBuffer {
                 let source = array.as_primitive::<Float64Type>().values();
                 values.extend(positions.iter().map(|row| source[*row as usize]));
             }
-            Values::Str { offsets, bytes } => {
-                let source = array.as_string::<i32>();
-                extend_text(offsets, bytes, source.value_offsets(), source.value_data(), positions);
+            Values::Bytes { offsets, bytes, .. } => {
+                let (source, source_bytes) = cells::bytes(array);
+                extend_text(offsets, bytes, source, source_bytes, positions);
             }
         }
         self.extend_validity(array, positions);
@@ -347,7 +349,7 @@ impl ColumnBuffer {
             Values::Bool(values) => values.reserve(rows),
             Values::Int(values, _) => values.reserve(rows),
             Values::Float(values) => values.reserve(rows),
-            Values::Str { offsets, bytes } => {
+            Values::Bytes { offsets, bytes, .. } => {
                 offsets.reserve(rows);
                 bytes.reserve(text_bytes + text_bytes / 16);
             }
@@ -372,7 +374,7 @@ impl ColumnBuffer {
 
     fn text_bytes(&self) -> usize {
         match &self.values {
-            Values::Str { bytes, .. } => bytes.len(),
+            Values::Bytes { bytes, .. } => bytes.len(),
             _ => 0,
         }
     }
@@ -383,7 +385,7 @@ impl ColumnBuffer {
             Values::Bool(values) => values.truncate(length),
             Values::Int(values, _) => values.truncate(length),
             Values::Float(values) => values.truncate(length),
-            Values::Str { offsets, bytes } => {
+            Values::Bytes { offsets, bytes, .. } => {
                 offsets.truncate(length + 1);
                 bytes.truncate(offsets[length] as usize);
             }
@@ -417,7 +419,7 @@ impl ColumnBuffer {
             (Values::Bool(values), cells::Values::Bool(others)) => values.get_bit(i) == others.value(j),
             (Values::Int(values, _), cells::Values::Int(others)) => values[i] == others[j],
             (Values::Float(values), cells::Values::Float(others)) => values[i].to_bits() == others[j].to_bits(),
-            (Values::Str { offsets, bytes }, cells::Values::Str(others)) => {
+            (Values::Bytes { offsets, bytes, .. }, cells::Values::Str(others)) => {
                 bytes[offsets[i] as usize..offsets[i + 1] as usize] == *others.get(j)
             }
             _ => unreachable!("the columns are of one type"),
@@ -434,9 +436,8 @@ impl ColumnBuffer {
             }
             Values::Int(values, ty) => ty.int_array(ScalarBuffer::from(values), nulls),
             Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
-            Values::Str { offsets, bytes } => {
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                Arc::new(StringArray::new(offsets, Buffer::from_vec(bytes), nulls))
+            Values::Bytes { offsets, bytes, ty } => {
+                ty.byte_array(offsets, bytes, nulls).expect("cells are copied whole, and text is UTF-8")
             }
         }
     }
@@ -444,8 +445,8 @@ impl ColumnBuffer {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::Int64Array;
     use arrow_array::types::Int64Type;
+    use arrow_array::{Int64Array, StringArray};
 
     use super::*;
 

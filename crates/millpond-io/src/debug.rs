@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 use millpond_engine::changes::{Changes, Diffs, Epoch};
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
-use millpond_plan::time;
 use millpond_plan::types::{ColumnType, Schema, Type};
+use millpond_plan::{spelled, time};
 
 use crate::source::{EpochInput, Next, Source, SourceCounts};
 
@@ -265,6 +265,9 @@ impl Grid {
                 ty.ty.int_array(ints.values().clone(), arrow_array::Array::nulls(&ints).cloned())
             }
             Type::Str => Arc::new(StringArray::from_iter(cells())),
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
+                Arc::new(BinaryArray::from_iter(cells().map(|cell| stored(ty.ty, cell?))))
+            }
         })
     }
 }
@@ -277,7 +280,14 @@ fn read(ty: Type, cell: &str) -> bool {
         Type::Bool => cell.to_lowercase().parse::<bool>().is_ok(),
         Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => time::read(ty, cell.as_bytes()).is_some(),
         Type::Str => true,
+        Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => stored(ty, cell).is_some(),
     }
+}
+
+/// How a cell is stored whose text is spelled otherwise.
+fn stored(ty: Type, cell: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    spelled::read(ty, cell.as_bytes(), &mut bytes).then_some(bytes)
 }
 
 /// The cells of a line. Outer bars are no cells of their own, but an empty first cell without a bar before it is one.

@@ -31,8 +31,9 @@ pub fn cell(column: &ArrayRef, row: usize) -> String {
         DataType::Float64 => format!("{:?}", column.as_primitive::<Float64Type>().value(row)),
         DataType::Boolean => column.as_boolean().value(row).to_string(),
         DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+        DataType::Binary => column.as_binary::<i32>().value(row).escape_ascii().to_string(),
         arrow => {
-            let (ty, values) = (Type::from_arrow(arrow).unwrap(), int_values(column).unwrap());
+            let (ty, values) = (Type::of_ints(arrow).unwrap(), int_values(column).unwrap());
             if ty == Type::Int { values[row].to_string() } else { millpond_plan::time::text(ty, values[row]) }
         }
     }
@@ -60,15 +61,7 @@ pub fn schema(text: &str) -> Schema {
     let columns = text.split(", ").map(|column| {
         let (name, ty) = column.split_once(": ").unwrap();
         let optional = ty.ends_with('?');
-        let ty = match ty.trim_end_matches('?') {
-            "int" => Type::Int,
-            "float" => Type::Float,
-            "bool" => Type::Bool,
-            "DateTimeNaive" => Type::DateTimeNaive,
-            "DateTimeUtc" => Type::DateTimeUtc,
-            "Duration" => Type::Duration,
-            _ => Type::Str,
-        };
+        let ty = ty.trim_end_matches('?').parse().unwrap_or(Type::Str);
         (name, ColumnType { ty, optional })
     });
     Schema::new(columns)

@@ -5,6 +5,7 @@
 use millpond_error::{Error, Result};
 
 use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, column_text, quoted};
+use crate::nested;
 use crate::terms::{Op, TermId, TermType, Terms};
 use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};
@@ -197,13 +198,27 @@ fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId
             let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
             text(terms, function, &operands)
         }
+        ExprKind::Tuple(elements) => {
+            let operands = elements.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            nested::tuple(terms, &operands)
+        }
+        ExprKind::Get(a, key, default) => {
+            let (from, position) = (term(terms, scope, a)?, term(terms, scope, key)?);
+            let default = default.as_ref().map(|a| Ok((a, term(terms, scope, a)?))).transpose()?;
+            nested::get(terms, (a, from), (key, position), default)
+        }
+        ExprKind::JsonAs(a, to) => {
+            let operand = term(terms, scope, a)?;
+            nested::json_as(terms, (a, operand), *to)
+        }
         ExprKind::Column(_) | ExprKind::Reducer(..) => {
             unreachable!("a scope resolves every column and every reducer")
         }
     }
 }
 
-type Operand<'a> = (&'a Expr, TermId);
+/// An operand as it is written, and its term.
+pub(crate) type Operand<'a> = (&'a Expr, TermId);
 
 pub(crate) fn literal(terms: &mut Terms, value: Literal) -> TermId {
     let ty = TermType { ty: value.ty(), optional: value == Literal::None };
@@ -217,7 +232,7 @@ pub(crate) fn typed_none(terms: &mut Terms, ty: Type) -> TermId {
 fn unary(terms: &mut Terms, op: UnaryOp, (expr, a): Operand<'_>) -> Result<TermId> {
     let ty = terms.ty(a);
     let result = match (op, ty.ty) {
-        (UnaryOp::Neg, Some(Type::Int | Type::Float | Type::Duration))
+        (UnaryOp::Neg | UnaryOp::Abs, Some(Type::Int | Type::Float | Type::Duration))
         | (UnaryOp::Not, Some(Type::Bool | Type::Int)) => ty,
         (UnaryOp::IsNone | UnaryOp::IsNotNone, Some(_)) => TermType::new(Type::Bool, false),
         (UnaryOp::IsNone | UnaryOp::IsNotNone, None) => {
@@ -228,6 +243,7 @@ fn unary(terms: &mut Terms, op: UnaryOp, (expr, a): Operand<'_>) -> Result<TermI
         _ => {
             let symbol = match op {
                 UnaryOp::Neg => "-",
+                UnaryOp::Abs => "abs",
                 UnaryOp::Not => "~",
                 _ => "unwrap",
             };
@@ -262,7 +278,8 @@ fn binary(terms: &mut Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b): O
                 (a, b, Type::Int)
             }
         }
-        Eq | Ne | Lt | Le | Gt | Ge if left_type == right_type => (a, b, Type::Bool),
+        Eq | Ne if left_type.common(right_type).is_some() => (a, b, Type::Bool),
+        Lt | Le | Gt | Ge if left_type != Type::Json && left_type.common(right_type).is_some() => (a, b, Type::Bool),
         Eq | Ne | Lt | Le | Gt | Ge if numbers => (widen_literal(terms, a), widen_literal(terms, b), Type::Bool),
         And | Or | Xor if left_type == right_type && matches!(left_type, Type::Bool | Type::Int) => (a, b, left_type),
         _ => return Err(mismatch(terms)),
@@ -327,7 +344,7 @@ fn coalesce(terms: &mut Terms, operands: &[Operand<'_>]) -> Result<TermId> {
 }
 
 /// Brings two branches to one type, optional if one of them is.
-fn unify(
+pub(crate) fn unify(
     terms: &mut Terms,
     function: &str,
     (left, a): Operand<'_>,
@@ -338,6 +355,7 @@ fn unify(
         (x, y) if x == y => x,
         (Some(ty), None) | (None, Some(ty)) => Some(ty),
         (Some(x), Some(y)) if is_number(x) && is_number(y) => Some(Type::Float),
+        (Some(x), Some(y)) if let Some(ty) = x.common(y) => Some(ty),
         _ => {
             let (left, right) = subjects(left, right);
             return Err(Error::invalid(format!(
@@ -362,6 +380,9 @@ fn cast(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Result<TermId> {
         Some(from) if (from.is_time() && to != Type::Str) || (to.is_time() && from != Type::Str) => {
             let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
             return Err(error.with_hint("points in time and durations are cast to and from str only"));
+        }
+        Some(from) if (from.is_binary() || to.is_binary()) && !nested::castable(from, to) => {
+            return Err(nested::no_cast(expr, ty, to));
         }
         Some(_) => terms.add(Op::Cast(a), TermType::new(to, ty.optional)),
     })
@@ -391,7 +412,7 @@ fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) ->
 }
 
 /// The term itself, or a null of type `ty` if it is a `None` without a type.
-fn give_type(terms: &mut Terms, a: TermId, ty: Type) -> TermId {
+pub(crate) fn give_type(terms: &mut Terms, a: TermId, ty: Type) -> TermId {
     if terms.ty(a).ty.is_none() { typed_none(terms, ty) } else { a }
 }
 
@@ -434,7 +455,9 @@ fn operator_error(terms: &Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b
         op.symbol()
     ));
     let types = [left_type.ty, right_type.ty];
-    if types.contains(&Some(Type::Str)) && op == BinaryOp::Add {
+    if types.contains(&Some(Type::Json)) {
+        error.with_hint("as_int(), as_float(), as_str() and as_bool() make a value of JSON")
+    } else if types.contains(&Some(Type::Str)) && op == BinaryOp::Add {
         error.with_hint("cast(..., str) makes text of any value")
     } else if types.contains(&Some(Type::Str)) && types.iter().any(|ty| ty.is_some_and(is_number)) {
         error.with_hint("cast(..., int) and cast(..., float) read numbers from text")

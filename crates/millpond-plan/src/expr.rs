@@ -40,6 +40,8 @@ pub enum Literal {
     DateTimeUtc(i64),
     /// A duration in nanoseconds.
     Duration(i64),
+    /// A value of type `bytes`, `json`, or of a tuple or list type, as it is stored.
+    Stored(Type, Arc<[u8]>),
 }
 
 /// Operators of one operand.
@@ -47,6 +49,8 @@ pub enum Literal {
 pub enum UnaryOp {
     /// `-a`
     Neg,
+    /// `abs(a)`
+    Abs,
     /// `~a`: logical on `bool`, bitwise on `int`.
     Not,
     /// `is_none(a)`
@@ -147,6 +151,12 @@ pub enum ExprKind {
     FillError(Expr, Expr),
     /// A function of text, and its operands.
     Text(TextFunction, Vec<Expr>),
+    /// `make_tuple(a, b)`
+    Tuple(Vec<Expr>),
+    /// `a[key]`, an error value where there is no such element; with a default `a.get(key, default)`.
+    Get(Expr, Expr, Option<Expr>),
+    /// The value of this type that a JSON value is, or null.
+    JsonAs(Expr, Type),
     /// A reducer and its arguments; only in the outputs of a `reduce`.
     Reducer(Reducer, Vec<Expr>),
 }
@@ -329,6 +339,11 @@ impl Expr {
             (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.same_as(b),
             (FillError(a, b), FillError(c, d)) => a.same_as(c) && b.same_as(d),
             (Text(function, a), Text(other, b)) => function == other && all_same(a, b),
+            (Tuple(a), Tuple(b)) => all_same(a, b),
+            (Get(a, b, default), Get(c, d, other)) => {
+                a.same_as(c) && b.same_as(d) && all_same(default.as_slice(), other.as_slice())
+            }
+            (JsonAs(a, ty), JsonAs(b, other)) => ty == other && a.same_as(b),
             (Reducer(kind, a), Reducer(other_kind, b)) => kind == other_kind && all_same(a, b),
             _ => false,
         }
@@ -382,6 +397,12 @@ impl Expr {
         Expr::binary(BinaryOp::Pow, self.clone(), other.into())
     }
 
+    /// The absolute value of a number or a duration.
+    #[track_caller]
+    pub fn abs(&self) -> Expr {
+        Expr::unary(UnaryOp::Abs, self.clone())
+    }
+
     /// Whether it is null.
     #[track_caller]
     pub fn is_none(&self) -> Expr {
@@ -413,6 +434,7 @@ impl Expr {
     }
 }
 
+/// Whether these are the same expressions, one by one.
 fn all_same(a: &[Expr], b: &[Expr]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
 }
@@ -496,6 +518,7 @@ literals! {
     f64: value => Literal::Float(value),
     &str: value => Literal::Str(value.into()),
     String: value => Literal::Str(value.into()),
+    &[u8]: value => Literal::Stored(Type::Bytes, value.into()),
     std::time::Duration: value => Literal::Duration(i64::try_from(value.as_nanos()).unwrap_or(i64::MAX)),
 }
 
@@ -530,6 +553,7 @@ impl Literal {
             Literal::DateTimeNaive(_) => Some(Type::DateTimeNaive),
             Literal::DateTimeUtc(_) => Some(Type::DateTimeUtc),
             Literal::Duration(_) => Some(Type::Duration),
+            Literal::Stored(ty, _) => Some(*ty),
         }
     }
 
@@ -564,6 +588,7 @@ impl PartialEq for Literal {
             (Literal::Int(a), Literal::Int(b)) => a == b,
             (Literal::Float(a), Literal::Float(b)) => a.to_bits() == b.to_bits(),
             (Literal::Str(a), Literal::Str(b)) => a == b,
+            (Literal::Stored(ty, a), Literal::Stored(other, b)) => ty == other && a == b,
             _ => self.ty() == other.ty() && self.as_int().is_some() && self.as_int() == other.as_int(),
         }
     }
@@ -581,6 +606,7 @@ impl Hash for Literal {
             Literal::Float(value) => value.to_bits().hash(state),
             Literal::Str(value) => value.hash(state),
             Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => value.hash(state),
+            Literal::Stored(ty, bytes) => (ty, bytes).hash(state),
         }
     }
 }
@@ -595,6 +621,8 @@ impl fmt::Display for Literal {
             Literal::Int(value) => write!(f, "{value}"),
             Literal::Float(value) => f.write_str(&crate::spelling::float(*value)),
             Literal::Str(value) => f.write_str(&quoted(value)),
+            Literal::Stored(Type::Bytes, bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
+            Literal::Stored(ty, bytes) => write!(f, "{ty}({})", crate::spelled::text(*ty, bytes)),
             Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => {
                 let ty = self.ty().expect("only None has no type");
                 write!(f, "{ty}(\"{}\")", crate::time::text(ty, *value))
@@ -707,6 +735,9 @@ fn text(expr: &Expr) -> (String, u8) {
         ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
         ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
         ExprKind::Text(function, operands) => method_text(function, operands.iter().map(text)),
+        ExprKind::Tuple(elements) => call_text("make_tuple", &elements.iter().map(plain).collect::<Vec<_>>()),
+        ExprKind::Get(a, key, default) => get_text(text(a), plain(key), default.as_ref().map(plain)),
+        ExprKind::JsonAs(a, ty) => json_as_text(text(a), *ty),
         ExprKind::Reducer(kind, arguments) => call_text(kind.name(), &arguments.iter().map(plain).collect::<Vec<_>>()),
     }
 }
@@ -728,10 +759,25 @@ pub(crate) fn method_text(function: &TextFunction, mut operands: impl Iterator<I
     call_text(&format!("{subject}.str.{}", function.name()), &arguments)
 }
 
+/// `a[key]`, `a.get(key, default)`
+pub(crate) fn get_text(subject: (String, u8), key: String, default: Option<String>) -> (String, u8) {
+    let subject = within(subject, ATOM_PRECEDENCE);
+    match default {
+        Some(default) => call_text(&format!("{subject}.get"), &[key, default]),
+        None => (format!("{subject}[{key}]"), ATOM_PRECEDENCE),
+    }
+}
+
+/// `a.as_int()`
+pub(crate) fn json_as_text(subject: (String, u8), ty: Type) -> (String, u8) {
+    call_text(&format!("{}.as_{ty}", within(subject, ATOM_PRECEDENCE)), &[])
+}
+
 pub(crate) fn unary_text(op: UnaryOp, operand: (String, u8)) -> (String, u8) {
     let prefix = match op {
         UnaryOp::Neg => "-",
         UnaryOp::Not => "~",
+        UnaryOp::Abs => return call_text("abs", &[operand.0]),
         UnaryOp::IsNone => return call_text("is_none", &[operand.0]),
         UnaryOp::IsNotNone => return call_text("is_not_none", &[operand.0]),
         UnaryOp::Unwrap => return call_text("unwrap", &[operand.0]),

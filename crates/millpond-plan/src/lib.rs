@@ -6,6 +6,8 @@
 //! - [`types`]: types of columns and their Arrow representation;
 //! - [`expr`]: expressions as written; [`eval`]: their meaning, over whole columns;
 //! - [`text`]: functions on text;
+//! - [`nested`]: tuples, lists and JSON in expressions;
+//! - [`packed`]: tuples and lists as bytes; [`json`]: JSON as one text; [`spelled`]: both as text in files;
 //! - [`time`]: points in time and durations as text;
 //! - [`window`]: tumbling and sliding windows; [`behavior`]: when windows are shown and over;
 //! - [`table`]: the logical plan; [`physical`]: the plan that runs;
@@ -18,9 +20,14 @@ mod describe;
 mod difference;
 pub mod eval;
 pub mod expr;
+pub mod json;
 mod lower;
+pub mod nested;
+pub mod packed;
 pub mod physical;
 mod reduce;
+mod session;
+pub mod spelled;
 mod spelling;
 pub mod table;
 mod terms;
@@ -32,13 +39,15 @@ pub mod window;
 pub use behavior::Behavior;
 pub use difference::difference;
 pub use eval::{MapStage, Mapped};
-pub use expr::{BinaryOp, Expr, Literal, Reducer, UnaryOp};
+pub use expr::{BinaryOp, Expr, ExprKind, Literal, Reducer, UnaryOp};
 pub use expr::{
     any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min, sum,
     unique,
 };
 pub use lower::lower;
+pub use nested::make_tuple;
 pub use physical::PhysicalPlan;
+pub use session::{AFTER, BEFORE, SessionGap};
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
 pub use text::{BoolWords, Text, TextFunction};
 pub use types::{Column, ColumnType, Schema, Type};

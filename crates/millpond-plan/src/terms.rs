@@ -41,6 +41,14 @@ pub(crate) enum Op {
     /// The first operand, an error where the second is another value. Both are null or none.
     Unique(TermId, TermId),
     Text(TextFunction, Vec<TermId>),
+    /// Of its elements.
+    Tuple(Vec<TermId>),
+    /// The element of a tuple at this position.
+    Element(TermId, usize),
+    /// The element of a list or a JSON value with this number or name, or else the default, or an error.
+    Get(TermId, TermId, Option<TermId>),
+    /// The value of the term's type that a JSON value is, or null.
+    JsonAs(TermId),
     /// The number of the last bound that a time is not below.
     Step(TermId, Bounds),
 }
@@ -124,6 +132,10 @@ impl Op {
             Op::FillError(a, b) => Op::FillError(to(a), to(b)),
             Op::Unique(a, b) => Op::Unique(to(a), to(b)),
             Op::Text(function, operands) => Op::Text(function, operands.into_iter().map(to).collect()),
+            Op::Tuple(elements) => Op::Tuple(elements.into_iter().map(to).collect()),
+            Op::Element(a, position) => Op::Element(to(a), position),
+            Op::Get(a, key, default) => Op::Get(to(a), to(key), default.map(to)),
+            Op::JsonAs(a) => Op::JsonAs(to(a)),
             Op::Step(a, bounds) => Op::Step(to(a), bounds),
         }
     }
@@ -236,6 +248,10 @@ pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -
         Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
         Op::Unique(a, b) => expr::call_text("unique", &[plain(*a), plain(*b)]),
         Op::Text(function, operands) => expr::method_text(function, operands.iter().map(|operand| part(*operand))),
+        Op::Tuple(elements) => expr::call_text("make_tuple", &elements.iter().map(|id| plain(*id)).collect::<Vec<_>>()),
+        Op::Element(a, position) => expr::get_text(part(*a), position.to_string(), None),
+        Op::Get(a, key, default) => expr::get_text(part(*a), plain(*key), default.map(plain)),
+        Op::JsonAs(a) => expr::json_as_text(part(*a), term.ty.ty.unwrap_or(Type::Json)),
         Op::Step(a, bounds) => {
             let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(Literal::to_string);
             expr::call_text("step", &[plain(*a), hop, origin, shift])

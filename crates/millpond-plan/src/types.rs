@@ -9,18 +9,28 @@
 //! | `DateTimeNaive` | `Timestamp(ns)`        | ns since 1970, int | `2026-11-22T10:00:00.123456789`                | the same, quoted  | `datetime.datetime` without a zone |
 //! | `DateTimeUtc`   | `Timestamp(ns, "UTC")` | ns since 1970, int | the same with `Z`, or an offset                | the same, quoted  | `datetime.datetime` in UTC |
 //! | `Duration`      | `Duration(ns)`         | ns, int            | `P1DT2H3M4.5S`                                 | the same, quoted  | `datetime.timedelta` |
+//! | `bytes`         | `Binary`               | the bytes          | base64                                         | base64, quoted    | `bytes` |
+//! | `json`          | `Binary`               | canonical JSON ([`crate::json`]) | JSON, quoted                     | any value but `null` | `pw.Json` |
+//! | `tuple[int, str?]` | `Binary`            | [`crate::packed`]  | a JSON array, quoted                           | an array          | `tuple` |
+//! | `list[int]`     | `Binary`               | [`crate::packed`]  | a JSON array, quoted                           | an array          | `list` |
 //!
+//! Elements of tuples and lists are of any of these types, and are spelled as in JSON. `int?` is an optional int.
 //! An optional type holds nulls; in CSV a null is an empty unquoted field, in JSON `null`. (*) `"NaN"`, `"Infinity"` and
 //! `"-Infinity"` stand for what JSON has no number for. [`crate::time`] says more about points in time and durations; Python's
 //! have microseconds only, so what is finer is cut off there (towards minus infinity), and nowhere else.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, ArrayRef, DurationNanosecondArray, Int64Array, TimestampNanosecondArray};
-use arrow_buffer::{NullBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, TimeUnit};
-use serde::{Deserialize, Serialize};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, DurationNanosecondArray, Int64Array, StringArray, TimestampNanosecondArray,
+};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, DataType, Field, TimeUnit};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The time zone of Arrow's `Timestamp` for [`Type::DateTimeUtc`].
 const UTC: &str = "UTC";
@@ -33,9 +43,28 @@ pub fn int_values(array: &dyn Array) -> Option<&ScalarBuffer<i64>> {
         .or_else(|| any.downcast_ref::<DurationNanosecondArray>().map(DurationNanosecondArray::values))
 }
 
-/// What a cell holds, apart from null.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// Where the cells of an array of a type that is stored as bytes start and end, and the bytes; `None` for any other array.
+pub fn byte_values(array: &dyn Array) -> Option<(&[i32], &[u8])> {
+    let any = array.as_any();
+    None.or_else(|| any.downcast_ref::<StringArray>().map(|array| (array.value_offsets(), array.value_data())))
+        .or_else(|| any.downcast_ref::<BinaryArray>().map(|array| (array.value_offsets(), array.value_data())))
+}
+
+/// How the cells of a type are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// True or false.
+    Bool,
+    /// A 64-bit signed integer.
+    Int,
+    /// A 64-bit IEEE 754 number.
+    Float,
+    /// Any number of bytes, which are ordered as the values are.
+    Bytes,
+}
+
+/// What a cell holds, apart from null. Written and read as it is displayed: `tuple[int, str?]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
     /// True or false.
     Bool,
@@ -46,14 +75,19 @@ pub enum Type {
     /// UTF-8 text.
     Str,
     /// A point in time on a clock whose zone is not known, in nanoseconds since 1970-01-01T00:00:00.
-    #[serde(rename = "DateTimeNaive")]
     DateTimeNaive,
     /// A point in time, in nanoseconds since 1970-01-01T00:00:00Z.
-    #[serde(rename = "DateTimeUtc")]
     DateTimeUtc,
     /// A duration in nanoseconds.
-    #[serde(rename = "Duration")]
     Duration,
+    /// Bytes.
+    Bytes,
+    /// A JSON value.
+    Json,
+    /// So many values of these types; see [`Type::tuple`].
+    Tuple(&'static [ColumnType]),
+    /// Any number of values of one type; see [`Type::list`].
+    List(&'static ColumnType),
 }
 
 /// The type of a column: a [`Type`], and whether cells may be null.
@@ -77,21 +111,82 @@ impl Type {
             Type::DateTimeNaive => DataType::Timestamp(TimeUnit::Nanosecond, None),
             Type::DateTimeUtc => DataType::Timestamp(TimeUnit::Nanosecond, Some(UTC.into())),
             Type::Duration => DataType::Duration(TimeUnit::Nanosecond),
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => DataType::Binary,
         }
     }
 
-    /// The type that has this Arrow representation.
-    pub fn from_arrow(arrow: &DataType) -> Option<Type> {
+    /// A type that has this Arrow representation; `bytes`, where others have it, too.
+    pub fn stored_as(arrow: &DataType) -> Option<Type> {
+        match arrow {
+            DataType::Boolean => Some(Type::Bool),
+            DataType::Float64 => Some(Type::Float),
+            DataType::Utf8 => Some(Type::Str),
+            DataType::Binary => Some(Type::Bytes),
+            other => Type::of_ints(other),
+        }
+    }
+
+    /// The type that is stored as integers and has this Arrow representation.
+    pub fn of_ints(arrow: &DataType) -> Option<Type> {
         Some(match arrow {
-            DataType::Boolean => Type::Bool,
             DataType::Int64 => Type::Int,
-            DataType::Float64 => Type::Float,
-            DataType::Utf8 => Type::Str,
             DataType::Timestamp(TimeUnit::Nanosecond, None) => Type::DateTimeNaive,
             DataType::Timestamp(TimeUnit::Nanosecond, Some(zone)) if **zone == *UTC => Type::DateTimeUtc,
             DataType::Duration(TimeUnit::Nanosecond) => Type::Duration,
             _ => return None,
         })
+    }
+
+    /// How its cells are stored.
+    pub const fn storage(self) -> Storage {
+        match self {
+            Type::Bool => Storage::Bool,
+            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Storage::Int,
+            Type::Float => Storage::Float,
+            Type::Str | Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => Storage::Bytes,
+        }
+    }
+
+    /// The type of tuples of these elements.
+    pub fn tuple(elements: impl IntoIterator<Item = impl Into<ColumnType>>) -> Type {
+        Type::Tuple(known(elements.into_iter().map(Into::into).collect()))
+    }
+
+    /// The type of lists of such elements.
+    pub fn list(element: impl Into<ColumnType>) -> Type {
+        Type::List(&known(vec![element.into()])[0])
+    }
+
+    /// The types of the elements of a tuple or of a list, which has one.
+    pub fn elements(self) -> Option<&'static [ColumnType]> {
+        match self {
+            Type::Tuple(elements) => Some(elements),
+            Type::List(element) => Some(std::slice::from_ref(element)),
+            _ => None,
+        }
+    }
+
+    /// The type that values of both are of: equal but for elements that may be null in one of them.
+    pub fn common(self, other: Type) -> Option<Type> {
+        match (self, other) {
+            _ if self == other => Some(self),
+            (Type::Tuple(a), Type::Tuple(b)) if a.len() == b.len() => {
+                let elements: Option<Vec<_>> = a.iter().zip(b).map(|(a, b)| a.common(*b)).collect();
+                elements.map(Type::tuple)
+            }
+            (Type::List(a), Type::List(b)) => a.common(*b).map(Type::list),
+            _ => None,
+        }
+    }
+
+    /// Whether its values are stored as bytes.
+    pub const fn is_stored_as_bytes(self) -> bool {
+        matches!(self.storage(), Storage::Bytes)
+    }
+
+    /// Whether its values are spelled as something else than they are stored: bytes and what is made of values.
+    pub const fn is_binary(self) -> bool {
+        self.is_stored_as_bytes() && !matches!(self, Type::Str)
     }
 
     /// Whether it is a point in time or a duration, stored as nanoseconds.
@@ -106,7 +201,26 @@ impl Type {
 
     /// Whether its values are stored as 64-bit integers: an `int`, a point in time or a duration.
     pub const fn is_stored_as_int(self) -> bool {
-        self.is_time() || matches!(self, Type::Int)
+        matches!(self.storage(), Storage::Int)
+    }
+
+    /// The array of these values, of a type that is stored as bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes of a text are not UTF-8.
+    pub fn byte_array(
+        self,
+        offsets: Vec<i32>,
+        bytes: Vec<u8>,
+        nulls: Option<NullBuffer>,
+    ) -> Result<ArrayRef, ArrowError> {
+        debug_assert!(self.is_stored_as_bytes(), "{self} is not stored as bytes");
+        let (offsets, bytes) = (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes));
+        Ok(match self {
+            Type::Str => Arc::new(StringArray::try_new(offsets, bytes, nulls)?),
+            _ => Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?),
+        })
     }
 
     /// The array of these values, of a type that is stored as integers.
@@ -131,6 +245,26 @@ impl Type {
     }
 }
 
+impl ColumnType {
+    /// The type of values of both; see [`Type::common`].
+    pub fn common(self, other: ColumnType) -> Option<ColumnType> {
+        Some(ColumnType { ty: self.ty.common(other.ty)?, optional: self.optional || other.optional })
+    }
+}
+
+/// The one copy of these types, which lives as long as the program, so that a [`Type`] is small and is copied.
+fn known(types: Vec<ColumnType>) -> &'static [ColumnType] {
+    static KNOWN: Mutex<Option<HashSet<&'static [ColumnType]>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(types) = known.get(&types[..]) {
+        return types;
+    }
+    let types: &'static [ColumnType] = Vec::leak(types);
+    known.insert(types);
+    types
+}
+
 impl From<Type> for ColumnType {
     fn from(ty: Type) -> Self {
         ty.required()
@@ -140,6 +274,8 @@ impl From<Type> for ColumnType {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Type::Tuple(elements) => return write_elements(f, "tuple", elements),
+            Type::List(element) => return write_elements(f, "list", std::slice::from_ref(*element)),
             Type::Bool => "bool",
             Type::Int => "int",
             Type::Float => "float",
@@ -147,7 +283,86 @@ impl fmt::Display for Type {
             Type::DateTimeNaive => "DateTimeNaive",
             Type::DateTimeUtc => "DateTimeUtc",
             Type::Duration => "Duration",
+            Type::Bytes => "bytes",
+            Type::Json => "json",
         })
+    }
+}
+
+fn write_elements(f: &mut fmt::Formatter<'_>, of: &str, elements: &[ColumnType]) -> fmt::Result {
+    write!(f, "{of}[")?;
+    for (i, element) in elements.iter().enumerate() {
+        write!(f, "{}{element}", if i > 0 { ", " } else { "" })?;
+    }
+    f.write_str("]")
+}
+
+/// The deepest nesting of tuples and lists.
+pub const MAX_DEPTH: usize = 32;
+
+/// Reads what is displayed.
+impl FromStr for Type {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rest = text;
+        match read_type(&mut rest, MAX_DEPTH) {
+            Some(ty) if rest.is_empty() => Ok(ty),
+            _ => Err(format!("{text:?} is no type")),
+        }
+    }
+}
+
+/// Reads a type off the front of a text.
+fn read_type(text: &mut &str, depth: usize) -> Option<Type> {
+    let end = text.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    *text = rest;
+    Some(match name {
+        "bool" => Type::Bool,
+        "int" => Type::Int,
+        "float" => Type::Float,
+        "str" => Type::Str,
+        "DateTimeNaive" => Type::DateTimeNaive,
+        "DateTimeUtc" => Type::DateTimeUtc,
+        "Duration" => Type::Duration,
+        "bytes" => Type::Bytes,
+        "json" => Type::Json,
+        "tuple" => Type::tuple(read_elements(text, depth.checked_sub(1)?)?),
+        "list" => match read_elements(text, depth.checked_sub(1)?)?[..] {
+            [element] => Type::list(element),
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// Reads `[int, str?]`.
+fn read_elements(text: &mut &str, depth: usize) -> Option<Vec<ColumnType>> {
+    let mut elements = Vec::new();
+    *text = text.strip_prefix('[')?;
+    while !text.starts_with(']') {
+        if !elements.is_empty() {
+            *text = text.strip_prefix(", ")?;
+        }
+        let ty = read_type(text, depth)?;
+        let optional = text.strip_prefix('?');
+        *text = optional.unwrap_or(text);
+        elements.push(ColumnType { ty, optional: optional.is_some() });
+    }
+    *text = &text[1..];
+    Some(elements)
+}
+
+impl Serialize for Type {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Type {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -1,9 +1,9 @@
 //! `Expr`: an expression of the plan.
 
-use millpond_plan::{BinaryOp, BoolWords, Expr, Literal, Reducer, TextFunction, Type, UnaryOp};
+use millpond_plan::{BinaryOp, BoolWords, Expr, ExprKind, Literal, Reducer, TextFunction, Type, UnaryOp, spelled};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 
 use crate::errors::{Place, origin};
 
@@ -72,6 +72,21 @@ impl PyExpr {
     }
 
     #[staticmethod]
+    fn make_tuple(elements: Vec<PyRef<'_, PyExpr>>, place: Place) -> Self {
+        at(place, millpond_plan::make_tuple(elements.iter().map(|element| &element.0)))
+    }
+
+    /// An element; without a default it must be there.
+    fn get(&self, key: &PyExpr, default: Option<&PyExpr>, place: Place) -> Self {
+        let default = default.map(|default| default.0.clone());
+        at(place, Expr::new(ExprKind::Get(self.0.clone(), key.0.clone(), default)))
+    }
+
+    fn json_as(&self, ty: &str, place: Place) -> PyResult<Self> {
+        Ok(at(place, Expr::new(ExprKind::JsonAs(self.0.clone(), to_type(ty)?))))
+    }
+
+    #[staticmethod]
     fn reducer(name: &str, arguments: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<Self> {
         let arguments = arguments.iter().map(|argument| argument.0.clone());
         Ok(at(place, Expr::reducer(to_reducer(name)?, arguments)))
@@ -84,20 +99,11 @@ impl PyExpr {
 
 /// A type by its name.
 pub fn to_type(name: &str) -> PyResult<Type> {
-    Ok(match name {
-        "bool" => Type::Bool,
-        "int" => Type::Int,
-        "float" => Type::Float,
-        "str" => Type::Str,
-        "DateTimeNaive" => Type::DateTimeNaive,
-        "DateTimeUtc" => Type::DateTimeUtc,
-        "Duration" => Type::Duration,
-        _ => return Err(unknown("type", name)),
-    })
+    name.parse().map_err(PyValueError::new_err)
 }
 
 /// A Python value as a literal; the package has checked that it is one, and makes a pair of the type and the nanoseconds of
-/// a point in time or a duration.
+/// a point in time or a duration, or of the type and the text of JSON.
 pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
     Ok(if value.is_none() {
         Literal::None
@@ -109,6 +115,14 @@ pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
         Literal::Float(value.extract()?)
     } else if let Ok((ty, value)) = value.extract::<(String, i64)>() {
         Literal::of_int(to_type(&ty)?, value)
+    } else if let Ok((ty, text)) = value.extract::<(String, String)>() {
+        let (ty, mut stored) = (to_type(&ty)?, Vec::new());
+        if !spelled::read_json(ty, text.as_bytes(), &mut stored) {
+            return Err(PyValueError::new_err(format!("{text:?} is not the JSON of a {ty}")));
+        }
+        Literal::Stored(ty, stored.into())
+    } else if let Ok(bytes) = value.cast::<PyBytes>() {
+        Literal::from(bytes.as_bytes())
     } else {
         Literal::from(value.cast::<PyString>()?.extract::<String>()?)
     })
@@ -123,6 +137,7 @@ fn text_function(name: &str) -> PyResult<TextFunction> {
 fn unary_op(symbol: &str) -> PyResult<UnaryOp> {
     Ok(match symbol {
         "-" => UnaryOp::Neg,
+        "abs" => UnaryOp::Abs,
         "~" => UnaryOp::Not,
         "is_none" => UnaryOp::IsNone,
         "is_not_none" => UnaryOp::IsNotNone,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use millpond_error::{Error, ErrorKind, Result};
 use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
-use millpond_plan::{Schema, Type, time};
+use millpond_plan::{Schema, Type, packed, spelled, time};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::errors::{Place, origin, raise, raised};
 use crate::table::{PyColumn, PyTable, to_schema};
@@ -157,6 +157,14 @@ fn to_cell<'a>(value: &'a Bound<'_, PyAny>, ty: Type) -> std::result::Result<Cel
             Err(_) => None,
         },
         Type::Int | Type::Float => None,
+        Type::Bytes => match value.cast::<PyBytes>() {
+            Ok(bytes) => Some(Cell::bytes(bytes.as_bytes())),
+            Err(_) => of_base64(value),
+        },
+        Type::Json | Type::Tuple(_) | Type::List(_) => {
+            let mut stored = Vec::new();
+            store(value, ty, &mut stored)?.then_some(Cell::Stored(ty, stored.into()))
+        }
         Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
             to_nanoseconds(value, ty)?.map(|ns| Cell::Time(ty, ns))
         }
@@ -166,6 +174,48 @@ fn to_cell<'a>(value: &'a Bound<'_, PyAny>, ty: Type) -> std::result::Result<Cel
         let article = if ty == Type::Int { "an" } else { "a" };
         format!("{} ({class}) is not {article} {ty}", show(value))
     })
+}
+
+/// Appends how a value of a `json`, tuple or list column of type `ty` is stored; `false` if it is not of the type.
+fn store(value: &Bound<'_, PyAny>, ty: Type, out: &mut Vec<u8>) -> std::result::Result<bool, String> {
+    if ty == Type::Json {
+        static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let dumps = DUMPS.import(value.py(), "millpond._json", "dumps");
+        let text = dumps.and_then(|dumps| dumps.call1((value,))).and_then(|text| text.extract::<String>());
+        let text = text.map_err(|error| format!("{} is not JSON: {}", show(value), error.value(value.py())))?;
+        return Ok(spelled::read_json(ty, text.as_bytes(), out));
+    }
+    if !value.is_instance_of::<PyTuple>() && !value.is_instance_of::<PyList>() {
+        return Ok(false);
+    }
+    let values: Vec<Bound<'_, PyAny>> = value.extract().map_err(|_| format!("{} is not a sequence", show(value)))?;
+    let types = ty.elements().unwrap_or_default();
+    let is_list = matches!(ty, Type::List(_));
+    if !is_list && types.len() != values.len() {
+        return Ok(false);
+    }
+    for (value, element) in values.iter().zip(types.iter().cycle()) {
+        match to_cell(value, element.ty)? {
+            Cell::Null if element.optional => packed::put_null(out),
+            Cell::Null => return Err(format!("{} is in it, which is not optional", show(value))),
+            Cell::Bool(value) => packed::put_bool(value, out),
+            Cell::Int(value) | Cell::Time(_, value) => packed::put_int(value, out),
+            Cell::Float(value) => packed::put_float(value, out),
+            Cell::Str(text) => packed::put_bytes(text.as_bytes(), out),
+            Cell::Stored(Type::Bytes | Type::Json, bytes) => packed::put_bytes(&bytes, out),
+            Cell::Stored(_, bytes) => packed::put_packed(&bytes, out),
+        }
+    }
+    if is_list {
+        packed::put_end(out);
+    }
+    Ok(true)
+}
+
+/// Bytes that are spelled as in a file.
+fn of_base64<'a>(value: &Bound<'_, PyAny>) -> Option<Cell<'a>> {
+    let (text, mut bytes) = (value.cast::<PyString>().ok()?.to_str().ok()?, Vec::new());
+    spelled::read(Type::Bytes, text.as_bytes(), &mut bytes).then_some(Cell::Stored(Type::Bytes, bytes.into()))
 }
 
 /// A point in time or a duration, also one that is spelled as in a file.

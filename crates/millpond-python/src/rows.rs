@@ -4,20 +4,22 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use millpond_io::sink::Collected;
-use millpond_plan::types::{Type, int_values};
+use millpond_plan::packed::{Mark, Reader};
+use millpond_plan::types::{Schema, Type, byte_values, int_values};
 use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBytes, PyTuple};
 
 /// A row, its epoch and its multiplicity.
 pub type Change<'py> = (Bound<'py, PyTuple>, u64, i64);
 
-/// Every change of every batch, in order.
-pub fn changes<'py>(py: Python<'py>, batches: &[Collected]) -> PyResult<Vec<Change<'py>>> {
+/// Every change of every batch of a table, in order.
+pub fn changes<'py>(py: Python<'py>, schema: &Schema, batches: &[Collected]) -> PyResult<Vec<Change<'py>>> {
     let mut out = Vec::new();
     for batch in batches {
-        let columns: Vec<Cells<'_>> = batch.columns.iter().map(Cells::of).collect();
+        let columns = Cells::of_all(schema, &batch.columns);
         for row in 0..batch.rows {
             let values: PyResult<Vec<_>> = columns.iter().map(|column| column.get(py, row)).collect();
             out.push((PyTuple::new(py, values?)?, batch.epoch.0, batch.diffs.get(row)));
@@ -34,18 +36,27 @@ pub enum Cells<'a> {
     Str(&'a StringArray),
     /// Points in time or durations.
     Time(Type, &'a [i64], &'a ArrayRef),
+    /// Of any other type, with the places where they start and end.
+    Stored(Type, &'a [i32], &'a [u8], &'a ArrayRef),
 }
 
 impl<'a> Cells<'a> {
-    pub fn of(column: &'a ArrayRef) -> Self {
+    /// The columns of a table of this schema.
+    pub fn of_all(schema: &Schema, columns: &'a [ArrayRef]) -> Vec<Self> {
+        columns.iter().zip(schema.columns()).map(|(column, declared)| Cells::of(column, declared.ty.ty)).collect()
+    }
+
+    fn of(column: &'a ArrayRef, ty: Type) -> Self {
         if let Some(values) = column.as_boolean_opt() {
             Cells::Bool(values)
         } else if let Some(values) = column.as_primitive_opt::<Int64Type>() {
             Cells::Int(values)
         } else if let Some(values) = column.as_primitive_opt::<Float64Type>() {
             Cells::Float(values)
-        } else if let (Some(ty), Some(values)) = (Type::from_arrow(column.data_type()), int_values(column)) {
+        } else if let Some(values) = int_values(column) {
             Cells::Time(ty, values, column)
+        } else if let (true, Some((offsets, bytes))) = (ty.is_binary(), byte_values(column)) {
+            Cells::Stored(ty, offsets, bytes, column)
         } else {
             Cells::Str(column.as_string::<i32>())
         }
@@ -58,12 +69,82 @@ impl<'a> Cells<'a> {
             Cells::Int(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Float(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Str(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
-            Cells::Time(_, _, column) if column.is_null(row) => Ok(py.None().into_bound(py)),
-            Cells::Time(ty, values, _) => {
-                static FROM_NANOSECONDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-                let make = FROM_NANOSECONDS.import(py, "millpond._time", "from_nanoseconds")?;
-                make.call1((ty.to_string(), values[row]))
+            Cells::Time(_, _, column) | Cells::Stored(_, _, _, column) if column.is_null(row) => {
+                Ok(py.None().into_bound(py))
+            }
+            Cells::Time(ty, values, _) => time(py, *ty, values[row]),
+            Cells::Stored(ty, offsets, bytes, _) => {
+                let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+                match ty.elements() {
+                    Some(_) => elements(py, *ty, &mut Reader::new(bytes)),
+                    None => plain(py, *ty, bytes),
+                }
             }
         }
     }
+}
+
+fn time(py: Python<'_>, ty: Type, nanoseconds: i64) -> PyResult<Bound<'_, PyAny>> {
+    static FROM_NANOSECONDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    FROM_NANOSECONDS.import(py, "millpond._time", "from_nanoseconds")?.call1((ty.to_string(), nanoseconds))
+}
+
+/// Text, bytes or JSON.
+fn plain<'py>(py: Python<'py>, ty: Type, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    static PARSE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    match ty {
+        Type::Bytes => Ok(PyBytes::new(py, bytes).into_any()),
+        Type::Json => PARSE.import(py, "millpond._json", "parse")?.call1((text(bytes)?,)),
+        _ => text(bytes)?.into_bound_py_any(py),
+    }
+}
+
+/// A tuple of the elements of a tuple or a list.
+fn elements<'py>(py: Python<'py>, ty: Type, reader: &mut Reader<'_>) -> PyResult<Bound<'py, PyAny>> {
+    let mut values = Vec::new();
+    match ty {
+        Type::Tuple(types) => {
+            for element in types {
+                let mark = reader.mark().ok_or_else(|| damaged(ty))?;
+                values.push(value(py, element.ty, mark, reader)?);
+            }
+        }
+        _ => {
+            let element = ty.elements().ok_or_else(|| damaged(ty))?[0];
+            loop {
+                match reader.mark().ok_or_else(|| damaged(ty))? {
+                    Mark::End => break,
+                    mark => values.push(value(py, element.ty, mark, reader)?),
+                }
+            }
+        }
+    }
+    Ok(PyTuple::new(py, values)?.into_any())
+}
+
+fn value<'py>(py: Python<'py>, ty: Type, mark: Mark, reader: &mut Reader<'_>) -> PyResult<Bound<'py, PyAny>> {
+    let whole = || damaged(ty);
+    if mark == Mark::Null {
+        return Ok(py.None().into_bound(py));
+    }
+    match ty {
+        Type::Bool => reader.bool().ok_or_else(whole)?.into_bound_py_any(py),
+        Type::Int => reader.int().ok_or_else(whole)?.into_bound_py_any(py),
+        Type::Float => reader.float().ok_or_else(whole)?.into_bound_py_any(py),
+        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => time(py, ty, reader.int().ok_or_else(whole)?),
+        Type::Str | Type::Bytes | Type::Json => {
+            let mut bytes = Vec::new();
+            reader.bytes(&mut bytes).ok_or_else(whole)?;
+            plain(py, ty, &bytes)
+        }
+        Type::Tuple(_) | Type::List(_) => elements(py, ty, reader),
+    }
+}
+
+fn text(bytes: &[u8]) -> PyResult<&str> {
+    std::str::from_utf8(bytes).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn damaged(ty: Type) -> PyErr {
+    PyValueError::new_err(format!("a value of type {ty} is damaged"))
 }

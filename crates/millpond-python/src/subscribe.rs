@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millpond::connector::{Changes, Delivery, Epoch, HashSeed, Subscriber, declare_subscription};
 use millpond_engine::hash::hash_columns;
 use millpond_error::Result;
+use millpond_plan::Schema;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -27,7 +28,7 @@ pub fn subscribe(
 ) -> PySink {
     let columns = table.0.schema().columns();
     let names = Python::attach(|py| columns.iter().map(|c| PyString::intern(py, &c.name).unbind()).collect());
-    let functions = Arc::new(Functions { names, on_change, on_time_end, on_end });
+    let functions = Arc::new(Functions { names, schema: table.0.schema().clone(), on_change, on_time_end, on_end });
     let delivery = if at_once { Delivery::AtOnce } else { Delivery::AfterCommit };
     PySink(declare_subscription(&table.0, name, &origin(place), functions, delivery))
 }
@@ -35,6 +36,7 @@ pub fn subscribe(
 /// The functions of a subscription.
 struct Functions {
     names: Vec<Py<PyString>>,
+    schema: Schema,
     on_change: Py<PyAny>,
     on_time_end: Option<Py<PyAny>>,
     on_end: Option<Py<PyAny>>,
@@ -48,7 +50,7 @@ impl Functions {
 
     /// Calls `on_change` for the rows of one sign, as often as each is added or removed.
     fn changes(&self, py: Python<'_>, time: u64, changes: &Changes, added: bool) -> PyResult<()> {
-        let columns: Vec<Cells<'_>> = changes.columns.iter().map(Cells::of).collect();
+        let columns = Cells::of_all(&self.schema, &changes.columns);
         let keys = hash_columns(HashSeed(0), &changes.columns, changes.rows);
         let on_change = self.on_change.bind(py);
         for (row, key) in keys.iter().enumerate() {

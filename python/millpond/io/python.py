@@ -104,18 +104,20 @@ class ConnectorSubject(abc.ABC):
             millpond.InvalidError: If the schema is another, or the subject is not being run.
         """
         feed = self._working()
-        self._check_data_column("next_str")
+        self._check_data_column("next_str", "str")
         feed.push({"data": message}, True)
 
     def next_bytes(self, message: bytes) -> None:
-        """As `next_str`, of text in UTF-8: there is no type of bytes.
+        """Hands over a row of a schema whose one column is ``data: bytes``, or ``data: str`` for text in UTF-8.
 
         Raises:
-            millpond.InputError: If it is not UTF-8.
+            millpond.InputError: If it is no bytes, or no UTF-8 where the column is text.
             millpond.InvalidError: If the schema is another, or the subject is not being run.
         """
         feed = self._working()
-        self._check_data_column("next_bytes")
+        if self._check_data_column("next_bytes", "str", "bytes") == "bytes":
+            feed.push({"data": bytes(message) if isinstance(message, (bytearray, memoryview)) else message}, True)
+            return
         try:
             text = str(message, "utf-8")
         except (TypeError, ValueError):
@@ -202,10 +204,12 @@ class ConnectorSubject(abc.ABC):
             )
         return feed
 
-    def _check_data_column(self, method: str) -> None:
+    def _check_data_column(self, method: str, *types: str) -> str:
         columns = [] if self._feeding is None else self._feeding.columns
-        if [(name, ty) for name, ty, _ in columns] != [("data", "str")]:
-            raise _check.invalid(f"{method}: the schema must have one column, data: str", hint="or use next()")
+        if len(columns) != 1 or columns[0][0] != "data" or columns[0][1] not in types:
+            needed = " or ".join(types)
+            raise _check.invalid(f"{method}: the schema must have one column, data: {needed}", hint="or use next()")
+        return columns[0][1]
 
 
 class _Feeding:

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use millpond_error::{Error, Result};
-use millpond_plan::types::{ColumnType, Type};
+use millpond_plan::types::{ColumnType, Storage};
 
 use super::ArrangementSchema;
 use super::block::Block;
-use crate::cells::ints;
+use crate::cells::{bytes, ints};
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;
 
@@ -30,12 +30,12 @@ pub(super) struct ColumnBuffer {
 
 impl ColumnBuffer {
     pub(super) fn new(ty: ColumnType) -> Self {
-        let words = if ty.ty == Type::Str { vec![0] } else { Vec::new() };
+        let words = if ty.ty.is_stored_as_bytes() { vec![0] } else { Vec::new() };
         ColumnBuffer { ty, words, text: Vec::new(), valid: Vec::new() }
     }
 
     fn clear(&mut self) {
-        self.words.truncate(usize::from(self.ty.ty == Type::Str));
+        self.words.truncate(usize::from(self.ty.ty.is_stored_as_bytes()));
         self.text.clear();
         self.valid.clear();
     }
@@ -52,22 +52,21 @@ impl ColumnBuffer {
     fn extend_from_array(&mut self, array: &ArrayRef, range: Range<usize>) {
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
         debug_assert!(self.ty.optional || nulls.is_none(), "a null in a column of type {}", self.ty);
-        match self.ty.ty {
-            Type::Bool => {
+        match self.ty.ty.storage() {
+            Storage::Bool => {
                 let values = array.as_boolean().values();
                 self.words.extend(range.clone().map(|i| u64::from(values.value(i))));
             }
-            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+            Storage::Int => {
                 let values = &ints(array)[range.clone()];
                 self.words.extend(values.iter().map(|value| *value as u64));
             }
-            Type::Float => {
+            Storage::Float => {
                 let values = &array.as_primitive::<Float64Type>().values()[range.clone()];
                 self.words.extend(values.iter().map(|value| value.to_bits()));
             }
-            Type::Str => {
-                let array = array.as_string::<i32>();
-                let (offsets, bytes) = (array.value_offsets(), array.value_data());
+            Storage::Bytes => {
+                let (offsets, bytes) = bytes(array);
                 match nulls {
                     None => {
                         let start = offsets[range.start] as usize;
@@ -103,24 +102,20 @@ impl ColumnBuffer {
             let valid = BooleanBuffer::collect_bool(self.valid.len(), |i| self.valid[i] == 1);
             Some(NullBuffer::new(valid))
         };
-        Ok(match self.ty.ty {
-            Type::Bool => {
+        Ok(match self.ty.ty.storage() {
+            Storage::Bool => {
                 let values = BooleanBuffer::collect_bool(self.words.len(), |i| self.words[i] != 0);
                 Arc::new(BooleanArray::new(values, nulls))
             }
-            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
-                self.ty.ty.int_array(words_into(self.words), nulls)
-            }
-            Type::Float => Arc::new(Float64Array::new(words_into(self.words), nulls)),
-            Type::Str => {
+            Storage::Int => self.ty.ty.int_array(words_into(self.words), nulls),
+            Storage::Float => Arc::new(Float64Array::new(words_into(self.words), nulls)),
+            Storage::Bytes => {
                 if self.text.len() > i32::MAX as usize {
                     return Err(Error::invalid("over 2 GiB of text in one column of one batch of saved rows"));
                 }
                 let offsets: Vec<i32> = self.words.iter().map(|end| *end as i32).collect();
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                let array = StringArray::try_new(offsets, Buffer::from_vec(self.text), nulls)
-                    .map_err(|error| Error::data(format!("saved text is not UTF-8: {error}")))?;
-                Arc::new(array)
+                let array = self.ty.ty.byte_array(offsets, self.text, nulls);
+                array.map_err(|error| Error::data(format!("saved text is not UTF-8: {error}")))?
             }
         })
     }

@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use millpond_plan::types::{ColumnType, Type};
+use millpond_plan::types::{ColumnType, Storage};
 
 use super::ArrangementSchema;
 use super::batch::{Batch, ColumnBuffer};
@@ -43,7 +43,7 @@ pub(super) struct Words<'a> {
 /// A column of cells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column<'a> {
-    ty: Type,
+    storage: Storage,
     /// The values; of text, the places where each starts and the last ends.
     words: Words<'a>,
     /// One bit for each cell, 1 where it is not null; `None` if no cell is null.
@@ -89,13 +89,13 @@ impl<'a> Block<'a> {
     /// A key column.
     #[inline]
     pub(super) fn key(self, column: usize, ty: ColumnType) -> Column<'a> {
-        self.column(OWN_COLUMNS + column, ty.ty)
+        self.column(OWN_COLUMNS + column, ty.ty.storage())
     }
 
     /// A row column.
     #[inline]
     pub(super) fn row(self, column: usize, ty: ColumnType) -> Column<'a> {
-        self.column(OWN_COLUMNS + self.key_columns as usize + column, ty.ty)
+        self.column(OWN_COLUMNS + self.key_columns as usize + column, ty.ty.storage())
     }
 
     #[inline]
@@ -105,13 +105,13 @@ impl<'a> Block<'a> {
     }
 
     #[inline]
-    fn column(self, column: usize, ty: Type) -> Column<'a> {
+    fn column(self, column: usize, storage: Storage) -> Column<'a> {
         let entry = Entry::read(self.bytes, column);
         Column {
-            ty,
+            storage,
             words: Words { base: entry.base, width: entry.width, data: &self.bytes[entry.data as usize..] },
             valid: (entry.valid != 0).then(|| &self.bytes[entry.valid as usize..]),
-            text: if ty == Type::Str { &self.bytes[entry.text as usize..] } else { &[] },
+            text: if storage == Storage::Bytes { &self.bytes[entry.text as usize..] } else { &[] },
         }
     }
 }
@@ -266,13 +266,11 @@ impl<'a> Column<'a> {
                 (mine, theirs) => return theirs.cmp(&mine),
             }
         }
-        match self.ty {
-            Type::Bool => self.word(i).cmp(&other.word(j)),
-            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
-                (self.word(i) as i64).cmp(&(other.word(j) as i64))
-            }
-            Type::Float => f64::from_bits(self.word(i)).total_cmp(&f64::from_bits(other.word(j))),
-            Type::Str => self.text(i).cmp(other.text(j)),
+        match self.storage {
+            Storage::Bool => self.word(i).cmp(&other.word(j)),
+            Storage::Int => (self.word(i) as i64).cmp(&(other.word(j) as i64)),
+            Storage::Float => f64::from_bits(self.word(i)).total_cmp(&f64::from_bits(other.word(j))),
+            Storage::Bytes => self.text(i).cmp(other.text(j)),
         }
     }
 
@@ -282,7 +280,7 @@ impl<'a> Column<'a> {
         if range.is_empty() {
             return;
         }
-        if self.ty == Type::Str {
+        if self.storage == Storage::Bytes {
             let start = self.words.get(range.start);
             let shift = (out.text.len() as u64).wrapping_sub(start);
             let before = out.words.len();
@@ -380,13 +378,13 @@ impl Encoder<'_> {
     }
 
     fn column(&mut self, column: &ColumnBuffer) {
-        let order = match column.ty.ty {
-            Type::Bool | Type::Str => Order::Unsigned,
-            Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Order::Signed,
-            Type::Float => Order::Raw,
+        let order = match column.ty.ty.storage() {
+            Storage::Bool | Storage::Bytes => Order::Unsigned,
+            Storage::Int => Order::Signed,
+            Storage::Float => Order::Raw,
         };
         let has_null = column.valid.contains(&0);
-        let mut entry = if has_null && column.ty.ty != Type::Str {
+        let mut entry = if has_null && !column.ty.ty.is_stored_as_bytes() {
             // A null takes the word of its neighbour, so that it does not widen the frame.
             let mut words = column.words.clone();
             let mut last = (0..words.len()).find(|i| column.valid[*i] == 1).map_or(0, |i| words[i]);
@@ -403,7 +401,7 @@ impl Encoder<'_> {
                 column.valid.chunks(8).map(|bits| bits.iter().enumerate().fold(0, |byte, (i, bit)| byte | bit << i)),
             );
         }
-        if column.ty.ty == Type::Str {
+        if column.ty.ty.is_stored_as_bytes() {
             entry.text = self.align();
             self.out.extend_from_slice(&column.text);
         }
@@ -512,7 +510,7 @@ pub(super) fn check(bytes: &[u8], expect: Expect, schema: &ArrangementSchema) ->
         if entry.valid != 0 && (!ty.optional || !fits(bytes, entry.valid, cells.div_ceil(8), 1)) {
             return Err("a block's nulls are out of place");
         }
-        if ty.ty == Type::Str {
+        if ty.ty.is_stored_as_bytes() {
             let end = check_ascending(bytes, column, cells + 1)?;
             if usize::try_from(end).is_err() || !fits(bytes, entry.text, end as usize, 1) {
                 return Err("a block's text is out of place");

@@ -107,6 +107,20 @@ pub enum Select<'a> {
         /// The column that ends the range.
         until_column: usize,
     },
+    /// As `Range`, with the live row that ends it.
+    Through {
+        /// The lower bound of the first column, for each key.
+        from: &'a [i64],
+        /// The upper bound of column `until_column`, for each key.
+        until: &'a [i64],
+        /// The column that ends the range.
+        until_column: usize,
+    },
+    /// The last live row whose first column (a required int) is less than `value`.
+    Before {
+        /// The bound of the first column, for each key.
+        value: &'a [i64],
+    },
     /// The first live row, in row order, whose first column is not null.
     First,
     /// The last live row, in row order, whose first column is not null.
@@ -313,12 +327,24 @@ fn open_entries(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrange
 
 fn open_run(schema: &ArrangementSchema, saved: SavedRun) -> Result<Run> {
     let run = Run::open(&saved.name, saved.bytes, saved.checksum)?;
-    if run.schema() != schema {
+    if !run.schema().is_stored_like(schema) {
         let message = format!("{}: the saved run has columns {}, not {schema}", saved.name, run.schema());
         return Err(Error::data(message));
     }
     run.set_place(saved.place);
     Ok(run)
+}
+
+impl ArrangementSchema {
+    /// Whether saved rows of the other schema can be read as rows of this one. What is stored as bytes other than text is
+    /// saved without its type, which the description of the step has.
+    fn is_stored_like(&self, other: &ArrangementSchema) -> bool {
+        let alike = |a: &ColumnType, b: &ColumnType| {
+            a.optional == b.optional && (a.ty == b.ty || (a.ty.is_binary() && b.ty.is_binary()))
+        };
+        let all = |a: &[ColumnType], b: &[ColumnType]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b));
+        all(&self.key, &other.key) && all(&self.row, &other.row)
+    }
 }
 
 impl fmt::Display for ArrangementSchema {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
-use millpond_plan::types::{ColumnType, Type};
+use millpond_plan::types::{ColumnType, Type, byte_values};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::batch::{Batch, Plan};
@@ -337,6 +337,8 @@ fn type_of(code: u8) -> Option<ColumnType> {
         4 => Type::DateTimeNaive,
         5 => Type::DateTimeUtc,
         6 => Type::Duration,
+        // What is made of values is stored in bytes that are ordered as they are.
+        7 => Type::Bytes,
         _ => return None,
     };
     Some(ColumnType { ty, optional: code & OPTIONAL != 0 })
@@ -351,6 +353,7 @@ fn code_of(ty: ColumnType) -> u8 {
         Type::DateTimeNaive => 4,
         Type::DateTimeUtc => 5,
         Type::Duration => 6,
+        Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => 7,
     };
     if ty.optional { code | OPTIONAL } else { code }
 }
@@ -595,8 +598,7 @@ impl<'a> Sizes<'a> {
 }
 
 fn texts(columns: &[arrow_array::ArrayRef]) -> Vec<&[i32]> {
-    use arrow_array::cast::AsArray;
-    columns.iter().filter_map(|column| column.as_string_opt::<i32>()).map(|column| column.value_offsets()).collect()
+    columns.iter().filter_map(|column| byte_values(column)).map(|(offsets, _)| offsets).collect()
 }
 
 fn text_bytes(texts: &[&[i32]], start: usize, end: usize) -> usize {

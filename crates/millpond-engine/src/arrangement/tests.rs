@@ -27,6 +27,7 @@ enum Cell {
     /// By `total_cmp`, as an int of the same order.
     Float(i64),
     Str(String),
+    Bytes(Vec<u8>),
 }
 
 type Row = Vec<Cell>;
@@ -68,6 +69,9 @@ fn array(ty: ColumnType, cells: impl Iterator<Item = Cell>) -> ArrayRef {
         }
         Type::Float => collect!(Float64Array, Cell::Float(value) => unordered(value)),
         Type::Str => collect!(StringArray, Cell::Str(value) => value),
+        Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
+            collect!(arrow_array::BinaryArray, Cell::Bytes(value) => value)
+        }
     }
 }
 
@@ -86,6 +90,9 @@ fn cell(array: &ArrayRef, ty: ColumnType, i: usize) -> Cell {
         Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Cell::Int(crate::cells::ints(array)[i]),
         Type::Float => Cell::Float(ordered(array.as_primitive::<Float64Type>().value(i))),
         Type::Str => Cell::Str(array.as_string::<i32>().value(i).to_owned()),
+        Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
+            Cell::Bytes(array.as_binary::<i32>().value(i).to_owned())
+        }
     }
 }
 
@@ -135,9 +142,9 @@ impl Draw {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let column = |random: &mut StdRng| {
-            let ty =
-                [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration]
-                    [random.random_range(0..7)];
+            let times = [Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration];
+            let others = [Type::Bool, Type::Int, Type::Float, Type::Str, Type::Bytes];
+            let ty = [&times[..], &others[..]].concat()[random.random_range(0..8)];
             ColumnType { ty, optional: random.random() }
         };
         let key = (0..random.random_range(0..3)).map(|_| column(&mut random)).collect();
@@ -168,6 +175,9 @@ impl Draw {
                 let plain = value as f64 / 4.0;
                 let value = if random.random_bool(0.1) { special[random.random_range(0..4)] } else { plain };
                 Cell::Float(ordered(value))
+            }
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
+                Cell::Bytes([&[0xff, 0][..(value & 1) as usize + 1], &value.to_be_bytes()[6..]].concat())
             }
             Type::Str => Cell::Str("é".repeat((value.unsigned_abs() % 5) as usize) + &value.to_string()),
         }
@@ -345,6 +355,19 @@ fn check_lookup(arrangement: &Arrangement, model: &Model, keys: &Model, draw: &m
     check(Select::Range { from: &from, until: &until, until_column }, &|i, rows| {
         let rows = rows.into_iter().skip_while(|(row, _)| int(&row[0]) < from[i]);
         rows.take_while(|(row, _)| int(&row[until_column]) <= until[i]).collect()
+    });
+    check(Select::Through { from: &from, until: &until, until_column }, &|i, rows| {
+        let rows = rows.into_iter().skip_while(|(row, _)| int(&row[0]) < from[i]);
+        let mut ended = false;
+        let through = |(row, _): &(Row, i64)| {
+            let more = !ended;
+            ended = int(&row[until_column]) > until[i];
+            more
+        };
+        rows.take_while(through).collect()
+    });
+    check(Select::Before { value: &from }, &|i, rows| {
+        rows.into_iter().rfind(|(row, _)| int(&row[0]) < from[i]).into_iter().collect()
     });
 }
 

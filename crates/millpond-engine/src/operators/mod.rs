@@ -121,7 +121,7 @@ fn show<'a>(names: &[String], columns: impl IntoIterator<Item = &'a ArrayRef>, r
             _ if cells.is_null(row) => write!(text, "{separator}{name}=None"),
             Values::Bool(values) => write!(text, "{separator}{name}={}", values.value(row)),
             Values::Int(values) => {
-                let ty = Type::from_arrow(column.data_type()).unwrap_or(Type::Int);
+                let ty = Type::of_ints(column.data_type()).unwrap_or(Type::Int);
                 write!(text, "{separator}{name}={}", Literal::of_int(ty, values[row]))
             }
             Values::Float(values) => write!(text, "{separator}{name}={:?}", values[row]),

@@ -1,6 +1,6 @@
 //! Fields of CSV, appended to columns batch by batch.
 
-use millpond_plan::time;
+use millpond_plan::{spelled, time};
 
 use super::dialect::Dialect;
 use super::split::Spans;
@@ -92,6 +92,13 @@ impl Values {
             Values::Float(values) => value::float(field).map(|value| values.push(value)).is_some(),
             Values::Time(values, ty) => time::read(*ty, field).map(|value| values.push(value)).is_some(),
             Values::Str { .. } => false,
+            Values::Bytes { offsets, bytes, ty } => {
+                let read = spelled::read(*ty, field, bytes);
+                if read {
+                    offsets.push(bytes.len() as i32);
+                }
+                read
+            }
         }
     }
 }

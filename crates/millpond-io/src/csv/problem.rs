@@ -3,7 +3,7 @@
 use millpond_plan::types::{Column, Type};
 
 use super::dialect::Dialect;
-use crate::text::problem::{Told, plural, shown, thousands, time_hint};
+use crate::text::problem::{Told, a, plural, shown, thousands, type_hint};
 
 /// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +69,14 @@ impl Teller<'_> {
 
 fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
     let ty = column.ty.ty;
-    let article = if ty == Type::Int { "an" } else { "a" };
     if value.is_empty() {
         let hint = (!column.ty.optional).then(|| format!("an optional column ({ty}?) reads an empty field as null"));
-        return (format!("the empty field is not {article} {ty}"), hint);
+        return (format!("the empty field is not {}", a(ty)), hint);
     }
     let digits = value.strip_prefix(['+', '-']).unwrap_or(value);
     if ty == Type::Int && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.is_empty() {
         return (format!("{} is outside the 64-bit range of int", shown(value)), None);
     }
     let hint = (value.trim() != value).then(|| "there is white space around the value".to_owned());
-    (format!("{} is not {article} {ty}", shown(value)), hint.or_else(|| time_hint(ty)))
+    (format!("{} is not {}", shown(value), a(ty)), hint.or_else(|| type_hint(ty)))
 }

@@ -1,18 +1,20 @@
 //! Rows on their way into columns: a builder for each column, filled cell by cell.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
+use arrow_array::builder::{BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
 use arrow_array::{Array, ArrayRef};
 use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{Column, Schema, Type};
+use millpond_plan::{json, packed, spelled};
 
 /// A row takes so much room at most, so that offsets into text have 32 bits.
 const MOST_ROW_BYTES: usize = 1 << 28;
 
 /// A value on its way into a column.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Cell<'a> {
     /// No value.
     Null,
@@ -26,6 +28,28 @@ pub enum Cell<'a> {
     Str(&'a str),
     /// A point in time or a duration, of the type of its column, in nanoseconds.
     Time(Type, i64),
+    /// A value of type `bytes`, `json`, or of a tuple or list type, of the type of its column, as it is stored.
+    Stored(Type, Cow<'a, [u8]>),
+}
+
+impl<'a> Cell<'a> {
+    /// A value of a `bytes` column.
+    pub fn bytes(value: &'a [u8]) -> Self {
+        Cell::Stored(Type::Bytes, Cow::Borrowed(value))
+    }
+
+    /// A value of a `json`, tuple or list column of type `ty`, of its JSON text.
+    ///
+    /// # Errors
+    ///
+    /// `Input` if the text is no value of the type.
+    pub fn json(ty: Type, text: &str) -> Result<Self> {
+        let mut stored = Vec::new();
+        match spelled::read_json(ty, text.as_bytes(), &mut stored) {
+            true if ty.is_binary() => Ok(Cell::Stored(ty, Cow::Owned(stored))),
+            _ => Err(Error::input(format!("{text:?} is not the JSON of a {ty}"))),
+        }
+    }
 }
 
 /// The columns of some rows, under construction.
@@ -45,6 +69,7 @@ enum Builder {
     Str(StringBuilder),
     /// Points in time or durations, of this type.
     Time(Type, Int64Builder),
+    Bytes(BinaryBuilder),
 }
 
 impl Rows {
@@ -54,6 +79,7 @@ impl Rows {
             Type::Int => Builder::Int(Int64Builder::new()),
             Type::Float => Builder::Float(Float64Builder::new()),
             Type::Str => Builder::Str(StringBuilder::new()),
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => Builder::Bytes(BinaryBuilder::new()),
             ty @ (Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration) => Builder::Time(ty, Int64Builder::new()),
         });
         Rows { columns: columns.collect(), schema: schema.clone(), diffs: Vec::new(), bytes: 0 }
@@ -78,12 +104,12 @@ impl Rows {
         }
         let mut bytes = size_of::<i64>();
         for (index, (cell, column)) in cells.iter().zip(self.schema.columns()).enumerate() {
-            bytes += check(*cell, column, needed(index))?;
+            bytes += check(cell, column, needed(index))?;
         }
         if bytes > MOST_ROW_BYTES {
             return Err(Error::input(format!("a row of {bytes} bytes; it may have up to {MOST_ROW_BYTES}")));
         }
-        self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.append(*cell));
+        self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.append(cell));
         self.diffs.push(diff);
         self.bytes += bytes;
         Ok(())
@@ -99,18 +125,20 @@ impl Rows {
 
 impl Builder {
     /// Adds a cell that `check` has let through.
-    fn append(&mut self, cell: Cell<'_>) {
+    fn append(&mut self, cell: &Cell<'_>) {
         match (self, cell) {
-            (Builder::Bool(column), Cell::Bool(value)) => column.append_value(value),
-            (Builder::Int(column), Cell::Int(value)) => column.append_value(value),
-            (Builder::Float(column), Cell::Float(value)) => column.append_value(value),
+            (Builder::Bool(column), Cell::Bool(value)) => column.append_value(*value),
+            (Builder::Int(column), Cell::Int(value)) => column.append_value(*value),
+            (Builder::Float(column), Cell::Float(value)) => column.append_value(*value),
             (Builder::Str(column), Cell::Str(value)) => column.append_value(value),
-            (Builder::Time(_, column), Cell::Time(_, value)) => column.append_value(value),
+            (Builder::Time(_, column), Cell::Time(_, value)) => column.append_value(*value),
+            (Builder::Bytes(column), Cell::Stored(_, value)) => column.append_value(value),
             (Builder::Bool(column), _) => column.append_null(),
             (Builder::Int(column), _) => column.append_null(),
             (Builder::Float(column), _) => column.append_null(),
             (Builder::Str(column), _) => column.append_null(),
             (Builder::Time(_, column), _) => column.append_null(),
+            (Builder::Bytes(column), _) => column.append_null(),
         }
     }
 
@@ -120,6 +148,7 @@ impl Builder {
             Builder::Int(column) => Arc::new(column.finish()),
             Builder::Float(column) => Arc::new(column.finish()),
             Builder::Str(column) => Arc::new(column.finish()),
+            Builder::Bytes(column) => Arc::new(column.finish()),
             Builder::Time(ty, column) => {
                 let (_, values, nulls) = column.finish().into_parts();
                 ty.int_array(values, nulls)
@@ -129,14 +158,25 @@ impl Builder {
 }
 
 /// The bytes that a cell takes, if it fits its column.
-fn check(cell: Cell<'_>, column: &Column, needed: bool) -> Result<usize> {
+fn check(cell: &Cell<'_>, column: &Column, needed: bool) -> Result<usize> {
     match (cell, column.ty.ty) {
         (Cell::Null, _) if column.ty.optional || !needed => Ok(size_of::<u64>()),
         (Cell::Null, ty) => Err(Error::input(format!("{}: a value is missing, of type {ty}", column.name))),
         (Cell::Bool(_), Type::Bool) => Ok(1),
         (Cell::Int(_), Type::Int) | (Cell::Float(_), Type::Float) => Ok(size_of::<u64>()),
-        (Cell::Time(found, _), ty) if found == ty => Ok(size_of::<u64>()),
+        (Cell::Time(found, _), ty) if *found == ty => Ok(size_of::<u64>()),
         (Cell::Str(text), Type::Str) => Ok(text.len() + size_of::<u32>()),
+        (Cell::Stored(found, bytes), ty) if *found == ty && is_stored(ty, bytes) => Ok(bytes.len() + size_of::<u32>()),
         (cell, ty) => Err(Error::input(format!("{}: {cell:?} is not of type {ty}", column.name))),
+    }
+}
+
+/// Whether the bytes are a value of this type, as it is stored.
+fn is_stored(ty: Type, bytes: &[u8]) -> bool {
+    let mut canonical = Vec::new();
+    match ty {
+        Type::Bytes => true,
+        Type::Json => json::canonical(bytes, &mut canonical) && canonical == bytes,
+        _ => packed::is_whole(ty, bytes),
     }
 }

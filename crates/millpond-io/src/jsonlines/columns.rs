@@ -1,10 +1,10 @@
 //! Values of JSON, appended to columns batch by batch.
 
 use arrow_buffer::NullBufferBuilder;
-use millpond_plan::time;
+use millpond_plan::json::string::unescape;
+use millpond_plan::{Type, spelled, time};
 
 use super::scan::{Span, Spans};
-use super::string::unescape;
 use crate::text::columns::{ColumnBuilder, Values};
 use crate::text::value;
 
@@ -15,6 +15,8 @@ pub(super) struct Batch<'a> {
     pub spans: &'a Spans,
     /// The number of columns.
     pub slots: usize,
+    /// Whether `null` is a value like others.
+    pub null_is_value: bool,
 }
 
 impl ColumnBuilder {
@@ -59,6 +61,15 @@ impl ColumnBuilder {
                 offsets.push(bytes.len() as i32);
                 read
             }),
+            Values::Bytes { offsets, bytes, ty } => {
+                // JSON's null is a value where there may be no other.
+                let null_is_value = *ty == Type::Json && nulls.is_none();
+                Batch { null_is_value, ..batch }.for_each(slot, nulls, wrong, |span| {
+                    let read = span.is_some_and(|(start, end)| spelled::read_json(*ty, &text[start..end], bytes));
+                    offsets.push(bytes.len() as i32);
+                    read
+                });
+            }
         }
     }
 }
@@ -77,7 +88,7 @@ impl Batch<'_> {
         for row in 0..self.spans.rows() {
             let span = self.spans.values[row * self.slots + slot];
             let (start, end) = (span.start as usize, span.end as usize);
-            let null = start == end || self.text[start] == b'n';
+            let null = start == end || (self.text[start] == b'n' && !self.null_is_value);
             let good = read((!null).then_some((start, end)));
             if let Some(nulls) = &mut nulls {
                 nulls.append(!null);
@@ -95,9 +106,7 @@ impl Batch<'_> {
 /// A number in the range of 64-bit floats, or one of the strings that stand for those which JSON has no number for.
 pub(super) fn float(value: &[u8]) -> Option<f64> {
     match value {
-        b"\"NaN\"" => Some(f64::NAN),
-        b"\"Infinity\"" => Some(f64::INFINITY),
-        b"\"-Infinity\"" => Some(f64::NEG_INFINITY),
+        [b'"', name @ .., b'"'] => spelled::float_of_name(name),
         [b'-' | b'0'..=b'9', ..] => value::float(value).filter(|value| value.is_finite()),
         _ => None,
     }

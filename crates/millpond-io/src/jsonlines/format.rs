@@ -136,7 +136,7 @@ impl Format for JsonLines {
             if first {
                 rows.reserve(spans.rows() * (text.len() / at.max(1) + 1));
             }
-            append(Batch { text, spans, slots: paths.slots() }, rows, &mut problems);
+            append(Batch { text, spans, slots: paths.slots(), null_is_value: false }, rows, &mut problems);
             problems[known..].sort_by_key(|problem| problem.row.start);
         }
         problems

@@ -23,7 +23,6 @@ mod options;
 mod paths;
 mod problem;
 mod scan;
-pub(crate) mod string;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use millpond_error::{Error, Result};
 
-use super::scan::MAX_DEPTH;
+use millpond_plan::json::MAX_DEPTH;
 
 /// The paths of the columns that are read.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use millpond_plan::types::{Column, Type};
 
 use super::paths::Paths;
 use super::scan::{Fault, Span, What};
-use crate::text::problem::{Told, thousands, time_hint};
+use crate::text::problem::{Told, a, thousands, type_hint};
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +90,14 @@ impl Teller<'_> {
 
 fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
     let ty = column.ty.ty;
-    let article = if ty == Type::Int { "an" } else { "a" };
     let is_number = value.starts_with('-') || value.starts_with(|first: char| first.is_ascii_digit());
     let reason = match ty {
         Type::Int if is_number && !value.contains(['.', 'e', 'E']) => "is outside the 64-bit range of int".to_owned(),
         Type::Float if is_number => "is outside the 64-bit range of float".to_owned(),
         Type::Str if value.starts_with('"') => "holds half of a pair of \\u escapes".to_owned(),
-        ty => format!("is not {article} {ty}"),
+        ty => format!("is not {}", a(ty)),
     };
-    let hint = if value == "null" { optional(column) } else { time_hint(ty) };
+    let hint = if value == "null" { optional(column) } else { type_hint(ty) };
     (format!("{} {reason}", shown(value)), hint)
 }
 

@@ -3,11 +3,10 @@
 //! Values that no column is in are passed over without recursion; only the paths of the columns are followed by it. The
 //! grammar is that of RFC 8259.
 
-use super::paths::Paths;
-use super::string::{plain_bytes, unescape};
+use millpond_plan::json::MAX_DEPTH;
+use millpond_plan::json::string::{plain_bytes, unescape};
 
-/// The deepest nesting of objects and arrays.
-pub(super) const MAX_DEPTH: usize = 128;
+use super::paths::Paths;
 
 /// A value as it stands in the text, or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,9 +19,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use arrow_array::ArrayRef;
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
+use millpond_plan::spelled;
+use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
 use serde_json::Value;
 
@@ -52,6 +54,8 @@ pub struct FileSink<F> {
     label: String,
     mode: WriteMode,
     format: F,
+    /// The types of the columns.
+    types: Vec<Type>,
     /// What the file starts with.
     header: Vec<u8>,
     state: RwLock<State>,
@@ -83,6 +87,7 @@ impl<F: WriteFormat> FileSink<F> {
             file: file.to_owned(),
             mode,
             format,
+            types: Vec::new(),
             header: Vec::new(),
             state: RwLock::default(),
             stale: AtomicBool::new(false),
@@ -189,7 +194,9 @@ impl<F: WriteFormat> FileSink<F> {
     }
 
     fn write_lines(&self, changes: &Changes, ends: &LineEnds) -> Result<()> {
-        let rows = self.format.rows(&changes.columns)?;
+        let columns = self.types.iter().zip(&changes.columns).map(|(ty, column)| spelled(column, *ty));
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+        let rows = self.format.rows(&columns)?;
         let lines = self.with_log(|log| {
             let mut lines = Lines::new(log);
             lines.write(&rows, changes.rows, &changes.diffs, ends)?;
@@ -209,9 +216,19 @@ impl<F: WriteFormat> FileSink<F> {
     }
 }
 
+/// A column as it is written: as text, if it is spelled otherwise than it is stored.
+fn spelled(column: &ArrayRef, ty: Type) -> Result<ArrayRef> {
+    if !ty.is_binary() {
+        return Ok(column.clone());
+    }
+    spelled::column(column, ty)
+        .ok_or_else(|| Error::invalid(format!("a batch of {ty} values is too long to be written, or damaged")))
+}
+
 impl<F: WriteFormat> Sink for FileSink<F> {
     fn open(&mut self, schema: &Schema, saved: Option<&Value>, run: LogicalRun) -> Result<()> {
         self.header = self.format.open(schema, !self.is_snapshot())?;
+        self.types = schema.columns().iter().map(|column| column.ty.ty).collect();
         let saved = saved.map(|saved| Position::from_saved(saved, &self.label)).transpose()?;
         let state = self.recover(saved.as_ref(), run)?;
         if self.is_snapshot() {

@@ -97,7 +97,7 @@ impl<'a> Field<'a> {
                 let used = &bytes[offsets[0] as usize..offsets[column.len()] as usize];
                 Cells::Str { offsets, bytes, plain: plain(used) }
             }
-            other if let (Some(ty), Some(values)) = (Type::from_arrow(other), int_values(column)) => {
+            other if let (Some(ty), Some(values)) = (Type::of_ints(other), int_values(column)) => {
                 Cells::Time(values, ty)
             }
             other => return Err(Error::invalid(format!("a column of Arrow type {other} cannot be written as text"))),

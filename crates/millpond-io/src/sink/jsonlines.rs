@@ -11,14 +11,14 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use millpond_engine::changes::Epoch;
 use millpond_error::{Error, Result};
+use millpond_plan::json::string::plain_bytes;
 use millpond_plan::time::{self, TIME_BYTES};
-use millpond_plan::types::Schema;
+use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
 
 use super::file::{FileSink, WriteMode};
 use super::format::{Cells, END_BYTES, Field, LineEnd, WIDE_BYTES, WriteFormat, WriteRows, write_plain};
 use super::number::{FLOAT_BYTES, INT_BYTES, write_float, write_int};
-use crate::jsonlines::string::plain_bytes;
 
 /// A sink that writes one file of JSON lines.
 pub type JsonLinesSink = FileSink<JsonLinesFormat>;
@@ -53,6 +53,8 @@ impl JsonLinesSink {
 pub struct JsonLinesFormat {
     /// What stands before the value of each column.
     keys: Vec<Vec<u8>>,
+    /// Whether the text of a column is JSON, and stands without quotes.
+    raw: Vec<bool>,
 }
 
 impl WriteFormat for JsonLinesFormat {
@@ -60,6 +62,8 @@ impl WriteFormat for JsonLinesFormat {
 
     fn open(&mut self, schema: &Schema, changes: bool) -> Result<Vec<u8>> {
         JsonLinesSink::check(schema, if changes { WriteMode::Changes } else { WriteMode::Snapshot })?;
+        let is_json = |ty: Type| ty.is_binary() && ty != Type::Bytes;
+        self.raw = schema.columns().iter().map(|column| is_json(column.ty.ty)).collect();
         let names = schema.columns().iter().enumerate();
         self.keys = names
             .map(|(i, column)| {
@@ -75,7 +79,7 @@ impl WriteFormat for JsonLinesFormat {
         let fields = columns.iter().map(|column| Field::new(column, plain)).collect::<Result<Vec<_>>>()?;
         let keys: usize = self.keys.iter().map(Vec::len).sum();
         let fixed_bytes = 1 + keys + fields.iter().map(fixed_bytes).sum::<usize>() + END_BYTES;
-        Ok(JsonRows { fields, keys: &self.keys, fixed_bytes })
+        Ok(JsonRows { fields, keys: &self.keys, raw: &self.raw, fixed_bytes })
     }
 
     fn end(&self, change: Option<(Epoch, i64)>, first: bool) -> LineEnd {
@@ -98,6 +102,7 @@ impl WriteFormat for JsonLinesFormat {
 pub struct JsonRows<'a> {
     fields: Vec<Field<'a>>,
     keys: &'a [Vec<u8>],
+    raw: &'a [bool],
     /// The most that a line can take, apart from what its strings hold.
     fixed_bytes: usize,
 }
@@ -114,7 +119,7 @@ impl WriteRows for JsonRows<'_> {
         if self.fields.is_empty() {
             at = put(out, at, b"{");
         }
-        for (field, key) in self.fields.iter().zip(self.keys) {
+        for ((field, key), raw) in self.fields.iter().zip(self.keys).zip(self.raw) {
             at = put(out, at, key);
             if field.is_null(row) {
                 at = put(out, at, b"null");
@@ -124,7 +129,13 @@ impl WriteRows for JsonRows<'_> {
                 Cells::Int(values) => write_int(out, at, values[row]),
                 Cells::Str { offsets, bytes, plain } => {
                     let range = offsets[row] as usize..offsets[row + 1] as usize;
-                    if *plain { write_plain(out, at, bytes, range) } else { write_escaped(out, at, &bytes[range]) }
+                    if *raw {
+                        put(out, at, &bytes[range])
+                    } else if *plain {
+                        write_plain(out, at, bytes, range)
+                    } else {
+                        write_escaped(out, at, &bytes[range])
+                    }
                 }
                 Cells::Float(values) => match values[row] {
                     f64::INFINITY => put(out, at, b"\"Infinity\""),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array};
+use arrow_buffer::{BooleanBufferBuilder, NullBufferBuilder, ScalarBuffer};
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Type};
 
@@ -27,6 +27,12 @@ pub(crate) enum Values {
         offsets: Vec<i32>,
         bytes: Vec<u8>,
     },
+    /// Of this type, other than `str`, that is stored as bytes.
+    Bytes {
+        offsets: Vec<i32>,
+        bytes: Vec<u8>,
+        ty: Type,
+    },
 }
 
 impl ColumnBuilder {
@@ -37,6 +43,9 @@ impl ColumnBuilder {
             Type::Float => Values::Float(Vec::new()),
             Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Values::Time(Vec::new(), ty.ty),
             Type::Str => Values::Str { offsets: vec![0], bytes: Vec::new() },
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
+                Values::Bytes { offsets: vec![0], bytes: Vec::new(), ty: ty.ty }
+            }
         };
         ColumnBuilder { values, nulls: ty.optional.then(|| NullBufferBuilder::new(0)) }
     }
@@ -48,7 +57,7 @@ impl ColumnBuilder {
             Values::Int(values) => values.reserve(rows),
             Values::Float(values) => values.reserve(rows),
             Values::Time(values, _) => values.reserve(rows),
-            Values::Str { offsets, .. } => offsets.reserve(rows),
+            Values::Str { offsets, .. } | Values::Bytes { offsets, .. } => offsets.reserve(rows),
         }
     }
 
@@ -61,9 +70,12 @@ impl ColumnBuilder {
             Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
             Values::Time(values, ty) => ty.int_array(ScalarBuffer::from(values), nulls),
             Values::Str { offsets, bytes } => {
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                let array = StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls);
-                Arc::new(array.map_err(|error| Error::input(format!("text that is not UTF-8: {error}")))?)
+                let array = Type::Str.byte_array(offsets, bytes, nulls);
+                array.map_err(|error| Error::input(format!("text that is not UTF-8: {error}")))?
+            }
+            Values::Bytes { offsets, bytes, ty } => {
+                let array = ty.byte_array(offsets, bytes, nulls);
+                array.map_err(|error| Error::input(format!("a column of {ty}: {error}")))?
             }
         })
     }
@@ -78,6 +90,7 @@ impl Values {
             Values::Float(values) => values.push(0.0),
             Values::Time(values, _) => values.push(0),
             Values::Str { .. } => {}
+            Values::Bytes { offsets, bytes, .. } => offsets.push(bytes.len() as i32),
         }
     }
 }

@@ -82,12 +82,24 @@ pub(crate) fn thousands(number: usize) -> String {
     out
 }
 
+/// A value of this type, in a sentence.
+pub(crate) fn a(ty: Type) -> String {
+    match ty {
+        Type::Int => "an int".to_owned(),
+        Type::Bytes => "bytes in base64".to_owned(),
+        Type::Json => "JSON".to_owned(),
+        ty => format!("a {ty}"),
+    }
+}
+
 /// How a value of such a type reads, for types whose spelling a user may not know.
-pub(crate) fn time_hint(ty: Type) -> Option<String> {
+pub(crate) fn type_hint(ty: Type) -> Option<String> {
     Some(match ty {
         Type::DateTimeNaive => "one reads 2026-11-22T10:00:00, without a zone".to_owned(),
         Type::DateTimeUtc => "one reads 2026-11-22T10:00:00Z, or with an offset such as +05:30".to_owned(),
         Type::Duration => "one reads P1DT2H3M4.5S; PT90S is 90 seconds".to_owned(),
+        Type::Json => "one reads {\"name\": [1, null]}".to_owned(),
+        Type::Tuple(_) | Type::List(_) => "one is written as a JSON array: [1, 2]".to_owned(),
         _ => return None,
     })
 }

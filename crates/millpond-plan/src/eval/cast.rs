@@ -7,16 +7,19 @@
 //! | `float`   | is not 0          | towards 0; error if no int    |           | Python's `repr` |
 //! | `str`     | `true`, `1`, .. * | as Python's `int()` *         | `float()` * |               |
 //!
-//! Points in time and durations are cast to `str` and, as [`crate::time`] says, from it (*).
+//! Points in time and durations are cast to `str` and, as [`crate::time`] says, from it (*). Bytes are cast to and from `str`
+//! as UTF-8 (*); JSON, tuples and lists as JSON text, and so into each other (*).
 //!
 //! Text that cannot be read (*) is an error value. A null stays null.
 
 use std::fmt::Write;
 
-use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray, builder::StringBuilder};
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_array::{Array, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 
 use super::cells::{Cells, Data, ErrorCode, Errors, Reason, failures, merge_errors};
+use crate::spelled;
 use crate::spelling;
 use crate::terms::TermId;
 use crate::time::{self, TIME_BYTES};
@@ -30,6 +33,7 @@ pub(crate) fn cast(a: &Cells, from: Type, to: Type, term: TermId) -> Cells {
         Data::Int(array) => (from_int(array, to), None),
         Data::Float(array) => from_float(array, to, term),
         Data::Str(array) => from_text(array, to, term),
+        Data::Bytes(array) => from_bytes(array, from, to, term),
     };
     Cells::new(data, a.constant, merge_errors(a.errors.clone(), new))
 }
@@ -46,7 +50,7 @@ fn from_bool(array: &BooleanArray, to: Type) -> Data {
         Type::Str => Data::Str(text_of(array, |i, out| {
             out.write_str(if array.value(i) { "True" } else { "False" }).expect("a buffer in memory takes any text");
         })),
-        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => unreachable!("the type check allows no such cast"),
+        _ => unreachable!("the type check allows no such cast"),
     }
 }
 
@@ -68,7 +72,7 @@ fn from_int(array: &Int64Array, to: Type) -> Data {
                 out.write_str(digits.format(array.value(i))).expect("a buffer in memory takes any text");
             }))
         }
-        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => unreachable!("the type check allows no such cast"),
+        _ => unreachable!("the type check allows no such cast"),
     }
 }
 
@@ -103,7 +107,7 @@ fn from_float(array: &Float64Array, to: Type, term: TermId) -> (Data, Errors) {
         }
         Type::Float => (Data::Float(array.clone()), None),
         Type::Str => (Data::Str(text_of(array, |i, out| spelling::write_float(array.value(i), out))), None),
-        Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => unreachable!("the type check allows no such cast"),
+        _ => unreachable!("the type check allows no such cast"),
     }
 }
 
@@ -128,7 +132,67 @@ fn from_text(array: &StringArray, to: Type, term: TermId) -> (Data, Errors) {
             let (values, errors) = read(array, nulls.as_ref(), term, parse);
             (Data::Int(Int64Array::new(values.into(), nulls)), errors)
         }
+        Type::Bytes => {
+            let bytes = BinaryArray::new(array.offsets().clone(), array.values().clone(), nulls);
+            (Data::Bytes(bytes), None)
+        }
+        Type::Json | Type::Tuple(_) | Type::List(_) => {
+            read_stored(array.len(), nulls.as_ref(), term, |i, out| spelled::read(to, array.value(i).as_bytes(), out))
+        }
     }
+}
+
+fn from_bytes(array: &BinaryArray, from: Type, to: Type, term: TermId) -> (Data, Errors) {
+    let nulls = array.nulls();
+    match (from, to) {
+        (Type::Bytes, _) => match StringArray::try_from_binary(array.clone()) {
+            Ok(texts) => (Data::Str(texts), None),
+            Err(_) => {
+                let text = |i: usize| std::str::from_utf8(array.value(i)).ok();
+                let failed = |i: usize| code(text(i).is_none(), term, Reason::Unreadable);
+                let errors = failures(array.len(), nulls, failed);
+                let texts = text_of(array, |i, out| {
+                    out.write_str(text(i).unwrap_or_default()).expect("a buffer in memory takes any text");
+                });
+                (Data::Str(texts), errors)
+            }
+        },
+        (_, Type::Str) => {
+            let text = text_of(array, |i, out| {
+                out.write_str(&spelled::text(from, array.value(i))).expect("a buffer in memory takes any text");
+            });
+            (Data::Str(text), None)
+        }
+        _ => {
+            let mut text = Vec::new();
+            read_stored(array.len(), nulls, term, |i, out| {
+                text.clear();
+                spelled::write(from, array.value(i), &mut text).is_some() && spelled::read(to, &text, out)
+            })
+        }
+    }
+}
+
+/// What `read` appends for each cell that is not null; an error where it gives `false`.
+fn read_stored(
+    len: usize,
+    nulls: Option<&NullBuffer>,
+    term: TermId,
+    mut read: impl FnMut(usize, &mut Vec<u8>) -> bool,
+) -> (Data, Errors) {
+    let (mut builder, mut value) = (BinaryBuilder::new(), Vec::new());
+    let mut failed = vec![false; len];
+    for (i, failed) in failed.iter_mut().enumerate() {
+        value.clear();
+        if nulls.is_some_and(|nulls| nulls.is_null(i)) {
+            builder.append_null();
+        } else {
+            *failed = !read(i, &mut value);
+            builder.append_value(&value);
+        }
+    }
+    let errors = failures(len, nulls, |i| code(failed[i], term, Reason::Unreadable));
+    (Data::Bytes(builder.finish()), errors)
 }
 
 /// Reads every cell that is not null.

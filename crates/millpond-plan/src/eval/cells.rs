@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_select::filter::FilterPredicate;
 
 use crate::expr::Literal;
 use crate::terms::TermId;
-use crate::types::{self, Type};
+use crate::types::{self, Storage, Type};
 
 /// Why a cell has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +33,11 @@ pub(crate) enum Reason {
     NoWindow,
     /// Text too long for a column.
     TooLong,
+    /// No element of this number or name.
+    Missing,
 }
 
-const REASONS: [Reason; 10] = [
+const REASONS: [Reason; 11] = [
     Reason::DivisionByZero,
     Reason::IntOverflow,
     Reason::FloatOverflow,
@@ -46,6 +48,7 @@ const REASONS: [Reason; 10] = [
     Reason::Several,
     Reason::NoWindow,
     Reason::TooLong,
+    Reason::Missing,
 ];
 
 /// The term that failed in a cell, and why; 0 for a cell without an error.
@@ -79,6 +82,8 @@ pub(crate) enum Data {
     Int(Int64Array),
     Float(Float64Array),
     Str(StringArray),
+    /// Of a type other than `str` that is stored as bytes.
+    Bytes(BinaryArray),
 }
 
 /// The cells of a term. A constant has one cell, which stands for all rows.
@@ -96,6 +101,7 @@ impl Data {
             Data::Int(array) => array,
             Data::Float(array) => array,
             Data::Str(array) => array,
+            Data::Bytes(array) => array,
         }
     }
 
@@ -106,6 +112,7 @@ impl Data {
             .or_else(|| any.downcast_ref::<StringArray>().cloned().map(Data::Str))
             .or_else(|| any.downcast_ref::<Float64Array>().cloned().map(Data::Float))
             .or_else(|| any.downcast_ref::<BooleanArray>().cloned().map(Data::Bool))
+            .or_else(|| any.downcast_ref::<BinaryArray>().cloned().map(Data::Bytes))
             .or_else(|| {
                 let values = types::int_values(array)?;
                 Some(Data::Int(Int64Array::new(values.clone(), array.nulls().cloned())))
@@ -123,6 +130,7 @@ impl Data {
             Data::Int(array) => Arc::new(array),
             Data::Float(array) => Arc::new(array),
             Data::Str(array) => Arc::new(array),
+            Data::Bytes(array) => Arc::new(array),
         }
     }
 
@@ -133,6 +141,7 @@ impl Data {
             Data::Int(array) => Data::Int(Int64Array::new(array.values().clone(), None)),
             Data::Float(array) => Data::Float(Float64Array::new(array.values().clone(), None)),
             Data::Str(array) => Data::Str(StringArray::new(array.offsets().clone(), array.values().clone(), None)),
+            Data::Bytes(array) => Data::Bytes(BinaryArray::new(array.offsets().clone(), array.values().clone(), None)),
         }
     }
 
@@ -161,12 +170,14 @@ impl Cells {
             (Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value), _) => {
                 Data::Int(Int64Array::from(vec![*value]))
             }
-            (Literal::None, Type::Bool) => Data::Bool(BooleanArray::from(vec![None])),
-            (Literal::None, Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration) => {
-                Data::Int(Int64Array::from(vec![None]))
-            }
-            (Literal::None, Type::Float) => Data::Float(Float64Array::from(vec![None])),
+            (Literal::Stored(_, bytes), _) => Data::Bytes(BinaryArray::from(vec![&**bytes])),
             (Literal::None, Type::Str) => Data::Str(StringArray::from(vec![None::<&str>])),
+            (Literal::None, ty) => match ty.storage() {
+                Storage::Bool => Data::Bool(BooleanArray::from(vec![None])),
+                Storage::Int => Data::Int(Int64Array::from(vec![None])),
+                Storage::Float => Data::Float(Float64Array::from(vec![None])),
+                Storage::Bytes => Data::Bytes(BinaryArray::from(vec![None::<&[u8]>])),
+            },
         };
         Cells::new(data, true, None)
     }
@@ -230,6 +241,10 @@ impl Cells {
                 Arc::new(StringArray::from_iter_values(std::iter::repeat_n(array.value(0), rows)))
             }
             Data::Str(_) => Arc::new(StringArray::new_null(rows)),
+            Data::Bytes(array) if nulls.is_none() => {
+                Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n(array.value(0), rows)))
+            }
+            Data::Bytes(_) => Arc::new(BinaryArray::new_null(rows)),
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, BooleanArray, Datum, Float64Array, Int64Array, Scalar, StringArray};
+use arrow_array::types::ByteArrayType;
+use arrow_array::{Array, BooleanArray, Datum, Float64Array, GenericByteArray, Int64Array, Scalar};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 
 use super::cells::{Cells, Common, Data, ErrorCode, Errors, Reason, Values, errors_of, failures, merge_errors, spread};
@@ -54,6 +55,7 @@ pub(crate) fn unique(a: &Cells, b: &Cells, term: TermId) -> Cells {
             }
             (Data::Bool(x), Data::Bool(y)) => x.value(i) != y.value(j),
             (Data::Str(x), Data::Str(y)) => x.value(i) != y.value(j),
+            (Data::Bytes(x), Data::Bytes(y)) => x.value(i) != y.value(j),
             _ => unreachable!("both operands have one type"),
         }
     };
@@ -63,7 +65,7 @@ pub(crate) fn unique(a: &Cells, b: &Cells, term: TermId) -> Cells {
 }
 
 /// `a` where the mask is set, else `b`.
-fn choose(mask: &BooleanBuffer, a: &Cells, b: &Cells, constant: bool) -> Cells {
+pub(super) fn choose(mask: &BooleanBuffer, a: &Cells, b: &Cells, constant: bool) -> Cells {
     let len = mask.len();
     let nulls = choose_nulls(mask, a, b);
     let data = match (&a.data, &b.data) {
@@ -79,7 +81,8 @@ fn choose(mask: &BooleanBuffer, a: &Cells, b: &Cells, constant: bool) -> Cells {
             let (x, y) = (spread(x.values(), a.constant, len), spread(y.values(), b.constant, len));
             Data::Bool(BooleanArray::new(&(mask & &x) | &(&!mask & &y), nulls))
         }
-        (Data::Str(x), Data::Str(y)) => Data::Str(choose_text(mask, (x, a.constant), (y, b.constant))),
+        (Data::Str(x), Data::Str(y)) => Data::Str(choose_bytes(mask, (x, a.constant), (y, b.constant))),
+        (Data::Bytes(x), Data::Bytes(y)) => Data::Bytes(choose_bytes(mask, (x, a.constant), (y, b.constant))),
         _ => unreachable!("the type check brings branches to one type"),
     };
     Cells::new(data, constant, choose_errors(mask, a, b))
@@ -96,18 +99,18 @@ fn choose_values<T: Copy>(mask: &BooleanBuffer, a: Values<'_, T>, b: Values<'_, 
     }
 }
 
-fn choose_text(
+fn choose_bytes<T: ByteArrayType>(
     mask: &BooleanBuffer,
-    (a, a_one): (&StringArray, bool),
-    (b, b_one): (&StringArray, bool),
-) -> StringArray {
-    let scalar = |array: &StringArray, constant: bool| constant.then(|| Scalar::new(array.clone()));
+    (a, a_one): (&GenericByteArray<T>, bool),
+    (b, b_one): (&GenericByteArray<T>, bool),
+) -> GenericByteArray<T> {
+    let scalar = |array: &GenericByteArray<T>, constant: bool| constant.then(|| Scalar::new(array.clone()));
     let (a_scalar, b_scalar) = (scalar(a, a_one), scalar(b, b_one));
     let left: &dyn Datum = a_scalar.as_ref().map_or(a, |scalar| scalar);
     let right: &dyn Datum = b_scalar.as_ref().map_or(b, |scalar| scalar);
     let chosen = arrow_select::zip::zip(&BooleanArray::new(mask.clone(), None), left, right);
-    let chosen = chosen.expect("the branches are text, as long as the mask");
-    chosen.as_any().downcast_ref::<StringArray>().expect("text stays text").clone()
+    let chosen = chosen.expect("the branches are of one type, as long as the mask");
+    chosen.as_any().downcast_ref::<GenericByteArray<T>>().expect("the type stays").clone()
 }
 
 fn choose_nulls(mask: &BooleanBuffer, a: &Cells, b: &Cells) -> Option<NullBuffer> {

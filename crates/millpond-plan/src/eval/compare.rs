@@ -1,11 +1,14 @@
 //! `== != < <= > >=`. Equality treats null as a value, like Python's `None`; order gives null where an operand is.
 //!
+//! Tuples and lists compare element by element, null first; bytes byte by byte. JSON values are equal or not, without an order.
+//!
 //! Floats compare as in Python: a NaN is not equal to, less than or greater than anything. An `int` and a `float`
 //! compare by their exact numbers.
 
 use std::cmp::Ordering;
 
-use arrow_array::{BooleanArray, Datum, Scalar, StringArray};
+use arrow_array::types::ByteArrayType;
+use arrow_array::{BooleanArray, Datum, GenericByteArray, Scalar};
 use arrow_buffer::BooleanBuffer;
 
 use super::cells::{Cells, Common, Data, Values, spread, zip_bool};
@@ -83,7 +86,8 @@ fn values(test: Test, a: &Cells, b: &Cells, len: usize) -> BooleanBuffer {
                 Test::LessOrEqual => &!&x | &y,
             }
         }
-        (Data::Str(x), Data::Str(y)) => strings(test, (x, a.constant), (y, b.constant)),
+        (Data::Str(x), Data::Str(y)) => bytes(test, (x, a.constant), (y, b.constant)),
+        (Data::Bytes(x), Data::Bytes(y)) => bytes(test, (x, a.constant), (y, b.constant)),
         _ => unreachable!("the type check lets only comparable types through"),
     }
 }
@@ -111,8 +115,12 @@ fn number_order(int: i64, float: f64) -> Option<Ordering> {
     }
 }
 
-fn strings(test: Test, (a, a_constant): (&StringArray, bool), (b, b_constant): (&StringArray, bool)) -> BooleanBuffer {
-    let scalar = |array: &StringArray, constant: bool| constant.then(|| Scalar::new(array.clone()));
+fn bytes<T: ByteArrayType>(
+    test: Test,
+    (a, a_constant): (&GenericByteArray<T>, bool),
+    (b, b_constant): (&GenericByteArray<T>, bool),
+) -> BooleanBuffer {
+    let scalar = |array: &GenericByteArray<T>, constant: bool| constant.then(|| Scalar::new(array.clone()));
     let (a_scalar, b_scalar) = (scalar(a, a_constant), scalar(b, b_constant));
     let left: &dyn Datum = a_scalar.as_ref().map_or(a, |scalar| scalar);
     let right: &dyn Datum = b_scalar.as_ref().map_or(b, |scalar| scalar);
@@ -122,6 +130,6 @@ fn strings(test: Test, (a, a_constant): (&StringArray, bool), (b, b_constant): (
         Test::LessOrEqual => arrow_ord::cmp::lt_eq(left, right),
     };
     // The kernel's nulls are left out: the caller has them.
-    let compared = compared.expect("both are text of the same length");
+    let compared = compared.expect("both are of one type and the same length");
     compared.values().clone()
 }

@@ -25,6 +25,7 @@ mod cells;
 mod choose;
 mod compare;
 mod logic;
+mod nested;
 mod step;
 mod text;
 
@@ -37,7 +38,7 @@ use millpond_error::{Error, Origin, Result};
 
 use crate::expr::{BinaryOp, Literal, UnaryOp, column_text, quoted};
 use crate::terms::{self, Op, Term, TermId};
-use crate::types::{self, Schema, Type};
+use crate::types::{self, ColumnType, Schema, Type};
 use cells::{Cells, Data, Reason};
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.
@@ -257,6 +258,7 @@ impl<'a> Batch<'a> {
                 let a = self.cells(*a);
                 match op {
                     UnaryOp::Neg => arithmetic::negate(&a, id),
+                    UnaryOp::Abs => arithmetic::absolute(&a, id),
                     UnaryOp::Not => logic::not(&a),
                     UnaryOp::IsNone => logic::is_none(&a, false),
                     UnaryOp::IsNotNone => logic::is_none(&a, true),
@@ -288,6 +290,22 @@ impl<'a> Batch<'a> {
                 let operands: Vec<Cells> = operands.iter().map(|operand| self.cells(*operand)).collect();
                 text::call(function, &operands, id)
             }
+            Op::Tuple(operands) => {
+                let typed = operands.iter().map(|id| (self.cells(*id), self.stage.terms[id.index()].ty.ty));
+                let typed: Vec<_> = typed.map(|(cells, ty)| (cells, ty.unwrap_or(Type::Bool))).collect();
+                nested::tuple(&typed, id)
+            }
+            Op::Element(a, position) => {
+                let from = self.stage.terms[a.index()].ty.ty.unwrap_or(Type::Bool);
+                nested::element(&self.cells(*a), from, *position, id)
+            }
+            Op::Get(a, key, default) => {
+                let from = self.stage.terms[a.index()].ty.ty.unwrap_or(Type::Bool);
+                let (a, key) = (self.cells(*a), self.cells(*key));
+                let default = default.map(|default| self.cells(default));
+                nested::get(&a, from, &key, default.as_ref(), id)
+            }
+            Op::JsonAs(a) => nested::json_as(&self.cells(*a), to, id),
             Op::Step(a, bounds) => step::step(&self.cells(*a), bounds, id),
         };
         (cells, self.filters.len())
@@ -303,7 +321,10 @@ impl<'a> Batch<'a> {
         };
         let values: Vec<String> = terms::inputs(&self.stage.terms, &[term])
             .into_iter()
-            .map(|input| format!("{} = {}", self.stage.input_text(input), value(&self.columns[input], row)))
+            .map(|input| {
+                let ColumnType { ty, .. } = self.stage.inputs.columns()[input].ty;
+                format!("{} = {}", self.stage.input_text(input), value(&self.columns[input], ty, row))
+            })
             .collect();
         let text = self.stage.text(term);
         let mut message = format!("{place}: {} in {text}", reason_text(reason, self.stage.terms[term.index()].ty.ty));
@@ -326,11 +347,11 @@ fn within(outer: &BooleanBuffer, inner: &BooleanBuffer) -> BooleanBuffer {
 }
 
 /// A cell as Python writes it.
-fn value(array: &ArrayRef, row: usize) -> Literal {
+fn value(array: &ArrayRef, ty: Type, row: usize) -> Literal {
     if array.is_null(row) {
         return Literal::None;
     }
-    if let (Some(ty), Some(values)) = (Type::from_arrow(array.data_type()), types::int_values(array)) {
+    if let Some(values) = types::int_values(array) {
         return Literal::of_int(ty, values[row]);
     }
     match Data::of(array) {
@@ -338,6 +359,7 @@ fn value(array: &ArrayRef, row: usize) -> Literal {
         Some(Data::Int(array)) => Literal::Int(array.value(row)),
         Some(Data::Float(array)) => Literal::Float(array.value(row)),
         Some(Data::Str(array)) => Literal::Str(array.value(row).into()),
+        Some(Data::Bytes(array)) => Literal::Stored(ty, array.value(row).into()),
         None => Literal::None,
     }
 }
@@ -353,13 +375,16 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::Power => "the power is no number of its type".into(),
         Reason::NotAnInt => "the float is no int of 64 bits".into(),
         Reason::Unreadable => match ty {
+            Some(Type::Str) => "the bytes are not UTF-8".into(),
             Some(ty) => format!("the text is not {ty}"),
             None => "the text cannot be read".into(),
         },
         Reason::Null => "there is no value".into(),
         Reason::Several => "there are several values".into(),
         Reason::NoWindow => "the time is in no window".into(),
-        Reason::TooLong => "the text is too long".into(),
+        Reason::TooLong if ty == Some(Type::Str) => "the text is too long".into(),
+        Reason::TooLong => "the value is too long".into(),
+        Reason::Missing => "there is no such element".into(),
     }
 }
 

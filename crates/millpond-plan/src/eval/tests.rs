@@ -1,5 +1,6 @@
 //! Tables of what expressions give, and a comparison with an interpreter that goes row by row.
 
+mod nested;
 mod oracle;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub(super) fn cell(cells: &Cells, ty: Type, row: usize) -> std::result::Result<L
     let row = if cells.constant { 0 } else { row };
     match cells.errors.as_ref().and_then(|errors| errors[row].parts()) {
         Some((_, reason)) => Err(reason),
-        None => Ok(value(&cells.data.clone().into_array(ty), row)),
+        None => Ok(value(&cells.data.clone().into_array(ty), ty, row)),
     }
 }
 
@@ -52,10 +53,14 @@ fn literals(expr: &Expr, found: &mut Vec<Literal>) {
     match expr.kind() {
         ExprKind::Literal(value) if *value != NONE => found.push(value.clone()),
         ExprKind::Literal(_) | ExprKind::Column(_) | ExprKind::Reducer(..) => {}
-        ExprKind::Unary(_, a) | ExprKind::Cast(a, _) => visit(&[a]),
+        ExprKind::Unary(_, a) | ExprKind::Cast(a, _) | ExprKind::JsonAs(a, _) => visit(&[a]),
+        // The key stays as it is: that of a tuple must be known.
+        ExprKind::Get(a, _, default) => visit(&[&[a], default.as_ref().as_slice()].concat()),
         ExprKind::Binary(_, a, b) | ExprKind::FillError(a, b) => visit(&[a, b]),
         ExprKind::IfElse(a, b, c) => visit(&[a, b, c]),
-        ExprKind::Coalesce(arguments) | ExprKind::Text(_, arguments) => visit(&arguments.iter().collect::<Vec<_>>()),
+        ExprKind::Coalesce(arguments) | ExprKind::Text(_, arguments) | ExprKind::Tuple(arguments) => {
+            visit(&arguments.iter().collect::<Vec<_>>())
+        }
     }
 }
 
@@ -71,6 +76,12 @@ fn columnised(expr: &Expr, mask: usize, next: &mut usize) -> Expr {
         ExprKind::Literal(_) | ExprKind::Column(_) | ExprKind::Reducer(..) => return expr.clone(),
         ExprKind::Unary(op, a) => ExprKind::Unary(*op, part(a)),
         ExprKind::Cast(a, to) => ExprKind::Cast(part(a), *to),
+        ExprKind::JsonAs(a, to) => ExprKind::JsonAs(part(a), *to),
+        ExprKind::Get(a, key, default) => {
+            let a = part(a);
+            ExprKind::Get(a, key.clone(), default.as_ref().map(part))
+        }
+        ExprKind::Tuple(elements) => ExprKind::Tuple(elements.iter().map(part).collect()),
         ExprKind::Binary(op, a, b) => ExprKind::Binary(*op, part(a), part(b)),
         ExprKind::FillError(a, b) => ExprKind::FillError(part(a), part(b)),
         ExprKind::IfElse(a, b, c) => ExprKind::IfElse(part(a), part(b), part(c)),

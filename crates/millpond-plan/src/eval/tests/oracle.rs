@@ -44,6 +44,7 @@ impl Random {
                 Literal::of_int(ty, value)
             }
             Type::Str if self.below(6) == 0 => Literal::Str(self.one(&TIME_TEXTS).into()),
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => unreachable!("not generated"),
             Type::Str => {
                 Literal::Str(self.one(&["", "a", "ab", "B", "é", "ΑΣ", "12", "-3.5", " 7 ", "true", "0"]).into())
             }
@@ -111,7 +112,7 @@ impl Random {
                 a.floordiv(b)
             }
             Type::Int if self.below(6) == 0 => {
-                let op = self.one(&[UnaryOp::Neg, UnaryOp::Not]);
+                let op = self.one(&[UnaryOp::Neg, UnaryOp::Abs, UnaryOp::Not]);
                 Expr::unary(op, self.expr(ty, depth, false))
             }
             Type::Int => {
@@ -123,6 +124,7 @@ impl Random {
                 };
                 Expr::binary(op, self.expr(ty, depth, false), right)
             }
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => unreachable!("not generated"),
             Type::Float if self.below(6) == 0 => -self.expr(ty, depth, false),
             Type::Float => {
                 let op = self.one(&[Add, Sub, Mul, FloorDiv, Mod, Pow, Div]);
@@ -186,6 +188,7 @@ impl Random {
                 Literal::Str(value) => Some(value.to_string()),
                 _ => None,
             }))),
+            Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => unreachable!("not generated"),
         };
         (values, array)
     }
@@ -244,7 +247,9 @@ impl Row<'_> {
                     operands.iter().map(|operand| self.eval(operand)).collect::<std::result::Result<Vec<_>, _>>()?;
                 if operands.contains(&NONE) { Ok(NONE) } else { text(function, &operands) }
             }
-            ExprKind::Reducer(..) => unreachable!("not generated"),
+            ExprKind::Tuple(_) | ExprKind::Get(..) | ExprKind::JsonAs(..) | ExprKind::Reducer(..) => {
+                unreachable!("not generated")
+            }
         }
     }
 }
@@ -340,6 +345,9 @@ fn unary(op: UnaryOp, a: Literal) -> Cell {
         (UnaryOp::Neg, Literal::Int(a)) => Literal::Int(a.checked_neg().ok_or(Reason::IntOverflow)?),
         (UnaryOp::Neg, Literal::Duration(a)) => Literal::Duration(a.checked_neg().ok_or(Reason::IntOverflow)?),
         (UnaryOp::Neg, Literal::Float(a)) => Literal::Float(-a),
+        (UnaryOp::Abs, Literal::Int(a)) => Literal::Int(a.checked_abs().ok_or(Reason::IntOverflow)?),
+        (UnaryOp::Abs, Literal::Duration(a)) => Literal::Duration(a.checked_abs().ok_or(Reason::IntOverflow)?),
+        (UnaryOp::Abs, Literal::Float(a)) => Literal::Float(a.abs()),
         (UnaryOp::Not, Literal::Int(a)) => Literal::Int(!a),
         (UnaryOp::Not, Literal::Bool(a)) => Literal::Bool(!a),
         (op, a) => unreachable!("{op:?} {a}"),
@@ -561,7 +569,8 @@ fn case(seed: u64) {
             for (expr, array) in outputs.iter().zip(&mapped.columns) {
                 assert_eq!(array.len(), left.len(), "seed {seed}");
                 for (place, i) in left.iter().enumerate() {
-                    let (found, expected) = (Ok(value(array, place)), row(*i).eval(expr));
+                    let (found, expected) =
+                        (Ok(value(array, row(*i).ty(expr).unwrap_or(Type::Bool), place)), row(*i).eval(expr));
                     assert!(same(&found, &expected), "seed {seed}, row {i}: {found:?}, not {expected:?}, for {expr}");
                 }
             }

@@ -2,7 +2,7 @@
 
 /// Appends what the inside of a string, whose escapes are well-formed, stands for. `false`, and nothing is appended, if
 /// an escape is half of a pair that makes a character.
-pub(super) fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> bool {
+pub fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> bool {
     let before = out.len();
     while let Some(plain) = memchr::memchr(b'\\', text) {
         out.extend_from_slice(&text[..plain]);
@@ -59,7 +59,7 @@ fn hex(text: &[u8]) -> Option<(u32, &[u8])> {
 
 /// The number of bytes before the first that is a quote, a backslash or a control character: eight at a time.
 #[inline]
-pub(crate) fn plain_bytes(text: &[u8]) -> usize {
+pub fn plain_bytes(text: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let (words, rest) = text.as_chunks::<8>();

@@ -1,0 +1,265 @@
+//! Tuples, lists and JSON in expressions: made, taken apart and read.
+//!
+//! ```
+//! use millpond_plan::{col, lit, make_tuple};
+//!
+//! let place = make_tuple([col("city"), col("street")]);
+//! assert_eq!(place.item(0).to_string(), "make_tuple(city, street)[0]");
+//! assert_eq!(col("event").get("user", lit(None::<i64>)).as_str().to_string(), "event.get(\"user\", None).as_str()");
+//! ```
+
+use millpond_error::{Error, Result};
+
+use crate::check::{Operand, give_type, subject, unify};
+use crate::expr::{Expr, ExprKind, Literal};
+use crate::terms::{Op, TermId, TermType, Terms};
+use crate::types::{ColumnType, Type};
+
+/// The tuple of the values of these expressions. It has a value where elements are null.
+#[track_caller]
+pub fn make_tuple(elements: impl IntoIterator<Item = impl Into<Expr>>) -> Expr {
+    Expr::new(ExprKind::Tuple(elements.into_iter().map(Into::into).collect()))
+}
+
+impl Expr {
+    /// The element of a tuple, a list or a JSON array with this number, which counts from the end if it is negative, or the field
+    /// of a JSON object with this name. An error value where there is none.
+    #[track_caller]
+    pub fn item(&self, key: impl Into<Expr>) -> Expr {
+        Expr::new(ExprKind::Get(self.clone(), key.into(), None))
+    }
+
+    /// The same as [`Expr::item`], and `default` where there is none.
+    #[track_caller]
+    pub fn get(&self, key: impl Into<Expr>, default: impl Into<Expr>) -> Expr {
+        Expr::new(ExprKind::Get(self.clone(), key.into(), Some(default.into())))
+    }
+
+    /// The int that a JSON value is; null if it is none, or is outside 64 bits.
+    #[track_caller]
+    pub fn as_int(&self) -> Expr {
+        Expr::new(ExprKind::JsonAs(self.clone(), Type::Int))
+    }
+
+    /// The float nearest to the number that a JSON value is; null if it is none.
+    #[track_caller]
+    pub fn as_float(&self) -> Expr {
+        Expr::new(ExprKind::JsonAs(self.clone(), Type::Float))
+    }
+
+    /// The text of the string that a JSON value is; null if it is none.
+    #[track_caller]
+    pub fn as_str(&self) -> Expr {
+        Expr::new(ExprKind::JsonAs(self.clone(), Type::Str))
+    }
+
+    /// The bool that a JSON value is; null if it is none.
+    #[track_caller]
+    pub fn as_bool(&self) -> Expr {
+        Expr::new(ExprKind::JsonAs(self.clone(), Type::Bool))
+    }
+}
+
+/// The term of a tuple.
+pub(crate) fn tuple(terms: &mut Terms, operands: &[Operand<'_>]) -> Result<TermId> {
+    let types = operands.iter().map(|(expr, term)| {
+        terms.ty(*term).column().ok_or_else(|| {
+            Error::invalid(format!("{} in a tuple has no type: it is always None", subject(expr)))
+                .with_hint("say which: cast(None, int)")
+        })
+    });
+    let types: Vec<ColumnType> = types.collect::<Result<_>>()?;
+    let elements = operands.iter().map(|(_, term)| *term).collect();
+    Ok(terms.add(Op::Tuple(elements), TermType::new(Type::tuple(types), false)))
+}
+
+/// The term of an element.
+pub(crate) fn get(
+    terms: &mut Terms,
+    (expr, from): Operand<'_>,
+    (key, position): Operand<'_>,
+    default: Option<Operand<'_>>,
+) -> Result<TermId> {
+    let (ty, key_type) = (terms.ty(from), terms.ty(position));
+    let key_fits = match ty.ty {
+        Some(Type::Tuple(elements)) => return tuple_element(terms, (expr, from), elements, (key, position), default),
+        Some(Type::List(_)) => key_type.ty == Some(Type::Int),
+        Some(Type::Json) => matches!(key_type.ty, Some(Type::Int | Type::Str)),
+        _ => {
+            let error = Error::invalid(format!("{} is {ty}, which has no elements", subject(expr)));
+            return Err(error.with_hint("elements are those of a tuple, a list or a json"));
+        }
+    };
+    if !key_fits {
+        let needed = if ty.ty == Some(Type::Json) { "an int or a str" } else { "an int" };
+        let message = format!("{} is {key_type}, but an element of {ty} is asked for by {needed}", subject(key));
+        return Err(Error::invalid(message));
+    }
+    let element = match ty.ty {
+        Some(Type::List(element)) => TermType::new(element.ty, element.optional),
+        _ => TermType::new(Type::Json, false),
+    };
+    let optional = ty.optional || key_type.optional;
+    let Some((default_expr, default)) = default else {
+        let result = TermType { optional: element.optional || optional, ..element };
+        return Ok(terms.add(Op::Get(from, position, None), result));
+    };
+    // Stands for the element, so that both are brought to one type.
+    let found = terms.add(Op::Get(from, position, None), element);
+    let (_, default, common) = unify_default(terms, (expr, found), (default_expr, default))?;
+    let result = TermType { optional: common.optional || optional, ..common };
+    Ok(terms.add(Op::Get(from, position, Some(default)), result))
+}
+
+/// An element and its default brought to one type, where the element's type stays.
+fn unify_default(
+    terms: &mut Terms,
+    (expr, found): Operand<'_>,
+    (default_expr, default): Operand<'_>,
+) -> Result<(TermId, TermId, TermType)> {
+    let both = unify(terms, "get", (expr, found), (default_expr, default));
+    both.ok().filter(|(element, ..)| *element == found).ok_or_else(|| {
+        let (element, given) = (terms.ty(found), terms.ty(default));
+        let of = subject(expr);
+        Error::invalid(format!("the elements of {of} are {element}, but the default {default_expr} is {given}"))
+    })
+}
+
+fn tuple_element(
+    terms: &mut Terms,
+    (expr, from): Operand<'_>,
+    elements: &'static [ColumnType],
+    (key, position): Operand<'_>,
+    default: Option<Operand<'_>>,
+) -> Result<TermId> {
+    let ty = terms.ty(from);
+    let Op::Literal(Literal::Int(number)) = *terms.op(position) else {
+        let message = format!("{} is not an int that is known from the start", subject(key));
+        return Err(Error::invalid(format!("{message}, but the elements of {ty} differ in type"))
+            .with_hint("write the number of the element: pair[0]"));
+    };
+    let counted = if number < 0 { number.checked_add(elements.len() as i64) } else { Some(number) };
+    let place = counted.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < elements.len());
+    match (place, default) {
+        (Some(place), _) => {
+            let element = elements[place];
+            let result = TermType::new(element.ty, element.optional || ty.optional);
+            Ok(terms.add(Op::Element(from, place), result))
+        }
+        (None, Some((_, default))) if terms.ty(default).ty.is_some() => Ok(default),
+        (None, _) => Err(Error::invalid(format!("{} is {ty}, which has no element {number}", subject(expr)))),
+    }
+}
+
+/// The term of the value that a JSON value is.
+pub(crate) fn json_as(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Result<TermId> {
+    let a = give_type(terms, a, Type::Json);
+    let ty = terms.ty(a);
+    if ty.ty != Some(Type::Json) {
+        let error = Error::invalid(format!("{} is {ty}, but as_{to}() needs json", subject(expr)));
+        return Err(error.with_hint(format!("cast(..., {to})")));
+    }
+    Ok(terms.add(Op::JsonAs(a), TermType::new(to, true)))
+}
+
+/// Whether values can be cast, of which those of one type are stored as bytes other than text.
+pub(crate) fn castable(from: Type, to: Type) -> bool {
+    match (from, to) {
+        (Type::Bytes, to) => to == Type::Str,
+        (from, Type::Bytes) => from == Type::Str,
+        (from, to) => from.is_stored_as_bytes() && to.is_stored_as_bytes(),
+    }
+}
+
+/// The error of a cast that is none.
+pub(crate) fn no_cast(expr: &Expr, ty: TermType, to: Type) -> Error {
+    let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
+    error.with_hint(match (ty.ty, to) {
+        (Some(Type::Json), Type::Int | Type::Float | Type::Bool) => {
+            format!("as_{to}() reads it, and gives null for others")
+        }
+        (Some(Type::Bytes), _) | (_, Type::Bytes) => "bytes are cast to and from str only, as UTF-8".to_owned(),
+        _ => "json, tuples and lists are cast to and from str, as JSON text, and into each other".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use crate::expr::{col, lit};
+    use crate::types::Schema;
+
+    #[track_caller]
+    fn check(expr: Expr, expect: &str) {
+        let pair = Type::tuple([Type::Int.required(), Type::Str.optional()]);
+        let schema = Schema::new([
+            ("i", Type::Int.required()),
+            ("s", Type::Str.required()),
+            ("pair", pair.required()),
+            ("ints", Type::list(Type::Int).required()),
+            ("json", Type::Json.required()),
+            ("json_opt", Type::Json.optional()),
+            ("bytes", Type::Bytes.required()),
+        ]);
+        let found = match check::select(&schema, &[("x".to_owned(), expr)]) {
+            Ok(schema) => schema.to_string(),
+            Err(error) => error.message().to_owned(),
+        };
+        assert_eq!(found, expect);
+    }
+
+    const NONE: Literal = Literal::None;
+
+    #[test]
+    fn elements_have_their_types() {
+        check(col("pair").item(0), "x: int");
+        check(col("pair").item(-1), "x: str?");
+        check(col("pair").get(2, "none"), "x: str");
+        check(col("ints").item(col("i")), "x: int");
+        check(col("ints").get(0, NONE), "x: int?");
+        check(col("json").item("a").item(0), "x: json");
+        check(col("json").get("a", NONE), "x: json?");
+        check(col("json_opt").item(0).as_float(), "x: float?");
+        check(make_tuple([col("i"), col("json_opt")]), "x: tuple[int, json?]");
+        check(make_tuple([col("pair")]).item(0).item(1), "x: str?");
+    }
+
+    #[test]
+    fn what_has_no_elements_is_refused_with_its_type() {
+        check(col("i").item(0), "column \"i\" is int, which has no elements");
+        check(col("pair").item(2), "column \"pair\" is tuple[int, str?], which has no element 2");
+        check(
+            col("pair").item(col("i")),
+            "column \"i\" is not an int that is known from the start, but the elements of tuple[int, str?] differ in type",
+        );
+        check(col("ints").item("a"), "the value \"a\" is str, but an element of list[int] is asked for by an int");
+        check(col("ints").get(0, "a"), "the elements of column \"ints\" are int, but the default \"a\" is str");
+        check(col("s").as_int(), "column \"s\" is str, but as_int() needs json");
+        check(make_tuple([lit(NONE)]), "the value None in a tuple has no type: it is always None");
+    }
+
+    #[test]
+    fn casts_go_through_text() {
+        check(col("pair").cast(Type::Str), "x: str");
+        check(col("json").cast(Type::list(Type::Int)), "x: list[int]");
+        check(col("bytes").cast(Type::Str), "x: str");
+        check(col("json").cast(Type::Int), "column \"json\" is json, which cannot be cast to int");
+        check(col("i").cast(Type::Json), "column \"i\" is int, which cannot be cast to json");
+        check(col("bytes").cast(Type::Json), "column \"bytes\" is bytes, which cannot be cast to json");
+    }
+
+    #[test]
+    fn json_has_no_order() {
+        check(col("json").eq(col("json_opt")), "x: bool");
+        check(
+            col("json").lt(col("json")),
+            "column \"json\" is json, and \"json\" is json: cannot apply < to json and json",
+        );
+        check(col("pair").lt(make_tuple([col("i"), col("s")])), "x: bool");
+        check(
+            col("pair").eq(col("ints")),
+            "column \"pair\" is tuple[int, str?], but \"ints\" is list[int]: cannot apply == to tuple[int, str?] and list[int]",
+        );
+    }
+}

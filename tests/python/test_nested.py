@@ -1,0 +1,190 @@
+"""Bytes, JSON, tuples and lists: in schemas, files, feeds, expressions and saved state."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millpond as pw
+
+
+class Row(pw.Schema):
+    name: str
+    data: bytes | None
+    event: pw.Json
+    pair: tuple[int, str | None]
+    marks: list[float] | None
+
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "name": "a",
+        "data": b"\x00\xff",
+        "event": pw.Json({"b": 1, "a": [None, 1.5, 'x,"y']}),
+        "pair": (1, 'q"\n'),
+        "marks": (1.0, float("inf"), -0.5),
+    },
+    {"name": "b", "data": None, "event": pw.Json(None), "pair": (-5, None), "marks": None},
+    {"name": "c", "data": b"", "event": pw.Json([2**70, 1e300]), "pair": (2**62, ""), "marks": ()},
+]
+
+
+class Subject(pw.io.python.ConnectorSubject):
+    def run(self) -> None:
+        for row in ROWS:
+            self.next(**row)
+
+
+def collect(table: pw.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    pw.io.subscribe(table, on_change=lambda key, row, time, is_addition: rows.append(row))
+    pw.run()
+    return sorted(rows, key=lambda row: str(row.get("name")))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonlines"])
+def test_values_come_back_from_files_as_they_were(tmp_path: Path, form: str) -> None:
+    io = getattr(pw.io, form)
+    file = tmp_path / f"rows.{form}"
+    written = pw.io.python.read(Subject(), schema=Row)
+    io.write(written, file)
+    assert collect(written) == ROWS
+    pw.clear()
+    assert collect(io.read(file, schema=Row, mode="static")) == ROWS
+
+
+def test_files_spell_values_as_documented(tmp_path: Path) -> None:
+    table = pw.io.python.read(Subject(), schema=Row)
+    pw.io.csv.write(table, tmp_path / "out.csv")
+    pw.io.jsonlines.write(table, tmp_path / "out.jsonl")
+    pw.run()
+    first = (tmp_path / "out.csv").read_text().split("\n", 2)[1]
+    expected = r'"a","AP8=","{""a"":[null,1.5,""x,\""y""],""b"":1}","[1,""q\""\n""]","[1.0,""Infinity"",-0.5]",'
+    assert first.startswith(expected)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows[0]["data"] == "AP8=" and rows[0]["event"] == {"a": [None, 1.5, 'x,"y'], "b": 1}
+    assert rows[1]["pair"] == [-5, None] and rows[2]["marks"] == []
+
+
+def test_a_value_of_another_type_is_named_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text('name,pair\na,"[1, ""x""]"\nb,"[""x"", 1]"\n')
+    schema = pw.schema_from_types(name=str, pair=tuple[int, str])
+    pw.io.csv.write(pw.io.csv.read(tmp_path / "bad.csv", schema=schema, mode="static"), tmp_path / "out.csv")
+    with pytest.raises(pw.InputError, match=r'bad.csv:3: pair: "\[.*x.*, 1\]" is not a tuple\[int, str\]'):
+        pw.run()
+    pw.clear()
+    (tmp_path / "bad.jsonl").write_text('{"data": "AP8="}\n{"data": "?"}\n')
+    bad = pw.io.jsonlines.read(tmp_path / "bad.jsonl", schema=pw.schema_from_types(data=bytes), mode="static")
+    pw.io.csv.write(bad, tmp_path / "out2.csv")
+    with pytest.raises(pw.InputError, match=r'bad.jsonl:2: data: "\?" is not bytes in base64'):
+        pw.run()
+
+
+def test_groups_by_tuples_go_on_from_saved_state(tmp_path: Path) -> None:
+    class Visit(pw.Schema):
+        user: str
+        page: int
+        tags: list[str]
+
+    def run() -> None:
+        pw.clear()
+        visits = pw.io.jsonlines.read(tmp_path / "in", schema=Visit, mode="static", name="visits")
+        pairs = visits.select(
+            key=pw.make_tuple(pw.this.user, pw.this.tags), last=pw.make_tuple(pw.this.page, pw.this.tags)
+        )
+        groups = pairs.groupby(pw.this.key).reduce(
+            pw.this.key, last=pw.reducers.max(pw.this.last), visits=pw.reducers.count()
+        )
+        pw.io.jsonlines.write(groups, tmp_path / "out.jsonl")
+        pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state")))
+
+    (tmp_path / "in").mkdir()
+    line = '{"user": "ann", "page": %d, "tags": ["x", "y"]}\n'
+    (tmp_path / "in" / "1.jsonl").write_text(line % 3 + line % -1 + '{"user":"bob","page":1,"tags":[]}\n')
+    run()
+    (tmp_path / "in" / "2.jsonl").write_text(line % 7)
+    run()
+    changes = [json.loads(text) for text in (tmp_path / "out.jsonl").read_text().splitlines()]
+    table: dict[str, int] = {}
+    for change in changes:
+        row = json.dumps([change["key"], change["last"], change["visits"]])
+        table[row] = table.get(row, 0) + change["diff"]
+    # Each run writes its own changes.
+    assert table == {'[["ann", ["x", "y"]], [3, ["x", "y"]], 2]': -1, '[["ann", ["x", "y"]], [7, ["x", "y"]], 3]': 1}
+
+
+def test_elements_and_json_in_expressions() -> None:
+    table = pw.io.python.read(Subject(), schema=Row)
+    result = table.select(
+        pw.this.name,
+        number=pw.this.pair[0],
+        text=pw.this.pair[-1],
+        second=pw.this.marks.get(1),
+        b=pw.this.event.get("b").as_int(default=-1),
+        inner=pw.this.event.get("a").get(2).as_str(),
+        same=pw.this.event == pw.Json({"a": [None, 1.5, 'x,"y'], "b": 1}),
+        empty=pw.this.data == b"",
+        shown=pw.this.pair.to_string(),
+        back=pw.cast(tuple[int, str | None], pw.this.pair.to_string()) == pw.this.pair,
+    )
+    first, second, third = collect(result)
+    assert (first["number"], first["text"], first["second"], first["b"]) == (1, 'q"\n', float("inf"), 1)
+    assert (first["inner"], first["same"], first["empty"]) == ('x,"y', True, False)
+    assert (second["text"], second["second"], second["b"], second["empty"]) == (None, None, -1, False)
+    assert (third["shown"], third["second"]) == ('[4611686018427387904,""]', None)
+    assert (third["empty"], third["back"]) == (True, True)
+
+
+def test_a_missing_element_stops_the_run_and_is_named() -> None:
+    table = pw.io.python.read(Subject(), schema=Row)
+    pw.io.subscribe(table.select(b=pw.this.event["b"]), on_change=lambda key, row, time, is_addition: None)
+    with pytest.raises(pw.InputError, match='there is no such element in event\\["b"\\], where event = json\\(null\\)'):
+        pw.run()
+
+
+def test_types_are_checked_when_the_plan_is_made() -> None:
+    table = pw.io.python.read(Subject(), schema=Row)
+    with pytest.raises(pw.InvalidError, match='column "name" is str, which has no elements'):
+        table.select(x=pw.this.name[0])
+    with pytest.raises(pw.InvalidError, match="an expression cannot be walked through"):
+        list(table.pair)
+    with pytest.raises(pw.InvalidError, match="has the type dict"):
+        pw.schema_from_types(x=dict[str, int])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"pair": (1,)}, r"pair: \(1,\) \(tuple\) is not a tuple\[int, str\?\]"),
+        ({"pair": ("x", None)}, r'pair: "x" \(str\) is not an int'),
+        ({"event": {1, 2}}, "event: .* is not JSON"),
+        ({"marks": [None]}, "marks: None is in it, which is not optional"),
+        ({"data": "not base64!"}, r"data: .* \(str\) is not a bytes"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(value: dict[str, Any], message: str) -> None:
+    class Bad(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            self.next(**{**ROWS[0], **value})
+
+    with pytest.raises(pw.InputError, match=message):
+        collect(pw.io.python.read(Bad(), schema=Row))
+
+
+def test_next_bytes_and_next_json() -> None:
+    class Bytes(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            self.next_bytes(b"\xff\x00")
+
+    assert collect(pw.io.python.read(Bytes(), schema=pw.schema_from_types(data=bytes))) == [{"data": b"\xff\x00"}]
+    pw.clear()
+
+    class Lines(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            self.next_json({"name": "a", "data": "AP8=", "event": [1], "pair": [1, None], "marks": [1]})
+
+    (row,) = collect(pw.io.python.read(Lines(), schema=Row))
+    assert row == {"name": "a", "data": b"\x00\xff", "event": pw.Json([1]), "pair": (1, None), "marks": (1.0,)}
