@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow_array::Array;
 use arrow_select::concat::concat;
@@ -23,7 +24,7 @@ use timely::communication::Push;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::channels::pushers::exchange::Distributor;
-use timely::dataflow::channels::{ContainerBytes, Message};
+use timely::dataflow::channels::Message;
 use timely::dataflow::operators::generic::Operator as _;
 use timely::dataflow::operators::{Capability, Concatenate, Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, Stream};
@@ -54,17 +55,32 @@ pub struct Context {
     /// Takes the changes of the sinks.
     pub deliver: Deliver,
     /// The first error of any worker.
-    pub failure: Failure,
+    pub failure: Arc<Failure>,
+    /// How long a worker may sleep while it waits for others: for ever, unless they may be lost.
+    pub patience: Option<Duration>,
 }
 
 /// The first error of a run, from whichever worker.
 #[derive(Debug, Default)]
 pub struct Failure {
     failed: AtomicBool,
+    /// Whether another process is gone, or is about to go: epochs do not come to their end any more.
+    abandoned: AtomicBool,
     error: Mutex<Option<Error>>,
 }
 
 impl Failure {
+    /// Whether to leave without finishing the epoch.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Makes all workers of this process leave, even in the midst of an epoch.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.failed.store(true, Ordering::Release);
+    }
+
     /// Whether an error was kept.
     pub fn is_set(&self) -> bool {
         self.failed.load(Ordering::Acquire)
@@ -181,13 +197,13 @@ impl Dataflow {
         self.inputs[source].send_batch(&mut changes);
     }
 
-    /// Ends the epoch and works until every worker has finished it.
+    /// Ends the epoch and works until every worker has finished it, or the run is abandoned.
     pub fn finish_epoch(&mut self, worker: &mut Worker, epoch: Epoch) {
         for input in &mut self.inputs {
             input.advance_to(epoch.0 + 1);
         }
-        let probe = self.probe.clone();
-        worker.step_or_park_while(None, || probe.less_equal(&epoch.0));
+        let (probe, failure) = (self.probe.clone(), &self.context.failure);
+        worker.step_or_park_while(self.context.patience, || probe.less_equal(&epoch.0) && !failure.is_abandoned());
     }
 
     /// Visits the stateful nodes, in the order of the plan.
@@ -352,12 +368,13 @@ fn keyed<'scope>(
                 let (epoch, (capability, packets)) = entry.remove_entry();
                 context.failure.guard("a keyed operator", || {
                     let mut session = output.session_with_builder(&capability);
-                    let mut buckets = Buckets::new(packets, workers, &schema);
+                    let mut buckets = Buckets::new(packets, workers, &schema)?;
                     operator.borrow_mut().step(Epoch(epoch), &mut buckets, &mut |mut changes| {
                         if !changes.is_empty() {
                             session.give_container(&mut changes);
                         }
-                    })
+                    })?;
+                    buckets.error.map_or(Ok(()), Err)
                 });
             }
         }
@@ -378,38 +395,48 @@ fn sink<'scope>(input: Edge<'scope, Changes>, index: usize, context: &Arc<Contex
 
 /// An epoch's packets as buckets in ascending order of hashes. A bucket's parts are put together only when it is taken,
 /// so that at most one bucket exists twice.
-struct Buckets {
-    parts: std::vec::IntoIter<Vec<KeyedChanges>>,
+struct Buckets<'a> {
+    parts: std::vec::IntoIter<Vec<Packet>>,
+    schema: &'a Schema,
+    /// What was wrong with the rows of another process; the buckets end there.
+    error: Option<Error>,
 }
 
-impl Buckets {
-    fn new(packets: Vec<Packet>, workers: usize, schema: &Schema) -> Self {
+impl<'a> Buckets<'a> {
+    fn new(packets: Vec<Packet>, workers: usize, schema: &'a Schema) -> Result<Self> {
         let buckets = packets.iter().map(|packet| packet.buckets).max().unwrap_or(0);
-        let mut parts: Vec<Vec<KeyedChanges>> = (0..buckets).map(|_| Vec::new()).collect();
+        let mut parts: Vec<Vec<Packet>> = (0..buckets).map(|_| Vec::new()).collect();
         let mut scratch = Scatter::default();
         for packet in packets {
             if packet.buckets == buckets {
-                parts[packet.bucket].push(packet.rows);
+                parts[packet.bucket].push(packet);
                 continue;
             }
-            for (part, rows) in split(&packet.rows, buckets * workers, schema, &mut scratch) {
-                parts[part - packet.worker * buckets].push(rows);
+            let worker = packet.worker;
+            for (part, rows) in split(&packet.into_rows(schema)?, buckets * workers, schema, &mut scratch) {
+                let bucket = part - worker * buckets;
+                parts[bucket].push(Packet::new(worker, bucket, buckets, rows));
             }
         }
         parts.retain(|parts| !parts.is_empty());
-        Buckets { parts: parts.into_iter() }
+        Ok(Buckets { parts: parts.into_iter(), schema, error: None })
+    }
+
+    fn take(&mut self, packets: Vec<Packet>) -> Result<KeyedChanges> {
+        let parts = packets.into_iter().map(|packet| packet.into_rows(self.schema)).collect::<Result<Vec<_>>>()?;
+        match <[KeyedChanges; 1]>::try_from(parts) {
+            Ok([only]) => Ok(only),
+            Err(parts) => Ok(concatenated(&parts)),
+        }
     }
 }
 
-impl Iterator for Buckets {
+impl Iterator for Buckets<'_> {
     type Item = KeyedChanges;
 
     fn next(&mut self) -> Option<KeyedChanges> {
-        let mut parts = self.parts.next()?;
-        if parts.len() == 1 {
-            return parts.pop();
-        }
-        Some(concatenated(&parts))
+        let packets = self.parts.next().filter(|_| self.error.is_none())?;
+        self.take(packets).map_err(|error| self.error = Some(error)).ok()
     }
 }
 
@@ -451,21 +478,6 @@ impl Accountable for Changes {
 
 impl Accountable for Packet {
     fn record_count(&self) -> i64 {
-        self.rows.changes.rows as i64
-    }
-}
-
-/// Workers are threads of one process, between which packets move as they are.
-impl ContainerBytes for Packet {
-    fn from_bytes(_: timely::bytes::arc::Bytes) -> Self {
-        unreachable!("packets move between threads as they are")
-    }
-
-    fn length_in_bytes(&self) -> usize {
-        unreachable!("packets move between threads as they are")
-    }
-
-    fn into_bytes<W: std::io::Write>(&self, _: &mut W) {
-        unreachable!("packets move between threads as they are")
+        self.count as i64
     }
 }

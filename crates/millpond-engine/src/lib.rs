@@ -5,6 +5,7 @@
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
+//! - [`wire`]: rows as bytes between processes.
 //! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
 //! - [`expand`]: a row for each window that it is in.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
@@ -24,5 +25,6 @@ pub mod keyed;
 pub mod operator;
 pub mod operators;
 pub mod route;
+pub mod wire;
 
 pub use changes::{Changes, Diffs, Epoch};
