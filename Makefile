@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench torture lint lint-rust lint-python licences test-rust test-python test-faults develop clean
+.PHONY: help demo test bench torture docs lint lint-rust lint-python licences test-rust test-python test-faults test-soak develop clean
 
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
@@ -22,7 +22,7 @@ help:  ## Show this list
 demo: develop  ## Build Millpond and play the four acts of a small pipeline
 	@python examples/demo.py
 
-test: lint test-rust test-python test-faults  ## Build everything, run all lints and tests
+test: lint test-rust test-python test-faults test-soak  ## Build everything, run all lints and tests
 	$(call say,everything passed)
 
 bench: develop  ## Compare with other engines, measure restarts and streaming (takes about an hour)
@@ -35,13 +35,20 @@ torture: develop  ## Run the long catalogues of faults and random cases (takes h
 	$(call say,kills)
 	cargo build --workspace --examples --locked
 	MILLPOND_TORTURE=1 python -m pytest -q tests/faults
+	$(call say,half an hour of streaming)
+	MILLPOND_SOAK_SECONDS=1800 python -m pytest -q -s tests/soak
+
+docs: .venv/ready  ## Build the site of documents in site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	@echo 'open site/index.html'
 
 lint: lint-rust lint-python licences  ## Run formatters, linters and type checkers
 
 lint-rust: .venv/ready
-	$(call say,rustfmt and clippy)
+	$(call say,rustfmt$(comma) clippy and rustdoc)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 lint-python: .venv/ready
 	$(call say,ruff and mypy)
@@ -49,6 +56,7 @@ lint-python: .venv/ready
 	ruff format --check .
 	mypy
 	mypy tests/faults tests/check_licences.py
+	mypy tests/soak docs/links.py
 
 licences: .venv/ready
 	$(call say,licences of all dependencies)
@@ -68,18 +76,22 @@ test-faults: .venv/ready
 	cargo build --workspace --examples --locked
 	python -m pytest -q tests/faults
 
+test-soak: develop
+	$(call say,three minutes of streaming over 1$(comma)000 files)
+	python -m pytest -q -s tests/soak
+
 develop: .venv/ready
 	$(call say,the Python package$(comma) release build)
 	maturin develop --release --locked
 
-.venv/ready: requirements-dev.txt
+.venv/ready: requirements-dev.txt docs/requirements.txt
 	$(call say,the virtual environment .venv)
 	$(PYTHON) -c 'import sys; sys.exit("Millpond needs Python 3.10 or newer; choose one with: make PYTHON=/path/to/python3" if sys.version_info < (3, 10) else 0)'
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r docs/requirements.txt
 	@touch $@
 
 clean:  ## Remove all that make built
-	rm -rf target .venv dist python/millpond/*.so
+	rm -rf target .venv dist site python/millpond/*.so
 
 comma := ,

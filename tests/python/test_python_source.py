@@ -492,6 +492,30 @@ def test_positions_belong_to_subjects_that_seek() -> None:
     fail(lambda subject: subject.commit(1), "no method to take it", Subject)
 
 
+def test_a_subject_is_told_that_the_run_saves_its_state(tmp_path: Path) -> None:
+    calls: list[object] = []
+
+    class Told(Subject):
+        def on_persisted_run(self) -> None:
+            calls.append("persisted")
+
+        def seek(self, position: Any) -> None:
+            calls.append(position)
+
+    def work(subject: Subject) -> None:
+        calls.append("run")
+        subject.next(user="ann", new=True)
+        subject.commit(position=1)
+
+    pw.io.subscribe(pw.io.python.read(Told(work), schema=Plain), lambda key, row, time, is_addition: None)
+    pw.run(monitoring_level=QUIET)
+    assert calls == ["run"]
+    config = pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state"))
+    for _ in range(2):
+        pw.run(monitoring_level=QUIET, persistence_config=config)
+    assert calls[1:] == ["persisted", "run", "persisted", 1, "run"]
+
+
 def test_removals_need_a_key_or_a_declaration() -> None:
     class Grows(Subject):
         deletions_enabled = False

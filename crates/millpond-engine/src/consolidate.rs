@@ -6,19 +6,19 @@ use crate::arrangement::{Arrangement, SavedArrangement};
 use crate::changes::{Changes, Epoch};
 use crate::group::{RowOrder, group};
 use crate::hash::{HashSeed, hash_columns};
-use crate::keyed::KeyedChanges;
+use crate::keyed::{HashedChanges, KeyedChanges};
 use crate::operator::Operator;
 
 /// The same changes with each row at most once.
 pub fn consolidate(changes: Changes, seed: HashSeed) -> Changes {
+    let key: Vec<usize> = (0..changes.columns.len()).collect();
     let hashes = hash_columns(seed, &changes.columns, changes.rows);
-    consolidate_keyed(&KeyedChanges { hashes, changes })
+    consolidate_keyed(&KeyedChanges::new(HashedChanges { hashes, changes }, &key))
 }
 
-/// As [`consolidate`], for changes whose hashes are those of whole rows.
+/// As [`consolidate`], for changes whose key is the whole row.
 fn consolidate_keyed(input: &KeyedChanges) -> Changes {
-    let key: Vec<usize> = (0..input.changes.columns.len()).collect();
-    let rows = group(input, &key, &[], RowOrder::Consolidated);
+    let rows = group(input, &[], RowOrder::Consolidated);
     let total = rows.hashes.len();
     debug_assert_eq!(rows.offsets.last().copied().unwrap_or(0) as usize, total, "one row is left of each key");
     Changes { columns: rows.keys, rows: total, diffs: rows.diffs }

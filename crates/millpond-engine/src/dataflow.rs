@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arrow_array::Array;
-use arrow_select::concat::concat;
 use millpond_error::{Error, Result};
 use millpond_plan::eval::MapStage;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
@@ -35,11 +33,11 @@ use crate::arrangement::SavedArrangement;
 use crate::changes::{Changes, Epoch};
 use crate::consolidate::{Consolidator, consolidate};
 use crate::expand;
+use crate::gather::Gather;
 use crate::hash::{HashSeed, KeyRange};
-use crate::keyed::KeyedChanges;
 use crate::operator::Operator;
 use crate::operators::operator_for;
-use crate::route::{Packet, Router, Scatter, split};
+use crate::route::{Packet, Router};
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
 pub type Deliver = Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>;
@@ -172,9 +170,10 @@ impl Dataflow {
                     | OperatorSpec::Session { input, .. }
                     | OperatorSpec::Keep { input } => {
                         let schema = schema_before(input);
-                        let routed = route(before(input), key_of(&node.operator, schema), schema, peers, context);
+                        let key = key_of(&node.operator, schema);
+                        let routed = route(before(input), &key, schema, peers, context);
                         let operator = operators[&NodeId(index)].clone();
-                        keyed(routed, operator, schema, peers, context)
+                        keyed(routed, operator, &key, schema, peers, context)
                     }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
                 };
@@ -283,9 +282,10 @@ fn consolidated<'scope>(
     match mode {
         Consolidate::No | Consolidate::InBatch => input,
         Consolidate::ByRow => {
-            let routed = route(input, (0..schema.len()).collect(), schema, workers, context);
+            let key: Vec<usize> = (0..schema.len()).collect();
+            let routed = route(input, &key, schema, workers, context);
             let operator: SharedOperator = Rc::new(RefCell::new(Box::new(Consolidator)));
-            keyed(routed, operator, schema, workers, context)
+            keyed(routed, operator, &key, schema, workers, context)
         }
     }
 }
@@ -308,12 +308,12 @@ fn expand<'scope>(input: Edge<'scope, Changes>, first: usize, context: &Arc<Cont
 
 fn route<'scope>(
     input: Edge<'scope, Changes>,
-    key: Vec<usize>,
+    key: &[usize],
     schema: &Schema,
     workers: usize,
     context: &Arc<Context>,
 ) -> Edge<'scope, Packet> {
-    let (schema, context) = (schema.clone(), context.clone());
+    let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     input.unary_frontier::<NoopBuilder<Packet>, _, _, _>(Pipeline, "route", move |_, _| {
         let mut open: BTreeMap<u64, (Capability<u64>, Router)> = BTreeMap::new();
         move |(input, frontier), output| {
@@ -347,34 +347,35 @@ fn route<'scope>(
 fn keyed<'scope>(
     input: Edge<'scope, Packet>,
     operator: SharedOperator,
+    key: &[usize],
     schema: &Schema,
     workers: usize,
     context: &Arc<Context>,
 ) -> Edge<'scope, Changes> {
-    let (schema, context) = (schema.clone(), context.clone());
+    let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     let pact = DistributorPact(|_| ByWorker);
     input.unary_frontier::<NoopBuilder<Changes>, _, _, _>(pact, "keyed", move |_, _| {
-        let mut open: BTreeMap<u64, (Capability<u64>, Vec<Packet>)> = BTreeMap::new();
+        let mut open: BTreeMap<u64, (Capability<u64>, Gather)> = BTreeMap::new();
         move |(input, frontier), output| {
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
-                open.entry(*capability.time()).or_insert_with(|| (capability, Vec::new())).1.push(packet);
+                let new = || Gather::new(&key, &schema, workers);
+                let (_, gather) = open.entry(*capability.time()).or_insert_with(|| (capability, new()));
+                context.failure.guard("gathering rows", || gather.push(packet));
             });
             while let Some(entry) = open.first_entry() {
                 if frontier.less_equal(entry.key()) {
                     break;
                 }
-                let (epoch, (capability, packets)) = entry.remove_entry();
+                let (epoch, (capability, gather)) = entry.remove_entry();
                 context.failure.guard("a keyed operator", || {
                     let mut session = output.session_with_builder(&capability);
-                    let mut buckets = Buckets::new(packets, workers, &schema)?;
-                    operator.borrow_mut().step(Epoch(epoch), &mut buckets, &mut |mut changes| {
+                    operator.borrow_mut().step(Epoch(epoch), &mut gather.finish(), &mut |mut changes| {
                         if !changes.is_empty() {
                             session.give_container(&mut changes);
                         }
-                    })?;
-                    buckets.error.map_or(Ok(()), Err)
+                    })
                 });
             }
         }
@@ -391,66 +392,6 @@ fn sink<'scope>(input: Edge<'scope, Changes>, index: usize, context: &Arc<Contex
             });
         }
     })
-}
-
-/// An epoch's packets as buckets in ascending order of hashes. A bucket's parts are put together only when it is taken,
-/// so that at most one bucket exists twice.
-struct Buckets<'a> {
-    parts: std::vec::IntoIter<Vec<Packet>>,
-    schema: &'a Schema,
-    /// What was wrong with the rows of another process; the buckets end there.
-    error: Option<Error>,
-}
-
-impl<'a> Buckets<'a> {
-    fn new(packets: Vec<Packet>, workers: usize, schema: &'a Schema) -> Result<Self> {
-        let buckets = packets.iter().map(|packet| packet.buckets).max().unwrap_or(0);
-        let mut parts: Vec<Vec<Packet>> = (0..buckets).map(|_| Vec::new()).collect();
-        let mut scratch = Scatter::default();
-        for packet in packets {
-            if packet.buckets == buckets {
-                parts[packet.bucket].push(packet);
-                continue;
-            }
-            let worker = packet.worker;
-            for (part, rows) in split(&packet.into_rows(schema)?, buckets * workers, schema, &mut scratch) {
-                let bucket = part - worker * buckets;
-                parts[bucket].push(Packet::new(worker, bucket, buckets, rows));
-            }
-        }
-        parts.retain(|parts| !parts.is_empty());
-        Ok(Buckets { parts: parts.into_iter(), schema, error: None })
-    }
-
-    fn take(&mut self, packets: Vec<Packet>) -> Result<KeyedChanges> {
-        let parts = packets.into_iter().map(|packet| packet.into_rows(self.schema)).collect::<Result<Vec<_>>>()?;
-        match <[KeyedChanges; 1]>::try_from(parts) {
-            Ok([only]) => Ok(only),
-            Err(parts) => Ok(concatenated(&parts)),
-        }
-    }
-}
-
-impl Iterator for Buckets<'_> {
-    type Item = KeyedChanges;
-
-    fn next(&mut self) -> Option<KeyedChanges> {
-        let packets = self.parts.next().filter(|_| self.error.is_none())?;
-        self.take(packets).map_err(|error| self.error = Some(error)).ok()
-    }
-}
-
-fn concatenated(parts: &[KeyedChanges]) -> KeyedChanges {
-    let mut hashes = Vec::with_capacity(parts.iter().map(|part| part.hashes.len()).sum());
-    parts.iter().for_each(|part| hashes.extend_from_slice(&part.hashes));
-    let columns = (0..parts[0].changes.columns.len())
-        .map(|column| {
-            let arrays: Vec<&dyn Array> = parts.iter().map(|part| part.changes.columns[column].as_ref()).collect();
-            concat(&arrays).expect("the parts of a bucket have one schema and fit the cache")
-        })
-        .collect();
-    let diffs = crate::changes::Diffs::concat(parts.iter().map(|part| (&part.changes.diffs, part.changes.rows)));
-    KeyedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
 }
 
 /// Moves whole packets to the worker that they name.

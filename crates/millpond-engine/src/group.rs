@@ -1,17 +1,12 @@
-//! Changes brought together by key: a hash table numbers the groups, a counting scatter places the rows, and only
-//! groups whose rows are not in order already are sorted.
+//! Changes brought together by key: the numbers of their keys are known, a counting scatter places the rows, and only keys
+//! whose rows are not in order already are sorted.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, Float64Array, UInt32Array};
-use arrow_schema::DataType;
+use arrow_array::{Array, ArrayRef, UInt32Array};
 
-use crate::cells::{Cells, Text, Values, compare_rows, concat, ints_like, take};
+use crate::cells::{Cells, Values, compare_rows, concat, ints_like, take};
 use crate::changes::Diffs;
-use crate::hash::canonical_float;
 use crate::keyed::{KeyedChanges, KeyedRows};
 
 /// How [`group`] leaves the rows of each key.
@@ -25,45 +20,36 @@ pub enum RowOrder {
     Consolidated,
 }
 
-/// The rows of `input` by key. `key` and `row` are the positions of the key columns and of the row columns to keep.
-///
-/// Float keys are brought to one zero and one NaN, as their hash takes them to be. Keys that merely share a hash stay
-/// apart.
-pub fn group(input: &KeyedChanges, key: &[usize], row: &[usize], order: RowOrder) -> KeyedRows {
-    let changes = &input.changes;
-    let keys: Vec<ArrayRef> = key.iter().map(|&c| canonical(&changes.columns[c])).collect();
-    let rows: Vec<ArrayRef> = row.iter().map(|&c| changes.columns[c].clone()).collect();
-    let groups = number(&input.hashes, &keys);
-
-    let mut starts = vec![0u32; groups.firsts.len()];
-    for &group in &groups.of_row {
-        starts[group as usize] += 1;
+/// The rows of `input` by key. `row` are the positions of the row columns to keep.
+pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows {
+    let rows: Vec<ArrayRef> = row.iter().map(|&c| input.column(c)).collect();
+    let mut starts = vec![0u32; input.hashes.len()];
+    for &number in &input.of_row {
+        starts[number as usize] += 1;
     }
-    let mut ranks: Vec<(u64, u32)> =
-        (0..).zip(&groups.firsts).map(|(g, &row)| (input.hashes[row as usize], g)).collect();
-    let key_cells = Cells::of_all(&keys);
-    let first = |group: u32| groups.firsts[group as usize] as usize;
-    ranks.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| compare_rows(&key_cells, first(a.1), first(b.1))));
+    let mut ranks: Vec<(u64, u32)> = input.hashes.iter().copied().zip(0..).collect();
+    let keys = Cells::of_all(&input.keys);
+    ranks.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| compare_rows(&keys, a.1 as usize, b.1 as usize)));
 
     let mut offsets = Vec::with_capacity(ranks.len() + 1);
     let mut end = 0;
     offsets.push(0);
-    for &(_, group) in &ranks {
-        let count = std::mem::replace(&mut starts[group as usize], end);
+    for &(_, number) in &ranks {
+        let count = std::mem::replace(&mut starts[number as usize], end);
         end += count;
         offsets.push(end);
     }
     let hashes = ranks.iter().map(|&(hash, _)| hash).collect();
-    let at = UInt32Array::from_iter_values(ranks.iter().map(|&(_, group)| groups.firsts[group as usize]));
-    let keys = keys.iter().map(|column| take(column, &at)).collect();
+    let at = UInt32Array::from_iter_values(ranks.iter().map(|&(_, number)| number));
+    let keys = input.keys.iter().map(|column| take(column, &at)).collect();
 
     // Rows without a column and with one diff for all look the same wherever they are placed.
-    let positions = if rows.is_empty() && matches!(changes.diffs, Diffs::Ones) {
+    let positions = if rows.is_empty() && matches!(input.diffs, Diffs::Ones) {
         Positions::InOrder
     } else {
-        Positions::At(scatter(&groups.of_row, starts))
+        Positions::At(scatter(&input.of_row, starts))
     };
-    let placed = Placed { hashes, keys, offsets, positions, columns: &rows, diffs: &changes.diffs, sums: None };
+    let placed = Placed { hashes, keys, offsets, positions, columns: &rows, diffs: &input.diffs, sums: None };
     placed.into_rows(order)
 }
 
@@ -166,134 +152,7 @@ pub(crate) fn repeat(column: &ArrayRef, offsets: &[u32]) -> ArrayRef {
     take(column, &UInt32Array::from(positions))
 }
 
-/// A float column with one zero and one NaN; any other column as it is.
-fn canonical(column: &ArrayRef) -> ArrayRef {
-    if column.data_type() != &DataType::Float64 {
-        return column.clone();
-    }
-    let floats = column.as_primitive::<Float64Type>();
-    if floats.values().iter().all(|v| canonical_float(*v).to_bits() == v.to_bits()) {
-        return column.clone();
-    }
-    Arc::new(Float64Array::new(floats.values().iter().map(|v| canonical_float(*v)).collect(), floats.nulls().cloned()))
-}
-
-/// The group of each row, and the first row of each group.
-struct Groups {
-    of_row: Vec<u32>,
-    firsts: Vec<u32>,
-}
-
-/// Numbers the distinct keys in the order in which they first appear.
-fn number(hashes: &[u64], keys: &[ArrayRef]) -> Groups {
-    let groups = number_hashes(hashes);
-    let same = keys.iter().all(|column| equal_in_groups(&Cells::of(column), &groups));
-    if same { groups } else { number_colliding(hashes, &Cells::of_all(keys)) }
-}
-
-/// Numbers distinct hashes, by an open-addressing table with linear probing.
-fn number_hashes(hashes: &[u64]) -> Groups {
-    const EMPTY: (u64, u32) = (0, u32::MAX);
-    let mut of_row = Vec::with_capacity(hashes.len());
-    let mut firsts: Vec<u32> = Vec::new();
-    let mut slots = vec![EMPTY; 1024.min(hashes.len().next_power_of_two() * 2)];
-    let mut mask = slots.len() - 1;
-    for (row, &hash) in (0u32..).zip(hashes) {
-        // The top bits are alike within a bucket.
-        let mut at = hash as usize & mask;
-        let group = loop {
-            let (found, group) = slots[at];
-            if group == u32::MAX {
-                let group = firsts.len() as u32;
-                slots[at] = (hash, group);
-                firsts.push(row);
-                break group;
-            }
-            if found == hash {
-                break group;
-            }
-            at = (at + 1) & mask;
-        };
-        of_row.push(group);
-        if firsts.len() * 2 > slots.len() {
-            let old = std::mem::take(&mut slots);
-            slots = vec![EMPTY; old.len() * 2];
-            mask = slots.len() - 1;
-            for slot in old.into_iter().filter(|slot| slot.1 != u32::MAX) {
-                let mut at = slot.0 as usize & mask;
-                while slots[at].1 != u32::MAX {
-                    at = (at + 1) & mask;
-                }
-                slots[at] = slot;
-            }
-        }
-    }
-    Groups { of_row, firsts }
-}
-
-/// Whether each cell equals the cell of its group's first row.
-fn equal_in_groups(cells: &Cells<'_>, groups: &Groups) -> bool {
-    fn all(groups: &Groups, equal: impl Fn(usize, usize) -> bool) -> bool {
-        let firsts = &groups.firsts;
-        groups.of_row.iter().enumerate().all(|(row, &group)| equal(row, firsts[group as usize] as usize))
-    }
-    match (cells.values, cells.nulls) {
-        (Values::Int(values), None) => all(groups, |i, j| values[i] == values[j]),
-        (Values::Str(text), None) => equal_text(text, groups),
-        _ => all(groups, |i, j| cells.compare(i, j).is_eq()),
-    }
-}
-
-/// [`equal_in_groups`] for text: the groups' texts are copied side by side first, so that the cache holds them, and the
-/// first 16 bytes are compared as numbers.
-fn equal_text(text: Text<'_>, groups: &Groups) -> bool {
-    let short = |row: usize| -> (u64, u64, usize) {
-        let cell = text.get(row);
-        let length = cell.len();
-        let (head, tail) = match length {
-            8..=16 => (word(cell), word(&cell[length - 8..])),
-            _ if text.offsets[row] as usize + 8 <= text.bytes.len() && length < 8 => {
-                let padded = word(&text.bytes[text.offsets[row] as usize..]);
-                (if length == 0 { 0 } else { padded << (64 - 8 * length as u32) }, 0)
-            }
-            _ => {
-                let mut bytes = [0; 8];
-                let kept = length.min(8);
-                bytes[8 - kept..].copy_from_slice(&cell[..kept]);
-                (u64::from_le_bytes(bytes), 0)
-            }
-        };
-        (head, tail, length)
-    };
-    let firsts: Vec<(u64, u64, usize)> = groups.firsts.iter().map(|&row| short(row as usize)).collect();
-    groups.of_row.iter().enumerate().all(|(row, &group)| {
-        let found = short(row);
-        let first = groups.firsts[group as usize] as usize;
-        found == firsts[group as usize] && (found.2 <= 16 || text.get(row) == text.get(first))
-    })
-}
-
-/// The first eight bytes as a little-endian number.
-fn word(bytes: &[u8]) -> u64 {
-    u64::from_le_bytes(bytes[..8].try_into().expect("a slice of eight bytes"))
-}
-
-/// The simple twin of [`number_hashes`] for keys that share a hash: sorts the rows by hash and key.
-fn number_colliding(hashes: &[u64], keys: &[Cells<'_>]) -> Groups {
-    let compare = |a: usize, b: usize| hashes[a].cmp(&hashes[b]).then_with(|| compare_rows(keys, a, b));
-    let mut sorted: Vec<u32> = (0..hashes.len() as u32).collect();
-    sorted.sort_by(|&a, &b| compare(a as usize, b as usize));
-    let mut groups = Groups { of_row: vec![0; hashes.len()], firsts: Vec::new() };
-    for (i, &row) in sorted.iter().enumerate() {
-        if i == 0 || compare(sorted[i - 1] as usize, row as usize).is_ne() {
-            groups.firsts.push(row);
-        }
-        groups.of_row[row as usize] = groups.firsts.len() as u32 - 1;
-    }
-    groups
-}
-
-/// The rows, group by group; `next` is where each group starts.
+/// The rows, key by key; `next` is where each key starts.
 fn scatter(of_row: &[u32], mut next: Vec<u32>) -> Vec<u32> {
     let mut positions = vec![0; of_row.len()];
     for (row, &group) in (0u32..).zip(of_row) {
@@ -326,8 +185,40 @@ struct Placed<'a> {
 /// What [`Placed::sort`] found.
 struct Sorted {
     equal_rows: bool,
-    /// The first column in the new order, if it is a required column that is stored as integers.
-    first: Option<Vec<i64>>,
+    /// The lead numbers of the first column in the new order.
+    lead: Vec<i64>,
+    /// Whether these are the column: it is required and stored as integers.
+    is_first: bool,
+}
+
+impl Sorted {
+    /// The first column in the new order, if the lead numbers are it.
+    fn first(self) -> Option<Vec<i64>> {
+        self.is_first.then_some(self.lead)
+    }
+}
+
+/// Sorts rows, which likely are nearly in order: those of two threads that read one file by turns. Returns whether they
+/// were in order.
+fn sort_rows(rows: &mut [(i64, u32)], compare: impl Fn(&(i64, u32), &(i64, u32)) -> Ordering) -> bool {
+    let mut moves = 8 * rows.len();
+    let mut in_order = true;
+    for i in 1..rows.len() {
+        let row = rows[i];
+        let mut to = i;
+        while to > 0 && compare(&row, &rows[to - 1]).is_lt() {
+            rows[to] = rows[to - 1];
+            to -= 1;
+        }
+        rows[to] = row;
+        in_order &= to == i;
+        moves = moves.saturating_sub(i - to);
+        if moves == 0 {
+            rows.sort_unstable_by(compare);
+            break;
+        }
+    }
+    in_order
 }
 
 impl Placed<'_> {
@@ -335,30 +226,29 @@ impl Placed<'_> {
     fn into_rows(mut self, order: RowOrder) -> KeyedRows {
         let first = match order {
             RowOrder::Arrival => None,
-            RowOrder::FirstColumn => self.sort(false).first,
+            RowOrder::FirstColumn => self.sort(false).first(),
             RowOrder::Consolidated => self.consolidate(),
         };
         let rows = self.gather(first);
         if order == RowOrder::Consolidated { without_empty_keys(rows) } else { rows }
     }
 
-    /// Sorts and consolidates the rows; returns the first column in the new order as [`Sorted`] does.
+    /// Sorts and consolidates the rows; returns the first column in the new order if it is known.
     fn consolidate(&mut self) -> Option<Vec<i64>> {
-        let sorted = self.sort(true);
+        let mut sorted = self.sort(true);
         if sorted.equal_rows {
-            self.add_up();
-            return None;
+            self.add_up(&mut sorted.lead);
         }
-        sorted.first
+        sorted.first()
     }
 
-    /// Sorts each group that is not in order, by the first column or (`all`) by all.
+    /// Sorts the rows of each key that are not in order, by the first column or (`all`) by all.
     fn sort(&mut self, all: bool) -> Sorted {
+        let rows = self.offsets.last().map_or(0, |&end| end) as usize;
         if self.columns.is_empty() {
             let equal_rows = all && self.offsets.windows(2).any(|pair| pair[1] - pair[0] > 1);
-            return Sorted { equal_rows, first: None };
+            return Sorted { equal_rows, lead: vec![0; rows], is_first: false };
         };
-        let rows = self.offsets.last().map_or(0, |&end| end) as usize;
         let cells = Cells::of_all(self.columns);
         let exact = cells[0].lead_is_exact();
         // What the lead number leaves open.
@@ -376,6 +266,8 @@ impl Placed<'_> {
         let mut moved: Option<Vec<u32>> = None;
         let mut scratch: Vec<(i64, u32)> = Vec::new();
         let mut equal_rows = false;
+        let compare =
+            |a: &(i64, u32), b: &(i64, u32)| a.0.cmp(&b.0).then_with(|| compare_rows(ties, a.1 as usize, b.1 as usize));
         for pair in self.offsets.windows(2) {
             let (start, end) = (pair[0] as usize, pair[1] as usize);
             if lead[start..end].is_sorted_by(|a, b| a < b) {
@@ -384,25 +276,11 @@ impl Placed<'_> {
             let at = |i: usize| positions.map_or(i as u32, |positions| positions[i]);
             scratch.clear();
             scratch.extend((start..end).map(|i| (lead[i], at(i))));
-            let compare = |a: &(i64, u32), b: &(i64, u32)| {
-                a.0.cmp(&b.0).then_with(|| compare_rows(ties, a.1 as usize, b.1 as usize))
-            };
-            let mut in_order = true;
-            for neighbours in scratch.windows(2) {
-                match compare(&neighbours[0], &neighbours[1]) {
-                    Ordering::Less => {}
-                    Ordering::Equal => equal_rows = true,
-                    Ordering::Greater => {
-                        in_order = false;
-                        break;
-                    }
-                }
-            }
+            let in_order = sort_rows(&mut scratch, compare);
+            equal_rows |= scratch.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq());
             if in_order {
                 continue;
             }
-            scratch.sort_unstable_by(compare);
-            equal_rows |= scratch.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq());
             let moved = moved.get_or_insert_with(|| match positions {
                 None => (0..rows as u32).collect(),
                 Some(positions) => positions.to_vec(),
@@ -415,38 +293,39 @@ impl Placed<'_> {
         if let Some(moved) = moved {
             self.positions = Positions::At(moved);
         }
-        let is_int = exact && matches!(cells[0].values, Values::Int(_));
-        Sorted { equal_rows, first: is_int.then_some(lead) }
+        Sorted { equal_rows, lead, is_first: exact && matches!(cells[0].values, Values::Int(_)) }
     }
 
-    /// Adds up the diffs of equal neighbours and drops rows whose diffs cancel. The rows are sorted.
-    fn add_up(&mut self) {
+    /// Adds up the diffs of equal neighbours and drops rows whose diffs cancel, and their lead numbers. The rows are sorted.
+    fn add_up(&mut self, lead: &mut Vec<i64>) {
         let cells = Cells::of_all(self.columns);
         let at = |i: usize| match &self.positions {
             Positions::InOrder => i,
             Positions::At(positions) => positions[i] as usize,
         };
-        let mut positions: Vec<u32> = Vec::new();
-        let mut diffs: Vec<i64> = Vec::new();
+        let mut positions: Vec<u32> = Vec::with_capacity(lead.len());
+        let mut diffs: Vec<i64> = Vec::with_capacity(lead.len());
         let mut offsets = Vec::with_capacity(self.offsets.len());
         offsets.push(0);
         for pair in self.offsets.windows(2) {
             let (mut i, end) = (pair[0] as usize, pair[1] as usize);
             while i < end {
-                let row = at(i);
+                let (row, number) = (at(i), lead[i]);
                 let mut diff = self.diffs.get(row);
                 i += 1;
-                while i < end && compare_rows(&cells, row, at(i)).is_eq() {
+                while i < end && lead[i] == number && compare_rows(&cells, row, at(i)).is_eq() {
                     diff += self.diffs.get(at(i));
                     i += 1;
                 }
                 if diff != 0 {
+                    lead[positions.len()] = number;
                     positions.push(row as u32);
                     diffs.push(diff);
                 }
             }
             offsets.push(positions.len() as u32);
         }
+        lead.truncate(positions.len());
         self.positions = Positions::At(positions);
         self.offsets = offsets;
         self.sums = Some(diffs);

@@ -1,17 +1,140 @@
 //! Changes with their key hashes, and rows grouped by key.
 
-use arrow_array::ArrayRef;
+use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, Float64Array, UInt32Array};
+use arrow_schema::DataType;
+
+use crate::cells::{concat, take};
 use crate::changes::{Changes, Diffs};
 use crate::group::repeat;
+use crate::hash::canonical_float;
+use crate::number::Numbering;
 
-/// The changes of one bucket (a contiguous range of hashes) in one epoch, in no particular order.
+/// Changes with the hash of each row's key, in no particular order: what the router sends.
 #[derive(Clone, Debug, Default)]
-pub struct KeyedChanges {
+pub struct HashedChanges {
     /// The hash of each row's key columns, `changes.rows` long.
     pub hashes: Vec<u64>,
     /// The rows: all columns of the operator's input, key columns among them.
     pub changes: Changes,
+}
+
+/// The changes of one bucket (a contiguous range of hashes) in one epoch, in no particular order, with their keys
+/// numbered: each distinct key is there once.
+#[derive(Clone, Debug)]
+pub struct KeyedChanges {
+    /// The hash of each key.
+    pub(crate) hashes: Vec<u64>,
+    /// The key columns, as long as `hashes`; floats with one zero and one NaN.
+    pub(crate) keys: Vec<ArrayRef>,
+    /// The number of each row's key.
+    pub(crate) of_row: Vec<u32>,
+    /// The multiplicity of each row.
+    pub(crate) diffs: Diffs,
+    /// By position in the operator's input.
+    columns: Vec<Column>,
+}
+
+#[derive(Clone, Debug)]
+enum Column {
+    /// The position among the key columns.
+    Key(usize),
+    Row(ArrayRef),
+}
+
+/// Makes [`KeyedChanges`] of the parts of a bucket as they come. Of a part's rows only the columns that are no key stay.
+#[derive(Debug)]
+pub struct KeyedChangesBuilder {
+    key: Vec<usize>,
+    /// The keys so far, and how many columns a row has.
+    numbering: Option<(Numbering, usize)>,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    of_row: Vec<u32>,
+    /// All columns that are no key.
+    columns: Vec<ArrayRef>,
+    diffs: Diffs,
+}
+
+impl KeyedChangesBuilder {
+    /// A bucket without rows; `key` are the positions of the key columns.
+    pub fn new(key: &[usize]) -> Self {
+        KeyedChangesBuilder { key: key.to_vec(), numbering: None, parts: Vec::new() }
+    }
+
+    /// Takes rows up.
+    pub fn push(&mut self, HashedChanges { hashes, changes }: HashedChanges) {
+        let keys: Vec<ArrayRef> = self.key.iter().map(|&c| canonical(&changes.columns[c])).collect();
+        let width = changes.columns.len();
+        let (numbering, _) = self.numbering.get_or_insert_with(|| (Numbering::new(&keys, hashes.len()), width));
+        let of_row = numbering.number(&hashes, &keys);
+        let others = changes.columns.into_iter().enumerate().filter(|(c, _)| !self.key.contains(c));
+        self.parts.push(Part { of_row, columns: others.map(|(_, column)| column).collect(), diffs: changes.diffs });
+    }
+
+    /// The rows of all parts; `None` if there was no part.
+    pub fn finish(self) -> Option<KeyedChanges> {
+        let KeyedChangesBuilder { key, numbering, mut parts } = self;
+        let (numbering, width) = numbering?;
+        let (hashes, keys) = numbering.finish();
+        let Part { of_row, columns, diffs } = if parts.len() == 1 { parts.pop()? } else { joined(&parts) };
+        let mut others = columns.into_iter();
+        let column = |c| match key.iter().position(|&k| k == c) {
+            Some(k) => Some(Column::Key(k)),
+            None => others.next().map(Column::Row),
+        };
+        let columns = (0..width).map_while(column).collect();
+        Some(KeyedChanges { hashes, keys, of_row, diffs, columns })
+    }
+}
+
+impl KeyedChanges {
+    /// Numbers the keys of `rows`; `key` are the positions of the key columns.
+    pub fn new(rows: HashedChanges, key: &[usize]) -> Self {
+        let mut builder = KeyedChangesBuilder::new(key);
+        builder.push(rows);
+        builder.finish().expect("there is a part")
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.of_row.len()
+    }
+
+    /// The column at this position of the operator's input.
+    pub fn column(&self, position: usize) -> ArrayRef {
+        match &self.columns[position] {
+            Column::Row(column) => column.clone(),
+            Column::Key(k) => take(&self.keys[*k], &UInt32Array::from(self.of_row.clone())),
+        }
+    }
+}
+
+fn joined(parts: &[Part]) -> Part {
+    let rows = parts.iter().map(|part| part.of_row.len()).sum();
+    let mut of_row = Vec::with_capacity(rows);
+    parts.iter().for_each(|part| of_row.extend_from_slice(&part.of_row));
+    let columns: Vec<&[ArrayRef]> = parts.iter().map(|part| part.columns.as_slice()).collect();
+    let diffs = Diffs::concat(parts.iter().map(|part| (&part.diffs, part.of_row.len())));
+    Part { of_row, columns: concat(&columns), diffs }
+}
+
+/// A float column with one zero and one NaN; any other column as it is.
+fn canonical(column: &ArrayRef) -> ArrayRef {
+    if column.data_type() != &DataType::Float64 {
+        return column.clone();
+    }
+    let floats = column.as_primitive::<Float64Type>();
+    if floats.values().iter().all(|v| canonical_float(*v).to_bits() == v.to_bits()) {
+        return column.clone();
+    }
+    Arc::new(Float64Array::new(floats.values().iter().map(|v| canonical_float(*v)).collect(), floats.nulls().cloned()))
 }
 
 /// Rows by key in compressed sparse rows: keys sorted by (hash, key columns), and where a function says *sorted*, the

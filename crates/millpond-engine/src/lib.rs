@@ -5,6 +5,7 @@
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
+//! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets.
 //! - [`wire`]: rows as bytes between processes.
 //! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
 //! - [`expand`]: a row for each window that it is in.
@@ -19,9 +20,11 @@ pub mod changes;
 pub mod consolidate;
 pub mod dataflow;
 pub mod expand;
+pub mod gather;
 pub mod group;
 pub mod hash;
 pub mod keyed;
+mod number;
 pub mod operator;
 pub mod operators;
 pub mod route;

@@ -15,10 +15,10 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 use millpond_plan::types::{Schema, Type};
 use timely::bytes::arc::Bytes;
 
-use crate::cells::ints;
+use crate::cells::{self, Cells, ints};
 use crate::changes::{Changes, Diffs};
 use crate::hash::{HashSeed, hash_columns};
-use crate::keyed::KeyedChanges;
+use crate::keyed::HashedChanges;
 
 /// Input below this many rows is not scattered.
 const SCATTER_FROM_ROWS: usize = 32 * 1024;
@@ -48,20 +48,20 @@ pub struct Packet {
 #[derive(Clone)]
 pub enum PacketRows {
     /// Rows of this process.
-    Here(KeyedChanges),
+    Here(HashedChanges),
     /// Rows of another process, as they came.
     Sent(Bytes),
 }
 
 impl Default for PacketRows {
     fn default() -> Self {
-        PacketRows::Here(KeyedChanges::default())
+        PacketRows::Here(HashedChanges::default())
     }
 }
 
 impl Packet {
     /// A packet of rows of this process.
-    pub fn new(worker: usize, bucket: usize, buckets: usize, rows: KeyedChanges) -> Self {
+    pub fn new(worker: usize, bucket: usize, buckets: usize, rows: HashedChanges) -> Self {
         Packet { worker, bucket, buckets, count: rows.hashes.len(), rows: PacketRows::Here(rows) }
     }
 }
@@ -73,7 +73,7 @@ pub struct Router {
     key: Vec<usize>,
     schema: Schema,
     workers: usize,
-    pending: Vec<KeyedChanges>,
+    pending: Vec<HashedChanges>,
     pending_rows: usize,
     buckets: Vec<BucketBuffer>,
     scratch: Scatter,
@@ -103,7 +103,7 @@ impl Router {
     pub fn push(&mut self, changes: Changes, send: &mut dyn FnMut(Packet)) {
         let key: Vec<ArrayRef> = self.key.iter().map(|column| changes.columns[*column].clone()).collect();
         let hashes = hash_columns(self.seed, &key, changes.rows);
-        let rows = KeyedChanges { hashes, changes };
+        let rows = HashedChanges { hashes, changes };
         if !self.buckets.is_empty() {
             self.scatter(&rows, send);
             return;
@@ -140,7 +140,7 @@ impl Router {
         }
     }
 
-    fn scatter(&mut self, rows: &KeyedChanges, send: &mut dyn FnMut(Packet)) {
+    fn scatter(&mut self, rows: &HashedChanges, send: &mut dyn FnMut(Packet)) {
         let per_worker = Self::buckets_per_worker(self.workers);
         self.scratch.divide(&rows.hashes, self.buckets.len());
         for (index, bucket) in self.buckets.iter_mut().enumerate() {
@@ -161,7 +161,12 @@ impl Router {
 }
 
 /// Divides rows into `parts` equal ranges of the whole space of hashes; empty parts are left out.
-pub fn split(rows: &KeyedChanges, parts: usize, schema: &Schema, scratch: &mut Scatter) -> Vec<(usize, KeyedChanges)> {
+pub fn split(
+    rows: &HashedChanges,
+    parts: usize,
+    schema: &Schema,
+    scratch: &mut Scatter,
+) -> Vec<(usize, HashedChanges)> {
     scratch.divide(&rows.hashes, parts);
     (0..parts)
         .filter(|part| !scratch.part(*part).is_empty())
@@ -242,7 +247,7 @@ impl BucketBuffer {
         bucket
     }
 
-    fn extend(&mut self, rows: &KeyedChanges, positions: &[u32]) {
+    fn extend(&mut self, rows: &HashedChanges, positions: &[u32]) {
         let before = self.hashes.len();
         self.hashes.extend(positions.iter().map(|row| rows.hashes[*row as usize]));
         for (column, array) in self.columns.iter_mut().zip(&rows.changes.columns) {
@@ -262,7 +267,7 @@ impl BucketBuffer {
         self.hashes.len() >= PACKET_ROWS || self.columns.iter().any(|column| column.text_bytes() >= PACKET_BYTES)
     }
 
-    fn into_rows(self) -> KeyedChanges {
+    fn into_rows(self) -> HashedChanges {
         let rows = self.hashes.len();
         let columns = self.columns.into_iter().map(ColumnBuffer::finish).collect();
         let changes = if self.diffs.is_empty() {
@@ -270,7 +275,7 @@ impl BucketBuffer {
         } else {
             Changes { columns, rows, diffs: Diffs::Each(ScalarBuffer::from(self.diffs)) }
         };
-        KeyedChanges { hashes: self.hashes, changes }
+        HashedChanges { hashes: self.hashes, changes }
     }
 
     fn into_packet(self, index: usize, per_worker: usize) -> Packet {
@@ -302,7 +307,7 @@ fn extend_text(offsets: &mut Vec<i32>, bytes: &mut Vec<u8>, starts: &[i32], text
 
 /// A growing column.
 #[derive(Debug)]
-struct ColumnBuffer {
+pub(crate) struct ColumnBuffer {
     values: Values,
     length: usize,
     /// Empty while no cell is null.
@@ -332,7 +337,13 @@ impl ColumnBuffer {
         ColumnBuffer { values, length: 0, validity: None }
     }
 
-    fn extend(&mut self, array: &ArrayRef, positions: &[u32]) {
+    /// An empty column of the type of `array`.
+    pub(crate) fn like(array: &ArrayRef) -> Self {
+        ColumnBuffer::new(Type::from_arrow(array.data_type()).unwrap_or(Type::Int))
+    }
+
+    /// Appends the cells of `array` at `positions`.
+    pub(crate) fn extend(&mut self, array: &ArrayRef, positions: &[u32]) {
         match &mut self.values {
             Values::Bool(values) => {
                 let source = array.as_boolean().values();
@@ -391,7 +402,55 @@ impl ColumnBuffer {
         }
     }
 
-    fn finish(self) -> ArrayRef {
+    /// Drops all cells but the first `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        match &mut self.values {
+            Values::Bool(values) => values.truncate(length),
+            Values::Int(values, _) => values.truncate(length),
+            Values::Float(values) => values.truncate(length),
+            Values::Str { offsets, bytes } => {
+                offsets.truncate(length + 1);
+                bytes.truncate(offsets[length] as usize);
+            }
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.truncate(length);
+        }
+        self.length = length;
+    }
+
+    /// Whether a cell is null.
+    pub(crate) fn has_nulls(&self) -> bool {
+        self.validity.is_some()
+    }
+
+    /// The values, if they are stored as integers and none is null.
+    pub(crate) fn ints(&self) -> Option<&[i64]> {
+        match &self.values {
+            Values::Int(values, _) if self.validity.is_none() => Some(values),
+            _ => None,
+        }
+    }
+
+    /// Whether cell `i` equals cell `j` of `other`, which is of the same type; so does null null.
+    pub(crate) fn equals(&self, i: usize, other: &Cells<'_>, j: usize) -> bool {
+        let is_null = self.validity.as_ref().is_some_and(|validity| !validity.get_bit(i));
+        if is_null || other.is_null(j) {
+            return is_null && other.is_null(j);
+        }
+        match (&self.values, other.values) {
+            (Values::Bool(values), cells::Values::Bool(others)) => values.get_bit(i) == others.value(j),
+            (Values::Int(values, _), cells::Values::Int(others)) => values[i] == others[j],
+            (Values::Float(values), cells::Values::Float(others)) => values[i].to_bits() == others[j].to_bits(),
+            (Values::Str { offsets, bytes }, cells::Values::Str(others)) => {
+                bytes[offsets[i] as usize..offsets[i + 1] as usize] == *others.get(j)
+            }
+            _ => unreachable!("the columns are of one type"),
+        }
+    }
+
+    /// The column.
+    pub(crate) fn finish(self) -> ArrayRef {
         let nulls = self.validity.map(|mut validity| NullBuffer::new(validity.finish()));
         match self.values {
             Values::Bool(mut values) => {

@@ -25,7 +25,7 @@ use timely::bytes::arc::Bytes;
 use timely::dataflow::channels::ContainerBytes;
 
 use crate::changes::{Changes, Diffs};
-use crate::keyed::KeyedChanges;
+use crate::keyed::HashedChanges;
 use crate::route::{Packet, PacketRows};
 
 /// Writes changes; without their schema, which [`read_changes`] must be given.
@@ -74,14 +74,14 @@ impl Packet {
     ///
     /// # Errors
     /// `Unavailable`, if another process sent bytes that are not such rows.
-    pub fn into_rows(self, schema: &Schema) -> Result<KeyedChanges> {
+    pub fn into_rows(self, schema: &Schema) -> Result<HashedChanges> {
         match self.rows {
             PacketRows::Here(rows) => Ok(rows),
             PacketRows::Sent(bytes) => {
                 let mut reader = Reader { bytes: &bytes };
                 let length = self.count.checked_mul(8).ok_or_else(|| damaged("too many rows"))?;
                 let hashes = ScalarBuffer::<u64>::from(Buffer::from(reader.part(length)?)).to_vec();
-                Ok(KeyedChanges { hashes, changes: reader.changes(self.count, schema)? })
+                Ok(HashedChanges { hashes, changes: reader.changes(self.count, schema)? })
             }
         }
     }
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_packet_arrives_as_it_was_sent() {
         let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![7, 8, 9]))];
-        let rows = KeyedChanges { hashes: vec![1, 2, 3], changes: Changes::new(columns, vec![1, -1, 2].into()) };
+        let rows = HashedChanges { hashes: vec![1, 2, 3], changes: Changes::new(columns, vec![1, -1, 2].into()) };
         let packet = Packet { worker: 5, bucket: 3, buckets: 4, count: 3, rows: PacketRows::Here(rows.clone()) };
         let mut bytes = Vec::new();
         packet.into_bytes(&mut bytes);

@@ -1,8 +1,8 @@
 //! Where results go: the contract of a sink, and the sinks.
 //!
 //! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`]; [`CallbackSink`]
-//! hands changes to a function, [`CollectSink`] keeps them for tests and previews;
-//! [`rejected_rows`] makes rows for a sink of input rows that could not be read.
+//! hands changes to a function, after their commit by way of an [`Outbox`]; [`CollectSink`] keeps them for tests and
+//! previews; [`rejected_rows`] makes rows for a sink of input rows that could not be read.
 
 mod callback;
 mod collect;
@@ -14,25 +14,29 @@ mod jsonlines;
 mod lines;
 mod log;
 mod number;
+mod outbox;
 mod position;
 
 use millpond_engine::changes::{Changes, Epoch};
-use millpond_error::Result;
+use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 use serde_json::Value;
 
-pub use callback::{CallbackSink, Subscriber};
+pub use callback::{CallbackSink, Delivery, Subscriber};
 pub use collect::{CollectSink, Collected};
 pub use csv::{CsvSink, CsvSinkOptions};
 pub use dead_letter::{rejected_rows, rejected_schema};
 pub use file::{FileSink, WriteMode, resolve};
 pub use jsonlines::JsonLinesSink;
+pub use outbox::{EpochChanges, Outbox};
 
 /// What a user sees as one run: it goes on over crashes until an attempt finishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogicalRun {
     /// Whether the last attempt did not finish, so that this one continues its run.
     pub continues: bool,
+    /// Whether there are commits: the run saves its state.
+    pub is_saved: bool,
 }
 
 /// What a sink has ready for a checkpoint.
@@ -41,17 +45,25 @@ pub struct Prepared {
     pub position: Value,
     /// What makes the position durable.
     settle: Option<Box<dyn FnOnce() -> Result<()> + Send>>,
+    /// What is delivered after the commit.
+    pub outbox: Outbox,
 }
 
 impl Prepared {
     /// A position that is durable already.
     pub fn durable(position: Value) -> Self {
-        Prepared { position, settle: None }
+        Prepared { position, settle: None, outbox: Outbox::default() }
     }
 
     /// A position that is durable once `settle` has returned; it may run on any thread, while later epochs are written.
     pub fn later(position: Value, settle: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
-        Prepared { position, settle: Some(Box::new(settle)) }
+        Prepared { position, settle: Some(Box::new(settle)), outbox: Outbox::default() }
+    }
+
+    /// Has the checkpoint keep what is to be delivered after its commit.
+    #[must_use]
+    pub fn with_outbox(self, outbox: Outbox) -> Self {
+        Prepared { outbox, ..self }
     }
 
     /// Makes the position durable, and returns it.
@@ -64,14 +76,25 @@ impl Prepared {
 /// Where results go. `write` and `write_snapshot` are called by many threads at once; the others by the coordinating
 /// thread, while no write is under way.
 ///
-/// With saved state, the order is: `open`; a manifest that holds [`Sink::position`], if there was none yet; then any
-/// number of epochs with writes, each with a `finish_epoch`, and at each checkpoint a `prepare`, followed, when what it
-/// returned is durable, by a manifest that holds it. Without saved state: `open`, epochs, now and then a `prepare`. A run
-/// that comes to its end calls `finish`.
+/// With saved state, the order is: `open`; a `take_back`, if the newest manifest holds what may not have been delivered; a
+/// manifest that holds [`Sink::position`], if there was none yet; a `deliver`; then any number of epochs with writes, each
+/// with a `finish_epoch`, and at each checkpoint a `prepare`, followed, when what it returned is durable, by a manifest
+/// that holds it, and then, perhaps some epochs later, by a `deliver`, before the next `prepare`. Without saved state:
+/// `open`, epochs, now and then a `prepare`, with or without a `deliver`. A run that comes to its end calls `finish`.
+///
+/// A sink that can be cut back, such as a file, does without `take_back` and `deliver`. One that cannot gives what it
+/// would write to an [`Outbox`]; for most of them a [`Subscriber`] is enough.
 pub trait Sink: Send + Sync {
     /// Recovers what was committed (`saved` is the position in the newest manifest) and gets ready; `run.continues`
     /// says that the last logical run did not finish.
     fn open(&mut self, schema: &Schema, saved: Option<&Value>, run: LogicalRun) -> Result<()>;
+
+    /// Takes back what the newest manifest holds to be delivered, since the run that wrote it may not have done so.
+    fn take_back(&mut self, _outbox: Outbox) -> Result<()> {
+        Err(Error::changed(
+            "changes wait in the saved state to be delivered, and the output is one that delivers nothing",
+        ))
+    }
 
     /// Writes changes of an epoch. A sink that holds the present table only takes note that the table changed.
     fn write(&self, epoch: Epoch, changes: &Changes) -> Result<()>;
@@ -93,7 +116,14 @@ pub trait Sink: Send + Sync {
     /// Makes everything written visible, and durable or ready to be made so, before the manifest is committed.
     fn prepare(&self) -> Result<Prepared>;
 
-    /// Takes note that the run has come to its end, after its last commit.
+    /// Delivers what waited for a commit: the last outbox prepared, or the one taken back. An error ends the run, and the
+    /// next one delivers all of it again.
+    fn deliver(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes note that the run has come to its end, after its last commit and delivery. It is marked as finished after
+    /// that.
     fn finish(&self) -> Result<()> {
         Ok(())
     }

@@ -13,6 +13,9 @@ pub trait Source: Send {
     /// The arrangements that hold the source's position, by name (a directory: its table of files).
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)>;
 
+    /// Takes note that the run saves its state; called before anything else, if it does.
+    fn expect_commits(&mut self) {}
+
     /// Opens saved positions; called at most once, before the first epoch.
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()>;
 

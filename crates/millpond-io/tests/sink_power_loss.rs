@@ -114,7 +114,7 @@ fn run(disk: &SimulatedDisk, form: Form, until: usize) -> Result<()> {
     let continues = manifest.as_ref().is_some_and(|manifest| manifest["finished"] == false);
     let mut sink = form.sink(Arc::new(results))?;
     let schema = Schema::new([("n", Type::Int.required())]);
-    sink.open(&schema, manifest.as_ref().map(|manifest| &manifest["sink"]), LogicalRun { continues })?;
+    sink.open(&schema, manifest.as_ref().map(|manifest| &manifest["sink"]), LogicalRun { continues, is_saved: true })?;
     if manifest.is_none() {
         commit(&state, &json!({ "done": 0, "finished": false, "sink": sink.position() }))?;
     }

@@ -13,7 +13,7 @@
 
 use crate::types::Type;
 
-/// The most bytes that [`write`] takes.
+/// The most bytes that [`write()`] takes.
 pub const TIME_BYTES: usize = 32;
 
 /// Nanoseconds in a second.
@@ -50,7 +50,7 @@ pub fn write(ty: Type, value: i64, out: &mut [u8]) -> usize {
     out.at
 }
 
-/// What [`write`] writes.
+/// What [`write()`] writes.
 pub fn text(ty: Type, value: i64) -> String {
     let mut bytes = [0; TIME_BYTES];
     let length = write(ty, value, &mut bytes);

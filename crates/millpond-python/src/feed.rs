@@ -68,6 +68,11 @@ impl PyFeed {
         self.feed.commit(position).map_err(|error| raise_here(py, error))
     }
 
+    /// Whether the run saves its state.
+    fn is_saved(&self) -> bool {
+        self.feed.is_saved()
+    }
+
     /// Ends the source.
     fn close(&self) {
         self.feed.close();

@@ -8,6 +8,9 @@
 //! - [`run`]: running it, stopped by Ctrl-C; [`rows`]: results as Python values;
 //! - [`errors`]: errors as Python exceptions.
 
+// The list above is for readers of the code: no item of this crate is public.
+#![allow(rustdoc::private_intra_doc_links)]
+
 mod errors;
 mod expr;
 mod feed;

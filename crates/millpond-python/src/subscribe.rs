@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use millpond::connector::{Changes, Epoch, HashSeed, Subscriber, declare_sink};
+use millpond::connector::{Changes, Delivery, Epoch, HashSeed, Subscriber, declare_subscription};
 use millpond_engine::hash::hash_columns;
 use millpond_error::Result;
-use millpond_io::sink::CallbackSink;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -22,14 +21,15 @@ pub fn subscribe(
     on_change: Py<PyAny>,
     on_time_end: Option<Py<PyAny>>,
     on_end: Option<Py<PyAny>>,
+    at_once: bool,
     name: &str,
     place: Place,
 ) -> PySink {
     let columns = table.0.schema().columns();
     let names = Python::attach(|py| columns.iter().map(|c| PyString::intern(py, &c.name).unbind()).collect());
     let functions = Arc::new(Functions { names, on_change, on_time_end, on_end });
-    let make = move || Ok(Box::new(CallbackSink::new(Calls(functions.clone()))) as _);
-    PySink(declare_sink(&table.0, name, &origin(place), make))
+    let delivery = if at_once { Delivery::AtOnce } else { Delivery::AfterCommit };
+    PySink(declare_subscription(&table.0, name, &origin(place), functions, delivery))
 }
 
 /// The functions of a subscription.
@@ -39,8 +39,6 @@ struct Functions {
     on_time_end: Option<Py<PyAny>>,
     on_end: Option<Py<PyAny>>,
 }
-
-struct Calls(Arc<Functions>);
 
 impl Functions {
     /// Calls into Python; what is raised there ends the run.
@@ -70,17 +68,17 @@ impl Functions {
     }
 }
 
-impl Subscriber for Calls {
+impl Subscriber for Functions {
     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
-        self.0.call(|py| {
+        self.call(|py| {
             // What replaces a row comes after it.
-            changes.iter().try_for_each(|changes| self.0.changes(py, epoch.0, changes, false))?;
-            changes.iter().try_for_each(|changes| self.0.changes(py, epoch.0, changes, true))?;
-            self.0.on_time_end.as_ref().map_or(Ok(()), |call| call.call1(py, (epoch.0,)).map(drop))
+            changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, false))?;
+            changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, true))?;
+            self.on_time_end.as_ref().map_or(Ok(()), |call| call.call1(py, (epoch.0,)).map(drop))
         })
     }
 
     fn on_end(&self) -> Result<()> {
-        self.0.call(|py| self.0.on_end.as_ref().map_or(Ok(()), |call| call.call0(py).map(drop)))
+        self.call(|py| self.on_end.as_ref().map_or(Ok(()), |call| call.call0(py).map(drop)))
     }
 }

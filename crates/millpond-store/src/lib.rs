@@ -22,6 +22,6 @@ pub use checkpoint::{BlobWriter, Checkpoint, CheckpointShare};
 pub use disk::{Disk, DiskFile};
 pub use faulty::{Failure, Fault, FaultyDisk, Operations};
 pub use local::LocalDisk;
-pub use manifest::{ArrangementRecord, LogicalRun, Manifest, RunPlace, RunRecord, SinkRecord, StepRecord};
+pub use manifest::{ArrangementRecord, LogicalRun, Manifest, PartRecord, RunPlace, RunRecord, SinkRecord, StepRecord};
 pub use simulated::SimulatedDisk;
 pub use state::{StateDir, StateReader};

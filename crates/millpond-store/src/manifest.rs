@@ -102,13 +102,40 @@ pub struct SinkRecord {
     pub description: Value,
     /// What was committed, in the sink's own words.
     pub position: Value,
+    /// What is delivered after the commit, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outbox: Vec<PartRecord>,
+}
+
+/// A part of a sink's outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// Where its bytes stand.
+    #[serde(flatten)]
+    pub place: RunPlace,
+    /// XXH3-64 of the bytes.
+    #[serde(with = "hex")]
+    pub checksum: u64,
+}
+
+impl PartRecord {
+    /// The record of a part with these bytes, written at `place`.
+    pub fn new(place: RunPlace, bytes: &[u8]) -> Self {
+        PartRecord { place, checksum: xxh3_64(bytes) }
+    }
+
+    /// Whether these are its bytes.
+    pub(crate) fn fits(&self, bytes: &[u8]) -> bool {
+        self.checksum == xxh3_64(bytes)
+    }
 }
 
 impl Manifest {
-    /// All places of runs.
+    /// All places of runs and of parts of outboxes.
     pub fn places(&self) -> impl Iterator<Item = &RunPlace> {
         let arrangements = self.steps.iter().flat_map(|step| &step.arrangements);
-        arrangements.flat_map(|arrangement| &arrangement.runs).map(|run| &run.place)
+        let runs = arrangements.flat_map(|arrangement| &arrangement.runs).map(|run| &run.place);
+        runs.chain(self.sinks.iter().flat_map(|sink| &sink.outbox).map(|part| &part.place))
     }
 
     /// The record of a step, found by name.

@@ -76,7 +76,7 @@ use millpond_error::{Error, Result};
 use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;
 use crate::finished::{self, Mark};
-use crate::manifest::{DAMAGE_HINT, LogicalRun, Manifest, RunPlace, SinkRecord, checksum_of};
+use crate::manifest::{DAMAGE_HINT, LogicalRun, Manifest, PartRecord, RunPlace, SinkRecord, checksum_of};
 
 const LOCK: &str = "lock";
 pub(crate) const MANIFEST_TEMP: &str = "manifest.tmp";
@@ -209,6 +209,19 @@ impl StateDir {
     /// As [`StateReader::run_bytes`].
     pub fn run_bytes(&self, place: &RunPlace) -> Result<Bytes> {
         self.inner.runs.run_bytes(place)
+    }
+
+    /// The bytes of a part of an outbox that a manifest names, verified.
+    pub fn part_bytes(&self, part: &PartRecord) -> Result<Bytes> {
+        let bytes = self.run_bytes(&part.place)?;
+        if !part.fits(&bytes) {
+            let path = self.inner.disk.path(&part.place.blob);
+            return Err(Error::data(format!(
+                "{path} is damaged: the checksum of what is to be delivered does not match"
+            ))
+            .with_hint(DAMAGE_HINT));
+        }
+        Ok(bytes)
     }
 
     /// Starts the next checkpoint, one at a time. Files that neither of the two newest manifests needs are removed first:

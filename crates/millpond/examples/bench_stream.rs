@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use millpond::connector::{Changes, Epoch, subscribe};
+use millpond::connector::{Changes, Delivery, Epoch, subscribe};
 use millpond::csv::{Streaming, WriteMode};
 use millpond::{Backend, Error, Output, Result, RunOptions, Type, col, count, csv, max, min, run, session};
 
@@ -48,8 +48,9 @@ fn program() -> Result<()> {
             println!("{:.6}", started.elapsed().as_secs_f64());
         }
         Ok(())
-    });
-    run([Output::from(csv::write(&sessions, &words[1]).mode(WriteMode::Append)), watch], &options).map(drop)
+    })
+    .delivery(Delivery::AtOnce);
+    run([Output::from(csv::write(&sessions, &words[1]).mode(WriteMode::Append)), watch.into()], &options).map(drop)
 }
 
 fn main() {

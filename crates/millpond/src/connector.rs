@@ -13,7 +13,7 @@ pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_io::sink::CallbackSink;
-pub use millpond_io::sink::{LogicalRun, Prepared, Sink, Subscriber};
+pub use millpond_io::sink::{Delivery, EpochChanges, LogicalRun, Outbox, Prepared, Sink, Subscriber};
 pub use millpond_io::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
 use millpond_plan::Schema;
 
@@ -129,10 +129,11 @@ pub fn source(
     }))
 }
 
-/// Hands a table's changes to a function of yours, epoch by epoch, each as soon as it is done.
+/// Hands a table's changes to a function of yours, or to a [`Subscriber`], epoch by epoch.
 ///
-/// Delivery does not wait for saved state: after a crash, what came after the last checkpoint is delivered again, in later
-/// epochs.
+/// If the run saves its state, an epoch is delivered after the commit that holds it. What may not have been delivered before
+/// a crash is delivered by the next run, under the same epochs and before anything new; so a receiver that passes over
+/// the epochs it has gets each change once. [`Delivery::AtOnce`] does not wait.
 ///
 /// ```
 /// use millpond::connector::{Changes, Epoch, subscribe};
@@ -146,23 +147,87 @@ pub fn source(
 /// });
 /// run([output], &RunOptions::default().quiet()).unwrap();
 /// ```
+///
+/// A receiver that keeps the epoch with the rows, in one transaction, gets each change once whatever happens to either of
+/// the two:
+///
+/// ```
+/// # use std::sync::{Arc, Mutex};
+/// # use millpond::connector::*;
+/// # use millpond::{Backend, Result, RunOptions, debug, run};
+/// /// Stands for a database with a table of rows and a table with one number, the last epoch.
+/// #[derive(Default)]
+/// struct Database {
+///     rows: i64,
+///     last: u64,
+/// }
+///
+/// struct Insert(Arc<Mutex<Database>>);
+///
+/// impl Subscriber for Insert {
+///     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+///         let mut database = self.0.lock().unwrap(); // begin a transaction
+///         if epoch.0 > database.last {
+///             for changes in changes {
+///                 database.rows += (0..changes.rows).map(|row| changes.diffs.get(row)).sum::<i64>();
+///             }
+///             database.last = epoch.0;
+///         }
+///         Ok(()) // commit it
+///     }
+/// }
+///
+/// let database = Arc::new(Mutex::new(Database::default()));
+/// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
+/// run([subscribe(&visits, "database", Insert(database.clone()))], &RunOptions::default().quiet()).unwrap();
+/// assert_eq!(database.lock().unwrap().rows, 2);
+/// ```
 #[track_caller]
-pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Output {
-    let subscriber = Arc::new(subscriber);
-    sink(table, name, move || Ok(Box::new(CallbackSink::new(Shared(subscriber.clone())))))
+pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Subscription {
+    Subscription {
+        table: table.clone(),
+        name: name.to_owned(),
+        subscriber: Arc::new(subscriber),
+        delivery: Delivery::default(),
+        origin: Origin::caller(),
+    }
 }
 
-/// The subscriber of several runs of one program.
-struct Shared<S>(Arc<S>);
+/// A subscription of a Rust program: options by method, then [`run`](crate::run).
+#[derive(Clone)]
+pub struct Subscription {
+    table: Table,
+    name: String,
+    subscriber: Arc<dyn Subscriber>,
+    delivery: Delivery,
+    origin: Origin,
+}
 
-impl<S: Subscriber> Subscriber for Shared<S> {
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
-        self.0.on_epoch(epoch, changes)
+impl Subscription {
+    /// Chooses when changes are delivered.
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
     }
+}
 
-    fn on_end(&self) -> Result<()> {
-        self.0.on_end()
+impl From<Subscription> for Output {
+    fn from(subscription: Subscription) -> Self {
+        let Subscription { table, name, subscriber, delivery, origin } = subscription;
+        Output(table.plan().map(|table| declare_subscription(table, &name, &origin, subscriber, delivery)))
     }
+}
+
+/// The declaration of a subscription, for fronts that carry their own origins.
+pub fn declare_subscription(
+    table: &plan::Table,
+    name: &str,
+    origin: &Origin,
+    subscriber: Arc<dyn Subscriber>,
+    delivery: Delivery,
+) -> SinkDecl {
+    declare_sink(table, name, origin, move || Ok(Box::new(CallbackSink::new(subscriber.clone(), delivery))))
 }
 
 /// Hands a table's changes to a sink of your own.

@@ -1,10 +1,14 @@
 //! Incremental data processing: write a pipeline once; each run processes only what is new, updates its saved state, and
 //! emits only what changed.
 //!
-//! ```no_run
+//! ```standalone_crate
 //! use millpond::{Backend, RunOptions, Type, col, count, csv, max, min, run, session};
 //!
-//! # fn main() -> millpond::Result<()> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&folder)?;
+//! # std::fs::create_dir("logs")?;
+//! # std::fs::write("logs/one.csv", "user_id,access_time\nann,1000\nann,1200\nann,9000\n")?;
 //! let visits = csv::read("logs/", [("user_id", Type::Str), ("access_time", Type::Int)]).name("logs").table();
 //! let sessions = visits
 //!     .windowby(col("access_time"), session().max_gap(300))
@@ -15,6 +19,8 @@
 //!         ("visits", count()),
 //!     ]);
 //! run([csv::write(&sessions, "sessions.csv")], &RunOptions::default().state(Backend::filesystem("state")?))?;
+//! # let written = std::fs::read_to_string("sessions.csv")?;
+//! # assert!(written.contains("\"ann\",200,2,") && written.lines().count() == 3, "{written}");
 //! # Ok(())
 //! # }
 //! ```

@@ -10,7 +10,7 @@ from millpond._table import Table, check_table
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeAlias
+    from typing import Any, Literal, TypeAlias
 
     OnChange: TypeAlias = Callable[[int, dict[str, Any], int, bool], object]
 
@@ -21,13 +21,17 @@ def subscribe(
     on_end: Callable[[], object] | None = None,
     on_time_end: Callable[[int], object] | None = None,
     *,
+    delivery: Literal["after_commit", "at_once"] = "after_commit",
     name: str | None = None,
 ) -> None:
     """Calls functions with the changes of a table, in each ``pw.run()`` that follows.
 
-    Changes are delivered as soon as their epoch is done, and do not wait for saved state: after a crash, what came
-    after the last checkpoint is delivered again, with later times. An exception in a function ends the run and is
-    raised by ``pw.run()``.
+    In a run that saves its state, changes are delivered after the commit that holds them. What may not have been
+    delivered before a crash is delivered by the next run, before anything new and with the same times: a receiver that
+    passes over the times that it has gets each change once. ``delivery="at_once"`` does not wait for a commit.
+
+    An exception in a function ends the run and is raised by ``pw.run()``. The next run then delivers again, from the
+    first change after the commit before.
 
     Args:
         table: The table.
@@ -36,6 +40,9 @@ def subscribe(
             come first, so that a row replaces the one before it.
         on_end: Called as ``on_end()`` at the end of the run; not if it ends with an error.
         on_time_end: Called as ``on_time_end(time)`` after all changes of that time, also if there were none.
+        delivery: ``"after_commit"``, or ``"at_once"``: as soon as their time is done. What came after the last commit
+            before a crash is then computed and delivered again, with later times. Without saved state there is no
+            commit, and both are the same.
         name: The subscription's name in the saved state.
 
     Raises:
@@ -64,5 +71,6 @@ def subscribe(
     for what, function in (("on_change", on_change), ("on_end", on_end), ("on_time_end", on_time_end)):
         if not callable(function) and (function is not None or what == "on_change"):
             raise _check.invalid(f"{what}: expected a function, got {_check.show(function)}")
+    at_once = _check.choice(delivery, "delivery", ["after_commit", "at_once"]) == "at_once"
     chosen = _check.name(name) or f"subscription {count_registered() + 1}"
-    register(_native.subscribe(native, on_change, on_time_end, on_end, chosen, here()))
+    register(_native.subscribe(native, on_change, on_time_end, on_end, at_once, chosen, here()))

@@ -14,7 +14,7 @@ from millpond.io._subscribe import subscribe
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Literal
 
     from millpond._schema import Schema
 
@@ -183,6 +183,9 @@ class ConnectorSubject(abc.ABC):
         thread silently.
         """
 
+    def on_persisted_run(self) -> None:  # noqa: B027  # not everyone needs it
+        """Called before `seek` and `run`, on their thread, in a run that saves its state."""
+
     def seek(self, position: Any) -> None:
         """Called before `run` with the position of the last commit that was saved, if one was.
 
@@ -240,6 +243,8 @@ class _Feeding:
 
         try:
             try:
+                if feed.is_saved():
+                    self._subject.on_persisted_run()
                 if position is not None:
                     self._subject.seek(json.loads(position))
                 self._subject.run()
@@ -362,12 +367,19 @@ class ConnectorObserver(abc.ABC):
         """Called at the end of the run; not if it ends with an error."""
 
 
-def write(table: Table, observer: ConnectorObserver, *, name: str | None = None) -> None:
+def write(
+    table: Table,
+    observer: ConnectorObserver,
+    *,
+    delivery: Literal["after_commit", "at_once"] = "after_commit",
+    name: str | None = None,
+) -> None:
     r"""Hands the changes of a table to an object, in each ``pw.run()`` that follows; see `pw.io.subscribe`.
 
     Args:
         table: The table.
         observer: What takes the changes.
+        delivery: ``"after_commit"``, or ``"at_once"``, as `pw.io.subscribe` describes them.
         name: The subscription's name in the saved state.
 
     Raises:
@@ -388,7 +400,7 @@ def write(table: Table, observer: ConnectorObserver, *, name: str | None = None)
     """
     if not isinstance(observer, ConnectorObserver):
         raise _check.invalid(f"observer: expected a pw.io.python.ConnectorObserver, got {_check.show(observer)}")
-    subscribe(table, observer.on_change, observer.on_end, observer.on_time_end, name=name)
+    subscribe(table, observer.on_change, observer.on_end, observer.on_time_end, delivery=delivery, name=name)
 
 
 def _can_seek(subject: ConnectorSubject) -> bool:

@@ -14,7 +14,6 @@ use crate::operator::Operator;
 
 /// Keeps the present table and passes the changes on, consolidated. Of a float column it keeps one zero and one NaN.
 pub struct Keep {
-    columns: Vec<usize>,
     names: Vec<String>,
     rows: Arrangement,
 }
@@ -23,7 +22,7 @@ impl Keep {
     /// An empty table of the schema `input`.
     pub fn new(input: &Schema, range: crate::hash::KeyRange) -> Self {
         let columns: Vec<usize> = (0..input.len()).collect();
-        Keep { names: names_of(input, &columns), rows: arrangement(input, &columns, Vec::new(), range), columns }
+        Keep { names: names_of(input, &columns), rows: arrangement(input, &columns, Vec::new(), range) }
     }
 }
 
@@ -40,7 +39,7 @@ impl Operator for Keep {
     ) -> Result<()> {
         let mut builder = self.rows.builder();
         for bucket in input {
-            let changes = group(&bucket, &self.columns, &[], RowOrder::Consolidated);
+            let changes = group(&bucket, &[], RowOrder::Consolidated);
             if !changes.diffs.insert_only() {
                 // Where the new multiplicity is below zero, a row is left that removes.
                 let known = self.rows.lookup(&changes.hashes, &changes.keys, Select::All)?;

@@ -28,7 +28,6 @@ const ROWS: usize = 0;
 
 /// Groups rows by key and keeps one row of reducers for each group.
 pub struct Reduce {
-    key: Vec<usize>,
     key_names: Vec<String>,
     /// The distinct arguments of the reducers.
     row: Vec<usize>,
@@ -82,7 +81,6 @@ impl Reduce {
         Reduce {
             groups: arrangement(input, &spec.key, accumulators.columns(), range),
             key_names: names_of(input, &spec.key),
-            key: spec.key.clone(),
             row,
             accumulators,
             orders,
@@ -91,7 +89,7 @@ impl Reduce {
 
     /// Groups the changes of a bucket and adds them to what the state has. Their values go to `orders`.
     fn touch(&self, bucket: &KeyedChanges, orders: &mut [RunBuilder]) -> Result<Touched> {
-        let rows = group(bucket, &self.key, &self.row, RowOrder::Arrival);
+        let rows = group(bucket, &self.row, RowOrder::Arrival);
         for (order, builder) in self.orders.iter().zip(orders) {
             builder.append(&consolidated(KeyedRows { rows: vec![rows.rows[order.argument].clone()], ..rows.clone() }));
         }

@@ -42,7 +42,6 @@ const TIME: usize = 0;
 
 /// Groups the events of each instance into sessions and keeps one row of reducers for each.
 pub struct Session {
-    instance: Vec<usize>,
     /// Names for messages: the instance columns and the time.
     names: Vec<String>,
     /// The time, then the other distinct arguments of the reducers.
@@ -92,7 +91,6 @@ impl Session {
         Session {
             sessions: arrangement(input, &spec.instance, columns, range),
             events: full.then(|| arrangement(input, &spec.instance, types_of(input, &row), range)),
-            instance: spec.instance.clone(),
             names,
             row,
             time,
@@ -154,7 +152,7 @@ impl Session {
     /// Emits what changes in the output; returns what changes in the sessions and in the events.
     fn apply(&self, bucket: &KeyedChanges, emit: &mut dyn FnMut(Changes)) -> Result<(KeyedRows, KeyedRows)> {
         let order = if self.events.is_some() { RowOrder::Consolidated } else { RowOrder::FirstColumn };
-        let events = group(bucket, &self.instance, &self.row, order);
+        let events = group(bucket, &self.row, order);
         let sessions = if events.diffs.insert_only() {
             let added = self.spans(&events);
             if self.sessions.is_empty() {

@@ -19,7 +19,7 @@ use crate::arrangement::{RunPlace, SavedRun};
 use crate::cells::take;
 use crate::changes::Epoch;
 use crate::hash::{HashSeed, hash_columns};
-use crate::keyed::KeyedChanges;
+use crate::keyed::{HashedChanges, KeyedChanges};
 
 /// A cell, ordered as the engine orders cells.
 #[derive(Clone, Debug)]
@@ -168,10 +168,11 @@ impl<'a> Running<'a> {
                 };
                 let at = UInt32Array::from_iter_values((0..rows.len() as u32).filter(inside));
                 let diffs: Vec<i64> = at.values().iter().map(|&row| rows[row as usize].1).collect();
-                (!at.is_empty()).then(|| KeyedChanges {
+                let rows = || HashedChanges {
                     hashes: at.values().iter().map(|&row| hashes[row as usize]).collect(),
                     changes: Changes::new(columns.iter().map(|column| take(column, &at)).collect(), diffs.into()),
-                })
+                };
+                (!at.is_empty()).then(|| KeyedChanges::new(rows(), &self.subject.key))
             });
             worker.step(Epoch(self.epoch), &mut input, &mut |changes| batches.push(changes))?;
         }

@@ -8,7 +8,7 @@ use millpond_engine::arrangement::{Arrangement, ArrangementSchema, Run, SavedArr
 use millpond_engine::changes::{Changes, Diffs};
 use millpond_engine::group::{RowOrder, RowsOf, group, replacement};
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
-use millpond_engine::keyed::{KeyedChanges, KeyedRows};
+use millpond_engine::keyed::{HashedChanges, KeyedChanges, KeyedRows};
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 
@@ -82,8 +82,9 @@ impl Present {
         let diffs = Diffs::concat(rows.iter().map(|part| (&part.diffs, part.rows)));
         let count = rows.iter().map(|part| part.rows).sum();
         let hashes = hash_columns(self.seed, &keys, count);
-        let input = KeyedChanges { hashes, changes: Changes { columns, rows: count, diffs } };
-        let KeyedRows { hashes, keys, offsets, rows, diffs } = group(&input, &self.key, &self.row, RowOrder::Arrival);
+        let input = HashedChanges { hashes, changes: Changes { columns, rows: count, diffs } };
+        let input = KeyedChanges::new(input, &self.key);
+        let KeyedRows { hashes, keys, offsets, rows, diffs } = group(&input, &self.row, RowOrder::Arrival);
         let mut last = Vec::with_capacity(hashes.len());
         let mut ends = Vec::with_capacity(hashes.len() + 1);
         ends.push(0);

@@ -27,6 +27,7 @@ pub struct Feed(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     options: Arc<FeedOptions>,
+    is_saved: bool,
     queue: Mutex<Queue>,
     /// Signals room, and the end of the feeder.
     changed: Condvar,
@@ -77,7 +78,7 @@ pub(super) enum Taken {
 }
 
 impl Feed {
-    pub(super) fn new(options: Arc<FeedOptions>, wakeup: Wakeup) -> Self {
+    pub(super) fn new(options: Arc<FeedOptions>, wakeup: Wakeup, is_saved: bool) -> Self {
         let queue = Queue {
             rows: Rows::new(&options.schema),
             open: Commit::default(),
@@ -89,7 +90,12 @@ impl Feed {
             failure: None,
             ended: false,
         };
-        Feed(Arc::new(Shared { options, queue: Mutex::new(queue), changed: Condvar::new(), wakeup }))
+        Feed(Arc::new(Shared { options, is_saved, queue: Mutex::new(queue), changed: Condvar::new(), wakeup }))
+    }
+
+    /// Whether the run saves its state, and with it the positions of commits.
+    pub fn is_saved(&self) -> bool {
+        self.0.is_saved
     }
 
     /// Hands a row over; its cells are those of the schema, in order. With a primary key, it replaces the row with that

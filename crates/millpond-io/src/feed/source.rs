@@ -56,6 +56,7 @@ pub trait Feeder: Send + Sync {
 pub struct FeedSource {
     options: Arc<FeedOptions>,
     feeder: Arc<dyn Feeder>,
+    is_saved: bool,
     /// Once it is watched.
     feed: Option<Feed>,
     position: Position,
@@ -78,6 +79,7 @@ impl FeedSource {
         FeedSource {
             options: Arc::new(options),
             feeder,
+            is_saved: false,
             feed: None,
             position: Position::new(seed),
             present,
@@ -123,6 +125,10 @@ impl Source for FeedSource {
         [(POSITION, self.position.arrangement())].into_iter().chain(rows).collect()
     }
 
+    fn expect_commits(&mut self) {
+        self.is_saved = true;
+    }
+
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         for (name, saved) in saved {
             match (name.as_str(), &mut self.present) {
@@ -139,7 +145,7 @@ impl Source for FeedSource {
     }
 
     fn watch(&mut self, wakeup: &Wakeup) -> Result<()> {
-        let feed = Feed::new(self.options.clone(), wakeup.clone());
+        let feed = Feed::new(self.options.clone(), wakeup.clone(), self.is_saved);
         self.feeder.start(feed.clone(), self.position.text())?;
         self.feed = Some(feed);
         Ok(())

@@ -2,21 +2,23 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::Result;
 use millpond_plan::types::Schema;
 use serde_json::Value;
 
+use super::outbox::{EpochChanges, Outbox};
 use super::{LogicalRun, Prepared, Sink};
 
 /// What a program does with the changes of a table. Called by one thread at a time.
 pub trait Subscriber: Send + Sync {
-    /// Takes all changes of an epoch, in any order; none if the epoch has left the table as it was.
+    /// Takes all changes of an epoch, in any order; none if the epoch has left the table as it was. An error ends the run,
+    /// and where state is saved the next run delivers the epoch again.
     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()>;
 
-    /// Takes note that the run has come to its end.
+    /// Takes note that the run has come to its end, after all changes were delivered.
     fn on_end(&self) -> Result<()> {
         Ok(())
     }
@@ -28,42 +30,100 @@ impl<F: Fn(Epoch, &[Changes]) -> Result<()> + Send + Sync> Subscriber for F {
     }
 }
 
-/// Hands each epoch's changes to a [`Subscriber`] as soon as the epoch is done. Delivery does not wait for a checkpoint:
-/// what came after the last one before a crash is delivered again by the next run, in later epochs.
-pub struct CallbackSink<S> {
-    subscriber: S,
-    waiting: Mutex<Vec<Changes>>,
+/// When changes are delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// After the commit that holds their epoch; in a run that saves no state, when the epoch is done. What may not have
+    /// been delivered before a crash is delivered by the next run, under the same epochs and before anything new: a
+    /// receiver that passes over the epochs that it has gets each change once.
+    #[default]
+    AfterCommit,
+    /// As soon as their epoch is done. What came after the last checkpoint before a crash is computed and delivered again
+    /// by the next run, in other epochs.
+    AtOnce,
+}
+
+/// Hands each epoch's changes to a [`Subscriber`].
+///
+/// # Why no crash point loses an epoch, or delivers one with other changes
+///
+/// `prepare` gives the changes of all epochs since the last one to the checkpoint as an [`Outbox`]; they are delivered when
+/// its commit is durable, and before another is prepared. So when a checkpoint is committed, all outboxes before it were
+/// delivered, and what may be undelivered is in the newest manifest. A run that has delivered everything is marked as
+/// finished; without the mark the next run takes the outbox back and begins with it. Nothing was delivered that is in no
+/// manifest, so an epoch that is computed again after a crash is new to the receiver.
+pub struct CallbackSink {
+    subscriber: Arc<dyn Subscriber>,
+    delivery: Delivery,
+    schema: Schema,
+    /// Whether changes wait for a commit.
+    waits: bool,
+    queue: Mutex<Queue>,
     rows_written: AtomicU64,
 }
 
-impl<S: Subscriber> CallbackSink<S> {
-    /// A sink for this subscriber.
-    pub fn new(subscriber: S) -> Self {
-        CallbackSink { subscriber, waiting: Mutex::default(), rows_written: AtomicU64::new(0) }
+#[derive(Debug, Default)]
+struct Queue {
+    /// Changes of the epoch that is under way.
+    present: Vec<Changes>,
+    /// Epochs that no checkpoint holds yet.
+    waiting: Vec<EpochChanges>,
+    /// What the commit of the newest checkpoint lets go.
+    prepared: Outbox,
+}
+
+impl CallbackSink {
+    /// A sink for this subscriber, who may be that of several runs of a program.
+    pub fn new(subscriber: Arc<dyn Subscriber>, delivery: Delivery) -> Self {
+        CallbackSink {
+            subscriber,
+            delivery,
+            schema: Schema::default(),
+            waits: false,
+            queue: Mutex::default(),
+            rows_written: AtomicU64::new(0),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<S> fmt::Debug for CallbackSink<S> {
+impl fmt::Debug for CallbackSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallbackSink").finish_non_exhaustive()
+        f.debug_struct("CallbackSink").field("delivery", &self.delivery).finish_non_exhaustive()
     }
 }
 
-impl<S: Subscriber> Sink for CallbackSink<S> {
-    fn open(&mut self, _schema: &Schema, _saved: Option<&Value>, _run: LogicalRun) -> Result<()> {
+impl Sink for CallbackSink {
+    fn open(&mut self, schema: &Schema, _saved: Option<&Value>, run: LogicalRun) -> Result<()> {
+        self.schema = schema.clone();
+        self.waits = run.is_saved && self.delivery == Delivery::AfterCommit;
+        Ok(())
+    }
+
+    fn take_back(&mut self, outbox: Outbox) -> Result<()> {
+        self.queue().prepared = outbox;
         Ok(())
     }
 
     fn write(&self, _epoch: Epoch, changes: &Changes) -> Result<()> {
         if !changes.is_empty() {
             self.rows_written.fetch_add(changes.rows as u64, Ordering::Relaxed);
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(changes.clone());
+            self.queue().present.push(changes.clone());
         }
         Ok(())
     }
 
     fn finish_epoch(&self, epoch: Epoch) -> Result<()> {
-        let changes = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut queue = self.queue();
+        let changes = std::mem::take(&mut queue.present);
+        if self.waits {
+            queue.waiting.push(EpochChanges { epoch, changes });
+            return Ok(());
+        }
+        drop(queue);
         self.subscriber.on_epoch(epoch, &changes)
     }
 
@@ -72,7 +132,16 @@ impl<S: Subscriber> Sink for CallbackSink<S> {
     }
 
     fn prepare(&self) -> Result<Prepared> {
-        Ok(Prepared::durable(Value::Null))
+        let mut queue = self.queue();
+        debug_assert!(queue.prepared.epochs().is_empty(), "what was committed is delivered before the next checkpoint");
+        let waiting = std::mem::take(&mut queue.waiting);
+        queue.prepared = Outbox::new(&self.schema, waiting);
+        Ok(Prepared::durable(Value::Null).with_outbox(queue.prepared.clone()))
+    }
+
+    fn deliver(&self) -> Result<()> {
+        let outbox = std::mem::take(&mut self.queue().prepared);
+        outbox.epochs().iter().try_for_each(|EpochChanges { epoch, changes }| self.subscriber.on_epoch(*epoch, changes))
     }
 
     fn finish(&self) -> Result<()> {

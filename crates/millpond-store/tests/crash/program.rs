@@ -169,7 +169,8 @@ impl ResultFile {
     }
 
     fn record(&self) -> SinkRecord {
-        SinkRecord { name: self.name.into(), description: json!({}), position: json!({"length": self.length}) }
+        let position = json!({"length": self.length});
+        SinkRecord { name: self.name.into(), description: json!({}), position, outbox: Vec::new() }
     }
 }
 

@@ -11,6 +11,10 @@
 //! A crash before 3 leaves the last checkpoint, and the sinks are cut back to it; a crash after 3 leaves the new one.
 //! Between the epochs of a long run only the positions and the list of runs are taken; a thread of its own does the
 //! rest while the next epochs run.
+//!
+//! Sinks that cannot be cut back deliver after 3, on the coordinating thread and before the next checkpoint is taken; what
+//! they deliver is in the blobs and the manifest, too. A crash after 3 has it delivered again, by the run that finds the
+//! manifest without the mark of a finished run.
 
 mod epochs;
 mod save;
@@ -25,7 +29,7 @@ use millpond_engine::Epoch;
 use millpond_engine::dataflow::{Context, Failure};
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
-use millpond_io::sink::{LogicalRun, Sink, rejected_rows, rejected_schema};
+use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{Checkpoint, StateDir};
@@ -34,7 +38,7 @@ use crate::connector::{SinkConnector, SourceConnector};
 use crate::run::{RunOptions, Summary};
 pub use epochs::EpochClock;
 use save::{Save, Saving};
-use state::{SavedSteps, State};
+use state::{SavedSteps, State, UNDELIVERED_HINT};
 use team::{SavedRuns, Team};
 
 /// How long a request to stop may wait while there is nothing to read.
@@ -152,7 +156,7 @@ impl Run {
     ) -> Result<Self> {
         let seed = state.as_ref().map_or(HashSeed(0), State::seed);
         let mut saved = state.as_ref().map(State::saved).transpose()?.unwrap_or_default();
-        let sources = open_sources(&plan, &connectors, seed, &mut saved)?;
+        let sources = open_sources(&plan, &connectors, seed, state.is_some(), &mut saved)?;
         open_sinks(&plan, &connectors, state.as_ref(), &mut sinks)?;
         if let Some(state) = &mut state {
             state.begin(&connectors.sinks, &sinks)?;
@@ -172,6 +176,8 @@ impl Run {
     /// Runs epochs until no source has anything more to read, or the user asks to stop.
     fn read_all(&mut self, options: &RunOptions) -> Result<()> {
         let wakeup = Wakeup::default();
+        // What may not have been delivered by the run before comes before anything new.
+        self.deliver()?;
         self.sources.iter_mut().try_for_each(|open| open.source.watch(&wakeup))?;
         let every = options.checkpoint_every;
         // What a service reads first is soon to be seen.
@@ -183,11 +189,11 @@ impl Run {
             if self.endless && options.is_interrupted() || idle && later.is_none() {
                 return Ok(());
             }
-            if unsaved && Instant::now() >= due && self.is_saved()? {
+            if self.is_saved()? && unsaved && Instant::now() >= due {
                 if every.is_zero() {
                     self.checkpoint()?
                 } else {
-                    self.begin_checkpoint()?
+                    self.begin_checkpoint(&wakeup)?
                 }
                 due = Instant::now() + every;
                 unsaved = false;
@@ -238,16 +244,18 @@ impl Run {
         let checkpoint = directory.map(StateDir::begin).transpose()?;
         let save = self.take_save(checkpoint.as_ref())?;
         match checkpoint {
-            Some(checkpoint) => save.write(checkpoint, self.team.workers()),
-            None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop)),
+            Some(checkpoint) => save.write(checkpoint, self.team.workers())?,
+            None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop))?,
         }
+        self.deliver()
     }
 
-    /// Takes down what is to be saved at the present epoch, and has it written while the next epochs run.
-    fn begin_checkpoint(&mut self) -> Result<()> {
+    /// Takes down what is to be saved at the present epoch, and has it written while the next epochs run; `wakeup` wakes
+    /// the run when that is done.
+    fn begin_checkpoint(&mut self, wakeup: &Wakeup) -> Result<()> {
         let save = self.take_save(None)?;
         if let Some(state) = &self.state {
-            self.saving = Some(Saving::start(save, state.directory().clone(), self.team.workers())?);
+            self.saving = Some(Saving::start(save, state.directory().clone(), self.team.workers(), wakeup.clone())?);
         }
         Ok(())
     }
@@ -280,7 +288,7 @@ impl Run {
         Ok(Save { plan, epoch: self.clock.last(), runs, connectors, prepared })
     }
 
-    /// Whether no checkpoint is under way.
+    /// Whether no checkpoint is under way; takes note of one that is done.
     fn is_saved(&mut self) -> Result<bool> {
         if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
             return Ok(false);
@@ -289,14 +297,21 @@ impl Run {
     }
 
     fn finish_saving(&mut self) -> Result<()> {
-        self.saving.take().map_or(Ok(()), Saving::finish)
+        let Some(saving) = self.saving.take() else { return Ok(()) };
+        saving.finish()?;
+        self.deliver()
     }
 
-    /// The last checkpoint and the end of the logical run.
+    /// Lets the sinks hand out what the newest checkpoint holds.
+    fn deliver(&self) -> Result<()> {
+        self.sinks.iter().try_for_each(|sink| sink.deliver())
+    }
+
+    /// The last checkpoint and the end of the logical run. Its mark says that everything was delivered.
     fn finish(&mut self) -> Result<()> {
         self.checkpoint()?;
-        self.state.as_ref().map_or(Ok(()), State::finish)?;
-        self.sinks.iter().try_for_each(|sink| sink.finish())
+        self.sinks.iter().try_for_each(|sink| sink.finish())?;
+        self.state.as_ref().map_or(Ok(()), State::finish)
     }
 
     fn summary(&self) -> Summary {
@@ -319,6 +334,7 @@ fn open_sources(
     plan: &PhysicalPlan,
     connectors: &Connectors,
     seed: HashSeed,
+    is_saved: bool,
     saved: &mut SavedSteps,
 ) -> Result<Vec<OpenSource>> {
     let mut dead_letters = plan.sinks.len()..;
@@ -332,6 +348,9 @@ fn open_sources(
         let OperatorSpec::Source { columns, .. } = &plan.nodes[node].operator else { continue };
         let connector = &connectors.sources[index];
         let mut source = (connector.make)(seed)?;
+        if is_saved {
+            source.expect_commits();
+        }
         if let Some(arrangements) = plan.nodes[node].step.as_ref().and_then(|step| saved.remove(&step.name)) {
             source.open(arrangements)?;
         }
@@ -347,15 +366,22 @@ fn open_sinks(
     state: Option<&State>,
     sinks: &mut [Box<dyn Sink>],
 ) -> Result<()> {
-    let run = LogicalRun { continues: state.is_some_and(State::continues) };
+    let run = LogicalRun { continues: state.is_some_and(State::continues), is_saved: state.is_some() };
     let rejected = rejected_schema();
+    state.map_or(Ok(()), |state| state.check_undelivered(&connectors.sinks))?;
     for (index, sink) in sinks.iter_mut().enumerate() {
         let schema = plan.nodes.iter().find_map(|node| match node.operator {
             OperatorSpec::Sink { index: at, .. } if at == index => Some(&node.schema),
             _ => None,
         });
-        let position = state.and_then(|state| state.sink_position(&connectors.sinks[index].name));
-        sink.open(schema.unwrap_or(&rejected), position, run)?;
+        let (name, schema) = (&connectors.sinks[index].name, schema.unwrap_or(&rejected));
+        sink.open(schema, state.and_then(|state| state.sink_position(name)), run)?;
+        let undelivered = state.map_or(Ok(Vec::new()), |state| state.undelivered(name))?;
+        if !undelivered.is_empty() {
+            let outbox = Outbox::read(schema, &undelivered);
+            let taken = outbox.and_then(|outbox| sink.take_back(outbox));
+            taken.map_err(|error| error.context(format!("the output \"{name}\"")).with_hint(UNDELIVERED_HINT))?;
+        }
     }
     Ok(())
 }

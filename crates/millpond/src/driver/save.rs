@@ -1,15 +1,17 @@
 //! One checkpoint on its way to disk: taken between two epochs, written at once or while later epochs run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use millpond_engine::Epoch;
 use millpond_error::{Error, Result};
 use millpond_io::sink::Prepared;
+use millpond_io::source::Wakeup;
 use millpond_plan::physical::PhysicalPlan;
-use millpond_store::{Checkpoint, StateDir};
+use millpond_store::{BlobWriter, Checkpoint, PartRecord, SinkRecord, StateDir};
 
-use super::state::{commit, sink_records, write_runs};
+use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
 use crate::connector::SinkConnector;
 
@@ -25,38 +27,67 @@ pub struct Save {
 }
 
 impl Save {
-    /// Makes the sinks durable, writes the runs that no blob holds yet as writer `writer`, and commits.
+    /// Makes the sinks durable, writes what is to be delivered and the runs that no blob holds yet as writer `writer`, and
+    /// commits.
     pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
-        let positions = self.prepared.into_iter().map(Prepared::settle).collect::<Result<_>>()?;
-        write_runs(checkpoint.writer(writer), &self.runs)?;
-        commit(checkpoint, &self.plan, self.epoch, self.runs, sink_records(&self.connectors, positions))
+        let mut writer = checkpoint.writer(writer);
+        let sinks = self.connectors.iter().zip(self.prepared);
+        let sinks = sinks.map(|(connector, prepared)| save_sink(connector, prepared, &mut writer));
+        let sinks = sinks.collect::<Result<_>>()?;
+        write_runs(writer, &self.runs)?;
+        commit(checkpoint, &self.plan, self.epoch, self.runs, sinks)
     }
+}
+
+fn save_sink(connector: &SinkConnector, prepared: Prepared, writer: &mut BlobWriter) -> Result<SinkRecord> {
+    let mut outbox = Vec::new();
+    prepared.outbox.write(&mut |part| {
+        outbox.push(PartRecord::new(writer.append(part)?, part));
+        Ok(())
+    })?;
+    Ok(SinkRecord { outbox, ..sink_record(connector, prepared.settle()?) })
 }
 
 /// A checkpoint that is being written by a thread of its own.
 pub struct Saving {
     thread: Option<JoinHandle<Result<()>>>,
+    done: Arc<AtomicBool>,
 }
 
 impl Saving {
-    /// Starts to write.
-    pub fn start(save: Save, directory: StateDir, writer: usize) -> Result<Self> {
-        let work = move || save.write(directory.begin()?, writer);
+    /// Starts to write; the run is woken when it is done.
+    pub fn start(save: Save, directory: StateDir, writer: usize, wakeup: Wakeup) -> Result<Self> {
+        let done = Arc::new(AtomicBool::new(false));
+        let told = Told(done.clone(), wakeup);
+        let work = move || {
+            let _told = told;
+            save.write(directory.begin()?, writer)
+        };
         let thread = thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(work)
             .map_err(|error| Error::unavailable(format!("no thread to save the state: {error}")))?;
-        Ok(Saving { thread: Some(thread) })
+        Ok(Saving { thread: Some(thread), done })
     }
 
-    /// Whether `finish` would not wait.
+    /// Whether the commit is done, or has failed.
     pub fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.done.load(Ordering::Acquire)
     }
 
     /// Waits for the commit.
     pub fn finish(mut self) -> Result<()> {
         self.thread.take().map_or(Ok(()), join)
+    }
+}
+
+/// Says, however the thread ends, that it has ended.
+struct Told(Arc<AtomicBool>, Wakeup);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+        self.1.wake();
     }
 }
 

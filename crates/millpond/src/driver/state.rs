@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use millpond_engine::Epoch;
 use millpond_engine::arrangement::{RunEntry, SavedArrangement, SavedRun};
 use millpond_engine::hash::{HashSeed, KeyRange};
@@ -17,6 +18,9 @@ use serde_json::Value;
 
 use super::team::SavedRuns;
 use crate::connector::SinkConnector;
+
+/// What to do about a program that cannot deliver what a run before it left behind.
+pub const UNDELIVERED_HINT: &str = "run the program as it was to its end: that delivers them";
 
 /// Saved arrangements by the name of their step.
 pub type SavedSteps = HashMap<String, Vec<(String, SavedArrangement)>>;
@@ -58,6 +62,27 @@ impl State {
         Some(&self.manifest.as_ref()?.sink(name)?.position)
     }
 
+    /// What the newest checkpoint holds for the sink of this name to deliver and may not have been delivered.
+    pub fn undelivered(&self, name: &str) -> Result<Vec<Bytes>> {
+        let record = self.undelivered_sinks().find(|sink| sink.name == name);
+        record.into_iter().flat_map(|sink| &sink.outbox).map(|part| self.directory.part_bytes(part)).collect()
+    }
+
+    /// Refuses a program that lacks a sink for which something waits to be delivered.
+    pub fn check_undelivered(&self, connectors: &[Arc<SinkConnector>]) -> Result<()> {
+        let gone = |sink: &&SinkRecord| !connectors.iter().any(|connector| connector.name == sink.name);
+        let Some(sink) = self.undelivered_sinks().find(gone) else { return Ok(()) };
+        let what =
+            format!("the output \"{}\" is gone, and changes wait in the saved state to be delivered to it", sink.name);
+        Err(Error::changed(what).with_hint(UNDELIVERED_HINT))
+    }
+
+    /// A run that finished has delivered everything.
+    fn undelivered_sinks(&self) -> impl Iterator<Item = &SinkRecord> {
+        let sinks = self.manifest.iter().filter(|_| self.continues()).flat_map(|manifest| &manifest.sinks);
+        sinks.filter(|sink| !sink.outbox.is_empty())
+    }
+
     /// All saved arrangements.
     pub fn saved(&self) -> Result<SavedSteps> {
         let mut steps = SavedSteps::new();
@@ -86,8 +111,9 @@ impl State {
     /// checkpoint must find where to cut its result files back to.
     pub fn begin(&mut self, connectors: &[Arc<SinkConnector>], sinks: &[Box<dyn Sink>]) -> Result<()> {
         if self.manifest.is_none() {
-            let positions = sinks.iter().map(|sink| sink.position()).collect();
-            self.manifest = Some(self.directory.genesis(sink_records(connectors, positions))?);
+            let sinks = connectors.iter().zip(sinks);
+            let records = sinks.map(|(connector, sink)| sink_record(connector, sink.position())).collect();
+            self.manifest = Some(self.directory.genesis(records)?);
         }
         Ok(())
     }
@@ -124,16 +150,10 @@ pub fn commit(
     checkpoint.commit(&manifest)
 }
 
-/// The positions of sinks as a manifest names them.
-pub fn sink_records(connectors: &[Arc<SinkConnector>], positions: Vec<Value>) -> Vec<SinkRecord> {
-    let records = connectors.iter().zip(positions);
-    records
-        .map(|(connector, position)| SinkRecord {
-            name: connector.name.clone(),
-            description: connector.description.clone(),
-            position,
-        })
-        .collect()
+/// A sink at this position, with nothing to deliver.
+pub fn sink_record(connector: &SinkConnector, position: Value) -> SinkRecord {
+    let (name, description) = (connector.name.clone(), connector.description.clone());
+    SinkRecord { name, description, position, outbox: Vec::new() }
 }
 
 /// Writes the runs that no blob holds yet.

@@ -154,7 +154,8 @@ pub fn by_user(visits: &Table) -> Table {
 /// Rows as a result file spells them, with their multiplicity.
 pub type Rows = BTreeMap<String, i64>;
 
-fn quoted(text: &str) -> String {
+/// Text as a result file spells it.
+pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 

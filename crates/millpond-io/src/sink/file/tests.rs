@@ -15,8 +15,8 @@ use super::*;
 use crate::sink::Prepared;
 use crate::sink::csv::{CsvSink, CsvSinkOptions, header};
 
-const FRESH: LogicalRun = LogicalRun { continues: false };
-const CONTINUES: LogicalRun = LogicalRun { continues: true };
+const FRESH: LogicalRun = LogicalRun { continues: false, is_saved: true };
+const CONTINUES: LogicalRun = LogicalRun { continues: true, is_saved: true };
 
 /// A folder with the result file `out.csv`.
 struct Folder(TempDir);

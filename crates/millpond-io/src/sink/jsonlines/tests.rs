@@ -15,8 +15,8 @@ use super::*;
 use crate::sink::{LogicalRun, Prepared, Sink};
 use crate::testing::{Bag, Play};
 
-const FRESH: LogicalRun = LogicalRun { continues: false };
-const CONTINUES: LogicalRun = LogicalRun { continues: true };
+const FRESH: LogicalRun = LogicalRun { continues: false, is_saved: true };
+const CONTINUES: LogicalRun = LogicalRun { continues: true, is_saved: true };
 
 /// A folder with the result file `out.jsonl`.
 struct Folder(TempDir);

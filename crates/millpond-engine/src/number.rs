@@ -1,0 +1,200 @@
+//! Keys numbered in the order in which they first appear, batch by batch; each distinct key is kept once.
+//!
+//! An open-addressing table with linear probing knows keys by their hash alone. Whether the keys behind equal hashes are
+//! equal is checked for a whole batch, column by column. A batch with keys that merely share a hash is numbered again,
+//! row by row.
+
+use arrow_array::ArrayRef;
+
+use crate::cells::{Cells, Text, Values};
+use crate::route::ColumnBuffer;
+
+/// Marks a slot of the table that holds no key.
+const EMPTY: u32 = u32::MAX;
+
+/// The distinct keys so far.
+#[derive(Debug)]
+pub(crate) struct Numbering {
+    /// Hash and number of a key, or [`EMPTY`].
+    slots: Vec<(u64, u32)>,
+    /// The hash of each key.
+    hashes: Vec<u64>,
+    columns: Vec<KeyColumn>,
+}
+
+/// One column of the distinct keys.
+#[derive(Debug)]
+struct KeyColumn {
+    cells: ColumnBuffer,
+    /// Of a text column, what most comparisons need of each cell.
+    heads: Vec<Head>,
+}
+
+/// The first and the last bytes of a text and its length: all of it, up to 16 bytes.
+type Head = (u64, u64, usize);
+
+impl Numbering {
+    /// No keys; they will be of the types of `columns`. Likely there are fewer than `rows` of them.
+    pub fn new(columns: &[ArrayRef], rows: usize) -> Self {
+        let columns =
+            columns.iter().map(|column| KeyColumn { cells: ColumnBuffer::like(column), heads: Vec::new() }).collect();
+        let slots = 1024.min(rows.next_power_of_two() * 2);
+        Numbering { slots: vec![(0, EMPTY); slots], hashes: Vec::new(), columns }
+    }
+
+    /// The numbers of the keys of these rows. Floats have been brought to one zero and one NaN.
+    pub fn number(&mut self, hashes: &[u64], columns: &[ArrayRef]) -> Vec<u32> {
+        let known = self.hashes.len();
+        let (of_row, firsts) = self.number_hashes(hashes);
+        let cells = Cells::of_all(columns);
+        self.keep(columns, &cells, &firsts);
+        if self.columns.iter().zip(&cells).all(|(column, cells)| column.equals_all(&of_row, cells)) {
+            return of_row;
+        }
+        self.forget_from(known);
+        self.number_colliding(hashes, columns, &cells)
+    }
+
+    /// The hashes and the columns of the keys, by number.
+    pub fn finish(self) -> (Vec<u64>, Vec<ArrayRef>) {
+        (self.hashes, self.columns.into_iter().map(|column| column.cells.finish()).collect())
+    }
+
+    /// Takes equal hashes for equal keys. Returns the number of each row and the rows with new hashes.
+    fn number_hashes(&mut self, hashes: &[u64]) -> (Vec<u32>, Vec<u32>) {
+        let mut of_row = Vec::with_capacity(hashes.len());
+        let mut firsts = Vec::new();
+        let mut mask = self.slots.len() - 1;
+        for (row, &hash) in (0u32..).zip(hashes) {
+            // The top bits are alike within a bucket.
+            let mut at = hash as usize & mask;
+            let number = loop {
+                let (found, number) = self.slots[at];
+                if number == EMPTY {
+                    firsts.push(row);
+                    break self.insert(at, hash);
+                }
+                if found == hash {
+                    break number;
+                }
+                at = (at + 1) & mask;
+            };
+            of_row.push(number);
+            mask = self.slots.len() - 1;
+        }
+        (of_row, firsts)
+    }
+
+    /// The simple twin of [`number_hashes`](Self::number_hashes), for keys that share a hash.
+    fn number_colliding(&mut self, hashes: &[u64], columns: &[ArrayRef], cells: &[Cells<'_>]) -> Vec<u32> {
+        let mut of_row = Vec::with_capacity(hashes.len());
+        for (row, &hash) in hashes.iter().enumerate() {
+            let mask = self.slots.len() - 1;
+            let mut at = hash as usize & mask;
+            let number = loop {
+                let (found, number) = self.slots[at];
+                if number == EMPTY {
+                    self.keep(columns, cells, &[row as u32]);
+                    break self.insert(at, hash);
+                }
+                let equal =
+                    |(column, cells): (&KeyColumn, &Cells<'_>)| column.cells.equals(number as usize, cells, row);
+                if found == hash && self.columns.iter().zip(cells).all(equal) {
+                    break number;
+                }
+                at = (at + 1) & mask;
+            };
+            of_row.push(number);
+        }
+        of_row
+    }
+
+    /// Gives the next number to a key whose slot is `at`.
+    fn insert(&mut self, at: usize, hash: u64) -> u32 {
+        let number = self.hashes.len() as u32;
+        self.slots[at] = (hash, number);
+        self.hashes.push(hash);
+        if self.hashes.len() * 2 > self.slots.len() {
+            self.rebuild(self.slots.len() * 2);
+        }
+        number
+    }
+
+    fn rebuild(&mut self, slots: usize) {
+        self.slots.clear();
+        self.slots.resize(slots, (0, EMPTY));
+        let mask = slots - 1;
+        for (number, &hash) in (0u32..).zip(&self.hashes) {
+            let mut at = hash as usize & mask;
+            while self.slots[at].1 != EMPTY {
+                at = (at + 1) & mask;
+            }
+            self.slots[at] = (hash, number);
+        }
+    }
+
+    /// Keeps the keys of these rows.
+    fn keep(&mut self, columns: &[ArrayRef], cells: &[Cells<'_>], rows: &[u32]) {
+        for ((kept, column), cells) in self.columns.iter_mut().zip(columns).zip(cells) {
+            kept.cells.extend(column, rows);
+            if let Values::Str(text) = cells.values {
+                kept.heads.extend(rows.iter().map(|&row| head(text, row as usize)));
+            }
+        }
+    }
+
+    /// Forgets all keys but the first `known`.
+    fn forget_from(&mut self, known: usize) {
+        self.hashes.truncate(known);
+        for column in &mut self.columns {
+            column.cells.truncate(known);
+            column.heads.truncate(known);
+        }
+        self.rebuild(self.slots.len());
+    }
+}
+
+impl KeyColumn {
+    /// Whether each cell equals that of the key with the row's number.
+    fn equals_all(&self, of_row: &[u32], cells: &Cells<'_>) -> bool {
+        fn all(of_row: &[u32], equal: impl Fn(usize, usize) -> bool) -> bool {
+            of_row.iter().enumerate().all(|(row, &number)| equal(number as usize, row))
+        }
+        match (cells.values, self.cells.ints()) {
+            (Values::Int(values), Some(ints)) if cells.nulls.is_none() => {
+                all(of_row, |key, row| ints[key] == values[row])
+            }
+            (Values::Str(text), _) if cells.nulls.is_none() && !self.cells.has_nulls() => all(of_row, |key, row| {
+                let found = head(text, row);
+                found == self.heads[key] && (found.2 <= 16 || self.cells.equals(key, cells, row))
+            }),
+            _ => all(of_row, |key, row| self.cells.equals(key, cells, row)),
+        }
+    }
+}
+
+#[inline(always)]
+fn head(text: Text<'_>, row: usize) -> Head {
+    let cell = text.get(row);
+    let length = cell.len();
+    let (head, tail) = match length {
+        8..=16 => (word(cell), word(&cell[length - 8..])),
+        _ if text.offsets[row] as usize + 8 <= text.bytes.len() && length < 8 => {
+            let padded = word(&text.bytes[text.offsets[row] as usize..]);
+            (if length == 0 { 0 } else { padded << (64 - 8 * length as u32) }, 0)
+        }
+        _ => {
+            let mut bytes = [0; 8];
+            let kept = length.min(8);
+            bytes[8 - kept..].copy_from_slice(&cell[..kept]);
+            (u64::from_le_bytes(bytes), 0)
+        }
+    };
+    (head, tail, length)
+}
+
+/// The first eight bytes as a little-endian number.
+#[inline(always)]
+fn word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes[..8].try_into().expect("a slice of eight bytes"))
+}
