@@ -28,6 +28,7 @@
 //! Start reading at [`Table`] (what a pipeline is made of), [`csv`] and [`jsonlines`] (where its rows come from and go to) and [`run`]
 //! (what happens then).
 
+mod cluster;
 pub mod connector;
 pub mod csv;
 pub mod debug;
@@ -38,6 +39,7 @@ mod run;
 mod table;
 mod write;
 
+pub use cluster::Cluster;
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit};
 pub use millpond_plan::{any, avg, count, max, min, sum, unique};

@@ -10,6 +10,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::{SinkDecl, lower};
 use millpond_store::{Disk, LocalDisk};
 
+use crate::cluster::Cluster;
 use crate::driver;
 
 /// Where saved state lives.
@@ -53,6 +54,9 @@ pub struct RunOptions {
     /// The time between checkpoints inside a run of many epochs; they are written while the next epochs run, unless it is
     /// zero: then there is one after each epoch. The end of a run always is a checkpoint.
     pub checkpoint_every: Duration,
+    /// The processes that run the program together; by default those that the environment names
+    /// ([`Cluster::from_env`]).
+    pub cluster: Option<Cluster>,
 }
 
 impl Default for RunOptions {
@@ -63,6 +67,7 @@ impl Default for RunOptions {
             summary: true,
             interrupt: None,
             checkpoint_every: Duration::from_secs(1),
+            cluster: None,
         }
     }
 }
@@ -138,6 +143,8 @@ pub struct Summary {
     pub notices: Vec<String>,
     /// How long the run took.
     pub elapsed: Duration,
+    /// The number of this process. Only process 0 reads and writes, and so has something to sum up.
+    pub process: usize,
 }
 
 impl fmt::Display for Summary {
@@ -173,7 +180,7 @@ fn counted(count: u64, noun: &str) -> String {
 pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunOptions) -> Result<Summary> {
     let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>()?;
     let summary = driver::run(lower(sinks)?, options)?;
-    if options.summary {
+    if options.summary && summary.process == 0 {
         summary.notices.iter().for_each(|notice| eprintln!("millpond: {notice}"));
         eprintln!("{summary}");
     }

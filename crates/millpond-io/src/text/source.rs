@@ -14,12 +14,13 @@ use super::input::{FileInput, Finished, Waiting};
 use super::options::{FileOptions, OnError};
 use super::problem::plural;
 use super::reader::Reading;
+use super::share::FilePieceReader;
 use crate::files::compare::{Known, ToRead, compare};
 use crate::files::content::BLOCK_BYTES;
 use crate::files::list;
 use crate::files::table::FileTable;
 use crate::files::watch::Watch;
-use crate::source::{EpochInput, Next, Reject, Source, SourceCounts, Wakeup};
+use crate::source::{EpochInput, Next, PieceReader, Reject, Source, SourceCounts, Wakeup};
 
 const TABLE_OF_FILES: &str = "files";
 /// A run that goes on for ever keeps so many notices for its end.
@@ -116,18 +117,22 @@ impl<F: Format> FileSource<F> {
         false
     }
 
-    /// The input of the next epoch.
-    fn read(&mut self, to_read: Vec<ToRead>, columns: &[usize]) -> Option<Arc<dyn EpochInput>> {
-        if to_read.is_empty() {
-            return None;
-        }
-        let reading = Reading {
+    fn reading(&self, columns: &[usize]) -> Reading<F> {
+        Reading {
             schema: self.options.schema.clone(),
             columns: columns.to_vec(),
             format: self.format.clone(),
             row_bytes: self.options.row_bytes,
             lines_wait: self.lines_wait(),
-        };
+        }
+    }
+
+    /// The input of the next epoch.
+    fn read(&mut self, to_read: Vec<ToRead>, columns: &[usize]) -> Option<Arc<dyn EpochInput>> {
+        if to_read.is_empty() {
+            return None;
+        }
+        let reading = self.reading(columns);
         let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read));
         self.input = Some(input.clone());
         Some(input)
@@ -224,6 +229,10 @@ impl<F: Format> Source for FileSource<F> {
             self.note_waiting(&waiting);
         }
         Ok(())
+    }
+
+    fn piece_reader(&self, columns: &[usize]) -> Option<Arc<dyn PieceReader>> {
+        Some(Arc::new(FilePieceReader::new(self.reading(columns), self.options.on_error.clone())))
     }
 
     fn counts(&self) -> SourceCounts {

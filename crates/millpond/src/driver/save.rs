@@ -11,8 +11,10 @@ use millpond_io::source::Wakeup;
 use millpond_plan::physical::PhysicalPlan;
 use millpond_store::{BlobWriter, Checkpoint, PartRecord, SinkRecord, StateDir};
 
+use super::remote::Remotes;
 use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
+use crate::cluster::message::SavedRecords;
 use crate::connector::SinkConnector;
 
 /// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
@@ -21,6 +23,10 @@ pub struct Save {
     pub plan: Arc<PhysicalPlan>,
     pub epoch: Epoch,
     pub runs: Vec<SavedRuns>,
+    /// What other processes have saved already.
+    pub records: Vec<SavedRecords>,
+    /// Other processes that have yet to write what they took down.
+    pub writers: Option<Arc<Remotes>>,
     pub connectors: Vec<Arc<SinkConnector>>,
     /// Of every connector's sink.
     pub prepared: Vec<Prepared>,
@@ -30,12 +36,18 @@ impl Save {
     /// Makes the sinks durable, writes what is to be delivered and the runs that no blob holds yet as writer `writer`, and
     /// commits.
     pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
+        if let Some(writers) = &self.writers {
+            writers.begin_write(checkpoint.generation());
+        }
         let mut writer = checkpoint.writer(writer);
         let sinks = self.connectors.iter().zip(self.prepared);
         let sinks = sinks.map(|(connector, prepared)| save_sink(connector, prepared, &mut writer));
         let sinks = sinks.collect::<Result<_>>()?;
         write_runs(writer, &self.runs)?;
-        commit(checkpoint, &self.plan, self.epoch, self.runs, sinks)
+        let mut records = self.records;
+        records.extend(self.runs.iter().map(SavedRuns::records));
+        records.extend(self.writers.map_or(Ok(Vec::new()), |writers| writers.written())?);
+        commit(checkpoint, &self.plan, self.epoch, records, sinks)
     }
 }
 
