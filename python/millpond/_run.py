@@ -108,5 +108,5 @@ def run(
 
     with _stops.while_running():
         lines = _native.run(_sinks, state, workers, every_ms)
-    if monitoring_level is not MonitoringLevel.NONE:
+    if lines and monitoring_level is not MonitoringLevel.NONE:
         print(*lines, sep="\n", file=sys.stderr)

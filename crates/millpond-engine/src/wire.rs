@@ -300,15 +300,8 @@ mod tests {
 
     use super::*;
 
-    const TYPES: [Type; 7] = [
-        Type::Bool,
-        Type::Int,
-        Type::Float,
-        Type::Str,
-        Type::DateTimeNaive,
-        Type::DateTimeUtc,
-        Type::Duration,
-    ];
+    const TYPES: [Type; 7] =
+        [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration];
 
     fn column(ty: Type, rows: usize, random: &mut StdRng) -> ArrayRef {
         let nulls = random.random_bool(0.5);
@@ -318,9 +311,9 @@ mod tests {
         match ty {
             Type::Bool => Arc::new(BooleanArray::from_iter(cells().map(|cell| cell.map(|int| int > 0)))),
             Type::Float => Arc::new(Float64Array::from_iter(cells().map(|cell| cell.map(|int| int as f64 / 2.0)))),
-            Type::Str => Arc::new(StringArray::from_iter(
-                cells().map(|cell| cell.map(|int| "é".repeat((int + 9) as usize))),
-            )),
+            Type::Str => {
+                Arc::new(StringArray::from_iter(cells().map(|cell| cell.map(|int| "é".repeat((int + 9) as usize)))))
+            }
             _ => ty.int_array(ints.clone().into(), Some(NullBuffer::from(valid))),
         }
     }

@@ -89,7 +89,8 @@ pub fn collect(table: &plan::Table, workers: Option<usize>, interrupt: Option<Ar
         origin: table.origin().clone(),
         connector: Arc::new(connector),
     };
-    let options = RunOptions { workers, interrupt, summary: false, cluster: Some(Cluster::alone()), ..RunOptions::default() };
+    let options =
+        RunOptions { workers, interrupt, summary: false, cluster: Some(Cluster::alone()), ..RunOptions::default() };
     run_from(lower(vec![sink])?, &options, |_| EpochClock::counting())?;
     Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
 }

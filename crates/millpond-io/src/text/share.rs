@@ -189,7 +189,8 @@ impl<F: Format> FilePieceReader<F> {
 
 impl<F: Format> PieceReader for FilePieceReader<F> {
     fn read(&self, piece: &[u8]) -> Result<(Changes, Vec<u8>)> {
-        let odd = |error: serde_json::Error| Error::unavailable(format!("a piece of input cannot be understood: {error}"));
+        let odd =
+            |error: serde_json::Error| Error::unavailable(format!("a piece of input cannot be understood: {error}"));
         let shared: SharedPiece = serde_json::from_slice(piece).map_err(odd)?;
         let tasks = shared.files.iter().map(|(_, file)| file.task()).collect::<Result<Vec<_>>>()?;
         let mut scratch = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -205,7 +206,8 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
         let changes = input.work(work, &mut scratch)?;
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         let mut result = input.shared_result(shared.place.as_ref().map(|place| {
-            place.first_block..place.first_block + (place.blocks.1 - place.blocks.0).div_ceil(crate::files::content::BLOCK_BYTES)
+            place.first_block
+                ..place.first_block + (place.blocks.1 - place.blocks.0).div_ceil(crate::files::content::BLOCK_BYTES)
         }));
         result.number = shared.number;
         let holds_last = shared.place.as_ref().is_none_or(|place| place.last_row.is_some());

@@ -48,9 +48,13 @@ impl Cluster {
             return Err(Error::invalid(format!("processes must be from 1 to {MOST_PROCESSES}, not {processes}")));
         }
         if process >= processes {
-            return Err(Error::invalid(format!("there is no process {process} of {processes}: the first is process 0")));
+            return Err(Error::invalid(format!(
+                "there is no process {process} of {processes}: the first is process 0"
+            )));
         }
-        if let Some(twin) = addresses.iter().enumerate().find_map(|(i, address)| addresses[..i].contains(address).then_some(address)) {
+        if let Some(twin) =
+            addresses.iter().enumerate().find_map(|(i, address)| addresses[..i].contains(address).then_some(address))
+        {
             return Err(Error::invalid(format!("two processes have the address {twin}")));
         }
         let secret = secret.filter(|secret| !secret.is_empty());
@@ -95,7 +99,9 @@ impl Cluster {
         let addresses: Vec<String> = addresses.split(',').map(|address| address.trim().to_owned()).collect();
         if Some(addresses.len()) != processes {
             let (named, processes) = (addresses.len(), processes.unwrap_or(1));
-            return Err(Error::invalid(format!("MILLPOND_ADDRESSES names {named} addresses for {processes} processes")));
+            return Err(Error::invalid(format!(
+                "MILLPOND_ADDRESSES names {named} addresses for {processes} processes"
+            )));
         }
         Cluster::new(process, addresses, std::env::var("MILLPOND_SECRET").ok())
     }
@@ -123,7 +129,10 @@ impl Cluster {
 /// The secret is never shown.
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").field("process", &self.process).field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("process", &self.process)
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -132,9 +141,9 @@ fn resolve(process: usize, address: &str) -> Result<Vec<SocketAddr>> {
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(Error::invalid(format!("process {process}: there is no address {address}"))),
-        Err(reason) => {
-            Err(Error::invalid(format!("process {process}: \"{address}\" is no address of the form host:port: {reason}")))
-        }
+        Err(reason) => Err(Error::invalid(format!(
+            "process {process}: \"{address}\" is no address of the form host:port: {reason}"
+        ))),
     }
 }
 

@@ -40,7 +40,9 @@ pub fn follow(
 ) -> Result<()> {
     let health = Arc::new(Health::default());
     let leader = connected.name(0);
-    let Some(stream) = connected.control[0].take() else { return Err(Error::unavailable("no connection to process 0")) };
+    let Some(stream) = connected.control[0].take() else {
+        return Err(Error::unavailable("no connection to process 0"));
+    };
     let reading = stream.try_clone().map_err(|error| Error::unavailable(format!("{leader}: {error}")))?;
     let speaker = Speaker::new(stream);
     let (send, orders) = channel();
@@ -48,7 +50,8 @@ pub fn follow(
     let listener = Listener { health: health.clone(), leader, pieces: pieces.clone(), send };
     let thread = thread::Builder::new().name("millpond:process-0".to_owned()).spawn(move || listener.listen(reading));
     let thread = thread.map_err(|error| Error::unavailable(format!("no thread for process 0: {error}")))?;
-    let follower = Follower { health, speaker, orders, pieces, disk: options.state.as_ref().map(|state| state.as_disk()) };
+    let follower =
+        Follower { health, speaker, orders, pieces, disk: options.state.as_ref().map(|state| state.as_disk()) };
     let outcome = follower.run(plan, connectors, connected, threads, options);
     follower.speaker.close();
     let _ = thread.join();
@@ -197,7 +200,11 @@ impl Follower {
         let reader = StateReader::new(disk.clone());
         for (step, arrangements) in steps {
             let open = |arrangement: ArrangementRecord| {
-                let runs = arrangement.runs.iter().map(|run| saved_run(&reader, run)).collect::<Result<Vec<arrangement::SavedRun>>>()?;
+                let runs = arrangement
+                    .runs
+                    .iter()
+                    .map(|run| saved_run(&reader, run))
+                    .collect::<Result<Vec<arrangement::SavedRun>>>()?;
                 Ok((arrangement.name, SavedArrangement { runs }))
             };
             saved.insert(step, arrangements.into_iter().map(open).collect::<Result<_>>()?);

@@ -106,7 +106,9 @@ impl LastWords {
     fn new(connected: &Connected) -> Result<Self> {
         let copy = |stream: &std::net::TcpStream| stream.try_clone().map(Speaker::new);
         let copies = connected.control.iter().flatten().map(copy).collect::<std::io::Result<_>>();
-        copies.map(LastWords).map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))
+        copies
+            .map(LastWords)
+            .map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))
     }
 
     fn say(&self, error: &Error) {

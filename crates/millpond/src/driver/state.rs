@@ -90,7 +90,8 @@ impl State {
         for step in self.manifest.iter().flat_map(|manifest| &manifest.steps) {
             let mut arrangements = Vec::new();
             for arrangement in &step.arrangements {
-                let runs = arrangement.runs.iter().map(|run| saved_run(self.directory.runs(), run)).collect::<Result<_>>()?;
+                let runs =
+                    arrangement.runs.iter().map(|run| saved_run(self.directory.runs(), run)).collect::<Result<_>>()?;
                 arrangements.push((arrangement.name.clone(), SavedArrangement { runs }));
             }
             steps.insert(step.name.clone(), arrangements);

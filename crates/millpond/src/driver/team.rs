@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use millpond_engine::{Changes, Epoch};
 use millpond_engine::arrangement::RunEntry;
 use millpond_engine::dataflow::{Context, Dataflow};
+use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
