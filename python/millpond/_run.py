@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from millpond import _check, _native
@@ -12,23 +13,28 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
 _sinks: list[_native.Sink] = []
+_HTTP_ADDRESS = "127.0.0.1:20000"
 
 
 class MonitoringLevel:
-    """How much a run says about itself."""
+    """How much a run shows of itself, on standard error.
+
+    Every level but `NONE` ends with one line of summary. What is drawn on a terminal is gone by then. A run that comes
+    to its end has a progress bar, one that goes on until it is stopped a dashboard.
+    """
 
     __slots__ = ("_name",)
 
     NONE: ClassVar[MonitoringLevel]
     """Nothing."""
     AUTO: ClassVar[MonitoringLevel]
-    """One line of summary on standard error, after the run."""
+    """On a terminal, a progress bar, unless the program's own functions are called, which may print as well."""
     AUTO_ALL: ClassVar[MonitoringLevel]
-    """As `AUTO`."""
+    """On a terminal, as `ALL`; otherwise as `AUTO`."""
     IN_OUT: ClassVar[MonitoringLevel]
-    """As `AUTO`."""
+    """Progress bar, or a dashboard of sources and outputs; without a terminal, a line every five seconds."""
     ALL: ClassVar[MonitoringLevel]
-    """As `AUTO`."""
+    """As `IN_OUT`, and the dashboard shows every step as well."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -61,6 +67,9 @@ def run(
     monitoring_level: MonitoringLevel = MonitoringLevel.AUTO,
     persistence_config: Config | None = None,
     workers: int | None = None,
+    report: str | os.PathLike[str] | None = None,
+    with_http_server: bool = False,
+    http_address: str | int | None = None,
 ) -> None:
     """Runs the program: reads what is new, and writes every table given to ``pw.io.csv.write``.
 
@@ -69,9 +78,15 @@ def run(
     and saves its state. A script then ends with exit code 130 or 143.
 
     Args:
-        monitoring_level: ``MonitoringLevel.NONE`` says nothing; any other prints one line of summary on standard error.
+        monitoring_level: What the run shows of itself on standard error; ``MonitoringLevel.NONE`` is nothing.
         persistence_config: Where the state is kept between runs. Without it, every run starts from nothing.
         workers: The number of threads; by default ``MILLPOND_WORKERS``, or else the number of cores.
+        report: A file for the report of the run, as JSON, written when it ends, also if it fails; by default the file
+            that ``MILLPOND_REPORT`` names, if it names one.
+        with_http_server: Whether to serve ``/metrics`` for Prometheus, and ``/healthz``, while the run goes on; also if
+            ``http_address`` or ``MILLPOND_HTTP`` names an address.
+        http_address: Where to serve them: ``"host:port"``, or a port of this machine alone, by default 20000; 0 is any
+            that is free. An address that other machines can reach needs a token in ``MILLPOND_HTTP_TOKEN``.
 
     Raises:
         millpond.Error: If the run cannot be done; the subclass says what to do about it.
@@ -97,6 +112,9 @@ def run(
         )
     if workers is not None:
         _check.whole_number(workers, "workers", least=1)
+    report_path = None if report is None else _check.path(report, "report")
+    _check.flag(with_http_server, "with_http_server")
+    address = _http(with_http_server, http_address)
     if not _sinks:
         raise _check.invalid(
             "there is nothing to run: no table is written",
@@ -107,6 +125,26 @@ def run(
     from millpond import _stops  # loads modules that a program needs only when it runs
 
     with _stops.while_running():
-        lines = _native.run(_sinks, state, workers, every_ms)
+        lines = _native.run(
+            _sinks,
+            state,
+            workers,
+            every_ms,
+            monitoring_level._name,
+            report_path,
+            address,
+        )
     if lines and monitoring_level is not MonitoringLevel.NONE:
         print(*lines, sep="\n", file=sys.stderr)
+
+
+def _http(with_http_server: bool, address: str | int | None) -> str | None:
+    """Where to listen, if the program says so."""
+    if address is None:
+        return _HTTP_ADDRESS if with_http_server and not os.environ.get("MILLPOND_HTTP") else None
+    if isinstance(address, bool) or not isinstance(address, (str, int)):
+        raise _check.invalid(
+            f"http_address: expected an address or a port, got {_check.show(address)}",
+            hint='such as "127.0.0.1:20000"',
+        )
+    return str(address)

@@ -121,8 +121,9 @@ def column_definition(*, primary_key: bool = False, dtype: Any = None, name: str
     """Says more about a column of a `Schema` than its annotation does.
 
     Args:
-        primary_key: Whether the column is part of the primary key: of rows with one key, `pw.io.python.read` keeps the
-            last. Files are read as they are, with or without it.
+        primary_key: Whether the column is part of the primary key, which identifies a row for `Table.update_rows` and
+            its like. Of rows with one key, `pw.io.python.read` keeps the last. Files are read as they are: where a
+            table is updated by such rows, or gives them, two with one key are an error.
         dtype: The type, if it is not annotated.
         name: The name in the data, if it is no Python identifier.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _UNAVAILABLE = 7
 _GRACE_S = 5.0
-"""How long processes may take to end after one has failed; then they are told, and after as long again they are killed."""
+"""How long processes may take to end after one has failed; then they are told to, and later killed."""
 _POLL_S = 0.02
 
 

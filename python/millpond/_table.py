@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from millpond import _native
 from millpond._check import invalid, renamed, show
 from millpond._errors import _NoColumn
 from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
 from millpond._origin import here
-from millpond._schema import describe, native_type, schema_of
-from millpond.temporal import SessionWindow, check_window, native
+from millpond._schema import describe, native_type, primary_key, schema_of
+from millpond.temporal import SessionWindow, check_behavior, check_window, native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from millpond import _native
     from millpond._expression import Operand
     from millpond._schema import Schema
-    from millpond.temporal import Window
+    from millpond.temporal import Behavior, Window
 
     Output = tuple[str, _native.Expr]
 
@@ -242,13 +242,159 @@ class Table:
         return Table(self._native.concat(others, here()), here())
 
     def concat(self, *tables: Table) -> Table:
-        """The same as `concat_reindex`: rows have no ids in this version, so none can be in conflict.
+        """The same as `concat_reindex`: rows of the result have no identity, so none can be in conflict.
 
         Args:
             *tables: Tables with the same columns, in any order.
         """
         others = [check_table(table, "concat")._native for table in tables]
         return Table(self._native.concat(others, here()), here())
+
+    def with_id_from(self, *columns: ColumnExpression) -> Table:
+        """The same rows, identified by these values: no two rows of the table have the same.
+
+        `update_rows`, `update_cells`, `difference` and `intersect` bring rows of one identity together. Without this
+        method, a row of a ``reduce`` is identified by its group (in a window: by the instance, the window's start and
+        its end), and one of a source by its primary key. What works on single rows, such as `select` and `filter`,
+        keeps the identity, even where its columns are left out. Rows of `concat` have none.
+
+        Two rows of one identity are found, and are an error, where a table of them is combined with another.
+
+        Args:
+            *columns: Columns, or expressions over them.
+
+        Examples:
+            >>> import millpond as pw
+            >>> prices = pw.debug.table_from_markdown('''
+            ...     item  | shop | cents
+            ...     apple | a    | 30
+            ...     pear  | a    | 40
+            ...     pear  | b    | 45
+            ... ''')
+            >>> sold_out = pw.debug.table_from_markdown('''
+            ...     place | thing
+            ...     a     | pear
+            ... ''')
+            >>> prices = prices.with_id_from(pw.this.item, pw.this.shop)
+            >>> pw.debug.compute_and_print(prices.difference(sold_out.with_id_from(pw.this.thing, pw.this.place)))
+            item  | shop | cents
+            apple | a    | 30
+            pear  | b    | 45
+        """
+        for column in columns:
+            if not isinstance(column, ColumnExpression):
+                raise invalid(f"with_id_from: expected a column such as pw.this.user_id, got {show(column)}")
+        return Table(self._native.with_id_from([self._bind(column) for column in columns], here()), here())
+
+    def update_rows(self, other: Table) -> Table:
+        """The rows of another table, and those of this one whose identity it has not.
+
+        Args:
+            other: A table with the same columns, in any order. In both, rows have an identity, of the same types: see
+                `with_id_from`.
+
+        Examples:
+            >>> import millpond as pw
+            >>> counted = pw.debug.table_from_markdown('''
+            ...     user | pages
+            ...     ann  | 3
+            ...     bob  | 1
+            ... ''').with_id_from(pw.this.user)
+            >>> corrected = pw.debug.table_from_markdown('''
+            ...     user  | pages
+            ...     bob   | 2
+            ...     carol | 7
+            ... ''').with_id_from(pw.this.user)
+            >>> pw.debug.compute_and_print(counted.update_rows(corrected))
+            user  | pages
+            ann   | 3
+            bob   | 2
+            carol | 7
+        """
+        return Table(self._native.update_rows(check_table(other, "update_rows")._native, here()), here())
+
+    def update_cells(self, other: Table) -> Table:
+        """The rows of this table, some of whose cells are those of another one; also written ``self << other``.
+
+        In the columns that the other table has, a cell comes from its row of the same identity, if there is one. Its
+        rows of other identities count for nothing.
+
+        Args:
+            other: A table of some of the columns. In both, rows have an identity, of the same types: see
+                `with_id_from`.
+
+        Examples:
+            >>> import millpond as pw
+            >>> pets = pw.debug.table_from_markdown('''
+            ...       | name | age
+            ...     1 | Rex  | 4
+            ...     2 | Tom  | 9
+            ... ''')
+            >>> birthdays = pw.debug.table_from_markdown('''
+            ...       | age
+            ...     2 | 10
+            ... ''')
+            >>> pw.debug.compute_and_print(pets.update_cells(birthdays))
+            name | age
+            Rex  | 4
+            Tom  | 10
+        """
+        return Table(self._native.update_cells(check_table(other, "update_cells")._native, here()), here())
+
+    def __lshift__(self, other: Table) -> Table:
+        return self.update_cells(other)
+
+    def difference(self, other: Table) -> Table:
+        """The rows of this table whose identity no row of another one has.
+
+        Args:
+            other: A table of any columns, where many rows may have one identity. Its types are those of this table's
+                identity: see `with_id_from`.
+
+        Examples:
+            >>> import millpond as pw
+            >>> users = pw.debug.table_from_markdown('''
+            ...     user | city
+            ...     ann  | Rome
+            ...     bob  | Oslo
+            ... ''').with_id_from(pw.this.user)
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     visitor | page
+            ...     ann     | home
+            ...     ann     | shop
+            ... ''')
+            >>> pw.debug.compute_and_print(users.difference(visits.with_id_from(visits.visitor)))
+            user | city
+            bob  | Oslo
+        """
+        native = self._native.difference(check_table(other, "difference")._native, here())
+        return Table(native, here(), (self, *self._same_columns))
+
+    def intersect(self, *tables: Table) -> Table:
+        """The rows of this table whose identity a row of each other table has.
+
+        Args:
+            *tables: Tables of any columns, where many rows may have one identity. Its types are those of this table's
+                identity: see `with_id_from`.
+
+        Examples:
+            >>> import millpond as pw
+            >>> users = pw.debug.table_from_markdown('''
+            ...     user | city
+            ...     ann  | Rome
+            ...     bob  | Oslo
+            ... ''').with_id_from(pw.this.user)
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     visitor | page
+            ...     ann     | home
+            ...     ann     | shop
+            ... ''')
+            >>> pw.debug.compute_and_print(users.intersect(visits.with_id_from(visits.visitor)))
+            user | city
+            ann  | Rome
+        """
+        others = [check_table(table, "intersect")._native for table in tables]
+        return Table(self._native.intersect(others, here()), here(), (self, *self._same_columns))
 
     def groupby(self, *columns: ColumnReference) -> GroupedTable:
         """Groups of rows that are equal in these columns, for `GroupedTable.reduce`.
@@ -301,6 +447,7 @@ class Table:
         time_expr: ColumnExpression,
         *,
         window: Window,
+        behavior: Behavior | None = None,
         instance: ColumnExpression | None = None,
         shard: ColumnExpression | None = None,
     ) -> WindowedTable:
@@ -310,6 +457,8 @@ class Table:
             time_expr: The time of a row: an int, or for tumbling and sliding windows an int or a float; never null.
             window: The kind of window: ``pw.temporal.session(max_gap=300)``, ``pw.temporal.tumbling(duration=60)`` or
                 ``pw.temporal.sliding(hop=10, duration=60)``.
+            behavior: When windows are shown and when they are over: ``pw.temporal.common_behavior(...)`` or
+                ``pw.temporal.exactly_once_behavior(...)``. Without one they are shown at once, and never over.
             instance: Rows with different values of this expression are in different windows.
             shard: The older spelling of ``instance``.
 
@@ -340,12 +489,13 @@ class Table:
         if not isinstance(time_expr, ColumnExpression):
             raise invalid(f"windowby: expected a time column, got {show(time_expr)}", hint="such as pw.this.time")
         kind = check_window(window)
+        behaves = check_behavior(behavior)
         time = self._bind(time_expr)
         key = None if chosen is None else self._bind(to_expression(chosen))
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
             if isinstance(kind, SessionWindow):
-                return self._native.session_reduce(time, native(kind.max_gap), key, outputs, origin)
+                return self._native.session_reduce(time, native(kind.max_gap), key, behaves, outputs, origin)
             return self._native.sliding_reduce(
                 time,
                 native(kind.hop),
@@ -353,6 +503,7 @@ class Table:
                 kind.ratio,
                 None if kind.origin is None else native(kind.origin),
                 key,
+                behaves,
                 outputs,
                 origin,
             )
@@ -453,6 +604,14 @@ class WindowedTable(GroupedTable):
     """
 
     __slots__ = ()
+
+
+def identified(native: _native.Table, schema: type[Schema], origin: tuple[str, int]) -> _native.Table:
+    """The table of a source, whose rows the primary key of its schema identifies, if there is one."""
+    key = primary_key(schema)
+    if not key:
+        return native
+    return native.with_id_from([_native.Expr.column(name, origin) for name in key], origin)
 
 
 def check_table(value: object, what: str) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from millpond import _check, _native
 from millpond._origin import here
 from millpond._schema import native_columns
-from millpond._table import Table, check_table
+from millpond._table import Table, check_table, identified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["compute_and_print", "compute_and_print_update_stream", "table_from_markdown"]
 
 
-def table_from_markdown(table_def: str, *, schema: type[Schema] | None = None) -> Table:
+def table_from_markdown(
+    table_def: str, id_from: list[str] | None = None, *, schema: type[Schema] | None = None
+) -> Table:
     """A table written down as text, with ``|`` between the columns.
 
     A column ``__time__`` says in which epoch a row comes, a column ``__diff__`` whether it is added (1) or removed
-    (-1).
+    (-1). A first column without a name says what identifies a row, see `Table.with_id_from`; so do ``id_from`` and the
+    primary key of the schema.
 
     Args:
         table_def: The text: a line of column names, then a line for each row.
+        id_from: The names of columns that identify a row.
         schema: The types of the columns; without it they are guessed from the values.
 
     Examples:
@@ -48,7 +52,10 @@ def table_from_markdown(table_def: str, *, schema: type[Schema] | None = None) -
         raise _check.invalid(f"table_def: expected text, got {_check.show(table_def)}")
     columns = None if schema is None else native_columns(schema, "schema")
     origin = here()
-    return Table(_native.markdown(table_def, columns, origin), origin)
+    table = Table(_native.markdown(table_def, columns, origin), origin)
+    if schema is not None:
+        table = Table(identified(table._native, schema, origin), origin)
+    return table if id_from is None else table.with_id_from(*(table[name] for name in id_from))
 
 
 def compute_and_print(*tables: Table, include_id: bool = False, n_rows: int | None = None) -> None:

@@ -3,6 +3,9 @@
 All but `count` leave nulls out; of nulls alone they make null. Reducers stand in expressions like any value:
 ``pw.reducers.max(pw.this.t) - pw.reducers.min(pw.this.t)``.
 
+`earliest` and `latest` go by arrival: a row has arrived with the change that added it, and changes that cancel within
+an epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce`` reads.
+
 Examples:
     >>> import millpond as pw
     >>> orders = pw.debug.table_from_markdown('''
@@ -23,20 +26,35 @@ Examples:
 
 from __future__ import annotations
 
+from types import EllipsisType
+
 from millpond import _native
-from millpond._expression import ColumnExpression, to_expression
+from millpond._expression import ColumnExpression, _union, to_expression
 from millpond._origin import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from millpond._expression import Operand
 
-__all__ = ["any", "avg", "count", "max", "min", "sum", "unique"]
+__all__ = [
+    "any",
+    "argmax",
+    "argmin",
+    "avg",
+    "count",
+    "count_distinct",
+    "earliest",
+    "latest",
+    "max",
+    "min",
+    "sum",
+    "unique",
+]
 
 
 def count() -> ColumnExpression:
     """The number of rows."""
-    return ColumnExpression(_native.Expr.count(here()), ())
+    return _reducer("count")
 
 
 def sum(value: Operand) -> ColumnExpression:
@@ -87,6 +105,97 @@ def unique(value: Operand) -> ColumnExpression:
     return _reducer("unique", value)
 
 
-def _reducer(kind: str, value: Operand) -> ColumnExpression:
-    expression = to_expression(value)
-    return ColumnExpression(expression._native.reduce(kind, here()), expression._tables)
+def argmin(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpression:
+    """The ``argument`` of the row with the smallest ``value``.
+
+    Of several rows with that value, it is the smallest argument, so that the result does not hang on the order of rows.
+    Rows without a value are left out; the argument may be None.
+
+    Args:
+        value: What is the smallest.
+        argument: What is taken of that row.
+
+    Examples:
+        >>> import millpond as pw
+        >>> offers = pw.debug.table_from_markdown('''
+        ...     item  | shop  | cents
+        ...     apple | north | 30
+        ...     apple | south | 20
+        ...     pear  | north | 45
+        ...     pear  | south | 45
+        ... ''')
+        >>> pw.debug.compute_and_print(offers.groupby(offers.item).reduce(
+        ...     offers.item,
+        ...     cheapest=pw.reducers.argmin(offers.cents, offers.shop),
+        ...     dearest=pw.reducers.argmax(offers.cents, offers.shop),
+        ... ))
+        item  | cheapest | dearest
+        apple | south    | north
+        pear  | north    | south
+    """
+    return _reducer("argmin", value, *_given(argument))
+
+
+def argmax(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpression:
+    """The ``argument`` of the row with the largest ``value``, of several the largest argument; see `argmin`."""
+    return _reducer("argmax", value, *_given(argument))
+
+
+def earliest(value: Operand) -> ColumnExpression:
+    """The value that came first: that of the row with the smallest epoch, and of several such, the smallest value.
+
+    Examples:
+        >>> import millpond as pw
+        >>> moves = pw.debug.table_from_markdown('''
+        ...     user  | city | __time__
+        ...     alice | Rome | 2
+        ...     alice | Oslo | 4
+        ...     bob   | Bonn | 4
+        ...     alice | Bonn | 6
+        ... ''')
+        >>> pw.debug.compute_and_print(moves.groupby(moves.user).reduce(
+        ...     moves.user,
+        ...     born=pw.reducers.earliest(moves.city),
+        ...     lives=pw.reducers.latest(moves.city),
+        ... ))
+        user  | born | lives
+        alice | Rome | Bonn
+        bob   | Bonn | Bonn
+    """
+    return _reducer("earliest", value)
+
+
+def latest(value: Operand) -> ColumnExpression:
+    """The value that came last: that of the row with the largest epoch, and of several such, the largest value."""
+    return _reducer("latest", value)
+
+
+def count_distinct(value: Operand, *more: Operand) -> ColumnExpression:
+    """The number of distinct values; of several expressions, of distinct combinations without a None among them.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user  | page | city
+        ...     alice | home | Rome
+        ...     alice | home | Oslo
+        ...     bob   | home | Oslo
+        ... ''')
+        >>> pw.debug.compute_and_print(visits.reduce(
+        ...     pages=pw.reducers.count_distinct(visits.page),
+        ...     homes=pw.reducers.count_distinct(visits.page, visits.city),
+        ... ))
+        pages | homes
+        1     | 2
+    """
+    return _reducer("count_distinct", value, *more)
+
+
+def _given(argument: Operand | EllipsisType) -> tuple[Operand, ...]:
+    return () if isinstance(argument, EllipsisType) else (argument,)
+
+
+def _reducer(name: str, *arguments: Operand) -> ColumnExpression:
+    expressions = [to_expression(argument) for argument in arguments]
+    native = _native.Expr.reducer(name, [expression._native for expression in expressions], here())
+    return ColumnExpression(native, _union(*expressions))

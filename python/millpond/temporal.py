@@ -5,13 +5,23 @@ on no row: window ``k`` is ``[start, end)`` with ``start = k * hop + origin``, f
 origin is given. Bounds are points in time where the time is one (a missing origin is then 1970-01-01, and lengths are
 given as ``datetime.timedelta``), ints where it is an int, and floats where it is a float; with floats, each operation
 of that formula rounds once, and the bounds that a result shows are those that decide.
+
+A behaviour says when the result of a window is shown, and when the window is over, so that its state can be freed. Both
+go by the *watermark*: the greatest time of all rows that were added so far, over all instances and all runs of the
+program. It moves only between epochs (the commits of a streaming run, the runs of a static one). Rows are compared with
+the watermark before their epoch, and windows with the watermark after it, so a run that reads everything at once
+ignores nothing.
+
+The end of a run shows nothing and closes nothing: the next run goes on with the same windows, so what is held back
+waits in the state. A program that runs without state never shows what its input did not make due.
 """
 
 from __future__ import annotations
 
 import datetime
 
-from millpond._check import invalid, number, show, whole_number
+from millpond import _native
+from millpond._check import flag, invalid, number, show, whole_number
 from millpond._time import to_native
 
 TYPE_CHECKING = False
@@ -24,7 +34,17 @@ if TYPE_CHECKING:
     Time: TypeAlias = int | float | datetime.datetime
     """A point in time, as the time column has them."""
 
-__all__ = ["SessionWindow", "SlidingWindow", "session", "sliding", "tumbling"]
+__all__ = [
+    "CommonBehavior",
+    "ExactlyOnceBehavior",
+    "SessionWindow",
+    "SlidingWindow",
+    "common_behavior",
+    "exactly_once_behavior",
+    "session",
+    "sliding",
+    "tumbling",
+]
 
 
 class SessionWindow:
@@ -65,9 +85,38 @@ class SlidingWindow:
         return f"sliding(hop={self.hop}, ratio={self.ratio}{origin})"
 
 
+class CommonBehavior:
+    """Windows that are shown after a delay and closed after a cutoff, from `common_behavior`."""
+
+    __slots__ = ("cutoff", "delay", "keep_results")
+
+    def __init__(self, delay: Length | None, cutoff: Length | None, keep_results: bool) -> None:
+        self.delay = delay
+        self.cutoff = cutoff
+        self.keep_results = keep_results
+
+    def __repr__(self) -> str:
+        return f"common_behavior(delay={self.delay}, cutoff={self.cutoff}, keep_results={self.keep_results})"
+
+
+class ExactlyOnceBehavior:
+    """Windows that are shown once, when they are closed, from `exactly_once_behavior`."""
+
+    __slots__ = ("shift",)
+
+    def __init__(self, shift: Length | None) -> None:
+        self.shift = shift
+
+    def __repr__(self) -> str:
+        return f"exactly_once_behavior(shift={self.shift})"
+
+
 if TYPE_CHECKING:
     Window: TypeAlias = SessionWindow | SlidingWindow
     """How `Table.windowby` cuts a table."""
+
+    Behavior: TypeAlias = CommonBehavior | ExactlyOnceBehavior
+    """When the windows of `Table.windowby` are shown, and when they are over."""
 
 
 def session(*, max_gap: int | datetime.timedelta) -> SessionWindow:
@@ -166,6 +215,95 @@ def sliding(
     return SlidingWindow(hop, _length(duration, "duration"), 1, _origin(origin))
 
 
+def common_behavior(
+    delay: Length | None = None,
+    cutoff: Length | None = None,
+    keep_results: bool = True,
+) -> CommonBehavior:
+    """Windows that are shown after a delay, and closed after a cutoff.
+
+    Late rows are ignored, removals like others; the summary of a run says how many there were. A cutoff as large as
+    the greatest disorder of the rows ignores none.
+
+    Args:
+        delay: A window is shown once the watermark is at least its start and this. Without it, it is shown at once.
+        cutoff: A tumbling or sliding window is closed once the watermark is at least its end and this, and its rows are
+            late from then on. A session is closed once the watermark is past its end, ``max_gap`` and this; a row of
+            sessions is late if it is more than this behind the watermark. The result of a closed window does not
+            change any more, and its state is freed. Without a cutoff, a window is never closed.
+        keep_results: Whether the result of a closed window stays; otherwise it is removed.
+
+    Examples:
+        When the last two rows come, the watermark is 28: the window of the row at 8 is closed since 20, that of the
+        row at 17 will be closed at 30.
+
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     at | __time__
+        ...     3  | 2
+        ...     28 | 4
+        ...     8  | 6
+        ...     17 | 6
+        ... ''')
+        >>> behavior = pw.temporal.common_behavior(cutoff=10)
+        >>> pw.debug.compute_and_print(
+        ...     visits.windowby(visits.at, window=pw.temporal.tumbling(duration=10), behavior=behavior).reduce(
+        ...         start=pw.this._pw_window_start,
+        ...         visits=pw.reducers.count(),
+        ...     )
+        ... )
+        start | visits
+        0     | 1
+        10    | 1
+        20    | 1
+    """
+    return CommonBehavior(_distance(delay, "delay"), _distance(cutoff, "cutoff"), flag(keep_results, "keep_results"))
+
+
+def exactly_once_behavior(shift: Length | None = None) -> ExactlyOnceBehavior:
+    """Windows that are shown once, when they are closed: no result is ever changed or removed.
+
+    Args:
+        shift: How long a window stays open: the ``cutoff`` of `common_behavior`. Without it, a tumbling or sliding
+            window is closed at its end, and a session when the watermark is more than ``max_gap`` past its last row.
+
+    Examples:
+        The window from 20 on may still get rows, so it is not shown.
+
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     at
+        ...     3
+        ...     9
+        ...     12
+        ...     20
+        ... ''')
+        >>> pw.debug.compute_and_print(
+        ...     visits.windowby(
+        ...         visits.at,
+        ...         window=pw.temporal.tumbling(duration=10),
+        ...         behavior=pw.temporal.exactly_once_behavior(),
+        ...     ).reduce(start=pw.this._pw_window_start, visits=pw.reducers.count())
+        ... )
+        start | visits
+        0     | 2
+        10    | 1
+    """
+    return ExactlyOnceBehavior(_distance(shift, "shift"))
+
+
+def check_behavior(behavior: object) -> _native.Behavior | None:
+    """The behaviour of a ``windowby``, as the engine takes it."""
+    if behavior is None:
+        return None
+    if isinstance(behavior, CommonBehavior):
+        return _native.Behavior.common(native(behavior.delay), native(behavior.cutoff), behavior.keep_results)
+    if isinstance(behavior, ExactlyOnceBehavior):
+        return _native.Behavior.exactly_once(native(behavior.shift))
+    hint = "behavior=pw.temporal.exactly_once_behavior()"
+    raise invalid(f"behavior: expected a behavior, got {show(behavior)}", hint=hint)
+
+
 def check_window(window: object) -> Window:
     """The window of a ``windowby``."""
     if not isinstance(window, (SessionWindow, SlidingWindow)):
@@ -184,6 +322,18 @@ def _length(length: object, what: str) -> Length:
     if length <= datetime.timedelta(0):
         raise invalid(f"{what}: {length} is not more than 0")
     return length
+
+
+def _distance(distance: Length | None, what: str) -> Length | None:
+    if distance is None:
+        return None
+    if isinstance(distance, datetime.timedelta):
+        negative = distance < datetime.timedelta(0)
+    else:
+        negative = number(distance, what) < 0
+    if negative:
+        raise invalid(f"{what}: {distance} is negative")
+    return distance
 
 
 def _origin(origin: Time | None) -> Time | None:

@@ -579,3 +579,27 @@ def test_an_observer_takes_changes() -> None:
 def test_the_primary_key_of_a_schema() -> None:
     assert Keyed.primary_key_columns() == ["user", "new"]
     assert Plain.primary_key_columns() is None
+
+
+def test_what_a_long_run_has_saved_is_read_where_it_was_saved(tmp_path: Path) -> None:
+    class Rows(pw.io.python.ConnectorSubject):
+        def seek(self, position: int) -> None: ...
+
+        def run(self) -> None:
+            for part in range(3):
+                for row in range(30_000):
+                    self.next(user=f"user {part} {row}")
+                self.commit(position=part)
+
+    mapped = []
+
+    def on_end() -> None:
+        mapped.append(Path("/proc/self/maps").read_text())
+
+    rows = pw.io.python.read(Rows(), schema=pw.schema_from_types(user=str), name="rows")
+    users = rows.groupby(rows.user).reduce(rows.user, n=pw.reducers.count())
+    pw.io.subscribe(users, lambda key, row, time, is_addition: None, on_end=on_end)
+    backend = pw.persistence.Backend.filesystem(tmp_path / "state")
+    config = pw.persistence.Config(backend, snapshot_interval_ms=0)
+    pw.run(persistence_config=config, monitoring_level=pw.MonitoringLevel.NONE)
+    assert f"{tmp_path}/state/runs-" in mapped[0]

@@ -21,7 +21,7 @@ use rand::{RngExt, SeedableRng};
 
 const SEED: HashSeed = HashSeed(7);
 const BUCKETS: usize = 128;
-const COUNT: ReducerCall = ReducerCall { kind: ReducerKind::Count, column: None };
+const COUNT: ReducerCall = ReducerCall { kind: ReducerKind::Count, columns: Vec::new() };
 
 fn schema() -> Schema {
     Schema::new([("user", Type::Str.required()), ("time", Type::Int.required())])

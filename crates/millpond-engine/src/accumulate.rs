@@ -6,7 +6,11 @@
 //! | number of values (rows that are not null) | `int`         | yes                        |
 //! | sum of `int` or durations | `int`, `int`: high and low half of 128 bits | yes                     |
 //! | sum of `float` | `float`, `float`: a double-double; `int`, `int`, `int`: numbers of NaN, inf, -inf | yes |
-//! | least, greatest value | the value, null where there is none | only one beyond the extreme |
+//! | first, last row in order of some columns | these columns, null where there is none | only one beyond the extreme |
+//! | number of distinct rows of some columns | `int` | the operator counts, see [`Accumulators::distincts`] |
+//!
+//! The least value of a column is the first row in order of that column; the argument at the least value is the second column
+//! of the first row in order of both; the earliest value is that of the first row in order of arrival and value.
 //!
 //! Reducers share parts: `avg(x)` next to `sum(x)` and `count()` costs nothing over a required column. The compensated
 //! sum is Knuth's two-sum on (high, low) pairs, as in Hida, Li, Bailey, *Library for double-double arithmetic*. A
@@ -21,10 +25,11 @@ use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_nu
 use arrow_buffer::NullBuffer;
 use millpond_error::{Error, Result};
 use millpond_plan::physical::{ReducerCall, ReducerKind};
-use millpond_plan::types::{ColumnType, Schema, Type};
+use millpond_plan::types::{Column, ColumnType, Schema, Type};
 
-use crate::cells::{Cells, Values, concat, ints, ints_like, take};
+use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, take};
 use crate::changes::Diffs;
+use crate::sorting::Sorting;
 
 /// The accumulators of some reducers over the same rows.
 #[derive(Clone, Debug)]
@@ -33,15 +38,25 @@ pub struct Accumulators {
     outputs: Vec<Output>,
 }
 
-/// One part of an accumulator; the number is the position of its argument among the row columns.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One part of an accumulator; numbers are positions of arguments among the row columns.
+#[derive(Clone, Debug, PartialEq)]
 enum Part {
     Rows,
     Values(usize),
     IntSum(usize),
     FloatSum(usize),
-    Least(usize, Type),
-    Greatest(usize, Type),
+    Extreme(Best),
+    Distinct(Sorting),
+}
+
+/// The first or last row in order of some columns.
+#[derive(Clone, Debug, PartialEq)]
+struct Best {
+    columns: Vec<usize>,
+    types: Vec<ColumnType>,
+    /// The one of the columns that is not null in such a row.
+    known: usize,
+    greatest: bool,
 }
 
 /// One reducer: its text for messages, and where its parts start among the accumulator columns.
@@ -78,23 +93,22 @@ enum Answer {
 }
 
 impl Accumulators {
-    /// Accumulators for `reducers` over rows whose columns are those at the positions `row` of `input`. With
-    /// `count_rows` the first accumulator column is the number of rows, whether or not a reducer asks for it.
+    /// Accumulators for `reducers` over rows whose columns are those at the positions `row` of `input`, and then the epoch in
+    /// which the row arrived, if a [reducer asks for it](needs_arrival). With `count_rows` the first accumulator column
+    /// is the number of rows, whether or not a reducer asks for it.
     pub fn new(reducers: &[ReducerCall], input: &Schema, row: &[usize], count_rows: bool) -> Self {
         let mut made = Accumulators { parts: Vec::new(), outputs: Vec::new() };
         if count_rows {
             made.part(Part::Rows);
         }
         for reducer in reducers {
-            let (name, answer) = match reducer.column {
-                None => ("count()".to_owned(), Answer::Plain(made.part(Part::Rows))),
-                Some(column) => {
-                    let declared = &input.columns()[column];
-                    let argument = row.iter().position(|&c| c == column).expect("each argument is a row column");
-                    let text = format!("{}({})", text_of(reducer.kind), declared.name);
-                    (text, made.answer(reducer.kind, declared.ty, argument))
-                }
-            };
+            let declared: Vec<&Column> = reducer.columns.iter().map(|&c| &input.columns()[c]).collect();
+            let position = |&c: &usize| row.iter().position(|&r| r == c).expect("each argument is a row column");
+            let arguments: Vec<usize> = reducer.columns.iter().map(position).collect();
+            let types: Vec<ColumnType> = declared.iter().map(|column| column.ty).collect();
+            let answer = made.answer(reducer.kind, &arguments, &types, row.len());
+            let names: Vec<&str> = declared.iter().map(|column| column.name.as_str()).collect();
+            let name = format!("{}({})", reducer.kind.name(), names.join(", "));
             made.outputs.push(Output { name, answer });
         }
         made
@@ -105,37 +119,50 @@ impl Accumulators {
         let int = Type::Int.required();
         let float = Type::Float.required();
         let of_part = |part: &Part| match part {
-            Part::Rows | Part::Values(_) => vec![int],
+            Part::Rows | Part::Values(_) | Part::Distinct(_) => vec![int],
             Part::IntSum(_) => vec![int, int],
             Part::FloatSum(_) => vec![float, float, int, int, int],
-            Part::Least(_, ty) | Part::Greatest(_, ty) => vec![ty.optional()],
+            Part::Extreme(best) => best.types.iter().map(|ty| ty.ty.optional()).collect(),
         };
         self.parts.iter().flat_map(of_part).collect()
     }
 
-    /// For each least or greatest value: its accumulator column, the row column that it is of, and whether it is the
-    /// greatest.
+    /// For each first or last row that is kept: its accumulator columns, and of what they are.
     pub fn extremes(&self) -> Vec<Extreme> {
-        let extreme = |(part, at): (&Part, usize)| match *part {
-            Part::Least(argument, _) => Some(Extreme { column: at, argument, greatest: false }),
-            Part::Greatest(argument, _) => Some(Extreme { column: at, argument, greatest: true }),
+        let extreme = |(part, at): (&Part, usize)| match part {
+            Part::Extreme(best) => {
+                // Nulls come first: rows must be left out only if it is a later column that has to be known.
+                let known = best.known > 0 && best.types[best.known].optional;
+                let sorting = Sorting { columns: best.columns.clone(), known, canonical: false };
+                Some(Extreme { column: at, sorting, greatest: best.greatest })
+            }
             _ => None,
         };
         self.parts.iter().zip(self.starts()).filter_map(extreme).collect()
     }
 
+    /// For each number of distinct rows: its accumulator column, and of what it is. [`merge`](Self::merge) adds these numbers
+    /// up, which is right only if no row is in two of the merged ones; otherwise, who merges counts anew.
+    pub fn distincts(&self) -> Vec<(usize, Sorting)> {
+        let distinct = |(part, at): (&Part, usize)| match part {
+            Part::Distinct(sorting) => Some((at, sorting.clone())),
+            _ => None,
+        };
+        self.parts.iter().zip(self.starts()).filter_map(distinct).collect()
+    }
+
     /// The accumulators of each segment of rows: one row for each neighbouring pair of `offsets`. A row of diff -1 counts and adds
-    /// negatively, and is no candidate for a least or greatest value.
+    /// negatively, and is no candidate for a first or last row. Distinct rows are not counted: their number is 0.
     pub fn of_rows(&self, rows: &[ArrayRef], diffs: &Diffs, offsets: &[u32]) -> Vec<ArrayRef> {
         let mut out = Vec::new();
         for part in &self.parts {
-            match *part {
+            match part {
                 Part::Rows => out.push(count(None, diffs, offsets)),
-                Part::Values(argument) => out.push(count(Some(&rows[argument]), diffs, offsets)),
-                Part::IntSum(argument) => out.extend(int_sums(&rows[argument], diffs, offsets)),
-                Part::FloatSum(argument) => out.extend(float_sums(&rows[argument], diffs, offsets)),
-                Part::Least(argument, _) => out.push(extreme(&rows[argument], diffs, offsets, Ordering::Less)),
-                Part::Greatest(argument, _) => out.push(extreme(&rows[argument], diffs, offsets, Ordering::Greater)),
+                Part::Values(argument) => out.push(count(Some(&rows[*argument]), diffs, offsets)),
+                Part::IntSum(argument) => out.extend(int_sums(&rows[*argument], diffs, offsets)),
+                Part::FloatSum(argument) => out.extend(float_sums(&rows[*argument], diffs, offsets)),
+                Part::Extreme(best) => out.extend(best.of_rows(rows, diffs, offsets)),
+                Part::Distinct(_) => out.push(Arc::new(Int64Array::from(vec![0; offsets.len().saturating_sub(1)]))),
             }
         }
         out
@@ -146,33 +173,35 @@ impl Accumulators {
         let mut out = Vec::with_capacity(accumulators.len());
         for (part, at) in self.parts.iter().zip(self.starts()) {
             match part {
-                Part::Rows | Part::Values(_) => out.push(add_ints(&accumulators[at], offsets)),
+                Part::Rows | Part::Values(_) | Part::Distinct(_) => out.push(add_ints(&accumulators[at], offsets)),
                 Part::IntSum(_) => out.extend(merge_int_sums(&accumulators[at], &accumulators[at + 1], offsets)),
                 Part::FloatSum(_) => {
                     out.extend(merge_float_sums(&accumulators[at], &accumulators[at + 1], offsets));
                     out.extend(accumulators[at + 2..at + 5].iter().map(|counts| add_ints(counts, offsets)));
                 }
-                Part::Least(..) => out.push(extreme(&accumulators[at], &Diffs::Ones, offsets, Ordering::Less)),
-                Part::Greatest(..) => out.push(extreme(&accumulators[at], &Diffs::Ones, offsets, Ordering::Greater)),
+                Part::Extreme(best) => {
+                    let columns: Vec<&ArrayRef> = accumulators[at..at + part.width()].iter().collect();
+                    out.extend(best.extreme(&columns, &Diffs::Ones, offsets));
+                }
             }
         }
         out
     }
 
     /// Whether the rows of each segment can be taken back from the accumulators in the same place: not if one of them
-    /// is a least or greatest value. To take them back, [`merge`](Self::merge) with what [`of_rows`](Self::of_rows)
+    /// is a first or last row. To take them back, [`merge`](Self::merge) with what [`of_rows`](Self::of_rows)
     /// makes of their negative diffs.
     pub fn can_take_back(&self, accumulators: &[ArrayRef], rows: &[ArrayRef], offsets: &[u32]) -> Vec<bool> {
         let segments = offsets.len().saturating_sub(1);
         let mut can = vec![true; segments];
-        for Extreme { column, argument, greatest } in self.extremes() {
-            let better = if greatest { Ordering::Greater } else { Ordering::Less };
-            let removed = extreme(&rows[argument], &Diffs::Ones, offsets, better);
-            let both = concat(&[&accumulators[column..=column], &[removed]]);
-            let cells = Cells::of(&both[0]);
+        for (part, at) in self.parts.iter().zip(self.starts()) {
+            let Part::Extreme(best) = part else { continue };
+            let removed = best.of_rows(rows, &Diffs::Ones, offsets);
+            let both = concat(&[&accumulators[at..at + part.width()], &removed]);
+            let cells = Cells::of_all(&both);
             for (i, can) in can.iter_mut().enumerate() {
-                let beyond = cells.is_null(segments + i) || cells.compare(i, segments + i) == better;
-                *can &= beyond;
+                let none = cells[best.known].is_null(segments + i);
+                *can &= none || compare_rows(&cells, i, segments + i) == best.better();
             }
         }
         can
@@ -245,60 +274,67 @@ impl Accumulators {
         self.parts[..self.parts.len() - 1].iter().map(Part::width).sum()
     }
 
-    /// Adds the parts of a reducer over a column of type `ty`.
-    fn answer(&mut self, kind: ReducerKind, ty: ColumnType, argument: usize) -> Answer {
-        let values = if ty.optional { Part::Values(argument) } else { Part::Rows };
-        match (kind, ty.ty) {
-            (ReducerKind::Count, _) => Answer::Plain(self.part(Part::Rows)),
-            (ReducerKind::Min, of) => Answer::Plain(self.part(Part::Least(argument, of))),
-            (ReducerKind::Max, of) => Answer::Plain(self.part(Part::Greatest(argument, of))),
-            (ReducerKind::Sum, Type::Float) => Answer::FloatSum {
-                sum: self.part(Part::FloatSum(argument)),
-                values: ty.optional.then(|| self.part(values)),
-            },
-            (ReducerKind::Sum, of) => Answer::IntSum {
-                sum: self.part(Part::IntSum(argument)),
-                values: ty.optional.then(|| self.part(values)),
-                ty: of,
-            },
-            (ReducerKind::Avg, Type::Float) => {
-                Answer::FloatAvg { sum: self.part(Part::FloatSum(argument)), values: self.part(values) }
+    /// Adds the parts of a reducer over columns of these types; the rows' arrival is at position `arrival`.
+    fn answer(&mut self, kind: ReducerKind, arguments: &[usize], types: &[ColumnType], arrival: usize) -> Answer {
+        let in_order = |greatest| Best { columns: arguments.to_vec(), types: types.to_vec(), known: 0, greatest };
+        let by_arrival = |greatest| Best {
+            columns: vec![arrival, arguments[0]],
+            types: vec![Type::Int.required(), types[0]],
+            known: 1,
+            greatest,
+        };
+        match kind {
+            ReducerKind::Count => return Answer::Plain(self.part(Part::Rows)),
+            ReducerKind::CountDistinct => {
+                let known = types.iter().any(|ty| ty.optional);
+                let canonical = types.iter().any(|ty| ty.ty == Type::Float);
+                let sorting = Sorting { columns: arguments.to_vec(), known, canonical };
+                return Answer::Plain(self.part(Part::Distinct(sorting)));
             }
-            (ReducerKind::Avg, _) => {
-                Answer::IntAvg { sum: self.part(Part::IntSum(argument)), values: self.part(values) }
-            }
+            ReducerKind::Min => return Answer::Plain(self.part(Part::Extreme(in_order(false)))),
+            ReducerKind::Max => return Answer::Plain(self.part(Part::Extreme(in_order(true)))),
+            ReducerKind::ArgMin => return Answer::Plain(self.part(Part::Extreme(in_order(false))) + 1),
+            ReducerKind::ArgMax => return Answer::Plain(self.part(Part::Extreme(in_order(true))) + 1),
+            ReducerKind::Earliest => return Answer::Plain(self.part(Part::Extreme(by_arrival(false))) + 1),
+            ReducerKind::Latest => return Answer::Plain(self.part(Part::Extreme(by_arrival(true))) + 1),
+            ReducerKind::Sum | ReducerKind::Avg => {}
+        }
+        let (argument, ColumnType { ty, optional }) = (arguments[0], types[0]);
+        let values = if optional { Part::Values(argument) } else { Part::Rows };
+        let sum = self.part(if ty == Type::Float { Part::FloatSum(argument) } else { Part::IntSum(argument) });
+        match (kind, ty) {
+            (ReducerKind::Sum, Type::Float) => Answer::FloatSum { sum, values: optional.then(|| self.part(values)) },
+            (ReducerKind::Sum, _) => Answer::IntSum { sum, values: optional.then(|| self.part(values)), ty },
+            (_, Type::Float) => Answer::FloatAvg { sum, values: self.part(values) },
+            _ => Answer::IntAvg { sum, values: self.part(values) },
         }
     }
 }
 
-/// Where a least or greatest value is kept. See [`Accumulators::extremes`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a first or last row is kept. See [`Accumulators::extremes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extreme {
-    /// The position of the accumulator column.
+    /// The position of the first accumulator column.
     pub column: usize,
-    /// The position of the row column that it is of.
-    pub argument: usize,
-    /// Whether it is the greatest value.
+    /// The order that it is the first or last row of.
+    pub sorting: Sorting,
+    /// Whether it is the last.
     pub greatest: bool,
+}
+
+/// Whether one of these reducers asks in which epoch a row arrived.
+pub fn needs_arrival(reducers: &[ReducerCall]) -> bool {
+    reducers.iter().any(|reducer| matches!(reducer.kind, ReducerKind::Earliest | ReducerKind::Latest))
 }
 
 impl Part {
     fn width(&self) -> usize {
         match self {
-            Part::Rows | Part::Values(_) | Part::Least(..) | Part::Greatest(..) => 1,
+            Part::Rows | Part::Values(_) | Part::Distinct(_) => 1,
+            Part::Extreme(best) => best.columns.len(),
             Part::IntSum(_) => 2,
             Part::FloatSum(_) => 5,
         }
-    }
-}
-
-fn text_of(kind: ReducerKind) -> &'static str {
-    match kind {
-        ReducerKind::Count => "count",
-        ReducerKind::Sum => "sum",
-        ReducerKind::Avg => "avg",
-        ReducerKind::Min => "min",
-        ReducerKind::Max => "max",
     }
 }
 
@@ -473,42 +509,67 @@ impl<'a> FloatSums<'a> {
     }
 }
 
-/// The least (`better` is `Less`) or greatest cell of each segment, of rows that are added and not null; else null.
-fn extreme(column: &ArrayRef, diffs: &Diffs, offsets: &[u32], better: Ordering) -> ArrayRef {
-    let segments_len = offsets.len().saturating_sub(1);
-    if column.is_empty() {
-        return new_null_array(column.data_type(), segments_len);
+impl Best {
+    /// How a row compares to the ones that it is chosen over.
+    fn better(&self) -> Ordering {
+        if self.greatest { Ordering::Greater } else { Ordering::Less }
     }
-    let cells = Cells::of(column);
-    if let (Values::Int(values), None, Diffs::Ones) = (cells.values, cells.nulls, diffs)
-        && offsets.windows(2).all(|pair| pair[0] < pair[1])
-    {
-        let least = better == Ordering::Less;
-        let best = |slice: &[i64]| {
-            let best = if least { slice.iter().min() } else { slice.iter().max() };
-            best.copied().unwrap_or_default()
+
+    /// The columns of the best row of each segment, of rows that are added and known; else nulls.
+    fn of_rows(&self, rows: &[ArrayRef], diffs: &Diffs, offsets: &[u32]) -> Vec<ArrayRef> {
+        let columns: Vec<&ArrayRef> = self.columns.iter().map(|&c| &rows[c]).collect();
+        self.extreme(&columns, diffs, offsets)
+    }
+
+    fn extreme(&self, columns: &[&ArrayRef], diffs: &Diffs, offsets: &[u32]) -> Vec<ArrayRef> {
+        let (first, better) = (columns[0], self.better());
+        let segments_len = offsets.len().saturating_sub(1);
+        if first.is_empty() {
+            return columns.iter().map(|column| new_null_array(column.data_type(), segments_len)).collect();
+        }
+        if segments_len == first.len()
+            && matches!(diffs, Diffs::Ones)
+            && (columns.len() == 1 || columns[self.known].null_count() == 0)
+            && offsets.windows(2).all(|pair| pair[1] - pair[0] == 1)
+        {
+            return columns.iter().map(|&column| column.clone()).collect();
+        }
+        let cells: Vec<Cells<'_>> = columns.iter().map(|&column| Cells::of(column)).collect();
+        if let ([cells], Diffs::Ones) = (cells.as_slice(), diffs)
+            && let (Values::Int(values), None) = (cells.values, cells.nulls)
+            && offsets.windows(2).all(|pair| pair[0] < pair[1])
+        {
+            let best = |slice: &[i64]| {
+                let best = if self.greatest { slice.iter().max() } else { slice.iter().min() };
+                best.copied().unwrap_or_default()
+            };
+            return vec![ints_like(first, segments(offsets).map(|rows| best(&values[rows])).collect())];
+        }
+        let candidate = |i: &usize| !cells[self.known].is_null(*i) && diffs.get(*i) > 0;
+        let rest = &cells[1..];
+        let then = |i: usize, j: usize| compare_rows(rest, i, j);
+        // No candidate has a null in the first column: it is the known one, or when the row arrived.
+        let positions = match cells[0].values {
+            Values::Bool(values) => find(offsets, candidate, |i, j| {
+                values.value(i).cmp(&values.value(j)).then_with(|| then(i, j)) == better
+            }),
+            Values::Int(values) => {
+                find(offsets, candidate, |i, j| values[i].cmp(&values[j]).then_with(|| then(i, j)) == better)
+            }
+            Values::Float(values) => {
+                find(offsets, candidate, |i, j| values[i].total_cmp(&values[j]).then_with(|| then(i, j)) == better)
+            }
+            Values::Str(text) => {
+                find(offsets, candidate, |i, j| text.get(i).cmp(text.get(j)).then_with(|| then(i, j)) == better)
+            }
         };
-        return ints_like(column, segments(offsets).map(|rows| best(&values[rows])).collect());
+        columns.iter().map(|&column| take(column, &positions)).collect()
     }
-    if segments_len == column.len()
-        && matches!(diffs, Diffs::Ones)
-        && offsets.windows(2).all(|pair| pair[1] - pair[0] == 1)
-    {
-        return column.clone();
-    }
-    let candidate = |i: &usize| !cells.is_null(*i) && diffs.get(*i) > 0;
-    fn find(offsets: &[u32], candidate: impl Fn(&usize) -> bool, better: impl Fn(usize, usize) -> bool) -> UInt32Array {
-        segments(offsets)
-            .map(|rows| {
-                rows.filter(&candidate).reduce(|best, i| if better(i, best) { i } else { best }).map(|i| i as u32)
-            })
-            .collect()
-    }
-    let positions = match cells.values {
-        Values::Bool(values) => find(offsets, candidate, |i, j| values.value(i).cmp(&values.value(j)) == better),
-        Values::Int(values) => find(offsets, candidate, |i, j| values[i].cmp(&values[j]) == better),
-        Values::Float(values) => find(offsets, candidate, |i, j| values[i].total_cmp(&values[j]) == better),
-        Values::Str(text) => find(offsets, candidate, |i, j| text.get(i).cmp(text.get(j)) == better),
-    };
-    take(column, &positions)
+}
+
+/// The position of the best candidate of each segment.
+fn find(offsets: &[u32], candidate: impl Fn(&usize) -> bool, better: impl Fn(usize, usize) -> bool) -> UInt32Array {
+    segments(offsets)
+        .map(|rows| rows.filter(&candidate).reduce(|best, i| if better(i, best) { i } else { best }).map(|i| i as u32))
+        .collect()
 }

@@ -151,7 +151,7 @@ pub(crate) fn ints_like(like: &ArrayRef, values: Vec<i64>) -> ArrayRef {
 }
 
 /// A number that orders as `f64::total_cmp` does.
-fn total_order(value: f64) -> i64 {
+pub(crate) fn total_order(value: f64) -> i64 {
     let bits = value.to_bits() as i64;
     bits ^ (((bits >> 63) as u64) >> 1) as i64
 }

@@ -8,6 +8,7 @@ use crate::group::{RowOrder, group};
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::{HashedChanges, KeyedChanges};
 use crate::operator::Operator;
+use crate::operators::Windowed;
 
 /// The same changes with each row at most once.
 pub fn consolidate(changes: Changes, seed: HashSeed) -> Changes {
@@ -49,5 +50,9 @@ impl Operator for Consolidator {
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         Vec::new()
+    }
+
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
     }
 }

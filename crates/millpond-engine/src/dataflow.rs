@@ -15,15 +15,16 @@ use std::time::Duration;
 
 use millpond_error::{Error, Result};
 use millpond_plan::eval::MapStage;
-use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan, WindowSpec};
 use millpond_plan::types::Schema;
 use timely::Accountable;
 use timely::communication::Push;
-use timely::container::NoopBuilder;
+use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::operators::generic::Operator as _;
+use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Capability, Concatenate, Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, Stream};
 use timely::progress::Stamp;
@@ -35,6 +36,8 @@ use crate::consolidate::{Consolidator, consolidate};
 use crate::expand;
 use crate::gather::Gather;
 use crate::hash::{HashSeed, KeyRange};
+use crate::instant;
+use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
 use crate::route::{Packet, Router};
@@ -56,6 +59,8 @@ pub struct Context {
     pub failure: Arc<Failure>,
     /// How long a worker may sleep while it waits for others: for ever, unless they may be lost.
     pub patience: Option<Duration>,
+    /// The counters of the stateful nodes.
+    pub metrics: BTreeMap<NodeId, Arc<StepMetrics>>,
 }
 
 /// The first error of a run, from whichever worker.
@@ -140,6 +145,9 @@ impl Dataflow {
             let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
             let Some(input) = input else { continue };
             let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
+            if let Some(metrics) = context.metrics.get(&NodeId(index)) {
+                operator = Box::new(Metered::new(operator, metrics.clone()));
+            }
             let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
             if let Some(saved) = saved {
                 context.failure.guard("opening the state", || operator.open(saved.clone()));
@@ -168,12 +176,21 @@ impl Dataflow {
                     OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
+                    | OperatorSpec::Combine { input, .. }
                     | OperatorSpec::Keep { input } => {
                         let schema = schema_before(input);
                         let key = key_of(&node.operator, schema);
                         let routed = route(before(input), &key, schema, peers, context);
                         let operator = operators[&NodeId(index)].clone();
                         keyed(routed, operator, &key, schema, peers, context)
+                    }
+                    OperatorSpec::Windowed { input, clock: times, time, .. } => {
+                        let schema = schema_before(input);
+                        let key = key_of(&node.operator, schema);
+                        let routed = route(before(input), &key, schema, peers, context);
+                        let clock = clock(before(times), *time, context);
+                        let operator = operators[&NodeId(index)].clone();
+                        windowed(routed, clock, operator, &key, schema, peers, context)
                     }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
                 };
@@ -220,6 +237,8 @@ fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
         | OperatorSpec::Expand { input, .. }
         | OperatorSpec::Reduce { input, .. }
         | OperatorSpec::Session { input, .. }
+        | OperatorSpec::Windowed { input, .. }
+        | OperatorSpec::Combine { input, .. }
         | OperatorSpec::Keep { input }
         | OperatorSpec::Sink { input, .. } => Some(*input),
     }
@@ -229,6 +248,9 @@ fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
     match operator {
         OperatorSpec::Reduce { spec, .. } => spec.key.clone(),
         OperatorSpec::Session { spec, .. } => spec.instance.clone(),
+        OperatorSpec::Windowed { windows: WindowSpec::Numbered { spec, .. }, .. } => spec.key.clone(),
+        OperatorSpec::Windowed { windows: WindowSpec::Session(spec), .. } => spec.instance.clone(),
+        OperatorSpec::Combine { spec, .. } => spec.key.clone(),
         _ => (0..input.len()).collect(),
     }
 }
@@ -372,6 +394,90 @@ fn keyed<'scope>(
                 context.failure.guard("a keyed operator", || {
                     let mut session = output.session_with_builder(&capability);
                     operator.borrow_mut().step(Epoch(epoch), &mut gather.finish(), &mut |mut changes| {
+                        if !changes.is_empty() {
+                            session.give_container(&mut changes);
+                        }
+                    })
+                });
+            }
+        }
+    })
+}
+
+/// The greatest time that each epoch added on any worker, as instants, on every worker; not those that move nothing.
+fn clock<'scope>(input: Edge<'scope, Changes>, time: usize, context: &Arc<Context>) -> Edge<'scope, Vec<i64>> {
+    let context = context.clone();
+    let greatest =
+        input.unary_frontier::<CapacityContainerBuilder<Vec<i64>>, _, _, _>(Pipeline, "clock", move |_, _| {
+            let mut open: BTreeMap<u64, (Capability<u64>, i64)> = BTreeMap::new();
+            let mut seen = None;
+            move |(input, frontier), output| {
+                input.for_each(|capability, changes| {
+                    context.failure.guard("reading times", || {
+                        let (Some(time), Some(capability)) =
+                            (instant::greatest(changes, time), capability.retain_least(output.output_index()))
+                        else {
+                            return Ok(());
+                        };
+                        let (_, greatest) = open.entry(*capability.time()).or_insert((capability, time));
+                        *greatest = time.max(*greatest);
+                        Ok(())
+                    });
+                });
+                while let Some(entry) = open.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (capability, greatest) = entry.remove();
+                    if seen < Some(greatest) {
+                        seen = Some(greatest);
+                        output.session_with_builder(&capability).give(greatest);
+                    }
+                }
+            }
+        });
+    greatest.broadcast()
+}
+
+/// As [`keyed`], for an operator that follows a watermark: it steps where it has input, and wherever the clock moves.
+fn windowed<'scope>(
+    input: Edge<'scope, Packet>,
+    clock: Edge<'scope, Vec<i64>>,
+    operator: SharedOperator,
+    key: &[usize],
+    schema: &Schema,
+    workers: usize,
+    context: &Arc<Context>,
+) -> Edge<'scope, Changes> {
+    let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
+    let pact = DistributorPact(|_| ByWorker);
+    input.binary_frontier::<_, NoopBuilder<Changes>, _, _, _, _>(clock, pact, Pipeline, "windowed", move |_, _| {
+        let mut open: BTreeMap<u64, (Capability<u64>, Gather, Option<i64>)> = BTreeMap::new();
+        move |(input, frontier), (clock, clock_frontier), output| {
+            let new = || Gather::new(&key, &schema, workers);
+            input.for_each(|capability, packet| {
+                let packet = std::mem::take(packet);
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                let (_, gather, _) = open.entry(*capability.time()).or_insert_with(|| (capability, new(), None));
+                context.failure.guard("gathering rows", || gather.push(packet));
+            });
+            clock.for_each(|capability, times| {
+                let Some(capability) = capability.retain_least(output.output_index()) else { return };
+                let (_, _, watermark) = open.entry(*capability.time()).or_insert_with(|| (capability, new(), None));
+                *watermark = times.iter().copied().max().max(*watermark);
+            });
+            while let Some(entry) = open.first_entry() {
+                if frontier.less_equal(entry.key()) || clock_frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let (epoch, (capability, gather, watermark)) = entry.remove_entry();
+                context.failure.guard("a window operator", || {
+                    let mut session = output.session_with_builder(&capability);
+                    let mut operator = operator.borrow_mut();
+                    if let (Some(windowed), Some(watermark)) = (operator.windowed(), watermark) {
+                        windowed.advance(watermark);
+                    }
+                    operator.step(Epoch(epoch), &mut gather.finish(), &mut |mut changes| {
                         if !changes.is_empty() {
                             session.give_container(&mut changes);
                         }

@@ -60,6 +60,33 @@ pub fn consolidated(rows: KeyedRows) -> KeyedRows {
         .into_rows(RowOrder::Consolidated)
 }
 
+/// `rows`, sorted and consolidated, with every key kept even if no row is left.
+pub(crate) fn sorted(rows: KeyedRows) -> KeyedRows {
+    let KeyedRows { hashes, keys, offsets, rows, diffs } = rows;
+    let positions = Positions::InOrder;
+    let mut placed = Placed { hashes, keys, offsets, positions, columns: &rows, diffs: &diffs, sums: None };
+    let first = placed.consolidate();
+    placed.gather(first)
+}
+
+/// The rows of which `keep` holds, and every key.
+pub(crate) fn filtered(rows: &KeyedRows, keep: impl Fn(usize) -> bool) -> KeyedRows {
+    let mut kept: Vec<u32> = Vec::new();
+    let mut offsets = Vec::with_capacity(rows.offsets.len());
+    offsets.push(0);
+    for pair in rows.offsets.windows(2) {
+        kept.extend((pair[0]..pair[1]).filter(|&row| keep(row as usize)));
+        offsets.push(kept.len() as u32);
+    }
+    let diffs = match &rows.diffs {
+        Diffs::Ones => Diffs::Ones,
+        Diffs::Each(diffs) => Diffs::Each(kept.iter().map(|&row| diffs[row as usize]).collect()),
+    };
+    let kept = UInt32Array::from(kept);
+    let columns = rows.rows.iter().map(|column| take(column, &kept)).collect();
+    KeyedRows { hashes: rows.hashes.clone(), keys: rows.keys.clone(), offsets, rows: columns, diffs }
+}
+
 /// Rows of some keys: `offsets` into `columns`, one longer than there are keys.
 pub struct RowsOf<'a> {
     /// Where the rows of each key start.

@@ -108,6 +108,11 @@ impl KeyRange {
         KeyRange { first: start(index) as u64, last: (start(index + 1) - 1) as u64 }
     }
 
+    /// How many workers have shares of this size.
+    pub fn workers(self) -> usize {
+        (2f64.powi(64) / (self.last - self.first) as f64).round() as usize
+    }
+
     /// The worker whose share `hash` is in.
     #[inline]
     pub fn worker_of(hash: u64, workers: usize) -> usize {
@@ -193,6 +198,7 @@ mod tests {
             for (i, share) in shares.iter().enumerate() {
                 assert_eq!(KeyRange::worker_of(share.first, workers), i);
                 assert_eq!(KeyRange::worker_of(share.last, workers), i);
+                assert_eq!(share.workers(), workers);
                 assert!(i == 0 || shares[i - 1].last + 1 == share.first);
             }
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, Float64Array, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, UInt32Array};
 use arrow_schema::DataType;
+use arrow_select::filter::filter;
 
 use crate::cells::{concat, take};
 use crate::changes::{Changes, Diffs};
@@ -20,6 +21,18 @@ pub struct HashedChanges {
     pub hashes: Vec<u64>,
     /// The rows: all columns of the operator's input, key columns among them.
     pub changes: Changes,
+}
+
+impl HashedChanges {
+    /// All rows of these parts, which have the same columns; there is at least one.
+    pub fn concat(parts: &[HashedChanges]) -> HashedChanges {
+        let mut hashes = Vec::with_capacity(parts.iter().map(|part| part.hashes.len()).sum());
+        parts.iter().for_each(|part| hashes.extend_from_slice(&part.hashes));
+        let columns: Vec<&[ArrayRef]> = parts.iter().map(|part| part.changes.columns.as_slice()).collect();
+        let columns = concat(&columns);
+        let diffs = Diffs::concat(parts.iter().map(|part| (&part.changes.diffs, part.changes.rows)));
+        HashedChanges { changes: Changes { columns, rows: hashes.len(), diffs }, hashes }
+    }
 }
 
 /// The changes of one bucket (a contiguous range of hashes) in one epoch, in no particular order, with their keys
@@ -107,6 +120,30 @@ impl KeyedChanges {
         self.of_row.len()
     }
 
+    /// The rows that `kept` selects, and their keys.
+    pub fn filter(self, kept: &BooleanArray) -> Self {
+        let mut numbers = vec![None; self.hashes.len()];
+        let mut at: Vec<u32> = Vec::new();
+        let rows = kept.values().set_indices();
+        let number = |row: usize| {
+            let old = self.of_row[row];
+            *numbers[old as usize].get_or_insert_with(|| {
+                at.push(old);
+                at.len() as u32 - 1
+            })
+        };
+        let of_row = rows.map(number).collect();
+        let hashes = at.iter().map(|&old| self.hashes[old as usize]).collect();
+        let at = UInt32Array::from(at);
+        let column = |column| match column {
+            Column::Row(column) => Column::Row(filter(&column, kept).expect("the mask is as long as the column")),
+            key => key,
+        };
+        let columns = self.columns.into_iter().map(column).collect();
+        let keys = self.keys.iter().map(|column| take(column, &at)).collect();
+        KeyedChanges { hashes, keys, of_row, diffs: self.diffs.filter(kept), columns }
+    }
+
     /// The column at this position of the operator's input.
     pub fn column(&self, position: usize) -> ArrayRef {
         match &self.columns[position] {
@@ -126,7 +163,7 @@ fn joined(parts: &[Part]) -> Part {
 }
 
 /// A float column with one zero and one NaN; any other column as it is.
-fn canonical(column: &ArrayRef) -> ArrayRef {
+pub(crate) fn canonical(column: &ArrayRef) -> ArrayRef {
     if column.data_type() != &DataType::Float64 {
         return column.clone();
     }

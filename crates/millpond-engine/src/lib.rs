@@ -7,10 +7,11 @@
 //! - [`route`]: from changes to buckets of rows by owner of the key.
 //! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets.
 //! - [`wire`]: rows as bytes between processes.
-//! - [`group`], [`accumulate`], [`consolidate`]: what operators do with an epoch's rows, in columns.
-//! - [`expand`]: a row for each window that it is in.
+//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
+//! - [`expand`]: a row for each window that it is in; [`instant`]: event times as ints.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
+//! - [`metrics`]: what the steps count about themselves.
 //! - [`dataflow`]: the one file that knows timely.
 
 pub mod accumulate;
@@ -23,11 +24,14 @@ pub mod expand;
 pub mod gather;
 pub mod group;
 pub mod hash;
+pub mod instant;
 pub mod keyed;
+pub mod metrics;
 mod number;
 pub mod operator;
 pub mod operators;
 pub mod route;
+pub mod sorting;
 pub mod wire;
 
 pub use changes::{Changes, Diffs, Epoch};

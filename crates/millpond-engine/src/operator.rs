@@ -5,6 +5,7 @@ use millpond_error::Result;
 use crate::arrangement::{Arrangement, SavedArrangement};
 use crate::changes::{Changes, Epoch};
 use crate::keyed::KeyedChanges;
+use crate::operators::Windowed;
 
 /// One worker's share of a stateful operator: the keys of one contiguous range of hashes.
 pub trait Operator: Send {
@@ -13,7 +14,7 @@ pub trait Operator: Send {
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()>;
 
     /// Applies one epoch's input and hands the output changes to `emit`, batch by batch: net changes only, and all
-    /// changes of one key in one batch. `input` yields one entry for each *bucket*, in ascending, disjoint ranges of hashes (some 100,000
+    /// changes of one key in one batch (sessions that are shown late, or forgotten, excepted). `input` yields one entry for each *bucket*, in ascending, disjoint ranges of hashes (some 100,000
     /// rows each at most, so that one fits the cache); rows inside are in no particular order. Bad data (an overflowing sum) is an `Input` error that ends the run; so is state
     /// that could not be read.
     fn step(
@@ -28,4 +29,7 @@ pub trait Operator: Send {
 
     /// What a checkpoint saves, by name. The names and schemas are fixed when the operator is made.
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)>;
+
+    /// The operator as one that follows a watermark: before a step, it is told how far time has come.
+    fn windowed(&mut self) -> Option<&mut Windowed>;
 }

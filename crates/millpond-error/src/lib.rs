@@ -27,6 +27,19 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The kind in one word, as reports and other languages name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Input => "input",
+            ErrorKind::Data => "data",
+            ErrorKind::Locked => "locked",
+            ErrorKind::Changed => "changed",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Interrupted => "interrupted",
+        }
+    }
+
     /// The exit code of a program that ends with an error of this kind.
     pub fn exit_code(self) -> i32 {
         match self {

@@ -17,6 +17,8 @@ use millpond_plan::types::{ColumnType, Schema, Type};
 
 use crate::source::{EpochInput, Next, Source, SourceCounts};
 
+/// The column of a table's labels.
+pub const LABEL: &str = "__id__";
 const POSITION: &str = "position";
 
 /// Rows in memory, epoch by epoch. Its position is the number of epochs delivered: with saved state, a second run with
@@ -47,8 +49,8 @@ impl TableSource {
     ///     2 | bob  | 20   | 4        | -1
     /// ```
     ///
-    /// Cells are separated by `|` if the header has one, otherwise by white space. A first column without a name (row
-    /// labels), outer `|` and lines of `-` are passed over. There is one epoch for each `__time__`, ascending (0 if
+    /// Cells are separated by `|` if the header has one, otherwise by white space. Outer `|` and lines of `-` are passed over; a
+    /// first column without a name holds labels, which become a column [`LABEL`] of text if each row has one. There is one epoch for each `__time__`, ascending (0 if
     /// there is no such column); `__diff__` is how often a row is added. Empty cells and `None` are null. The types are
     /// the narrowest of int, float, bool and str that all cells of the column have, or those of `schema`.
     pub fn from_markdown(text: &str, schema: Option<Schema>) -> Result<Self> {
@@ -63,10 +65,15 @@ impl TableSource {
                 _ => columns.push((name.clone(), field)),
             }
         }
-        let schema = match schema {
-            Some(schema) => schema,
-            None => Schema::new(columns.iter().map(|(name, field)| (name.clone(), table.infer(*field)))),
+        let mut types: Vec<(String, ColumnType)> = match schema {
+            Some(schema) => schema.columns().iter().map(|column| (column.name.clone(), column.ty)).collect(),
+            None => columns.iter().map(|(name, field)| (name.clone(), table.infer(*field))).collect(),
         };
+        if let Some(labels) = table.labels() {
+            columns.push((LABEL.to_owned(), labels));
+            types.push((LABEL.to_owned(), Type::Str.required()));
+        }
+        let schema = Schema::new(types);
         let mut epochs: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (row, time) in times.iter().enumerate() {
             if diffs[row] != 0 {
@@ -185,7 +192,7 @@ impl EpochInput for TableInput {
     }
 }
 
-/// The cells of a table as text; `None` is a null.
+/// The cells of a table as text; `None` is a null. The last cell of a row is its label, which the header does not name.
 struct Grid {
     header: Vec<String>,
     rows: Vec<Vec<Option<String>>>,
@@ -204,17 +211,24 @@ impl Grid {
             let mut row = cells(line, bars);
             // `| a | b` in the header, `1 | x | y` below it: the outer bar of the header was a column of labels.
             let labelled = row.len() == header.len() + 1;
-            if labelled {
-                row.remove(0);
-            }
+            let unnamed = header.iter().position(String::is_empty).and_then(|field| row.get(field));
+            let label = if labelled { row.remove(0) } else { unnamed.copied().unwrap_or_default() };
             if row.len() != header.len() {
                 let (found, wanted) = (row.len(), header.len());
                 return Err(Error::invalid(format!("{found} cells where the header has {wanted}: {line:?}")));
             }
+            row.push(label);
             let null = |cell: &str| matches!(cell, "" | "None");
             rows.push(row.into_iter().map(|cell| (!null(cell)).then(|| cell.to_owned())).collect());
         }
         Ok(Grid { header, rows })
+    }
+
+    /// The field of the labels, if each row has one.
+    fn labels(&self) -> Option<usize> {
+        let field = self.header.len();
+        let all = !self.rows.is_empty() && self.rows.iter().all(|row| row[field].is_some());
+        all.then_some(field)
     }
 
     /// The narrowest type that all cells have.
@@ -312,7 +326,7 @@ mod tests {
             2 | bob  | 20 | 2        | 1
             3 | bob  | 20 | 4        | -1
         ";
-        check(text, "user: str, at: int", &["bob,20 x1", "ada,10 x1; bob,20 x-1"]);
+        check(text, "user: str, at: int, __id__: str", &["bob,20,2 x1", "ada,10,1 x1; bob,20,3 x-1"]);
         assert!(!TableSource::from_markdown(text, None).unwrap().append_only());
     }
 

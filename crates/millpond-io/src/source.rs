@@ -46,6 +46,11 @@ pub trait Source: Send {
     /// What was read in this run so far, for the summary.
     fn counts(&self) -> SourceCounts;
 
+    /// Bytes that are there to be read, beyond what `next_epoch` gave out, as far as the source knows.
+    fn bytes_waiting(&self) -> u64 {
+        0
+    }
+
     /// The rows that were rejected since the last call, in the order of files and lines; only a source that was asked
     /// to hand them over keeps them. Whoever calls writes them away.
     fn take_rejects(&self) -> Vec<Reject> {
@@ -122,12 +127,30 @@ pub trait EpochInput: Send + Sync {
 
     /// Takes note that a piece could not be read in another process.
     fn give_up(&self, _piece: u64, _error: Error) {}
+
+    /// How much is read; asked for while the epoch is under way, by a thread that only looks.
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
 }
 
 /// Reads pieces of a source's input in another process than the one that owns the source.
 pub trait PieceReader: Send + Sync {
     /// The rows of a piece, and what the owner must know of it, as bytes for [`EpochInput::hand_in`].
     fn read(&self, piece: &[u8]) -> Result<(Changes, Vec<u8>)>;
+}
+
+/// How much of an epoch's input is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files read to their end.
+    pub files_read: u64,
+    /// Rows read and passed on.
+    pub rows_read: u64,
+    /// Rows left out.
+    pub rows_rejected: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
 }
 
 /// What a source read in this run.

@@ -73,9 +73,9 @@ pub(crate) fn known(place: &str, schema: &Schema, names: &[String]) -> Result<()
     }
 }
 
-/// The schema of tables one below the other: the columns of the first.
-pub(crate) fn concat(schemas: &[&Schema]) -> Result<Schema> {
-    let (first, others) = schemas.split_first().expect("a concat has a table");
+/// The schema of tables that `place` takes to have the same columns: those of the first.
+pub(crate) fn same_columns(place: &str, schemas: &[&Schema]) -> Result<Schema> {
+    let (first, others) = schemas.split_first().expect("there is a table");
     let names = |schema: &Schema| {
         let names: Vec<String> = schema.columns().iter().map(|column| quoted(&column.name)).collect();
         names.join(", ")
@@ -87,22 +87,28 @@ pub(crate) fn concat(schemas: &[&Schema]) -> Result<Schema> {
         if !same {
             let (first, other) = (names(first), names(other));
             let error =
-                Error::invalid(format!("table 1 of the concat has the columns {first}, but table {number} {other}"));
+                Error::invalid(format!("table 1 of the {place} has the columns {first}, but table {number} {other}"));
             return Err(error.with_hint("select(...), without(...) and rename(...) make columns equal"));
         }
         for (name, ty) in &mut columns {
             let found = other.columns()[other.index_of(name).expect("the names are the same")].ty;
-            if found.ty != ty.ty {
-                let error = Error::invalid(format!(
-                    "column {} is {ty} in table 1 of the concat, but {found} in table {number}",
-                    quoted(name)
-                ));
-                return Err(error.with_hint(format!("cast_to_types({}={})", column_text(name), ty.ty)));
-            }
-            ty.optional |= found.optional;
+            same_type(place, name, ty, found, number)?;
         }
     }
     Ok(Schema::new(columns))
+}
+
+/// Checks that a column has its type of table 1 in table `number`, too, and makes it optional if it is so there.
+pub(crate) fn same_type(place: &str, name: &str, ty: &mut ColumnType, found: ColumnType, number: usize) -> Result<()> {
+    if found.ty != ty.ty {
+        let name_there = quoted(name);
+        let error = Error::invalid(format!(
+            "column {name_there} is {ty} in table 1 of the {place}, but {found} in table {number}"
+        ));
+        return Err(error.with_hint(format!("cast_to_types({}={})", column_text(name), ty.ty)));
+    }
+    ty.optional |= found.optional;
+    Ok(())
 }
 
 /// The schema of a select.
@@ -199,12 +205,12 @@ fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId
 
 type Operand<'a> = (&'a Expr, TermId);
 
-fn literal(terms: &mut Terms, value: Literal) -> TermId {
+pub(crate) fn literal(terms: &mut Terms, value: Literal) -> TermId {
     let ty = TermType { ty: value.ty(), optional: value == Literal::None };
     terms.add(Op::Literal(value), ty)
 }
 
-fn typed_none(terms: &mut Terms, ty: Type) -> TermId {
+pub(crate) fn typed_none(terms: &mut Terms, ty: Type) -> TermId {
     terms.add(Op::Literal(Literal::None), TermType::new(ty, true))
 }
 

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::behavior::Behavior;
 use crate::expr::{Expr, Literal, column_text};
 use crate::table::{Operation, Table};
 use crate::types::Schema;
@@ -13,6 +14,11 @@ use crate::window::WindowLength;
 
 /// The description of a table and of all before it.
 pub(crate) fn describe(table: &Table) -> Value {
+    described(table, false)
+}
+
+/// What identifies a row is described where it matters: a program that says so for later keeps its state.
+fn described(table: &Table, identified: bool) -> Value {
     match table.operation() {
         Operation::Source(source) => json!({
             "operator": "source",
@@ -24,12 +30,22 @@ pub(crate) fn describe(table: &Table) -> Value {
         Operation::Select { input, columns, keeps_others } => json!({
             "operator": if *keeps_others { "with_columns" } else { "select" },
             "outputs": expressions(columns),
-            "input": describe(input),
+            "input": described(input, identified),
         }),
         Operation::Filter { input, predicate } => json!({
             "operator": "filter",
             "predicate": predicate.to_string(),
+            "input": described(input, identified),
+        }),
+        Operation::Identify { input, .. } if !identified => describe(input),
+        Operation::Identify { input, columns } => json!({
+            "operator": "with_id_from",
+            "columns": columns.iter().map(Expr::to_string).collect::<Vec<_>>(),
             "input": describe(input),
+        }),
+        Operation::Combine { inputs, combination } => json!({
+            "operator": combination.name(),
+            "inputs": inputs.iter().map(|input| described(input, true)).collect::<Vec<_>>(),
         }),
         Operation::Group { input, keys, outputs } => json!({
             "operator": "reduce",
@@ -37,14 +53,18 @@ pub(crate) fn describe(table: &Table) -> Value {
             "outputs": expressions(outputs),
             "input": describe(input),
         }),
-        Operation::Session { input, time, max_gap, instance, outputs } => json!({
-            "operator": "session",
-            "time": time.to_string(),
-            "max_gap": number(max_gap),
-            "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
-            "outputs": expressions(outputs),
-            "input": describe(input),
-        }),
+        Operation::Session { input, time, max_gap, instance, behavior, outputs } => {
+            let mut fields = json!({
+                "operator": "session",
+                "time": time.to_string(),
+                "max_gap": number(max_gap),
+                "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
+                "outputs": expressions(outputs),
+                "input": describe(input),
+            });
+            describe_behavior(behavior.as_ref(), &mut fields);
+            fields
+        }
         Operation::Concat { inputs } => json!({
             "operator": "concat",
             "inputs": inputs.iter().map(describe).collect::<Vec<_>>(),
@@ -65,6 +85,7 @@ pub(crate) fn describe(table: &Table) -> Value {
             if let Some(origin) = &window.origin {
                 fields["origin"] = number(origin);
             }
+            describe_behavior(window.behavior.as_ref(), &mut fields);
             fields
         }
     }
@@ -77,6 +98,27 @@ pub(crate) fn keep(table: &Table) -> Value {
 
 fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
     named.iter().map(|(name, expr)| (name.clone(), Value::from(expr.to_string()))).collect()
+}
+
+/// Adds what a behaviour says, each length only if it is given.
+fn describe_behavior(behavior: Option<&Behavior>, fields: &mut Value) {
+    match behavior {
+        None => {}
+        Some(Behavior::Common { delay, cutoff, keep_results }) => {
+            for (name, length) in [("delay", delay), ("cutoff", cutoff)] {
+                if let Some(length) = length {
+                    fields[name] = number(length);
+                }
+            }
+            fields["keep_results"] = json!(keep_results);
+        }
+        Some(Behavior::ExactlyOnce { shift }) => {
+            fields["exactly_once"] = json!(true);
+            if let Some(shift) = shift {
+                fields["shift"] = number(shift);
+            }
+        }
+    }
 }
 
 fn number(value: &Literal) -> Value {

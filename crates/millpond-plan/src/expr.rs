@@ -111,6 +111,19 @@ pub enum Reducer {
     Any,
     /// `unique(a)`: the one value that all rows have; an error value if there are several.
     Unique,
+    /// `argmin(a, b)`: `b` of the row with the smallest `a`; of several such rows, the smallest `b`. Rows where `a` is null are
+    /// left out, but `b` may be null.
+    ArgMin,
+    /// `argmax(a, b)`: `b` of the row with the largest `a`; of several such rows, the largest `b`.
+    ArgMax,
+    /// `earliest(a)`: the value that came first, by epoch; within an epoch, the smallest.
+    ///
+    /// Of equal rows (in all columns that the reduce reads), the one that came first is removed first.
+    Earliest,
+    /// `latest(a)`: the value that came last, by epoch; within an epoch, the largest.
+    Latest,
+    /// `count_distinct(a, b, ...)`: the number of distinct values, or combinations of values without a null among them.
+    CountDistinct,
 }
 
 /// What an [`Expr`] is.
@@ -134,8 +147,8 @@ pub enum ExprKind {
     FillError(Expr, Expr),
     /// A function of text, and its operands.
     Text(TextFunction, Vec<Expr>),
-    /// A reducer; only in the outputs of a `reduce`. The argument is missing for [`Reducer::Count`] alone.
-    Reducer(Reducer, Option<Expr>),
+    /// A reducer and its arguments; only in the outputs of a `reduce`.
+    Reducer(Reducer, Vec<Expr>),
 }
 
 /// An expression; see the [module](self).
@@ -175,43 +188,80 @@ pub fn coalesce(arguments: impl IntoIterator<Item = impl Into<Expr>>) -> Expr {
 /// The number of rows, nulls included.
 #[track_caller]
 pub fn count() -> Expr {
-    Expr::reducer(Reducer::Count, None)
+    Expr::reducer(Reducer::Count, [])
 }
 
 /// The sum of an `int` or `float` expression over the rows, without nulls.
 #[track_caller]
 pub fn sum(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(Reducer::Sum, Some(argument.into()))
+    Expr::reducer(Reducer::Sum, [argument.into()])
 }
 
 /// The mean of an `int` or `float` expression over the rows, without nulls.
 #[track_caller]
 pub fn avg(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(Reducer::Avg, Some(argument.into()))
+    Expr::reducer(Reducer::Avg, [argument.into()])
 }
 
 /// The smallest value over the rows, without nulls.
 #[track_caller]
 pub fn min(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(Reducer::Min, Some(argument.into()))
+    Expr::reducer(Reducer::Min, [argument.into()])
 }
 
 /// The largest value over the rows, without nulls.
 #[track_caller]
 pub fn max(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(Reducer::Max, Some(argument.into()))
+    Expr::reducer(Reducer::Max, [argument.into()])
 }
 
 /// One of the values over the rows, without nulls: the smallest.
 #[track_caller]
 pub fn any(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(Reducer::Any, Some(argument.into()))
+    Expr::reducer(Reducer::Any, [argument.into()])
 }
 
 /// The one value that all rows have, without nulls; an error value if there are several.
 #[track_caller]
 pub fn unique(argument: impl Into<Expr>) -> Expr {
-    Expr::reducer(Reducer::Unique, Some(argument.into()))
+    Expr::reducer(Reducer::Unique, [argument.into()])
+}
+
+/// `argument` of the row with the smallest `value`; of several such rows, the smallest `argument`. Rows with a null
+/// `value` are left out; the `argument` may be null.
+#[track_caller]
+pub fn argmin(value: impl Into<Expr>, argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::ArgMin, [value.into(), argument.into()])
+}
+
+/// `argument` of the row with the largest `value`; of several such rows, the largest `argument`. Rows with a null
+/// `value` are left out; the `argument` may be null.
+#[track_caller]
+pub fn argmax(value: impl Into<Expr>, argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::ArgMax, [value.into(), argument.into()])
+}
+
+/// The value that came first, without nulls: that of the row with the smallest epoch, and the smallest of those that
+/// came in one epoch.
+///
+/// A row that is removed is the first that came of all rows equal to it in what the reduce reads.
+#[track_caller]
+pub fn earliest(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::Earliest, [argument.into()])
+}
+
+/// The value that came last, without nulls: that of the row with the largest epoch, and the largest of those that
+/// came in one epoch. See [`earliest`] for rows that are removed.
+#[track_caller]
+pub fn latest(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::Latest, [argument.into()])
+}
+
+/// The number of distinct values over the rows, without nulls; of several arguments, the number of distinct combinations
+/// without a null among them.
+#[track_caller]
+pub fn count_distinct<E: Into<Expr>>(arguments: impl IntoIterator<Item = E>) -> Expr {
+    Expr::reducer(Reducer::CountDistinct, arguments.into_iter().map(Into::into))
 }
 
 impl Expr {
@@ -233,10 +283,10 @@ impl Expr {
         Expr::new(ExprKind::Binary(op, left, right))
     }
 
-    /// A reducer over `argument`, which is missing for [`Reducer::Count`] alone.
+    /// A reducer over these arguments.
     #[track_caller]
-    pub fn reducer(kind: Reducer, argument: Option<Expr>) -> Self {
-        Expr::new(ExprKind::Reducer(kind, argument))
+    pub fn reducer(kind: Reducer, arguments: impl IntoIterator<Item = Expr>) -> Self {
+        Expr::new(ExprKind::Reducer(kind, arguments.into_iter().collect()))
     }
 
     /// The same expression, said to come from `origin` (its operands keep their own).
@@ -275,20 +325,11 @@ impl Expr {
             (Unary(op, a), Unary(other_op, b)) => op == other_op && a.same_as(b),
             (Binary(op, a, b), Binary(other_op, c, d)) => op == other_op && a.same_as(c) && b.same_as(d),
             (IfElse(a, b, c), IfElse(d, e, f)) => a.same_as(d) && b.same_as(e) && c.same_as(f),
-            (Coalesce(a), Coalesce(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b)),
+            (Coalesce(a), Coalesce(b)) => all_same(a, b),
             (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.same_as(b),
             (FillError(a, b), FillError(c, d)) => a.same_as(c) && b.same_as(d),
-            (Text(function, a), Text(other, b)) => {
-                function == other && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
-            }
-            (Reducer(kind, a), Reducer(other_kind, b)) => {
-                kind == other_kind
-                    && match (a, b) {
-                        (Some(a), Some(b)) => a.same_as(b),
-                        (None, None) => true,
-                        _ => false,
-                    }
-            }
+            (Text(function, a), Text(other, b)) => function == other && all_same(a, b),
+            (Reducer(kind, a), Reducer(other_kind, b)) => kind == other_kind && all_same(a, b),
             _ => false,
         }
     }
@@ -370,6 +411,10 @@ impl Expr {
     pub fn fill_error(&self, default: impl Into<Expr>) -> Expr {
         Expr::new(ExprKind::FillError(self.clone(), default.into()))
     }
+}
+
+fn all_same(a: &[Expr], b: &[Expr]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
 }
 
 macro_rules! operators {
@@ -602,8 +647,20 @@ pub(crate) const ATOM_PRECEDENCE: u8 = 9;
 
 impl Reducer {
     /// All reducers.
-    pub const ALL: [Reducer; 7] =
-        [Reducer::Count, Reducer::Sum, Reducer::Avg, Reducer::Min, Reducer::Max, Reducer::Any, Reducer::Unique];
+    pub const ALL: [Reducer; 12] = [
+        Reducer::Count,
+        Reducer::Sum,
+        Reducer::Avg,
+        Reducer::Min,
+        Reducer::Max,
+        Reducer::Any,
+        Reducer::Unique,
+        Reducer::ArgMin,
+        Reducer::ArgMax,
+        Reducer::Earliest,
+        Reducer::Latest,
+        Reducer::CountDistinct,
+    ];
 
     /// The name of its function.
     pub fn name(self) -> &'static str {
@@ -615,6 +672,11 @@ impl Reducer {
             Reducer::Max => "max",
             Reducer::Any => "any",
             Reducer::Unique => "unique",
+            Reducer::ArgMin => "argmin",
+            Reducer::ArgMax => "argmax",
+            Reducer::Earliest => "earliest",
+            Reducer::Latest => "latest",
+            Reducer::CountDistinct => "count_distinct",
         }
     }
 }
@@ -645,7 +707,7 @@ fn text(expr: &Expr) -> (String, u8) {
         ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
         ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
         ExprKind::Text(function, operands) => method_text(function, operands.iter().map(text)),
-        ExprKind::Reducer(kind, argument) => call_text(kind.name(), &argument.iter().map(plain).collect::<Vec<_>>()),
+        ExprKind::Reducer(kind, arguments) => call_text(kind.name(), &arguments.iter().map(plain).collect::<Vec<_>>()),
     }
 }
 

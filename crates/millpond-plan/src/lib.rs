@@ -7,11 +7,13 @@
 //! - [`expr`]: expressions as written; [`eval`]: their meaning, over whole columns;
 //! - [`text`]: functions on text;
 //! - [`time`]: points in time and durations as text;
-//! - [`window`]: tumbling and sliding windows;
+//! - [`window`]: tumbling and sliding windows; [`behavior`]: when windows are shown and over;
 //! - [`table`]: the logical plan; [`physical`]: the plan that runs;
 //! - [`difference()`]: what changed between two descriptions of a step.
 
+pub mod behavior;
 mod check;
+mod combine;
 mod describe;
 mod difference;
 pub mod eval;
@@ -27,10 +29,14 @@ pub mod time;
 pub mod types;
 pub mod window;
 
+pub use behavior::Behavior;
 pub use difference::difference;
 pub use eval::{MapStage, Mapped};
 pub use expr::{BinaryOp, Expr, Literal, Reducer, UnaryOp};
-pub use expr::{any, avg, coalesce, col, count, if_else, lit, max, min, sum, unique};
+pub use expr::{
+    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min, sum,
+    unique,
+};
 pub use lower::lower;
 pub use physical::PhysicalPlan;
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};

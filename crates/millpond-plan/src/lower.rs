@@ -1,6 +1,6 @@
 //! From tables to the plan that runs.
 //!
-//! Every table stands on a *base*: the source, keyed operator (group, session, window) or concat nearest to it, with the
+//! Every table stands on a *base*: the source, keyed operator (group, session, window, combination) or concat nearest to it, with the
 //! selects and filters between them fused into one [`MapStage`]. So a plan is bases, and a map wherever a base or a sink reads what
 //! is not just another base's output. Equal maps of one base are one node.
 //!
@@ -20,13 +20,16 @@ use crate::describe::describe;
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
 use crate::physical::{
-    Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec, Step,
+    CombineSpec, Consolidate, Form, Lifecycle, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall,
+    SessionSpec, Shown, Step, WindowSpec,
 };
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
 use crate::terms::{self, TermId, Terms};
-use crate::types::{Schema, Type};
+use crate::types::{ColumnType, Schema, Type};
 use crate::window::SlidingWindow;
+
+mod combine;
 
 /// Makes the plan that the engine runs of what a program writes.
 ///
@@ -58,6 +61,8 @@ struct Fused {
     terms: Terms,
     predicates: Vec<Root>,
     columns: Vec<(String, Root)>,
+    /// What identifies a row, if the table knows: computed only where an operation takes it up into the columns.
+    identity: Vec<Root>,
     /// The table's columns, or what a keyed operator reads of them.
     schema: Schema,
 }
@@ -86,11 +91,19 @@ enum BaseOperator {
         expands: bool,
         spec: ReduceSpec,
         reduction: Reduction,
+        /// The column of `rows` with the time, if its windows come and go by it.
+        time: usize,
     },
     Session {
         rows: Fused,
         spec: SessionSpec,
         reduction: Reduction,
+    },
+    /// `places`: where each column of the table is in the output.
+    Combine {
+        inputs: Vec<Fused>,
+        spec: CombineSpec,
+        places: Vec<usize>,
     },
 }
 
@@ -116,7 +129,12 @@ impl Lowering {
                 let columns = check::input_terms(&mut terms, table.schema());
                 let names = table.schema().columns().iter().map(|column| column.name.clone());
                 let columns = names.zip(columns).map(|(name, term)| (name, Root { term, origin: None })).collect();
-                Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
+                let (predicates, identity) = (Vec::new(), Vec::new());
+                Ok(Fused { base, terms, predicates, columns, identity, schema: table.schema().clone() })
+            }
+            Operation::Combine { .. } => {
+                let base = self.base_of(table)?;
+                Ok(self.combined(base, table))
             }
             Operation::Group { outputs, .. }
             | Operation::Session { outputs, .. }
@@ -127,8 +145,10 @@ impl Lowering {
                     .iter()
                     .zip(&reduction.outputs)
                     .map(|((name, expr), term)| (name.clone(), Root { term: *term, origin: expr.origin().cloned() }));
-                let (columns, terms) = (roots.collect(), reduction.results.clone());
-                Ok(Fused { base, terms, predicates: Vec::new(), columns, schema: table.schema().clone() })
+                let identity = reduction.identity.iter().map(|(_, term)| Root { term: *term, origin: None });
+                let (columns, identity, terms) = (roots.collect(), identity.collect(), reduction.results.clone());
+                let (predicates, schema) = (Vec::new(), table.schema().clone());
+                Ok(Fused { base, terms, predicates, columns, identity, schema })
             }
             Operation::Select { input, columns, keeps_others } => {
                 let mut fused = self.fuse(input)?;
@@ -146,6 +166,15 @@ impl Lowering {
                 fused.predicates.push(Root { term, origin: predicate.origin().cloned() });
                 Ok(fused)
             }
+            Operation::Identify { input, columns } => {
+                let mut fused = self.fuse(input)?;
+                let mut identity = Vec::with_capacity(columns.len());
+                for expr in columns {
+                    let term = fused.term(input.schema(), |terms, scope| check::term(terms, scope, expr))?;
+                    identity.push(Root { term, origin: fused.origin(term, expr.origin()) });
+                }
+                Ok(Fused { identity, ..fused })
+            }
         }
     }
 
@@ -157,14 +186,18 @@ impl Lowering {
         let base = match table.operation() {
             Operation::Source(source) => self.source(source, table),
             Operation::Group { input, keys, outputs } => self.group(table, input, keys, outputs)?,
-            Operation::Session { input, time, max_gap, instance, outputs } => {
-                let grouping = Grouping::Session { time, max_gap, instance: instance.as_ref() };
+            Operation::Session { input, time, max_gap, instance, behavior, outputs } => {
+                let (instance, behavior) = (instance.as_ref(), behavior.as_ref());
+                let grouping = Grouping::Session { time, max_gap, instance, behavior };
                 let max_gap = max_gap.as_int().expect("a gap is an int or a duration");
                 self.session(table, input, &grouping, max_gap, outputs)?
             }
             Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
             Operation::Concat { inputs } => self.concat(table, inputs)?,
-            Operation::Select { .. } | Operation::Filter { .. } => unreachable!("it stands on a base, it is none"),
+            Operation::Combine { inputs, combination } => self.combine(table, inputs, *combination)?,
+            Operation::Select { .. } | Operation::Filter { .. } | Operation::Identify { .. } => {
+                unreachable!("it stands on a base, it is none")
+            }
         };
         self.bases.push(base);
         self.tables.push(table.clone());
@@ -194,7 +227,9 @@ impl Lowering {
         let cancels = fused.iter().any(|rows| match &self.bases[rows.base].operator {
             BaseOperator::Source(_) => false,
             BaseOperator::Concat { cancels, .. } => *cancels,
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } => true,
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
+                !self.bases[rows.base].append_only
+            }
         });
         let step = self.step(fused[0].base, "concat", table);
         let (schema, append_only) = (table.schema().clone(), table.append_only());
@@ -228,7 +263,7 @@ impl Lowering {
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "reduce", table), reduction.reduced.clone());
-        let operator = BaseOperator::Group { rows, expands: false, spec, reduction };
+        let operator = BaseOperator::Group { rows, expands: false, spec, reduction, time: 0 };
         Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
     }
 
@@ -246,13 +281,21 @@ impl Lowering {
         rows.predicates.extend(numbers.predicate.map(|term| Root { term, origin: origin.cloned() }));
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
+        let time = match reduction.lifecycle {
+            Some(_) => rows.column_of(numbers.time, || ("time", origin.cloned())),
+            None => 0,
+        };
+        let mut clock = time;
         if let Some(term) = numbers.last {
-            rows.insert_column(spec.key.len(), "last window", Root { term, origin: origin.cloned() });
-            self.use_columns(&rows);
+            clock += usize::from(time >= spec.key.len());
+            let ty = Type::Int.required();
+            rows.insert_column(spec.key.len(), "last window", ty, Root { term, origin: origin.cloned() });
         }
+        self.use_columns(&rows);
         let (step, schema) = (self.step(rows.base, window.name(), table), reduction.reduced.clone());
-        let operator = BaseOperator::Group { rows, expands: numbers.last.is_some(), spec, reduction };
-        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+        let (expands, append_only) = (numbers.last.is_some(), table.append_only());
+        let operator = BaseOperator::Group { rows, expands, spec, reduction, time: clock };
+        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
     fn session(
@@ -269,8 +312,9 @@ impl Lowering {
         let instance: Vec<usize> = (0..reduction.keys.len()).collect();
         let spec = SessionSpec { time: instance.len(), instance, max_gap, reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "session", table), reduction.reduced.clone());
+        let append_only = table.append_only();
         let operator = BaseOperator::Session { rows, spec, reduction };
-        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
     /// Narrows `rows` to what a keyed operator reads: the keys, the time, then the reducers' arguments, each once.
@@ -280,14 +324,15 @@ impl Lowering {
         let mut columns = reduction.keys.clone();
         columns.extend(reduction.time.map(|time| (text(&rows.terms, time), time)));
         let mut reducers = Vec::with_capacity(reduction.reducers.len());
-        for (kind, argument) in &reduction.reducers {
-            let column = argument.map(|argument| {
-                columns.iter().position(|(_, term)| *term == argument).unwrap_or_else(|| {
-                    columns.push((text(&rows.terms, argument), argument));
+        for (kind, arguments) in &reduction.reducers {
+            let mut column = |argument: &TermId| {
+                columns.iter().position(|(_, term)| term == argument).unwrap_or_else(|| {
+                    columns.push((text(&rows.terms, *argument), *argument));
                     columns.len() - 1
                 })
-            });
-            reducers.push(ReducerCall { kind: *kind, column });
+            };
+            let columns = arguments.iter().map(&mut column).collect();
+            reducers.push(ReducerCall { kind: *kind, columns });
         }
         let types = columns.iter().map(|(name, term)| {
             let ty = rows.terms.ty(*term).column().expect("keys and arguments have types");
@@ -341,11 +386,22 @@ impl Fused {
         Fused { columns: positions.iter().map(column).collect(), schema, ..self }
     }
 
-    /// Adds a required `int` column at `position`.
-    fn insert_column(&mut self, position: usize, name: &str, root: Root) {
+    /// The position of the column that is this term, added at the end if there is none.
+    fn column_of(&mut self, term: TermId, named: impl FnOnce() -> (&'static str, Option<Origin>)) -> usize {
+        let known = self.columns.iter().position(|(_, root)| root.term == term);
+        known.unwrap_or_else(|| {
+            let (name, origin) = named();
+            let ty = self.terms.ty(term).column().expect("a time has a type");
+            self.insert_column(self.columns.len(), name, ty, Root { term, origin });
+            self.columns.len() - 1
+        })
+    }
+
+    /// Adds a column at `position`.
+    fn insert_column(&mut self, position: usize, name: &str, ty: ColumnType, root: Root) {
         let columns = self.schema.columns().iter().map(|column| (column.name.clone(), column.ty));
         let mut columns: Vec<_> = columns.collect();
-        columns.insert(position, (name.to_owned(), Type::Int.required()));
+        columns.insert(position, (name.to_owned(), ty));
         self.schema = Schema::new(columns);
         self.columns.insert(position, (name.to_owned(), root));
     }
@@ -381,15 +437,27 @@ impl Base {
     fn reduction(&self) -> &Reduction {
         match &self.operator {
             BaseOperator::Group { reduction, .. } | BaseOperator::Session { reduction, .. } => reduction,
-            BaseOperator::Source(_) | BaseOperator::Concat { .. } => unreachable!("it does not reduce"),
+            BaseOperator::Source(_) | BaseOperator::Concat { .. } | BaseOperator::Combine { .. } => {
+                unreachable!("it does not reduce")
+            }
         }
+    }
+
+    /// Whether the changes of one key may be in several batches: the sessions of an instance are shown and over one by
+    /// one, and apart from those that change.
+    fn scatters(&self) -> bool {
+        let BaseOperator::Session { reduction, .. } = &self.operator else { return false };
+        let delays = |lifecycle: &Lifecycle| matches!(lifecycle.shown, Shown::AfterStart(_));
+        reduction.lifecycle.as_ref().is_some_and(|lifecycle| delays(lifecycle) || !lifecycle.keep_results)
     }
 
     /// Positions of the columns that its node gives.
     fn outputs(&self) -> Vec<usize> {
         match self.operator {
             BaseOperator::Source(_) | BaseOperator::Concat { .. } => self.used.iter().copied().collect(),
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } => (0..self.schema.len()).collect(),
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
+                (0..self.schema.len()).collect()
+            }
         }
     }
 
@@ -400,20 +468,23 @@ impl Base {
 
     /// How rows that cancel after this stage are brought together.
     fn consolidate(&self, fused: &Fused, stage: &MapStage) -> Consolidate {
-        let keys = match &self.operator {
+        let (keys, windows) = match &self.operator {
             BaseOperator::Source(_) | BaseOperator::Concat { cancels: false, .. } => return Consolidate::No,
             BaseOperator::Concat { .. } if stage.keeps(0..self.used.len()) => return Consolidate::No,
             BaseOperator::Concat { .. } => return Consolidate::ByRow,
-            BaseOperator::Group { spec, .. } => spec.key.len(),
-            BaseOperator::Session { spec, .. } => spec.instance.len(),
+            _ if self.append_only => return Consolidate::No,
+            BaseOperator::Group { spec, reduction, .. } => (spec.key.len(), reduction.windows.as_ref()),
+            BaseOperator::Session { spec, .. } => (spec.instance.len(), None),
+            BaseOperator::Combine { spec, .. } => (spec.key.len(), None),
         };
         // The start or end of a window tells its number, which is the last key.
-        let windows = self.reduction().windows.as_ref();
         let numbers = keys - usize::from(windows.is_some());
         let bound = |term| windows.is_some_and(|windows| windows.bounds.contains(&term));
         let bounded = fused.columns.iter().any(|(_, root)| bound(root.term));
         if stage.keeps(0..self.schema.len()) {
             Consolidate::No
+        } else if self.scatters() {
+            Consolidate::ByRow
         } else if stage.keeps(0..numbers) && (numbers == keys || stage.keeps([numbers]) || bounded) {
             Consolidate::InBatch
         } else {
@@ -452,15 +523,30 @@ impl<'a> Emission<'a> {
                 let consolidate = if *cancels { Consolidate::ByRow } else { Consolidate::No };
                 OperatorSpec::Union { inputs, consolidate }
             }
-            BaseOperator::Group { rows, expands, spec, .. } => {
-                let mut input = self.map(rows);
-                if *expands {
-                    input = self.expand(input, spec.key.len() - 1);
+            BaseOperator::Group { rows, expands, spec, reduction, time } => {
+                let clock = self.map(rows);
+                let input = if *expands { self.expand(clock, spec.key.len() - 1) } else { clock };
+                let spec = spec.clone();
+                match (&reduction.lifecycle, &reduction.windows) {
+                    (Some(lifecycle), Some(numbers)) => {
+                        let windows = WindowSpec::Numbered { spec, spans: numbers.spans.clone() };
+                        OperatorSpec::Windowed { input, windows, clock, time: *time, lifecycle: lifecycle.clone() }
+                    }
+                    _ => OperatorSpec::Reduce { input, spec },
                 }
-                OperatorSpec::Reduce { input, spec: spec.clone() }
             }
-            BaseOperator::Session { rows, spec, .. } => {
-                OperatorSpec::Session { input: self.map(rows), spec: spec.clone() }
+            BaseOperator::Session { rows, spec, reduction } => {
+                let (input, spec) = (self.map(rows), spec.clone());
+                match &reduction.lifecycle {
+                    Some(lifecycle) => {
+                        let (clock, time, lifecycle) = (input, spec.time, lifecycle.clone());
+                        OperatorSpec::Windowed { input, windows: WindowSpec::Session(spec), clock, time, lifecycle }
+                    }
+                    None => OperatorSpec::Session { input, spec },
+                }
+            }
+            BaseOperator::Combine { inputs, spec, .. } => {
+                OperatorSpec::Combine { input: self.union(inputs), spec: spec.clone() }
             }
         };
         let keeps_state = !matches!(base.operator, BaseOperator::Concat { .. });
@@ -486,6 +572,15 @@ impl<'a> Emission<'a> {
         let consolidate = base.consolidate(fused, &stage);
         let operator = OperatorSpec::Map { input, stage: Arc::new(stage), consolidate };
         self.push(Node { operator, schema: fused.schema.clone(), append_only: base.append_only, step: None })
+    }
+
+    /// The node that gives the rows of all, which have one schema.
+    fn union(&mut self, tables: &[Fused]) -> NodeId {
+        let inputs: Vec<NodeId> = tables.iter().map(|rows| self.map(rows)).collect();
+        let append_only = inputs.iter().all(|input| self.nodes[input.0].append_only);
+        let schema = tables.first().map(|rows| rows.schema.clone()).unwrap_or_default();
+        let operator = OperatorSpec::Union { inputs, consolidate: Consolidate::No };
+        self.push(Node { operator, schema, append_only, step: None })
     }
 
     /// The node that puts each row into all of its windows: from the number in column `first` to that in the next.
@@ -573,9 +668,12 @@ fn add_sources<'a>(table: &'a Table, sources: &mut Vec<&'a Arc<SourceDecl>>) {
                 sources.push(source);
             }
         }
-        Operation::Concat { inputs } => inputs.iter().for_each(|input| add_sources(input, sources)),
+        Operation::Concat { inputs } | Operation::Combine { inputs, .. } => {
+            inputs.iter().for_each(|input| add_sources(input, sources));
+        }
         Operation::Select { input, .. }
         | Operation::Filter { input, .. }
+        | Operation::Identify { input, .. }
         | Operation::Group { input, .. }
         | Operation::Session { input, .. }
         | Operation::Sliding { input, .. } => add_sources(input, sources),

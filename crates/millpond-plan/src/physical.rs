@@ -6,9 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use millpond_error::Origin;
 use serde::{Deserialize, Serialize};
 
 use crate::eval::MapStage;
+use crate::expr::Literal;
 use crate::table::{SinkDecl, SourceDecl};
 use crate::types::Schema;
 
@@ -90,6 +92,28 @@ pub enum OperatorSpec {
         /// Instance, time, gap and reducers.
         spec: SessionSpec,
     },
+    /// A `Reduce` or `Session` whose groups are windows that are shown late, or that end, as the [`behavior`](crate::behavior)
+    /// of the program says. Its output has the same columns.
+    Windowed {
+        /// Where its rows come from.
+        input: NodeId,
+        /// What it computes.
+        windows: WindowSpec,
+        /// The node whose rows tell the watermark.
+        clock: NodeId,
+        /// The column of times there: a required `int`, `float` or point in time.
+        time: usize,
+        /// When windows are shown and over.
+        lifecycle: Lifecycle,
+    },
+    /// Combines the rows of several tables that have one identity into at most one row; its output: the identity columns, then
+    /// the others.
+    Combine {
+        /// Where its rows come from: those of all tables.
+        input: NodeId,
+        /// Identity, columns and what becomes of them.
+        spec: CombineSpec,
+    },
     /// Keeps the present table (every row with its multiplicity) for a sink that writes it whole, and passes the changes
     /// on, consolidated. The key is the whole row.
     Keep {
@@ -153,17 +177,106 @@ pub struct SessionSpec {
     pub form: Form,
 }
 
-/// A reducer over a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The windows of a `Windowed` node.
+#[derive(Clone, Debug)]
+pub enum WindowSpec {
+    /// Groups whose last key is the number of a window.
+    Numbered {
+        /// The reduce.
+        spec: ReduceSpec,
+        /// Makes start and end of a column of numbers.
+        spans: Arc<MapStage>,
+    },
+    /// Sessions.
+    Session(SessionSpec),
+}
+
+/// When windows are shown, and when they are over. Lengths are ints or floats, as the time; never negative.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lifecycle {
+    /// When the result of a window is shown.
+    pub shown: Shown,
+    /// A window is closed once the watermark is so far past its end; `None` if it never is.
+    pub cutoff: Option<Literal>,
+    /// Whether the result of a closed window stays.
+    pub keep_results: bool,
+}
+
+/// When the result of a window is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    /// From its first row on.
+    AtOnce,
+    /// Once the watermark is so far past its start.
+    AfterStart(Literal),
+    /// When it is closed.
+    AtClose,
+}
+
+/// The parameters of a `Combine` node. All positions are columns of the node's input, unless said otherwise.
+#[derive(Clone, Debug)]
+pub struct CombineSpec {
+    /// Which rows it gives.
+    pub combination: Combination,
+    /// Columns of the identity: the key.
+    pub key: Vec<usize>,
+    /// The column that says which table a row is of, from 0: a required `int`.
+    pub table: usize,
+    /// The number of tables.
+    pub tables: usize,
+    /// The other columns. They are null in a table of which only the identities matter.
+    pub row: Vec<usize>,
+    /// Positions in `row`, ascending, of what the second table says where it has the row.
+    pub updated: Vec<usize>,
+    /// The place in the program, for errors in the data.
+    pub origin: Origin,
+}
+
+/// How rows of one identity become one. In each table that gives cells, an identity has at most one row at the end of
+/// each epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combination {
+    /// The rows of the first table whose identity the second has not.
+    Difference,
+    /// The rows of the first table whose identity all others have.
+    Intersect,
+    /// The rows of the second table, and those of the first whose identity it has not.
+    UpdateRows,
+    /// The rows of the first table, with cells of the second where that has the identity.
+    UpdateCells,
+}
+
+impl Combination {
+    /// The name of its method.
+    pub fn name(self) -> &'static str {
+        match self {
+            Combination::Difference => "difference",
+            Combination::Intersect => "intersect",
+            Combination::UpdateRows => "update_rows",
+            Combination::UpdateCells => "update_cells",
+        }
+    }
+
+    /// Whether the second table gives cells, and not only its identities.
+    pub fn updates(self) -> bool {
+        matches!(self, Combination::UpdateRows | Combination::UpdateCells)
+    }
+}
+
+/// A reducer over columns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReducerCall {
     /// Which reducer.
     pub kind: ReducerKind,
-    /// The column it reads; `None` only for [`ReducerKind::Count`].
-    pub column: Option<usize>,
+    /// The columns that it reads: as many as it has arguments.
+    pub columns: Vec<usize>,
 }
 
 /// The reducers that the engine has. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
 /// their column is.
+///
+/// A row has *arrived* in the epoch of the change that added it, where changes that cancel within an epoch are none. A
+/// change that removes a row removes the one that arrived first of all rows that are equal in the operator's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReducerKind {
@@ -177,6 +290,17 @@ pub enum ReducerKind {
     Min,
     /// Largest value.
     Max,
+    /// Of the row with the smallest first column, the second column, which may be null; of several such rows, the smallest.
+    ArgMin,
+    /// Of the row with the largest first column, the second column, which may be null; of several such rows, the largest.
+    ArgMax,
+    /// The value that arrived first; within an epoch, the smallest.
+    Earliest,
+    /// The value that arrived last; within an epoch, the largest.
+    Latest,
+    /// The number of distinct rows of some columns, without those where one is null: `int`. Floats have one zero and
+    /// one NaN.
+    CountDistinct,
 }
 
 impl ReducerKind {
@@ -188,6 +312,11 @@ impl ReducerKind {
             ReducerKind::Avg => "avg",
             ReducerKind::Min => "min",
             ReducerKind::Max => "max",
+            ReducerKind::ArgMin => "argmin",
+            ReducerKind::ArgMax => "argmax",
+            ReducerKind::Earliest => "earliest",
+            ReducerKind::Latest => "latest",
+            ReducerKind::CountDistinct => "count_distinct",
         }
     }
 }
@@ -246,15 +375,19 @@ impl PhysicalPlan {
                 write!(f, "union {} {consolidate}{}", inputs.join(" "), node.schema)
             }
             OperatorSpec::Expand { input, first } => write!(f, "expand {} [{first}]", input.0),
-            OperatorSpec::Reduce { input, spec } => {
-                write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
-                write_reducers(&spec.reducers, f)
+            OperatorSpec::Reduce { input, spec } => write_reduce(*input, &name, spec, f),
+            OperatorSpec::Session { input, spec } => write_session(*input, &name, spec, f),
+            OperatorSpec::Windowed { input, windows, clock, time, lifecycle } => {
+                match windows {
+                    WindowSpec::Numbered { spec, .. } => write_reduce(*input, &name, spec, f)?,
+                    WindowSpec::Session(spec) => write_session(*input, &name, spec, f)?,
+                }
+                write!(f, "; {lifecycle}watermark {} [{time}]", clock.0)
             }
-            OperatorSpec::Session { input, spec } => {
-                let SessionSpec { instance, time, max_gap, reducers, form } = spec;
-                write!(f, "session {} {name} ({form}) ", input.0)?;
-                write!(f, "instance {instance:?} time {time} max_gap {max_gap}: ")?;
-                write_reducers(reducers, f)
+            OperatorSpec::Combine { input, spec } => {
+                let CombineSpec { combination, key, table, row, updated, .. } = spec;
+                write!(f, "{} {} {name} key {key:?} table {table}: {row:?}", combination.name(), input.0)?;
+                if updated.is_empty() { Ok(()) } else { write!(f, " updated {updated:?}") }
             }
             OperatorSpec::Keep { input } => write!(f, "keep {} {name}", input.0),
             OperatorSpec::Sink { input, index } => write!(f, "sink {} {}", input.0, self.sinks[*index].kind),
@@ -262,11 +395,38 @@ impl PhysicalPlan {
     }
 }
 
+fn write_reduce(input: NodeId, name: &str, spec: &ReduceSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
+    write_reducers(&spec.reducers, f)
+}
+
+fn write_session(input: NodeId, name: &str, spec: &SessionSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let SessionSpec { instance, time, max_gap, reducers, form } = spec;
+    write!(f, "session {} {name} ({form}) ", input.0)?;
+    write!(f, "instance {instance:?} time {time} max_gap {max_gap}: ")?;
+    write_reducers(reducers, f)
+}
+
+/// As a plan shows it, with a space behind it.
+impl fmt::Display for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.shown {
+            Shown::AtOnce => {}
+            Shown::AfterStart(delay) => write!(f, "delay {delay} ")?,
+            Shown::AtClose => f.write_str("exactly once ")?,
+        }
+        if let Some(cutoff) = &self.cutoff {
+            write!(f, "cutoff {cutoff} ")?;
+        }
+        f.write_str(if self.keep_results { "" } else { "forgets results " })
+    }
+}
+
 fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (i, reducer) in reducers.iter().enumerate() {
         let comma = if i > 0 { ", " } else { "" };
-        let column = reducer.column.map(|column| column.to_string()).unwrap_or_default();
-        write!(f, "{comma}{}({column})", reducer.kind.name())?;
+        let columns: Vec<String> = reducer.columns.iter().map(usize::to_string).collect();
+        write!(f, "{comma}{}({})", reducer.kind.name(), columns.join(", "))?;
     }
     Ok(())
 }

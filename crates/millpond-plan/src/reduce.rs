@@ -5,11 +5,15 @@
 //! window end), reducers`. For tumbling and sliding windows the last key is the window's number. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
 //! depends only on what the step's description says, where outputs are sorted by name.
 
+use std::sync::Arc;
+
 use millpond_error::{Error, Result};
 
+use crate::behavior::Behavior;
 use crate::check::{self, RowScope, Scope, at, no_column, subject};
+use crate::eval::MapStage;
 use crate::expr::{Expr, ExprKind, Literal, Reducer, UnaryOp};
-use crate::physical::ReducerKind;
+use crate::physical::{Lifecycle, ReducerKind};
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
 use crate::terms::{Op, TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
@@ -28,12 +32,16 @@ pub(crate) struct Reduction {
     pub time: Option<TermId>,
     /// The numbers of a row's windows.
     pub windows: Option<WindowNumbers>,
+    /// How the windows come and go, if not as groups do.
+    pub lifecycle: Option<Lifecycle>,
     /// The reducers and the terms that they read.
-    pub reducers: Vec<(ReducerKind, Option<TermId>)>,
+    pub reducers: Vec<(ReducerKind, Vec<TermId>)>,
     /// The columns that the keyed operator gives: keys, window, reducers.
     pub reduced: Schema,
     /// Terms over the columns of `reduced`.
     pub results: Terms,
+    /// Of the results: what tells one row from another.
+    pub identity: Vec<(String, TermId)>,
     /// The terms of the outputs, in the order as written.
     pub outputs: Vec<TermId>,
     /// The outputs' columns.
@@ -48,6 +56,10 @@ pub(crate) struct WindowNumbers {
     pub predicate: Option<TermId>,
     /// Of the results: start and end, each of which tells the number.
     pub bounds: [TermId; 2],
+    /// The time that they are computed of.
+    pub time: TermId,
+    /// Makes start and end of a column of numbers.
+    pub spans: Arc<MapStage>,
 }
 
 /// What is reduced by what.
@@ -55,7 +67,7 @@ pub(crate) enum Grouping<'a> {
     /// By keys with names.
     Keys(&'a [(String, Expr)]),
     /// By sessions.
-    Session { time: &'a Expr, max_gap: &'a Literal, instance: Option<&'a Expr> },
+    Session { time: &'a Expr, max_gap: &'a Literal, instance: Option<&'a Expr>, behavior: Option<&'a Behavior> },
     /// By tumbling or sliding windows.
     Sliding(&'a SlidingWindow),
 }
@@ -121,6 +133,7 @@ struct ReduceScope<'a> {
     /// Positions in `plain` of a session's start and end.
     session: Option<(usize, usize)>,
     windows: Option<WindowNumbers>,
+    lifecycle: Option<Lifecycle>,
     /// Start and end of a window that has a number, as results.
     bounds: Vec<(&'static str, TermId)>,
     calls: Vec<Call>,
@@ -129,7 +142,7 @@ struct ReduceScope<'a> {
 /// A reducer that the engine computes.
 struct Call {
     kind: ReducerKind,
-    argument: Option<TermId>,
+    arguments: Vec<TermId>,
     ty: ColumnType,
     text: String,
 }
@@ -144,6 +157,7 @@ impl<'a> ReduceScope<'a> {
             plain: Vec::new(),
             session: None,
             windows: None,
+            lifecycle: None,
             bounds: Vec::new(),
             calls: Vec::new(),
         };
@@ -154,11 +168,11 @@ impl<'a> ReduceScope<'a> {
                     scope.key(name, expr)?;
                 }
             }
-            Grouping::Session { time, max_gap, instance } => {
+            Grouping::Session { time, max_gap, instance, behavior } => {
                 if let Some(instance) = instance {
                     scope.key(INSTANCE, instance)?;
                 }
-                scope.session(time, max_gap)?;
+                scope.session(time, max_gap, *behavior)?;
             }
             Grouping::Sliding(window) => {
                 if let Some(instance) = &window.instance {
@@ -183,7 +197,7 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn session(&mut self, time: &Expr, max_gap: &Literal) -> Result<()> {
+    fn session(&mut self, time: &Expr, max_gap: &Literal, behavior: Option<&Behavior>) -> Result<()> {
         let term = check::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
         let good = ty.ty.is_some_and(|ty| ty == Type::Int || ty.is_point()) && !ty.optional;
@@ -208,6 +222,7 @@ impl<'a> ReduceScope<'a> {
                 "max_gap is {max_gap}, which is {gap}, but must be {needed}: {time} is {time_type}"
             )));
         }
+        self.lifecycle = behavior.map(|behavior| behavior.lifecycle(time, time_type)).transpose()?;
         self.time = Some(term);
         let start = self.plain.len();
         for name in [WINDOW_START, WINDOW_END] {
@@ -223,26 +238,31 @@ impl<'a> ReduceScope<'a> {
         let (first, last) = windows.numbers(self.rows, time);
         let predicate = windows.predicate(self.rows, last);
         self.keys.push((WINDOW_NUMBER.to_owned(), first.unwrap_or(last)));
+        self.lifecycle =
+            window.behavior.as_ref().map(|behavior| behavior.lifecycle(&window.time, windows.ty())).transpose()?;
         let ty = Type::Int.required();
         self.plain.push(Plain { name: WINDOW_NUMBER.to_owned(), expr: None, ty });
         let number = results.input(self.plain.len() - 1, ty);
         let (start, end) = windows.bounds(results, number);
         self.bounds = vec![(WINDOW_START, start), (WINDOW_END, end)];
-        self.windows = Some(WindowNumbers { last: first.map(|_| last), predicate, bounds: [start, end] });
+        let (last, spans) = (first.map(|_| last), Arc::new(windows.spans()));
+        self.windows = Some(WindowNumbers { last, predicate, bounds: [start, end], time, spans });
         Ok(())
     }
 
-    fn reducer(&mut self, reducer: Reducer, argument: Option<&Expr>, results: &mut Terms) -> Result<TermId> {
-        let Some(expr) = argument else {
-            return match reducer {
-                Reducer::Count => Ok(self.call(ReducerKind::Count, None, Type::Int.required(), results)),
-                _ => Err(Error::invalid(format!("{}() needs an argument", reducer.name()))),
-            };
-        };
+    fn reducer(&mut self, reducer: Reducer, arguments: &[Expr], results: &mut Terms) -> Result<TermId> {
+        check_number(reducer, arguments)?;
         let mut row = RowScope { in_reducer: true, ..self.row };
-        let term = check::term(self.rows, &mut row, expr)?;
-        let ty = reducer_type(reducer, expr, self.rows.ty(term).column())?;
-        let mut call = |kind| self.call(kind, Some((term, expr)), ty, results);
+        let mut terms = Vec::with_capacity(arguments.len());
+        let mut types = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            let term = check::term(self.rows, &mut row, argument)?;
+            let no_type = || Error::invalid(format!("None has no type, but {}() needs one", reducer.name()));
+            types.push((argument, self.rows.ty(term).column().ok_or_else(no_type)?));
+            terms.push(term);
+        }
+        let ty = reducer_type(reducer, &types)?;
+        let mut call = |kind| self.call(kind, &terms, arguments, ty, results);
         Ok(match reducer {
             Reducer::Count => call(ReducerKind::Count),
             Reducer::Sum => call(ReducerKind::Sum),
@@ -253,6 +273,11 @@ impl<'a> ReduceScope<'a> {
                 let (least, greatest) = (call(ReducerKind::Min), call(ReducerKind::Max));
                 results.add(Op::Unique(least, greatest), ty.into())
             }
+            Reducer::ArgMin => call(ReducerKind::ArgMin),
+            Reducer::ArgMax => call(ReducerKind::ArgMax),
+            Reducer::Earliest => call(ReducerKind::Earliest),
+            Reducer::Latest => call(ReducerKind::Latest),
+            Reducer::CountDistinct => call(ReducerKind::CountDistinct),
         })
     }
 
@@ -260,22 +285,25 @@ impl<'a> ReduceScope<'a> {
     fn call(
         &mut self,
         kind: ReducerKind,
-        argument: Option<(TermId, &Expr)>,
+        arguments: &[TermId],
+        written: &[Expr],
         ty: ColumnType,
         results: &mut Terms,
     ) -> TermId {
-        let term = argument.map(|(term, _)| term);
-        if let (Some((start, end)), true) = (self.session, term.is_some() && term == self.time) {
+        if let (Some((start, end)), Some(time)) = (self.session, self.time)
+            && arguments == [time]
+        {
             match kind {
                 ReducerKind::Min => return results.input(start, self.plain[start].ty),
                 ReducerKind::Max => return results.input(end, self.plain[end].ty),
                 _ => {}
             }
         }
-        let known = self.calls.iter().position(|known| known.kind == kind && known.argument == term);
+        let known = self.calls.iter().position(|known| known.kind == kind && known.arguments == arguments);
         let position = known.unwrap_or_else(|| {
-            let argument = argument.map(|(_, expr)| expr.to_string()).unwrap_or_default();
-            self.calls.push(Call { kind, argument: term, ty, text: format!("{}({argument})", kind.name()) });
+            let written: Vec<String> = written.iter().map(Expr::to_string).collect();
+            let text = format!("{}({})", kind.name(), written.join(", "));
+            self.calls.push(Call { kind, arguments: arguments.to_vec(), ty, text });
             self.calls.len() - 1
         });
         results.input(self.plain.len() + position, ty)
@@ -311,16 +339,25 @@ impl<'a> ReduceScope<'a> {
         self.plain.iter().enumerate().filter(move |(position, _)| Some(*position) != number)
     }
 
-    fn finish(self, results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
+    /// The keys, or the instance with both bounds of the window.
+    fn identity(&self, results: &mut Terms) -> Vec<(String, TermId)> {
+        let plain = self.visible().map(|(position, plain)| (plain.name.clone(), results.input(position, plain.ty)));
+        plain.chain(self.bounds.iter().map(|(name, bound)| ((*name).to_owned(), *bound))).collect()
+    }
+
+    fn finish(self, mut results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
+        let identity = self.identity(&mut results);
         let plain = self.plain.into_iter().map(|plain| (plain.name, plain.ty));
         let calls = self.calls.iter().map(|call| (call.text.clone(), call.ty));
         Reduction {
             keys: self.keys,
             time: self.time,
             windows: self.windows,
+            lifecycle: self.lifecycle,
             reduced: Schema::new(plain.chain(calls)),
-            reducers: self.calls.iter().map(|call| (call.kind, call.argument)).collect(),
+            reducers: self.calls.into_iter().map(|call| (call.kind, call.arguments)).collect(),
             results,
+            identity,
             outputs,
             schema,
         }
@@ -339,22 +376,45 @@ impl Scope for ReduceScope<'_> {
         }
         match expr.kind() {
             ExprKind::Column(name) => Some(Err(self.plain_column(name))),
-            ExprKind::Reducer(kind, argument) => Some(self.reducer(*kind, argument.as_ref(), results)),
+            ExprKind::Reducer(kind, arguments) => Some(self.reducer(*kind, arguments, results)),
             _ => None,
         }
     }
 }
 
-/// The type that a reducer gives for an argument.
-fn reducer_type(reducer: Reducer, argument: &Expr, ty: Option<ColumnType>) -> Result<ColumnType> {
-    let Some(ty) = ty else {
-        return Err(Error::invalid(format!("{}(None) has no type", reducer.name())));
+/// Checks that a reducer has as many arguments as it takes.
+fn check_number(reducer: Reducer, arguments: &[Expr]) -> Result<()> {
+    let name = reducer.name();
+    let problem = match (reducer, arguments.len()) {
+        (Reducer::Count, 0) | (Reducer::ArgMin | Reducer::ArgMax, 2) | (Reducer::CountDistinct, 1..) => return Ok(()),
+        (Reducer::Count, _) => "count() counts rows and takes no argument".to_owned(),
+        (Reducer::ArgMin | Reducer::ArgMax, 1) => {
+            let (value, most) = (&arguments[0], if reducer == Reducer::ArgMin { "smallest" } else { "largest" });
+            let error = Error::invalid(format!("{name}({value}) does not say what it takes of the row"));
+            let hint = format!("{name}({value}, x) is the x of the row with the {most} {value}; a row has no id");
+            return Err(error.with_hint(hint));
+        }
+        (Reducer::ArgMin | Reducer::ArgMax, found) => format!("{name}() has {found} arguments, but takes 2"),
+        (_, 0) => format!("{name}() needs an argument"),
+        (_, 1) => return Ok(()),
+        (_, found) => format!("{name}() has {found} arguments, but takes 1"),
     };
+    Err(Error::invalid(problem))
+}
+
+/// The type that a reducer gives for its arguments.
+fn reducer_type(reducer: Reducer, arguments: &[(&Expr, ColumnType)]) -> Result<ColumnType> {
+    let [(argument, ty), rest @ ..] = arguments else { return Ok(Type::Int.required()) };
     match (reducer, ty.ty) {
-        (Reducer::Count, _) => Err(Error::invalid("count() counts rows and takes no argument")),
-        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique, _)
-        | (Reducer::Sum, Type::Int | Type::Float | Type::Duration) => Ok(ty),
-        (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..ty }),
+        (Reducer::Count | Reducer::CountDistinct, _) => Ok(Type::Int.required()),
+        (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique | Reducer::Earliest | Reducer::Latest, _)
+        | (Reducer::Sum, Type::Int | Type::Float | Type::Duration) => Ok(*ty),
+        (Reducer::ArgMin | Reducer::ArgMax, _) => {
+            // Over null values alone there is no row to take it of.
+            let of = rest.first().map_or(*ty, |(_, of)| *of);
+            Ok(ColumnType { optional: of.optional || ty.optional, ..of })
+        }
+        (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..*ty }),
         (Reducer::Sum | Reducer::Avg, of) => {
             let needed = match (reducer, of.is_time()) {
                 (Reducer::Sum, true) => "int, float or Duration",

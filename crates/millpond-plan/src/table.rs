@@ -9,8 +9,11 @@ use std::sync::Arc;
 
 use millpond_error::{Origin, Result};
 
+use crate::behavior::Behavior;
 use crate::check;
+use crate::combine;
 use crate::expr::{Expr, Literal, col};
+use crate::physical::Combination;
 use crate::reduce::{self, Grouping};
 use crate::terms::Terms;
 use crate::types::{Schema, Type};
@@ -30,6 +33,7 @@ pub struct Table(Arc<Node>);
 struct Node {
     operation: Operation,
     schema: Schema,
+    identity: Option<Schema>,
     append_only: bool,
     origin: Origin,
 }
@@ -58,6 +62,7 @@ pub(crate) enum Operation {
         time: Expr,
         max_gap: Literal,
         instance: Option<Expr>,
+        behavior: Option<Behavior>,
         outputs: Vec<(String, Expr)>,
     },
     /// All rows of all tables, which have the columns of the first, in any order.
@@ -68,6 +73,16 @@ pub(crate) enum Operation {
         input: Table,
         window: SlidingWindow,
         outputs: Vec<(String, Expr)>,
+    },
+    /// The same rows, told apart by these values.
+    Identify {
+        input: Table,
+        columns: Vec<Expr>,
+    },
+    /// Rows of one identity become one.
+    Combine {
+        inputs: Vec<Table>,
+        combination: Combination,
     },
 }
 
@@ -120,6 +135,8 @@ pub struct SessionWindow {
     pub max_gap: Expr,
     /// Sessions are found apart for each value of this, for example for each user.
     pub instance: Option<Expr>,
+    /// When sessions are shown and when they are over; without one, they are shown at once and never over.
+    pub behavior: Option<Behavior>,
 }
 
 impl Table {
@@ -128,14 +145,14 @@ impl Table {
         let names = source.schema.columns().iter().map(|column| column.name.as_str());
         check::unique("a schema", names).map_err(|error| error.at(&source.origin))?;
         let (schema, append_only, origin) = (source.schema.clone(), source.append_only, source.origin.clone());
-        Ok(Table::new(Operation::Source(Arc::new(source)), schema, append_only, &origin))
+        Ok(Table::new(Operation::Source(Arc::new(source)), schema, None, append_only, &origin))
     }
 
     /// These columns and no others.
     pub fn select(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
         let schema = check::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
         let operation = Operation::Select { input: self.clone(), columns, keeps_others: false };
-        Ok(Table::new(operation, schema, self.append_only(), origin))
+        Ok(self.row_by_row(operation, schema, origin))
     }
 
     /// All columns of this table; those named in `columns` are replaced in their place, or added at the end.
@@ -145,7 +162,7 @@ impl Table {
         let all = all_columns(self.schema(), &columns);
         let schema = check::select(self.schema(), &all).map_err(|error| error.at(origin))?;
         let operation = Operation::Select { input: self.clone(), columns, keeps_others: true };
-        Ok(Table::new(operation, schema, self.append_only(), origin))
+        Ok(self.row_by_row(operation, schema, origin))
     }
 
     /// All columns but these.
@@ -182,9 +199,9 @@ impl Table {
     pub fn concat(&self, others: &[Table], origin: &Origin) -> Result<Table> {
         let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
         let schemas: Vec<&Schema> = inputs.iter().map(Table::schema).collect();
-        let schema = check::concat(&schemas).map_err(|error| error.at(origin))?;
+        let schema = check::same_columns("concat", &schemas).map_err(|error| error.at(origin))?;
         let append_only = inputs.iter().all(Table::append_only);
-        Ok(Table::new(Operation::Concat { inputs }, schema, append_only, origin))
+        Ok(Table::new(Operation::Concat { inputs }, schema, None, append_only, origin))
     }
 
     /// The rows for which `predicate` is true; a row for which it is null is dropped.
@@ -192,7 +209,44 @@ impl Table {
         check::filter(self.schema(), &predicate).map_err(|error| error.at(origin))?;
         let schema = self.schema().clone();
         let operation = Operation::Filter { input: self.clone(), predicate };
-        Ok(Table::new(operation, schema, self.append_only(), origin))
+        Ok(self.row_by_row(operation, schema, origin))
+    }
+
+    /// The same rows, of which no two have the same values of `columns`: from here on, these identify a row.
+    pub fn with_id_from(&self, columns: Vec<Expr>, origin: &Origin) -> Result<Table> {
+        let identity = combine::identity(self.schema(), &columns).map_err(|error| error.at(origin))?;
+        let (schema, append_only) = (self.schema().clone(), self.append_only());
+        let operation = Operation::Identify { input: self.clone(), columns };
+        Ok(Table::new(operation, schema, Some(identity), append_only, origin))
+    }
+
+    /// The rows of this table whose identity `other` has not.
+    pub fn difference(&self, other: &Table, origin: &Origin) -> Result<Table> {
+        self.combine(std::slice::from_ref(other), Combination::Difference, origin)
+    }
+
+    /// The rows of this table whose identity all of `others` have.
+    pub fn intersect(&self, others: &[Table], origin: &Origin) -> Result<Table> {
+        self.combine(others, Combination::Intersect, origin)
+    }
+
+    /// The rows of `other`, and those of this table whose identity it has not. Both have the same columns, in any order.
+    pub fn update_rows(&self, other: &Table, origin: &Origin) -> Result<Table> {
+        self.combine(std::slice::from_ref(other), Combination::UpdateRows, origin)
+    }
+
+    /// The rows of this table, with the cells of `other` where that has the identity. All columns of `other` are columns
+    /// of this table.
+    pub fn update_cells(&self, other: &Table, origin: &Origin) -> Result<Table> {
+        self.combine(std::slice::from_ref(other), Combination::UpdateCells, origin)
+    }
+
+    fn combine(&self, others: &[Table], combination: Combination, origin: &Origin) -> Result<Table> {
+        let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
+        let combine::Checked { schema, identity } =
+            combine::check(combination, &inputs).map_err(|error| error.at(origin))?;
+        let append_only = combination == Combination::Intersect && inputs.iter().all(Table::append_only);
+        Ok(Table::new(Operation::Combine { inputs, combination }, schema, Some(identity), append_only, origin))
     }
 
     /// One row for each distinct value of the keys; without keys, one row as long as the table has a row. In `outputs`, a key is used plainly, by its name or its
@@ -203,9 +257,9 @@ impl Table {
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
-        let schema = self.reduced(&Grouping::Keys(&keys), &outputs).map_err(|error| error.at(origin))?;
+        let (schema, identity) = self.reduced(&Grouping::Keys(&keys), &outputs).map_err(|error| error.at(origin))?;
         let operation = Operation::Group { input: self.clone(), keys, outputs };
-        Ok(Table::new(operation, schema, false, origin))
+        Ok(Table::new(operation, schema, Some(identity), false, origin))
     }
 
     /// One row for each session. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
@@ -216,30 +270,43 @@ impl Table {
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
-        let SessionWindow { time, max_gap, instance } = window;
+        let SessionWindow { time, max_gap, instance, behavior } = window;
+        let behavior = behavior.filter(|behavior| !behavior.is_plain());
         let max_gap = reduce::max_gap(&max_gap).map_err(|error| error.at(origin))?;
-        let grouping = Grouping::Session { time: &time, max_gap: &max_gap, instance: instance.as_ref() };
-        let schema = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
-        let operation = Operation::Session { input: self.clone(), time, max_gap, instance, outputs };
-        Ok(Table::new(operation, schema, false, origin))
+        let (instance_of, behaves) = (instance.as_ref(), behavior.as_ref());
+        let grouping = Grouping::Session { time: &time, max_gap: &max_gap, instance: instance_of, behavior: behaves };
+        let (schema, identity) = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
+        let append_only = behaves.is_some_and(Behavior::is_append_only);
+        let operation = Operation::Session { input: self.clone(), time, max_gap, instance, behavior, outputs };
+        Ok(Table::new(operation, schema, Some(identity), append_only, origin))
     }
 
     /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
     /// [`WINDOW_END`] are used plainly; every column of this table stands in a reducer.
     pub fn sliding_reduce(
         &self,
-        window: SlidingWindow,
+        mut window: SlidingWindow,
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
-        let schema = self.reduced(&Grouping::Sliding(&window), &outputs).map_err(|error| error.at(origin))?;
+        window.behavior = window.behavior.filter(|behavior| !behavior.is_plain());
+        let (schema, identity) =
+            self.reduced(&Grouping::Sliding(&window), &outputs).map_err(|error| error.at(origin))?;
+        let append_only = window.behavior.as_ref().is_some_and(Behavior::is_append_only);
         let operation = Operation::Sliding { input: self.clone(), window, outputs };
-        Ok(Table::new(operation, schema, false, origin))
+        Ok(Table::new(operation, schema, Some(identity), append_only, origin))
     }
 
     /// The columns, in order.
     pub fn schema(&self) -> &Schema {
         &self.0.schema
+    }
+
+    /// The names and types of what identifies a row, which need not be among the columns; `None` if nothing is known to. The keys of
+    /// a reduce do (of a window: the instance and both bounds), and what [`Table::with_id_from`] says. Operations on single
+    /// rows keep it.
+    pub fn identity(&self) -> Option<&Schema> {
+        self.0.identity.as_ref()
     }
 
     /// Whether rows are only ever added.
@@ -257,19 +324,33 @@ impl Table {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn reduced(&self, grouping: &Grouping<'_>, outputs: &[(String, Expr)]) -> Result<Schema> {
+    /// The columns of a reduce, and what identifies its rows.
+    fn reduced(&self, grouping: &Grouping<'_>, outputs: &[(String, Expr)]) -> Result<(Schema, Schema)> {
         let mut rows = Terms::default();
         let columns = check::input_terms(&mut rows, self.schema());
         let reduction = reduce::reduction(&mut rows, self.schema(), &columns, grouping, outputs)?;
-        Ok(reduction.schema)
+        let ty = |term| reduction.results.ty(term).column().expect("keys and bounds have types");
+        let identity = Schema::new(reduction.identity.iter().map(|(name, term)| (name.as_str(), ty(*term))));
+        Ok((reduction.schema, identity))
     }
 
     pub(crate) fn operation(&self) -> &Operation {
         &self.0.operation
     }
 
-    fn new(operation: Operation, schema: Schema, append_only: bool, origin: &Origin) -> Table {
-        Table(Arc::new(Node { operation, schema, append_only, origin: origin.clone() }))
+    /// A table that has, for each row of this one, at most one row.
+    fn row_by_row(&self, operation: Operation, schema: Schema, origin: &Origin) -> Table {
+        Table::new(operation, schema, self.0.identity.clone(), self.append_only(), origin)
+    }
+
+    fn new(
+        operation: Operation,
+        schema: Schema,
+        identity: Option<Schema>,
+        append_only: bool,
+        origin: &Origin,
+    ) -> Table {
+        Table(Arc::new(Node { operation, schema, identity, append_only, origin: origin.clone() }))
     }
 }
 

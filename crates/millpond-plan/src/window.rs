@@ -13,10 +13,12 @@
 
 use millpond_error::{Error, Result};
 
+use crate::behavior::Behavior;
 use crate::check::{at, subject};
+use crate::eval::{MapStage, Root};
 use crate::expr::{BinaryOp, Expr, Literal};
-use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, Type};
+use crate::terms::{self, Op, TermId, TermType, Terms};
+use crate::types::{ColumnType, Schema, Type};
 
 /// The most windows that one row may be in.
 const MOST_WINDOWS: i64 = 1 << 16;
@@ -35,6 +37,8 @@ pub struct SlidingWindow {
     pub origin: Option<Literal>,
     /// Windows are made apart for each value of this, for example for each user.
     pub instance: Option<Expr>,
+    /// When windows are shown and when they are over; without one, they are shown at once and never over.
+    pub behavior: Option<Behavior>,
 }
 
 /// How long a window is.
@@ -76,9 +80,9 @@ impl Windows {
     pub fn new(window: &SlidingWindow, ty: Option<ColumnType>) -> Result<Self> {
         let ty = time_type(&window.time, ty)?;
         let step = if window.name() == "tumbling" { "duration" } else { "hop" };
-        let hop = positive(step, number(step, &window.hop, ty, window)?)?;
+        let hop = positive(step, number(step, &window.hop, ty, &window.time)?)?;
         let zero = if ty == Type::Float { Literal::Float(0.0) } else { Literal::Int(0) };
-        let origin = window.origin.as_ref().map(|origin| number("origin", origin, ty, window)).transpose()?;
+        let origin = window.origin.as_ref().map(|origin| number("origin", origin, ty, &window.time)).transpose()?;
         let length = match (&window.length, &hop) {
             (WindowLength::Hops(hops), _) if *hops < 1 => {
                 return Err(Error::invalid(format!("ratio is {hops}, but must be at least 1")));
@@ -91,7 +95,7 @@ impl Windows {
             }
             (WindowLength::Hops(hops), _) => WindowLength::Hops(*hops),
             (WindowLength::Duration(duration), _) => {
-                WindowLength::Duration(positive("duration", number("duration", duration, ty, window)?)?)
+                WindowLength::Duration(positive("duration", number("duration", duration, ty, &window.time)?)?)
             }
         };
         let windows = Windows { ty, hop, starts_at_origin: origin.is_some(), origin: origin.unwrap_or(zero), length };
@@ -141,6 +145,17 @@ impl Windows {
             WindowLength::Duration(duration) => sum(terms, start, duration),
         };
         (start, end)
+    }
+
+    /// What makes start and end of a column of numbers.
+    pub fn spans(&self) -> MapStage {
+        let mut terms = Terms::default();
+        let number = terms.input(0, Type::Int.required());
+        let (start, end) = self.bounds(&mut terms, number);
+        let terms::Compacted { terms, roots } = terms.compact(&[start, end], |input| input);
+        let names = ["start of a window", "end of a window"];
+        let outputs = names.iter().zip(roots).map(|(name, term)| ((*name).to_owned(), Root { term, origin: None }));
+        MapStage::new(Schema::new([("window", Type::Int.required())]), terms, Vec::new(), outputs.collect())
     }
 
     /// The type of the bounds, which is that of the time.
@@ -214,13 +229,13 @@ fn time_type(time: &Expr, ty: Option<ColumnType>) -> Result<Type> {
 }
 
 /// A number of the window, of the type of the time; in nanoseconds, as an int, for a point in time.
-fn number(what: &str, value: &Literal, ty: Type, window: &SlidingWindow) -> Result<Literal> {
+pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Result<Literal> {
     if ty.is_point() {
         let needed = if what == "origin" { ty } else { Type::Duration };
         return match value.as_int().filter(|_| value.ty() == Some(needed)) {
             Some(value) => Ok(Literal::Int(value)),
             None => {
-                let time = subject(&window.time);
+                let time = subject(time);
                 Err(Error::invalid(format!("{what} is {value}, but must be a {needed}: {time} is {ty}")))
             }
         };
@@ -231,9 +246,9 @@ fn number(what: &str, value: &Literal, ty: Type, window: &SlidingWindow) -> Resu
         (Literal::Float(number), Type::Float) if number.is_finite() => Ok(value.clone()),
         (Literal::Float(_), Type::Float) => Err(Error::invalid(format!("{what} is {value}, but must be finite"))),
         (Literal::Float(_), _) => {
-            let time = subject(&window.time);
-            let error = Error::invalid(format!("{what} is {value}, which is float, but {time} is int"));
-            Err(error.with_hint(format!("give an int, or cast({}, float)", window.time)))
+            let subject = subject(time);
+            let error = Error::invalid(format!("{what} is {value}, which is float, but {subject} is int"));
+            Err(error.with_hint(format!("give an int, or cast({time}, float)")))
         }
         _ => Err(Error::invalid(format!("{what} is {value}, but must be a number"))),
     }

@@ -24,16 +24,10 @@ pub fn raise(error: Error) -> PyErr {
     if let Some(exception) = error.source().and_then(|cause| cause.downcast_ref::<PyErr>()) {
         return Python::attach(|py| exception.clone_ref(py));
     }
-    let kind = match error.kind() {
-        ErrorKind::Interrupted => return PyKeyboardInterrupt::new_err(()),
-        ErrorKind::Invalid => "invalid",
-        ErrorKind::Input => "input",
-        ErrorKind::Data => "data",
-        ErrorKind::Locked => "locked",
-        ErrorKind::Changed => "changed",
-        ErrorKind::Unavailable => "unavailable",
-        _ => "error",
-    };
+    if error.kind() == ErrorKind::Interrupted {
+        return PyKeyboardInterrupt::new_err(());
+    }
+    let kind = error.kind().name();
     let place = error.origin().map(ToString::to_string);
     Python::attach(|py| {
         let exception = py

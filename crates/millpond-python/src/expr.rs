@@ -28,11 +28,6 @@ impl PyExpr {
     }
 
     #[staticmethod]
-    fn count(place: Place) -> Self {
-        at(place, millpond_plan::count())
-    }
-
-    #[staticmethod]
     fn if_else(condition: &PyExpr, then: &PyExpr, otherwise: &PyExpr, place: Place) -> Self {
         at(place, millpond_plan::if_else(&condition.0, &then.0, &otherwise.0))
     }
@@ -76,8 +71,10 @@ impl PyExpr {
         at(place, self.0.str().call(TextFunction::ParseBool { words, optional }, []))
     }
 
-    fn reduce(&self, reducer: &str, place: Place) -> PyResult<Self> {
-        Ok(at(place, Expr::reducer(to_reducer(reducer)?, Some(self.0.clone()))))
+    #[staticmethod]
+    fn reducer(name: &str, arguments: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<Self> {
+        let arguments = arguments.iter().map(|argument| argument.0.clone());
+        Ok(at(place, Expr::reducer(to_reducer(name)?, arguments)))
     }
 
     fn __str__(&self) -> String {

@@ -6,6 +6,7 @@
 //! - [`expr`] and [`table`]: building a program;
 //! - [`io`]: its sources and sinks; [`subscribe`]: changes handed to Python functions; [`feed`]: rows taken from them;
 //! - [`run`]: running it, stopped by Ctrl-C; [`rows`]: results as Python values;
+//! - [`logging`]: what the engine says, for Python's `logging`;
 //! - [`errors`]: errors as Python exceptions.
 
 // The list above is for readers of the code: no item of this crate is public.
@@ -15,6 +16,7 @@ mod errors;
 mod expr;
 mod feed;
 mod io;
+mod logging;
 mod rows;
 mod run;
 mod subscribe;
@@ -25,6 +27,8 @@ use pyo3::prelude::*;
 /// The module `millpond._native`.
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::expr::PyExpr;
     #[pymodule_export]
@@ -36,7 +40,14 @@ mod _native {
     #[pymodule_export]
     use crate::subscribe::subscribe;
     #[pymodule_export]
-    use crate::table::PyTable;
+    use crate::table::{PyBehavior, PyTable};
+
+    /// Called when the module is loaded.
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::logging::install();
+        Ok(())
+    }
 
     /// The version of the package.
     #[pymodule_export]

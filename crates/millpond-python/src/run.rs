@@ -7,31 +7,45 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use millpond::{Backend, RunOptions};
+use millpond::{Backend, Monitoring, RunOptions};
 use millpond_error::{Error, Result};
 use millpond_plan::SinkDecl;
 use pyo3::prelude::*;
 
 use crate::errors::raise;
 use crate::io::PySink;
+use crate::logging;
 
 /// How long a signal may wait for Python's handler.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 /// Runs the program that writes these sinks; returns what it has to say, the summary last.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the options of `run`, of which the package knows the names")]
 pub fn run(
     py: Python<'_>,
     sinks: Vec<PyRef<'_, PySink>>,
     state: Option<PathBuf>,
     workers: Option<usize>,
     checkpoint_every_ms: Option<u64>,
+    monitoring: &str,
+    report: Option<PathBuf>,
+    http: Option<&str>,
 ) -> PyResult<Vec<String>> {
     let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.0.clone()).collect();
+    let monitoring = match monitoring {
+        "NONE" => Monitoring::None,
+        "AUTO_ALL" => Monitoring::AutoAll,
+        "IN_OUT" => Monitoring::InOut,
+        "ALL" => Monitoring::All,
+        _ => Monitoring::Auto,
+    };
+    let http = http.map(str::parse).transpose().map_err(raise)?;
     interruptible(py, move |stop| {
         let state = state.map(Backend::filesystem).transpose()?;
         let interrupt = Some(stop);
-        let mut options = RunOptions { state, workers, summary: false, interrupt, ..RunOptions::default() };
+        let mut options =
+            RunOptions { state, workers, summary: false, interrupt, monitoring, report, http, ..RunOptions::default() };
         if let Some(ms) = checkpoint_every_ms {
             options.checkpoint_every = Duration::from_millis(ms);
         }
@@ -51,6 +65,7 @@ pub fn interruptible<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(Arc<AtomicBool>) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
+    logging::begin(py)?;
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     let (done, mut outcome) = mpsc::sync_channel(1);
@@ -65,7 +80,12 @@ pub fn interruptible<T: Send + 'static>(
     let mut raised = None;
     loop {
         let outcome = &mut outcome;
-        match py.detach(move || outcome.recv_timeout(SIGNAL_POLL)) {
+        let waited = py.detach(move || outcome.recv_timeout(SIGNAL_POLL));
+        if let Err(exception) = logging::hand_on(py) {
+            stop.store(true, Ordering::Relaxed);
+            raised.get_or_insert(exception);
+        }
+        match waited {
             Ok(result) => return raised.map_or_else(|| result.map_err(raise), Err),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {

@@ -1,6 +1,6 @@
 //! `Table`: a table of the plan.
 
-use millpond_plan::{ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
+use millpond_plan::{Behavior, ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
@@ -14,6 +14,28 @@ pub type PyColumn = (String, String, bool);
 /// A table.
 #[pyclass(frozen, name = "Table", module = "millpond._native")]
 pub struct PyTable(pub Table);
+
+/// When windows are shown and when they are over.
+#[pyclass(frozen, name = "Behavior", module = "millpond._native")]
+pub struct PyBehavior(Behavior);
+
+#[pymethods]
+impl PyBehavior {
+    #[staticmethod]
+    fn common(
+        delay: Option<&Bound<'_, PyAny>>,
+        cutoff: Option<&Bound<'_, PyAny>>,
+        keep_results: bool,
+    ) -> PyResult<PyBehavior> {
+        let (delay, cutoff) = (delay.map(to_literal).transpose()?, cutoff.map(to_literal).transpose()?);
+        Ok(PyBehavior(Behavior::Common { delay, cutoff, keep_results }))
+    }
+
+    #[staticmethod]
+    fn exactly_once(shift: Option<&Bound<'_, PyAny>>) -> PyResult<PyBehavior> {
+        Ok(PyBehavior(Behavior::ExactlyOnce { shift: shift.map(to_literal).transpose()? }))
+    }
+}
 
 type Named<'py> = Vec<(String, PyRef<'py, PyExpr>)>;
 
@@ -55,6 +77,28 @@ impl PyTable {
         self.0.concat(&others, &origin(place)).map(PyTable).map_err(raise)
     }
 
+    fn with_id_from(&self, columns: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<PyTable> {
+        let columns = columns.iter().map(|column| column.0.clone()).collect();
+        self.0.with_id_from(columns, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn difference(&self, other: &PyTable, place: Place) -> PyResult<PyTable> {
+        self.0.difference(&other.0, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn intersect(&self, others: Vec<PyRef<'_, PyTable>>, place: Place) -> PyResult<PyTable> {
+        let others: Vec<Table> = others.iter().map(|other| other.0.clone()).collect();
+        self.0.intersect(&others, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn update_rows(&self, other: &PyTable, place: Place) -> PyResult<PyTable> {
+        self.0.update_rows(&other.0, &origin(place)).map(PyTable).map_err(raise)
+    }
+
+    fn update_cells(&self, other: &PyTable, place: Place) -> PyResult<PyTable> {
+        self.0.update_cells(&other.0, &origin(place)).map(PyTable).map_err(raise)
+    }
+
     fn filter(&self, condition: &PyExpr, place: Place) -> PyResult<PyTable> {
         self.0.filter(condition.0.clone(), &origin(place)).map(PyTable).map_err(raise)
     }
@@ -68,11 +112,14 @@ impl PyTable {
         time: &PyExpr,
         max_gap: &Bound<'_, PyAny>,
         instance: Option<&PyExpr>,
+        behavior: Option<&PyBehavior>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
         let instance = instance.map(|expr| expr.0.clone());
-        let window = SessionWindow { time: time.0.clone(), max_gap: lit(to_literal(max_gap)?), instance };
+        let (time, max_gap) = (time.0.clone(), lit(to_literal(max_gap)?));
+        let behavior = behavior.map(|behavior| behavior.0.clone());
+        let window = SessionWindow { time, max_gap, instance, behavior };
         self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
@@ -86,6 +133,7 @@ impl PyTable {
         ratio: i64,
         start: Option<&Bound<'_, PyAny>>,
         instance: Option<&PyExpr>,
+        behavior: Option<&PyBehavior>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
@@ -99,6 +147,7 @@ impl PyTable {
             length,
             origin: start.map(to_literal).transpose()?,
             instance: instance.map(|expr| expr.0.clone()),
+            behavior: behavior.map(|behavior| behavior.0.clone()),
         };
         self.0.sliding_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }

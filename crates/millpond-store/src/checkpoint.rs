@@ -101,6 +101,11 @@ impl Checkpoint {
         BlobWriter { shared: self.shared.clone(), worker, apart: false, own: None }
     }
 
+    /// Bytes written to blobs so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.shared.blobs().all.iter().map(|blob| blob.length.load(Ordering::Relaxed)).sum()
+    }
+
     /// Makes the checkpoint the state: syncs the blobs that are not synced yet, then writes the manifest. All writers are
     /// done by now, and sinks have made durable what `manifest` says of them. When it returns, the commit is durable.
     ///

@@ -14,7 +14,7 @@ pub use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_io::sink::CallbackSink;
 pub use millpond_io::sink::{Delivery, EpochChanges, LogicalRun, Outbox, Prepared, Sink, Subscriber};
-pub use millpond_io::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
+pub use millpond_io::source::{EpochInput, Next, Progress, Source, SourceCounts, Wakeup};
 use millpond_plan::Schema;
 
 use crate::run::Output;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use millpond_error::{Origin, Result};
-use millpond_io::debug::TableSource;
+use millpond_io::debug::{LABEL, TableSource};
 use millpond_io::sink::{CollectSink, Collected, Sink};
 use millpond_io::source::Source;
 use millpond_plan::{self as plan, Schema, SinkDecl, SourceDecl, lower};
@@ -27,7 +27,8 @@ pub struct Changelog {
 
 /// A table from text: a header line, an optional line of dashes, and a line for each row, with cells apart by `|` or
 /// white space. The columns `__time__` and `__diff__`, where there, say in which epoch a row comes and whether it is
-/// added (1) or removed (-1). Without a schema, types are found from the cells.
+/// added (1) or removed (-1). Without a schema, types are found from the cells. A first column without a name holds labels,
+/// which [identify](Table::with_id_from) the rows.
 ///
 /// ```
 /// let visits = millpond::debug::table_from_markdown("user | time\nann  | 1\nbob  | 2");
@@ -55,7 +56,8 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
         dead_letter: None,
         forgetful: None,
     };
-    plan::Table::source(SourceDecl {
+    let labelled = schema.index_of(LABEL).is_some();
+    let table = plan::Table::source(SourceDecl {
         name: None,
         kind: "table",
         schema,
@@ -63,7 +65,12 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
         description: Value::Null,
         origin: origin.clone(),
         connector: Arc::new(connector),
-    })
+    })?;
+    if labelled {
+        table.with_id_from(vec![plan::col(LABEL)], origin)?.without(&[LABEL.to_owned()], origin)
+    } else {
+        Ok(table)
+    }
 }
 
 /// Runs a table alone, in this process and without saved state, and returns all its changes. `interrupt` stops it, as that of

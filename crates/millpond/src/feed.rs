@@ -43,7 +43,7 @@ use serde_json::json;
 
 use crate::connector::SourceConnector;
 
-/// The table that `feeder` feeds. `forgetful` says why a run cannot save state, where commits carry no positions.
+/// The table that `feeder` feeds. A primary key identifies its rows. `forgetful` says why a run cannot save state, where commits carry no positions.
 ///
 /// # Errors
 /// `Invalid`, if two columns have one name.
@@ -56,7 +56,7 @@ pub fn source(
 ) -> Result<plan::Table> {
     let schema = options.schema.clone();
     let append_only = options.is_append_only();
-    let key: Vec<&str> = options.key.iter().map(|column| schema.columns()[*column].name.as_str()).collect();
+    let key: Vec<String> = options.key.iter().map(|column| schema.columns()[*column].name.clone()).collect();
     let description = json!({ "primary_key": key });
     let connector = SourceConnector {
         check: Box::new(|| Ok(())),
@@ -66,7 +66,7 @@ pub fn source(
         dead_letter: None,
         forgetful: forgetful.map(|error| error.at(origin)),
     };
-    plan::Table::source(SourceDecl {
+    let table = plan::Table::source(SourceDecl {
         name,
         kind: "feed",
         schema,
@@ -74,5 +74,10 @@ pub fn source(
         description,
         origin: origin.clone(),
         connector: Arc::new(connector),
-    })
+    })?;
+    if key.is_empty() {
+        Ok(table)
+    } else {
+        table.with_id_from(key.iter().map(|column| plan::col(column)).collect(), origin)
+    }
 }

@@ -28,6 +28,7 @@
 //! Start reading at [`Table`] (what a pipeline is made of), [`csv`] and [`jsonlines`] (where its rows come from and go to) and [`run`]
 //! (what happens then).
 
+mod behavior;
 mod cluster;
 pub mod connector;
 pub mod csv;
@@ -35,13 +36,18 @@ pub mod debug;
 mod driver;
 pub mod feed;
 pub mod jsonlines;
+pub mod monitor;
 mod run;
 mod table;
 mod write;
 
+pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly_once_behavior};
 pub use cluster::Cluster;
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
-pub use millpond_plan::{BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit};
-pub use millpond_plan::{any, avg, count, max, min, sum, unique};
-pub use run::{Backend, Output, RunOptions, Summary, run};
+pub use millpond_plan::{
+    Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit,
+};
+pub use millpond_plan::{any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sum, unique};
+pub use monitor::{HttpAddress, Monitor, Monitoring};
+pub use run::{Backend, Output, RunOptions, Summary, WindowSummary, run};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};

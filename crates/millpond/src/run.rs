@@ -1,7 +1,7 @@
 //! Running a program: its options, and the one line that sums a run up.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use millpond_store::{Disk, LocalDisk};
 
 use crate::cluster::Cluster;
 use crate::driver;
+use crate::monitor::{HttpAddress, Monitor, Monitoring, Observers};
 
 /// Where saved state lives.
 #[derive(Clone, Debug)]
@@ -57,6 +58,16 @@ pub struct RunOptions {
     /// The processes that run the program together; by default those that the environment names
     /// ([`Cluster::from_env`]).
     pub cluster: Option<Cluster>,
+    /// Where the report of the run goes, as JSON, also if it fails; by default to the file that `MILLPOND_REPORT` names,
+    /// if it names one.
+    pub report: Option<PathBuf>,
+    /// Shows the numbers of the run to whoever has a clone.
+    pub monitor: Monitor,
+    /// What the run shows of itself on standard error while it goes on.
+    pub monitoring: Monitoring,
+    /// Where the run serves `/metrics` for Prometheus and `/healthz`; by default at the address that `MILLPOND_HTTP`
+    /// names, if it names one. An address that other machines can reach needs a token in `MILLPOND_HTTP_TOKEN`.
+    pub http: Option<HttpAddress>,
 }
 
 impl Default for RunOptions {
@@ -68,6 +79,10 @@ impl Default for RunOptions {
             interrupt: None,
             checkpoint_every: Duration::from_secs(1),
             cluster: None,
+            report: None,
+            monitor: Monitor::default(),
+            monitoring: Monitoring::default(),
+            http: None,
         }
     }
 }
@@ -87,10 +102,39 @@ impl RunOptions {
         self
     }
 
+    /// Writes a report of the run to this file.
+    #[must_use]
+    pub fn report(mut self, path: impl Into<PathBuf>) -> Self {
+        self.report = Some(path.into());
+        self
+    }
+
+    /// Shows the numbers of the run to `monitor` and its clones.
+    #[must_use]
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.monitor = monitor;
+        self
+    }
+
+    /// Shows this much of the run on standard error while it goes on.
+    #[must_use]
+    pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
+        self.monitoring = monitoring;
+        self
+    }
+
+    /// Serves `/metrics` and `/healthz` at this address while the run goes on.
+    #[must_use]
+    pub fn http(mut self, address: HttpAddress) -> Self {
+        self.http = Some(address);
+        self
+    }
+
     /// Prints nothing.
     #[must_use]
     pub fn quiet(mut self) -> Self {
         self.summary = false;
+        self.monitoring = Monitoring::None;
         self
     }
 
@@ -139,12 +183,37 @@ pub struct Summary {
     pub rows_rejected: u64,
     /// Changes handed to all sinks.
     pub changes_written: u64,
+    /// What became of the windows of each `windowby` with a behaviour, in the order of the program.
+    pub windows: Vec<WindowSummary>,
     /// What the user may want to know, such as an empty input directory; each a sentence.
     pub notices: Vec<String>,
     /// How long the run took.
     pub elapsed: Duration,
     /// The number of this process. Only process 0 reads and writes, and so has something to sum up.
     pub process: usize,
+}
+
+/// What a run did with the windows of one `windowby` with a behaviour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowSummary {
+    /// The step, as the saved state names it.
+    pub step: String,
+    /// Rows that were ignored because they came too late: one for each window that it would have been in.
+    pub late_rows: u64,
+    /// Windows that were closed, so that their state was freed.
+    pub windows_closed: u64,
+}
+
+impl Summary {
+    /// Rows ignored as late, over all steps.
+    pub fn late_rows(&self) -> u64 {
+        self.windows.iter().map(|step| step.late_rows).sum()
+    }
+
+    /// Windows closed, over all steps.
+    pub fn windows_closed(&self) -> u64 {
+        self.windows.iter().map(|step| step.windows_closed).sum()
+    }
 }
 
 impl fmt::Display for Summary {
@@ -157,9 +226,13 @@ impl fmt::Display for Summary {
             0 => String::new(),
             rejected => format!(" ({} rejected)", counted(rejected, "row")),
         };
+        let late = match self.late_rows() {
+            0 => String::new(),
+            late => format!(", {} ignored as late", counted(late, "row")),
+        };
         write!(
             f,
-            "millpond: {files}{} read{rejected}, {} written, {:.3} s",
+            "millpond: {files}{} read{rejected}{late}, {} written, {:.3} s",
             counted(self.rows_read, "row"),
             counted(self.changes_written, "change"),
             self.elapsed.as_secs_f64(),
@@ -178,9 +251,17 @@ fn counted(count: u64, noun: &str) -> String {
 /// (`Data`), state in use (`Locked`) or of another program (`Changed`), a failing disk (`Unavailable`). After an error
 /// the saved state is as the last checkpoint left it, and the run can be started again.
 pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunOptions) -> Result<Summary> {
-    let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>()?;
-    let summary = driver::run(lower(sinks)?, options)?;
-    if options.summary && summary.process == 0 {
+    let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>();
+    let cluster = options.cluster.clone().map_or_else(Cluster::from_env, Ok)?;
+    if cluster.process() > 0 {
+        // Process 0 shows the run.
+        return sinks.and_then(lower).and_then(|plan| driver::run(plan, options));
+    }
+    let _run = tracing::info_span!("run").entered();
+    let observers = Observers::start(options)?;
+    let outcome = sinks.and_then(lower).and_then(|plan| driver::run(plan, options));
+    let summary = observers.finish(outcome)?;
+    if options.summary {
         summary.notices.iter().for_each(|notice| eprintln!("millpond: {notice}"));
         eprintln!("{summary}");
     }

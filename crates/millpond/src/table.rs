@@ -4,7 +4,7 @@
 //! reads without a `?` on every line; [`run`](crate::run) returns it, with the line that it was made on.
 
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::{self as plan, Expr, Literal, Schema, Type, WindowLength};
+use millpond_plan::{self as plan, Behavior, Expr, Literal, Schema, Type, WindowLength};
 
 /// A table: rows with typed columns that change over time.
 #[derive(Clone, Debug)]
@@ -99,6 +99,7 @@ pub struct Windowed {
     time: Expr,
     window: Window,
     instance: Option<Expr>,
+    behavior: Option<Behavior>,
 }
 
 /// A table cut into groups, waiting for its [`reduce`](Grouped::reduce).
@@ -181,6 +182,54 @@ impl Table {
         self.then(|table| table.concat(&others?, &origin))
     }
 
+    /// The same rows, with another identity: no two rows of the table have the same values of these. [`update_rows`](Self::update_rows),
+    /// [`update_cells`](Self::update_cells), [`difference`](Self::difference) and [`intersect`](Self::intersect) bring rows of one identity together.
+    ///
+    /// Without it, a row of a reduce is identified by its group (in a window: by the instance, the window's start and its end), and one
+    /// of a feed with a primary key by that; `select`, `filter` and what else works on single rows keep the identity, even
+    /// where its columns are left out. Rows of files and of a concat have none.
+    #[track_caller]
+    #[must_use]
+    pub fn with_id_from<E: Into<Expr>>(&self, columns: impl IntoIterator<Item = E>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.with_id_from(columns.into_iter().map(Into::into).collect(), &origin))
+    }
+
+    /// The rows of this table whose [identity](Self::with_id_from) no row of `other` has.
+    #[track_caller]
+    #[must_use]
+    pub fn difference(&self, other: &Table) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.difference(other.plan()?, &origin))
+    }
+
+    /// The rows of this table whose [identity](Self::with_id_from) a row of each of `others` has.
+    #[track_caller]
+    #[must_use]
+    pub fn intersect<'a>(&self, others: impl IntoIterator<Item = &'a Table>) -> Table {
+        let origin = Origin::caller();
+        let others: Result<Vec<plan::Table>> = others.into_iter().map(|other| other.plan().cloned()).collect();
+        self.then(|table| table.intersect(&others?, &origin))
+    }
+
+    /// The rows of `other`, and those of this table whose [identity](Self::with_id_from) no row of `other` has. The tables have the
+    /// same columns, in any order.
+    #[track_caller]
+    #[must_use]
+    pub fn update_rows(&self, other: &Table) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.update_rows(other.plan()?, &origin))
+    }
+
+    /// The rows of this table, in the columns of `other` with the cells of the row of `other` that has the same
+    /// [identity](Self::with_id_from), where there is one. Other rows of `other` count for nothing.
+    #[track_caller]
+    #[must_use]
+    pub fn update_cells(&self, other: &Table) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.update_cells(other.plan()?, &origin))
+    }
+
     /// One row for the whole table, as long as it has a row: reducers over its rows, and expressions over reducers.
     #[track_caller]
     #[must_use]
@@ -210,7 +259,7 @@ impl Table {
     /// Cuts the table into windows over an event time.
     #[must_use]
     pub fn windowby(&self, time: impl Into<Expr>, window: impl Into<Window>) -> Windowed {
-        Windowed { table: self.clone(), time: time.into(), window: window.into(), instance: None }
+        Windowed { table: self.clone(), time: time.into(), window: window.into(), instance: None, behavior: None }
     }
 
     fn then(&self, build: impl FnOnce(&plan::Table) -> Result<plan::Table>) -> Table {
@@ -232,20 +281,28 @@ impl Windowed {
         self
     }
 
+    /// Says when windows are shown and when they are over: see [`common_behavior`](crate::common_behavior) and
+    /// [`exactly_once_behavior`](crate::exactly_once_behavior). Without one they are shown at once, and never over.
+    #[must_use]
+    pub fn behavior(mut self, behavior: impl Into<Behavior>) -> Self {
+        self.behavior = Some(behavior.into());
+        self
+    }
+
     /// One row for each window: reducers over its rows, and expressions over reducers. The columns of the instance,
     /// `_pw_window_start`, `_pw_window_end` and `_pw_instance` may be used plainly.
     #[track_caller]
     #[must_use]
     pub fn reduce<N: Into<String>>(self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
         let origin = Origin::caller();
-        let (time, instance) = (self.time, self.instance);
+        let (time, instance, behavior) = (self.time, self.instance, self.behavior);
         self.table.then(|table| match self.window {
             Window::Session(SessionWindow { max_gap }) => {
-                let window = plan::SessionWindow { time, max_gap: plan::lit(max_gap), instance };
+                let window = plan::SessionWindow { time, max_gap: plan::lit(max_gap), instance, behavior };
                 table.session_reduce(window, owned(outputs), &origin)
             }
             Window::Sliding(SlidingWindow { hop, length, origin: first }) => {
-                let window = plan::SlidingWindow { time, hop, length, origin: first, instance };
+                let window = plan::SlidingWindow { time, hop, length, origin: first, instance, behavior };
                 table.sliding_reduce(window, owned(outputs), &origin)
             }
         })

@@ -4,12 +4,16 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, Expr, RunOptions, Table, Type};
-use millpond::{any, col, count, max, min, run, session, sliding, sum, tumbling, unique};
+use millpond::{
+    any, argmax, argmin, col, count, count_distinct, earliest, latest, max, min, run, session, sliding, sum, tumbling,
+    unique,
+};
 use support::{Random, Rows, Visit};
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
@@ -383,6 +387,192 @@ fn values(random: &mut Random) -> Program {
     }
 }
 
+/// Figures of some visits, changed by those of others with which they share the user, or user and time.
+fn combined(random: &mut Random) -> Program {
+    let (how, by_time, hidden) = (random.below(5), random.below(2) == 0, random.below(2) == 0);
+    let figures = move |visits: &Table| {
+        let keys: &[&str] = if by_time { &["user", "time"] } else { &["user"] };
+        let outputs = [("user", col("user")), ("n", count()), ("pages", sum(col("pages")))];
+        visits.groupby(keys.iter().copied()).reduce(outputs)
+    };
+    let combine = move |visits: &Table| {
+        let few = figures(&visits.filter(col("pages").is_none() | col("pages").lt(8)));
+        let late = figures(&visits.filter(col("time").gt(ZERO)));
+        let odd = visits.filter((col("pages") % 2).eq(1));
+        let odd = if by_time { odd.with_id_from([col("user"), col("time")]) } else { odd.with_id_from([col("user")]) };
+        match how {
+            0 => few.difference(&late),
+            1 => few.intersect([&late, &odd]),
+            2 => few.difference(&odd),
+            3 => few.update_rows(&late.select([("pages", col("pages")), ("n", col("n")), ("user", col("user"))])),
+            _ => few.update_cells(&late.select([("pages", col("pages"))])),
+        }
+    };
+    let expect = move |visits: &[Visit]| {
+        let figures = |of: &dyn Fn(&Visit) -> bool| {
+            let mut groups: BTreeMap<(String, Option<i64>), Vec<&Visit>> = BTreeMap::new();
+            for visit in visits.iter().filter(|visit| of(visit)) {
+                let identity = (visit.user.clone(), by_time.then_some(visit.time));
+                groups.entry(identity).or_default().push(visit);
+            }
+            let figures = groups.into_iter().map(|(id, group)| (id, (group.len() as i64, known_sum(&group))));
+            figures.collect::<BTreeMap<_, _>>()
+        };
+        let mut table = figures(&|visit| visit.pages.is_none_or(|pages| pages < 8));
+        let late = figures(&|visit| visit.time > ZERO);
+        let odd = figures(&|visit| visit.pages.is_some_and(|pages| pages.rem_euclid(2) == 1));
+        match how {
+            0 => table.retain(|id, _| !late.contains_key(id)),
+            1 => table.retain(|id, _| late.contains_key(id) && odd.contains_key(id)),
+            2 => table.retain(|id, _| !odd.contains_key(id)),
+            3 => table.extend(late),
+            _ => table.iter_mut().for_each(|(id, row)| row.1 = late.get(id).map_or(row.1, |late| late.1)),
+        }
+        table
+    };
+    Program {
+        table: Box::new(move |visits| if hidden { combine(visits).without(["user"]) } else { combine(visits) }),
+        expect: Box::new(move |visits| {
+            let mut rows = Rows::new();
+            for ((user, _), (n, pages)) in expect(visits) {
+                let text = if hidden { row(&[&n, &pages]) } else { row(&[&user, &n, &pages]) };
+                *rows.entry(text).or_default() += 1;
+            }
+            rows
+        }),
+    }
+}
+
+/// How the rows of a user are cut: not at all, into sessions, or into windows.
+#[derive(Clone, Copy)]
+enum Cut {
+    Whole,
+    Sessions,
+    Windows,
+}
+
+impl Cut {
+    fn new(random: &mut Random) -> Self {
+        [Cut::Whole, Cut::Sessions, Cut::Windows][random.below(3) as usize]
+    }
+
+    fn reduce(self, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
+        match self {
+            Cut::Whole => visits.groupby(["user"]).reduce(outputs),
+            Cut::Sessions => visits.windowby(col("time"), session().max_gap(300)).instance(col("user")).reduce(outputs),
+            Cut::Windows => visits.windowby(col("time"), tumbling(500)).instance(col("user")).reduce(outputs),
+        }
+    }
+
+    /// Rows for the groups of `visits`, each with what `row` makes of a group.
+    fn groups<T: Clone>(self, visits: &[T], visit: impl Fn(&T) -> &Visit, row: impl Fn(&[T]) -> String) -> Rows {
+        let mut sorted = visits.to_vec();
+        sorted.sort_by(|a, b| visit(a).cmp(visit(b)));
+        let together = |a: &T, b: &T| {
+            let (a, b) = (visit(a), visit(b));
+            a.user == b.user
+                && match self {
+                    Cut::Whole => true,
+                    Cut::Sessions => b.time - a.time <= 300,
+                    Cut::Windows => a.time / 500 == b.time / 500,
+                }
+        };
+        let mut rows = Rows::new();
+        sorted.chunk_by(together).for_each(|group| *rows.entry(row(group)).or_default() += 1);
+        rows
+    }
+}
+
+/// What is at the least and the greatest number of pages, and how many values there are.
+fn arguments(random: &mut Random) -> Program {
+    let cut = Cut::new(random);
+    let outputs = || {
+        vec![
+            ("user", col("user")),
+            ("least", argmin(col("pages"), col("time")) - ZERO),
+            ("most", argmax(col("pages") % 3, col("time"))),
+            ("last", argmax(col("time"), col("pages"))),
+            ("pages", count_distinct([col("pages")])),
+            ("pairs", count_distinct([col("pages") % 3, col("time") % 2]) + 1),
+        ]
+    };
+    Program {
+        table: Box::new(move |visits| cut.reduce(visits, outputs())),
+        expect: Box::new(move |visits| {
+            let third = |visit: &Visit| visit.pages.map(|pages| pages.rem_euclid(3));
+            cut.groups(
+                visits,
+                |visit| visit,
+                |group| {
+                    let known = || group.iter().filter(|visit| visit.pages.is_some());
+                    let least = known().map(|visit| (visit.pages, visit.time)).min().map(|(_, time)| time - ZERO);
+                    let most = known().map(|visit| (third(visit), visit.time)).max().map(|(_, time)| time);
+                    let last = group.iter().map(|visit| (visit.time, visit.pages)).max().and_then(|(_, pages)| pages);
+                    let pages: BTreeSet<Option<i64>> = known().map(|visit| visit.pages).collect();
+                    let pairs: BTreeSet<_> = known().map(|visit| (third(visit), visit.time % 2)).collect();
+                    row(&[&group[0].user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
+                },
+            )
+        }),
+    }
+}
+
+/// Visits with the run in which each arrived. Of equal ones, the first that came is the first to go.
+#[derive(Default)]
+struct Arrivals {
+    run: usize,
+    arrived: BTreeMap<Visit, Vec<usize>>,
+}
+
+impl Arrivals {
+    /// The visits after another run.
+    fn follow(&mut self, visits: &[Visit]) -> Vec<(Visit, usize)> {
+        self.run += 1;
+        let mut counts: BTreeMap<&Visit, usize> = BTreeMap::new();
+        visits.iter().for_each(|visit| *counts.entry(visit).or_default() += 1);
+        self.arrived.retain(|visit, _| counts.contains_key(visit));
+        for (visit, count) in counts {
+            let runs = self.arrived.entry(visit.clone()).or_default();
+            runs.drain(..runs.len().saturating_sub(count));
+            runs.resize(count, self.run);
+        }
+        let copies = self.arrived.iter().flat_map(|(visit, runs)| runs.iter().map(|run| (visit.clone(), *run)));
+        copies.collect()
+    }
+}
+
+/// The first and the last values that came.
+fn arrivals(random: &mut Random) -> Program {
+    let cut = Cut::new(random);
+    let outputs = || {
+        vec![
+            ("user", col("user")),
+            ("first", earliest(col("time"))),
+            ("last", latest(col("time"))),
+            ("pages", latest(col("pages")) - earliest(col("pages"))),
+            ("n", count()),
+        ]
+    };
+    let state = RefCell::new(Arrivals::default());
+    Program {
+        table: Box::new(move |visits| cut.reduce(visits, outputs())),
+        expect: Box::new(move |visits| {
+            let visits = state.borrow_mut().follow(visits);
+            cut.groups(
+                &visits,
+                |(visit, _)| visit,
+                |group| {
+                    let times = || group.iter().map(|(visit, run)| (*run, visit.time));
+                    let pages = || group.iter().filter_map(|(visit, run)| Some((*run, visit.pages?)));
+                    let (first, last) = (times().min().map(|(_, time)| time), times().max().map(|(_, time)| time));
+                    let pages = pages().max().zip(pages().min()).map(|((_, last), (_, first))| last - first);
+                    row(&[&group[0].0.user, &first, &last, &pages, &(group.len() as i64)])
+                },
+            )
+        }),
+    }
+}
+
 /// The visits themselves.
 fn plain(_: &mut Random) -> Program {
     Program {
@@ -407,8 +597,23 @@ fn a_row_may_move_between_the_tables_of_a_concat() {
 }
 
 #[test]
+fn tables_combined_by_identity_keep_the_law() {
+    check(9_000_000, combined);
+}
+
+#[test]
 fn any_and_unique_keep_the_law() {
     check(6_000_000, values);
+}
+
+#[test]
+fn arguments_and_distinct_values_keep_the_law() {
+    check(7_000_000, arguments);
+}
+
+#[test]
+fn what_came_first_and_last_keeps_the_law() {
+    check(8_000_000, arrivals);
 }
 
 #[test]

@@ -6,7 +6,7 @@ from millpond import _check, _native
 from millpond._origin import here
 from millpond._run import register
 from millpond._schema import native_columns
-from millpond._table import Table, check_table
+from millpond._table import Table, check_table, identified
 from millpond.io._files import source_options
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ def read(
         *options,
         origin,
     )
-    return Table(native, origin)
+    return Table(identified(native, schema, origin), origin)
 
 
 def _field_paths(paths: object) -> list[tuple[str, str]]:

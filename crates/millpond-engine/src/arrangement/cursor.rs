@@ -1,5 +1,7 @@
 //! Looking up many keys at once: seeks that only move forward, run by run, then rows gathered column by column.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
@@ -11,8 +13,8 @@ use millpond_plan::types::ColumnType;
 use super::batch::{RowPlan, into_arrays, into_diffs};
 use super::block::{self, Block};
 use super::group::{self, Budget, Group, RowCursor, Until};
-use super::run::Run;
-use super::{ArrangementSchema, RunEntry, Select};
+use super::run::{Run, RunBuilder};
+use super::{ArrangementSchema, RowsFound, RunEntry, Select};
 use crate::cells::ints;
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
@@ -42,6 +44,43 @@ pub(super) fn lookup(
     }
     let rows = into_arrays(plan.gather(&schema.row))?;
     Ok(KeyedRows { hashes: hashes.to_vec(), keys: keys.to_vec(), offsets, rows, diffs: into_diffs(plan.diffs) })
+}
+
+/// See [`Arrangement::lookup_rows`](super::Arrangement::lookup_rows).
+pub(super) fn lookup_rows(
+    schema: &ArrangementSchema,
+    entries: &[RunEntry],
+    wanted: &KeyedRows,
+    enough: &[i64],
+) -> Result<RowsFound> {
+    let prefix = &schema.row[..wanted.rows.len()];
+    let mut plan = RowPlan::default();
+    let mut offsets = Vec::with_capacity(enough.len() + 1);
+    offsets.push(0);
+    let mut builder = RunBuilder::new(ArrangementSchema { key: schema.key.clone(), row: prefix.to_vec() });
+    builder.append(wanted);
+    let wanted_run = [RunEntry { run: Arc::new(builder.finish()), range: KeyRange::ALL }];
+    let groups = find(schema, entries, &wanted.hashes, &wanted.keys)?;
+    let wanted_groups = find(schema, &wanted_run, &wanted.hashes, &wanted.keys)?;
+    let mut cursors = Vec::new();
+    let mut row = 0;
+    for (groups, wanted) in groups.of_keys().zip(wanted_groups.of_keys()) {
+        let [wanted] = wanted else { continue };
+        cursors.clear();
+        for group in groups {
+            cursors.push(RowCursor::first(*group, &schema.row)?);
+        }
+        let mut wanted = RowCursor::first(*wanted, prefix)?;
+        let mut more = true;
+        while more {
+            group::equal_rows(&mut cursors, &schema.row, (&wanted, prefix), enough[row], &mut plan)?;
+            offsets.push(plan.len() as u32);
+            row += 1;
+            more = wanted.skip(1, prefix)?;
+        }
+    }
+    let rows = into_arrays(plan.gather(&schema.row))?;
+    Ok(RowsFound { offsets, rows, diffs: into_diffs(plan.diffs) })
 }
 
 /// The rows of a key that only one run holds: all of them are live, and nothing has to be compared.

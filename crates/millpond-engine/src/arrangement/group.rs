@@ -113,6 +113,26 @@ impl<'a> RowCursor<'a> {
         Ok(more.then_some(self))
     }
 
+    /// Moves on to the first row that does not stand before the row of `other`, by the columns of `types`; returns whether
+    /// there is one.
+    pub(super) fn seek(&mut self, other: &RowCursor<'_>, types: &[ColumnType]) -> Result<bool> {
+        if self.compare(other, types) != Ordering::Less {
+            return Ok(true);
+        }
+        // The last block that starts before it.
+        let (mut low, mut high) = (self.at, self.group.last + 1);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            let before = RowCursor::at(self.group, middle, types)?.compare(other, types) == Ordering::Less;
+            if before { low = middle } else { high = middle }
+        }
+        if low != self.at {
+            self.turn_to(low, types)?;
+        }
+        let end = self.gallop(other, types);
+        self.skip(end - self.row, types)
+    }
+
     /// At the last row, if its first column is not null: as nulls come first, all are null otherwise.
     pub(super) fn last_filled(group: Group<'a>, types: &[ColumnType]) -> Result<Option<Self>> {
         let mut cursor = RowCursor::at(group, group.last, types)?;
@@ -350,6 +370,38 @@ fn pass_equal(
         }
     }
     Ok(sum)
+}
+
+/// Adds live rows that equal the row of `wanted` in the columns of `prefix`, in order, until their multiplicities add up
+/// to `enough`. The cursors move on past what was read.
+pub(super) fn equal_rows<'a>(
+    cursors: &mut Vec<RowCursor<'a>>,
+    types: &[ColumnType],
+    (wanted, prefix): (&RowCursor<'_>, &[ColumnType]),
+    enough: i64,
+    plan: &mut RowPlan<'a>,
+) -> Result<()> {
+    let mut i = 0;
+    while i < cursors.len() {
+        if cursors[i].seek(wanted, prefix)? {
+            i += 1;
+        } else {
+            cursors.swap_remove(i);
+        }
+    }
+    let mut found = 0;
+    while found < enough && !cursors.is_empty() {
+        let at = cursors[smallest(cursors, types).cursor];
+        if at.compare(wanted, prefix) != Ordering::Equal {
+            return Ok(());
+        }
+        let diff = pass_equal(cursors, at, types, &mut Budget::unlimited())?;
+        if diff != 0 {
+            plan.push_row(at.block, at.row, diff);
+            found += diff;
+        }
+    }
+    Ok(())
 }
 
 /// Adds the first live row from these cursors on to `plan`, if there is one.

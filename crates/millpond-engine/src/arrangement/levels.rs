@@ -9,6 +9,8 @@
 //! and a checkpoint that saves them saves the progress of the fold: what the next process opens is again levels, to
 //! which the same rule applies. What a process that ends in the middle of a slice has merged since the last one is lost.
 
+use std::sync::Arc;
+
 use millpond_error::Result;
 
 use super::batch::Plan;
@@ -119,6 +121,16 @@ impl Levels {
     /// The entries of each level.
     pub(super) fn slices(&self) -> impl Iterator<Item = &[RunEntry]> {
         self.levels.iter().map(|level| &*level.entries)
+    }
+
+    /// Puts another run in the place of each for which `other` has one; it holds the same.
+    pub(super) fn replace(&mut self, other: &mut dyn FnMut(&Run) -> Result<Option<Arc<Run>>>) -> Result<()> {
+        for entry in self.levels.iter_mut().flat_map(|level| &mut level.entries) {
+            if let Some(run) = other(&entry.run)? {
+                entry.run = run;
+            }
+        }
+        Ok(())
     }
 
     /// Adds a level of one run.

@@ -13,6 +13,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::ColumnType;
 pub use millpond_store::RunPlace;
 
+use crate::changes::Diffs;
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 
@@ -70,6 +71,27 @@ pub struct RunEntry {
     pub range: KeyRange,
 }
 
+/// How much an arrangement holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Rows of the runs, with those that cancel and are not merged away yet.
+    pub rows: u64,
+    /// Bytes of the runs.
+    pub bytes: u64,
+    /// The number of runs.
+    pub runs: u64,
+}
+
+impl std::iter::Sum for StateSize {
+    fn sum<I: Iterator<Item = StateSize>>(sizes: I) -> StateSize {
+        sizes.fold(StateSize::default(), |a, b| StateSize {
+            rows: a.rows + b.rows,
+            bytes: a.bytes + b.bytes,
+            runs: a.runs + b.runs,
+        })
+    }
+}
+
 /// Which rows of a key a lookup returns.
 #[derive(Clone, Copy, Debug)]
 pub enum Select<'a> {
@@ -89,6 +111,17 @@ pub enum Select<'a> {
     First,
     /// The last live row, in row order, whose first column is not null.
     Last,
+}
+
+/// What [`Arrangement::lookup_rows`] finds.
+#[derive(Clone, Debug)]
+pub struct RowsFound {
+    /// Where the rows that were found for each wanted row start; one longer than there are wanted rows.
+    pub offsets: Vec<u32>,
+    /// The row columns.
+    pub rows: Vec<ArrayRef>,
+    /// The multiplicity of each row.
+    pub diffs: Diffs,
 }
 
 /// Rows by key, in sorted immutable runs; reading adds up the multiplicities over the runs.
@@ -167,6 +200,30 @@ impl Arrangement {
         Ok(())
     }
 
+    /// Frees the memory of saved runs of at least so many bytes: from now on they are read where they were saved. `read`
+    /// gives the bytes at a place, and the name that errors call them.
+    pub fn leave_memory(&mut self, at_least: usize, read: &dyn Fn(&RunPlace) -> Result<(String, Bytes)>) -> Result<()> {
+        // A run that is being merged stands in several entries.
+        let mut left: Vec<Arc<Run>> = Vec::new();
+        let schema = &self.schema;
+        self.levels.replace(&mut |run| {
+            let leaves = run.is_in_memory() && run.bytes().len() >= at_least;
+            let Some(place) = run.place().filter(|_| leaves) else { return Ok(None) };
+            if let Some(saved) = left.iter().find(|saved| saved.place() == Some(place)) {
+                return Ok(Some(saved.clone()));
+            }
+            let (name, bytes) = read(place)?;
+            let (checksum, place) = (run.checksum(), place.clone());
+            let saved = Arc::new(open_run(schema, SavedRun { name, bytes, checksum, range: KeyRange::ALL, place })?);
+            left.push(saved.clone());
+            Ok(Some(saved))
+        })?;
+        if !left.is_empty() {
+            self.list_entries();
+        }
+        Ok(())
+    }
+
     fn list_entries(&mut self) {
         self.entries.clear();
         self.entries.extend(self.levels.entries().cloned());
@@ -177,10 +234,23 @@ impl Arrangement {
         &self.entries
     }
 
+    /// How much the runs hold. Of a run that is cut to a range, as of a saved one that several workers share, as much
+    /// is counted as the range takes of its hashes.
+    pub fn size(&self) -> StateSize {
+        self.entries.iter().map(RunEntry::size).sum()
+    }
+
     /// The selected live rows (multiplicity not 0) of each of these keys, sorted. The keys are sorted by (hash, key
     /// columns), each at most once, and in the result stand all of them, with or without rows.
     pub fn lookup(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
         cursor::lookup(&self.schema, &self.entries, hashes, keys, select)
+    }
+
+    /// For each row of `wanted`, the live rows of the same key that equal it in its columns (which may be fewer than those
+    /// of this arrangement), in order, until their multiplicities add up to that row's `enough`. The wanted rows are sorted
+    /// and distinct. Reads no more than the search needs, however many rows a key has.
+    pub fn lookup_rows(&self, wanted: &KeyedRows, enough: &[i64]) -> Result<RowsFound> {
+        cursor::lookup_rows(&self.schema, &self.entries, wanted, enough)
     }
 
     /// Hands all live rows to `emit`, in ascending order of keys, in chunks of whole keys.
@@ -199,6 +269,21 @@ impl Arrangement {
             if !more {
                 return Ok(());
             }
+        }
+    }
+}
+
+impl RunEntry {
+    fn size(&self) -> StateSize {
+        let whole = StateSize { rows: self.run.rows(), bytes: self.run.bytes().len() as u64, runs: 1 };
+        let Some(keys) = self.run.hashes() else { return whole };
+        match keys.intersection(self.range) {
+            Some(within) if within != keys => {
+                let width = |range: KeyRange| (range.last - range.first) as f64 + 1.0;
+                let part = |count: u64| (count as f64 * width(within) / width(keys)) as u64;
+                StateSize { rows: part(whole.rows), bytes: part(whole.bytes), runs: 1 }
+            }
+            _ => whole,
         }
     }
 }

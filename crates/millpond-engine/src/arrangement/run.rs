@@ -51,6 +51,8 @@ pub struct Run {
     last_hash: u64,
     /// One bit for each block: whether it was checked.
     checked: Vec<AtomicU64>,
+    /// Whether the bytes are those that it was made in.
+    in_memory: bool,
     place: OnceLock<RunPlace>,
 }
 
@@ -118,6 +120,7 @@ impl Run {
             blocks,
             last_hash,
             checked,
+            in_memory: false,
             place: OnceLock::new(),
         })
     }
@@ -145,6 +148,11 @@ impl Run {
     /// The number of keys.
     pub fn keys(&self) -> u64 {
         self.keys
+    }
+
+    /// Whether its bytes are those that it was made in, and not those that were saved.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// Where the run is saved, if it is.
@@ -515,6 +523,7 @@ impl RunBuilder {
             first_hashes: self.first_hashes,
             blocks: self.blocks,
             last_hash: self.last_hash,
+            in_memory: true,
             place: OnceLock::new(),
         }
     }

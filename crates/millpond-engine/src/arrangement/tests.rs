@@ -277,6 +277,18 @@ impl Workers {
         saved
     }
 
+    /// As a checkpoint that others follow.
+    fn leave_memory(&mut self, at_least: usize) {
+        self.save();
+        for worker in &mut self.workers {
+            let read = |place: &RunPlace| Ok((place.blob.clone(), self.blobs[&place.blob].clone()));
+            worker.leave_memory(at_least, &read).unwrap();
+            assert!(
+                worker.entries().iter().all(|entry| !entry.run.is_in_memory() || entry.run.bytes().len() < at_least)
+            );
+        }
+    }
+
     fn restart(&mut self, schema: &ArrangementSchema, workers: usize, sizes: Sizes) {
         let saved = self.save();
         let open = |i| {
@@ -336,6 +348,42 @@ fn check_lookup(arrangement: &Arrangement, model: &Model, keys: &Model, draw: &m
     });
 }
 
+/// Looks up rows by all of their columns or the first ones: some that are there, some that were, some that never were.
+fn check_lookup_rows(arrangement: &Arrangement, model: &Model, keys: &Model, draw: &mut Draw) {
+    let schema = &arrangement.schema;
+    if schema.row.is_empty() {
+        return;
+    }
+    let columns = draw.random.random_range(1..=schema.row.len());
+    let mut wanted = Model::new();
+    for (key, rows) in keys {
+        let known = model.get(key).into_iter().flatten().filter(|_| draw.random.random_bool(0.5));
+        let known: Vec<&Row> = rows.keys().chain(known.map(|(row, _)| row)).collect();
+        let rows = known.into_iter().map(|row| (row[..columns].to_vec(), draw.random.random_range(1..4)));
+        wanted.insert(key.clone(), rows.collect());
+    }
+    let prefix = ArrangementSchema { key: schema.key.clone(), row: schema.row[..columns].to_vec() };
+    let enough: Vec<i64> = wanted.values().flat_map(|rows| rows.values().copied()).collect();
+    let found = arrangement.lookup_rows(&keyed_rows(&prefix, &wanted), &enough).unwrap();
+    let expect = |(key, row, enough): (&Key, &Row, i64)| {
+        let mut sum = 0;
+        let rows = model.get(key).into_iter().flatten().filter(|(found, _)| found[..columns] == row[..]);
+        let rows = rows.take_while(|(_, diff)| {
+            let more = sum < enough;
+            sum += **diff;
+            more
+        });
+        rows.map(|(row, diff)| (row.clone(), *diff)).collect::<Group>()
+    };
+    let wanted = wanted.iter().flat_map(|(key, rows)| rows.iter().map(move |(row, enough)| (key, row, *enough)));
+    let expected: Vec<(Key, Group)> = (0..).zip(wanted.map(expect)).map(|(i, rows)| ((i, vec![]), rows)).collect();
+    let of_wanted = ArrangementSchema { key: vec![], row: schema.row.clone() };
+    let hashes = (0..enough.len() as u64).collect();
+    let RowsFound { offsets, rows, diffs } = found;
+    let found = entries_of(&of_wanted, &KeyedRows { hashes, keys: vec![], offsets, rows, diffs });
+    assert_eq!(found, expected);
+}
+
 fn check(seed: u64) {
     let mut draw = Draw::new(seed);
     let schema = draw.schema.clone();
@@ -351,6 +399,9 @@ fn check(seed: u64) {
             program.workers.iter_mut().for_each(|worker| worker.maintain(fuel).unwrap());
         }
         if draw.random.random_bool(0.2) {
+            program.leave_memory(draw.random.random_range(0..2000));
+        }
+        if draw.random.random_bool(0.2) {
             program.restart(&schema, draw.random.random_range(1..=4), sizes);
         }
         let mut keys = draw.changes(&model);
@@ -358,6 +409,7 @@ fn check(seed: u64) {
         for worker in &program.workers {
             let (model, keys) = (within(&model, worker.range), within(&keys, worker.range));
             check_lookup(worker, &model, &keys, &mut draw);
+            check_lookup_rows(worker, &model, &keys, &mut draw);
             check_scan(worker, &model);
         }
     }
@@ -510,8 +562,11 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
         let found = arrangement.lookup(&keys.hashes, &keys.keys, select).unwrap();
         assert_eq!(found.rows[0].len(), 1);
     }
+    let wanted = keyed_rows(&schema, &rows(&mut [1_000_000, 1_000_001].into_iter()));
+    let found = arrangement.lookup_rows(&wanted, &[1, 1]).unwrap();
+    assert_eq!(found.offsets, [0, 1, 1]);
     let run = &arrangement.entries()[0].run;
-    assert!(run.blocks.len() > 100 && run.touched() <= 4, "{} of {} blocks", run.touched(), run.blocks.len());
+    assert!(run.blocks.len() > 100 && run.touched() <= 14, "{} of {} blocks", run.touched(), run.blocks.len());
 
     let all = arrangement.lookup(&keys.hashes, &keys.keys, Select::All).unwrap();
     assert_eq!(all.offsets, [0, 200_100 - 10]);

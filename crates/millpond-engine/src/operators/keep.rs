@@ -11,6 +11,7 @@ use crate::changes::{Changes, Epoch};
 use crate::group::{RowOrder, group, sum_by_key};
 use crate::keyed::KeyedChanges;
 use crate::operator::Operator;
+use crate::operators::Windowed;
 
 /// Keeps the present table and passes the changes on, consolidated. Of a float column it keeps one zero and one NaN.
 pub struct Keep {
@@ -64,5 +65,9 @@ impl Operator for Keep {
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         vec![("rows", &mut self.rows)]
+    }
+
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
     }
 }

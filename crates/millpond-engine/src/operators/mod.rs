@@ -2,6 +2,8 @@
 //!
 //! - [`reduce`]: one row for each key;
 //! - [`session`]: one row for each session of an instance;
+//! - [`windowed`]: either of them, with windows that are shown late or that end;
+//! - [`combine`]: rows of several tables that have one identity;
 //! - [`keep`]: the present table.
 //!
 //! All work in the same way: group a bucket's changes by key, look up what the touched keys have, compute columns of
@@ -24,13 +26,19 @@ use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 use crate::operator::Operator;
 
+mod arrivals;
+pub mod combine;
 pub mod keep;
+mod order;
 pub mod reduce;
 pub mod session;
+pub mod windowed;
 
+pub use combine::Combine;
 pub use keep::Keep;
 pub use reduce::Reduce;
 pub use session::Session;
+pub use windowed::Windowed;
 
 /// The operator of `spec` for the keys of `range`, without state; `None` for a stateless node. `input` is the schema of
 /// the node's input.
@@ -38,6 +46,10 @@ pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Opt
     match spec {
         OperatorSpec::Reduce { spec, .. } => Some(Box::new(Reduce::new(spec, input, range))),
         OperatorSpec::Session { spec, .. } => Some(Box::new(Session::new(spec, input, range))),
+        OperatorSpec::Windowed { windows, lifecycle, .. } => {
+            Some(Box::new(Windowed::new(windows, lifecycle, input, range)))
+        }
+        OperatorSpec::Combine { spec, .. } => Some(Box::new(Combine::new(spec, input, range))),
         OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
         OperatorSpec::Source { .. }
         | OperatorSpec::Map { .. }
@@ -77,6 +89,13 @@ fn insert(arrangement: &mut Arrangement, run: crate::arrangement::Run) -> Result
     }
     arrangement.insert(run);
     arrangement.maintain(rows * FUEL_PER_ROW)
+}
+
+/// The same rows, removed where they are added.
+fn negated(rows: KeyedRows) -> KeyedRows {
+    let count = rows.offsets.last().map_or(0, |&end| end) as usize;
+    let diffs = (0..count).map(|row| -rows.diffs.get(row)).collect();
+    KeyedRows { diffs: Diffs::Each(diffs), ..rows }
 }
 
 /// Emits rows, each after the columns of its key.

@@ -2,26 +2,35 @@
 //!
 //! Arrangement `groups`: key = the key columns; row = the number of rows, then the other accumulators.
 //!
-//! If the input may remove, each column with a least or greatest value has an arrangement `order_<n>` (numbered as the
-//! reducers come) of its values: a removal may uncover the next one. It is read only for keys that lost a row.
+//! Arrangements `order_<n>` (numbered as the reducers come): some columns of each group's rows, sorted.
+//! - If the input may remove, for each first or last row that a reducer keeps: a removal may uncover the next one. It is read
+//!   only for keys that lost a row.
+//! - For each number of distinct rows. Of it are read only the rows that changes touch.
+//!
+//! Arrangement `arrivals`, if the input may remove and a reducer asks when rows arrived: all columns that reducers read, and the
+//! epoch; it tells when a removed row arrived.
 
-use millpond_error::Result;
+use millpond_error::{Error, Result};
 use millpond_plan::physical::{Form, ReduceSpec};
-use millpond_plan::types::Schema;
+use millpond_plan::types::{Schema, Type};
 
 use arrow_array::{ArrayRef, UInt32Array};
 
+use super::arrivals::with_arrival;
+use super::order::Order;
+use super::windowed::{WindowOperator, Windowed};
 use super::{
     arrangement, emit_rows, first_negative, insert, name, names_of, never_added, one_each, open, show, types_of,
 };
-use crate::accumulate::Accumulators;
+use crate::accumulate::{Accumulators, needs_arrival};
 use crate::arrangement::{Arrangement, RunBuilder, SavedArrangement, Select};
 use crate::cells::{concat, ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
-use crate::group::{RowOrder, RowsOf, consolidated, group, replacement};
+use crate::group::{RowOrder, RowsOf, group, replacement};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
+use crate::sorting::Sorting;
 
 /// The number of rows is the first accumulator.
 const ROWS: usize = 0;
@@ -31,17 +40,19 @@ pub struct Reduce {
     key_names: Vec<String>,
     /// The distinct arguments of the reducers.
     row: Vec<usize>,
+    /// Whether the epoch in which a row arrived stands behind them.
+    with_arrival: bool,
     accumulators: Accumulators,
     groups: Arrangement,
     orders: Vec<Order>,
+    arrivals: Option<Arrangement>,
 }
 
-/// The values of one argument, in order.
-struct Order {
-    name: &'static str,
-    /// The position of the argument in [`Reduce::row`].
-    argument: usize,
-    values: Arrangement,
+/// What a step adds to the arrangements.
+struct Builders {
+    groups: RunBuilder,
+    orders: Vec<RunBuilder>,
+    arrivals: Option<RunBuilder>,
 }
 
 /// Keys that changes touched in one bucket.
@@ -51,7 +62,7 @@ struct Touched {
     /// What the state has: no or one row for each key.
     old_offsets: Vec<u32>,
     old: Vec<ArrayRef>,
-    /// What it should have: one row for each key. The least and greatest values of `reread` keys are not known yet.
+    /// What it should have: one row for each key. The first and last rows of `reread` keys are not known yet.
     new: Vec<ArrayRef>,
     reread: Vec<u32>,
 }
@@ -60,41 +71,72 @@ impl Reduce {
     /// An operator without state, for the keys of `range`.
     pub fn new(spec: &ReduceSpec, input: &Schema, range: KeyRange) -> Self {
         let mut row: Vec<usize> = Vec::new();
-        for column in spec.reducers.iter().filter_map(|reducer| reducer.column) {
+        for &column in spec.reducers.iter().flat_map(|reducer| &reducer.columns) {
             if !row.contains(&column) {
                 row.push(column);
             }
         }
         let accumulators = Accumulators::new(&spec.reducers, input, &row, true);
+        let with_arrival = needs_arrival(&spec.reducers);
+        let mut types = types_of(input, &row);
+        types.extend(with_arrival.then(|| Type::Int.required()));
+
+        let full = spec.form == Form::Full;
+        let extremes = accumulators.extremes().into_iter().filter(|_| full).map(|extreme| extreme.sorting);
+        let distincts = accumulators.distincts().into_iter().map(|(_, sorting)| sorting);
         let mut orders: Vec<Order> = Vec::new();
-        if spec.form == Form::Full {
-            for extreme in accumulators.extremes() {
-                if orders.iter().all(|order| order.argument != extreme.argument) {
-                    orders.push(Order {
-                        name: name(format!("order_{}", orders.len())),
-                        argument: extreme.argument,
-                        values: arrangement(input, &spec.key, types_of(input, &[row[extreme.argument]]), range),
-                    });
-                }
+        for sorting in extremes.chain(distincts) {
+            if orders.iter().all(|order| order.sorting != sorting) {
+                let columns = sorting.columns.iter().map(|&c| types[c]).collect();
+                let rows = arrangement(input, &spec.key, columns, range);
+                orders.push(Order { name: name(format!("order_{}", orders.len())), sorting, rows });
             }
         }
         Reduce {
             groups: arrangement(input, &spec.key, accumulators.columns(), range),
+            arrivals: (full && with_arrival).then(|| arrangement(input, &spec.key, types, range)),
             key_names: names_of(input, &spec.key),
             row,
+            with_arrival,
             accumulators,
             orders,
         }
     }
 
-    /// Groups the changes of a bucket and adds them to what the state has. Their values go to `orders`.
-    fn touch(&self, bucket: &KeyedChanges, orders: &mut [RunBuilder]) -> Result<Touched> {
-        let rows = group(bucket, &self.row, RowOrder::Arrival);
-        for (order, builder) in self.orders.iter().zip(orders) {
-            builder.append(&consolidated(KeyedRows { rows: vec![rows.rows[order.argument].clone()], ..rows.clone() }));
+    fn order(&self, sorting: &Sorting) -> &Order {
+        let order = self.orders.iter().find(|order| order.sorting == *sorting);
+        order.expect("each sorting that is read has an order")
+    }
+
+    fn never_added(&self, keys: &[ArrayRef], key: usize) -> Error {
+        never_added(&show(&self.key_names, keys, key))
+    }
+
+    /// The changes of a bucket by key.
+    fn rows(&self, bucket: &KeyedChanges, epoch: Epoch) -> Result<KeyedRows> {
+        if !self.with_arrival {
+            return Ok(group(bucket, &self.row, RowOrder::Arrival));
         }
-        let reread = if self.orders.is_empty() { Vec::new() } else { keys_with_removals(&rows) };
-        let added = self.accumulators.of_rows(&rows.rows, &rows.diffs, &rows.offsets);
+        let rows = group(bucket, &self.row, RowOrder::Consolidated);
+        with_arrival(rows, epoch, self.arrivals.as_ref(), |rows, key, _| self.never_added(&rows.keys, key))
+    }
+
+    /// Groups the changes of a bucket and adds them to what the state has. Their rows go to the orders and the arrivals.
+    fn touch(&self, bucket: &KeyedChanges, epoch: Epoch, builders: &mut Builders) -> Result<Touched> {
+        let rows = self.rows(bucket, epoch)?;
+        if let Some(arrivals) = &mut builders.arrivals {
+            arrivals.append(&rows);
+        }
+        let mut added = self.accumulators.of_rows(&rows.rows, &rows.diffs, &rows.offsets);
+        let distincts = self.accumulators.distincts();
+        for (order, builder) in self.orders.iter().zip(&mut builders.orders) {
+            let changes = order.sorting.apply(&rows);
+            for (column, _) in distincts.iter().filter(|(_, sorting)| *sorting == order.sorting) {
+                added[*column] = order.more_distinct(&changes, |key| self.never_added(&changes.keys, key))?;
+            }
+            builder.append(&changes);
+        }
+        let reread = if self.accumulators.extremes().is_empty() { Vec::new() } else { keys_with_removals(&rows) };
         let KeyedRows { hashes, keys, .. } = rows;
         if self.groups.is_empty() {
             let old_offsets = vec![0; hashes.len() + 1];
@@ -122,7 +164,7 @@ impl Reduce {
         Ok(Touched { hashes, keys, old_offsets: known.offsets, old: known.rows, new, reread })
     }
 
-    /// Reads the least and greatest values of keys that lost a row. This epoch's values are in the orders.
+    /// Reads the first and last rows of keys that lost a row. This epoch's rows are in the orders.
     fn reread(&self, touched: &mut Touched) -> Result<()> {
         let counts = ints(&touched.new[ROWS]);
         let reread: Vec<u32> = touched.reread.iter().copied().filter(|&k| counts[k as usize] > 0).collect();
@@ -133,31 +175,33 @@ impl Reduce {
         let at = UInt32Array::from(reread.clone());
         let keys: Vec<ArrayRef> = touched.keys.iter().map(|column| take(column, &at)).collect();
         for extreme in self.accumulators.extremes() {
-            let order = self.orders.iter().find(|order| order.argument == extreme.argument);
-            let order = order.expect("each argument with a least or greatest value has an order");
             let select = if extreme.greatest { Select::Last } else { Select::First };
-            let found = order.values.lookup(&hashes, &keys, select)?;
+            let found = self.order(&extreme.sorting).rows.lookup(&hashes, &keys, select)?;
             if let Some(row) = first_negative(&found.diffs) {
-                let key = super::key_of_row(&found.offsets, row);
-                return Err(never_added(&show(&self.key_names, &found.keys, key)));
+                return Err(self.never_added(&found.keys, super::key_of_row(&found.offsets, row)));
             }
-            let old = &touched.new[extreme.column];
-            let mut positions: Vec<Option<u32>> = (0..old.len() as u32).map(Some).collect();
+            let columns = extreme.column..extreme.column + found.rows.len();
+            let old = &touched.new[columns.clone()];
+            let count = touched.hashes.len() as u32;
+            let mut positions: Vec<Option<u32>> = (0..count).map(Some).collect();
             for (&k, place) in reread.iter().zip(found.offsets.windows(2)) {
-                positions[k as usize] = (place[0] < place[1]).then_some(old.len() as u32 + place[0]);
+                positions[k as usize] = (place[0] < place[1]).then_some(count + place[0]);
             }
-            let both = concat(&[std::slice::from_ref(old), &found.rows]);
-            touched.new[extreme.column] = take(&both[0], &UInt32Array::from(positions));
+            let positions = UInt32Array::from(positions);
+            let both = concat(&[old, &found.rows]);
+            for (column, both) in columns.zip(&both) {
+                touched.new[column] = take(both, &positions);
+            }
         }
         Ok(())
     }
 
     /// Emits what changes in the output; returns what changes in the state.
-    fn settle(&self, touched: Touched, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+    fn settle(&self, touched: Touched, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         let Touched { hashes, keys, old_offsets, old, mut new, .. } = touched;
         let counts = ints(&new[ROWS]);
         if let Some(key) = counts.iter().position(|count| *count < 0) {
-            return Err(never_added(&show(&self.key_names, &keys, key)));
+            return Err(self.never_added(&keys, key));
         }
         let mut offsets = one_each(hashes.len());
         if counts.contains(&0) {
@@ -173,7 +217,7 @@ impl Reduce {
         let answers = self.accumulators.finish(&new)?;
         let old_answers = if old.is_empty() { Vec::new() } else { self.accumulators.finish(&old)? };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
-        emit_rows(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }), emit);
+        emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }));
         let before = RowsOf { offsets: &old_offsets, columns: &old };
         Ok(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &new }))
     }
@@ -182,35 +226,17 @@ impl Reduce {
 impl Operator for Reduce {
     fn open(&mut self, mut saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         open(&mut saved, "groups", &mut self.groups)?;
-        self.orders.iter_mut().try_for_each(|order| open(&mut saved, order.name, &mut order.values))
+        self.orders.iter_mut().try_for_each(|order| open(&mut saved, order.name, &mut order.rows))?;
+        self.arrivals.as_mut().map_or(Ok(()), |arrivals| open(&mut saved, "arrivals", arrivals))
     }
 
     fn step(
         &mut self,
-        _epoch: Epoch,
+        epoch: Epoch,
         input: &mut dyn Iterator<Item = KeyedChanges>,
         emit: &mut dyn FnMut(Changes),
     ) -> Result<()> {
-        let mut groups = self.groups.builder();
-        let mut orders: Vec<RunBuilder> = self.orders.iter().map(|order| order.values.builder()).collect();
-        // Buckets with keys to read again wait until this epoch's values are all in the orders.
-        let mut waiting: Vec<Touched> = Vec::new();
-        for bucket in input {
-            let touched = self.touch(&bucket, &mut orders)?;
-            if touched.reread.is_empty() && waiting.is_empty() {
-                groups.append(&self.settle(touched, emit)?);
-            } else {
-                waiting.push(touched);
-            }
-        }
-        for (order, builder) in self.orders.iter_mut().zip(orders) {
-            insert(&mut order.values, builder.finish())?;
-        }
-        for mut touched in waiting {
-            self.reread(&mut touched)?;
-            groups.append(&self.settle(touched, emit)?);
-        }
-        insert(&mut self.groups, groups.finish())
+        self.step_by_key(epoch, input, &mut |rows| emit_rows(rows, emit))
     }
 
     fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
@@ -222,8 +248,55 @@ impl Operator for Reduce {
     }
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
-        let orders = self.orders.iter_mut().map(|order| (order.name, &mut order.values));
-        std::iter::once(("groups", &mut self.groups)).chain(orders).collect()
+        let orders = self.orders.iter_mut().map(|order| (order.name, &mut order.rows));
+        let arrivals = self.arrivals.as_mut().map(|arrivals| ("arrivals", arrivals));
+        std::iter::once(("groups", &mut self.groups)).chain(orders).chain(arrivals).collect()
+    }
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
+    }
+}
+
+impl WindowOperator for Reduce {
+    fn step_by_key(
+        &mut self,
+        epoch: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(KeyedRows),
+    ) -> Result<()> {
+        let mut builders = Builders {
+            groups: self.groups.builder(),
+            orders: self.orders.iter().map(|order| order.rows.builder()).collect(),
+            arrivals: self.arrivals.as_ref().map(Arrangement::builder),
+        };
+        // Buckets with keys to read again wait until this epoch's rows are all in the orders.
+        let mut waiting: Vec<Touched> = Vec::new();
+        for bucket in input {
+            let touched = self.touch(&bucket, epoch, &mut builders)?;
+            if touched.reread.is_empty() && waiting.is_empty() {
+                builders.groups.append(&self.settle(touched, emit)?);
+            } else {
+                waiting.push(touched);
+            }
+        }
+        let Builders { mut groups, orders, arrivals } = builders;
+        for (order, builder) in self.orders.iter_mut().zip(orders) {
+            insert(&mut order.rows, builder.finish())?;
+        }
+        if let (Some(arrangement), Some(arrivals)) = (&mut self.arrivals, arrivals) {
+            insert(arrangement, arrivals.finish())?;
+        }
+        for mut touched in waiting {
+            self.reread(&mut touched)?;
+            groups.append(&self.settle(touched, emit)?);
+        }
+        insert(&mut self.groups, groups.finish())
+    }
+
+    fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
+        let mut rows = self.groups.lookup(hashes, keys, select)?;
+        rows.rows = self.accumulators.finish(&rows.rows)?;
+        Ok(rows)
     }
 }
 

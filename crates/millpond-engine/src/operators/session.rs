@@ -6,7 +6,11 @@
 //! An inserted event is a session of one. New sessions and the old ones near them are put in order, cut where the gap
 //! is too wide, and merged: no event is read. The first step is the same without old sessions.
 //!
-//! If the input may remove, arrangement `events` (row = time, then the reducers' arguments) holds all events. An old
+//! Arrangement `events` (row = time, then the reducers' arguments, then the epoch in which the event arrived if a reducer
+//! asks for it) holds all events, if the input may remove, or if a reducer counts distinct values: for that, the events of each
+//! session that changes are read.
+//!
+//! If the input may remove, an old
 //! session that loses events falls into *pieces*, which take its place among the sessions to merge. To find them, the
 //! events within `max_gap` of the removed ones are read:
 //! - if they are the whole session, its pieces are computed from them;
@@ -23,8 +27,10 @@ use millpond_plan::Literal;
 use millpond_plan::physical::{Form, SessionSpec};
 use millpond_plan::types::{Schema, Type};
 
+use super::arrivals::with_arrival;
+use super::windowed::{WindowOperator, Windowed};
 use super::{arrangement, emit_rows, first_negative, insert, names_of, never_added, open, show, types_of};
-use crate::accumulate::Accumulators;
+use crate::accumulate::{Accumulators, needs_arrival};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
 use crate::cells::{concat, ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
@@ -46,6 +52,8 @@ pub struct Session {
     names: Vec<String>,
     /// The time, then the other distinct arguments of the reducers.
     row: Vec<usize>,
+    /// Whether the epoch in which an event arrived stands behind them.
+    with_arrival: bool,
     max_gap: u64,
     /// The type of the time: an `int` or a point in time.
     time: Type,
@@ -76,7 +84,7 @@ impl Session {
     /// An operator without state, for the instances of `range`.
     pub fn new(spec: &SessionSpec, input: &Schema, range: KeyRange) -> Self {
         let mut row = vec![spec.time];
-        for column in spec.reducers.iter().filter_map(|reducer| reducer.column) {
+        for &column in spec.reducers.iter().flat_map(|reducer| &reducer.columns) {
             if !row.contains(&column) {
                 row.push(column);
             }
@@ -85,14 +93,18 @@ impl Session {
         let time = input.columns()[spec.time].ty.ty;
         let mut columns = vec![time.required(); ACCUMULATORS];
         columns.extend(accumulators.columns());
-        let full = spec.form == Form::Full;
+        let with_arrival = needs_arrival(&spec.reducers);
+        let mut events = types_of(input, &row);
+        events.extend(with_arrival.then(|| Type::Int.required()));
+        let keep_events = spec.form == Form::Full || !accumulators.distincts().is_empty();
         let mut names = names_of(input, &spec.instance);
         names.push(input.columns()[spec.time].name.clone());
         Session {
             sessions: arrangement(input, &spec.instance, columns, range),
-            events: full.then(|| arrangement(input, &spec.instance, types_of(input, &row), range)),
+            events: keep_events.then(|| arrangement(input, &spec.instance, events, range)),
             names,
             row,
+            with_arrival,
             time,
             max_gap: u64::try_from(spec.max_gap).expect("the plan checks that max_gap is not negative"),
             accumulators,
@@ -150,9 +162,18 @@ impl Session {
     }
 
     /// Emits what changes in the output; returns what changes in the sessions and in the events.
-    fn apply(&self, bucket: &KeyedChanges, emit: &mut dyn FnMut(Changes)) -> Result<(KeyedRows, KeyedRows)> {
+    fn apply(
+        &self,
+        bucket: &KeyedChanges,
+        epoch: Epoch,
+        emit: &mut dyn FnMut(KeyedRows),
+    ) -> Result<(KeyedRows, KeyedRows)> {
         let order = if self.events.is_some() { RowOrder::Consolidated } else { RowOrder::FirstColumn };
-        let events = group(bucket, &self.row, order);
+        let mut events = group(bucket, &self.row, order);
+        if self.with_arrival {
+            let never_added = |rows: &KeyedRows, key, row| self.never_added(rows, key, row);
+            events = with_arrival(events, epoch, self.events.as_ref(), never_added)?;
+        }
         let sessions = if events.diffs.insert_only() {
             let added = self.spans(&events);
             if self.sessions.is_empty() {
@@ -168,14 +189,15 @@ impl Session {
     }
 
     /// The first step of a state: all sessions are new.
-    fn first(&self, events: &KeyedRows, added: Spans, emit: &mut dyn FnMut(Changes)) -> Result<KeyedRows> {
+    fn first(&self, events: &KeyedRows, mut added: Spans, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
+        self.count_distinct(events, &mut added)?;
         let offsets = added.offsets.clone();
         let sessions = added.into_columns(self.time);
         let rows = |rows: Vec<ArrayRef>| {
             let (hashes, keys, offsets) = (events.hashes.clone(), events.keys.clone(), offsets.clone());
             KeyedRows { hashes, keys, offsets, rows, diffs: Diffs::Ones }
         };
-        emit_rows(rows(self.answers(&sessions)?), emit);
+        emit(rows(self.answers(&sessions)?));
         Ok(rows(sessions))
     }
 
@@ -185,7 +207,7 @@ impl Session {
         events: &KeyedRows,
         added: Spans,
         removals: Option<KeyedRows>,
-        emit: &mut dyn FnMut(Changes),
+        emit: &mut dyn FnMut(KeyedRows),
     ) -> Result<KeyedRows> {
         let old = self.near(events)?;
         let old_rows = old.rows[START].len();
@@ -196,7 +218,8 @@ impl Session {
             hits.sessions.iter().for_each(|&row| gone[row as usize] = true);
             self.pieces(events, &old, &hits, &mut candidates)?;
         }
-        let merged = self.merge(candidates, events.hashes.len(), &mut gone);
+        let mut merged = self.merge(candidates, events.hashes.len(), &mut gone);
+        self.count_distinct(events, &mut merged)?;
         let (old_offsets, lost) = kept_rows(&old.offsets, &gone);
         let old: Vec<ArrayRef> = old.rows.iter().map(|column| take(column, &lost)).collect();
         let new_offsets = merged.offsets.clone();
@@ -206,7 +229,7 @@ impl Session {
             let old = RowsOf { offsets: &old_offsets, columns: old };
             replacement(&events.hashes, &events.keys, &old, &RowsOf { offsets: &new_offsets, columns: new })
         };
-        emit_rows(difference(&old_answers, &new_answers), emit);
+        emit(difference(&old_answers, &new_answers));
         Ok(difference(&old, &new))
     }
 
@@ -328,38 +351,88 @@ impl Session {
         some: &[u32],
         stretch: impl Fn(u32) -> Range<i64>,
     ) -> Result<KeyedRows> {
-        let arrangement = self.events.as_ref().expect("removals only reach the form that keeps events");
-        // A lookup takes a key once: the second hit of a key is in the second round, and so on.
-        let mut rounds: Vec<Vec<u32>> = Vec::new();
-        let mut round_of = Vec::with_capacity(some.len());
-        for (i, &hit) in some.iter().enumerate() {
-            let same = i > 0 && hits.keys[some[i - 1] as usize] == hits.keys[hit as usize];
+        let owners: Vec<u32> = some.iter().map(|&hit| hits.keys[hit as usize]).collect();
+        let present = self.read(events, &owners, |i| stretch(some[i]))?;
+        let removals = select(&hits.removals, some);
+        let left = sum_by_key(&present, &removals);
+        match first_negative(&left.diffs) {
+            Some(row) => Err(self.never_added(&left, super::key_of_row(&left.offsets, row), row)),
+            None => Ok(left),
+        }
+    }
+
+    /// The events of the state in several stretches of time, the n-th of key `owners[n]` of `events`: for each stretch, a key
+    /// of the result. The owners ascend.
+    fn read(&self, events: &KeyedRows, owners: &[u32], stretch: impl Fn(usize) -> Range<i64>) -> Result<KeyedRows> {
+        let arrangement = self.events.as_ref().expect("events are kept where they are read");
+        // A lookup takes a key once: the second stretch of a key is in the second round, and so on.
+        let mut rounds: Vec<Vec<usize>> = Vec::new();
+        let mut round_of = Vec::with_capacity(owners.len());
+        for (i, owner) in owners.iter().enumerate() {
+            let same = i > 0 && owners[i - 1] == *owner;
             let round: usize = if same { round_of[i - 1] + 1 } else { 0 };
             round_of.push(round);
             if round == rounds.len() {
                 rounds.push(Vec::new());
             }
-            rounds[round].push(hit);
+            rounds[round].push(i);
         }
         let mut found = Vec::with_capacity(rounds.len());
         for round in &rounds {
-            let keys: Vec<u32> = round.iter().map(|&hit| hits.keys[hit as usize]).collect();
+            let keys: Vec<u32> = round.iter().map(|&i| owners[i]).collect();
             let hashes: Vec<u64> = keys.iter().map(|&k| events.hashes[k as usize]).collect();
             let (from, until): (Vec<i64>, Vec<i64>) =
-                round.iter().map(|&hit| stretch(hit)).map(|stretch| (stretch.start, stretch.end)).unzip();
+                round.iter().map(|&i| stretch(i)).map(|stretch| (stretch.start, stretch.end)).unzip();
             let select = Select::Range { from: &from, until: &until, until_column: TIME };
             found.push(arrangement.lookup(&hashes, &take_all(&events.keys, &keys), select)?);
         }
-        let present = if found.len() == 1 { found.remove(0) } else { in_turn(&found, &round_of) };
-        let removals = select(&hits.removals, some);
-        let left = sum_by_key(
-            &KeyedRows { hashes: removals.hashes.clone(), keys: removals.keys.clone(), ..present },
-            &removals,
-        );
-        match first_negative(&left.diffs) {
-            Some(row) => Err(self.never_added(&left, super::key_of_row(&left.offsets, row), row)),
-            None => Ok(left),
+        let found = match found.len() {
+            0 => arrangement.lookup(&[], &take_all(&events.keys, &[]), Select::All)?,
+            1 => found.remove(0),
+            _ => in_turn(&found, &round_of),
+        };
+        let hashes = owners.iter().map(|&k| events.hashes[k as usize]).collect();
+        Ok(KeyedRows { hashes, keys: take_all(&events.keys, owners), ..found })
+    }
+
+    /// Counts the distinct rows of new sessions, anew, once `events` have changed.
+    fn count_distinct(&self, events: &KeyedRows, new: &mut Spans) -> Result<()> {
+        let distincts = self.accumulators.distincts();
+        if distincts.is_empty() {
+            return Ok(());
         }
+        let rows = self.rows_of(events, new)?;
+        for (column, sorting) in distincts {
+            let numbers = sorting.apply(&rows).offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).collect();
+            new.accumulators[column] = Type::Int.int_array(numbers, None);
+        }
+        Ok(())
+    }
+
+    /// All rows of new sessions, once `events` have changed: for each session, a key of the result.
+    fn rows_of(&self, events: &KeyedRows, new: &Spans) -> Result<KeyedRows> {
+        let times = ints(&events.rows[TIME]);
+        let mut owners: Vec<u32> = Vec::with_capacity(new.starts.len());
+        let (mut changed, mut offsets) = (Vec::new(), vec![0]);
+        for (key, pair) in (0u32..).zip(new.offsets.windows(2)) {
+            let (first, last) = (events.offsets[key as usize] as usize, events.offsets[key as usize + 1] as usize);
+            for session in pair[0] as usize..pair[1] as usize {
+                let from = first + times[first..last].partition_point(|time| *time < new.starts[session]);
+                let until = first + times[first..last].partition_point(|time| *time <= new.ends[session]);
+                changed.extend(from as u32..until as u32);
+                offsets.push(changed.len() as u32);
+                owners.push(key);
+            }
+        }
+        let present = self.read(events, &owners, |i| new.starts[i]..new.ends[i])?;
+        let changes = KeyedRows {
+            hashes: present.hashes.clone(),
+            keys: present.keys.clone(),
+            offsets,
+            rows: take_all(&events.rows, &changed),
+            diffs: Diffs::Each(changed.iter().map(|&row| events.diffs.get(row as usize)).collect()),
+        };
+        Ok(sum_by_key(&present, &changes))
     }
 
     /// Puts the candidates of each key in order, cuts them where the gap is too wide, and merges what lies between. An
@@ -467,23 +540,11 @@ impl Operator for Session {
 
     fn step(
         &mut self,
-        _epoch: Epoch,
+        epoch: Epoch,
         input: &mut dyn Iterator<Item = KeyedChanges>,
         emit: &mut dyn FnMut(Changes),
     ) -> Result<()> {
-        let mut sessions = self.sessions.builder();
-        let mut events = self.events.as_ref().map(Arrangement::builder);
-        for bucket in input {
-            let (session_changes, event_changes) = self.apply(&bucket, emit)?;
-            sessions.append(&session_changes);
-            if let Some(events) = &mut events {
-                events.append(&event_changes);
-            }
-        }
-        if let (Some(arrangement), Some(events)) = (&mut self.events, events) {
-            insert(arrangement, events.finish())?;
-        }
-        insert(&mut self.sessions, sessions.finish())
+        self.step_by_key(epoch, input, &mut |rows| emit_rows(rows, emit))
     }
 
     fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
@@ -498,16 +559,49 @@ impl Operator for Session {
         let events = self.events.as_mut().map(|events| ("events", events));
         std::iter::once(("sessions", &mut self.sessions)).chain(events).collect()
     }
+
+    fn windowed(&mut self) -> Option<&mut Windowed> {
+        None
+    }
+}
+
+impl WindowOperator for Session {
+    fn step_by_key(
+        &mut self,
+        epoch: Epoch,
+        input: &mut dyn Iterator<Item = KeyedChanges>,
+        emit: &mut dyn FnMut(KeyedRows),
+    ) -> Result<()> {
+        let mut sessions = self.sessions.builder();
+        let mut events = self.events.as_ref().map(Arrangement::builder);
+        for bucket in input {
+            let (session_changes, event_changes) = self.apply(&bucket, epoch, emit)?;
+            sessions.append(&session_changes);
+            if let Some(events) = &mut events {
+                events.append(&event_changes);
+            }
+        }
+        if let (Some(arrangement), Some(events)) = (&mut self.events, events) {
+            insert(arrangement, events.finish())?;
+        }
+        insert(&mut self.sessions, sessions.finish())
+    }
+
+    fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
+        let mut rows = self.sessions.lookup(hashes, keys, select)?;
+        rows.rows = self.answers(&rows.rows)?;
+        Ok(rows)
+    }
 }
 
 /// The cells of each column at `positions`.
-fn take_all(columns: &[ArrayRef], positions: &[u32]) -> Vec<ArrayRef> {
+pub(super) fn take_all(columns: &[ArrayRef], positions: &[u32]) -> Vec<ArrayRef> {
     let positions = UInt32Array::from(positions.to_vec());
     columns.iter().map(|column| take(column, &positions)).collect()
 }
 
 /// The rows that `keep` says, and where those of each key start.
-fn kept_rows(offsets: &[u32], keep: &[bool]) -> (Vec<u32>, UInt32Array) {
+pub(super) fn kept_rows(offsets: &[u32], keep: &[bool]) -> (Vec<u32>, UInt32Array) {
     let mut kept: Vec<u32> = Vec::new();
     let mut kept_offsets = Vec::with_capacity(offsets.len());
     kept_offsets.push(0);

@@ -2,7 +2,7 @@
 //! add up to what the simplest code computes from the rows that are left.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -20,6 +20,8 @@ use crate::cells::take;
 use crate::changes::Epoch;
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::{HashedChanges, KeyedChanges};
+
+mod combine;
 
 /// A cell, ordered as the engine orders cells.
 #[derive(Clone, Debug)]
@@ -122,12 +124,49 @@ fn add_up(table: &mut Table, changes: &Changes) {
     table.retain(|_, diff| *diff != 0);
 }
 
+/// What was given to an operator.
+#[derive(Default)]
+struct History {
+    /// The changes of each epoch.
+    epochs: Vec<Vec<(Row, i64)>>,
+    /// The rows that are left.
+    present: Table,
+}
+
+impl History {
+    /// The rows that are left, of which an operator reads these columns alone: every copy, with the epoch of its arrival.
+    /// Of equal copies, a removal takes the one that arrived first.
+    fn copies(&self, read: &[usize], key: &[usize]) -> Vec<(Row, u64)> {
+        let mut copies: BTreeMap<Row, Vec<u64>> = BTreeMap::new();
+        for (epoch, changes) in (0..).step_by(2).zip(&self.epochs) {
+            let mut net = Table::new();
+            for (row, diff) in changes {
+                let cell = |(c, value): (usize, &Value)| match (read.contains(&c), key.contains(&c)) {
+                    (_, true) => canonical(value),
+                    (true, false) => value.clone(),
+                    (false, false) => Value::Null,
+                };
+                *net.entry(row.iter().enumerate().map(cell).collect()).or_default() += diff;
+            }
+            for (row, diff) in net {
+                let arrived = copies.entry(row).or_default();
+                arrived.extend((0..diff).map(|_| epoch));
+                arrived.drain(..(-diff).max(0) as usize);
+            }
+        }
+        copies
+            .into_iter()
+            .flat_map(|(row, arrived)| arrived.into_iter().map(move |epoch| (row.clone(), epoch)))
+            .collect()
+    }
+}
+
 /// One operator under test, and the simple code that says what it should have emitted.
 struct Subject {
     schema: Schema,
     key: Vec<usize>,
     make: Box<dyn Fn(KeyRange) -> Box<dyn Operator>>,
-    expect: Box<dyn Fn(&Table) -> Table>,
+    expect: Box<dyn Fn(&History) -> Table>,
 }
 
 /// Operators of several workers, and what they emitted.
@@ -186,33 +225,15 @@ impl<'a> Running<'a> {
 
     /// Saves all state and opens it with another number of workers.
     fn restart(&mut self, workers: usize) {
-        let mut saved: Vec<(String, SavedArrangement)> = Vec::new();
-        for worker in &mut self.workers {
-            for (name, arrangement) in worker.arrangements() {
-                let runs = arrangement.entries().iter().map(|entry| {
-                    let blob = format!("{:p}", Arc::as_ptr(&entry.run));
-                    SavedRun {
-                        name: name.to_owned(),
-                        bytes: entry.run.bytes().clone(),
-                        checksum: entry.run.checksum(),
-                        range: entry.range,
-                        place: RunPlace { blob, offset: 0, length: entry.run.bytes().len() as u64 },
-                    }
-                });
-                match saved.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, known)) => known.runs.extend(runs),
-                    None => saved.push((name.to_owned(), SavedArrangement { runs: runs.collect() })),
-                }
-            }
-        }
+        let saved = saved(&mut self.workers);
         self.workers = (0..workers).map(|i| (self.subject.make)(KeyRange::of_worker(i, workers))).collect();
         for worker in &mut self.workers {
             worker.open(saved.clone()).unwrap();
         }
     }
 
-    fn check(&self, present: &Table) {
-        let expected = (self.subject.expect)(present);
+    fn check(&self, history: &History) {
+        let expected = (self.subject.expect)(history);
         assert_eq!(self.emitted, expected, "emitted (left), expected (right)");
         let mut snapshot = Table::new();
         for worker in &self.workers {
@@ -220,6 +241,30 @@ impl<'a> Running<'a> {
         }
         assert_eq!(snapshot, expected, "snapshot (left), expected (right)");
     }
+}
+
+/// What a checkpoint of these workers saves.
+pub(crate) fn saved(workers: &mut [Box<dyn Operator>]) -> Vec<(String, SavedArrangement)> {
+    let mut saved: Vec<(String, SavedArrangement)> = Vec::new();
+    for worker in workers {
+        for (name, arrangement) in worker.arrangements() {
+            let runs = arrangement.entries().iter().map(|entry| {
+                let blob = format!("{:p}", Arc::as_ptr(&entry.run));
+                SavedRun {
+                    name: name.to_owned(),
+                    bytes: entry.run.bytes().clone(),
+                    checksum: entry.run.checksum(),
+                    range: entry.range,
+                    place: RunPlace { blob, offset: 0, length: entry.run.bytes().len() as u64 },
+                }
+            });
+            match saved.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.runs.extend(runs),
+                None => saved.push((name.to_owned(), SavedArrangement { runs: runs.collect() })),
+            }
+        }
+    }
+    saved
 }
 
 const CASES: u64 = 3000;
@@ -245,10 +290,11 @@ fn check_law(subject: impl Fn(&mut StdRng) -> Subject, removals: bool) {
 fn check_case(subject: &Subject, random: &mut StdRng, removals: bool) {
     let collide = random.random_ratio(1, 4);
     let mut running = Running::new(subject, random.random_range(1..=4), collide);
-    let mut present = Table::new();
+    let mut history = History::default();
     let epochs = random.random_range(1..8);
     let most = if random.random_ratio(1, 8) { 200 } else { 12 };
     for _ in 0..epochs {
+        let present = &mut history.present;
         let mut changes: Vec<(Row, i64)> = Vec::new();
         for _ in 0..random.random_range(1..=most) {
             let remove = removals && !present.is_empty() && random.random_ratio(2, 5);
@@ -268,10 +314,11 @@ fn check_case(subject: &Subject, random: &mut StdRng, removals: bool) {
             changes.swap(i, random.random_range(0..=i));
         }
         running.step(&changes, random.random_range(1..4)).unwrap();
-        running.check(&present);
+        history.epochs.push(changes);
+        running.check(&history);
         if random.random_ratio(1, 3) {
             running.restart(random.random_range(1..=4));
-            running.check(&present);
+            running.check(&history);
         }
     }
 }
@@ -326,29 +373,43 @@ fn random_schema(random: &mut StdRng) -> (Schema, Vec<usize>, Vec<usize>) {
 }
 
 fn random_reducers(random: &mut StdRng, schema: &Schema, values: &[usize]) -> Vec<ReducerCall> {
+    use ReducerKind::*;
+    let count = ReducerCall { kind: Count, columns: Vec::new() };
     let mut reducers = Vec::new();
     for _ in 0..random.random_range(0..5) {
-        let column = if values.is_empty() { None } else { Some(values[random.random_range(0..values.len())]) };
-        let kinds: &[ReducerKind] = match column.map(|c| schema.columns()[c].ty.ty) {
-            None => &[ReducerKind::Count],
-            Some(Type::Int | Type::Float) => &[ReducerKind::Sum, ReducerKind::Avg, ReducerKind::Min, ReducerKind::Max],
-            Some(Type::Duration) => &[ReducerKind::Sum, ReducerKind::Min, ReducerKind::Max],
-            Some(_) => &[ReducerKind::Min, ReducerKind::Max],
+        if values.is_empty() || random.random_ratio(1, 6) {
+            reducers.push(count.clone());
+            continue;
+        }
+        let mut any = || values[random.random_range(0..values.len())];
+        let (column, other) = (any(), any());
+        let kinds: &[ReducerKind] = match schema.columns()[column].ty.ty {
+            Type::Int | Type::Float => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, Sum, Avg],
+            Type::Duration => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, Sum],
+            _ => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct],
         };
         let kind = kinds[random.random_range(0..kinds.len())];
-        reducers.push(match random.random_ratio(1, 4) {
-            true => ReducerCall { kind: ReducerKind::Count, column: None },
-            false => ReducerCall { kind, column },
-        });
+        let two = matches!(kind, ArgMin | ArgMax) || kind == CountDistinct && random.random_ratio(1, 3);
+        reducers.push(ReducerCall { kind, columns: if two { vec![column, other] } else { vec![column] } });
     }
     reducers
 }
 
-/// A reducer's answer over rows with multiplicities.
-fn answer(reducer: &ReducerCall, rows: &[(&Row, i64)]) -> Value {
-    let Some(column) = reducer.column else { return Value::Int(rows.iter().map(|(_, n)| n).sum()) };
-    let values = rows.iter().flat_map(|(row, n)| std::iter::repeat_n(&row[column], *n as usize));
-    let values: Vec<&Value> = values.filter(|value| **value != Value::Null).collect();
+/// The columns that these reducers read.
+fn read(reducers: &[ReducerCall]) -> Vec<usize> {
+    reducers.iter().flat_map(|reducer| reducer.columns.clone()).collect()
+}
+
+/// A reducer's answer over rows, each with the epoch of its arrival.
+fn answer(reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value {
+    let Some(&column) = reducer.columns.first() else { return Value::Int(rows.len() as i64) };
+    if reducer.kind == ReducerKind::CountDistinct {
+        let cells = |row: &Row| -> Row { reducer.columns.iter().map(|&c| canonical(&row[c])).collect() };
+        let distinct: BTreeSet<Row> = rows.iter().map(|(row, _)| cells(row)).collect();
+        return Value::Int(distinct.iter().filter(|row| !row.contains(&Value::Null)).count() as i64);
+    }
+    let known: Vec<&(Row, u64)> = rows.iter().filter(|(row, _)| row[column] != Value::Null).collect();
+    let values: Vec<&Value> = known.iter().map(|(row, _)| &row[column]).collect();
     if values.is_empty() {
         return Value::Null;
     }
@@ -356,21 +417,27 @@ fn answer(reducer: &ReducerCall, rows: &[(&Row, i64)]) -> Value {
     let floats = || values.iter().map(|v| if let Value::Float(v) = v { *v } else { unreachable!() });
     let one_nan = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
     let count = values.len() as f64;
+    let pairs = || known.iter().map(|(row, _)| (&row[column], &row[reducer.columns[1]]));
+    let arrivals = || known.iter().map(|(row, epoch)| (*epoch, &row[column]));
     match (reducer.kind, values[0]) {
         (ReducerKind::Min, _) => (*values.iter().min().unwrap()).clone(),
         (ReducerKind::Max, _) => (*values.iter().max().unwrap()).clone(),
+        (ReducerKind::ArgMin, _) => pairs().min().unwrap().1.clone(),
+        (ReducerKind::ArgMax, _) => pairs().max().unwrap().1.clone(),
+        (ReducerKind::Earliest, _) => arrivals().min().unwrap().1.clone(),
+        (ReducerKind::Latest, _) => arrivals().max().unwrap().1.clone(),
         (ReducerKind::Sum, Value::Int(_)) => Value::Int(ints().sum()),
         (ReducerKind::Sum, _) => Value::Float(one_nan(floats().sum())),
         (ReducerKind::Avg, Value::Int(_)) => Value::Float(ints().sum::<i64>() as f64 / count),
         (ReducerKind::Avg, _) => Value::Float(one_nan(floats().sum::<f64>() / count)),
-        (ReducerKind::Count, _) => unreachable!(),
+        (ReducerKind::Count | ReducerKind::CountDistinct, _) => unreachable!(),
     }
 }
 
-fn by_key<'a>(present: &'a Table, key: &[usize]) -> BTreeMap<Row, Vec<(&'a Row, i64)>> {
-    let mut groups: BTreeMap<Row, Vec<(&Row, i64)>> = BTreeMap::new();
-    for (row, n) in present {
-        groups.entry(key.iter().map(|&c| canonical(&row[c])).collect()).or_default().push((row, *n));
+fn by_key(copies: Vec<(Row, u64)>, key: &[usize]) -> BTreeMap<Row, Vec<(Row, u64)>> {
+    let mut groups: BTreeMap<Row, Vec<(Row, u64)>> = BTreeMap::new();
+    for (row, epoch) in copies {
+        groups.entry(key.iter().map(|&c| row[c].clone()).collect()).or_default().push((row, epoch));
     }
     groups
 }
@@ -384,8 +451,8 @@ fn reduce(random: &mut StdRng, form: Form) -> Subject {
         schema,
         key,
         make: Box::new(move |range| Box::new(Reduce::new(&spec, &input, range))),
-        expect: Box::new(move |present| {
-            let groups = by_key(present, &by).into_iter();
+        expect: Box::new(move |history| {
+            let groups = by_key(history.copies(&read(&reducers), &by), &by).into_iter();
             groups
                 .map(|(mut row, rows)| {
                     row.extend(reducers.iter().map(|reducer| answer(reducer, &rows)));
@@ -406,7 +473,7 @@ fn session(random: &mut StdRng, form: Form) -> Subject {
     let reducers: Vec<ReducerCall> = random_reducers(random, &schema, &values)
         .into_iter()
         // Sums of times at the ends of the range overflow.
-        .filter(|r| r.column != Some(0) || matches!(r.kind, ReducerKind::Min | ReducerKind::Max))
+        .filter(|r| !r.columns.contains(&0) || !matches!(r.kind, ReducerKind::Sum | ReducerKind::Avg))
         .collect();
     let spec = SessionSpec { instance: instance.clone(), time: 0, max_gap, reducers: reducers.clone(), form };
     let (input, by) = (schema.clone(), instance.clone());
@@ -414,12 +481,14 @@ fn session(random: &mut StdRng, form: Form) -> Subject {
         schema,
         key: instance,
         make: Box::new(move |range| Box::new(Session::new(&spec, &input, range))),
-        expect: Box::new(move |present| {
+        expect: Box::new(move |history| {
             let time = |row: &Row| if let Value::Int(time) = row[0] { i128::from(time) } else { unreachable!() };
             let mut expected = Table::new();
-            for (instance, mut rows) in by_key(present, &by) {
+            let mut columns = read(&reducers);
+            columns.push(0);
+            for (instance, mut rows) in by_key(history.copies(&columns, &by), &by) {
                 rows.sort_by_key(|(row, _)| time(row));
-                for session in rows.chunk_by(|a, b| time(b.0) - time(a.0) <= i128::from(max_gap)) {
+                for session in rows.chunk_by(|a, b| time(&b.0) - time(&a.0) <= i128::from(max_gap)) {
                     let mut row = instance.clone();
                     row.push(session[0].0[0].clone());
                     row.push(session[session.len() - 1].0[0].clone());
@@ -439,9 +508,9 @@ fn keep(random: &mut StdRng) -> Subject {
         key: (0..schema.len()).collect(),
         schema,
         make: Box::new(move |range| Box::new(Keep::new(&input, range))),
-        expect: Box::new(|present| {
+        expect: Box::new(|history| {
             let mut expected = Table::new();
-            for (row, n) in present {
+            for (row, n) in &history.present {
                 *expected.entry(row.iter().map(canonical).collect()).or_default() += n;
             }
             expected
@@ -479,8 +548,8 @@ fn keep_keeps_the_law() {
 fn check_error(operator: &str, steps: &[&[(&str, i64, i64, i64)]], expect: &str) {
     let (int, text) = (Type::Int.required(), Type::Str.required());
     let schema = Schema::new([("user", text), ("time", int), ("value", int)]);
-    let sum = ReducerCall { kind: ReducerKind::Sum, column: Some(2) };
-    let reducers = vec![sum, ReducerCall { kind: ReducerKind::Min, column: Some(2) }];
+    let sum = ReducerCall { kind: ReducerKind::Sum, columns: vec![2] };
+    let reducers = vec![sum, ReducerCall { kind: ReducerKind::Min, columns: vec![2] }];
     let input = schema.clone();
     let make: Box<dyn Fn(KeyRange) -> Box<dyn Operator>> = match operator {
         "reduce" => {
@@ -537,8 +606,8 @@ fn times_stay_times() {
     let (utc, duration) = (Type::DateTimeUtc.required(), Type::Duration.required());
     let schema = Schema::new([("time", utc), ("length", duration)]);
     let reducers = vec![
-        ReducerCall { kind: ReducerKind::Sum, column: Some(1) },
-        ReducerCall { kind: ReducerKind::Max, column: Some(0) },
+        ReducerCall { kind: ReducerKind::Sum, columns: vec![1] },
+        ReducerCall { kind: ReducerKind::Max, columns: vec![0] },
     ];
     let parts = [Type::Duration.to_arrow(), Type::DateTimeUtc.to_arrow()];
     let accumulators = crate::accumulate::Accumulators::new(&reducers, &schema, &[0, 1], false);

@@ -219,6 +219,12 @@ impl Feed {
         queue.failure.clone().map_or(Ok(Taken::End), Err)
     }
 
+    /// The bytes of all rows that were handed over and not taken yet.
+    pub(super) fn bytes_waiting(&self) -> u64 {
+        let queue = self.lock();
+        (queue.ready_bytes + queue.open.bytes + queue.rows.bytes()) as u64
+    }
+
     /// From now on nothing is taken; whoever waits for room goes on, to be told so.
     pub(super) fn stop(&self) {
         let mut queue = self.lock();

@@ -175,6 +175,10 @@ impl Source for FeedSource {
     fn counts(&self) -> SourceCounts {
         SourceCounts { rows_read: self.rows_read, ..SourceCounts::default() }
     }
+
+    fn bytes_waiting(&self) -> u64 {
+        self.feed.as_ref().map_or(0, Feed::bytes_waiting)
+    }
 }
 
 impl Drop for FeedSource {

@@ -24,7 +24,7 @@ use super::share::{FileResult, SharedFile, SharedPiece, SharedPlace, SharedResul
 use crate::files::compare::{ToRead, hash_last_block};
 use crate::files::content::{BLOCK_BYTES, block_count, hash_block, hash_of_blocks};
 use crate::files::table::FileRecord;
-use crate::source::{EpochInput, Reject};
+use crate::source::{EpochInput, Progress, Reject};
 
 /// A file up to this size is small; small files are handed out together up to this size and number.
 const SMALL_BYTES: u64 = BLOCK_BYTES as u64;
@@ -43,6 +43,8 @@ pub(crate) struct FileInput<F: Format> {
     pool: Mutex<Vec<Scratch<F::Scratch>>>,
     rows_read: AtomicU64,
     rows_rejected: AtomicU64,
+    bytes_read: AtomicU64,
+    files_read: AtomicU64,
     rejects: Mutex<Vec<(usize, u64, Reject)>>,
 }
 
@@ -130,6 +132,8 @@ impl<F: Format> FileInput<F> {
             pool: Mutex::default(),
             rows_read: AtomicU64::new(0),
             rows_rejected: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
+            files_read: AtomicU64::new(0),
             rejects: Mutex::default(),
         }
     }
@@ -169,6 +173,7 @@ impl<F: Format> FileInput<F> {
                 let piece = reader.next_piece(&mut scratch.buffer)?;
                 if let Some(reached) = reader.reached() {
                     lock(&self.outcomes[reader.file().index]).reached = Some(reached);
+                    self.files_read.fetch_add(1, Ordering::Relaxed);
                     queue.reader = None;
                 }
                 if let Some(piece) = piece {
@@ -216,6 +221,7 @@ impl<F: Format> FileInput<F> {
                         self.parse(&piece, buffer, parsing, &mut rows)?;
                     }
                     lock(&self.outcomes[index]).reached = reader.reached();
+                    self.files_read.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
@@ -256,6 +262,7 @@ impl<F: Format> FileInput<F> {
             }
         }
         self.rows_read.fetch_add(count, Ordering::Relaxed);
+        self.bytes_read.fetch_add(piece.blocks.len() as u64, Ordering::Relaxed);
         match &piece.file.layout {
             Some(layout) if !problems.is_empty() => {
                 self.reject(piece, layout, start, &bytes[start..piece.text.end], &problems)
@@ -551,5 +558,14 @@ impl<F: Format> EpochInput for FileInput<F> {
         queue.fail(piece, error);
         queue.under_way.remove(&piece);
         self.piece_done.notify_all();
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            files_read: self.files_read.load(Ordering::Relaxed),
+            rows_read: self.rows_read(),
+            rows_rejected: self.rows_rejected(),
+            bytes_read: self.bytes_read.load(Ordering::Relaxed),
+        }
     }
 }

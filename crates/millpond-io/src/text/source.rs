@@ -40,6 +40,8 @@ pub struct FileSource<F: Format> {
     /// The time at which the files were looked at last.
     seen_ns: i64,
     input: Option<Arc<FileInput<F>>>,
+    /// Bytes that were seen and left for later epochs.
+    bytes_waiting: u64,
     counts: SourceCounts,
     rejects: Mutex<Vec<Reject>>,
 }
@@ -57,6 +59,7 @@ impl<F: Format> FileSource<F> {
             watch: None,
             seen_ns: 0,
             input: None,
+            bytes_waiting: 0,
             counts: SourceCounts::default(),
             rejects: Mutex::default(),
         }
@@ -98,9 +101,9 @@ impl<F: Format> FileSource<F> {
         Ok(comparison.to_read)
     }
 
-    /// Leaves about as many bytes to read as one epoch takes; returns whether that is not all. A file is read as if it
+    /// Leaves about as many bytes to read as one epoch takes; returns how many more there are. A file is read as if it
     /// had been seen while it was shorter.
-    fn limit(&self, to_read: &mut Vec<ToRead>, epoch_bytes: u64) -> bool {
+    fn limit(&self, to_read: &mut Vec<ToRead>, epoch_bytes: u64) -> u64 {
         // A row always fits, so each epoch gets ahead.
         let mut room = epoch_bytes.max((self.options.row_bytes + BLOCK_BYTES) as u64);
         for index in 0..to_read.len() {
@@ -109,12 +112,15 @@ impl<F: Format> FileSource<F> {
             let left = *size - read_to;
             if left > room {
                 *size = read_to + room;
+                let behind = to_read[index + 1..].iter();
+                let behind = behind.map(|task| task.found.stamp.size - task.known.map_or(0, |known| known.read_to));
+                let waiting = left - room + behind.sum::<u64>();
                 to_read.truncate(index + usize::from(room > 0));
-                return true;
+                return waiting;
             }
             room -= left;
         }
-        false
+        0
     }
 
     fn reading(&self, columns: &[usize]) -> Reading<F> {
@@ -197,9 +203,9 @@ impl<F: Format> Source for FileSource<F> {
         if watch.due() <= Instant::now() {
             let began = watch.begin_look();
             let mut to_read = self.look()?;
-            let more = self.limit(&mut to_read, streaming.epoch_bytes);
+            self.bytes_waiting = self.limit(&mut to_read, streaming.epoch_bytes);
             input = self.read(to_read, columns);
-            watch.end_look(began, streaming.commit_every, more);
+            watch.end_look(began, streaming.commit_every, self.bytes_waiting > 0);
         }
         let later = Next::Later(watch.due());
         self.watch = Some(watch);
@@ -242,6 +248,10 @@ impl<F: Format> Source for FileSource<F> {
             counts.rows_rejected += input.rows_rejected();
         }
         counts
+    }
+
+    fn bytes_waiting(&self) -> u64 {
+        self.bytes_waiting
     }
 
     fn take_rejects(&self) -> Vec<Reject> {

@@ -2,10 +2,16 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::*;
-use crate::expr::{Expr, Literal, any, coalesce, col, count, lit, max, min, sum, unique};
+use crate::expr::{
+    Expr, Literal, Reducer, any, argmax, argmin, coalesce, col, count, count_distinct, earliest, latest, lit, max, min,
+    sum, unique,
+};
 use crate::table::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
+
+mod behavior;
+mod combine;
 
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }
@@ -42,7 +48,8 @@ fn sink(table: Table, keeps_table: bool) -> SinkDecl {
 }
 
 fn by_user(max_gap: i64) -> SessionWindow {
-    SessionWindow { time: col("access_time"), max_gap: lit(max_gap), instance: Some(col("user_id")) }
+    let (time, instance) = (col("access_time"), Some(col("user_id")));
+    SessionWindow { time, max_gap: lit(max_gap), instance, behavior: None }
 }
 
 /// The tutorial's sessions.
@@ -196,7 +203,8 @@ fn a_session_without_an_instance_has_one_key() {
 
 /// Windows of the access time, for each user.
 fn windows(hop: impl Into<Literal>, length: WindowLength, origin: Option<Literal>) -> SlidingWindow {
-    SlidingWindow { time: col("access_time"), hop: hop.into(), length, origin, instance: Some(col("user_id")) }
+    let (time, instance) = (col("access_time"), Some(col("user_id")));
+    SlidingWindow { time, hop: hop.into(), length, origin, instance, behavior: None }
 }
 
 /// Bounds, user and number of visits of windows.
@@ -566,7 +574,7 @@ fn keys_are_described_by_name_and_expression() {
 fn check_error(result: Result<Table>, expected: &str) {
     let error = result.expect_err("the program is wrong");
     let origin = error.origin().expect("the place is known");
-    assert!(origin.file.ends_with("tests.rs") || *origin == here());
+    assert!(origin.file.contains("lower/tests") || *origin == here());
     let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
     assert_eq!(format!("{}{hint}", error.message()), expected);
 }
@@ -716,6 +724,53 @@ fn any_and_unique_are_made_of_the_least_and_the_greatest_value() {
         2: map 1 (consolidate by row) page = unique(min(page), max(page)), some = min(page), at = fill_error(unique(_pw_window_start, _pw_window_end), 0)
         3: sink 2 csv
     "#]],
+    );
+}
+
+#[test]
+fn reducers_of_several_columns_read_each_once() {
+    let outputs = named([
+        ("first", argmin(col("access_time"), col("page"))),
+        ("last", argmax(col("access_time"), col("page")) + "!"),
+        ("pages", count_distinct([col("page"), col("user_id")]) * 2),
+        ("came", latest(col("bytes"))),
+        ("at", earliest(col("access_time"))),
+        ("most", argmax(col("bytes"), col("access_time"))),
+    ]);
+    let table = source(None, false).group_reduce(vec![], outputs, &here()).unwrap();
+    let schema = "Table(first: str?, last: str?, pages: int, came: int?, at: int, most: int?)";
+    assert_eq!(table.to_string(), schema);
+    check(
+        [table],
+        expect![[r#"
+            0: source "csv-0": user_id: str, access_time: int, page: str?, bytes: int?
+            1: map 0 access_time, bytes, page, user_id
+            2: reduce 1 "csv-0/reduce-0" (full) key []: earliest(0), latest(1), argmin(0, 2), argmax(0, 2), argmax(1, 0), count_distinct(2, 3)
+            3: map 2 (consolidate in batch) first = argmin(access_time, page), last = argmax(access_time, page) + "!", pages = count_distinct(page, user_id) * 2, came = latest(bytes), at = earliest(access_time), most = argmax(bytes, access_time)
+            4: sink 3 csv
+        "#]],
+    );
+}
+
+#[test]
+fn reducers_say_how_many_arguments_they_take() {
+    outputs_error(
+        Expr::reducer(Reducer::ArgMax, [col("bytes")]),
+        "argmax(bytes) does not say what it takes of the row \
+         (argmax(bytes, x) is the x of the row with the largest bytes; a row has no id)",
+    );
+    outputs_error(Expr::reducer(Reducer::ArgMin, []), "argmin() has 0 arguments, but takes 2");
+    outputs_error(Expr::reducer(Reducer::Latest, [col("bytes"), col("page")]), "latest() has 2 arguments, but takes 1");
+    outputs_error(count_distinct::<Expr>([]), "count_distinct() needs an argument");
+    outputs_error(Expr::reducer(Reducer::Count, [col("bytes")]), "count() counts rows and takes no argument");
+    outputs_error(max(lit(Literal::None)), "None has no type, but max() needs one");
+    outputs_error(
+        argmin(col("bytes"), max(col("page"))),
+        "`max(page)` is inside another reducer (reduce twice, or use the inner reducer beside the outer one)",
+    );
+    outputs_error(
+        argmin(col("bytes"), col("pages")),
+        "no column \"pages\": there are \"user_id\", \"access_time\", \"page\", \"bytes\" (did you mean \"page\"?)",
     );
 }
 

@@ -23,6 +23,7 @@ use super::state::{SavedSteps, saved_run, write_runs};
 use super::team::{Fabric, PATIENCE, SavedRuns, Team};
 use crate::cluster::message::{Order, SavedRecords, Speaker, WireError, Word, read_frame};
 use crate::cluster::{Connected, Health};
+use crate::monitor::Meters;
 use crate::run::RunOptions;
 
 /// Pieces of input that a worker has at hand, so that it need not wait for the next one.
@@ -86,12 +87,14 @@ impl Follower {
         let snapshot =
             Box::new(move |sink, changes: &Changes| snapshots.send(&Word::Snapshot { sink }, &bytes_of(changes)));
         let failure = self.health.failure.clone();
-        let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience: Some(PATIENCE) });
+        let metrics = Meters::new(&plan, std::iter::empty(), threads, self.disk.is_some()).steps();
+        let patience = Some(PATIENCE);
+        let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience, metrics });
         let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
         let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
         // A service is stopped by process 0, between two epochs.
         let interrupt = options.interrupt.clone().filter(|_| !endless);
-        let team = Team::start(fabric, context, snapshot, interrupt)?;
+        let team = Team::start(fabric, context, snapshot, interrupt, None)?;
         self.speaker.send(&Word::Opened, &[])?;
         let peers = threads * processes;
         let mut taken: Vec<SavedRuns> = Vec::new();

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use millpond_engine::Epoch;
 use millpond_engine::dataflow::Context;
 use millpond_engine::hash::HashSeed;
+use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
 use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
@@ -40,7 +41,8 @@ use millpond_store::{Checkpoint, StateDir};
 use crate::cluster::message::{Order, Speaker};
 use crate::cluster::{Cluster, Connected, Health, connect};
 use crate::connector::{SinkConnector, SourceConnector};
-use crate::run::{RunOptions, Summary};
+use crate::monitor::Meters;
+use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
 use remote::{Desk, Remotes};
 use save::{Save, Saving};
@@ -80,10 +82,13 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
         connected => (cluster.process(), connected),
     };
     let last_words = connected.as_ref().map(LastWords::new).transpose()?;
+    let names = connectors.sinks.iter().map(|sink| sink.name.as_str());
+    let meters = Arc::new(Meters::new(&plan, names, workers, options.state.is_some()));
+    options.monitor.look_at(Some(meters.clone()));
     let outcome = (|| {
         let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
         let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
-        let mut run = Run::open(plan, connectors, sinks, state, clock, workers, connected, options)?;
+        let mut run = Run::open(plan, connectors, sinks, state, clock, meters, connected, options)?;
         let done = run.read_all(options).and_then(|()| run.finish());
         if let (Err(error), Some(remotes)) = (&done, &run.remotes) {
             remotes.fail(error);
@@ -195,6 +200,7 @@ struct Run {
     /// The workers of all processes.
     peers: usize,
     clock: EpochClock,
+    meters: Arc<Meters>,
     /// The checkpoint that is being written.
     saving: Option<Saving>,
 }
@@ -206,7 +212,7 @@ impl Run {
         mut sinks: Vec<Box<dyn Sink>>,
         mut state: Option<State>,
         clock: EpochClock,
-        workers: usize,
+        meters: Arc<Meters>,
         mut connected: Option<Connected>,
         options: &RunOptions,
     ) -> Result<Self> {
@@ -224,10 +230,14 @@ impl Run {
         let health = Arc::new(Health::default());
         let patience = connected.is_some().then_some(team::PATIENCE);
         let failure = health.failure.clone();
-        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, patience });
+        let metrics = meters.steps();
+        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, patience, metrics });
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
+        meters.open(endless);
+        let directory = state.as_ref().map(|state| state.directory().clone());
+        let workers = meters.workers();
         let (mut remotes, mut peers) = (None, workers);
         let fabric = match &mut connected {
             None => Fabric::local(workers, health)?,
@@ -246,9 +256,10 @@ impl Run {
                 Fabric::cluster(workers, connected, health)?
             }
         };
-        let team = Team::start(fabric, context, snapshot, interrupt)?;
+        let team = Team::start(fabric, context, snapshot, interrupt, directory)?;
         let plan = Arc::new(plan);
-        let run = Run { plan, connectors, state, sources, endless, sinks, team, remotes, peers, clock, saving: None };
+        let run =
+            Run { plan, connectors, state, sources, endless, sinks, team, remotes, peers, clock, meters, saving: None };
         if let Some(remotes) = &run.remotes {
             if let Err(error) = remotes.answers() {
                 remotes.fail(&error);
@@ -304,12 +315,15 @@ impl Run {
                 wakeup.wait_until(if unsaved && due > now { next.min(due) } else { next });
                 continue;
             }
-            let epoch = self.clock.next();
+            let (epoch, began) = (self.clock.next(), Instant::now());
+            let _epoch = tracing::debug_span!("epoch", epoch = epoch.0).entered();
             self.epoch(epoch, &inputs)?;
             for (index, _) in &inputs {
                 self.finish_source_epoch(*index, epoch)?;
             }
             self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
+            self.count_sinks();
+            self.meters.finish_epoch(epoch, began.elapsed());
             unsaved = true;
         }
     }
@@ -317,7 +331,11 @@ impl Run {
     fn next_inputs(&mut self) -> Result<Inputs> {
         let mut next = Inputs { inputs: Vec::new(), later: None };
         for (index, open) in self.sources.iter_mut().enumerate() {
-            match open.source.next_epoch(&open.columns)? {
+            let found = open.source.next_epoch(&open.columns)?;
+            let input = if let Next::Input(input) = &found { Some(input) } else { None };
+            self.meters.set_counts(index, open.source.counts());
+            self.meters.see(index, input, open.source.bytes_waiting());
+            match found {
                 Next::Input(input) => next.inputs.push((index, input)),
                 Next::Later(at) => next.later = Some(next.later.map_or(at, |other| other.min(at))),
                 Next::End => {}
@@ -329,12 +347,20 @@ impl Run {
     fn finish_source_epoch(&mut self, index: usize, epoch: Epoch) -> Result<()> {
         let open = &mut self.sources[index];
         open.source.finish_epoch(epoch)?;
+        self.meters.finish_input(index, open.source.counts());
         let Some(sink) = open.dead_letter else { return Ok(()) };
         let rejects = open.source.take_rejects();
         if rejects.is_empty() {
             return Ok(());
         }
         self.sinks[sink].write(epoch, &rejected_rows(&rejects))
+    }
+
+    /// Shows what the sinks have counted.
+    fn count_sinks(&self) {
+        for (index, sink) in self.sinks.iter().enumerate() {
+            self.meters.set_rows_written(index, sink.rows_written());
+        }
     }
 
     /// Saves everything at the present epoch and waits until it is durable. The workers write their own runs.
@@ -362,6 +388,7 @@ impl Run {
 
     /// What a checkpoint at the present epoch saves; with `checkpoint`, the workers have written their runs to it.
     fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
+        let began = Instant::now();
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
         if let Some(remotes) = &self.remotes {
             let generation = checkpoint.map(Checkpoint::generation);
@@ -401,7 +428,8 @@ impl Run {
         }
         let (plan, connectors) = (self.plan.clone(), self.connectors.sinks.clone());
         let writers = self.remotes.clone().filter(|_| checkpoint.is_none());
-        Ok(Save { plan, epoch: self.clock.last(), runs, records, writers, connectors, prepared })
+        let meters = self.meters.clone();
+        Ok(Save { plan, epoch: self.clock.last(), runs, records, writers, connectors, prepared, began, meters })
     }
 
     /// Whether no checkpoint is under way; takes note of one that is done.
@@ -428,6 +456,7 @@ impl Run {
         self.checkpoint()?;
         self.sinks.iter().try_for_each(|sink| sink.finish())?;
         self.state.as_ref().map_or(Ok(()), State::finish)?;
+        self.count_sinks();
         self.remotes.as_ref().map_or(Ok(()), |remotes| remotes.end())
     }
 
@@ -441,6 +470,13 @@ impl Run {
             summary.rows_read += counts.rows_read;
             summary.rows_rejected += counts.rows_rejected;
             summary.notices.extend(counts.notices);
+        }
+        for (node, metrics) in self.meters.steps() {
+            let node = &self.plan.nodes[node.0];
+            if let (OperatorSpec::Windowed { .. }, Some(step)) = (&node.operator, &node.step) {
+                let WindowCounts { late_rows, windows_closed } = metrics.counts().windows;
+                summary.windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
+            }
         }
         summary.changes_written = self.sinks[..self.plan.sinks.len()].iter().map(|sink| sink.rows_written()).sum();
         summary

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use millpond_engine::Epoch;
 use millpond_error::{Error, Result};
@@ -16,6 +17,7 @@ use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
 use crate::cluster::message::SavedRecords;
 use crate::connector::SinkConnector;
+use crate::monitor::Meters;
 
 /// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
 /// prepared, so none of it changes while it is written.
@@ -30,12 +32,16 @@ pub struct Save {
     pub connectors: Vec<Arc<SinkConnector>>,
     /// Of every connector's sink.
     pub prepared: Vec<Prepared>,
+    /// When it was begun.
+    pub began: Instant,
+    pub meters: Arc<Meters>,
 }
 
 impl Save {
     /// Makes the sinks durable, writes what is to be delivered and the runs that no blob holds yet as writer `writer`, and
     /// commits.
     pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
+        let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
         if let Some(writers) = &self.writers {
             writers.begin_write(checkpoint.generation());
         }
@@ -47,7 +53,10 @@ impl Save {
         let mut records = self.records;
         records.extend(self.runs.iter().map(SavedRuns::records));
         records.extend(self.writers.map_or(Ok(Vec::new()), |writers| writers.written())?);
-        commit(checkpoint, &self.plan, self.epoch, records, sinks)
+        let bytes = checkpoint.bytes_written();
+        commit(checkpoint, &self.plan, self.epoch, records, sinks)?;
+        self.meters.finish_checkpoint(self.epoch, self.began, bytes);
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_engine::Epoch;
-use millpond_engine::arrangement::{RunEntry, SavedArrangement, SavedRun};
+use millpond_engine::arrangement::{Arrangement, RunEntry, SavedArrangement, SavedRun};
 use millpond_engine::hash::{HashSeed, KeyRange};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
@@ -157,6 +157,13 @@ pub fn commit(
         manifest.steps.push(step_record(step, by_step.remove(step.name.as_str()).unwrap_or_default()));
     }
     checkpoint.commit(&manifest)
+}
+
+/// Frees the memory of runs that an earlier checkpoint has saved, so that a run that goes on for long needs memory for
+/// what it touches and not for all its state. Small ones stay: they are soon merged.
+pub fn leave_memory(directory: &StateDir, arrangement: &mut Arrangement) -> Result<()> {
+    const AT_LEAST: usize = 256 << 10;
+    arrangement.leave_memory(AT_LEAST, &|place| Ok((directory.disk().path(&place.blob), directory.run_bytes(place)?)))
 }
 
 /// A sink at this position, with nothing to deliver.

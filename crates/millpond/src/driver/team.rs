@@ -13,7 +13,7 @@ use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
-use millpond_store::BlobWriter;
+use millpond_store::{BlobWriter, StateDir};
 use timely::WorkerConfig;
 use timely::communication::allocator::AllocatorBuilder;
 use timely::communication::allocator::ProcessBuilder;
@@ -21,7 +21,7 @@ use timely::communication::allocator::zero_copy::initialize::{CommsGuard, initia
 use timely::communication::{Hooks, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
-use super::state::{run_record, write_runs};
+use super::state::{leave_memory, run_record, write_runs};
 use crate::cluster::message::SavedRecords;
 use crate::cluster::{Connected, Health, Link};
 
@@ -115,6 +115,7 @@ impl Team {
         context: Arc<Context>,
         snapshot: Snapshot,
         interrupt: Option<Arc<AtomicBool>>,
+        directory: Option<StateDir>,
     ) -> Result<Self> {
         let Fabric { builders, comms, first, health } = fabric;
         let workers = builders.len();
@@ -134,6 +135,7 @@ impl Team {
                 context: context.clone(),
                 snapshot: snapshot.clone(),
                 interrupt: interrupt.clone(),
+                directory: directory.clone(),
             };
             while let Ok(command) = commands.recv() {
                 let runs = match command {
@@ -230,6 +232,7 @@ struct Member {
     context: Arc<Context>,
     snapshot: Arc<Snapshot>,
     interrupt: Option<Arc<AtomicBool>>,
+    directory: Option<StateDir>,
 }
 
 impl Member {
@@ -271,6 +274,7 @@ impl Member {
                 written?;
             }
             for (arrangement, runs) in operator.arrangements() {
+                self.directory.iter().try_for_each(|directory| leave_memory(directory, runs))?;
                 saved.push(SavedRuns { node, arrangement, entries: runs.entries().to_vec() });
             }
             Ok(())

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod replay;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

@@ -1,0 +1,100 @@
+//! When each window is shown and when it is over, in instants of the watermark.
+
+use arrow_array::{ArrayRef, BooleanArray};
+use millpond_error::Result;
+use millpond_plan::physical::{Lifecycle, Shown, WindowSpec};
+
+use crate::cells::ints;
+use crate::instant::later;
+use crate::keyed::KeyedChanges;
+
+/// The first instant stands for what has always been, the last one for what never comes.
+const ALWAYS: i64 = i64::MIN;
+const NEVER: i64 = i64::MAX;
+
+/// Whether `watermark` has come to `due`.
+#[inline]
+pub fn is_past(due: i64, watermark: Option<i64>) -> bool {
+    due == ALWAYS || due != NEVER && watermark.is_some_and(|watermark| due <= watermark)
+}
+
+/// What a window waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// From here on, it is shown.
+    pub shown: i64,
+    /// Here, its result is final, it has been shown if it ever will be, and its state may go.
+    pub over: i64,
+}
+
+impl Lifetime {
+    /// The instants that it waits for after `watermark`.
+    pub fn timers(self, watermark: Option<i64>) -> impl Iterator<Item = i64> {
+        let shown = (self.shown != self.over).then_some(self.shown);
+        let waits = move |due: &i64| *due != NEVER && !is_past(*due, watermark);
+        shown.into_iter().chain([self.over]).filter(waits)
+    }
+}
+
+/// The behaviour of one node's windows.
+#[derive(Debug)]
+pub struct Lifetimes {
+    windows: WindowSpec,
+    lifecycle: Lifecycle,
+}
+
+impl Lifetimes {
+    pub fn new(windows: &WindowSpec, lifecycle: &Lifecycle) -> Self {
+        Lifetimes { windows: windows.clone(), lifecycle: lifecycle.clone() }
+    }
+
+    /// Whether results stay when their windows are over.
+    pub fn keeps_results(&self) -> bool {
+        self.lifecycle.keep_results
+    }
+
+    /// What windows wait for: `windows` are the columns of numbered windows' keys, or at least start and end of sessions.
+    pub fn of(&self, windows: &[ArrayRef], rows: usize) -> Result<Vec<Lifetime>> {
+        let (start, closed) = match &self.windows {
+            WindowSpec::Numbered { spans, .. } => {
+                let spans = spans.apply(&windows[windows.len() - 1..], rows)?.columns;
+                (spans[0].clone(), self.lifecycle.cutoff.as_ref().map(|cutoff| later(&spans[1], cutoff)))
+            }
+            WindowSpec::Session(spec) => {
+                let [.., start, end] = windows else { unreachable!("a session has a start and an end") };
+                let gap = i128::from(spec.max_gap);
+                let closed = self.lifecycle.cutoff.as_ref().map(|cutoff| {
+                    let wait = gap + i128::from(cutoff.as_int().expect("sessions have whole times")) + 1;
+                    let closed = |end: &i64| i64::try_from(i128::from(*end) + wait).unwrap_or(NEVER);
+                    ints(end).iter().map(closed).collect()
+                });
+                (start.clone(), closed)
+            }
+        };
+        let closed: Vec<i64> = closed.unwrap_or_else(|| vec![NEVER; rows]);
+        let shown = match &self.lifecycle.shown {
+            Shown::AtOnce => vec![ALWAYS; rows],
+            Shown::AfterStart(delay) => later(&start, delay),
+            Shown::AtClose => closed.clone(),
+        };
+        Ok(shown.into_iter().zip(closed).map(|(shown, closed)| Lifetime { shown, over: closed.max(shown) }).collect())
+    }
+
+    /// Which of these rows are in time, where the watermark was here before they came; `None` if all are.
+    pub fn in_time(&self, rows: &KeyedChanges, watermark: Option<i64>) -> Result<Option<BooleanArray>> {
+        let (Some(cutoff), Some(watermark)) = (&self.lifecycle.cutoff, watermark) else { return Ok(None) };
+        let in_time: Vec<bool> = match &self.windows {
+            WindowSpec::Numbered { spans, .. } => {
+                let spans = spans.apply(&rows.keys[rows.keys.len() - 1..], rows.hashes.len())?.columns;
+                let closed = later(&spans[1], cutoff);
+                rows.of_row.iter().map(|&key| !is_past(closed[key as usize], Some(watermark))).collect()
+            }
+            WindowSpec::Session(spec) => {
+                let cutoff = cutoff.as_int().expect("sessions have whole times");
+                let first = watermark.saturating_sub(cutoff);
+                ints(&rows.column(spec.time)).iter().map(|time| *time >= first).collect()
+            }
+        };
+        Ok(in_time.contains(&false).then(|| BooleanArray::from(in_time)))
+    }
+}

@@ -1,0 +1,90 @@
+//! Behaviours: when the result of a window is shown, and when the window is over.
+//!
+//! The *watermark* of a `windowby` is the greatest time that a row added to its input ever had, over all instances,
+//! workers and runs of the program. It moves between epochs, never inside one, so nothing here depends on the order of
+//! rows in an epoch or on the number of workers. After each epoch:
+//!
+//! - With a *delay*, the result of a window is shown once the watermark is at least its start + delay.
+//! - With a *cutoff*, a tumbling or sliding window is closed once the watermark is at least its end + cutoff, and a session
+//!   once the watermark is past its end + `max_gap` + cutoff. Its result does not change any more, and its state is freed.
+//!   A result that is shown stays, unless *`keep_results`* is false: then it is removed when the window closes.
+//! - *Exactly once*, a result is shown when its window closes, and never before.
+//!
+//! The rows of an epoch are compared with the watermark *before* it, those that remove like those that add. A row is late,
+//! and ignored, if its window is closed; in sessions, if it is more than the cutoff behind the watermark. So one epoch
+//! with everything in it loses nothing, and in all windows a cutoff as large as the greatest disorder of the rows does
+//! so, too. A row that is not late never meets a session that was freed: that one ended more than `max_gap` + cutoff
+//! before the watermark, and such a row is at most the cutoff before it.
+//!
+//! The end of a run shows and closes nothing: the next run may go on with the same windows, and results must not depend on
+//! where one run ends and the next begins. What is held back stays in the state.
+//!
+//! A window whose delay ends after its cutoff is closed first and shown, as it was then, when the delay is over; only then
+//! its state is freed. A bound past the largest 64-bit int is never reached.
+
+use millpond_error::{Error, Result};
+
+use crate::expr::{Expr, Literal};
+use crate::physical::{Lifecycle, Shown};
+use crate::types::Type;
+use crate::window::number;
+
+/// When windows are shown and when they are over; see the [module](self). Lengths are in the unit of the time: an `int` if
+/// the time is one, a `Duration` if it is a point in time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Behavior {
+    /// Windows are shown after a delay and closed after a cutoff.
+    Common {
+        /// How far the watermark must be past a window's start before it is shown; `None` shows it at once.
+        delay: Option<Literal>,
+        /// How far the watermark must be past a window's end before it is closed; `None` never closes it.
+        cutoff: Option<Literal>,
+        /// Whether the result of a closed window stays.
+        keep_results: bool,
+    },
+    /// Each window is shown once, when it is closed.
+    ExactlyOnce {
+        /// How far the watermark must be past a window's end; `None` is no distance.
+        shift: Option<Literal>,
+    },
+}
+
+impl Behavior {
+    /// Whether it says nothing.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Behavior::Common { delay: None, cutoff: None, .. })
+    }
+
+    /// Whether no result is ever removed.
+    pub(crate) fn is_append_only(&self) -> bool {
+        matches!(self, Behavior::ExactlyOnce { .. })
+    }
+
+    /// Checks its lengths for a time of type `ty`. Those of a point in time become ints.
+    pub(crate) fn lifecycle(&self, time: &Expr, ty: Type) -> Result<Lifecycle> {
+        let length = |what: &str, length: &Option<Literal>| {
+            let number = length.as_ref().map(|length| number(what, length, ty, time)).transpose()?;
+            match (number, length) {
+                (Some(Literal::Int(..0)), Some(length)) => Err(negative(what, length)),
+                (Some(Literal::Float(number)), Some(length)) if number < 0.0 => Err(negative(what, length)),
+                (number, _) => Ok(number),
+            }
+        };
+        Ok(match self {
+            Behavior::Common { delay, cutoff, keep_results } => Lifecycle {
+                shown: length("delay", delay)?.map_or(Shown::AtOnce, Shown::AfterStart),
+                cutoff: length("cutoff", cutoff)?,
+                keep_results: *keep_results,
+            },
+            Behavior::ExactlyOnce { shift } => {
+                let none = if ty == Type::Float { Literal::Float(0.0) } else { Literal::Int(0) };
+                let cutoff = Some(length("shift", shift)?.unwrap_or(none));
+                Lifecycle { shown: Shown::AtClose, cutoff, keep_results: true }
+            }
+        })
+    }
+}
+
+fn negative(what: &str, length: &Literal) -> Error {
+    Error::invalid(format!("{what} is {length}, but must not be negative"))
+}

@@ -1,0 +1,104 @@
+//! What identifies a row, and which tables may be combined by it.
+
+use millpond_error::{Error, Result};
+
+use crate::check::{self, RowScope};
+use crate::expr::Expr;
+use crate::physical::Combination;
+use crate::table::Table;
+use crate::terms::Terms;
+use crate::types::{ColumnType, Schema};
+
+/// A combination of tables that fit.
+pub(crate) struct Checked {
+    /// The columns of the result.
+    pub schema: Schema,
+    /// What identifies its rows: the names of the first table, and the types of all.
+    pub identity: Schema,
+}
+
+/// The names and types of the values that are to identify a row.
+pub(crate) fn identity(schema: &Schema, columns: &[Expr]) -> Result<Schema> {
+    if columns.is_empty() {
+        return Err(Error::invalid("with_id_from needs a column"));
+    }
+    let mut terms = Terms::default();
+    let inputs = check::input_terms(&mut terms, schema);
+    let mut scope = RowScope { schema, columns: &inputs, in_reducer: false };
+    let mut identity = Vec::with_capacity(columns.len());
+    for expr in columns {
+        let term = check::term(&mut terms, &mut scope, expr)?;
+        let ty = terms.ty(term).column().ok_or_else(|| {
+            let error = Error::invalid(format!("{} identifies no row: it is always None", check::subject(expr)));
+            check::at(error, expr)
+        })?;
+        let name = expr.column_name().map_or_else(|| expr.to_string(), str::to_owned);
+        identity.push((name, ty));
+    }
+    Ok(Schema::new(identity))
+}
+
+/// Checks that the tables fit.
+pub(crate) fn check(combination: Combination, tables: &[Table]) -> Result<Checked> {
+    let place = combination.name();
+    let [first, second, ..] = tables else {
+        return Err(Error::invalid(format!("{place} needs another table")));
+    };
+    let identity = common_identity(place, tables)?;
+    let schema = match combination {
+        Combination::Difference | Combination::Intersect => first.schema().clone(),
+        Combination::UpdateRows => check::same_columns(place, &[first.schema(), second.schema()])?,
+        Combination::UpdateCells => updated(place, first.schema(), second.schema())?,
+    };
+    Ok(Checked { schema, identity })
+}
+
+/// The identity that the rows of all tables have.
+fn common_identity(place: &str, tables: &[Table]) -> Result<Schema> {
+    let mut common: Vec<(String, ColumnType)> = Vec::new();
+    for (number, table) in (1..).zip(tables) {
+        let Some(found) = table.identity() else {
+            let made = table.origin();
+            let error = Error::invalid(format!(
+                "nothing is known to identify the rows of table {number} of the {place}, the one of {made}"
+            ));
+            return Err(error.with_hint("say which columns do: with_id_from(...)"));
+        };
+        let found = found.columns();
+        if number == 1 {
+            common = found.iter().map(|column| (column.name.clone(), column.ty)).collect();
+        }
+        let fits = common.len() == found.len() && common.iter().zip(found).all(|((_, ty), there)| ty.ty == there.ty.ty);
+        if !fits {
+            let (first, other) = (by(tables[0].identity()), by(table.identity()));
+            let error = Error::invalid(format!(
+                "the rows of table 1 of the {place} are identified by {first}, but those of table {number} by {other}"
+            ));
+            return Err(error.with_hint("with_id_from(...) says what identifies a row"));
+        }
+        common.iter_mut().zip(found).for_each(|((_, ty), there)| ty.optional |= there.ty.optional);
+    }
+    Ok(Schema::new(common))
+}
+
+/// `user: str, day: int`
+fn by(identity: Option<&Schema>) -> String {
+    match identity {
+        Some(identity) if !identity.is_empty() => identity.to_string(),
+        _ => "no column, since there is one row".to_owned(),
+    }
+}
+
+/// The columns of `schema`, some of whose cells come from a table of the columns `cells`.
+fn updated(place: &str, schema: &Schema, cells: &Schema) -> Result<Schema> {
+    let mut columns: Vec<(String, ColumnType)> =
+        schema.columns().iter().map(|column| (column.name.clone(), column.ty)).collect();
+    for column in cells.columns() {
+        let Some(position) = schema.index_of(&column.name) else {
+            let known = schema.columns().iter().map(|column| column.name.as_str());
+            return Err(check::no_column(&column.name, known).context(format!("table 1 of the {place}")));
+        };
+        check::same_type(place, &column.name, &mut columns[position].1, column.ty, 2)?;
+    }
+    Ok(Schema::new(columns))
+}

@@ -1,0 +1,73 @@
+//! All that looks at a run from outside, from before its program is checked until after its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use millpond_error::Result;
+use tracing::{error, info};
+
+use super::http::{HttpAddress, HttpServer};
+use super::report::Report;
+use super::terminal::Terminal;
+use super::{Monitor, Monitoring};
+use crate::run::RunOptions;
+
+/// What looks at one run.
+pub struct Observers {
+    monitor: Monitor,
+    interrupt: Option<Arc<AtomicBool>>,
+    report: Option<Report>,
+    server: Option<HttpServer>,
+    terminal: Option<Terminal>,
+}
+
+/// Results that wait so long for a checkpoint, or for ten times the rhythm of checkpoints, are a failure.
+const OVERDUE: Duration = Duration::from_secs(60);
+
+impl Observers {
+    /// Starts whatever the options and the environment ask for.
+    pub fn start(options: &RunOptions) -> Result<Self> {
+        let named = options.report.clone().or_else(|| named_by("MILLPOND_REPORT"));
+        let report = named.map(|path| Report::to(&path)).transpose()?;
+        let (monitor, interrupt) = (options.monitor.clone(), options.interrupt.clone());
+        monitor.look_at(None);
+        let address = match (options.http, std::env::var("MILLPOND_HTTP")) {
+            (Some(address), _) => Some(address),
+            (None, Ok(text)) if !text.is_empty() => {
+                Some(text.parse::<HttpAddress>().map_err(|e| e.context("MILLPOND_HTTP"))?)
+            }
+            (None, _) => None,
+        };
+        let overdue = OVERDUE.max(10 * options.checkpoint_every);
+        let server = address.map(|address| HttpServer::start(address, monitor.clone(), overdue)).transpose()?;
+        if let Some(server) = server.as_ref().filter(|_| options.monitoring != Monitoring::None) {
+            eprintln!("millpond: metrics at http://{}/metrics", server.address());
+        }
+        let terminal = Terminal::start(options.monitoring, monitor.clone())?;
+        Ok(Observers { monitor, interrupt, report, server, terminal })
+    }
+
+    /// Ends with the run. An error of the run goes before one of the report.
+    pub fn finish<T>(mut self, outcome: Result<T>) -> Result<T> {
+        self.terminal = None;
+        self.server = None;
+        if let Some(meters) = self.monitor.meters() {
+            meters.end();
+        }
+        match &outcome {
+            Ok(_) => info!("run ended"),
+            Err(error) => error!(kind = error.kind().name(), "run failed: {error}"),
+        }
+        let stopped = self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let written = self.report.map_or(Ok(()), |report| report.write(&outcome, stopped, &self.monitor));
+        let value = outcome?;
+        written.map(|()| value)
+    }
+}
+
+/// The path in an environment variable, if there is one.
+fn named_by(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|text| !text.is_empty()).map(PathBuf::from)
+}

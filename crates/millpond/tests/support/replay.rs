@@ -1,0 +1,161 @@
+//! Windows with behaviours, by the simplest code: epochs one after another, rows one at a time.
+
+use std::collections::BTreeMap;
+
+use millpond::{Table, Windowed, col, common_behavior, count, exactly_once_behavior, session, sum, tumbling};
+
+use super::{Random, Rows, Visit, optional, quoted};
+
+/// A windowby of each user's visits.
+#[derive(Clone, Debug)]
+pub struct Windows {
+    /// The largest gap of sessions, or the length of tumbling windows.
+    pub length: i64,
+    pub sessions: bool,
+    pub delay: Option<i64>,
+    /// The shift, where results are shown exactly once.
+    pub cutoff: Option<i64>,
+    pub keep_results: bool,
+    pub exactly_once: bool,
+}
+
+impl Windows {
+    pub fn random(random: &mut Random) -> Self {
+        let mut length = || (random.below(3) > 0).then(|| random.below(10) as i64 * 75);
+        let (delay, cutoff) = (length(), length());
+        let (keep_results, exactly_once) = (random.below(2) == 0, random.below(3) == 0);
+        let sessions = random.below(2) == 0;
+        Windows { length: 75 * (1 + random.below(5) as i64), sessions, delay, cutoff, keep_results, exactly_once }
+    }
+
+    /// User, start, number of visits, sum of pages.
+    pub fn of(&self, visits: &Table) -> Table {
+        let windowed: Windowed = match self.sessions {
+            true => visits.windowby(col("time"), session().max_gap(self.length)),
+            false => visits.windowby(col("time"), tumbling(self.length)),
+        };
+        let windowed = windowed.instance(col("user"));
+        let windowed = if self.exactly_once {
+            let behavior = exactly_once_behavior();
+            windowed.behavior(match self.cutoff {
+                Some(shift) => behavior.shift(shift),
+                None => behavior,
+            })
+        } else {
+            let mut behavior = common_behavior().keep_results(self.keep_results);
+            if let Some(delay) = self.delay {
+                behavior = behavior.delay(delay);
+            }
+            if let Some(cutoff) = self.cutoff {
+                behavior = behavior.cutoff(cutoff);
+            }
+            windowed.behavior(behavior)
+        };
+        windowed.reduce([
+            ("user", col("user")),
+            ("start", col("_pw_window_start")),
+            ("visits", count()),
+            ("pages", sum(col("pages"))),
+        ])
+    }
+}
+
+/// What the windows have come to after some epochs.
+#[derive(Clone)]
+pub struct Replay {
+    windows: Windows,
+    watermark: Option<i64>,
+    open: Vec<(Visit, i64)>,
+    /// Results of windows that are over.
+    kept: Rows,
+}
+
+impl Replay {
+    pub fn new(windows: &Windows) -> Self {
+        Replay { windows: windows.clone(), watermark: None, open: Vec::new(), kept: Rows::new() }
+    }
+
+    fn cutoff(&self) -> Option<i64> {
+        if self.windows.exactly_once { Some(self.windows.cutoff.unwrap_or(0)) } else { self.windows.cutoff }
+    }
+
+    fn is_past(&self, time: i64) -> bool {
+        self.watermark.is_some_and(|watermark| time <= watermark)
+    }
+
+    fn is_closed(&self, end: i64) -> bool {
+        let wait = if self.windows.sessions { self.windows.length + 1 } else { 0 };
+        self.cutoff().is_some_and(|cutoff| self.is_past(end + wait + cutoff))
+    }
+
+    fn start(&self, time: i64) -> i64 {
+        time.div_euclid(self.windows.length) * self.windows.length
+    }
+
+    fn is_late(&self, visit: &Visit) -> bool {
+        match (self.windows.sessions, self.cutoff(), self.watermark) {
+            (true, Some(cutoff), Some(watermark)) => visit.time < watermark - cutoff,
+            (true, ..) => false,
+            (false, ..) => self.is_closed(self.start(visit.time) + self.windows.length),
+        }
+    }
+
+    /// Plays an epoch; gives all results that are to be seen after it.
+    pub fn epoch(&mut self, changes: &[(Visit, i64)]) -> Rows {
+        for (visit, diff) in changes.iter().filter(|(visit, _)| !self.is_late(visit)).cloned().collect::<Vec<_>>() {
+            match self.open.iter_mut().find(|(known, _)| *known == visit) {
+                Some((_, count)) => *count += diff,
+                None => self.open.push((visit, diff)),
+            }
+        }
+        self.open.retain(|(_, count)| *count != 0);
+        let added = changes.iter().filter(|(_, diff)| *diff > 0).map(|(visit, _)| visit.time);
+        self.watermark = added.max().max(self.watermark);
+
+        self.open.sort();
+        let together = |a: &(Visit, i64), b: &(Visit, i64)| {
+            let near = match self.windows.sessions {
+                true => b.0.time - a.0.time <= self.windows.length,
+                false => self.start(a.0.time) == self.start(b.0.time),
+            };
+            a.0.user == b.0.user && near
+        };
+        let (mut shown, mut open, mut kept) = (Rows::new(), Vec::new(), self.kept.clone());
+        for window in self.open.chunk_by(together) {
+            let (first, last) = (&window[0].0, &window[window.len() - 1].0);
+            let start = if self.windows.sessions { first.time } else { self.start(first.time) };
+            let end = if self.windows.sessions { last.time } else { start + self.windows.length };
+            let is_shown = match self.windows.exactly_once {
+                true => self.is_closed(end),
+                false => self.windows.delay.is_none_or(|delay| self.is_past(start + delay)),
+            };
+            let is_over = is_shown && self.is_closed(end);
+            if !is_over {
+                open.extend_from_slice(window);
+            }
+            if !is_shown {
+                continue;
+            }
+            let visits: i64 = window.iter().map(|(_, count)| count).sum();
+            let known: Vec<i64> = window.iter().filter_map(|(visit, count)| Some(visit.pages? * count)).collect();
+            let pages = (!known.is_empty()).then(|| known.iter().sum::<i64>());
+            let row = format!("{},{start},{visits},{}", quoted(&first.user), optional(pages));
+            match is_over {
+                false => *shown.entry(row).or_default() += 1,
+                true if self.windows.keep_results || self.windows.exactly_once => *kept.entry(row).or_default() += 1,
+                true => {}
+            }
+        }
+        (self.open, self.kept) = (open, kept);
+        self.kept.iter().for_each(|(row, count)| *shown.entry(row.clone()).or_default() += count);
+        shown
+    }
+}
+
+/// What turns the rows `old` into the rows `new`.
+pub fn difference(old: &[Visit], new: &[Visit]) -> Vec<(Visit, i64)> {
+    let mut counts: BTreeMap<Visit, i64> = BTreeMap::new();
+    old.iter().for_each(|visit| *counts.entry(visit.clone()).or_default() -= 1);
+    new.iter().for_each(|visit| *counts.entry(visit.clone()).or_default() += 1);
+    counts.into_iter().filter(|(_, count)| *count != 0).collect()
+}
