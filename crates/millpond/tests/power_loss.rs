@@ -13,6 +13,7 @@ use std::sync::Arc;
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
 use millpond_store::{Disk, SimulatedDisk, StateDir};
+use support::replay::{Replay, Windows, difference};
 use support::{Random, Rows, Visit};
 
 /// Images drawn of all steps of all runs, for each mode.
@@ -23,10 +24,11 @@ fn images() -> u64 {
     std::env::var("MILLPOND_IMAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(IMAGES)
 }
 
-/// The program of this test over `machine`.
-fn play(machine: &SimulatedDisk, logs: &Path, mode: WriteMode) -> millpond::Result<()> {
-    let sessions = support::sessions(&support::visits(logs, false));
-    let output = csv::write(&sessions, RESULT).mode(mode).disk(Arc::new(machine.folder("out")));
+/// The program of this test over `machine`: the sessions of users, or windows with a behaviour.
+fn play(machine: &SimulatedDisk, logs: &Path, mode: WriteMode, windows: Option<&Windows>) -> millpond::Result<()> {
+    let visits = support::visits(logs, false);
+    let table = windows.map_or_else(|| support::sessions(&visits), |windows| windows.of(&visits));
+    let output = csv::write(&table, RESULT).mode(mode).disk(Arc::new(machine.folder("out")));
     let options = RunOptions::default().quiet().state(Backend::disk(Arc::new(machine.folder("state")))).workers(1);
     run([output], &options).map(drop)
 }
@@ -53,7 +55,10 @@ fn total(finished: &[String], present: &str, mode: WriteMode) -> Rows {
     rows
 }
 
-fn check(mode: WriteMode) {
+fn check(mode: WriteMode, windows: Option<Windows>) {
+    let windows = windows.as_ref();
+    let mut replay = windows.map(Replay::new);
+    let mut shown = Rows::new();
     let folder = tempfile::tempdir().expect("a folder");
     let logs = folder.path().join("logs");
     fs::create_dir(&logs).expect("a folder for logs");
@@ -67,12 +72,22 @@ fn check(mode: WriteMode) {
     for (number, (file, rows)) in (1..).zip(batches) {
         let batch: Vec<Visit> = (0..rows).map(|_| random.visit()).collect();
         support::append(&logs, file, &batch);
+        let before = all.clone();
         all.extend(batch);
-        let expected = support::expected_sessions(&all);
+        let expected = match &mut replay {
+            None => support::expected_sessions(&all),
+            Some(replay) => {
+                let changes = difference(&before, &all);
+                if !changes.is_empty() {
+                    shown = replay.epoch(&changes);
+                }
+                shown.clone()
+            }
+        };
 
         let first = machine.steps() + 1;
         machine.record();
-        play(&machine, &logs, mode).expect("the power is on");
+        play(&machine, &logs, mode, windows).expect("the power is on");
         let steps = first..=machine.steps();
         assert!(steps.clone().count() > 4, "a run changes the disk");
         let per_step = images().div_ceil(batches.len() as u64).div_ceil(steps.clone().count() as u64);
@@ -86,7 +101,7 @@ fn check(mode: WriteMode) {
                     logs_so_far.push(result(&image));
                 }
                 let story = || format!("{mode:?}, run {number}, step {step}, draw {draw}, seed {seed}");
-                play(&image, &logs, mode).unwrap_or_else(|error| panic!("{}: {error}", story()));
+                play(&image, &logs, mode, windows).unwrap_or_else(|error| panic!("{}: {error}", story()));
                 let sum = total(&logs_so_far, &result(&image), mode);
                 assert_eq!(sum, expected, "{}", story());
                 drawn += 1;
@@ -101,15 +116,30 @@ fn check(mode: WriteMode) {
 
 #[test]
 fn a_log_of_changes_survives_power_loss() {
-    check(WriteMode::Changes);
+    check(WriteMode::Changes, None);
 }
 
 #[test]
 fn an_appended_log_survives_power_loss() {
-    check(WriteMode::Append);
+    check(WriteMode::Append, None);
 }
 
 #[test]
 fn a_snapshot_survives_power_loss() {
-    check(WriteMode::Snapshot);
+    check(WriteMode::Snapshot, None);
+}
+
+/// What is held back and what is freed survives, too.
+#[test]
+fn windows_with_a_behaviour_survive_power_loss() {
+    let windows = |sessions, exactly_once| Windows {
+        length: 150,
+        sessions,
+        delay: Some(300),
+        cutoff: Some(450),
+        keep_results: false,
+        exactly_once,
+    };
+    check(WriteMode::Append, Some(windows(true, true)));
+    check(WriteMode::Changes, Some(windows(false, false)));
 }

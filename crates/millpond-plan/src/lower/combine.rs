@@ -31,7 +31,7 @@ impl Lowering {
             let column = columns.iter().position(|(other, _)| other == name).map(|column| key + column);
             column.or_else(|| part_of_identity(&fused[..giving], name)).expect("it is one or the other")
         };
-        let places = table.schema().columns().iter().map(|column| place(&column.name)).collect();
+        let places: Vec<usize> = table.schema().columns().iter().map(|column| place(&column.name)).collect();
         let updates = |name: &str| combination.updates() && inputs[1].schema().index_of(name).is_some();
         let spec = CombineSpec {
             combination,
@@ -42,13 +42,16 @@ impl Lowering {
             updated: (0..columns.len()).filter(|&column| updates(&columns[column].0)).collect(),
             origin: table.origin().clone(),
         };
-        let schema = Schema::new(identity.iter().chain(&columns).cloned());
+        let mut outputs: Vec<(String, ColumnType)> = identity.iter().chain(&columns).cloned().collect();
+        // That another table's identity may be null makes no cell null that comes from this one.
+        places.iter().zip(table.schema().columns()).for_each(|(place, column)| outputs[*place].1 = column.ty);
         for (number, rows) in fused.iter_mut().enumerate() {
             rows.tag(number, number < giving, &identity, &columns);
         }
         self.bring_together(&mut fused);
         let step = self.step(fused[0].base, combination.name(), table);
         let operator = BaseOperator::Combine { inputs: fused, spec, places };
+        let schema = Schema::new(outputs);
         Ok(Base { operator, schema, append_only: table.append_only(), step, used: BTreeSet::new() })
     }
 

@@ -71,13 +71,6 @@ pub struct WindowCounts {
     pub windows_closed: u64,
 }
 
-impl std::ops::AddAssign for WindowCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.late_rows += other.late_rows;
-        self.windows_closed += other.windows_closed;
-    }
-}
-
 /// Windows with a lifecycle; see the [module](self).
 pub struct Windowed {
     inside: Box<dyn WindowOperator>,

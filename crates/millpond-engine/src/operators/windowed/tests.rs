@@ -485,7 +485,9 @@ impl Machine {
                 worker.windowed().unwrap().advance(watermark);
             }
             worker.step(Epoch(self.epoch), &mut bucket, &mut |changes| made.push(changes)).unwrap();
-            self.counts += worker.windowed().unwrap().take_counts();
+            let counts = worker.windowed().unwrap().take_counts();
+            self.counts.late_rows += counts.late_rows;
+            self.counts.windows_closed += counts.windows_closed;
         }
         made
     }

@@ -130,6 +130,19 @@ fn the_rows_of_reduces_and_windows_have_an_identity_and_those_of_a_concat_have_n
     assert_eq!(identity(&named_anew), "pages: int, user_id + \"!\": str");
 }
 
+/// The time of a window must not be null: a column that tables are combined by was taken to be as optional as in the
+/// second table.
+#[test]
+fn a_column_of_the_identity_keeps_its_type() {
+    let visits = source(None, true).with_id_from(vec![col("access_time")], &here()).unwrap();
+    let seen = source(None, true).with_id_from(vec![col("bytes")], &here()).unwrap();
+    let rest = visits.difference(&seen, &here()).unwrap();
+    assert_eq!(identity(&rest), "access_time: int?");
+    let plan = plan([sessions(&rest)]);
+    let difference = plan.nodes.iter().find(|node| matches!(node.operator, OperatorSpec::Combine { .. })).unwrap();
+    assert_eq!(difference.schema.to_string(), "access_time: int, bytes: int?, page: str?, user_id: str");
+}
+
 #[test]
 fn windows_are_combined_by_instance_and_bounds() {
     let windows = || by_window(windows(60, WindowLength::Hops(1), None));
