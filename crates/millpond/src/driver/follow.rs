@@ -356,8 +356,7 @@ impl Listener {
         while let Ok((order, bytes)) = read_frame::<Order>(&mut stream) {
             match order {
                 Order::Pieces { source, last } => self.pieces.arrive(source, last, &bytes),
-                Order::Fail(ref error) => {
-                    let _ = error;
+                Order::Fail(_) => {
                     let _ = self.send.send(order);
                     self.health.failure.abandon();
                     // The verdict is here: nothing that closes from now on is news.

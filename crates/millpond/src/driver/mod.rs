@@ -88,7 +88,7 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     let outcome = (|| {
         let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
         let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
-        let mut run = Run::open(plan, connectors, sinks, state, clock, meters, connected, options)?;
+        let mut run = Run::open(plan, (connectors, sinks), state, clock, meters, connected, options)?;
         let done = run.read_all(options).and_then(|()| run.finish());
         if let (Err(error), Some(remotes)) = (&done, &run.remotes) {
             remotes.fail(error);
@@ -208,8 +208,7 @@ struct Run {
 impl Run {
     fn open(
         plan: PhysicalPlan,
-        connectors: Connectors,
-        mut sinks: Vec<Box<dyn Sink>>,
+        (connectors, mut sinks): (Connectors, Vec<Box<dyn Sink>>),
         mut state: Option<State>,
         clock: EpochClock,
         meters: Arc<Meters>,
@@ -260,11 +259,11 @@ impl Run {
         let plan = Arc::new(plan);
         let run =
             Run { plan, connectors, state, sources, endless, sinks, team, remotes, peers, clock, meters, saving: None };
-        if let Some(remotes) = &run.remotes {
-            if let Err(error) = remotes.answers() {
-                remotes.fail(&error);
-                return Err(error);
-            }
+        if let Some(remotes) = &run.remotes
+            && let Err(error) = remotes.answers()
+        {
+            remotes.fail(&error);
+            return Err(error);
         }
         Ok(run)
     }

@@ -79,7 +79,7 @@ impl Remotes {
         }
     }
 
-    /// Starts an epoch; returns the number of its inputs that all read.
+    /// Starts an epoch; inputs of fewer than `alone_bytes` are read by this process only.
     pub fn begin_epoch(&self, epoch: Epoch, inputs: &[(usize, Arc<dyn EpochInput>)], alone_bytes: u64) {
         let shared = inputs.iter().filter(|(_, input)| input.is_shared() && input.size_hint() >= alone_bytes);
         let shared: HashMap<usize, Arc<dyn EpochInput>> = shared.cloned().collect();
@@ -223,10 +223,6 @@ impl Listener {
             }
             Word::Stop => self.desk.health.set_stopped(),
             Word::Written(_) => drop(self.write.send(word)),
-            Word::Failed(ref error) => {
-                let _ = error;
-                let _ = self.answer.send(word);
-            }
             answer => drop(self.answer.send(answer)),
         }
     }
