@@ -159,11 +159,14 @@ pub(crate) fn halves(hash: u128) -> (u64, u64) {
 /// Files stay open while pieces of them come.
 const OPEN_FILES: usize = 16;
 
+/// By path and size.
+type OpenFiles<F> = HashMap<(PathBuf, u64), Arc<OpenFile<F>>>;
+
 /// Reads pieces of the files of one source.
 pub(crate) struct FilePieceReader<F: Format> {
     reading: Reading<F>,
     on_error: OnError,
-    open: Mutex<HashMap<(PathBuf, u64), Arc<OpenFile<F>>>>,
+    open: Mutex<OpenFiles<F>>,
     pool: Mutex<Vec<Scratch<F::Scratch>>>,
 }
 
