@@ -56,7 +56,7 @@ lint-python: .venv/ready
 	ruff format --check .
 	mypy
 	mypy tests/faults tests/check_licences.py
-	mypy tests/soak docs/links.py
+	mypy tests/soak docs/hooks.py
 
 licences: .venv/ready
 	$(call say,licences of all dependencies)

@@ -117,6 +117,7 @@ def read_csv(
     dead_letter: str | None,
     name: str | None,
     commit_every_ms: int | None,
+    with_metadata: bool,
     place: _Place,
 ) -> Table: ...
 def write_csv(table: Table, path: str, mode: str, name: str | None, place: _Place) -> Sink: ...
@@ -138,6 +139,7 @@ def read_json_lines(
     dead_letter: str | None,
     name: str | None,
     commit_every_ms: int | None,
+    with_metadata: bool,
     place: _Place,
 ) -> Table: ...
 def write_json_lines(table: Table, path: str, mode: str, name: str | None, place: _Place) -> Sink: ...

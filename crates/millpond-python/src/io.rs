@@ -30,11 +30,12 @@ pub fn read_csv(
     dead_letter: Option<PathBuf>,
     name: Option<String>,
     commit_every_ms: Option<u64>,
+    with_metadata: bool,
     place: Place,
 ) -> PyResult<PyTable> {
     let on_error = to_on_error(on_error, dead_letter)?;
     let streaming = to_streaming(commit_every_ms);
-    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name, streaming };
+    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name, streaming, with_metadata };
     millpond::csv::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
 
@@ -56,11 +57,12 @@ pub fn read_json_lines(
     dead_letter: Option<PathBuf>,
     name: Option<String>,
     commit_every_ms: Option<u64>,
+    with_metadata: bool,
     place: Place,
 ) -> PyResult<PyTable> {
     let on_error = to_on_error(on_error, dead_letter)?;
     let streaming = to_streaming(commit_every_ms);
-    let options = jsonlines::ReadOptions { append_only, field_paths, on_error, name, streaming };
+    let options = jsonlines::ReadOptions { append_only, field_paths, on_error, name, streaming, with_metadata };
     jsonlines::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
 

@@ -1,7 +1,10 @@
 //! What connects a plan to the outside: sources and sinks, of this crate or your own.
 //!
-//! A source or sink of your own is a type with the trait [`Source`] or [`Sink`]; [`source`] and [`sink`] put it into a
-//! program. A run makes it anew each time and, with saved state, hands it the position that the last checkpoint saved.
+//! A source of your own is a type with the trait [`Source`], and [`source`] puts it into a program; simpler is one that
+//! [hands rows over](crate::feed). Where results go to a queue, a database or a function, a [`Subscriber`] takes them from
+//! [`subscribe`], after their commit. What can be cut back to what was committed, such as a file, is a [`Sink`], which
+//! [`sink`] puts into a program. A run makes sources and sinks anew each time and, with saved state, hands them the
+//! position that the last checkpoint saved.
 
 use std::sync::Arc;
 
@@ -230,7 +233,74 @@ pub fn declare_subscription(
     declare_sink(table, name, origin, move || Ok(Box::new(CallbackSink::new(subscriber.clone(), delivery))))
 }
 
-/// Hands a table's changes to a sink of your own.
+/// Hands a table's changes to a sink of your own: one that can be cut back to what a checkpoint says of it.
+///
+/// ```
+/// use std::fs::{File, OpenOptions};
+/// use std::io::{Seek, SeekFrom, Write};
+/// use std::sync::Mutex;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use millpond::connector::*;
+/// use millpond::{Backend, Error, Result, RunOptions, Schema, run};
+/// use serde_json::Value;
+///
+/// /// Appends a line for each batch of changes: its epoch, and the rows that it adds less those that it removes.
+/// struct Sums {
+///     file: Mutex<File>,
+///     lines: AtomicU64,
+/// }
+///
+/// fn failed(error: std::io::Error) -> Error {
+///     Error::unavailable("sums.txt cannot be written").caused_by(error)
+/// }
+///
+/// impl Sink for Sums {
+///     fn open(&mut self, _schema: &Schema, saved: Option<&Value>, _run: LogicalRun) -> Result<()> {
+///         // What a run wrote that was cut off before its commit is written again.
+///         let file = self.file.get_mut().unwrap();
+///         file.set_len(saved.and_then(Value::as_u64).unwrap_or(0)).map_err(failed)?;
+///         file.seek(SeekFrom::End(0)).map(drop).map_err(failed)
+///     }
+///
+///     fn write(&self, epoch: Epoch, changes: &Changes) -> Result<()> {
+///         let sum: i64 = (0..changes.rows).map(|row| changes.diffs.get(row)).sum();
+///         self.lines.fetch_add(1, Ordering::Relaxed);
+///         writeln!(self.file.lock().unwrap(), "{} {sum}", epoch.0).map_err(failed)
+///     }
+///
+///     fn write_snapshot(&self, _changes: &Changes) -> Result<()> {
+///         Ok(()) // never asked for: `needs_snapshot` is false
+///     }
+///
+///     fn prepare(&self) -> Result<Prepared> {
+///         self.file.lock().unwrap().sync_data().map_err(failed)?;
+///         Ok(Prepared::durable(self.position()))
+///     }
+///
+///     fn position(&self) -> Value {
+///         self.file.lock().unwrap().stream_position().unwrap().into()
+///     }
+///
+///     fn rows_written(&self) -> u64 {
+///         self.lines.load(Ordering::Relaxed)
+///     }
+/// }
+///
+/// # let folder = std::env::temp_dir().join(format!("millpond-sums-{}", std::process::id()));
+/// # std::fs::create_dir_all(folder.join("logs")).unwrap();
+/// # std::fs::write(folder.join("logs/a.csv"), "user\nann\nbob\n").unwrap();
+/// # let (logs, path, state) = (folder.join("logs"), folder.join("sums.txt"), folder.join("state"));
+/// let visits = millpond::csv::read(logs.to_str().unwrap(), [("user", millpond::Type::Str)]).name("visits").table();
+/// let text = path.clone();
+/// let output = sink(&visits, "sums", move || {
+///     let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(failed)?;
+///     Ok(Box::new(Sums { file: Mutex::new(file), lines: AtomicU64::new(0) }))
+/// });
+/// run([output], &RunOptions::default().quiet().state(Backend::filesystem(state).unwrap())).unwrap();
+/// assert!(std::fs::read_to_string(text).unwrap().ends_with(" 2\n"));
+/// # std::fs::remove_dir_all(folder).unwrap();
+/// ```
 #[track_caller]
 pub fn sink(table: &Table, name: &str, make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static) -> Output {
     let origin = Origin::caller();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use millpond_error::{Origin, Result};
-use millpond_io::csv::{CsvSource, CsvSourceOptions, check};
+use millpond_io::csv::{CsvSource, CsvSourceOptions, check, with_metadata};
 use millpond_io::source::Source;
 use millpond_plan::{self as plan, ColumnType, Schema, SinkDecl, SourceDecl};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use millpond_io::csv::{OnError, Streaming};
 
@@ -33,6 +33,9 @@ pub struct ReadOptions {
     /// Whether to go on watching the files until the user stops the run; otherwise what is there is read, and that is
     /// the end. Runs of both kinds go on with each other's state.
     pub streaming: Option<Streaming>,
+    /// Whether to add a column `_metadata` with what the file system said of a row's file when the row was read: a JSON
+    /// object of `path`, `size`, `modified_at`, `seen_at` and `owner`.
+    pub with_metadata: bool,
 }
 
 impl Default for ReadOptions {
@@ -45,6 +48,7 @@ impl Default for ReadOptions {
             on_error: OnError::Fail,
             name: None,
             streaming: None,
+            with_metadata: false,
         }
     }
 }
@@ -89,6 +93,13 @@ impl Read {
         self
     }
 
+    /// Adds a column `_metadata`, as [`ReadOptions::with_metadata`] says.
+    #[must_use]
+    pub fn with_metadata(mut self) -> Self {
+        self.options.with_metadata = true;
+        self
+    }
+
     /// Reads with these options; a name given before is replaced.
     #[must_use]
     pub fn options(mut self, options: ReadOptions) -> Self {
@@ -114,12 +125,13 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
     let on_error = options.on_error.clone();
     let append_only = options.append_only;
     let escape = options.escape.map(|byte| char::from(byte).to_string());
-    let description = json!({
+    let mut description = json!({
         "delimiter": char::from(options.delimiter).to_string(),
         "quote": char::from(options.quote).to_string(),
         "escape": escape,
         "append_only": append_only,
     });
+    let (file_schema, schema) = (schema.clone(), described(schema, options.with_metadata, &mut description, origin)?);
     let read = CsvSourceOptions {
         delimiter: options.delimiter,
         quote: Some(options.quote),
@@ -127,7 +139,8 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         on_error: options.on_error,
         append_only,
         streaming: options.streaming,
-        ..CsvSourceOptions::new(path, schema.clone())
+        with_metadata: options.with_metadata,
+        ..CsvSourceOptions::new(path, file_schema)
     };
     let dead_letter = match on_error {
         OnError::DeadLetter(file) => Some(Arc::new(TextFormat::Csv.file_sink(&file, WriteMode::Append, None))),
@@ -149,6 +162,15 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         origin: origin.clone(),
         connector: Arc::new(connector),
     })
+}
+
+/// The columns of a source with its column `_metadata`, if it is asked for; then it is part of the description.
+pub(crate) fn described(schema: Schema, asked: bool, description: &mut Value, origin: &Origin) -> Result<Schema> {
+    if !asked {
+        return Ok(schema);
+    }
+    description["with_metadata"] = true.into();
+    with_metadata(&schema).map_err(|error| error.at(origin))
 }
 
 /// Writes a table to a CSV file: by default, in each run, the changes of that run.

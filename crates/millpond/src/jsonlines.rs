@@ -13,6 +13,7 @@ use serde_json::json;
 pub use millpond_io::jsonlines::{OnError, Streaming};
 
 use crate::connector::SourceConnector;
+use crate::csv::described;
 use crate::table::Table;
 use crate::write::TextFormat;
 pub use crate::write::{Write, WriteMode};
@@ -31,6 +32,9 @@ pub struct ReadOptions {
     /// Whether to go on watching the files until the user stops the run; otherwise what is there is read, and that is
     /// the end. Runs of both kinds go on with each other's state.
     pub streaming: Option<Streaming>,
+    /// Whether to add a column `_metadata` with what the file system said of a row's file when the row was read: a JSON
+    /// object of `path`, `size`, `modified_at`, `seen_at` and `owner`.
+    pub with_metadata: bool,
 }
 
 /// Files of JSON lines as a table of a Rust program: options by method, then [`table`](Read::table).
@@ -80,6 +84,13 @@ impl Read {
         self
     }
 
+    /// Adds a column `_metadata`, as [`ReadOptions::with_metadata`] says.
+    #[must_use]
+    pub fn with_metadata(mut self) -> Self {
+        self.options.with_metadata = true;
+        self
+    }
+
     /// Reads with these options; a name and paths given before are replaced.
     #[must_use]
     pub fn options(mut self, options: ReadOptions) -> Self {
@@ -101,10 +112,11 @@ impl Read {
 /// # Errors
 /// `Invalid`, if two columns have one name, or a path is no JSON pointer or none of a column.
 pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin) -> Result<plan::Table> {
-    let ReadOptions { append_only, field_paths, on_error, name, streaming } = options;
+    let ReadOptions { append_only, field_paths, on_error, name, streaming, with_metadata } = options;
     let paths: serde_json::Map<_, _> =
         field_paths.iter().map(|(column, pointer)| (column.clone(), pointer.as_str().into())).collect();
-    let description = json!({ "json_field_paths": paths, "append_only": append_only });
+    let mut description = json!({ "json_field_paths": paths, "append_only": append_only });
+    let (file_schema, schema) = (schema.clone(), described(schema, with_metadata, &mut description, origin)?);
     let dead_letter = match &on_error {
         OnError::DeadLetter(file) => Some(Arc::new(TextFormat::Csv.file_sink(file, WriteMode::Append, None))),
         OnError::Fail | OnError::Skip => None,
@@ -114,7 +126,8 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         on_error,
         append_only,
         streaming,
-        ..JsonLinesSourceOptions::new(path, schema.clone())
+        with_metadata,
+        ..JsonLinesSourceOptions::new(path, file_schema)
     };
     check_field_paths(&read).map_err(|error| error.at(origin))?;
     let (checked, place) = (read.clone(), origin.clone());

@@ -17,11 +17,12 @@ def source_options(
     autocommit_duration_ms: int,
     name: str | None,
     persistent_id: str | None,
-) -> tuple[bool, str, str | None, str | None, int | None]:
+    with_metadata: bool,
+) -> tuple[bool, str, str | None, str | None, int | None, bool]:
     """The checked options of a source, as ``millpond._native`` takes them.
 
-    They are: append-only, what happens to bad rows, the file for them, the source's name, and the time between two
-    epochs in ms of a source that goes on watching.
+    They are: append-only, what happens to bad rows, the file for them, the source's name, the time between two epochs
+    in ms of a source that goes on watching, and whether there is a column ``_metadata``.
     """
     chosen_name = _check.name(_check.renamed("persistent_id", persistent_id, "name", name))
     streaming = _check.choice(mode, "mode", ["static", "streaming"]) == "streaming"
@@ -35,4 +36,5 @@ def source_options(
         None if dead_letter is None else _check.path(dead_letter, "dead_letter"),
         chosen_name,
         commit_every_ms if streaming else None,
+        _check.flag(with_metadata, "with_metadata"),
     )

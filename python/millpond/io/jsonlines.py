@@ -32,6 +32,7 @@ def read(
     autocommit_duration_ms: int = 1500,
     name: str | None = None,
     persistent_id: str | None = None,
+    with_metadata: bool = False,
 ) -> Table:
     """A table of the rows of files that hold one JSON object a line.
 
@@ -56,6 +57,9 @@ def read(
             what comes in between is one epoch, whose changes have one ``time``.
         name: The source's name in the saved state, so that a later version of the program finds it again.
         persistent_id: The older spelling of ``name``.
+        with_metadata: Adds a column ``_metadata``: the text of a JSON object that says of which file a row is, as the
+            file was when the row was read: ``path``, ``size`` in bytes, ``modified_at`` and ``seen_at`` in seconds
+            since 1970, and ``owner``. A row keeps its object when the file grows.
 
     Raises:
         millpond.InvalidError: If an option is wrong, or the path does not exist.
@@ -73,7 +77,9 @@ def read(
         user_id | city
         ann     | Rome
     """
-    options = source_options(mode, append_only, on_error, dead_letter, autocommit_duration_ms, name, persistent_id)
+    options = source_options(
+        mode, append_only, on_error, dead_letter, autocommit_duration_ms, name, persistent_id, with_metadata
+    )
     origin = here()
     native = _native.read_json_lines(
         _check.path(path, "path"),

@@ -22,6 +22,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
+pub use crate::text::metadata::with_metadata;
 pub use crate::text::options::{OnError, Streaming};
 pub use format::{Csv, CsvSource};
 pub use options::{CsvSourceOptions, Limits, check};

@@ -29,6 +29,9 @@ pub struct CsvSourceOptions {
     pub limits: Limits,
     /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
     pub streaming: Option<Streaming>,
+    /// Whether the source has a column `_metadata` after those of the schema: what the file system said of each row's file
+    /// when the row was read.
+    pub with_metadata: bool,
 }
 
 /// Sizes at which reading stops with an error, so that a broken file cannot take all memory.
@@ -61,6 +64,7 @@ impl CsvSourceOptions {
             append_only: false,
             limits: Limits::default(),
             streaming: None,
+            with_metadata: false,
         }
     }
 
@@ -75,6 +79,7 @@ impl CsvSourceOptions {
             append_only: self.append_only,
             row_bytes: self.limits.row_bytes,
             streaming: self.streaming,
+            metadata: self.with_metadata,
         };
         (files, Csv { dialect, limits: self.limits })
     }

@@ -28,6 +28,7 @@ pub(crate) mod string;
 #[cfg(test)]
 mod tests;
 
+pub use crate::text::metadata::with_metadata;
 pub use crate::text::options::{OnError, Streaming};
 pub use format::{JsonLines, JsonLinesSource};
 pub use options::{JsonLinesSourceOptions, check, check_field_paths};

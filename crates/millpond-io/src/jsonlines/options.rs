@@ -25,6 +25,9 @@ pub struct JsonLinesSourceOptions {
     pub row_bytes: usize,
     /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
     pub streaming: Option<Streaming>,
+    /// Whether the source has a column `_metadata` after those of the schema: what the file system said of each row's file
+    /// when the row was read.
+    pub with_metadata: bool,
 }
 
 impl JsonLinesSourceOptions {
@@ -38,6 +41,7 @@ impl JsonLinesSourceOptions {
             append_only: false,
             row_bytes: 16 << 20,
             streaming: None,
+            with_metadata: false,
         }
     }
 
@@ -51,6 +55,7 @@ impl JsonLinesSourceOptions {
             append_only: self.append_only,
             row_bytes: self.row_bytes.saturating_mul(4),
             streaming: self.streaming,
+            metadata: self.with_metadata,
         };
         (files, format)
     }

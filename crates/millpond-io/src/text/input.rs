@@ -16,6 +16,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::Column;
 
 use super::format::Format;
+use super::metadata::FileMetadata;
 use super::options::OnError;
 use super::problem::{Problem, Told};
 use super::reader::{Buffer, FileReader, Piece, Reached, Reading};
@@ -36,6 +37,7 @@ pub(crate) struct FileInput<F: Format> {
     on_error: OnError,
     /// The columns that are used.
     columns: Vec<Column>,
+    metadata: Metadata,
     tasks: Vec<ToRead>,
     outcomes: Vec<Mutex<Outcome>>,
     queue: Mutex<Queue<F>>,
@@ -65,6 +67,8 @@ struct Outcome {
     rows: u64,
     /// The rows read from a last line without a newline.
     last_rows: u64,
+    /// What the column `_metadata` holds.
+    metadata: Option<FileMetadata>,
     reached: Option<Reached>,
 }
 
@@ -114,7 +118,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<F: Format> FileInput<F> {
-    pub fn new(reading: Reading<F>, on_error: OnError, tasks: Vec<ToRead>) -> Self {
+    pub fn new(reading: Reading<F>, on_error: OnError, tasks: Vec<ToRead>, metadata: Metadata) -> Self {
         let columns = reading.columns.iter().map(|column| reading.schema.columns()[*column].clone()).collect();
         let outcomes = tasks.iter().map(|task| {
             let mut blocks = task.blocks.clone();
@@ -126,6 +130,7 @@ impl<F: Format> FileInput<F> {
             reading,
             on_error,
             columns,
+            metadata,
             tasks,
             queue: Mutex::new(Queue::new()),
             piece_done: Condvar::new(),
@@ -225,7 +230,7 @@ impl<F: Format> FileInput<F> {
                 }
             }
         }
-        rows.finish()
+        rows.finish(self.metadata.at)
     }
 
     fn parse(&self, piece: &Piece<F>, buffer: &Buffer, parsing: &mut F::Scratch, rows: &mut Rows) -> Result<()> {
@@ -244,11 +249,15 @@ impl<F: Format> FileInput<F> {
                     None => {
                         let row = &bytes[row.clone()];
                         rows.retract(|rows| format.parse(row, layout, stop, parsing, rows).is_empty());
+                        if let Some(Some(known)) = self.metadata.last_rows.get(piece.file.index) {
+                            rows.describe(known);
+                        }
                     }
                 }
             }
             let before = rows.good();
             problems = format.parse(&bytes[start..piece.text.end], layout, stop, parsing, rows);
+            piece.file.metadata.iter().for_each(|metadata| rows.describe(metadata));
             count = (rows.good() - before) as u64;
         }
         {
@@ -259,6 +268,7 @@ impl<F: Format> FileInput<F> {
                 let rejected = problems.iter().any(|problem| start + problem.row.start as usize == last);
                 let blank = format.is_blank(&bytes[last..piece.text.end]);
                 outcome.last_rows = u64::from(!rejected && !blank);
+                outcome.metadata = piece.file.metadata.clone();
             }
         }
         self.rows_read.fetch_add(count, Ordering::Relaxed);
@@ -394,7 +404,7 @@ impl<F: Format> FileInput<F> {
         }
         let mut records = Vec::with_capacity(self.tasks.len());
         let mut blocks = Vec::with_capacity(self.tasks.len());
-        let mut waiting = Vec::new();
+        let (mut waiting, mut last_rows) = (Vec::new(), Vec::new());
         for (task, outcome) in self.tasks.iter().zip(&self.outcomes) {
             let mut outcome = lock(outcome);
             let Some(reached) = outcome.reached else {
@@ -409,8 +419,10 @@ impl<F: Format> FileInput<F> {
             }
             records.push((task.found.key.clone(), outcome.record(task, reached, seen_ns)));
             blocks.push((task.found.key.clone(), std::mem::take(&mut outcome.blocks)));
+            let metadata = outcome.metadata.take().filter(|_| outcome.last_rows > 0);
+            last_rows.push((task.found.key.clone(), metadata));
         }
-        Ok(Finished { records, blocks, waiting })
+        Ok(Finished { records, blocks, waiting, last_rows })
     }
 }
 
@@ -421,6 +433,17 @@ pub(crate) struct Finished {
     /// The hashes of the blocks of each file.
     pub blocks: Vec<(String, Vec<u128>)>,
     pub waiting: Vec<Waiting>,
+    /// What the last row of each file was read with that may be taken back.
+    pub last_rows: Vec<(String, Option<FileMetadata>)>,
+}
+
+/// The column `_metadata` of an epoch.
+#[derive(Debug, Default)]
+pub(crate) struct Metadata {
+    /// Its position among the columns that are used, if it is one of them.
+    pub at: Option<usize>,
+    /// What the last row of each file was read with, of those that may be taken back.
+    pub last_rows: Vec<Option<FileMetadata>>,
 }
 
 /// A last line that waits for its end.
@@ -507,7 +530,7 @@ impl<F: Format> EpochInput for FileInput<F> {
     }
 
     fn is_shared(&self) -> bool {
-        true
+        self.reading.describe.is_none()
     }
 
     fn hand_out(&self) -> Option<(u64, Vec<u8>)> {

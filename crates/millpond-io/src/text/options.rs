@@ -23,6 +23,8 @@ pub(crate) struct FileOptions {
     pub row_bytes: usize,
     /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
     pub streaming: Option<Streaming>,
+    /// Whether there is a column `_metadata` after those of the schema.
+    pub metadata: bool,
 }
 
 /// How files are read that arrive and grow while the program runs.

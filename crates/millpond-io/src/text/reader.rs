@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,9 +12,11 @@ use millpond_plan::types::Schema;
 
 use super::cut::Cut;
 use super::format::{Format, Start};
+use super::metadata::{Describe, FileMetadata};
 use super::problem::thousands;
 use crate::files::compare::{ToRead, open_found};
 use crate::files::content::{BLOCK_BYTES, read_at};
+use crate::files::list::unreadable;
 
 /// How files are read.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct Reading<F> {
     pub row_bytes: usize,
     /// Whether a last line without a newline waits for the rest.
     pub lines_wait: bool,
+    /// What says of each file what the column `_metadata` holds, where there is one.
+    pub describe: Option<Describe>,
 }
 
 /// A file under way.
@@ -39,6 +44,8 @@ pub(crate) struct OpenFile<F: Format> {
     pub file: File,
     /// What its start says about its rows; `None` if there is none yet.
     pub layout: Option<F::Layout>,
+    /// What the column `_metadata` holds, where there is one.
+    pub metadata: Option<FileMetadata>,
     lines: Mutex<Vec<(u64, u64)>>,
 }
 
@@ -159,7 +166,12 @@ impl<F: Format> FileReader<F> {
             }
             Start::Nothing { .. } => (None, 0, Some(Reached { read_to: size, ..Reached::default() })),
         };
-        let file = Arc::new(OpenFile { index, path, file, layout, lines: Mutex::new(Vec::new()) });
+        let describe = |describe: &Describe| {
+            let owner = file.metadata().map_err(|error| unreadable(&path, &error))?.uid();
+            Ok(describe.describe(&task.found, owner))
+        };
+        let metadata = reading.describe.as_ref().map(describe).transpose()?;
+        let file = Arc::new(OpenFile { index, path, file, layout, metadata, lines: Mutex::new(Vec::new()) });
         let data_start = rows_start.max(known.last_row_start);
         let first_block = task.blocks.len().min((data_start / BLOCK_BYTES as u64) as usize);
         let offset = (first_block * BLOCK_BYTES) as u64;

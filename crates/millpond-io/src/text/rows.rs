@@ -1,12 +1,16 @@
 //! Rows on their way into columns: those of one or several pieces of text, good, bad and taken back.
 
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use std::iter::repeat_n;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_select::filter::filter;
 use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Column;
 
 use super::columns::ColumnBuilder;
+use super::metadata::FileMetadata;
 
 /// Rows under construction.
 #[derive(Debug)]
@@ -17,13 +21,15 @@ pub struct Rows {
     bad: Vec<usize>,
     /// Rows that are taken back.
     retracted: Vec<usize>,
+    /// What files say of their rows: each up to a number of rows.
+    metadata: Vec<(usize, FileMetadata)>,
 }
 
 impl Rows {
     /// No rows of these columns.
     pub(crate) fn new(columns: &[Column]) -> Self {
         let columns = columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect();
-        Rows { columns, rows: 0, bad: Vec::new(), retracted: Vec::new() }
+        Rows { columns, rows: 0, bad: Vec::new(), retracted: Vec::new(), metadata: Vec::new() }
     }
 
     /// The number of good rows so far.
@@ -56,9 +62,19 @@ impl Rows {
         }
     }
 
-    /// All rows read, as changes.
-    pub(crate) fn finish(self) -> Result<Changes> {
+    /// Says what the file of the rows since the last call, or since the start, is.
+    pub(crate) fn describe(&mut self, metadata: &FileMetadata) {
+        self.metadata.push((self.rows, metadata.clone()));
+    }
+
+    /// All rows read, as changes, with the column of what was said of their files at the position `metadata_at`.
+    pub(crate) fn finish(self, metadata_at: Option<usize>) -> Result<Changes> {
         let mut columns = self.columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?;
+        if let Some(at) = metadata_at {
+            let starts = [0].into_iter().chain(self.metadata.iter().map(|(end, _)| *end));
+            let cells = starts.zip(&self.metadata).flat_map(|(start, (end, text))| repeat_n(text, end - start));
+            columns.insert(at, Arc::new(StringArray::from_iter_values(cells)));
+        }
         let mut diffs = vec![1i64; if self.retracted.is_empty() { 0 } else { self.rows }];
         for row in self.retracted {
             diffs[row] = -1;

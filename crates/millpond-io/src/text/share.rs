@@ -14,7 +14,7 @@ use millpond_error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::format::Format;
-use super::input::{FileInput, Scratch, Work};
+use super::input::{FileInput, Metadata, Scratch, Work};
 use super::options::OnError;
 use super::reader::{FileReader, OpenFile, Piece, Reached, Reading};
 use crate::files::compare::ToRead;
@@ -205,7 +205,7 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
             }
             _ => Work::Files(0..tasks.len()),
         };
-        let input = FileInput::new(self.reading.clone(), self.on_error.clone(), tasks);
+        let input = FileInput::new(self.reading.clone(), self.on_error.clone(), tasks, Metadata::default());
         let changes = input.work(work, &mut scratch)?;
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         let mut result = input.shared_result(shared.place.as_ref().map(|place| {

@@ -10,7 +10,8 @@ use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 
 use super::format::Format;
-use super::input::{FileInput, Finished, Waiting};
+use super::input::{FileInput, Finished, Metadata, Waiting};
+use super::metadata::{Describe, FileMetadata, LastRows, Owners};
 use super::options::{FileOptions, OnError};
 use super::problem::plural;
 use super::reader::Reading;
@@ -23,6 +24,7 @@ use crate::files::watch::Watch;
 use crate::source::{EpochInput, Next, PieceReader, Reject, Source, SourceCounts, Wakeup};
 
 const TABLE_OF_FILES: &str = "files";
+const LAST_ROWS: &str = "last rows";
 /// A run that goes on for ever keeps so many notices for its end.
 const MOST_NOTICES: usize = 100;
 
@@ -32,6 +34,8 @@ pub struct FileSource<F: Format> {
     options: FileOptions,
     format: F,
     table: FileTable,
+    /// Of a source with a column `_metadata`.
+    metadata: Option<KnownMetadata>,
     /// The hashes of the blocks of files that were read in this run, where it goes on watching them.
     blocks: HashMap<String, Vec<u128>>,
     /// Whether the files were listed; a static source does so once.
@@ -50,10 +54,13 @@ impl<F: Format> FileSource<F> {
     /// A source that has read nothing yet. `seed` is the hash seed of the state.
     pub(crate) fn of(options: FileOptions, format: F, seed: HashSeed) -> Self {
         let table = FileTable::new(seed);
+        let known = || KnownMetadata { last_rows: LastRows::new(seed), owners: Arc::new(Owners::of_system()) };
+        let metadata = options.metadata.then(known);
         FileSource {
             options,
             format,
             table,
+            metadata,
             blocks: HashMap::new(),
             listed: false,
             watch: None,
@@ -123,13 +130,14 @@ impl<F: Format> FileSource<F> {
         0
     }
 
-    fn reading(&self, columns: &[usize]) -> Reading<F> {
+    fn reading(&self, columns: &[usize], describe: Option<Describe>) -> Reading<F> {
         Reading {
             schema: self.options.schema.clone(),
-            columns: columns.to_vec(),
+            columns: columns.iter().copied().filter(|column| *column < self.options.schema.len()).collect(),
             format: self.format.clone(),
             row_bytes: self.options.row_bytes,
             lines_wait: self.lines_wait(),
+            describe,
         }
     }
 
@@ -138,8 +146,14 @@ impl<F: Format> FileSource<F> {
         if to_read.is_empty() {
             return None;
         }
-        let reading = self.reading(columns);
-        let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read));
+        let known = self.metadata.as_ref();
+        let owners = known.map(|known| known.owners.clone());
+        let metadata = Metadata {
+            at: columns.iter().position(|column| *column == self.options.schema.len()),
+            last_rows: known.map_or(Vec::new(), |known| known.of(&to_read)),
+        };
+        let reading = self.reading(columns, owners.map(|owners| Describe { seen_ns: self.seen_ns, owners }));
+        let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read, metadata));
         self.input = Some(input.clone());
         Some(input)
     }
@@ -162,15 +176,17 @@ impl<F: Format> FileSource<F> {
 
 impl<F: Format> Source for FileSource<F> {
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
-        vec![(TABLE_OF_FILES, self.table.arrangement())]
+        let last_rows = self.metadata.as_mut().map(|known| (LAST_ROWS, known.last_rows.arrangement()));
+        [(TABLE_OF_FILES, self.table.arrangement())].into_iter().chain(last_rows).collect()
     }
 
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         for (name, saved) in saved {
-            if name != TABLE_OF_FILES {
-                return Err(Error::data(format!("a {} source has no arrangement {name:?}", F::NAME)));
+            match (name.as_str(), &mut self.metadata) {
+                (TABLE_OF_FILES, _) => self.table.open(saved)?,
+                (LAST_ROWS, Some(known)) => known.last_rows.open(saved)?,
+                _ => return Err(Error::data(format!("a {} source has no arrangement {name:?}", F::NAME))),
             }
-            self.table.open(saved)?;
         }
         Ok(())
     }
@@ -214,8 +230,11 @@ impl<F: Format> Source for FileSource<F> {
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
         let Some(input) = &self.input else { return Ok(()) };
-        let Finished { records, blocks, waiting } = input.finish(self.seen_ns)?;
+        let Finished { records, blocks, waiting, last_rows } = input.finish(self.seen_ns)?;
         self.table.update(records)?;
+        if let Some(known) = &mut self.metadata {
+            known.last_rows.update(last_rows)?;
+        }
         let rejected = input.rows_rejected();
         let rejects = input.take_rejects();
         self.counts.rows_read += input.rows_read();
@@ -238,7 +257,9 @@ impl<F: Format> Source for FileSource<F> {
     }
 
     fn piece_reader(&self, columns: &[usize]) -> Option<Arc<dyn PieceReader>> {
-        Some(Arc::new(FilePieceReader::new(self.reading(columns), self.options.on_error.clone())))
+        // What is known of files stays with the process that knows it.
+        let reading = self.metadata.is_none().then(|| self.reading(columns, None))?;
+        Some(Arc::new(FilePieceReader::new(reading, self.options.on_error.clone())))
     }
 
     fn counts(&self) -> SourceCounts {
@@ -256,6 +277,18 @@ impl<F: Format> Source for FileSource<F> {
 
     fn take_rejects(&self) -> Vec<Reject> {
         std::mem::take(&mut *self.rejects.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a source with a column `_metadata` knows beside the table of files.
+struct KnownMetadata {
+    last_rows: LastRows,
+    owners: Arc<Owners>,
+}
+
+impl KnownMetadata {
+    fn of(&self, to_read: &[ToRead]) -> Vec<Option<FileMetadata>> {
+        to_read.iter().map(|task| self.last_rows.get(&task.found.key)).collect()
     }
 }
 

@@ -1,0 +1,226 @@
+//! The column `_metadata`: what the file system said of a row's file when the row was read.
+//!
+//! It is the text of a JSON object, its fields in order of their names and without white space: `path` (absolute), `size` (bytes of the file), `modified_at` and `seen_at` (whole seconds since the
+//! UNIX epoch: the last change of the file, and when it was looked at) and `owner` (the name of the user that the file
+//! belongs to, or the number of one without a name).
+//!
+//! A row keeps what it was read with, however the file grows. A row that is taken back, because it was a last line without a
+//! newline and has gone on since, is taken back with the object that it had: it is kept in an arrangement, by the file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::absolute;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, StringArray};
+use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
+use millpond_engine::changes::Diffs;
+use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
+use millpond_engine::keyed::KeyedRows;
+use millpond_error::{Error, Result};
+use millpond_plan::types::{ColumnType, Schema, Type};
+use serde_json::Value;
+
+use crate::files::list::Found;
+
+/// The name of the column.
+pub const METADATA: &str = "_metadata";
+/// The type of the column.
+pub const METADATA_TYPE: ColumnType = Type::Str.required();
+const NS: i64 = 1_000_000_000;
+
+/// The object of one file.
+pub type FileMetadata = Arc<str>;
+
+/// The columns of a source whose files have those of `schema`, and the column `_metadata` after them.
+///
+/// # Errors
+/// `Invalid`, if a column has that name.
+pub fn with_metadata(schema: &Schema) -> Result<Schema> {
+    if schema.index_of(METADATA).is_some() {
+        return Err(Error::invalid(format!(
+            "the schema has a column {METADATA}, and that is the name of the one asked for"
+        )));
+    }
+    let columns = schema.columns().iter().map(|column| (column.name.clone(), column.ty));
+    Ok(Schema::new(columns.chain([(METADATA.to_owned(), METADATA_TYPE)])))
+}
+
+/// Describes files for the column.
+#[derive(Clone, Debug)]
+pub struct Describe {
+    /// When the files were looked at.
+    pub seen_ns: i64,
+    pub owners: Arc<Owners>,
+}
+
+impl Describe {
+    /// The object of an open file.
+    pub fn describe(&self, found: &Found, owner: u32) -> FileMetadata {
+        let path = absolute(&found.path).unwrap_or_else(|_| found.path.clone());
+        let fields = BTreeMap::from([
+            ("modified_at", Value::from(found.stamp.modified_ns.div_euclid(NS))),
+            ("owner", self.owners.name_of(owner).into()),
+            ("path", path.to_string_lossy().into()),
+            ("seen_at", self.seen_ns.div_euclid(NS).into()),
+            ("size", found.stamp.size.into()),
+        ]);
+        serde_json::to_string(&fields).expect("plain data always has a JSON form").into()
+    }
+}
+
+/// The names of users, by number.
+#[derive(Debug, Default)]
+pub struct Owners(HashMap<u32, String>);
+
+impl Owners {
+    /// The users that the system's own list names.
+    pub fn of_system() -> Self {
+        Owners::read(&fs::read_to_string("/etc/passwd").unwrap_or_default())
+    }
+
+    fn read(text: &str) -> Self {
+        let user = |line: &str| {
+            let mut fields = line.split(':');
+            let name = fields.next()?.to_owned();
+            Some((fields.nth(1)?.parse().ok()?, name))
+        };
+        let mut names = HashMap::new();
+        // Of several names of one user, the first counts.
+        for (number, name) in text.lines().filter_map(user) {
+            names.entry(number).or_insert(name);
+        }
+        Owners(names)
+    }
+
+    fn name_of(&self, user: u32) -> String {
+        self.0.get(&user).cloned().unwrap_or_else(|| user.to_string())
+    }
+}
+
+/// What the last rows of files were read with, of files that end without a newline.
+#[derive(Debug)]
+pub(crate) struct LastRows {
+    seed: HashSeed,
+    arrangement: Arrangement,
+    files: BTreeMap<String, FileMetadata>,
+}
+
+impl LastRows {
+    /// No last rows.
+    pub fn new(seed: HashSeed) -> Self {
+        LastRows { seed, arrangement: Arrangement::new(schema(), KeyRange::ALL), files: BTreeMap::new() }
+    }
+
+    /// Reads what was saved.
+    pub fn open(&mut self, saved: SavedArrangement) -> Result<()> {
+        self.arrangement = Arrangement::open(schema(), KeyRange::ALL, saved)?;
+        let files = &mut self.files;
+        files.clear();
+        self.arrangement.scan(&mut |chunk| {
+            let objects = chunk.rows[0].as_string::<i32>();
+            for key in 0..chunk.hashes.len() {
+                let rows = chunk.offsets[key] as usize..chunk.offsets[key + 1] as usize;
+                let name = chunk.keys[0].as_string::<i32>().value(key);
+                if rows.len() != 1 || chunk.diffs.get(rows.start) != 1 {
+                    return Err(Error::data(format!("the saved state holds {} last rows of {name}", rows.len())));
+                }
+                files.insert(name.to_owned(), objects.value(rows.start).into());
+            }
+            Ok(())
+        })
+    }
+
+    /// The arrangement that holds them.
+    pub fn arrangement(&mut self) -> &mut Arrangement {
+        &mut self.arrangement
+    }
+
+    /// What the last row of a file was read with, if it has one that may be taken back.
+    pub fn get(&self, file: &str) -> Option<FileMetadata> {
+        self.files.get(file).cloned()
+    }
+
+    /// Takes up what is known of files after they were read, each at most once.
+    pub fn update(&mut self, files: Vec<(String, Option<FileMetadata>)>) -> Result<()> {
+        let mut changed: Vec<_> =
+            files.into_iter().filter(|(name, new)| self.files.get(name) != new.as_ref()).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values(changed.iter().map(|(name, _)| name)));
+        let hashes = hash_columns(self.seed, &[names], changed.len());
+        let mut order: Vec<usize> = (0..changed.len()).collect();
+        order.sort_by(|a, b| (hashes[*a], &changed[*a].0).cmp(&(hashes[*b], &changed[*b].0)));
+        let mut rows: Vec<(FileMetadata, i64)> = Vec::new();
+        let mut offsets = vec![0];
+        for index in &order {
+            let (name, new) = &changed[*index];
+            let old = self.files.get(name).map(|old| (old.clone(), -1));
+            let mut of_file: Vec<_> = old.into_iter().chain(new.clone().map(|new| (new, 1))).collect();
+            of_file.sort_unstable();
+            rows.extend(of_file);
+            offsets.push(rows.len() as u32);
+        }
+        let mut builder = self.arrangement.builder();
+        builder.append(&KeyedRows {
+            hashes: order.iter().map(|index| hashes[*index]).collect(),
+            keys: vec![Arc::new(StringArray::from_iter_values(order.iter().map(|index| &changed[*index].0)))],
+            offsets,
+            rows: vec![Arc::new(StringArray::from_iter_values(rows.iter().map(|(object, _)| object)))],
+            diffs: Diffs::Each(rows.iter().map(|(_, diff)| *diff).collect()),
+        });
+        self.arrangement.insert(builder.finish());
+        self.arrangement.maintain(32 * changed.len())?;
+        for (name, new) in changed.drain(..) {
+            match new {
+                Some(new) => drop(self.files.insert(name, new)),
+                None => drop(self.files.remove(&name)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn schema() -> ArrangementSchema {
+    ArrangementSchema { key: vec![Type::Str.required()], row: vec![METADATA_TYPE] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::save_arrangement;
+
+    #[test]
+    fn owners_have_the_first_of_their_names_or_their_number() {
+        let owners =
+            Owners::read("root:x:0:0:root:/root:/bin/sh\nbad line\nann:x:1000:1::/:/bin/sh\nbob:x:1000:1::/:\n");
+        assert_eq!([0, 1000, 7].map(|user| owners.name_of(user)), ["root", "ann", "7"]);
+    }
+
+    #[test]
+    fn last_rows_are_there_after_a_restart() {
+        let object = |text: &str| Some(FileMetadata::from(text));
+        let mut last = LastRows::new(HashSeed(7));
+        let updates = [
+            vec![("a", object("{}")), ("b", object("{\"size\":1}")), ("c", None)],
+            vec![("b", object("{\"size\":2}")), ("a", object("{}"))],
+            vec![("a", None), ("c", object("{}"))],
+        ];
+        let mut expect = BTreeMap::new();
+        for update in updates {
+            for (name, new) in &update {
+                match new {
+                    Some(new) => drop(expect.insert((*name).to_owned(), new.clone())),
+                    None => drop(expect.remove(*name)),
+                }
+            }
+            last.update(update.into_iter().map(|(name, new)| (name.to_owned(), new)).collect()).unwrap();
+            let saved = save_arrangement("last rows", last.arrangement());
+            last = LastRows::new(HashSeed(7));
+            last.open(saved).unwrap();
+            assert_eq!(last.files, expect);
+        }
+    }
+}
