@@ -152,6 +152,9 @@ class ColumnExpression:
     def __neg__(self) -> ColumnExpression:
         return ColumnExpression(self._native.unary("-", here()), self._tables)
 
+    def __abs__(self) -> ColumnExpression:
+        return ColumnExpression(self._native.unary("abs", here()), self._tables)
+
     def __invert__(self) -> ColumnExpression:
         return ColumnExpression(self._native.unary("~", here()), self._tables)
 

@@ -63,7 +63,8 @@ class Table:
     def session_reduce(
         self,
         time: Expr,
-        max_gap: int | _Time,
+        max_gap: int | _Time | None,
+        predicate: Expr | None,
         instance: Expr | None,
         behavior: Behavior | None,
         outputs: list[tuple[str, Expr]],

@@ -495,7 +495,8 @@ class Table:
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
             if isinstance(kind, SessionWindow):
-                return self._native.session_reduce(time, native(kind.max_gap), key, behaves, outputs, origin)
+                predicate = None if kind.predicate is None else kind.predicate._native
+                return self._native.session_reduce(time, native(kind.max_gap), predicate, key, behaves, outputs, origin)
             return self._native.sliding_reduce(
                 time,
                 native(kind.hop),

@@ -22,11 +22,16 @@ import datetime
 
 from millpond import _native
 from millpond._check import flag, invalid, number, show, whole_number
+from millpond._expression import ColumnExpression, to_expression
+from millpond._origin import here
 from millpond._time import to_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeAlias
+
+    from millpond._expression import Operand
 
     Length: TypeAlias = int | float | datetime.timedelta
     """A distance in time, in the unit of the time column."""
@@ -48,14 +53,17 @@ __all__ = [
 
 
 class SessionWindow:
-    """Maximal runs of rows in which neighbours are no further apart than ``max_gap``."""
+    """Maximal runs of rows in which neighbours are no further apart than ``max_gap``, or fulfil ``predicate``."""
 
-    __slots__ = ("max_gap",)
+    __slots__ = ("max_gap", "predicate")
 
-    def __init__(self, max_gap: int | datetime.timedelta) -> None:
+    def __init__(self, max_gap: int | datetime.timedelta | None, predicate: ColumnExpression | None) -> None:
         self.max_gap = max_gap
+        self.predicate = predicate
 
     def __repr__(self) -> str:
+        if self.predicate is not None:
+            return f"session(predicate={self.predicate._native})"
         return f"session(max_gap={self.max_gap})"
 
 
@@ -119,10 +127,19 @@ if TYPE_CHECKING:
     """When the windows of `Table.windowby` are shown, and when they are over."""
 
 
-def session(*, max_gap: int | datetime.timedelta) -> SessionWindow:
-    """Sessions: rows whose times are at most ``max_gap`` apart are in one session.
+def session(
+    *,
+    predicate: Callable[[ColumnExpression, ColumnExpression], Operand] | None = None,
+    max_gap: int | datetime.timedelta | None = None,
+) -> SessionWindow:
+    """Sessions: neighbouring rows are in one session if they are at most ``max_gap`` apart, or fulfil ``predicate``.
+
+    Rows of one time are in one session in any case. A predicate may be anything that can be said of two times. With
+    it, all rows are kept in the state, and a late row costs as much as the session that it falls into is long.
 
     Args:
+        predicate: A function of two neighbouring times, the earlier one first, that gives an expression of type bool;
+            called once, with expressions.
         max_gap: The largest distance of neighbours, in the unit of the time column (a ``timedelta`` where that holds
             points in time); equal joins.
 
@@ -130,12 +147,47 @@ def session(*, max_gap: int | datetime.timedelta) -> SessionWindow:
         >>> import millpond as pw
         >>> pw.temporal.session(max_gap=300)
         session(max_gap=300)
+        >>> table = pw.debug.table_from_markdown('''
+        ...     at
+        ...     1
+        ...     5
+        ...     11
+        ...     18
+        ... ''')
+        >>> window = pw.temporal.session(predicate=lambda a, b: abs(a - b) < 7)
+        >>> pw.debug.compute_and_print(table.windowby(table.at, window=window).reduce(
+        ...     start=pw.this._pw_window_start,
+        ...     end=pw.this._pw_window_end,
+        ...     rows=pw.reducers.count(),
+        ... ))
+        start | end | rows
+        1     | 11  | 3
+        18    | 18  | 1
     """
+    if (predicate is None) == (max_gap is None):
+        problem = "neither is" if max_gap is None else "both are"
+        raise invalid(f"session: max_gap or predicate says which rows are in one session; {problem} given")
+    if predicate is not None:
+        return SessionWindow(None, _of_times(predicate))
     if isinstance(max_gap, datetime.timedelta):
         if max_gap < datetime.timedelta(0):
             raise invalid(f"max_gap: {max_gap} is negative")
-        return SessionWindow(max_gap)
-    return SessionWindow(whole_number(max_gap, "max_gap", least=0))
+        return SessionWindow(max_gap, None)
+    return SessionWindow(whole_number(max_gap, "max_gap", least=0), None)
+
+
+def _of_times(predicate: object) -> ColumnExpression:
+    """What a predicate gives for two times."""
+    if not callable(predicate):
+        raise invalid(
+            f"predicate: expected a function of two times, got {show(predicate)}",
+            hint="predicate=lambda a, b: b - a < 10",
+        )
+    times = [ColumnExpression(_native.Expr.column(name, here()), ()) for name in ("a", "b")]
+    result = to_expression(predicate(*times))
+    if result._tables:
+        raise invalid(f"predicate: {result._native} uses a table, but it sees the times of two neighbouring rows only")
+    return result
 
 
 def tumbling(duration: Length, origin: Time | None = None) -> SlidingWindow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -158,3 +159,82 @@ def test_a_wrong_window_is_refused(make, message) -> None:  # type: ignore[no-un
         make()
     assert caught.value.message == message
     assert caught.value.origin is not None and "test_windows.py:" in caught.value.origin
+
+
+def visits() -> pw.Table:
+    return pw.debug.table_from_markdown("""
+        who | at | __time__ | __diff__
+        ann | 1  | 2        | 1
+        ann | 9  | 2        | 1
+        ann | 5  | 4        | 1
+        bob | 5  | 4        | 1
+        ann | 5  | 6        | -1
+    """)
+
+
+def session_changes(window: Any) -> list[tuple[tuple[Any, ...], int, int]]:
+    table = visits()
+    sessions = table.windowby(table.at, window=window, instance=table.who).reduce(
+        table.who, start=pw.this._pw_window_start, end=pw.this._pw_window_end, n=pw.reducers.count()
+    )
+    return sorted(sessions._native.collect(), key=lambda change: (change[1], change[2], change[0]))
+
+
+def test_a_predicate_joins_neighbours_and_parts_them_again() -> None:
+    near = [
+        (("ann", 1, 1, 1), 2, 1),
+        (("ann", 9, 9, 1), 2, 1),
+        (("ann", 1, 1, 1), 4, -1),
+        (("ann", 9, 9, 1), 4, -1),
+        (("ann", 1, 9, 3), 4, 1),
+        (("bob", 5, 5, 1), 4, 1),
+        (("ann", 1, 9, 3), 6, -1),
+        (("ann", 1, 1, 1), 6, 1),
+        (("ann", 9, 9, 1), 6, 1),
+    ]
+    assert session_changes(pw.temporal.session(predicate=lambda a, b: abs(a - b) < 5)) == near
+    assert session_changes(pw.temporal.session(max_gap=4)) == near
+
+
+def test_a_row_between_two_may_part_a_session() -> None:
+    far = session_changes(pw.temporal.session(predicate=lambda a, b: b - a > 4))
+    assert [change for change in far if change[0][0] == "ann"] == [
+        (("ann", 1, 9, 2), 2, 1),
+        (("ann", 1, 9, 2), 4, -1),
+        (("ann", 1, 1, 1), 4, 1),
+        (("ann", 5, 5, 1), 4, 1),
+        (("ann", 9, 9, 1), 4, 1),
+        (("ann", 1, 1, 1), 6, -1),
+        (("ann", 5, 5, 1), 6, -1),
+        (("ann", 9, 9, 1), 6, -1),
+        (("ann", 1, 9, 2), 6, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: pw.temporal.session(), "neither is given"),
+        (lambda: pw.temporal.session(max_gap=1, predicate=lambda a, b: a < b), "both are given"),
+        (
+            lambda: pw.temporal.session(predicate=3),  # type: ignore[arg-type]
+            "expected a function of two times, got 3",
+        ),
+        (
+            lambda: session_changes(pw.temporal.session(predicate=lambda a, b: b - a)),
+            "`b - a` is int, but the predicate of a session must be bool",
+        ),
+        (
+            lambda: session_changes(pw.temporal.session(predicate=lambda a, b: b - a < visits().at)),
+            "it sees the times of two neighbouring rows only",
+        ),
+        (
+            lambda: session_changes(pw.temporal.session(predicate=lambda a, b: b < pw.this.who)),
+            'the predicate of a session uses column "who"',
+        ),
+    ],
+)
+def test_a_predicate_is_checked(make: Any, message: str) -> None:
+    with pytest.raises(pw.InvalidError) as caught:
+        make()
+    assert message in caught.value.message

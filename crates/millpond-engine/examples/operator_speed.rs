@@ -14,7 +14,7 @@ use millpond_engine::keyed::{HashedChanges, KeyedChanges};
 use millpond_engine::operator::Operator;
 use millpond_engine::operators::{Reduce, Session};
 use millpond_error::Result;
-use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
+use millpond_plan::physical::{Form, Gap, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
 use millpond_plan::types::{Schema, Type};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -28,7 +28,7 @@ fn schema() -> Schema {
 }
 
 fn session(form: Form) -> Session {
-    let spec = SessionSpec { instance: vec![0], time: 1, max_gap: 300, reducers: vec![COUNT], form };
+    let spec = SessionSpec { instance: vec![0], time: 1, gap: Gap::Most(300), reducers: vec![COUNT], form };
     Session::new(&spec, &schema(), KeyRange::ALL)
 }
 

@@ -32,7 +32,7 @@ use timely::worker::Worker;
 
 use crate::arrangement::SavedArrangement;
 use crate::changes::{Changes, Epoch};
-use crate::consolidate::{Consolidator, consolidate};
+use crate::consolidate::Consolidator;
 use crate::expand;
 use crate::gather::Gather;
 use crate::hash::{HashSeed, KeyRange};
@@ -41,6 +41,7 @@ use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
 use crate::route::{Packet, Router};
+use crate::tail::{Tail, mapped};
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
 pub type Deliver = Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>;
@@ -142,8 +143,9 @@ impl Dataflow {
         let range = KeyRange::of_worker(worker.index(), worker.peers());
         let mut operators = BTreeMap::new();
         for (index, node) in context.plan.nodes.iter().enumerate() {
-            let input = input_of(&node.operator).map(|input| &context.plan.nodes[input.0].schema);
-            let Some(input) = input else { continue };
+            let Some(input) = node.operator.inputs().first().map(|input| &context.plan.nodes[input.0].schema) else {
+                continue;
+            };
             let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
             if let Some(metrics) = context.metrics.get(&NodeId(index)) {
                 operator = Box::new(Metered::new(operator, metrics.clone()));
@@ -182,7 +184,8 @@ impl Dataflow {
                         let key = key_of(&node.operator, schema);
                         let routed = route(before(input), &key, schema, peers, context);
                         let operator = operators[&NodeId(index)].clone();
-                        keyed(routed, operator, &key, schema, peers, context)
+                        let tail = Tail::behind(&context.plan, NodeId(index));
+                        keyed(routed, operator, tail, &key, schema, context)
                     }
                     OperatorSpec::Windowed { input, clock: times, time, .. } => {
                         let schema = schema_before(input);
@@ -230,20 +233,6 @@ impl Dataflow {
     }
 }
 
-fn input_of(operator: &OperatorSpec) -> Option<NodeId> {
-    match operator {
-        OperatorSpec::Source { .. } | OperatorSpec::Union { .. } => None,
-        OperatorSpec::Map { input, .. }
-        | OperatorSpec::Expand { input, .. }
-        | OperatorSpec::Reduce { input, .. }
-        | OperatorSpec::Session { input, .. }
-        | OperatorSpec::Windowed { input, .. }
-        | OperatorSpec::Combine { input, .. }
-        | OperatorSpec::Keep { input }
-        | OperatorSpec::Sink { input, .. } => Some(*input),
-    }
-}
-
 fn key_of(operator: &OperatorSpec, input: &Schema) -> Vec<usize> {
     match operator {
         OperatorSpec::Reduce { spec, .. } => spec.key.clone(),
@@ -269,10 +258,7 @@ fn map<'scope>(
             input.for_each(|capability, changes| {
                 let changes = std::mem::take(changes);
                 context.failure.guard("a map", || {
-                    let mut mapped = apply(&stage, changes)?;
-                    if mode == Consolidate::InBatch && !mapped.diffs.insert_only() {
-                        mapped = consolidate(mapped, context.seed);
-                    }
+                    let mut mapped = mapped(&stage, mode, changes, context.seed)?;
                     if !mapped.is_empty() {
                         output.session_with_builder(&capability).give_container(&mut mapped);
                     }
@@ -281,16 +267,6 @@ fn map<'scope>(
             });
         }
     })
-}
-
-/// Runs a map stage over changes, diffs included.
-fn apply(stage: &MapStage, changes: Changes) -> Result<Changes> {
-    let mapped = stage.apply(&changes.columns, changes.rows)?;
-    let diffs = match &mapped.selection {
-        Some(kept) => changes.diffs.filter(kept),
-        None => changes.diffs,
-    };
-    Ok(Changes { columns: mapped.columns, rows: mapped.rows, diffs })
 }
 
 /// Brings rows together that cancel, if they may be anywhere.
@@ -307,7 +283,7 @@ fn consolidated<'scope>(
             let key: Vec<usize> = (0..schema.len()).collect();
             let routed = route(input, &key, schema, workers, context);
             let operator: SharedOperator = Rc::new(RefCell::new(Box::new(Consolidator)));
-            keyed(routed, operator, &key, schema, workers, context)
+            keyed(routed, operator, None, &key, schema, context)
         }
     }
 }
@@ -369,11 +345,12 @@ fn route<'scope>(
 fn keyed<'scope>(
     input: Edge<'scope, Packet>,
     operator: SharedOperator,
+    tail: Option<Tail>,
     key: &[usize],
     schema: &Schema,
-    workers: usize,
     context: &Arc<Context>,
 ) -> Edge<'scope, Changes> {
+    let workers = input.scope().peers();
     let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     let pact = DistributorPact(|_| ByWorker);
     input.unary_frontier::<NoopBuilder<Changes>, _, _, _>(pact, "keyed", move |_, _| {
@@ -393,11 +370,19 @@ fn keyed<'scope>(
                 let (epoch, (capability, gather)) = entry.remove_entry();
                 context.failure.guard("a keyed operator", || {
                     let mut session = output.session_with_builder(&capability);
-                    operator.borrow_mut().step(Epoch(epoch), &mut gather.finish(), &mut |mut changes| {
-                        if !changes.is_empty() {
-                            session.give_container(&mut changes);
-                        }
-                    })
+                    let mut emit = |mut changes: Changes| match &tail {
+                        _ if changes.is_empty() => {}
+                        Some(tail) => context.failure.guard("writing results", || {
+                            let changes = tail.apply(changes, context.seed)?;
+                            if changes.is_empty() {
+                                Ok(())
+                            } else {
+                                (context.deliver)(tail.sink, Epoch(epoch), &changes)
+                            }
+                        }),
+                        None => session.give_container(&mut changes),
+                    };
+                    operator.borrow_mut().step(Epoch(epoch), &mut gather.finish(), &mut emit)
                 });
             }
         }

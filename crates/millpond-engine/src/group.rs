@@ -211,7 +211,8 @@ struct Placed<'a> {
 
 /// What [`Placed::sort`] found.
 struct Sorted {
-    equal_rows: bool,
+    /// The keys that have equal rows, ascending.
+    equal_in: Vec<u32>,
     /// The lead numbers of the first column in the new order.
     lead: Vec<i64>,
     /// Whether these are the column: it is required and stored as integers.
@@ -263,8 +264,8 @@ impl Placed<'_> {
     /// Sorts and consolidates the rows; returns the first column in the new order if it is known.
     fn consolidate(&mut self) -> Option<Vec<i64>> {
         let mut sorted = self.sort(true);
-        if sorted.equal_rows {
-            self.add_up(&mut sorted.lead);
+        if !sorted.equal_in.is_empty() {
+            self.add_up(&sorted.equal_in, &mut sorted.lead);
         }
         sorted.first()
     }
@@ -273,8 +274,9 @@ impl Placed<'_> {
     fn sort(&mut self, all: bool) -> Sorted {
         let rows = self.offsets.last().map_or(0, |&end| end) as usize;
         if self.columns.is_empty() {
-            let equal_rows = all && self.offsets.windows(2).any(|pair| pair[1] - pair[0] > 1);
-            return Sorted { equal_rows, lead: vec![0; rows], is_first: false };
+            let several = |&key: &u32| self.offsets[key as usize + 1] - self.offsets[key as usize] > 1;
+            let equal_in = (0..self.hashes.len() as u32).filter(|key| all && several(key)).collect();
+            return Sorted { equal_in, lead: vec![0; rows], is_first: false };
         };
         let cells = Cells::of_all(self.columns);
         let exact = cells[0].lead_is_exact();
@@ -292,10 +294,10 @@ impl Placed<'_> {
         let mut lead = cells[0].lead(positions, rows);
         let mut moved: Option<Vec<u32>> = None;
         let mut scratch: Vec<(i64, u32)> = Vec::new();
-        let mut equal_rows = false;
+        let mut equal_in = Vec::new();
         let compare =
             |a: &(i64, u32), b: &(i64, u32)| a.0.cmp(&b.0).then_with(|| compare_rows(ties, a.1 as usize, b.1 as usize));
-        for pair in self.offsets.windows(2) {
+        for (key, pair) in (0u32..).zip(self.offsets.windows(2)) {
             let (start, end) = (pair[0] as usize, pair[1] as usize);
             if lead[start..end].is_sorted_by(|a, b| a < b) {
                 continue;
@@ -304,7 +306,9 @@ impl Placed<'_> {
             scratch.clear();
             scratch.extend((start..end).map(|i| (lead[i], at(i))));
             let in_order = sort_rows(&mut scratch, compare);
-            equal_rows |= scratch.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq());
+            if scratch.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq()) {
+                equal_in.push(key);
+            }
             if in_order {
                 continue;
             }
@@ -320,11 +324,12 @@ impl Placed<'_> {
         if let Some(moved) = moved {
             self.positions = Positions::At(moved);
         }
-        Sorted { equal_rows, lead, is_first: exact && matches!(cells[0].values, Values::Int(_)) }
+        Sorted { equal_in, lead, is_first: exact && matches!(cells[0].values, Values::Int(_)) }
     }
 
-    /// Adds up the diffs of equal neighbours and drops rows whose diffs cancel, and their lead numbers. The rows are sorted.
-    fn add_up(&mut self, lead: &mut Vec<i64>) {
+    /// Adds up the diffs of equal neighbours of the keys `equal_in` and drops rows whose diffs cancel, and their lead
+    /// numbers. The rows are sorted.
+    fn add_up(&mut self, equal_in: &[u32], lead: &mut Vec<i64>) {
         let cells = Cells::of_all(self.columns);
         let at = |i: usize| match &self.positions {
             Positions::InOrder => i,
@@ -333,9 +338,16 @@ impl Placed<'_> {
         let mut positions: Vec<u32> = Vec::with_capacity(lead.len());
         let mut diffs: Vec<i64> = Vec::with_capacity(lead.len());
         let mut offsets = Vec::with_capacity(self.offsets.len());
+        let mut equal_in = equal_in.iter().copied().peekable();
         offsets.push(0);
-        for pair in self.offsets.windows(2) {
+        for (key, pair) in (0u32..).zip(self.offsets.windows(2)) {
             let (mut i, end) = (pair[0] as usize, pair[1] as usize);
+            if equal_in.next_if_eq(&key).is_none() {
+                lead.copy_within(i..end, positions.len());
+                positions.extend((i..end).map(|i| at(i) as u32));
+                diffs.extend((i..end).map(|i| self.diffs.get(at(i))));
+                i = end;
+            }
             while i < end {
                 let (row, number) = (at(i), lead[i]);
                 let mut diff = self.diffs.get(row);

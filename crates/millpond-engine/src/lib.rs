@@ -32,6 +32,7 @@ pub mod operator;
 pub mod operators;
 pub mod route;
 pub mod sorting;
+mod tail;
 pub mod wire;
 
 pub use changes::{Changes, Diffs, Epoch};

@@ -217,7 +217,7 @@ pub(crate) fn typed_none(terms: &mut Terms, ty: Type) -> TermId {
 fn unary(terms: &mut Terms, op: UnaryOp, (expr, a): Operand<'_>) -> Result<TermId> {
     let ty = terms.ty(a);
     let result = match (op, ty.ty) {
-        (UnaryOp::Neg, Some(Type::Int | Type::Float | Type::Duration))
+        (UnaryOp::Neg | UnaryOp::Abs, Some(Type::Int | Type::Float | Type::Duration))
         | (UnaryOp::Not, Some(Type::Bool | Type::Int)) => ty,
         (UnaryOp::IsNone | UnaryOp::IsNotNone, Some(_)) => TermType::new(Type::Bool, false),
         (UnaryOp::IsNone | UnaryOp::IsNotNone, None) => {
@@ -228,6 +228,7 @@ fn unary(terms: &mut Terms, op: UnaryOp, (expr, a): Operand<'_>) -> Result<TermI
         _ => {
             let symbol = match op {
                 UnaryOp::Neg => "-",
+                UnaryOp::Abs => "abs",
                 UnaryOp::Not => "~",
                 _ => "unwrap",
             };

@@ -7,7 +7,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::behavior::Behavior;
-use crate::expr::{Expr, Literal, column_text};
+use crate::expr::{Expr, ExprKind, Literal, column_text};
+use crate::session::SessionGap;
 use crate::table::{Operation, Table};
 use crate::types::Schema;
 use crate::window::WindowLength;
@@ -53,15 +54,18 @@ fn described(table: &Table, identified: bool) -> Value {
             "outputs": expressions(outputs),
             "input": describe(input),
         }),
-        Operation::Session { input, time, max_gap, instance, behavior, outputs } => {
+        Operation::Session { input, time, gap, instance, behavior, outputs } => {
             let mut fields = json!({
                 "operator": "session",
                 "time": time.to_string(),
-                "max_gap": number(max_gap),
                 "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
                 "outputs": expressions(outputs),
                 "input": describe(input),
             });
+            match gap {
+                SessionGap::Most(max_gap) => fields["max_gap"] = literal(max_gap),
+                SessionGap::Where(predicate) => fields["predicate"] = Value::from(predicate.to_string()),
+            }
             describe_behavior(behavior.as_ref(), &mut fields);
             fields
         }
@@ -98,6 +102,13 @@ pub(crate) fn keep(table: &Table) -> Value {
 
 fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
     named.iter().map(|(name, expr)| (name.clone(), Value::from(expr.to_string()))).collect()
+}
+
+fn literal(expr: &Expr) -> Value {
+    match expr.kind() {
+        ExprKind::Literal(value) => number(value),
+        _ => Value::from(expr.to_string()),
+    }
 }
 
 /// Adds what a behaviour says, each length only if it is given.

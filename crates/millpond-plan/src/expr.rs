@@ -47,6 +47,8 @@ pub enum Literal {
 pub enum UnaryOp {
     /// `-a`
     Neg,
+    /// `abs(a)`
+    Abs,
     /// `~a`: logical on `bool`, bitwise on `int`.
     Not,
     /// `is_none(a)`
@@ -380,6 +382,12 @@ impl Expr {
     #[track_caller]
     pub fn pow(&self, other: impl Into<Expr>) -> Expr {
         Expr::binary(BinaryOp::Pow, self.clone(), other.into())
+    }
+
+    /// The absolute value of a number or a duration.
+    #[track_caller]
+    pub fn abs(&self) -> Expr {
+        Expr::unary(UnaryOp::Abs, self.clone())
     }
 
     /// Whether it is null.
@@ -732,6 +740,7 @@ pub(crate) fn unary_text(op: UnaryOp, operand: (String, u8)) -> (String, u8) {
     let prefix = match op {
         UnaryOp::Neg => "-",
         UnaryOp::Not => "~",
+        UnaryOp::Abs => return call_text("abs", &[operand.0]),
         UnaryOp::IsNone => return call_text("is_none", &[operand.0]),
         UnaryOp::IsNotNone => return call_text("is_not_none", &[operand.0]),
         UnaryOp::Unwrap => return call_text("unwrap", &[operand.0]),

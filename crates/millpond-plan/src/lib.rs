@@ -21,6 +21,7 @@ pub mod expr;
 mod lower;
 pub mod physical;
 mod reduce;
+mod session;
 mod spelling;
 pub mod table;
 mod terms;
@@ -39,6 +40,7 @@ pub use expr::{
 };
 pub use lower::lower;
 pub use physical::PhysicalPlan;
+pub use session::{AFTER, BEFORE, SessionGap};
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
 pub use text::{BoolWords, Text, TextFunction};
 pub use types::{Column, ColumnType, Schema, Type};

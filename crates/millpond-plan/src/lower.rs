@@ -186,11 +186,10 @@ impl Lowering {
         let base = match table.operation() {
             Operation::Source(source) => self.source(source, table),
             Operation::Group { input, keys, outputs } => self.group(table, input, keys, outputs)?,
-            Operation::Session { input, time, max_gap, instance, behavior, outputs } => {
+            Operation::Session { input, time, gap, instance, behavior, outputs } => {
                 let (instance, behavior) = (instance.as_ref(), behavior.as_ref());
-                let grouping = Grouping::Session { time, max_gap, instance, behavior };
-                let max_gap = max_gap.as_int().expect("a gap is an int or a duration");
-                self.session(table, input, &grouping, max_gap, outputs)?
+                let grouping = Grouping::Session { time, gap, instance, behavior };
+                self.session(table, input, &grouping, outputs)?
             }
             Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
             Operation::Concat { inputs } => self.concat(table, inputs)?,
@@ -303,14 +302,14 @@ impl Lowering {
         table: &Table,
         input: &Table,
         grouping: &Grouping<'_>,
-        max_gap: i64,
         outputs: &[(String, crate::Expr)],
     ) -> Result<Base> {
         let mut rows = self.fuse(input)?;
         let reduction = rows.reduction(input.schema(), grouping, outputs)?;
         let reducers = self.rows(&mut rows, &reduction);
         let instance: Vec<usize> = (0..reduction.keys.len()).collect();
-        let spec = SessionSpec { time: instance.len(), instance, max_gap, reducers, form: form(input) };
+        let gap = reduction.gap.clone().expect("sessions have a gap");
+        let spec = SessionSpec { time: instance.len(), instance, gap, reducers, form: form(input) };
         let (step, schema) = (self.step(rows.base, "session", table), reduction.reduced.clone());
         let append_only = table.append_only();
         let operator = BaseOperator::Session { rows, spec, reduction };

@@ -6,13 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use millpond_error::Origin;
+use millpond_error::{Origin, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::eval::MapStage;
-use crate::expr::Literal;
+use crate::expr::{Expr, Literal};
 use crate::table::{SinkDecl, SourceDecl};
-use crate::types::Schema;
+use crate::types::{Schema, Type};
 
 /// The position of a node in [`PhysicalPlan::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,6 +129,24 @@ pub enum OperatorSpec {
     },
 }
 
+impl OperatorSpec {
+    /// The nodes whose rows it takes; first the one whose schema its columns are of.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        match self {
+            OperatorSpec::Source { .. } => Vec::new(),
+            OperatorSpec::Union { inputs, .. } => inputs.clone(),
+            OperatorSpec::Windowed { input, clock, .. } => vec![*input, *clock],
+            OperatorSpec::Map { input, .. }
+            | OperatorSpec::Expand { input, .. }
+            | OperatorSpec::Reduce { input, .. }
+            | OperatorSpec::Session { input, .. }
+            | OperatorSpec::Combine { input, .. }
+            | OperatorSpec::Keep { input }
+            | OperatorSpec::Sink { input, .. } => vec![*input],
+        }
+    }
+}
+
 /// Whether a map must cancel equal rows of opposite sign in its output, and how far they may be apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consolidate {
@@ -167,14 +185,42 @@ pub struct ReduceSpec {
 pub struct SessionSpec {
     /// Columns that make up the instance (the key); may be empty.
     pub instance: Vec<usize>,
-    /// The column of event times: a required `int`.
+    /// The column of event times: a required `int` or point in time.
     pub time: usize,
-    /// The largest distance between neighbours of one session; equal joins. Not negative.
-    pub max_gap: i64,
+    /// What neighbours in a session fulfil.
+    pub gap: Gap,
     /// The reducers, in the order of their output columns.
     pub reducers: Vec<ReducerCall>,
     /// The form.
     pub form: Form,
+}
+
+/// What neighbours in a session fulfil. Rows of one time are in one session in any case.
+#[derive(Clone, Debug)]
+pub enum Gap {
+    /// They are no further apart than this: not negative; nanoseconds between points in time.
+    Most(i64),
+    /// The one output of this stage is true of the times of a row and of the next one, which are its inputs.
+    Where(Arc<MapStage>),
+}
+
+impl Gap {
+    /// That a predicate holds of two times of type `time`, the columns [`BEFORE`](crate::BEFORE) and [`AFTER`](crate::AFTER).
+    ///
+    /// # Errors
+    /// `Invalid` if it is no `bool`, or uses anything else.
+    pub fn predicate(predicate: &Expr, time: Type) -> Result<Gap> {
+        crate::session::predicate(predicate, time).map(|stage| Gap::Where(stage.into()))
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gap::Most(max_gap) => write!(f, "max_gap {max_gap}"),
+            Gap::Where(predicate) => write!(f, "{predicate}"),
+        }
+    }
 }
 
 /// The windows of a `Windowed` node.
@@ -401,9 +447,9 @@ fn write_reduce(input: NodeId, name: &str, spec: &ReduceSpec, f: &mut fmt::Forma
 }
 
 fn write_session(input: NodeId, name: &str, spec: &SessionSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let SessionSpec { instance, time, max_gap, reducers, form } = spec;
+    let SessionSpec { instance, time, gap, reducers, form } = spec;
     write!(f, "session {} {name} ({form}) ", input.0)?;
-    write!(f, "instance {instance:?} time {time} max_gap {max_gap}: ")?;
+    write!(f, "instance {instance:?} time {time} {gap}: ")?;
     write_reducers(reducers, f)
 }
 

@@ -12,8 +12,9 @@ use millpond_error::{Error, Result};
 use crate::behavior::Behavior;
 use crate::check::{self, RowScope, Scope, at, no_column, subject};
 use crate::eval::MapStage;
-use crate::expr::{Expr, ExprKind, Literal, Reducer, UnaryOp};
-use crate::physical::{Lifecycle, ReducerKind};
+use crate::expr::{Expr, ExprKind, Reducer};
+use crate::physical::{Gap, Lifecycle, ReducerKind};
+use crate::session::SessionGap;
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
 use crate::terms::{Op, TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
@@ -30,6 +31,8 @@ pub(crate) struct Reduction {
     pub keys: Vec<(String, TermId)>,
     /// The term of a session's time.
     pub time: Option<TermId>,
+    /// What neighbours in a session fulfil.
+    pub gap: Option<Gap>,
     /// The numbers of a row's windows.
     pub windows: Option<WindowNumbers>,
     /// How the windows come and go, if not as groups do.
@@ -67,7 +70,7 @@ pub(crate) enum Grouping<'a> {
     /// By keys with names.
     Keys(&'a [(String, Expr)]),
     /// By sessions.
-    Session { time: &'a Expr, max_gap: &'a Literal, instance: Option<&'a Expr>, behavior: Option<&'a Behavior> },
+    Session { time: &'a Expr, gap: &'a SessionGap, instance: Option<&'a Expr>, behavior: Option<&'a Behavior> },
     /// By tumbling or sliding windows.
     Sliding(&'a SlidingWindow),
 }
@@ -97,25 +100,6 @@ pub(crate) fn reduction(
     Ok(scope.finish(results, terms, schema))
 }
 
-/// Checks the largest gap of a session window.
-pub(crate) fn max_gap(max_gap: &Expr) -> Result<Literal> {
-    let problem = match max_gap.kind() {
-        ExprKind::Literal(gap @ (Literal::Int(0..) | Literal::Duration(0..))) => return Ok(gap.clone()),
-        ExprKind::Literal(gap @ (Literal::Int(_) | Literal::Duration(_))) => {
-            format!("max_gap is {gap}, but must not be negative")
-        }
-        ExprKind::Unary(UnaryOp::Neg, a) if matches!(a.kind(), ExprKind::Literal(Literal::Int(_))) => {
-            format!("max_gap is {max_gap}, but must not be negative")
-        }
-        ExprKind::Literal(value) => {
-            let ty = value.ty().map_or("None".to_owned(), |ty| ty.to_string());
-            format!("max_gap is {value}, which is {ty}, but must be an int or a Duration, as the time asks")
-        }
-        _ => format!("max_gap is `{max_gap}`, but must be a number that is known before the run"),
-    };
-    Err(at(Error::invalid(problem), max_gap))
-}
-
 /// What may be used plainly in the outputs: a column of the keyed operator that is not a reducer.
 struct Plain {
     name: String,
@@ -129,6 +113,7 @@ struct ReduceScope<'a> {
     row: RowScope<'a>,
     keys: Vec<(String, TermId)>,
     time: Option<TermId>,
+    gap: Option<Gap>,
     plain: Vec<Plain>,
     /// Positions in `plain` of a session's start and end.
     session: Option<(usize, usize)>,
@@ -154,6 +139,7 @@ impl<'a> ReduceScope<'a> {
             row,
             keys: Vec::new(),
             time: None,
+            gap: None,
             plain: Vec::new(),
             session: None,
             windows: None,
@@ -168,11 +154,11 @@ impl<'a> ReduceScope<'a> {
                     scope.key(name, expr)?;
                 }
             }
-            Grouping::Session { time, max_gap, instance, behavior } => {
+            Grouping::Session { time, gap, instance, behavior } => {
                 if let Some(instance) = instance {
                     scope.key(INSTANCE, instance)?;
                 }
-                scope.session(time, max_gap, *behavior)?;
+                scope.session(time, gap, *behavior)?;
             }
             Grouping::Sliding(window) => {
                 if let Some(instance) = &window.instance {
@@ -197,7 +183,7 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn session(&mut self, time: &Expr, max_gap: &Literal, behavior: Option<&Behavior>) -> Result<()> {
+    fn session(&mut self, time: &Expr, gap: &SessionGap, behavior: Option<&Behavior>) -> Result<()> {
         let term = check::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
         let good = ty.ty.is_some_and(|ty| ty == Type::Int || ty.is_point()) && !ty.optional;
@@ -214,14 +200,13 @@ impl<'a> ReduceScope<'a> {
             };
             return Err(at(error, time));
         };
-        let gap = max_gap.ty().expect("a gap is not None");
-        if (time_type == Type::Int) != (gap == Type::Int) {
-            let needed = if time_type == Type::Int { "an int" } else { "a Duration" };
-            let time = subject(time);
-            return Err(Error::invalid(format!(
-                "max_gap is {max_gap}, which is {gap}, but must be {needed}: {time} is {time_type}"
-            )));
+        let gap = gap.resolve(time, time_type)?;
+        if behavior.is_some() && matches!(gap, Gap::Where(_)) {
+            let error =
+                Error::invalid("a session by a predicate takes no behavior: no time is too far away to join it");
+            return Err(error.with_hint("max_gap says how far apart rows of one session may be"));
         }
+        self.gap = Some(gap);
         self.lifecycle = behavior.map(|behavior| behavior.lifecycle(time, time_type)).transpose()?;
         self.time = Some(term);
         let start = self.plain.len();
@@ -352,6 +337,7 @@ impl<'a> ReduceScope<'a> {
         Reduction {
             keys: self.keys,
             time: self.time,
+            gap: self.gap,
             windows: self.windows,
             lifecycle: self.lifecycle,
             reduced: Schema::new(plain.chain(calls)),

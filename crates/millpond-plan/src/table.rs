@@ -12,9 +12,10 @@ use millpond_error::{Origin, Result};
 use crate::behavior::Behavior;
 use crate::check;
 use crate::combine;
-use crate::expr::{Expr, Literal, col};
+use crate::expr::{Expr, col};
 use crate::physical::Combination;
 use crate::reduce::{self, Grouping};
+use crate::session::SessionGap;
 use crate::terms::Terms;
 use crate::types::{Schema, Type};
 use crate::window::SlidingWindow;
@@ -60,7 +61,7 @@ pub(crate) enum Operation {
     Session {
         input: Table,
         time: Expr,
-        max_gap: Literal,
+        gap: SessionGap,
         instance: Option<Expr>,
         behavior: Option<Behavior>,
         outputs: Vec<(String, Expr)>,
@@ -124,15 +125,14 @@ pub struct SinkDecl {
     pub connector: Arc<dyn Any + Send + Sync>,
 }
 
-/// A session window: rows of one instance belong together if their times are not further apart than `max_gap`, or if
-/// rows between them bridge the gap.
+/// A session window: rows of one instance belong together if their times are not further apart than a gap (or, more
+/// generally, fulfil a predicate), or if rows between them bridge it.
 #[derive(Clone, Debug)]
 pub struct SessionWindow {
     /// The time of a row: a required `int`.
     pub time: Expr,
-    /// The largest distance between neighbours of one session: a literal, not negative; an `int` where the time is one, else a
-    /// `Duration`.
-    pub max_gap: Expr,
+    /// What neighbours in a session fulfil.
+    pub gap: SessionGap,
     /// Sessions are found apart for each value of this, for example for each user.
     pub instance: Option<Expr>,
     /// When sessions are shown and when they are over; without one, they are shown at once and never over.
@@ -270,14 +270,13 @@ impl Table {
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
-        let SessionWindow { time, max_gap, instance, behavior } = window;
+        let SessionWindow { time, gap, instance, behavior } = window;
         let behavior = behavior.filter(|behavior| !behavior.is_plain());
-        let max_gap = reduce::max_gap(&max_gap).map_err(|error| error.at(origin))?;
         let (instance_of, behaves) = (instance.as_ref(), behavior.as_ref());
-        let grouping = Grouping::Session { time: &time, max_gap: &max_gap, instance: instance_of, behavior: behaves };
+        let grouping = Grouping::Session { time: &time, gap: &gap, instance: instance_of, behavior: behaves };
         let (schema, identity) = self.reduced(&grouping, &outputs).map_err(|error| error.at(origin))?;
         let append_only = behaves.is_some_and(Behavior::is_append_only);
-        let operation = Operation::Session { input: self.clone(), time, max_gap, instance, behavior, outputs };
+        let operation = Operation::Session { input: self.clone(), time, gap, instance, behavior, outputs };
         Ok(Table::new(operation, schema, Some(identity), append_only, origin))
     }
 

@@ -123,6 +123,7 @@ fn text_function(name: &str) -> PyResult<TextFunction> {
 fn unary_op(symbol: &str) -> PyResult<UnaryOp> {
     Ok(match symbol {
         "-" => UnaryOp::Neg,
+        "abs" => UnaryOp::Abs,
         "~" => UnaryOp::Not,
         "is_none" => UnaryOp::IsNone,
         "is_not_none" => UnaryOp::IsNotNone,

@@ -1,6 +1,8 @@
 //! `Table`: a table of the plan.
 
-use millpond_plan::{Behavior, ColumnType, Expr, Schema, SessionWindow, SlidingWindow, Table, WindowLength, lit};
+use millpond_plan::{
+    Behavior, ColumnType, Expr, Literal, Schema, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit,
+};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
@@ -107,19 +109,24 @@ impl PyTable {
         self.0.group_reduce(named(keys), named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "Python calls it, by position")]
     fn session_reduce(
         &self,
         time: &PyExpr,
-        max_gap: &Bound<'_, PyAny>,
+        max_gap: Option<&Bound<'_, PyAny>>,
+        predicate: Option<&PyExpr>,
         instance: Option<&PyExpr>,
         behavior: Option<&PyBehavior>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
         let instance = instance.map(|expr| expr.0.clone());
-        let (time, max_gap) = (time.0.clone(), lit(to_literal(max_gap)?));
+        let gap = match predicate {
+            Some(predicate) => SessionGap::Where(predicate.0.clone()),
+            None => SessionGap::Most(lit(max_gap.map_or(Ok(Literal::None), to_literal)?)),
+        };
         let behavior = behavior.map(|behavior| behavior.0.clone());
-        let window = SessionWindow { time, max_gap, instance, behavior };
+        let window = SessionWindow { time: time.0.clone(), gap, instance, behavior };
         self.0.session_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 

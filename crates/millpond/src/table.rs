@@ -12,22 +12,53 @@ pub struct Table {
     node: Result<plan::Table>,
 }
 
-/// Sessions: maximal runs of events, none further than `max_gap` from its neighbour.
+/// Sessions: maximal runs of events, none further than `max_gap` from its neighbour, or each of which fulfils a predicate
+/// with its neighbour. One of the two says it.
 #[derive(Clone, Debug)]
 pub struct SessionWindow {
-    max_gap: Literal,
+    max_gap: Option<Literal>,
+    predicate: Option<Expr>,
 }
 
-/// Starts the description of a session window; see [`SessionWindow::max_gap`].
+/// Starts the description of a session window; see [`SessionWindow::max_gap`] and [`SessionWindow::predicate`].
 pub fn session() -> SessionWindow {
-    SessionWindow { max_gap: Literal::Int(0) }
+    SessionWindow { max_gap: None, predicate: None }
 }
 
 impl SessionWindow {
     /// Two neighbours belong to one session when they are no more than `max_gap` apart, in the unit of the event time.
     #[must_use]
     pub fn max_gap(self, max_gap: impl Into<Literal>) -> Self {
-        SessionWindow { max_gap: max_gap.into() }
+        SessionWindow { max_gap: Some(max_gap.into()), ..self }
+    }
+
+    /// Two neighbours belong to one session when this holds of their times, of which the earlier one comes first: an
+    /// expression of type `bool`. Events of one time are in one session in any case.
+    ///
+    /// All events are kept in the state, and one that comes late costs as much as the session that it falls into is long.
+    ///
+    /// ```
+    /// use millpond::session;
+    ///
+    /// // Days, in a column of hours.
+    /// let window = session().predicate(|a, b| a.floordiv(24).eq(b.floordiv(24)));
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn predicate(self, predicate: impl FnOnce(Expr, Expr) -> Expr) -> Self {
+        SessionWindow { predicate: Some(predicate(plan::col(plan::BEFORE), plan::col(plan::AFTER))), ..self }
+    }
+
+    fn gap(self) -> Result<plan::SessionGap> {
+        match (self.max_gap, self.predicate) {
+            (Some(max_gap), None) => Ok(plan::SessionGap::Most(plan::lit(max_gap))),
+            (None, Some(predicate)) => Ok(plan::SessionGap::Where(predicate)),
+            (max_gap, _) => {
+                let problem = if max_gap.is_some() { "both are" } else { "neither is" };
+                let message = "session: max_gap or predicate says which rows are in one session";
+                Err(Error::invalid(format!("{message}; {problem} given")))
+            }
+        }
     }
 }
 
@@ -297,8 +328,9 @@ impl Windowed {
         let origin = Origin::caller();
         let (time, instance, behavior) = (self.time, self.instance, self.behavior);
         self.table.then(|table| match self.window {
-            Window::Session(SessionWindow { max_gap }) => {
-                let window = plan::SessionWindow { time, max_gap: plan::lit(max_gap), instance, behavior };
+            Window::Session(window) => {
+                let gap = window.gap().map_err(|error| error.at(&origin))?;
+                let window = plan::SessionWindow { time, gap, instance, behavior };
                 table.session_reduce(window, owned(outputs), &origin)
             }
             Window::Sliding(SlidingWindow { hop, length, origin: first }) => {

@@ -448,18 +448,25 @@ fn combined(random: &mut Random) -> Program {
 enum Cut {
     Whole,
     Sessions,
+    /// Sessions of which each but the last event has the next one in the same 500 seconds, or more than 900 after it.
+    Leaps,
     Windows,
 }
 
 impl Cut {
     fn new(random: &mut Random) -> Self {
-        [Cut::Whole, Cut::Sessions, Cut::Windows][random.below(3) as usize]
+        [Cut::Whole, Cut::Sessions, Cut::Leaps, Cut::Windows][random.below(4) as usize]
     }
 
     fn reduce(self, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
         match self {
             Cut::Whole => visits.groupby(["user"]).reduce(outputs),
             Cut::Sessions => visits.windowby(col("time"), session().max_gap(300)).instance(col("user")).reduce(outputs),
+            Cut::Leaps => {
+                let together = |a: Expr, b: Expr| a.floordiv(500).eq(b.floordiv(500)) | (b - a).gt(900);
+                let window = session().predicate(together);
+                visits.windowby(col("time"), window).instance(col("user")).reduce(outputs)
+            }
             Cut::Windows => visits.windowby(col("time"), tumbling(500)).instance(col("user")).reduce(outputs),
         }
     }
@@ -474,6 +481,7 @@ impl Cut {
                 && match self {
                     Cut::Whole => true,
                     Cut::Sessions => b.time - a.time <= 300,
+                    Cut::Leaps => a.time / 500 == b.time / 500 || b.time - a.time > 900,
                     Cut::Windows => a.time / 500 == b.time / 500,
                 }
         };

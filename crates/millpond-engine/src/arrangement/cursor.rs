@@ -93,13 +93,13 @@ fn select_from_one<'a>(
 ) -> Result<()> {
     let (cursor, until) = match select {
         Select::All => (Some(RowCursor::first(group, types)?), None),
-        Select::Range { from, until, until_column } => {
-            let until = Until { column: until_column, value: until[key] };
-            (RowCursor::at_least(group, from[key], types)?, Some(until))
+        Select::Range { from, .. } | Select::Through { from, .. } => {
+            (RowCursor::at_least(group, from[key], types)?, until(select, key))
         }
-        Select::First | Select::Last => {
+        Select::First | Select::Last | Select::Before { .. } => {
             let cursor = match select {
                 Select::First => RowCursor::first_filled(group, types)?,
+                Select::Before { value } => RowCursor::before(group, value[key], types)?,
                 _ => RowCursor::last_filled(group, types)?,
             };
             if let Some(cursor) = cursor {
@@ -126,19 +126,32 @@ fn select_from_several<'a>(
     for group in groups {
         cursors.extend(match select {
             Select::All => Some(RowCursor::first(*group, types)?),
-            Select::Range { from, .. } => RowCursor::at_least(*group, from[key], types)?,
+            Select::Range { from, .. } | Select::Through { from, .. } => RowCursor::at_least(*group, from[key], types)?,
+            Select::Before { value } => RowCursor::before(*group, value[key], types)?,
             Select::First => RowCursor::first_filled(*group, types)?,
             Select::Last => RowCursor::last_filled(*group, types)?,
         });
     }
-    let until = match select {
-        Select::First => return group::first_live(cursors, types, plan),
-        Select::Last => return group::last_live(cursors, types, plan),
-        Select::All => None,
-        Select::Range { until, until_column, .. } => Some(Until { column: until_column, value: until[key] }),
-    };
-    group::merge(cursors, types, until, &mut Budget::unlimited(), plan)?;
-    Ok(())
+    match select {
+        Select::First => group::first_live(cursors, types, plan),
+        Select::Last | Select::Before { .. } => group::last_live(cursors, types, plan),
+        Select::All | Select::Range { .. } | Select::Through { .. } => {
+            group::merge(cursors, types, until(select, key), &mut Budget::unlimited(), plan).map(drop)
+        }
+    }
+}
+
+/// Where a selection ends.
+fn until(select: Select<'_>, key: usize) -> Option<Until> {
+    match select {
+        Select::Range { until, until_column, .. } => {
+            Some(Until { column: until_column, value: until[key], through: false })
+        }
+        Select::Through { until, until_column, .. } => {
+            Some(Until { column: until_column, value: until[key], through: true })
+        }
+        _ => None,
+    }
 }
 
 /// The groups of the keys that were looked up.

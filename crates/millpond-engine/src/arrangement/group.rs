@@ -90,6 +90,22 @@ impl<'a> RowCursor<'a> {
         cursor.after(|lead, row| (lead.word(row) as i64) < from, types)
     }
 
+    /// At the last row whose first column, a required int, is less than `value`; `None` if there is none.
+    pub(super) fn before(group: Group<'a>, value: i64, types: &[ColumnType]) -> Result<Option<Self>> {
+        let skip = group.skip_blocks(|info| info.first_value < value);
+        let mut cursor = RowCursor::at(group, group.first + skip, types)?;
+        let Some(lead) = cursor.lead else { return Ok(None) };
+        let (mut low, mut high) = (cursor.row, cursor.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if (lead.word(middle as usize) as i64) < value { low = middle + 1 } else { high = middle }
+        }
+        // A block that was skipped to starts with such a row.
+        let found = low > cursor.row;
+        cursor.row = low.saturating_sub(1);
+        Ok(found.then_some(cursor))
+    }
+
     /// At the first row whose first column is not null; `None` if there is none.
     pub(super) fn first_filled(group: Group<'a>, types: &[ColumnType]) -> Result<Option<Self>> {
         if types.first().is_none_or(|ty| !ty.optional) {
@@ -217,11 +233,13 @@ impl<'a> RowCursor<'a> {
     }
 }
 
-/// Where a range of rows ends: without the first live row whose column `column`, a required int, is greater than `value`.
+/// Where a range of rows ends: at the first live row whose column `column`, a required int, is greater than `value`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Until {
     pub(super) column: usize,
     pub(super) value: i64,
+    /// Whether that row belongs to the range.
+    pub(super) through: bool,
 }
 
 impl Until {
@@ -251,7 +269,8 @@ pub(super) fn copy<'a>(
     loop {
         let (block, row, end) = (cursor.block, cursor.row, cursor.end);
         let stop = until.map_or(end, |until| until.stop(block, row, end, types));
-        plan.push_rows(block, row, stop);
+        let through = stop < end && until.is_some_and(|until| until.through);
+        plan.push_rows(block, row, stop + u32::from(through));
         if stop < end || !cursor.skip(end - row, types)? {
             return Ok(());
         }
@@ -277,10 +296,13 @@ pub(super) fn merge<'a>(
         if next.tied {
             let diff = pass_equal(cursors, cursor, types, budget)?;
             if diff != 0 {
-                if until.is_some_and(|until| until.stop(block, row, row + 1, types) == row) {
+                let last = until.filter(|until| until.stop(block, row, row + 1, types) == row);
+                if last.is_none_or(|until| until.through) {
+                    plan.push_row(block, row, diff);
+                }
+                if last.is_some() {
                     return Ok(Merged::All);
                 }
-                plan.push_row(block, row, diff);
             }
             continue;
         }
@@ -290,7 +312,8 @@ pub(super) fn merge<'a>(
         };
         let end = row + budget.take(end - row);
         let stop = until.map_or(end, |until| until.stop(block, row, end, types));
-        plan.push_rows(block, row, stop);
+        let through = stop < end && until.is_some_and(|until| until.through);
+        plan.push_rows(block, row, stop + u32::from(through));
         if stop < end {
             return Ok(Merged::All);
         }

@@ -107,6 +107,20 @@ pub enum Select<'a> {
         /// The column that ends the range.
         until_column: usize,
     },
+    /// As `Range`, with the live row that ends it.
+    Through {
+        /// The lower bound of the first column, for each key.
+        from: &'a [i64],
+        /// The upper bound of column `until_column`, for each key.
+        until: &'a [i64],
+        /// The column that ends the range.
+        until_column: usize,
+    },
+    /// The last live row whose first column (a required int) is less than `value`.
+    Before {
+        /// The bound of the first column, for each key.
+        value: &'a [i64],
+    },
     /// The first live row, in row order, whose first column is not null.
     First,
     /// The last live row, in row order, whose first column is not null.

@@ -346,6 +346,19 @@ fn check_lookup(arrangement: &Arrangement, model: &Model, keys: &Model, draw: &m
         let rows = rows.into_iter().skip_while(|(row, _)| int(&row[0]) < from[i]);
         rows.take_while(|(row, _)| int(&row[until_column]) <= until[i]).collect()
     });
+    check(Select::Through { from: &from, until: &until, until_column }, &|i, rows| {
+        let rows = rows.into_iter().skip_while(|(row, _)| int(&row[0]) < from[i]);
+        let mut ended = false;
+        let through = |(row, _): &(Row, i64)| {
+            let more = !ended;
+            ended = int(&row[until_column]) > until[i];
+            more
+        };
+        rows.take_while(through).collect()
+    });
+    check(Select::Before { value: &from }, &|i, rows| {
+        rows.into_iter().rfind(|(row, _)| int(&row[0]) < from[i]).into_iter().collect()
+    });
 }
 
 /// Looks up rows by all of their columns or the first ones: some that are there, some that were, some that never were.

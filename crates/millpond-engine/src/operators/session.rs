@@ -1,4 +1,5 @@
-//! Maximal runs of an instance's events, none further than `max_gap` from its neighbour; one row for each.
+//! Maximal runs of an instance's events, none further than `max_gap` from its neighbour; one row for each. Or, in place of
+//! the gap, a [`predicate`] says whether neighbours are in one session.
 //!
 //! Arrangement `sessions`: key = the instance columns; row = end, start, accumulators. The sessions of an instance are
 //! disjoint, so both ends ascend, and the sessions near a stretch of time are found by one seek.
@@ -7,8 +8,8 @@
 //! is too wide, and merged: no event is read. The first step is the same without old sessions.
 //!
 //! Arrangement `events` (row = time, then the reducers' arguments, then the epoch in which the event arrived if a reducer
-//! asks for it) holds all events, if the input may remove, or if a reducer counts distinct values: for that, the events of each
-//! session that changes are read.
+//! asks for it) holds all events, if the input may remove, if sessions are made by a predicate, or if a reducer counts
+//! distinct values: for that, the events of each session that changes are read.
 //!
 //! If the input may remove, an old
 //! session that loses events falls into *pieces*, which take its place among the sessions to merge. To find them, the
@@ -24,7 +25,7 @@ use std::ops::Range;
 use arrow_array::{ArrayRef, UInt32Array};
 use millpond_error::Result;
 use millpond_plan::Literal;
-use millpond_plan::physical::{Form, SessionSpec};
+use millpond_plan::physical::{Form, Gap, SessionSpec};
 use millpond_plan::types::{Schema, Type};
 
 use super::arrivals::with_arrival;
@@ -38,6 +39,8 @@ use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
+
+mod predicate;
 
 /// Columns of the arrangement `sessions`.
 const END: usize = 0;
@@ -54,7 +57,7 @@ pub struct Session {
     row: Vec<usize>,
     /// Whether the epoch in which an event arrived stands behind them.
     with_arrival: bool,
-    max_gap: u64,
+    gap: Gap,
     /// The type of the time: an `int` or a point in time.
     time: Type,
     accumulators: Accumulators,
@@ -96,7 +99,8 @@ impl Session {
         let with_arrival = needs_arrival(&spec.reducers);
         let mut events = types_of(input, &row);
         events.extend(with_arrival.then(|| Type::Int.required()));
-        let keep_events = spec.form == Form::Full || !accumulators.distincts().is_empty();
+        let by_predicate = matches!(spec.gap, Gap::Where(_));
+        let keep_events = spec.form == Form::Full || by_predicate || !accumulators.distincts().is_empty();
         let mut names = names_of(input, &spec.instance);
         names.push(input.columns()[spec.time].name.clone());
         Session {
@@ -106,24 +110,29 @@ impl Session {
             row,
             with_arrival,
             time,
-            max_gap: u64::try_from(spec.max_gap).expect("the plan checks that max_gap is not negative"),
+            gap: spec.gap.clone(),
             accumulators,
         }
     }
 
-    /// Whether an event at `next` is not in the session that ends at `end`.
-    #[inline]
-    fn apart(&self, end: i64, next: i64) -> bool {
-        next > end && next.abs_diff(end) > self.max_gap
-    }
-
-    /// The time `max_gap` before, or after: the first or last that can be in one session with `time`.
-    fn reach(&self, time: i64) -> Range<i64> {
-        time.saturating_sub_unsigned(self.max_gap)..time.saturating_add_unsigned(self.max_gap)
-    }
-
     /// The sessions of `events`: sorted by time, each key's alone.
-    fn spans(&self, events: &KeyedRows) -> Spans {
+    fn spans(&self, events: &KeyedRows) -> Result<Spans> {
+        let times = ints(&events.rows[TIME]);
+        match &self.gap {
+            Gap::Most(max_gap) => Ok(self.cut(events, |i| apart(*max_gap, times[i - 1], times[i]))),
+            Gap::Where(predicate) => {
+                let mut first = vec![false; times.len() + 1];
+                events.offsets.iter().for_each(|&start| first[start as usize] = true);
+                // The first event of a key has no neighbour before it.
+                let pairs = (0..times.len()).map(|i| if first[i] { (0, 0) } else { (times[i - 1], times[i]) });
+                let together = predicate::together(predicate, self, pairs)?;
+                Ok(self.cut(events, |i| !together[i]))
+            }
+        }
+    }
+
+    /// The runs of `events` between those that are `apart` from the one before.
+    fn cut(&self, events: &KeyedRows, apart: impl Fn(usize) -> bool) -> Spans {
         let times = ints(&events.rows[TIME]);
         let mut spans = Spans {
             offsets: Vec::with_capacity(events.offsets.len()),
@@ -139,7 +148,7 @@ impl Session {
                 cuts.push(first as u32);
                 spans.starts.push(times[first]);
                 for i in first + 1..end {
-                    if self.apart(times[i - 1], times[i]) {
+                    if apart(i) {
                         spans.ends.push(times[i - 1]);
                         spans.starts.push(times[i]);
                         cuts.push(i as u32);
@@ -174,16 +183,13 @@ impl Session {
             let never_added = |rows: &KeyedRows, key, row| self.never_added(rows, key, row);
             events = with_arrival(events, epoch, self.events.as_ref(), never_added)?;
         }
-        let sessions = if events.diffs.insert_only() {
-            let added = self.spans(&events);
-            if self.sessions.is_empty() {
-                self.first(&events, added, emit)?
-            } else {
-                self.update(&events, added, None, emit)?
-            }
+        let sessions = if self.sessions.is_empty() && events.diffs.insert_only() {
+            self.first(&events, self.spans(&events)?, emit)?
         } else {
-            let (inserts, removals) = by_sign(&events);
-            self.update(&events, self.spans(&inserts), Some(removals), emit)?
+            match &self.gap {
+                Gap::Most(max_gap) => self.update(&events, *max_gap, emit)?,
+                Gap::Where(_) => self.update_by_predicate(&events, emit)?,
+            }
         };
         Ok((sessions, events))
     }
@@ -201,29 +207,39 @@ impl Session {
         Ok(rows(sessions))
     }
 
-    /// Merges the sessions `added`, what is left of sessions after `removals`, and the old sessions near the `events`.
-    fn update(
-        &self,
-        events: &KeyedRows,
-        added: Spans,
-        removals: Option<KeyedRows>,
-        emit: &mut dyn FnMut(KeyedRows),
-    ) -> Result<KeyedRows> {
-        let old = self.near(events)?;
-        let old_rows = old.rows[START].len();
-        let mut gone = vec![false; old_rows];
-        let mut candidates = Candidates::new(&old, added);
-        if let Some(removals) = removals {
+    /// Merges the sessions of added `events`, what is left of sessions after removals, and the old sessions near the `events`.
+    fn update(&self, events: &KeyedRows, max_gap: i64, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
+        let old = self.near(events, max_gap)?;
+        let mut gone = vec![false; old.rows[START].len()];
+        let candidates = if events.diffs.insert_only() {
+            Candidates::new(&old, self.spans(events)?)
+        } else {
+            let (inserts, removals) = by_sign(events);
+            let mut candidates = Candidates::new(&old, self.spans(&inserts)?);
             let hits = self.hits(removals, &old)?;
             hits.sessions.iter().for_each(|&row| gone[row as usize] = true);
-            self.pieces(events, &old, &hits, &mut candidates)?;
-        }
-        let mut merged = self.merge(candidates, events.hashes.len(), &mut gone);
-        self.count_distinct(events, &mut merged)?;
-        let (old_offsets, lost) = kept_rows(&old.offsets, &gone);
+            self.pieces(events, max_gap, &old, &hits, &mut candidates)?;
+            candidates
+        };
+        let merged = self.merge(candidates, events.hashes.len(), &mut gone)?;
+        self.replace(events, &old, &gone, merged, emit)
+    }
+
+    /// Replaces the old sessions that are `gone` by new ones: emits what changes in the output; returns what changes in the
+    /// sessions.
+    fn replace(
+        &self,
+        events: &KeyedRows,
+        old: &KeyedRows,
+        gone: &[bool],
+        mut new: Spans,
+        emit: &mut dyn FnMut(KeyedRows),
+    ) -> Result<KeyedRows> {
+        self.count_distinct(events, &mut new)?;
+        let (old_offsets, lost) = kept_rows(&old.offsets, gone);
         let old: Vec<ArrayRef> = old.rows.iter().map(|column| take(column, &lost)).collect();
-        let new_offsets = merged.offsets.clone();
-        let new = merged.into_columns(self.time);
+        let new_offsets = new.offsets.clone();
+        let new = new.into_columns(self.time);
         let (old_answers, new_answers) = (self.answers(&old)?, self.answers(&new)?);
         let difference = |old: &[ArrayRef], new: &[ArrayRef]| {
             let old = RowsOf { offsets: &old_offsets, columns: old };
@@ -234,12 +250,11 @@ impl Session {
     }
 
     /// The sessions that the events of each key can join, and those between.
-    fn near(&self, events: &KeyedRows) -> Result<KeyedRows> {
+    fn near(&self, events: &KeyedRows, max_gap: i64) -> Result<KeyedRows> {
         let times = ints(&events.rows[TIME]);
-        let bounds = events
-            .offsets
-            .windows(2)
-            .map(|pair| (self.reach(times[pair[0] as usize]).start, self.reach(times[pair[1] as usize - 1]).end));
+        let bounds = events.offsets.windows(2).map(|pair| {
+            (reach(max_gap, times[pair[0] as usize]).start, reach(max_gap, times[pair[1] as usize - 1]).end)
+        });
         let (from, until): (Vec<i64>, Vec<i64>) = bounds.unzip();
         let select = Select::Range { from: &from, until: &until, until_column: START };
         let near = self.sessions.lookup(&events.hashes, &events.keys, select)?;
@@ -282,15 +297,22 @@ impl Session {
     }
 
     /// Adds what is left of the sessions that lose events.
-    fn pieces(&self, events: &KeyedRows, old: &KeyedRows, hits: &Hits, candidates: &mut Candidates) -> Result<()> {
+    fn pieces(
+        &self,
+        events: &KeyedRows,
+        max_gap: i64,
+        old: &KeyedRows,
+        hits: &Hits,
+        candidates: &mut Candidates,
+    ) -> Result<()> {
         let all: Vec<u32> = (0..hits.keys.len() as u32).collect();
         let session = |hit: u32| hits.sessions[hit as usize] as usize;
         let (starts, ends) = (ints(&old.rows[START]), ints(&old.rows[END]));
         let removed = ints(&hits.removals.rows[TIME]);
         let stretch = |hit: u32| {
             let of = hits.removals.offsets[hit as usize] as usize..hits.removals.offsets[hit as usize + 1] as usize;
-            let from = self.reach(removed[of.start]).start.max(starts[session(hit)]);
-            from..self.reach(removed[of.end - 1]).end.min(ends[session(hit)])
+            let from = reach(max_gap, removed[of.start]).start.max(starts[session(hit)]);
+            from..reach(max_gap, removed[of.end - 1]).end.min(ends[session(hit)])
         };
         let close = self.left(events, hits, &all, stretch)?;
         let accumulators = take_all(&old.rows[ACCUMULATORS..], &hits.sessions);
@@ -300,7 +322,7 @@ impl Session {
         let times = ints(&close.rows[TIME]);
         for &hit in &all {
             let rows = close.offsets[hit as usize] as usize..close.offsets[hit as usize + 1] as usize;
-            let gap = times[rows].windows(2).any(|pair| self.apart(pair[0], pair[1]));
+            let gap = times[rows].windows(2).any(|pair| apart(max_gap, pair[0], pair[1]));
             if stretch(hit) == (starts[session(hit)]..ends[session(hit)]) {
                 whole.push(hit);
             } else if !gap && can_take_back[hit as usize] {
@@ -309,10 +331,10 @@ impl Session {
                 torn.push(hit);
             }
         }
-        candidates.add(&hits.keys, &whole, self.spans(&select(&close, &whole)));
+        candidates.add(&hits.keys, &whole, self.spans(&select(&close, &whole))?);
         if !torn.is_empty() {
             let left = self.left(events, hits, &torn, |hit| starts[session(hit)]..ends[session(hit)])?;
-            candidates.add(&hits.keys, &torn, self.spans(&left));
+            candidates.add(&hits.keys, &torn, self.spans(&left)?);
         }
         if !in_one.is_empty() {
             let removals = select(&hits.removals, &in_one);
@@ -437,10 +459,25 @@ impl Session {
 
     /// Puts the candidates of each key in order, cuts them where the gap is too wide, and merges what lies between. An
     /// old session that joins others is `gone`; one that stays alone stays as it is and is not in the result.
-    fn merge(&self, candidates: Candidates, keys: usize, gone: &mut [bool]) -> Spans {
+    fn merge(&self, candidates: Candidates, keys: usize, gone: &mut [bool]) -> Result<Spans> {
         let Candidates { keys: owners, starts, ends, parts, old_rows } = candidates;
         let mut order: Vec<u32> = (0..starts.len() as u32).filter(|&i| i >= old_rows || !gone[i as usize]).collect();
-        order.sort_by_key(|&i| (owners[i as usize], starts[i as usize]));
+        order.sort_by_key(|&i| (owners[i as usize], starts[i as usize], ends[i as usize]));
+        let together = match &self.gap {
+            Gap::Most(_) => Vec::new(),
+            Gap::Where(predicate) => {
+                let pairs = order.windows(2).map(|pair| match [pair[0] as usize, pair[1] as usize] {
+                    [a, b] if owners[a] == owners[b] => (ends[a], starts[b]),
+                    _ => (0, 0),
+                });
+                predicate::together(predicate, self, pairs)?
+            }
+        };
+        // Of the n-th in order, and where the one before it ends.
+        let apart = |n: usize, end: i64| match &self.gap {
+            Gap::Most(max_gap) => apart(*max_gap, end, starts[order[n] as usize]),
+            Gap::Where(_) => !together[n - 1],
+        };
 
         let mut merged = Spans { offsets: vec![0], starts: Vec::new(), ends: Vec::new(), accumulators: Vec::new() };
         let mut members: Vec<u32> = Vec::new();
@@ -451,10 +488,7 @@ impl Session {
                 let first = at;
                 let mut end = ends[order[at] as usize];
                 at += 1;
-                while at < order.len()
-                    && owners[order[at] as usize] == key
-                    && !self.apart(end, starts[order[at] as usize])
-                {
+                while at < order.len() && owners[order[at] as usize] == key && !apart(at, end) {
                     end = end.max(ends[order[at] as usize]);
                     at += 1;
                 }
@@ -472,7 +506,7 @@ impl Session {
         }
         let parts: Vec<&[ArrayRef]> = parts.iter().map(Vec::as_slice).collect();
         merged.accumulators = self.accumulators.merge(&take_all(&concat(&parts), &members), &cuts);
-        merged
+        Ok(merged)
     }
 
     fn never_added(&self, rows: &KeyedRows, key: usize, row: usize) -> millpond_error::Error {
@@ -481,6 +515,17 @@ impl Session {
         let time = self.names.last().map_or("time", String::as_str);
         never_added(&format!("{instance}{separator}{time}={}", Literal::of_int(self.time, ints(&rows.rows[TIME])[row])))
     }
+}
+
+/// Whether an event at `next` is not in the session that ends at `end`.
+#[inline]
+fn apart(max_gap: i64, end: i64, next: i64) -> bool {
+    next > end && next.abs_diff(end) > max_gap as u64
+}
+
+/// The time `max_gap` before, or after: the first or last that can be in one session with `time`.
+fn reach(max_gap: i64, time: i64) -> Range<i64> {
+    time.saturating_sub(max_gap)..time.saturating_add(max_gap)
 }
 
 impl Spans {

@@ -9,8 +9,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array};
 use millpond_error::ErrorKind;
-use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
+use millpond_plan::physical::{Form, Gap, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
 use millpond_plan::types::{ColumnType, Schema, Type};
+use millpond_plan::{Expr, col, if_else, lit};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -325,6 +326,9 @@ fn check_case(subject: &Subject, random: &mut StdRng, removals: bool) {
 
 /// A cell from a small set, so that rows and keys meet. Times (named so) lie close, or at the ends of the range.
 fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
+    if name == "near time" {
+        return Value::Int(random.random_range(0..40));
+    }
     if name == "time" {
         let near: i64 = random.random_range(0..40);
         return Value::Int(match random.random_range(0..20) {
@@ -463,19 +467,68 @@ fn reduce(random: &mut StdRng, form: Form) -> Subject {
     }
 }
 
-fn session(random: &mut StdRng, form: Form) -> Subject {
-    let (schema, instance, mut values) = random_schema(random);
+/// Whether two neighbouring times are in one session.
+type Together = Box<dyn Fn(i128, i128) -> bool>;
+
+fn random_gap(random: &mut StdRng) -> (Gap, Together) {
     let most = if random.random_ratio(1, 10) { i64::MAX } else { 6 };
     let max_gap = random.random_range(0..=most);
-    if max_gap < 7 && random.random_ratio(1, 9) {
+    (Gap::Most(max_gap), Box::new(move |a, b| b - a <= i128::from(max_gap)))
+}
+
+/// Predicates, of which the last hold of far neighbours and not of near ones.
+fn random_predicate(random: &mut StdRng, time: Type) -> (Gap, Together) {
+    let n: i64 = random.random_range(1..8);
+    let (a, b, m) = (col("a"), col("b"), i128::from(n));
+    let kinds = if time == Type::Int { 5 } else { 2 };
+    let (predicate, together): (Expr, Together) = match random.random_range(0..kinds) {
+        0 if time == Type::Int => ((&a - &b).abs().lt(n), Box::new(move |a, b| b - a < m)),
+        0 => ((b - a).lt(lit(Literal::Duration(n))), Box::new(move |a, b| b - a < m)),
+        1 if time == Type::Int => ((b - a).gt(n), Box::new(move |a, b| b - a > m)),
+        1 => ((b - a).gt(lit(Literal::Duration(n))), Box::new(move |a, b| b - a > m)),
+        2 => (a.floordiv(n).eq(b.floordiv(n)), Box::new(move |a, b| a.div_euclid(m) == b.div_euclid(m))),
+        3 => (((b - a) % 3).ne(1), Box::new(|a, b| (b - a).rem_euclid(3) != 1)),
+        // Null where the times are so far apart, and an error where they are equal.
+        _ => (
+            if_else((&b - &a).gt(n), lit(Literal::None), lit(12).floordiv(&b - &a).gt(1)),
+            Box::new(move |a, b| b - a <= m && 12 / (b - a) > 1),
+        ),
+    };
+    (Gap::predicate(&predicate, time).unwrap(), together)
+}
+
+fn session(random: &mut StdRng, form: Form) -> Subject {
+    let (schema, instance, mut values) = random_schema(random);
+    let (gap, together) = random_gap(random);
+    if matches!(gap, Gap::Most(..7)) && random.random_ratio(1, 9) {
         values.push(0);
     }
+    session_of(random, form, (schema, instance, values), gap, together)
+}
+
+fn session_by_predicate(random: &mut StdRng, form: Form) -> Subject {
+    let (schema, instance, values) = random_schema(random);
+    let time = schema.columns()[0].ty;
+    // Times at the ends of the range are too far apart to be subtracted.
+    let others = schema.columns()[1..].iter().map(|column| (column.name.clone(), column.ty));
+    let schema = Schema::new(std::iter::once(("near time".to_owned(), time)).chain(others));
+    let (gap, together) = random_predicate(random, time.ty);
+    session_of(random, form, (schema, instance, values), gap, together)
+}
+
+fn session_of(
+    random: &mut StdRng,
+    form: Form,
+    (schema, instance, values): (Schema, Vec<usize>, Vec<usize>),
+    gap: Gap,
+    together: Together,
+) -> Subject {
     let reducers: Vec<ReducerCall> = random_reducers(random, &schema, &values)
         .into_iter()
         // Sums of times at the ends of the range overflow.
         .filter(|r| !r.columns.contains(&0) || !matches!(r.kind, ReducerKind::Sum | ReducerKind::Avg))
         .collect();
-    let spec = SessionSpec { instance: instance.clone(), time: 0, max_gap, reducers: reducers.clone(), form };
+    let spec = SessionSpec { instance: instance.clone(), time: 0, gap, reducers: reducers.clone(), form };
     let (input, by) = (schema.clone(), instance.clone());
     Subject {
         schema,
@@ -488,7 +541,7 @@ fn session(random: &mut StdRng, form: Form) -> Subject {
             columns.push(0);
             for (instance, mut rows) in by_key(history.copies(&columns, &by), &by) {
                 rows.sort_by_key(|(row, _)| time(row));
-                for session in rows.chunk_by(|a, b| time(&b.0) - time(&a.0) <= i128::from(max_gap)) {
+                for session in rows.chunk_by(|a, b| time(&a.0) == time(&b.0) || together(time(&a.0), time(&b.0))) {
                     let mut row = instance.clone();
                     row.push(session[0].0[0].clone());
                     row.push(session[session.len() - 1].0[0].clone());
@@ -539,6 +592,16 @@ fn session_full_keeps_the_law() {
 }
 
 #[test]
+fn session_by_predicate_append_only_keeps_the_law() {
+    check_law(|random| session_by_predicate(random, Form::AppendOnly), false);
+}
+
+#[test]
+fn session_by_predicate_full_keeps_the_law() {
+    check_law(|random| session_by_predicate(random, Form::Full), true);
+}
+
+#[test]
 fn keep_keeps_the_law() {
     check_law(keep, true);
 }
@@ -557,7 +620,7 @@ fn check_error(operator: &str, steps: &[&[(&str, i64, i64, i64)]], expect: &str)
             Box::new(move |range| Box::new(Reduce::new(&spec, &input, range)))
         }
         "session" => {
-            let spec = SessionSpec { instance: vec![0], time: 1, max_gap: 5, reducers, form: Form::Full };
+            let spec = SessionSpec { instance: vec![0], time: 1, gap: Gap::Most(5), reducers, form: Form::Full };
             Box::new(move |range| Box::new(Session::new(&spec, &input, range)))
         }
         _ => Box::new(move |range| Box::new(Keep::new(&input, range))),

@@ -165,25 +165,35 @@ fn float_pow_failure(a: f64, b: f64) -> Option<Reason> {
 
 /// `-a`
 pub(crate) fn negate(a: &Cells, term: TermId) -> Cells {
+    one(a, term, i64::overflowing_neg, |value| -value)
+}
+
+/// The absolute value of a number.
+pub(crate) fn absolute(a: &Cells, term: TermId) -> Cells {
+    one(a, term, i64::overflowing_abs, f64::abs)
+}
+
+/// A function of one number, which an int may overflow.
+fn one(a: &Cells, term: TermId, of_int: impl Fn(i64) -> (i64, bool), of_float: impl Fn(f64) -> f64) -> Cells {
     match &a.data {
         Data::Int(array) => {
             let mut any = false;
-            let negated = array.values().iter().map(|value| {
-                let (value, failed) = value.overflowing_neg();
+            let computed = array.values().iter().map(|value| {
+                let (value, failed) = of_int(*value);
                 any |= failed;
                 value
             });
-            let values: Vec<i64> = negated.collect();
-            let failed = |i| match array.value(i) {
-                i64::MIN => ErrorCode::new(term, Reason::IntOverflow),
-                _ => ErrorCode::default(),
+            let values: Vec<i64> = computed.collect();
+            let failed = |i| match of_int(array.value(i)) {
+                (_, true) => ErrorCode::new(term, Reason::IntOverflow),
+                (_, false) => ErrorCode::default(),
             };
             let new = if any { failures(array.len(), a.data.nulls(), failed) } else { None };
             let data = Data::Int(Int64Array::new(values.into(), a.data.nulls().cloned()));
             Cells::new(data, a.constant, merge_errors(a.errors.clone(), new))
         }
         Data::Float(array) => {
-            let values: Vec<f64> = array.values().iter().map(|value| -value).collect();
+            let values: Vec<f64> = array.values().iter().map(|value| of_float(*value)).collect();
             let data = Data::Float(Float64Array::new(values.into(), a.data.nulls().cloned()));
             Cells::new(data, a.constant, a.errors.clone())
         }

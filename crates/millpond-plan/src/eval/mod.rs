@@ -257,6 +257,7 @@ impl<'a> Batch<'a> {
                 let a = self.cells(*a);
                 match op {
                     UnaryOp::Neg => arithmetic::negate(&a, id),
+                    UnaryOp::Abs => arithmetic::absolute(&a, id),
                     UnaryOp::Not => logic::not(&a),
                     UnaryOp::IsNone => logic::is_none(&a, false),
                     UnaryOp::IsNotNone => logic::is_none(&a, true),

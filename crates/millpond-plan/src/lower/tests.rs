@@ -6,6 +6,7 @@ use crate::expr::{
     Expr, Literal, Reducer, any, argmax, argmin, coalesce, col, count, count_distinct, earliest, latest, lit, max, min,
     sum, unique,
 };
+use crate::session::SessionGap;
 use crate::table::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
@@ -49,7 +50,7 @@ fn sink(table: Table, keeps_table: bool) -> SinkDecl {
 
 fn by_user(max_gap: i64) -> SessionWindow {
     let (time, instance) = (col("access_time"), Some(col("user_id")));
-    SessionWindow { time, max_gap: lit(max_gap), instance, behavior: None }
+    SessionWindow { time, gap: SessionGap::Most(lit(max_gap)), instance, behavior: None }
 }
 
 /// The tutorial's sessions.
@@ -606,22 +607,72 @@ fn the_time_of_a_session_is_a_required_int() {
 #[test]
 fn max_gap_is_an_int_that_is_not_negative() {
     session_error(by_user(-5), "max_gap is -5, but must not be negative");
-    session_error(SessionWindow { max_gap: -lit(5), ..by_user(1) }, "max_gap is -(5), but must not be negative");
     session_error(
-        SessionWindow { max_gap: lit(2.5), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(-lit(5)), ..by_user(1) },
+        "max_gap is -(5), but must not be negative",
+    );
+    session_error(
+        SessionWindow { gap: SessionGap::Most(lit(2.5)), ..by_user(1) },
         "max_gap is 2.5, which is float, but must be an int or a Duration, as the time asks",
     );
     session_error(
-        SessionWindow { max_gap: lit("5"), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(lit("5")), ..by_user(1) },
         "max_gap is \"5\", which is str, but must be an int or a Duration, as the time asks",
     );
     session_error(
-        SessionWindow { max_gap: lit(Literal::None), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(lit(Literal::None)), ..by_user(1) },
         "max_gap is None, which is None, but must be an int or a Duration, as the time asks",
     );
     session_error(
-        SessionWindow { max_gap: col("bytes"), ..by_user(1) },
+        SessionWindow { gap: SessionGap::Most(col("bytes")), ..by_user(1) },
         "max_gap is `bytes`, but must be a number that is known before the run",
+    );
+}
+
+#[test]
+fn a_predicate_sees_two_times_and_is_bool() {
+    let (a, b) = (|| col("a"), || col("b"));
+    let by = |predicate| SessionWindow { gap: SessionGap::Where(predicate), ..by_user(1) };
+    let sessions = |predicate| source(None, true).session_reduce(by(predicate), named([("n", count())]), &here());
+    check(
+        [sessions((b() - a()).abs().lt(10)).unwrap()],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int
+            1: session 0 "csv-0/session-0" (append-only) instance [0] time 1 together = abs(b - a) < 10: count()
+            2: map 1 (consolidate by row) n = count()
+            3: sink 2 csv
+        "#]],
+    );
+    let plan = plan([sessions(b().lt(a() + 10)).unwrap()]);
+    let description = &plan.nodes[1].step.as_ref().unwrap().description;
+    assert_eq!((&description["predicate"], description.get("max_gap")), (&json!("b < a + 10"), None));
+    session_error(
+        SessionWindow { behavior: Some(crate::Behavior::ExactlyOnce { shift: None }), ..by(b().lt(a() + 10)) },
+        "a session by a predicate takes no behavior: no time is too far away to join it \
+         (max_gap says how far apart rows of one session may be)",
+    );
+    session_error(
+        by(b() - a()),
+        "`b - a` is int, but the predicate of a session must be bool (compare the two times: b - a < ...)",
+    );
+    session_error(
+        by(b().lt(col("bytes"))),
+        "the predicate of a session uses column \"bytes\" \
+         (it sees the times of two neighbouring rows, a and b, and nothing else)",
+    );
+    session_error(
+        by(max(b()).lt(a())),
+        "the predicate of a session uses the reducer `max(b)` \
+         (it sees the times of two neighbouring rows, a and b, and nothing else)",
+    );
+    session_error(
+        by(b().lt("x")),
+        "column \"b\" is int, but the value \"x\" is str: cannot apply < to int and str \
+         (cast(..., int) and cast(..., float) read numbers from text)",
+    );
+    session_error(
+        by(lit(Literal::None)),
+        "the value None is None, but the predicate of a session must be bool (compare the two times: b - a < ...)",
     );
 }
 

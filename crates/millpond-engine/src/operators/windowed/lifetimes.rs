@@ -2,7 +2,7 @@
 
 use arrow_array::{ArrayRef, BooleanArray};
 use millpond_error::Result;
-use millpond_plan::physical::{Lifecycle, Shown, WindowSpec};
+use millpond_plan::physical::{Gap, Lifecycle, Shown, WindowSpec};
 
 use crate::cells::ints;
 use crate::instant::later;
@@ -62,7 +62,11 @@ impl Lifetimes {
             }
             WindowSpec::Session(spec) => {
                 let [.., start, end] = windows else { unreachable!("a session has a start and an end") };
-                let gap = i128::from(spec.max_gap);
+                let gap = match spec.gap {
+                    Gap::Most(max_gap) => i128::from(max_gap),
+                    // The plan refuses it: a row may join from any distance.
+                    Gap::Where(_) => i128::from(NEVER),
+                };
                 let closed = self.lifecycle.cutoff.as_ref().map(|cutoff| {
                     let wait = gap + i128::from(cutoff.as_int().expect("sessions have whole times")) + 1;
                     let closed = |end: &i64| i64::try_from(i128::from(*end) + wait).unwrap_or(NEVER);

@@ -9,8 +9,8 @@ use arrow_array::{Array, Float64Array, StringArray, UInt32Array};
 use millpond_error::Origin;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
 use millpond_plan::{
-    Behavior, Expr, Literal, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength, argmax, col,
-    count, count_distinct, lit, lower, max, sum,
+    Behavior, Expr, Literal, SessionGap, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength,
+    argmax, col, count, count_distinct, lit, lower, max, sum,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -183,7 +183,8 @@ impl Program {
                 source.unwrap().sliding_reduce(window, outputs, &here()).unwrap()
             }
             Kind::Session(max_gap) => {
-                let window = SessionWindow { time, max_gap: lit(self.unit.length(max_gap)), instance, behavior };
+                let window =
+                    SessionWindow { time, gap: SessionGap::Most(lit(self.unit.length(max_gap))), instance, behavior };
                 source.unwrap().session_reduce(window, outputs, &here()).unwrap()
             }
         };

@@ -111,7 +111,7 @@ impl Random {
                 a.floordiv(b)
             }
             Type::Int if self.below(6) == 0 => {
-                let op = self.one(&[UnaryOp::Neg, UnaryOp::Not]);
+                let op = self.one(&[UnaryOp::Neg, UnaryOp::Abs, UnaryOp::Not]);
                 Expr::unary(op, self.expr(ty, depth, false))
             }
             Type::Int => {
@@ -340,6 +340,9 @@ fn unary(op: UnaryOp, a: Literal) -> Cell {
         (UnaryOp::Neg, Literal::Int(a)) => Literal::Int(a.checked_neg().ok_or(Reason::IntOverflow)?),
         (UnaryOp::Neg, Literal::Duration(a)) => Literal::Duration(a.checked_neg().ok_or(Reason::IntOverflow)?),
         (UnaryOp::Neg, Literal::Float(a)) => Literal::Float(-a),
+        (UnaryOp::Abs, Literal::Int(a)) => Literal::Int(a.checked_abs().ok_or(Reason::IntOverflow)?),
+        (UnaryOp::Abs, Literal::Duration(a)) => Literal::Duration(a.checked_abs().ok_or(Reason::IntOverflow)?),
+        (UnaryOp::Abs, Literal::Float(a)) => Literal::Float(a.abs()),
         (UnaryOp::Not, Literal::Int(a)) => Literal::Int(!a),
         (UnaryOp::Not, Literal::Bool(a)) => Literal::Bool(!a),
         (op, a) => unreachable!("{op:?} {a}"),
