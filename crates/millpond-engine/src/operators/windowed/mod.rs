@@ -1,4 +1,4 @@
-//! Windows that are shown late, or that end: a [`Reduce`](super::Reduce) or [`Session`](super::Session) with a lifecycle.
+//! Windows that are shown late, or that end: a [`Reduce`] or [`Session`] with a lifecycle.
 //!
 //! The operator inside stays what it is and knows no watermark: it gets the rows that are in time, and its rows by key
 //! are the windows' results. Around it stands the lifecycle, which
@@ -10,8 +10,8 @@
 //! Operators talk forward only, and what a window's end frees is behind what its rows have to pass: so this is one
 //! operator, and not a gate before the other one or behind it.
 //!
-//! A window waits for two instants, which hang on nothing but its bounds ([`lifetimes`]): from `shown` on its result is
-//! in the output, and at `over` it goes. Each of them that is still to come is a row of [`timers`], as long as the window
+//! A window waits for two instants, which hang on nothing but its bounds (`lifetimes`): from `shown` on its result is
+//! in the output, and at `over` it goes. Each of them that is still to come is a row of `timers`, as long as the window
 //! exists; a window exists if the changes of the operator inside say so. An epoch reads the timers that its watermark has
 //! passed, so its cost hangs on what changes and not on what waits.
 //!
