@@ -1,5 +1,5 @@
 //! Maximal runs of an instance's events, none further than `max_gap` from its neighbour; one row for each. Or, in place of
-//! the gap, a [`predicate`] says whether neighbours are in one session.
+//! the gap, a `predicate` says whether neighbours are in one session.
 //!
 //! Arrangement `sessions`: key = the instance columns; row = end, start, accumulators. The sessions of an instance are
 //! disjoint, so both ends ascend, and the sessions near a stretch of time are found by one seek.
