@@ -212,6 +212,9 @@ def tuple(value: Operand, *, skip_nones: bool = False) -> ColumnExpression:
         >>> paths
         <millpond.Table user: str, path: list[str]>
         >>> pw.debug.compute_and_print(paths)
+        user  | path
+        alice | ('shop', 'home')
+        bob   | ('home',)
     """
     return _reducer("tuple", value, skip_nones=skip_nones)
 
@@ -228,13 +231,15 @@ def sorted_tuple(value: Operand, *, skip_nones: bool = False) -> ColumnExpressio
         >>> orders = pw.debug.table_from_markdown('''
         ...     item  | cents
         ...     apple | 30
-        ...     apple |
+        ...     pear  | None
         ...     apple | 20
         ... ''')
         >>> pw.debug.compute_and_print(orders.reduce(
         ...     all=pw.reducers.sorted_tuple(orders.cents),
         ...     known=pw.reducers.sorted_tuple(orders.cents, skip_nones=True),
         ... ))
+        all            | known
+        (None, 20, 30) | (20, 30)
     """
     return _reducer("sorted_tuple", value, skip_nones=skip_nones)
 

@@ -147,13 +147,13 @@ def test_a_reducer_over_another_table_is_refused() -> None:
 
 def test_tuples_hold_all_values_by_arrival_or_in_order() -> None:
     table = pw.debug.table_from_markdown("""
-        x | __time__ | __diff__
-        3 | 2        | 1
-        1 | 2        | 1
-          | 4        | 1
-        2 | 4        | 1
-        1 | 6        | 1
-        1 | 8        | -1
+        x    | __time__ | __diff__
+        3    | 2        | 1
+        1    | 2        | 1
+        None | 4        | 1
+        2    | 4        | 1
+        1    | 6        | 1
+        1    | 8        | -1
     """)
     lists = table.reduce(
         all=pw.reducers.tuple(table.x),
@@ -161,6 +161,6 @@ def test_tuples_hold_all_values_by_arrival_or_in_order() -> None:
         sorted=pw.reducers.sorted_tuple(table.x),
         known_sorted=pw.reducers.sorted_tuple(table.x + 1, skip_nones=True),
     )
-    ints, optional = "list[int]", "list[int | None]"
+    ints, optional = "list[int]", "list[int?]"
     assert repr(lists) == f"<millpond.Table all: {optional}, known: {ints}, sorted: {optional}, known_sorted: {ints}>"
     assert final(lists) == [((3, None, 2, 1), (3, 2, 1), (None, 1, 2, 3), (2, 3, 4))]

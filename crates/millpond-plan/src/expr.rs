@@ -98,7 +98,8 @@ pub enum BinaryOp {
     Xor,
 }
 
-/// What a `reduce` computes of the rows of a group. All but `Count` and, if they are not told to, the tuples leave nulls out, and make null of nulls alone.
+/// What a `reduce` computes of the rows of a group. All but `Count` and the tuples leave nulls out, and make null of nulls
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reducer {
     /// `count()`: the number of rows.

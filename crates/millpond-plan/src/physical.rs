@@ -318,8 +318,8 @@ pub struct ReducerCall {
     pub columns: Vec<usize>,
 }
 
-/// The reducers that the engine has. All but `Count` and, if they are not told to, the tuples leave nulls out; over nulls alone they give null, so their output is optional where
-/// their column is.
+/// The reducers that the engine has. All but `Count` and the tuples leave nulls out; over nulls alone they give null, so their
+/// output is optional where their column is.
 ///
 /// A row has *arrived* in the epoch of the change that added it, where changes that cancel within an epoch are none. A
 /// change that removes a row removes the one that arrived first of all rows that are equal in the operator's input.
