@@ -28,7 +28,7 @@ from measure import Failed, Sample, Samples, bytes_under, can_drop_caches, drop_
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SIZES = {"1m": (1_000_000, 20_000, 4), "10m": (10_000_000, 200_000, 8)}
-SECTIONS = ("check", "first", "pathway", "count", "windows", "restart", "cores", "epochs", "wheel")
+SECTIONS = ("check", "first", "pathway", "count", "windows", "restart", "cores", "processes", "epochs", "wheel")
 FORMS = {"full": [], "append-only": ["--append-only"]}
 
 
@@ -297,6 +297,27 @@ class Bench:
                 samples[name].all.append(run(command, cores=sorted(os.sched_getaffinity(0))[:workers]))
         self.record("cores", samples)
 
+    def processes(self, size: str) -> None:
+        """Two processes of one thread against one process of two, with saved state."""
+        source = self.data(size) / "input"
+        spawn = [str(self.python), "-m", "millpond._cli", "spawn", "-n", "2", "-t", "1"]
+        alone = self.rust("one process", "--workers", "2")
+        together = self.rust("two processes")
+        engines = {"one process": alone.command, "two processes": lambda *paths: [*spawn, *together.command(*paths)]}
+        samples = {name: Samples() for name in engines}
+        say(f"one process and two, {size}")
+        found = {}
+        for number in range(self.rounds):
+            for name, command in engines.items():
+                target = self.fresh("result.csv")
+                sample = run(command(source, target, self.fresh("state")))
+                samples[name].all.append(sample)
+                say(f"  round {number + 1} {name}: {sample.wall_s:.2f} s, {sample.cpu_s:.2f} CPU s")
+                if number == 0:
+                    found[name] = table_of(target, columns=5)
+        assert_equal("two processes", found["two processes"], found["one process"])
+        self.record(f"processes_{size}", samples)
+
     def small_epochs(self) -> None:
         """Latencies of small epochs on top of a large state, as the program measures them itself."""
         state = self.work / "state"
@@ -341,6 +362,8 @@ class Bench:
             self.restart(sizes)
         if "cores" in sections and self.has_rust():
             self.cores(largest)
+        if "processes" in sections and self.has_rust() and self.has_python():
+            self.processes(largest)
         if "epochs" in sections and self.epochs.exists():
             self.small_epochs()
         if "wheel" in sections:

@@ -160,6 +160,14 @@ FIGURES: list[tuple[str, str, Callable[[Results], float], str, float | None, flo
         1.6,
         1.8,
     ),
+    (
+        "two processes of one thread / one process of two, 10M rows, first run",
+        "x",
+        lambda r: wall(r, "processes_10m", "two processes") / wall(r, "processes_10m", "one process"),
+        "<=",
+        1.3,
+        None,
+    ),
     ("CPU seconds on two / on one", "x", cpu_growth, "<=", 1.15, None),
     (
         "one user with 5M visits, 1,000 epochs of one visit, full, p50",

@@ -134,7 +134,7 @@ def run(
             report_path,
             address,
         )
-    if monitoring_level is not MonitoringLevel.NONE:
+    if lines and monitoring_level is not MonitoringLevel.NONE:
         print(*lines, sep="\n", file=sys.stderr)
 
 

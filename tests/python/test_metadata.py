@@ -40,8 +40,8 @@ def run(table: pw.Table, state: Path, sum_of: Counter[tuple[str, str]]) -> None:
     """Adds the changes of a run to those of the runs before; no row is taken back that was not there."""
 
     def on_change(key: int, row: dict[str, Any], time: int, is_addition: bool) -> None:
-        sum_of[row["user"], row["_metadata"]] += 1 if is_addition else -1
-        assert sum_of[row["user"], row["_metadata"]] >= 0
+        sum_of[row["user"], pw.Json.dumps(row["_metadata"])] += 1 if is_addition else -1
+        assert sum_of[row["user"], pw.Json.dumps(row["_metadata"])] >= 0
 
     pw.clear()
     pw.io.subscribe(table, on_change)
@@ -117,7 +117,7 @@ def test_rows_left_out_leave_no_gap(tmp_path: Path, on_error: str) -> None:
     rows: Counter[tuple[int, str]] = Counter()
 
     def on_change(key: int, row: dict[str, Any], time: int, is_addition: bool) -> None:
-        rows[row["number"], Path(json.loads(row["_metadata"])["path"]).stem] += 1
+        rows[row["number"], Path(row["_metadata"]["path"].as_str()).stem] += 1
 
     pw.io.subscribe(table, on_change)
     pw.run(monitoring_level=QUIET)

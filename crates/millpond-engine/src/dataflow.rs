@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millpond_error::{Error, Result};
 use millpond_plan::eval::MapStage;
@@ -19,9 +20,9 @@ use millpond_plan::types::Schema;
 use timely::Accountable;
 use timely::communication::Push;
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
+use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::channels::pushers::exchange::Distributor;
-use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::dataflow::operators::generic::Operator as _;
 use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Capability, Concatenate, Input, Probe};
@@ -56,7 +57,9 @@ pub struct Context {
     /// Takes the changes of the sinks.
     pub deliver: Deliver,
     /// The first error of any worker.
-    pub failure: Failure,
+    pub failure: Arc<Failure>,
+    /// How long a worker may sleep while it waits for others: for ever, unless they may be lost.
+    pub patience: Option<Duration>,
     /// The counters of the stateful nodes.
     pub metrics: BTreeMap<NodeId, Arc<StepMetrics>>,
 }
@@ -65,10 +68,23 @@ pub struct Context {
 #[derive(Debug, Default)]
 pub struct Failure {
     failed: AtomicBool,
+    /// Whether another process is gone, or is about to go: epochs do not come to their end any more.
+    abandoned: AtomicBool,
     error: Mutex<Option<Error>>,
 }
 
 impl Failure {
+    /// Whether to leave without finishing the epoch.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Makes all workers of this process leave, even in the midst of an epoch.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.failed.store(true, Ordering::Release);
+    }
+
     /// Whether an error was kept.
     pub fn is_set(&self) -> bool {
         self.failed.load(Ordering::Acquire)
@@ -200,13 +216,13 @@ impl Dataflow {
         self.inputs[source].send_batch(&mut changes);
     }
 
-    /// Ends the epoch and works until every worker has finished it.
+    /// Ends the epoch and works until every worker has finished it, or the run is abandoned.
     pub fn finish_epoch(&mut self, worker: &mut Worker, epoch: Epoch) {
         for input in &mut self.inputs {
             input.advance_to(epoch.0 + 1);
         }
-        let probe = self.probe.clone();
-        worker.step_or_park_while(None, || probe.less_equal(&epoch.0));
+        let (probe, failure) = (self.probe.clone(), &self.context.failure);
+        worker.step_or_park_while(self.context.patience, || probe.less_equal(&epoch.0) && !failure.is_abandoned());
     }
 
     /// Visits the stateful nodes, in the order of the plan.
@@ -345,10 +361,7 @@ fn keyed<'scope>(
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
                 let new = || Gather::new(&key, &schema, workers);
                 let (_, gather) = open.entry(*capability.time()).or_insert_with(|| (capability, new()));
-                context.failure.guard("gathering rows", || {
-                    gather.push(packet);
-                    Ok(())
-                });
+                context.failure.guard("gathering rows", || gather.push(packet));
             });
             while let Some(entry) = open.first_entry() {
                 if frontier.less_equal(entry.key()) {
@@ -431,10 +444,7 @@ fn windowed<'scope>(
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
                 let (_, gather, _) = open.entry(*capability.time()).or_insert_with(|| (capability, new(), None));
-                context.failure.guard("gathering rows", || {
-                    gather.push(packet);
-                    Ok(())
-                });
+                context.failure.guard("gathering rows", || gather.push(packet));
             });
             clock.for_each(|capability, times| {
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
@@ -500,21 +510,6 @@ impl Accountable for Changes {
 
 impl Accountable for Packet {
     fn record_count(&self) -> i64 {
-        self.rows.changes.rows as i64
-    }
-}
-
-/// Workers are threads of one process, between which packets move as they are.
-impl ContainerBytes for Packet {
-    fn from_bytes(_: timely::bytes::arc::Bytes) -> Self {
-        unreachable!("packets move between threads as they are")
-    }
-
-    fn length_in_bytes(&self) -> usize {
-        unreachable!("packets move between threads as they are")
-    }
-
-    fn into_bytes<W: std::io::Write>(&self, _: &mut W) {
-        unreachable!("packets move between threads as they are")
+        self.count as i64
     }
 }

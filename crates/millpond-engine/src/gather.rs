@@ -5,6 +5,7 @@
 
 use crate::keyed::{HashedChanges, KeyedChanges, KeyedChangesBuilder};
 use crate::route::{Packet, Scatter, split};
+use millpond_error::Result;
 use millpond_plan::types::Schema;
 
 /// The packets of one epoch for one worker.
@@ -26,13 +27,16 @@ impl Gather {
     }
 
     /// Takes up a packet. All packets of an epoch that are divided are divided into the same number of buckets.
-    pub fn push(&mut self, packet: Packet) {
-        if packet.buckets == 1 {
-            self.whole.push(packet.rows);
-            return;
+    pub fn push(&mut self, packet: Packet) -> Result<()> {
+        let (bucket, buckets) = (packet.bucket, packet.buckets);
+        let rows = packet.into_rows(&self.schema)?;
+        if buckets == 1 {
+            self.whole.push(rows);
+            return Ok(());
         }
-        self.divide(packet.buckets);
-        self.buckets[packet.bucket].push(packet.rows);
+        self.divide(buckets);
+        self.buckets[bucket].push(rows);
+        Ok(())
     }
 
     fn divide(&mut self, buckets: usize) {
@@ -104,9 +108,9 @@ mod tests {
                 let kept: Vec<Row> = at.iter().map(|&row| rows[row].clone()).collect();
                 let changes = Changes::new(columns(&kept), kept.iter().map(|row| row.3).collect());
                 let hashes = at.iter().map(|&row| hashes[row]).collect();
-                Packet { worker: 0, bucket, buckets, rows: HashedChanges { hashes, changes } }
+                Packet::new(0, bucket, buckets, HashedChanges { hashes, changes })
             })
-            .filter(|packet| packet.rows.changes.rows > 0)
+            .filter(|packet| packet.count > 0)
             .collect()
     }
 
@@ -137,7 +141,7 @@ mod tests {
                 expected.entry((row.0.clone(), float)).or_default().push((row.2, row.3));
             }
             for (rows, divided) in &batches {
-                packets(rows, if *divided { 8 } else { 1 }, collide).into_iter().for_each(|packet| gather.push(packet));
+                packets(rows, if *divided { 8 } else { 1 }, collide).into_iter().for_each(|packet| gather.push(packet).unwrap());
             }
             let mut found = ByKey::new();
             for bucket in gather.finish() {

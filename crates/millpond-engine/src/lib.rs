@@ -6,6 +6,7 @@
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
 //! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets.
+//! - [`wire`]: rows as bytes between processes.
 //! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
 //! - [`expand`]: a row for each window that it is in; [`instant`]: event times as ints.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
@@ -32,5 +33,6 @@ pub mod operators;
 pub mod route;
 pub mod sorting;
 mod tail;
+pub mod wire;
 
 pub use changes::{Changes, Diffs, Epoch};

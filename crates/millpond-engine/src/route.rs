@@ -13,6 +13,7 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use millpond_plan::types::{Schema, Storage, Type};
+use timely::bytes::arc::Bytes;
 
 use crate::cells::{self, Cells, ints};
 use crate::changes::{Changes, Diffs};
@@ -29,7 +30,7 @@ const PACKET_ROWS: usize = 8 * 1024;
 const PACKET_BYTES: usize = 64 << 20;
 
 /// Routed rows on their way to a worker.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Packet {
     /// The worker that owns the rows.
     pub worker: usize,
@@ -37,8 +38,32 @@ pub struct Packet {
     pub bucket: usize,
     /// Into how many ranges the sender divided the worker's range: 1 or [`Router::buckets_per_worker`].
     pub buckets: usize,
-    /// The rows.
-    pub rows: HashedChanges,
+    /// The number of rows.
+    pub count: usize,
+    /// The rows; see [`Packet::into_rows`].
+    pub rows: PacketRows,
+}
+
+/// The rows of a packet.
+#[derive(Clone)]
+pub enum PacketRows {
+    /// Rows of this process.
+    Here(HashedChanges),
+    /// Rows of another process, as they came.
+    Sent(Bytes),
+}
+
+impl Default for PacketRows {
+    fn default() -> Self {
+        PacketRows::Here(HashedChanges::default())
+    }
+}
+
+impl Packet {
+    /// A packet of rows of this process.
+    pub fn new(worker: usize, bucket: usize, buckets: usize, rows: HashedChanges) -> Self {
+        Packet { worker, bucket, buckets, count: rows.hashes.len(), rows: PacketRows::Here(rows) }
+    }
 }
 
 /// Hashes the key columns of changes and divides the rows by owner.
@@ -106,10 +131,10 @@ impl Router {
         self.pending_rows = 0;
         for rows in mem::take(&mut self.pending) {
             if self.workers == 1 {
-                send(Packet { worker: 0, bucket: 0, buckets: 1, rows });
+                send(Packet::new(0, 0, 1, rows));
             } else {
                 for (worker, rows) in split(&rows, self.workers, &self.schema, &mut self.scratch) {
-                    send(Packet { worker, bucket: 0, buckets: 1, rows });
+                    send(Packet::new(worker, 0, 1, rows));
                 }
             }
         }
@@ -254,7 +279,7 @@ impl BucketBuffer {
     }
 
     fn into_packet(self, index: usize, per_worker: usize) -> Packet {
-        Packet { worker: index / per_worker, bucket: index % per_worker, buckets: per_worker, rows: self.into_rows() }
+        Packet::new(index / per_worker, index % per_worker, per_worker, self.into_rows())
     }
 }
 
@@ -481,11 +506,12 @@ mod tests {
             router.flush(&mut |packet| packets.push(packet));
             let mut seen = Vec::new();
             for packet in &packets {
-                for (row, hash) in packet.rows.hashes.iter().enumerate() {
+                let PacketRows::Here(rows) = &packet.rows else { unreachable!("nothing was sent") };
+                for (row, hash) in rows.hashes.iter().enumerate() {
                     let part = part_of(*hash, workers * packet.buckets);
                     assert_eq!((part / packet.buckets, part % packet.buckets), (packet.worker, packet.bucket));
-                    let column = packet.rows.changes.columns[0].as_primitive::<Int64Type>();
-                    seen.push((column.is_valid(row).then(|| column.value(row)), packet.rows.changes.diffs.get(row)));
+                    let column = rows.changes.columns[0].as_primitive::<Int64Type>();
+                    seen.push((column.is_valid(row).then(|| column.value(row)), rows.changes.diffs.get(row)));
                 }
             }
             let all = (0..batches).flat_map(|batch| (0..rows).map(move |i| (batch, i)));

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
 use millpond_engine::changes::{Changes, Epoch};
-use millpond_error::Result;
+use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// What a program reads. Lives on the coordinating thread.
 pub trait Source: Send {
@@ -35,6 +36,12 @@ pub trait Source: Send {
 
     /// Takes up the positions that this epoch's input reached; called after all of it was read and before the checkpoint.
     fn finish_epoch(&mut self, epoch: Epoch) -> Result<()>;
+
+    /// What reads pieces of this source's input in another process of the run; none, if only the process that asks the
+    /// source for input can read it. `columns` are those of [`Source::next_epoch`].
+    fn piece_reader(&self, _columns: &[usize]) -> Option<Arc<dyn PieceReader>> {
+        None
+    }
 
     /// What was read in this run so far, for the summary.
     fn counts(&self) -> SourceCounts;
@@ -102,10 +109,35 @@ pub trait EpochInput: Send + Sync {
     /// Bytes to read, so that a small input stays on one thread.
     fn size_hint(&self) -> u64;
 
+    /// Whether other processes can read pieces of it.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// The next piece, by its number, as bytes for a [`PieceReader`] in another process; `None` at the end, and after an
+    /// error. Does not wait for other pieces.
+    fn hand_out(&self) -> Option<(u64, Vec<u8>)> {
+        None
+    }
+
+    /// Takes up what came out of a piece in another process; returns the number of the piece.
+    fn hand_in(&self, _result: &[u8]) -> Result<u64> {
+        Err(Error::unavailable("this input has no pieces for other processes"))
+    }
+
+    /// Takes note that a piece could not be read in another process.
+    fn give_up(&self, _piece: u64, _error: Error) {}
+
     /// How much is read; asked for while the epoch is under way, by a thread that only looks.
     fn progress(&self) -> Progress {
         Progress::default()
     }
+}
+
+/// Reads pieces of a source's input in another process than the one that owns the source.
+pub trait PieceReader: Send + Sync {
+    /// The rows of a piece, and what the owner must know of it, as bytes for [`EpochInput::hand_in`].
+    fn read(&self, piece: &[u8]) -> Result<(Changes, Vec<u8>)>;
 }
 
 /// How much of an epoch's input is read.
@@ -141,7 +173,7 @@ pub struct SourceCounts {
 }
 
 /// A row that could not be read as the schema says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
     /// The path of the file.
     pub file: String,

@@ -416,6 +416,15 @@ impl fmt::Display for PhysicalPlan {
 }
 
 impl PhysicalPlan {
+    /// A 64-bit hash of what the program computes: equal for processes that run the same program.
+    pub fn fingerprint(&self) -> u64 {
+        let mut text = self.to_string();
+        for step in self.nodes.iter().filter_map(|node| node.step.as_ref()) {
+            text.push_str(&step.description.to_string());
+        }
+        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+    }
+
     fn write_node(&self, node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = node.step.as_ref().map(|step| format!("\"{}\"", step.name)).unwrap_or_default();
         match &node.operator {

@@ -50,6 +50,9 @@ pub fn run(
             options.checkpoint_every = Duration::from_millis(ms);
         }
         let summary = millpond::run(sinks, &options)?;
+        if summary.process > 0 {
+            return Ok(Vec::new());
+        }
         let notices = summary.notices.iter().map(|notice| format!("millpond: {notice}"));
         Ok(notices.chain([summary.to_string()]).collect())
     })

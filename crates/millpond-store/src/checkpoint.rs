@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond_error::{Error, Result};
 
-use crate::disk::DiskFile;
+use crate::disk::{Disk, DiskFile};
 use crate::finished::{self, Mark};
 use crate::manifest::{Manifest, RunPlace, checksum_of};
 use crate::state::{Inner, MANIFEST_TEMP, blob_name, manifest_name, refuse_failed};
@@ -20,6 +20,14 @@ const ALIGN_BYTES: u64 = 64;
 /// A checkpoint being written; dropped without a commit, it leaves files that the next one removes.
 #[derive(Debug)]
 pub struct Checkpoint {
+    state: Arc<Inner>,
+    shared: Arc<Shared>,
+}
+
+/// The part of a checkpoint that another process writes: blobs of its own in the same directory, which the process that
+/// holds the state commits once they are durable.
+#[derive(Debug)]
+pub struct CheckpointShare {
     shared: Arc<Shared>,
 }
 
@@ -34,8 +42,12 @@ pub struct BlobWriter {
 
 #[derive(Debug)]
 struct Shared {
-    state: Arc<Inner>,
+    disk: Arc<dyn Disk>,
+    /// The state, in the process that holds it.
+    state: Option<Arc<Inner>>,
     generation: u64,
+    /// The number of the blob of all workers.
+    common: usize,
     blobs: Mutex<Blobs>,
 }
 
@@ -62,7 +74,8 @@ struct Blob {
 impl Checkpoint {
     pub(crate) fn new(state: Arc<Inner>, generation: u64, spare: bool) -> Self {
         let blobs = Mutex::new(Blobs { spare, ..Blobs::default() });
-        Checkpoint { shared: Arc::new(Shared { state, generation, blobs }) }
+        let shared = Shared { disk: state.disk.clone(), state: Some(state.clone()), generation, common: 0, blobs };
+        Checkpoint { state, shared: Arc::new(shared) }
     }
 
     /// The generation that the commit will make.
@@ -76,8 +89,8 @@ impl Checkpoint {
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             generation: self.shared.generation,
             epoch,
-            hash_seed: self.shared.state.hash_seed(),
-            run: self.shared.state.run(),
+            hash_seed: self.state.hash_seed(),
+            run: self.state.run(),
             steps: Vec::new(),
             sinks: Vec::new(),
         }
@@ -102,10 +115,11 @@ impl Checkpoint {
         if manifest.generation != self.shared.generation {
             return Err(Error::invalid("the manifest is not of this checkpoint"));
         }
-        refuse_failed(&self.shared.state.newest())?;
+        refuse_failed(&self.state.newest())?;
+        self.check_shares(manifest)?;
         let bytes = manifest.encode();
         let committed = self.write(&bytes);
-        let mut newest = self.shared.state.newest();
+        let mut newest = self.state.newest();
         if committed.is_err() {
             newest.failed = true;
             return committed;
@@ -118,8 +132,23 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Checks that the blobs which other processes say they wrote are in this directory.
+    fn check_shares(&self, manifest: &Manifest) -> Result<()> {
+        let prefix = blob_name(self.shared.generation, 0);
+        let prefix = prefix.trim_end_matches('0');
+        let own: Vec<String> = self.shared.blobs().all.iter().map(|blob| blob.name.clone()).collect();
+        for place in manifest.places().filter(|place| place.blob.starts_with(prefix) && !own.contains(&place.blob)) {
+            if self.shared.disk.length(&place.blob)?.is_none_or(|length| length < place.offset + place.length) {
+                let path = self.shared.disk.path(&place.blob);
+                return Err(Error::invalid(format!("another process saved its state, but not in {path}"))
+                    .with_hint("all processes need the same state directory, such as one on a shared file system"));
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, manifest: &[u8]) -> Result<()> {
-        let disk = &self.shared.state.disk;
+        let disk = &self.shared.disk;
         let generation = self.shared.generation;
         let blobs = self.shared.blobs();
         let mut new_names = blobs.new_names;
@@ -141,9 +170,29 @@ impl Checkpoint {
     }
 }
 
+impl CheckpointShare {
+    /// A share of the checkpoint that makes `generation`. Small runs go into blob `common`, which no other process writes.
+    pub fn new(disk: Arc<dyn Disk>, generation: u64, common: usize) -> Self {
+        let shared = Shared { disk, state: None, generation, common, blobs: Mutex::default() };
+        CheckpointShare { shared: Arc::new(shared) }
+    }
+
+    /// A writer of runs for one worker, by its number among the workers of all processes.
+    pub fn writer(&self, worker: usize) -> BlobWriter {
+        BlobWriter { shared: self.shared.clone(), worker, apart: false, own: None }
+    }
+
+    /// Makes everything written durable. All writers are done by now.
+    pub fn finish(self) -> Result<()> {
+        let blobs = self.shared.blobs();
+        blobs.all.iter().try_for_each(|blob| blob.sync())?;
+        if blobs.new_names { self.shared.disk.sync_folder("") } else { Ok(()) }
+    }
+}
+
 impl Drop for Checkpoint {
     fn drop(&mut self) {
-        self.shared.state.newest().writing = false;
+        self.state.newest().writing = false;
     }
 }
 
@@ -191,8 +240,8 @@ impl Shared {
         if let Some(common) = &blobs.common {
             return Ok(common.clone());
         }
-        let name = blob_name(self.generation, 0);
-        let file = if blobs.spare { self.state.disk.open_at(&name, 0)? } else { self.state.disk.create(&name)? };
+        let name = blob_name(self.generation, self.common);
+        let file = if blobs.spare { self.disk.open_at(&name, 0)? } else { self.disk.create(&name)? };
         blobs.new_names |= !blobs.spare;
         let blob = Arc::new(Blob::new(name, file));
         blobs.all.push(blob.clone());
@@ -201,7 +250,7 @@ impl Shared {
 
     fn create_blob(&self, number: usize) -> Result<Arc<Blob>> {
         let name = blob_name(self.generation, number);
-        let file = self.state.disk.create(&name)?;
+        let file = self.disk.create(&name)?;
         let blob = Arc::new(Blob::new(name, file));
         let mut blobs = self.blobs();
         blobs.new_names = true;
@@ -211,8 +260,8 @@ impl Shared {
 
     /// Remembers a failure: nothing may be committed after it.
     fn note<T>(&self, result: Result<T>) -> Result<T> {
-        if result.is_err() {
-            self.state.newest().failed = true;
+        if let (Err(_), Some(state)) = (&result, &self.state) {
+            state.newest().failed = true;
         }
         result
     }

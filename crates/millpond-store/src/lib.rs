@@ -18,10 +18,10 @@ mod map;
 pub mod simulated;
 pub mod state;
 
-pub use checkpoint::{BlobWriter, Checkpoint};
+pub use checkpoint::{BlobWriter, Checkpoint, CheckpointShare};
 pub use disk::{Disk, DiskFile};
 pub use faulty::{Failure, Fault, FaultyDisk, Operations};
 pub use local::LocalDisk;
 pub use manifest::{ArrangementRecord, LogicalRun, Manifest, PartRecord, RunPlace, RunRecord, SinkRecord, StepRecord};
 pub use simulated::SimulatedDisk;
-pub use state::StateDir;
+pub use state::{StateDir, StateReader};

@@ -91,7 +91,7 @@ pub struct StateDir {
 pub(crate) struct Inner {
     pub(crate) disk: Arc<dyn Disk>,
     newest: Mutex<Newest>,
-    mapped: Mutex<HashMap<String, Bytes>>,
+    runs: StateReader,
     run: LogicalRun,
     hash_seed: u64,
     _lock: Box<dyn Send + Sync>,
@@ -164,8 +164,8 @@ impl StateDir {
         run: LogicalRun,
         hash_seed: u64,
     ) -> StateDir {
-        let (newest, mapped) = (Mutex::new(newest), Mutex::default());
-        StateDir { inner: Arc::new(Inner { disk, newest, mapped, run, hash_seed, _lock: lock }) }
+        let (newest, runs) = (Mutex::new(newest), StateReader::new(disk.clone()));
+        StateDir { inner: Arc::new(Inner { disk, newest, runs, run, hash_seed, _lock: lock }) }
     }
 
     /// Commits the first manifest of a fresh directory: no steps yet, and the positions that the sinks start from.
@@ -201,13 +201,14 @@ impl StateDir {
         &self.inner.disk
     }
 
-    /// The bytes of a run that a manifest names; mapped where the disk maps. They are not verified: the run's own
-    /// checksums do that.
+    /// Reads the runs that manifests name.
+    pub fn runs(&self) -> &StateReader {
+        &self.inner.runs
+    }
+
+    /// As [`StateReader::run_bytes`].
     pub fn run_bytes(&self, place: &RunPlace) -> Result<Bytes> {
-        let blob = self.inner.blob(&place.blob)?;
-        let end = place.offset.checked_add(place.length).filter(|&end| end <= blob.len() as u64);
-        let end = end.ok_or_else(|| too_short(&*self.inner.disk, &place.blob, blob.len() as u64))?;
-        Ok(blob.slice(place.offset as usize..end as usize))
+        self.inner.runs.run_bytes(place)
     }
 
     /// The bytes of a part of an outbox that a manifest names, verified.
@@ -268,16 +269,6 @@ impl Inner {
         self.hash_seed
     }
 
-    fn blob(&self, name: &str) -> Result<Bytes> {
-        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = mapped.get(name) {
-            return Ok(bytes.clone());
-        }
-        let bytes = self.disk.read(name)?.ok_or_else(|| missing(&self.disk.path(name)))?;
-        mapped.insert(name.to_owned(), bytes.clone());
-        Ok(bytes)
-    }
-
     /// Removes what neither of the two newest manifests names. If the older one cannot be read, nothing is removed: a
     /// person may still want to repair it.
     fn collect_garbage(&self, newest: &Newest) -> Result<()> {
@@ -297,7 +288,7 @@ impl Inner {
             };
             if unused {
                 self.disk.remove(name)?;
-                self.mapped.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                self.runs.forget(name);
             }
         }
         Ok(())
@@ -311,6 +302,48 @@ impl Inner {
         let bytes = self.disk.read(&name)?.ok_or_else(|| missing(&path))?;
         let manifest = read_manifest(&bytes, number, &path)?;
         Ok((generation, manifest.places().map(|place| place.blob.clone()).collect()))
+    }
+}
+
+/// Reads saved runs, without the lock: also for the other processes of a run, whose first process holds the lock.
+#[derive(Debug)]
+pub struct StateReader {
+    disk: Arc<dyn Disk>,
+    mapped: Mutex<HashMap<String, Bytes>>,
+}
+
+impl StateReader {
+    /// A reader of the state on `disk`.
+    pub fn new(disk: Arc<dyn Disk>) -> Self {
+        StateReader { disk, mapped: Mutex::default() }
+    }
+
+    /// The full name of the blob that holds a run.
+    pub fn path(&self, place: &RunPlace) -> String {
+        self.disk.path(&place.blob)
+    }
+
+    /// The bytes of a run that a manifest names; mapped where the disk maps. They are not verified: the run's own
+    /// checksums do that.
+    pub fn run_bytes(&self, place: &RunPlace) -> Result<Bytes> {
+        let blob = self.blob(&place.blob)?;
+        let end = place.offset.checked_add(place.length).filter(|&end| end <= blob.len() as u64);
+        let end = end.ok_or_else(|| too_short(&*self.disk, &place.blob, blob.len() as u64))?;
+        Ok(blob.slice(place.offset as usize..end as usize))
+    }
+
+    fn blob(&self, name: &str) -> Result<Bytes> {
+        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = mapped.get(name) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.disk.read(name)?.ok_or_else(|| missing(&self.disk.path(name)))?;
+        mapped.insert(name.to_owned(), bytes.clone());
+        Ok(bytes)
+    }
+
+    fn forget(&self, name: &str) {
+        self.mapped.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 }
 

@@ -10,6 +10,7 @@ use millpond_io::source::Source;
 use millpond_plan::{self as plan, Schema, SinkDecl, SourceDecl, lower};
 use serde_json::Value;
 
+use crate::cluster::Cluster;
 use crate::connector::{SinkConnector, SourceConnector};
 use crate::driver::{EpochClock, run_from};
 use crate::run::RunOptions;
@@ -72,7 +73,7 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
     }
 }
 
-/// Runs a table alone, without saved state, and returns all its changes. `interrupt` stops it, as that of
+/// Runs a table alone, in this process and without saved state, and returns all its changes. `interrupt` stops it, as that of
 /// [`RunOptions`] does.
 ///
 /// # Errors
@@ -95,7 +96,8 @@ pub fn collect(table: &plan::Table, workers: Option<usize>, interrupt: Option<Ar
         origin: table.origin().clone(),
         connector: Arc::new(connector),
     };
-    let options = RunOptions { workers, interrupt, summary: false, ..RunOptions::default() };
+    let options =
+        RunOptions { workers, interrupt, summary: false, cluster: Some(Cluster::alone()), ..RunOptions::default() };
     run_from(lower(vec![sink])?, &options, |_| EpochClock::counting())?;
     Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
 }

@@ -29,6 +29,7 @@
 //! (what happens then).
 
 mod behavior;
+mod cluster;
 pub mod connector;
 pub mod csv;
 pub mod debug;
@@ -41,6 +42,7 @@ mod table;
 mod write;
 
 pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly_once_behavior};
+pub use cluster::Cluster;
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{
     Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit,

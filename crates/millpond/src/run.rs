@@ -10,6 +10,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::{SinkDecl, lower};
 use millpond_store::{Disk, LocalDisk};
 
+use crate::cluster::Cluster;
 use crate::driver;
 use crate::monitor::{HttpAddress, Monitor, Monitoring, Observers};
 
@@ -54,6 +55,9 @@ pub struct RunOptions {
     /// The time between checkpoints inside a run of many epochs; they are written while the next epochs run, unless it is
     /// zero: then there is one after each epoch. The end of a run always is a checkpoint.
     pub checkpoint_every: Duration,
+    /// The processes that run the program together; by default those that the environment names
+    /// ([`Cluster::from_env`]).
+    pub cluster: Option<Cluster>,
     /// Where the report of the run goes, as JSON, also if it fails; by default to the file that `MILLPOND_REPORT` names,
     /// if it names one.
     pub report: Option<PathBuf>,
@@ -74,6 +78,7 @@ impl Default for RunOptions {
             summary: true,
             interrupt: None,
             checkpoint_every: Duration::from_secs(1),
+            cluster: None,
             report: None,
             monitor: Monitor::default(),
             monitoring: Monitoring::default(),
@@ -184,6 +189,8 @@ pub struct Summary {
     pub notices: Vec<String>,
     /// How long the run took.
     pub elapsed: Duration,
+    /// The number of this process. Only process 0 reads and writes, and so has something to sum up.
+    pub process: usize,
 }
 
 /// What a run did with the windows of one `windowby` with a behaviour.
@@ -244,9 +251,14 @@ fn counted(count: u64, noun: &str) -> String {
 /// (`Data`), state in use (`Locked`) or of another program (`Changed`), a failing disk (`Unavailable`). After an error
 /// the saved state is as the last checkpoint left it, and the run can be started again.
 pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunOptions) -> Result<Summary> {
+    let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>();
+    let cluster = options.cluster.clone().map_or_else(Cluster::from_env, Ok)?;
+    if cluster.process() > 0 {
+        // Process 0 shows the run.
+        return sinks.and_then(lower).and_then(|plan| driver::run(plan, options));
+    }
     let _run = tracing::info_span!("run").entered();
     let observers = Observers::start(options)?;
-    let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>();
     let outcome = sinks.and_then(lower).and_then(|plan| driver::run(plan, options));
     let summary = observers.finish(outcome)?;
     if options.summary {

@@ -14,7 +14,7 @@ use support::{Random, Rows, Visit};
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
 fn cases() -> u64 {
-    std::env::var("MILLPOND_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
+    std::env::var("MILLPOND_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(80)
 }
 
 /// The most pages of each user and time.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use millpond::csv::{self, OnError, ReadOptions, Streaming};
 use millpond::monitor::Snapshot;
-use millpond::{Backend, ErrorKind, Monitor, Output, RunOptions, Type, col, count, max, run};
+use millpond::{
+    Backend, ErrorKind, Monitor, Output, RunOptions, Type, col, common_behavior, count, max, run, tumbling,
+};
 use serde_json::{Value, json};
 
 /// Long enough on any machine for what takes some milliseconds.
@@ -199,6 +201,27 @@ fn rejected_rows_and_their_file_are_counted() {
     assert_eq!((seen.sources[0].rows_read, seen.sources[0].rows_rejected), (2, 2));
     let outputs: Vec<_> = seen.outputs.iter().map(|output| (output.kind.as_str(), output.rows_written)).collect();
     assert_eq!(outputs, [("csv", 2), ("dead_letter", 2)]);
+}
+
+#[test]
+fn late_rows_and_closed_windows_are_counted() {
+    let (folder, monitor) = (Folder::new(), Monitor::default());
+    let logs = folder.path("logs").display().to_string();
+    let run_over = |file: &str, rows: &str| {
+        folder.write(file, rows);
+        let visits = csv::read(logs.as_str(), [("user", Type::Str), ("time", Type::Int)]).name("visits").table();
+        let windows = visits.windowby(col("time"), tumbling(60)).behavior(common_behavior().cutoff(10));
+        let counts = windows.reduce([("start", col("_pw_window_start")), ("n", count())]);
+        let output = csv::write(&counts, folder.path("result.csv").display().to_string());
+        let summary = run([output], &folder.options(&monitor)).unwrap();
+        let seen = monitor.snapshot().unwrap();
+        let numbers = (seen.sum_steps(|step| step.late_rows), seen.sum_steps(|step| step.windows_closed));
+        assert_eq!(numbers, (summary.late_rows(), summary.windows_closed()));
+        numbers
+    };
+    assert_eq!(run_over("one.csv", "user,time\nann,5\nann,1000\n"), (0, 1));
+    assert_eq!(run_over("two.csv", "user,time\nbob,7\nbob,1001\n"), (1, 0));
+    assert_eq!(folder.report()["steps"][0]["late_rows"], 1);
 }
 
 #[test]

@@ -57,7 +57,7 @@ def read(
             what comes in between is one epoch, whose changes have one ``time``.
         name: The source's name in the saved state, so that a later version of the program finds it again.
         persistent_id: The older spelling of ``name``.
-        with_metadata: Adds a column ``_metadata``: the text of a JSON object that says of which file a row is, as the
+        with_metadata: Adds a column ``_metadata``: a JSON object that says of which file a row is, as the
             file was when the row was read: ``path``, ``size`` in bytes, ``modified_at`` and ``seen_at`` in seconds
             since 1970, and ``owner``. A row keeps its object when the file grows.
 

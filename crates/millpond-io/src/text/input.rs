@@ -21,6 +21,7 @@ use super::options::OnError;
 use super::problem::{Problem, Told};
 use super::reader::{Buffer, FileReader, Piece, Reached, Reading};
 use super::rows::Rows;
+use super::share::{FileResult, SharedFile, SharedPiece, SharedPlace, SharedResult, halves};
 use crate::files::compare::{ToRead, hash_last_block};
 use crate::files::content::{BLOCK_BYTES, block_count, hash_block, hash_of_blocks};
 use crate::files::table::FileRecord;
@@ -72,12 +73,12 @@ struct Outcome {
 }
 
 #[derive(Default)]
-struct Scratch<S> {
-    buffer: Buffer,
+pub(crate) struct Scratch<S> {
+    pub buffer: Buffer,
     parsing: S,
 }
 
-enum Work<F: Format> {
+pub(crate) enum Work<F: Format> {
     Piece(Piece<F>),
     Files(Range<usize>),
 }
@@ -213,7 +214,7 @@ impl<F: Format> FileInput<F> {
         }
     }
 
-    fn work(&self, work: Work<F>, scratch: &mut Scratch<F::Scratch>) -> Result<Changes> {
+    pub fn work(&self, work: Work<F>, scratch: &mut Scratch<F::Scratch>) -> Result<Changes> {
         let Scratch { buffer, parsing } = scratch;
         let mut rows = Rows::new(&self.columns);
         match work {
@@ -308,13 +309,71 @@ impl<F: Format> FileInput<F> {
             let reject = Reject { file: file.clone(), line: piece.file.line_at(at)?, column, value, reason, row };
             rejects.push((piece.file.index, at, reject));
         }
+        self.keep_rejects(rejects);
+        Ok(())
+    }
+
+    /// What came out of all files of this input, for the process that owns them; of their blocks, those in `blocks` or all
+    /// that were read.
+    pub fn shared_result(&self, blocks: Option<Range<usize>>) -> SharedResult {
+        let files = self.tasks.iter().zip(&self.outcomes).enumerate().map(|(index, (task, outcome))| {
+            let outcome = lock(outcome);
+            let blocks = blocks.clone().unwrap_or(task.blocks.len()..outcome.blocks.len());
+            FileResult {
+                index,
+                first_block: blocks.start,
+                blocks: outcome.blocks[blocks].iter().copied().map(halves).collect(),
+                rows: outcome.rows,
+                last_rows: Some(outcome.last_rows),
+                reached: outcome.reached.map(|at| (at.read_to, at.last_row_start, at.unfinished, at.open_quote)),
+            }
+        });
+        SharedResult {
+            number: 0,
+            files: files.collect(),
+            rows_read: self.rows_read(),
+            rows_rejected: self.rows_rejected(),
+            rejects: std::mem::take(&mut *lock(&self.rejects)),
+        }
+    }
+
+    /// A piece for another process, with its number.
+    fn share(&self, number: u64, work: &Work<F>) -> SharedPiece {
+        let file = |index: usize| (index, SharedFile::of(&self.tasks[index]));
+        match work {
+            Work::Piece(piece) => {
+                let place = Some(SharedPlace::of(piece));
+                SharedPiece { number, files: vec![file(piece.file.index)], place }
+            }
+            Work::Files(files) => SharedPiece { number, files: files.clone().map(file).collect(), place: None },
+        }
+    }
+
+    /// Takes up what came out of a piece in another process.
+    fn take_up(&self, result: SharedResult) -> Result<()> {
+        for file in result.files {
+            let Some(outcome) = self.outcomes.get(file.index) else { return Err(misfit()) };
+            let mut outcome = lock(outcome);
+            let place = file.first_block..file.first_block + file.blocks.len();
+            let blocks = outcome.blocks.get_mut(place).ok_or_else(misfit)?;
+            blocks.iter_mut().zip(file.hashes()).for_each(|(block, hash)| *block = hash);
+            outcome.rows += file.rows;
+            outcome.last_rows = file.last_rows.unwrap_or(outcome.last_rows);
+            outcome.reached = file.reached().or(outcome.reached);
+        }
+        self.rows_read.fetch_add(result.rows_read, Ordering::Relaxed);
+        self.rows_rejected.fetch_add(result.rows_rejected, Ordering::Relaxed);
+        self.keep_rejects(result.rejects);
+        Ok(())
+    }
+
+    fn keep_rejects(&self, rejects: Vec<(usize, u64, Reject)>) {
         let mut all = lock(&self.rejects);
         all.extend(rejects);
         if self.on_error == OnError::Skip && all.len() > 1 {
             all.sort_by_key(|(index, at, _)| (*index, *at));
             all.truncate(1);
         }
-        Ok(())
     }
 
     /// Takes out the rejected rows, in the order of files and lines.
@@ -431,6 +490,10 @@ impl Outcome {
     }
 }
 
+fn misfit() -> Error {
+    Error::unavailable("another process read input that it was not given")
+}
+
 /// An error that names file, line, column and reason.
 fn error_of(file: &str, line: u64, told: Told) -> Error {
     let column = told.column.map(|column| format!("{column}: ")).unwrap_or_default();
@@ -464,6 +527,60 @@ impl<F: Format> EpochInput for FileInput<F> {
 
     fn size_hint(&self) -> u64 {
         self.tasks.iter().map(Self::bytes_to_read).sum()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.reading.describe.is_none()
+    }
+
+    fn hand_out(&self) -> Option<(u64, Vec<u8>)> {
+        let mut scratch = lock(&self.pool).pop().unwrap_or_default();
+        let mut queue = lock(&self.queue);
+        if queue.failed.is_some() {
+            return None;
+        }
+        let work = self.take_work(&mut queue, &mut scratch);
+        let number = queue.next_piece;
+        queue.next_piece += 1;
+        let shared = match work {
+            Ok(Some(work)) => {
+                queue.under_way.insert(number);
+                serde_json::to_vec(&self.share(number, &work)).map_err(|error| Error::unavailable(error.to_string()))
+            }
+            Ok(None) => {
+                queue.exhausted = true;
+                return None;
+            }
+            Err(error) => Err(error),
+        };
+        match shared {
+            Ok(bytes) => {
+                drop(queue);
+                lock(&self.pool).push(scratch);
+                Some((number, bytes))
+            }
+            Err(error) => {
+                queue.under_way.remove(&number);
+                queue.fail(number, error);
+                None
+            }
+        }
+    }
+
+    fn hand_in(&self, result: &[u8]) -> Result<u64> {
+        let result: SharedResult = serde_json::from_slice(result).map_err(|_| misfit())?;
+        let number = result.number;
+        self.take_up(result)?;
+        lock(&self.queue).under_way.remove(&number);
+        self.piece_done.notify_all();
+        Ok(number)
+    }
+
+    fn give_up(&self, piece: u64, error: Error) {
+        let mut queue = lock(&self.queue);
+        queue.fail(piece, error);
+        queue.under_way.remove(&piece);
+        self.piece_done.notify_all();
     }
 
     fn progress(&self) -> Progress {

@@ -1,6 +1,6 @@
 //! The column `_metadata`: what the file system said of a row's file when the row was read.
 //!
-//! It is the text of a JSON object, its fields in order of their names and without white space: `path` (absolute), `size` (bytes of the file), `modified_at` and `seen_at` (whole seconds since the
+//! It is a JSON object, its fields in order of their names and without white space: `path` (absolute), `size` (bytes of the file), `modified_at` and `seen_at` (whole seconds since the
 //! UNIX epoch: the last change of the file, and when it was looked at) and `owner` (the name of the user that the file
 //! belongs to, or the number of one without a name).
 //!
@@ -13,7 +13,7 @@ use std::path::absolute;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, StringArray};
 use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 use millpond_engine::changes::Diffs;
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
@@ -27,7 +27,7 @@ use crate::files::list::Found;
 /// The name of the column.
 pub const METADATA: &str = "_metadata";
 /// The type of the column.
-pub const METADATA_TYPE: ColumnType = Type::Str.required();
+pub const METADATA_TYPE: ColumnType = Type::Json.required();
 const NS: i64 = 1_000_000_000;
 
 /// The object of one file.
@@ -119,14 +119,16 @@ impl LastRows {
         let files = &mut self.files;
         files.clear();
         self.arrangement.scan(&mut |chunk| {
-            let objects = chunk.rows[0].as_string::<i32>();
+            let objects = chunk.rows[0].as_binary::<i32>();
             for key in 0..chunk.hashes.len() {
                 let rows = chunk.offsets[key] as usize..chunk.offsets[key + 1] as usize;
                 let name = chunk.keys[0].as_string::<i32>().value(key);
                 if rows.len() != 1 || chunk.diffs.get(rows.start) != 1 {
                     return Err(Error::data(format!("the saved state holds {} last rows of {name}", rows.len())));
                 }
-                files.insert(name.to_owned(), objects.value(rows.start).into());
+                let object = std::str::from_utf8(objects.value(rows.start))
+                    .map_err(|_| Error::data(format!("the saved state holds no text for the last row of {name}")))?;
+                files.insert(name.to_owned(), object.into());
             }
             Ok(())
         })
@@ -168,7 +170,7 @@ impl LastRows {
             hashes: order.iter().map(|index| hashes[*index]).collect(),
             keys: vec![Arc::new(StringArray::from_iter_values(order.iter().map(|index| &changed[*index].0)))],
             offsets,
-            rows: vec![Arc::new(StringArray::from_iter_values(rows.iter().map(|(object, _)| object)))],
+            rows: vec![Arc::new(BinaryArray::from_iter_values(rows.iter().map(|(object, _)| object.as_bytes())))],
             diffs: Diffs::Each(rows.iter().map(|(_, diff)| *diff).collect()),
         });
         self.arrangement.insert(builder.finish());

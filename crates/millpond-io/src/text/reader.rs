@@ -126,6 +126,12 @@ impl Buffer {
         &self.bytes[..self.length]
     }
 
+    /// Holds these bytes of a file.
+    pub fn fill<F: Format>(&mut self, file: &OpenFile<F>, offset: u64, length: usize) -> Result<()> {
+        self.length = 0;
+        self.append(file, offset, length)
+    }
+
     fn set(&mut self, bytes: &[u8]) {
         self.grow(bytes.len());
         self.bytes[..bytes.len()].copy_from_slice(bytes);

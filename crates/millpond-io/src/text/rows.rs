@@ -3,7 +3,7 @@
 use std::iter::repeat_n;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray};
 use arrow_select::filter::filter;
 use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
@@ -72,8 +72,9 @@ impl Rows {
         let mut columns = self.columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?;
         if let Some(at) = metadata_at {
             let starts = [0].into_iter().chain(self.metadata.iter().map(|(end, _)| *end));
-            let cells = starts.zip(&self.metadata).flat_map(|(start, (end, text))| repeat_n(text, end - start));
-            columns.insert(at, Arc::new(StringArray::from_iter_values(cells)));
+            let cells =
+                starts.zip(&self.metadata).flat_map(|(start, (end, text))| repeat_n(text.as_bytes(), end - start));
+            columns.insert(at, Arc::new(BinaryArray::from_iter_values(cells)));
         }
         let mut diffs = vec![1i64; if self.retracted.is_empty() { 0 } else { self.rows }];
         for row in self.retracted {

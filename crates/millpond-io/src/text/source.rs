@@ -15,12 +15,13 @@ use super::metadata::{Describe, FileMetadata, LastRows, Owners};
 use super::options::{FileOptions, OnError};
 use super::problem::plural;
 use super::reader::Reading;
+use super::share::FilePieceReader;
 use crate::files::compare::{Known, ToRead, compare};
 use crate::files::content::BLOCK_BYTES;
 use crate::files::list;
 use crate::files::table::FileTable;
 use crate::files::watch::Watch;
-use crate::source::{EpochInput, Next, Reject, Source, SourceCounts, Wakeup};
+use crate::source::{EpochInput, Next, PieceReader, Reject, Source, SourceCounts, Wakeup};
 
 const TABLE_OF_FILES: &str = "files";
 const LAST_ROWS: &str = "last rows";
@@ -129,6 +130,17 @@ impl<F: Format> FileSource<F> {
         0
     }
 
+    fn reading(&self, columns: &[usize], describe: Option<Describe>) -> Reading<F> {
+        Reading {
+            schema: self.options.schema.clone(),
+            columns: columns.iter().copied().filter(|column| *column < self.options.schema.len()).collect(),
+            format: self.format.clone(),
+            row_bytes: self.options.row_bytes,
+            lines_wait: self.lines_wait(),
+            describe,
+        }
+    }
+
     /// The input of the next epoch.
     fn read(&mut self, to_read: Vec<ToRead>, columns: &[usize]) -> Option<Arc<dyn EpochInput>> {
         if to_read.is_empty() {
@@ -140,14 +152,7 @@ impl<F: Format> FileSource<F> {
             at: columns.iter().position(|column| *column == self.options.schema.len()),
             last_rows: known.map_or(Vec::new(), |known| known.of(&to_read)),
         };
-        let reading = Reading {
-            schema: self.options.schema.clone(),
-            columns: columns.iter().copied().filter(|column| *column < self.options.schema.len()).collect(),
-            format: self.format.clone(),
-            row_bytes: self.options.row_bytes,
-            lines_wait: self.lines_wait(),
-            describe: owners.map(|owners| Describe { seen_ns: self.seen_ns, owners }),
-        };
+        let reading = self.reading(columns, owners.map(|owners| Describe { seen_ns: self.seen_ns, owners }));
         let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read, metadata));
         self.input = Some(input.clone());
         Some(input)
@@ -249,6 +254,12 @@ impl<F: Format> Source for FileSource<F> {
             self.note_waiting(&waiting);
         }
         Ok(())
+    }
+
+    fn piece_reader(&self, columns: &[usize]) -> Option<Arc<dyn PieceReader>> {
+        // What is known of files stays with the process that knows it.
+        let reading = self.metadata.is_none().then(|| self.reading(columns, None))?;
+        Some(Arc::new(FilePieceReader::new(reading, self.options.on_error.clone())))
     }
 
     fn counts(&self) -> SourceCounts {

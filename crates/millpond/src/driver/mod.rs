@@ -17,31 +17,37 @@
 //! manifest without the mark of a finished run.
 
 mod epochs;
+mod follow;
+mod remote;
 mod save;
 mod state;
 mod team;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_engine::Epoch;
-use millpond_engine::dataflow::{Context, Failure};
+use millpond_engine::dataflow::Context;
 use millpond_engine::hash::HashSeed;
 use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
 use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::types::Schema;
 use millpond_store::{Checkpoint, StateDir};
 
+use crate::cluster::message::{Order, Speaker};
+use crate::cluster::{Cluster, Connected, Health, connect};
 use crate::connector::{SinkConnector, SourceConnector};
 use crate::monitor::Meters;
 use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
+use remote::{Desk, Remotes};
 use save::{Save, Saving};
 use state::{SavedSteps, State, UNDELIVERED_HINT};
-use team::{SavedRuns, Team};
+use team::{Fabric, SavedRuns, Team};
 
 /// How long a request to stop may wait while there is nothing to read.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
@@ -60,17 +66,61 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     if options.state.is_some() {
         connectors.check_memory()?;
     }
+    let cluster = options.cluster.clone().map_or_else(Cluster::from_env, Ok)?;
+    let connected = match cluster.processes() {
+        1 => None,
+        _ => {
+            let interrupt = options.interrupt.as_deref();
+            Some(connect(&cluster, workers, plan.fingerprint(), options.state.is_some(), interrupt)?)
+        }
+    };
+    let (process, connected) = match connected {
+        Some(connected) if cluster.process() > 0 => {
+            follow::follow(plan, &connectors, connected, workers, options)?;
+            return Ok(Summary { process: cluster.process(), elapsed: started.elapsed(), ..Summary::default() });
+        }
+        connected => (cluster.process(), connected),
+    };
+    let last_words = connected.as_ref().map(LastWords::new).transpose()?;
     let names = connectors.sinks.iter().map(|sink| sink.name.as_str());
     let meters = Arc::new(Meters::new(&plan, names, workers, options.state.is_some()));
     options.monitor.look_at(Some(meters.clone()));
-    let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
-    let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
-    let mut run = Run::open(plan, connectors, sinks, state, clock, meters, options)?;
-    run.read_all(options)?;
-    run.finish()?;
-    let mut summary = run.summary();
-    summary.elapsed = started.elapsed();
+    let outcome = (|| {
+        let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
+        let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
+        let mut run = Run::open(plan, (connectors, sinks), state, clock, meters, connected, options)?;
+        let done = run.read_all(options).and_then(|()| run.finish());
+        if let (Err(error), Some(remotes)) = (&done, &run.remotes) {
+            remotes.fail(error);
+        }
+        done?;
+        Ok(run.summary())
+    })();
+    if let (Err(error), Some(last_words)) = (&outcome, last_words) {
+        last_words.say(error);
+    }
+    let mut summary: Summary = outcome?;
+    (summary.process, summary.elapsed) = (process, started.elapsed());
     Ok(summary)
+}
+
+/// Tells the other processes why the run fails, if it does so before it begins.
+struct LastWords(Vec<Speaker>);
+
+impl LastWords {
+    fn new(connected: &Connected) -> Result<Self> {
+        let copy = |stream: &std::net::TcpStream| stream.try_clone().map(Speaker::new);
+        let copies = connected.control.iter().flatten().map(copy).collect::<std::io::Result<_>>();
+        copies
+            .map(LastWords)
+            .map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))
+    }
+
+    fn say(&self, error: &Error) {
+        for speaker in &self.0 {
+            let _ = speaker.send(&Order::Fail(error.into()), &[]);
+        }
+    }
 }
 
 /// The connectors that the program put into its plan, back as what they are.
@@ -143,7 +193,12 @@ struct Run {
     /// Whether some source goes on until the user stops the run.
     endless: bool,
     sinks: Arc<Vec<Box<dyn Sink>>>,
+    /// Dropped after the team: the others leave when they have heard the last word.
     team: Team,
+    /// The other processes.
+    remotes: Option<Arc<Remotes>>,
+    /// The workers of all processes.
+    peers: usize,
     clock: EpochClock,
     meters: Arc<Meters>,
     /// The checkpoint that is being written.
@@ -153,11 +208,11 @@ struct Run {
 impl Run {
     fn open(
         plan: PhysicalPlan,
-        connectors: Connectors,
-        mut sinks: Vec<Box<dyn Sink>>,
+        (connectors, mut sinks): (Connectors, Vec<Box<dyn Sink>>),
         mut state: Option<State>,
         clock: EpochClock,
         meters: Arc<Meters>,
+        mut connected: Option<Connected>,
         options: &RunOptions,
     ) -> Result<Self> {
         let seed = state.as_ref().map_or(HashSeed(0), State::seed);
@@ -168,18 +223,63 @@ impl Run {
             state.begin(&connectors.sinks, &sinks)?;
         }
         let sinks = Arc::new(sinks);
-        let written = sinks.clone();
+        let (written, snapshot) = (sinks.clone(), sinks.clone());
         let deliver = Box::new(move |sink: usize, epoch, changes: &_| written[sink].write(epoch, changes));
-        let (failure, metrics) = (Failure::default(), meters.steps());
-        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, metrics });
+        let snapshot = Box::new(move |sink: usize, changes: &_| snapshot[sink].write_snapshot(changes));
+        let health = Arc::new(Health::default());
+        let patience = connected.is_some().then_some(team::PATIENCE);
+        let failure = health.failure.clone();
+        let metrics = meters.steps();
+        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, patience, metrics });
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
         meters.open(endless);
         let directory = state.as_ref().map(|state| state.directory().clone());
-        let team = Team::start(meters.workers(), context, sinks.clone(), interrupt, directory)?;
+        let workers = meters.workers();
+        let (mut remotes, mut peers) = (None, workers);
+        let fabric = match &mut connected {
+            None => Fabric::local(workers, health)?,
+            Some(connected) => {
+                peers *= connected.cluster.processes();
+                let desk = Desk {
+                    health: health.clone(),
+                    sinks: sinks.clone(),
+                    schemas: sink_schemas(&plan, sinks.len()),
+                    inputs: Mutex::default(),
+                };
+                let others = Arc::new(Remotes::new(connected, desk)?);
+                let steps = state.as_ref().map(State::records).unwrap_or_default();
+                others.tell(&Order::Open { seed: seed.0, steps, endless });
+                remotes = Some(others);
+                Fabric::cluster(workers, connected, health)?
+            }
+        };
+        let team = Team::start(fabric, context, snapshot, interrupt, directory)?;
         let plan = Arc::new(plan);
-        Ok(Run { plan, connectors, state, sources, endless, sinks, team, clock, meters, saving: None })
+        let run =
+            Run { plan, connectors, state, sources, endless, sinks, team, remotes, peers, clock, meters, saving: None };
+        if let Some(remotes) = &run.remotes
+            && let Err(error) = remotes.answers()
+        {
+            remotes.fail(&error);
+            return Err(error);
+        }
+        Ok(run)
+    }
+
+    fn is_stopped(&self, options: &RunOptions) -> bool {
+        options.is_interrupted() || self.remotes.as_ref().is_some_and(|remotes| remotes.is_stopped())
+    }
+
+    /// Runs one epoch on the workers of all processes.
+    fn epoch(&self, epoch: Epoch, inputs: &[(usize, Arc<dyn EpochInput>)]) -> Result<()> {
+        let Some(remotes) = &self.remotes else { return self.team.epoch(epoch, inputs) };
+        remotes.begin_epoch(epoch, inputs, team::ALONE_BYTES);
+        let own = self.team.epoch(epoch, inputs);
+        let others = remotes.answers();
+        own?;
+        others.map(drop)
     }
 
     /// Runs epochs until no source has anything more to read, or the user asks to stop.
@@ -193,9 +293,10 @@ impl Run {
         let mut due = Instant::now() + if self.endless { Duration::ZERO } else { every };
         let mut unsaved = false;
         loop {
+            self.team.check()?;
             let Inputs { inputs, later } = self.next_inputs()?;
             let idle = inputs.is_empty();
-            if self.endless && options.is_interrupted() || idle && later.is_none() {
+            if self.endless && self.is_stopped(options) || idle && later.is_none() {
                 return Ok(());
             }
             if self.is_saved()? && unsaved && Instant::now() >= due {
@@ -215,7 +316,7 @@ impl Run {
             }
             let (epoch, began) = (self.clock.next(), Instant::now());
             let _epoch = tracing::debug_span!("epoch", epoch = epoch.0).entered();
-            self.team.epoch(epoch, &inputs)?;
+            self.epoch(epoch, &inputs)?;
             for (index, _) in &inputs {
                 self.finish_source_epoch(*index, epoch)?;
             }
@@ -268,7 +369,7 @@ impl Run {
         let checkpoint = directory.map(StateDir::begin).transpose()?;
         let save = self.take_save(checkpoint.as_ref())?;
         match checkpoint {
-            Some(checkpoint) => save.write(checkpoint, self.team.workers())?,
+            Some(checkpoint) => save.write(checkpoint, self.peers)?,
             None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop))?,
         }
         self.deliver()
@@ -279,7 +380,7 @@ impl Run {
     fn begin_checkpoint(&mut self, wakeup: &Wakeup) -> Result<()> {
         let save = self.take_save(None)?;
         if let Some(state) = &self.state {
-            self.saving = Some(Saving::start(save, state.directory().clone(), self.team.workers(), wakeup.clone())?);
+            self.saving = Some(Saving::start(save, state.directory().clone(), self.peers, wakeup.clone())?);
         }
         Ok(())
     }
@@ -288,15 +389,27 @@ impl Run {
     fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
         let began = Instant::now();
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
+        if let Some(remotes) = &self.remotes {
+            let generation = checkpoint.map(Checkpoint::generation);
+            remotes.tell(&Order::Checkpoint { generation, snapshots: snapshots.clone() });
+        }
+        let mut records = Vec::new();
+        if snapshots.contains(&true) {
+            // All rows must be there before a sink prepares what it publishes.
+            records = self.remotes.as_ref().map_or(Ok(Vec::new()), |remotes| remotes.saved())?;
+        }
+        let late = !snapshots.contains(&true);
+        let make = checkpoint.map(|checkpoint| move |worker| checkpoint.writer(worker));
+        let make = make.as_ref().map(|make| make as &(dyn Fn(usize) -> _ + Sync));
         let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
         let (mut runs, prepared) = if self.team.workers() == 1 || snapshots.contains(&true) {
-            (self.team.checkpoint(checkpoint, snapshots)?, prepare()?)
+            (self.team.checkpoint(make.map(|make| make as _), snapshots)?, prepare()?)
         } else {
             // Results and runs are synced at the same time.
             thread::scope(|scope| {
                 let prepared = scope.spawn(prepare);
-                let runs = self.team.checkpoint(checkpoint, snapshots)?;
-                Ok((
+                let runs = self.team.checkpoint(make.map(|make| make as _), snapshots)?;
+                Ok::<_, Error>((
                     runs,
                     prepared
                         .join()
@@ -304,14 +417,18 @@ impl Run {
                 ))
             })?
         };
+        if late && let Some(remotes) = &self.remotes {
+            records = remotes.saved()?;
+        }
         for open in &mut self.sources {
             for (arrangement, table) in open.source.arrangements() {
                 runs.push(SavedRuns { node: open.node, arrangement, entries: table.entries().to_vec() });
             }
         }
         let (plan, connectors) = (self.plan.clone(), self.connectors.sinks.clone());
+        let writers = self.remotes.clone().filter(|_| checkpoint.is_none());
         let meters = self.meters.clone();
-        Ok(Save { plan, epoch: self.clock.last(), runs, connectors, prepared, began, meters })
+        Ok(Save { plan, epoch: self.clock.last(), runs, records, writers, connectors, prepared, began, meters })
     }
 
     /// Whether no checkpoint is under way; takes note of one that is done.
@@ -339,7 +456,7 @@ impl Run {
         self.sinks.iter().try_for_each(|sink| sink.finish())?;
         self.state.as_ref().map_or(Ok(()), State::finish)?;
         self.count_sinks();
-        Ok(())
+        self.remotes.as_ref().map_or(Ok(()), |remotes| remotes.end())
     }
 
     fn summary(&self) -> Summary {
@@ -393,6 +510,17 @@ fn open_sources(
         sources.push(OpenSource { node: NodeId(node), source, columns: columns.clone(), dead_letter });
     }
     Ok(sources)
+}
+
+/// The columns of each sink's table.
+fn sink_schemas(plan: &PhysicalPlan, sinks: usize) -> Vec<Schema> {
+    let schema = |sink| {
+        plan.nodes.iter().find_map(|node| match node.operator {
+            OperatorSpec::Sink { index, .. } if index == sink => Some(node.schema.clone()),
+            _ => None,
+        })
+    };
+    (0..sinks).map(|sink| schema(sink).unwrap_or_else(rejected_schema)).collect()
 }
 
 fn open_sinks(

@@ -12,8 +12,10 @@ use millpond_io::source::Wakeup;
 use millpond_plan::physical::PhysicalPlan;
 use millpond_store::{BlobWriter, Checkpoint, PartRecord, SinkRecord, StateDir};
 
+use super::remote::Remotes;
 use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
+use crate::cluster::message::SavedRecords;
 use crate::connector::SinkConnector;
 use crate::monitor::Meters;
 
@@ -23,6 +25,10 @@ pub struct Save {
     pub plan: Arc<PhysicalPlan>,
     pub epoch: Epoch,
     pub runs: Vec<SavedRuns>,
+    /// What other processes have saved already.
+    pub records: Vec<SavedRecords>,
+    /// Other processes that have yet to write what they took down.
+    pub writers: Option<Arc<Remotes>>,
     pub connectors: Vec<Arc<SinkConnector>>,
     /// Of every connector's sink.
     pub prepared: Vec<Prepared>,
@@ -36,13 +42,19 @@ impl Save {
     /// commits.
     pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
         let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
+        if let Some(writers) = &self.writers {
+            writers.begin_write(checkpoint.generation());
+        }
         let mut writer = checkpoint.writer(writer);
         let sinks = self.connectors.iter().zip(self.prepared);
         let sinks = sinks.map(|(connector, prepared)| save_sink(connector, prepared, &mut writer));
         let sinks = sinks.collect::<Result<_>>()?;
         write_runs(writer, &self.runs)?;
+        let mut records = self.records;
+        records.extend(self.runs.iter().map(SavedRuns::records));
+        records.extend(self.writers.map_or(Ok(Vec::new()), |writers| writers.written())?);
         let bytes = checkpoint.bytes_written();
-        commit(checkpoint, &self.plan, self.epoch, self.runs, sinks)?;
+        commit(checkpoint, &self.plan, self.epoch, records, sinks)?;
         self.meters.finish_checkpoint(self.epoch, self.began, bytes);
         Ok(())
     }

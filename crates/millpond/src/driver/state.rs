@@ -12,11 +12,12 @@ use millpond_io::sink::Sink;
 use millpond_plan::difference;
 use millpond_plan::physical::{PhysicalPlan, Step};
 use millpond_store::{
-    ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, RunRecord, SinkRecord, StateDir, StepRecord,
+    ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, RunRecord, SinkRecord, StateDir, StateReader, StepRecord,
 };
 use serde_json::Value;
 
 use super::team::SavedRuns;
+use crate::cluster::message::SavedRecords;
 use crate::connector::SinkConnector;
 
 /// What to do about a program that cannot deliver what a run before it left behind.
@@ -89,7 +90,8 @@ impl State {
         for step in self.manifest.iter().flat_map(|manifest| &manifest.steps) {
             let mut arrangements = Vec::new();
             for arrangement in &step.arrangements {
-                let runs = arrangement.runs.iter().map(|run| self.saved_run(run)).collect::<Result<_>>()?;
+                let runs =
+                    arrangement.runs.iter().map(|run| saved_run(self.directory.runs(), run)).collect::<Result<_>>()?;
                 arrangements.push((arrangement.name.clone(), SavedArrangement { runs }));
             }
             steps.insert(step.name.clone(), arrangements);
@@ -97,14 +99,10 @@ impl State {
         Ok(steps)
     }
 
-    fn saved_run(&self, record: &RunRecord) -> Result<SavedRun> {
-        Ok(SavedRun {
-            name: self.directory.disk().path(&record.place.blob),
-            bytes: self.directory.run_bytes(&record.place)?,
-            checksum: record.checksum,
-            range: KeyRange { first: record.from, last: record.to },
-            place: record.place.clone(),
-        })
+    /// The arrangements of each step, as the newest manifest names them.
+    pub fn records(&self) -> Vec<(String, Vec<ArrangementRecord>)> {
+        let steps = self.manifest.iter().flat_map(|manifest| &manifest.steps);
+        steps.map(|step| (step.name.clone(), step.arrangements.clone())).collect()
     }
 
     /// Puts the sinks' first positions on record, if the state is fresh: a run that is cut off before its first
@@ -129,18 +127,29 @@ impl State {
     }
 }
 
+/// Opens a run that a manifest names.
+pub fn saved_run(reader: &StateReader, record: &RunRecord) -> Result<SavedRun> {
+    Ok(SavedRun {
+        name: reader.path(&record.place),
+        bytes: reader.run_bytes(&record.place)?,
+        checksum: record.checksum,
+        range: KeyRange { first: record.from, last: record.to },
+        place: record.place.clone(),
+    })
+}
+
 /// Commits a checkpoint whose runs are written and whose sinks are durable up to the positions in `sinks`.
 pub fn commit(
     checkpoint: Checkpoint,
     plan: &PhysicalPlan,
     epoch: Epoch,
-    saved: Vec<SavedRuns>,
+    saved: Vec<SavedRecords>,
     sinks: Vec<SinkRecord>,
 ) -> Result<()> {
     let mut manifest = Manifest { sinks, ..checkpoint.manifest(epoch.0) };
-    let mut by_step: HashMap<&str, Vec<SavedRuns>> = HashMap::new();
+    let mut by_step: HashMap<&str, Vec<SavedRecords>> = HashMap::new();
     for runs in saved {
-        if let Some(step) = &plan.nodes[runs.node.0].step {
+        if let Some(step) = plan.nodes.get(runs.node).and_then(|node| node.step.as_ref()) {
             by_step.entry(&step.name).or_default().push(runs);
         }
     }
@@ -173,20 +182,21 @@ pub fn write_runs(mut writer: BlobWriter, saved: &[SavedRuns]) -> Result<()> {
     writer.finish()
 }
 
-fn step_record(step: &Step, saved: Vec<SavedRuns>) -> StepRecord {
+fn step_record(step: &Step, saved: Vec<SavedRecords>) -> StepRecord {
     let mut arrangements: Vec<ArrangementRecord> = Vec::new();
     for runs in saved {
         let at = arrangements.iter().position(|record| record.name == runs.arrangement).unwrap_or_else(|| {
-            arrangements.push(ArrangementRecord { name: runs.arrangement.to_owned(), runs: Vec::new() });
+            arrangements.push(ArrangementRecord { name: runs.arrangement.clone(), runs: Vec::new() });
             arrangements.len() - 1
         });
-        arrangements[at].runs.extend(runs.entries.iter().filter_map(run_record));
+        arrangements[at].runs.extend(runs.runs);
     }
     arrangements.iter_mut().for_each(|arrangement| join_ranges(&mut arrangement.runs));
     StepRecord { name: step.name.clone(), description: step.description.clone(), arrangements }
 }
 
-fn run_record(entry: &RunEntry) -> Option<RunRecord> {
+/// What a manifest says of a run, if it was written.
+pub fn run_record(entry: &RunEntry) -> Option<RunRecord> {
     Some(RunRecord {
         place: entry.run.place()?.clone(),
         checksum: entry.run.checksum(),

@@ -5,25 +5,35 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use millpond_engine::Epoch;
 use millpond_engine::arrangement::RunEntry;
 use millpond_engine::dataflow::{Context, Dataflow};
+use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
-use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
-use millpond_store::{BlobWriter, Checkpoint, StateDir};
-use timely::communication::WorkerGuards;
+use millpond_store::{BlobWriter, StateDir};
+use timely::WorkerConfig;
+use timely::communication::allocator::AllocatorBuilder;
+use timely::communication::allocator::ProcessBuilder;
+use timely::communication::allocator::zero_copy::initialize::{CommsGuard, initialize_networking_from_sockets};
+use timely::communication::{Hooks, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
-use super::state::{leave_memory, write_runs};
+use super::state::{leave_memory, run_record, write_runs};
+use crate::cluster::message::SavedRecords;
+use crate::cluster::{Connected, Health, Link};
 
 /// Input of fewer bytes is read by one thread.
-const ALONE_BYTES: u64 = 512 << 10;
+pub const ALONE_BYTES: u64 = 512 << 10;
 /// How long a worker without work polls before it sleeps.
 const IDLE_SPIN: Duration = Duration::from_micros(20);
+/// How long a worker sleeps before it looks whether another process was lost.
+pub const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Hands rows of the present table to a sink, by its index.
+pub type Snapshot = Box<dyn Fn(usize, &Changes) -> Result<()> + Send + Sync>;
 
 /// What the coordinator asks of every worker.
 enum Command {
@@ -43,36 +53,87 @@ pub struct SavedRuns {
     pub entries: Vec<RunEntry>,
 }
 
-/// All worker threads of a run.
+impl SavedRuns {
+    /// What a manifest says of those runs that were written.
+    pub fn records(&self) -> SavedRecords {
+        let runs = self.entries.iter().filter_map(run_record).collect();
+        SavedRecords { node: self.node.0, arrangement: self.arrangement.to_owned(), runs }
+    }
+}
+
+/// What connects the workers with each other.
+pub struct Fabric {
+    builders: Vec<AllocatorBuilder>,
+    /// The threads that send to and receive from other processes.
+    comms: Option<CommsGuard>,
+    /// The number of this process's first worker.
+    first: usize,
+    health: Arc<Health>,
+}
+
+impl Fabric {
+    /// Worker threads of one process.
+    pub fn local(workers: usize, health: Arc<Health>) -> Result<Self> {
+        let built = timely::CommunicationConfig::Process(workers).try_build();
+        let (builders, _) = built.map_err(|reason| cannot_start(workers, &reason))?;
+        Ok(Fabric { builders, comms: None, first: 0, health })
+    }
+
+    /// Worker threads that are connected with those of other processes.
+    pub fn cluster(threads: usize, connected: &mut Connected, health: Arc<Health>) -> Result<Self> {
+        let process = connected.cluster.process();
+        let hooks = Hooks::default();
+        let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
+        let names: Vec<String> = (0..connected.data.len()).map(|process| connected.name(process)).collect();
+        let link = |(stream, name): (Option<_>, String)| stream.map(|stream| Link::new(stream, name, health.clone()));
+        let links = connected.data.drain(..).zip(names).map(link).collect();
+        let built = initialize_networking_from_sockets(local, links, process, threads, hooks);
+        let (builders, comms) = built.map_err(|reason| cannot_start(threads, &reason.to_string()))?;
+        let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+        Ok(Fabric { builders, comms: Some(comms), first: process * threads, health })
+    }
+}
+
+fn cannot_start(workers: usize, reason: &str) -> Error {
+    Error::unavailable(format!("cannot start {workers} worker threads: {reason}"))
+}
+
+/// All worker threads of this process.
 pub struct Team {
-    context: Arc<Context>,
     commands: Vec<Sender<Command>>,
     replies: Receiver<Vec<SavedRuns>>,
     guards: Option<WorkerGuards<()>>,
+    comms: Option<CommsGuard>,
+    first: usize,
+    health: Arc<Health>,
 }
 
 impl Team {
     /// Starts the threads, builds the dataflow on each and opens the saved state.
     pub fn start(
-        workers: usize,
+        fabric: Fabric,
         context: Arc<Context>,
-        sinks: Arc<Vec<Box<dyn Sink>>>,
+        snapshot: Snapshot,
         interrupt: Option<Arc<AtomicBool>>,
         directory: Option<StateDir>,
     ) -> Result<Self> {
+        let Fabric { builders, comms, first, health } = fabric;
+        let workers = builders.len();
         let (reply, replies) = channel();
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel::<Command>()).unzip();
         let receivers: Vec<_> = receivers.into_iter().map(|receiver| Mutex::new(Some(receiver))).collect();
-        let mut config = timely::Config::process(workers);
-        config.worker = config.worker.idle_spin(IDLE_SPIN);
-        let shared = context.clone();
-        let guards = timely::execute(config, move |worker| {
-            let receiver = receivers[worker.index()].lock().unwrap_or_else(PoisonError::into_inner).take();
+        let config = WorkerConfig::default().idle_spin(IDLE_SPIN);
+        let snapshot = Arc::new(snapshot);
+        let guards = initialize_from(builders, Box::new(()), move |allocator| {
+            let mut worker = Worker::new(config.clone(), allocator, Some(Instant::now()));
+            let worker = &mut worker;
+            let at = worker.index() - first;
+            let receiver = receivers[at].lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(commands) = receiver else { return };
             let mut member = Member {
-                dataflow: Dataflow::build(worker, &shared),
-                context: shared.clone(),
-                sinks: sinks.clone(),
+                dataflow: Dataflow::build(worker, &context),
+                context: context.clone(),
+                snapshot: snapshot.clone(),
                 interrupt: interrupt.clone(),
                 directory: directory.clone(),
             };
@@ -88,14 +149,27 @@ impl Team {
                     break;
                 }
             }
+            drop(member);
+            while worker.has_dataflows() {
+                if context.failure.is_abandoned() {
+                    worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+                } else {
+                    worker.step_or_park(context.patience);
+                }
+            }
         })
-        .map_err(|reason| Error::unavailable(format!("cannot start {workers} worker threads: {reason}")))?;
-        Ok(Team { context, commands, replies, guards: Some(guards) })
+        .map_err(|reason| cannot_start(workers, &reason))?;
+        Ok(Team { commands, replies, guards: Some(guards), comms, first, health })
     }
 
     /// The number of worker threads.
     pub fn workers(&self) -> usize {
         self.commands.len()
+    }
+
+    /// The error of the run, if there is one.
+    pub fn check(&self) -> Result<()> {
+        self.health.check()
     }
 
     /// Runs one epoch over `inputs` on all workers.
@@ -104,12 +178,16 @@ impl Team {
         Ok(())
     }
 
-    /// Collects the runs of all arrangements from all workers, written if there is a checkpoint to write them to, and
-    /// lets the sinks marked in `snapshots` have the present table.
-    pub fn checkpoint(&self, checkpoint: Option<&Checkpoint>, snapshots: Vec<bool>) -> Result<Vec<SavedRuns>> {
+    /// Collects the runs of all arrangements from all workers, written if there is something that makes writers for the
+    /// workers by their numbers, and lets the sinks marked in `snapshots` have the present table.
+    pub fn checkpoint(
+        &self,
+        writer: Option<&dyn Fn(usize) -> BlobWriter>,
+        snapshots: Vec<bool>,
+    ) -> Result<Vec<SavedRuns>> {
         let snapshots = Arc::new(snapshots);
         self.ask(|worker| {
-            let writer = checkpoint.map(|checkpoint| checkpoint.writer(worker));
+            let writer = writer.map(|writer| writer(self.first + worker));
             Command::Checkpoint(writer, snapshots.clone())
         })
     }
@@ -122,7 +200,7 @@ impl Team {
         for _ in &self.commands {
             all.extend(self.replies.recv().map_err(|_| gone())?);
         }
-        self.context.failure.check()?;
+        self.health.check()?;
         Ok(all)
     }
 }
@@ -133,6 +211,12 @@ impl Drop for Team {
         if let Some(guards) = self.guards.take() {
             // Joined inside a guard: a worker that panicked must not take the process along.
             let _ = catch_unwind(AssertUnwindSafe(|| guards.join()));
+        }
+        self.health.release();
+        match self.comms.take() {
+            // Threads that lost their process end by themselves.
+            Some(comms) if self.health.failure.is_abandoned() => std::mem::forget(comms),
+            comms => drop(catch_unwind(AssertUnwindSafe(|| drop(comms)))),
         }
     }
 }
@@ -146,7 +230,7 @@ fn gone() -> Error {
 struct Member {
     dataflow: Dataflow,
     context: Arc<Context>,
-    sinks: Arc<Vec<Box<dyn Sink>>>,
+    snapshot: Arc<Snapshot>,
     interrupt: Option<Arc<AtomicBool>>,
     directory: Option<StateDir>,
 }
@@ -184,7 +268,7 @@ impl Member {
                 let mut written = Ok(());
                 operator.snapshot(&mut |changes| {
                     if written.is_ok() {
-                        written = self.sinks[sink].write_snapshot(&changes);
+                        written = (self.snapshot)(sink, &changes);
                     }
                 })?;
                 written?;

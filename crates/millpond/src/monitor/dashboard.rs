@@ -80,6 +80,10 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
         ]);
     }
     for (index, step) in seen.steps.iter().enumerate().filter(|_| steps) {
+        let windows = match (step.late_rows, step.windows_closed) {
+            (0, 0) => String::new(),
+            (late, closed) => format!("; {} late, {} closed", counted(late, "row"), counted(closed, "window")),
+        };
         rows.push([
             "step".to_owned(),
             name(&step.name),
@@ -87,7 +91,7 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
             format!("{}/s", grouped(rates.of(|counts| &counts.steps, index))),
             format!("{} out", grouped(step.rows_out)),
             format!(
-                "state {}, {}; busy {:.1} s",
+                "state {}, {}; busy {:.1} s{windows}",
                 counted(step.state_rows, "row"),
                 HumanBytes(step.state_bytes),
                 step.busy_s
@@ -239,8 +243,8 @@ mod tests {
                 rows_in: rows,
                 rows_out: 12,
                 busy_s: 0.5,
-                late_rows: 0,
-                windows_closed: 0,
+                late_rows: 4,
+                windows_closed: 1,
                 state_rows: 10,
                 state_bytes: 2048,
                 state_runs: 1,
@@ -262,7 +266,7 @@ mod tests {
         let lines = "\
             millpond: running for 0:00:05; 4 epochs, the last took 0.002 s; lag 0.2 s; state 2.00 KiB, saved 0.5 s ago in 0.012 s\n\
             source  visits?[2J     19,000 rows  1,000/s          4.00 KiB, 2 files read, 3 rejected\n\
-            step    visits/reduce    19,000 in  1,000/s  12 out  state 10 rows, 2.00 KiB; busy 0.5 s\n\
+            step    visits/reduce    19,000 in  1,000/s  12 out  state 10 rows, 2.00 KiB; busy 0.5 s; 4 rows late, 1 window closed\n\
             output  r.csv              12 rows      0/s";
         assert_eq!(page(&seen(19_000), &rates(), true, 24, 200), lines);
         let without: Vec<_> = lines.lines().filter(|line| !line.starts_with("step")).map(|line| &line[..10]).collect();

@@ -1,5 +1,6 @@
 //! All that looks at a run from outside, from before its program is checked until after its end.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +44,7 @@ impl Observers {
         let overdue = OVERDUE.max(10 * options.checkpoint_every);
         let server = address.map(|address| HttpServer::start(address, monitor.clone(), overdue)).transpose()?;
         if let Some(server) = server.as_ref().filter(|_| options.monitoring != Monitoring::None) {
-            eprintln!("millpond: metrics at http://{}/metrics", server.address());
+            let _ = writeln!(std::io::stderr(), "millpond: metrics at http://{}/metrics", server.address());
         }
         let terminal = Terminal::start(options.monitoring, monitor.clone())?;
         Ok(Observers { monitor, interrupt, report, server, terminal })

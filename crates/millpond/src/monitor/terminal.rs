@@ -4,7 +4,7 @@
 //! [`Snapshot`](super::Snapshot). Bar and dashboard stay where they are, at the end of the terminal, and leave nothing
 //! behind.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -133,7 +133,8 @@ impl Drawing {
         shown.rates.see(&seen, Instant::now());
         let Some(bar) = &shown.bar else {
             if seen.run.elapsed_s >= LINE_EVERY.as_secs_f64() {
-                eprintln!("{}", dashboard::line(&seen, &shown.rates));
+                // Whoever closed it does not want to know.
+                let _ = writeln!(std::io::stderr(), "{}", dashboard::line(&seen, &shown.rates));
             }
             return LINE_EVERY;
         };

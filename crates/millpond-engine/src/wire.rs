@@ -1,0 +1,365 @@
+//! Columns as bytes, on their way between processes of one run.
+//!
+//! Both sides know the types from the plan, so the bytes hold none. A column of `rows` cells is: 1 and a bit for each
+//! cell (set where it is not null), or 0 if no cell is null; then
+//!
+//! - `Boolean`: a bit for each cell;
+//! - a type of fixed width: the values;
+//! - `Utf8`, `Binary`: `rows + 1` offsets from 0 (32 bits), then the bytes;
+//! - `List`: the offsets, then the column of the items;
+//! - `Struct`: the columns of the fields.
+//!
+//! Every part is padded to a multiple of 8 bytes; numbers are little-endian, as Arrow keeps them.
+
+use std::io::Write;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::GenericBinaryType;
+use arrow_array::{Array, ArrayRef, make_array};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, ToByteSlice};
+use arrow_data::ArrayData;
+use arrow_schema::DataType;
+use millpond_error::{Error, Result};
+use millpond_plan::types::Schema;
+use timely::bytes::arc::Bytes;
+use timely::dataflow::channels::ContainerBytes;
+
+use crate::changes::{Changes, Diffs};
+use crate::keyed::HashedChanges;
+use crate::route::{Packet, PacketRows};
+
+/// Writes changes; without their schema, which [`read_changes`] must be given.
+pub fn write_changes<W: Write>(changes: &Changes, out: &mut W) {
+    let mut out = Writer { out };
+    out.number(changes.rows as u64);
+    out.changes(changes);
+}
+
+/// The number of bytes that [`write_changes`] writes.
+pub fn changes_bytes(changes: &Changes) -> usize {
+    let mut count = Count(0);
+    write_changes(changes, &mut count);
+    count.0
+}
+
+/// Reads what [`write_changes`] wrote.
+///
+/// # Errors
+/// `Unavailable`, if the bytes are not those of changes of this schema.
+pub fn read_changes(bytes: &[u8], schema: &Schema) -> Result<Changes> {
+    let mut reader = Reader { bytes };
+    let rows = reader.number()? as usize;
+    reader.changes(rows, schema)
+}
+
+/// A packet's place and number of rows stand first, so that timely can count it.
+const PACKET_HEAD: usize = 4;
+
+impl Packet {
+    fn write<W: Write>(&self, out: &mut W) {
+        let mut out = Writer { out };
+        for number in [self.worker, self.bucket, self.buckets, self.count] {
+            out.number(number as u64);
+        }
+        match &self.rows {
+            PacketRows::Here(rows) => {
+                out.part(rows.hashes.to_byte_slice());
+                out.changes(&rows.changes);
+            }
+            PacketRows::Sent(bytes) => out.part(bytes),
+        }
+    }
+
+    /// The rows, of this schema.
+    ///
+    /// # Errors
+    /// `Unavailable`, if another process sent bytes that are not such rows.
+    pub fn into_rows(self, schema: &Schema) -> Result<HashedChanges> {
+        match self.rows {
+            PacketRows::Here(rows) => Ok(rows),
+            PacketRows::Sent(bytes) => {
+                let mut reader = Reader { bytes: &bytes };
+                let length = self.count.checked_mul(8).ok_or_else(|| damaged("too many rows"))?;
+                let hashes = ScalarBuffer::<u64>::from(Buffer::from(reader.part(length)?)).to_vec();
+                Ok(HashedChanges { hashes, changes: reader.changes(self.count, schema)? })
+            }
+        }
+    }
+}
+
+impl ContainerBytes for Packet {
+    /// Only looks at the head; the rows are read when the operator takes them, and until then stay where they were
+    /// received.
+    fn from_bytes(mut bytes: Bytes) -> Self {
+        let mut reader = Reader { bytes: &bytes };
+        let head: [usize; PACKET_HEAD] = std::array::from_fn(|_| reader.number().unwrap_or_default() as usize);
+        let length = bytes.len().min(PACKET_HEAD * 8);
+        bytes.extract_to(length);
+        let [worker, bucket, buckets, count] = head;
+        Packet { worker, bucket, buckets, count, rows: PacketRows::Sent(bytes) }
+    }
+
+    fn length_in_bytes(&self) -> usize {
+        let mut count = Count(0);
+        self.write(&mut count);
+        count.0
+    }
+
+    fn into_bytes<W: Write>(&self, writer: &mut W) {
+        self.write(writer);
+    }
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Writer<'a, W> {
+    out: &'a mut W,
+}
+
+impl<W: Write> Writer<'_, W> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.out.write_all(bytes).expect("memory takes all that was counted before");
+    }
+
+    fn number(&mut self, number: u64) {
+        self.put(&number.to_le_bytes());
+    }
+
+    fn part(&mut self, bytes: &[u8]) {
+        self.put(bytes);
+        self.put(&[0; 8][..bytes.len().next_multiple_of(8) - bytes.len()]);
+    }
+
+    fn changes(&mut self, changes: &Changes) {
+        match &changes.diffs {
+            Diffs::Ones => self.number(0),
+            Diffs::Each(diffs) => {
+                self.number(1);
+                self.part(diffs.inner().as_slice());
+            }
+        }
+        changes.columns.iter().for_each(|column| self.column(column));
+    }
+
+    fn bits(&mut self, bits: &BooleanBuffer) {
+        self.part(&bits.sliced().as_slice()[..bits.len().div_ceil(8)]);
+    }
+
+    /// The offsets as if the first were 0; returns the range that they span.
+    fn offsets(&mut self, offsets: &OffsetBuffer<i32>) -> (usize, usize) {
+        let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+        if first == 0 {
+            self.part(offsets.inner().inner().as_slice());
+        } else {
+            let moved: Vec<i32> = offsets.iter().map(|offset| offset - first).collect();
+            self.part(moved.to_byte_slice());
+        }
+        (first as usize, last as usize)
+    }
+
+    fn column(&mut self, column: &ArrayRef) {
+        match column.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => self.number(0),
+            Some(nulls) => {
+                self.number(1);
+                self.bits(nulls.inner());
+            }
+        }
+        match column.data_type() {
+            DataType::Boolean => self.bits(column.as_boolean().values()),
+            DataType::Utf8 => {
+                let text = column.as_string::<i32>();
+                let (first, last) = self.offsets(text.offsets());
+                self.part(&text.value_data()[first..last]);
+            }
+            DataType::Binary => {
+                let bytes = column.as_bytes::<GenericBinaryType<i32>>();
+                let (first, last) = self.offsets(bytes.offsets());
+                self.part(&bytes.value_data()[first..last]);
+            }
+            DataType::List(_) => {
+                let list = column.as_list::<i32>();
+                let (first, last) = self.offsets(list.offsets());
+                self.column(&list.values().slice(first, last - first));
+            }
+            DataType::Struct(_) => column.as_struct().columns().iter().for_each(|field| self.column(field)),
+            other => {
+                let Some(width) = other.primitive_width() else { unreachable!("no column is stored as {other}") };
+                let data = column.to_data();
+                self.part(&data.buffers()[0].as_slice()[data.offset() * width..][..data.len() * width]);
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+fn damaged(what: &str) -> Error {
+    Error::unavailable(format!("another process sent rows that cannot be read: {what}"))
+        .with_hint("check that all processes run the same program with the same version of Millpond")
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        let (taken, rest) = self.bytes.split_at_checked(length).ok_or_else(|| damaged("they end too early"))?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        let bytes = self.take(8)?;
+        Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| damaged("they end too early"))?))
+    }
+
+    fn part(&mut self, length: usize) -> Result<&'a [u8]> {
+        let padded = length.checked_next_multiple_of(8).ok_or_else(|| damaged("a length is too large"))?;
+        Ok(&self.take(padded)?[..length])
+    }
+
+    /// Elements of `width` bytes, copied to where Arrow wants them.
+    fn values(&mut self, count: usize, width: usize) -> Result<Buffer> {
+        let length = count.checked_mul(width).ok_or_else(|| damaged("a length is too large"))?;
+        Ok(Buffer::from(self.part(length)?))
+    }
+
+    fn changes(&mut self, rows: usize, schema: &Schema) -> Result<Changes> {
+        let diffs = match self.number()? {
+            0 => Diffs::Ones,
+            _ => Diffs::Each(ScalarBuffer::from(self.values(rows, 8)?)),
+        };
+        let types = schema.columns().iter().map(|column| column.ty.ty.to_arrow());
+        let columns = types.map(|ty| self.column(&ty, rows).map(make_array)).collect::<Result<_>>()?;
+        Ok(Changes { columns, rows, diffs })
+    }
+
+    fn column(&mut self, ty: &DataType, rows: usize) -> Result<ArrayData> {
+        let nulls = match self.number()? {
+            0 => None,
+            _ => {
+                let bits = BooleanBuffer::new(Buffer::from(self.part(rows.div_ceil(8))?), 0, rows);
+                Some(NullBuffer::new(bits).into_inner().into_inner())
+            }
+        };
+        let (mut buffers, mut children) = (Vec::new(), Vec::new());
+        match ty {
+            DataType::Boolean => buffers.push(Buffer::from(self.part(rows.div_ceil(8))?)),
+            DataType::Utf8 | DataType::Binary => {
+                let offsets = self.values(rows + 1, 4)?;
+                let length = last_offset(&offsets)?;
+                buffers.push(offsets);
+                buffers.push(Buffer::from(self.part(length)?));
+            }
+            DataType::List(field) => {
+                let offsets = self.values(rows + 1, 4)?;
+                let length = last_offset(&offsets)?;
+                buffers.push(offsets);
+                children.push(self.column(field.data_type(), length)?);
+            }
+            DataType::Struct(fields) => {
+                for field in fields {
+                    children.push(self.column(field.data_type(), rows)?);
+                }
+            }
+            other => {
+                let width = other.primitive_width().ok_or_else(|| damaged("a column has an unknown type"))?;
+                buffers.push(self.values(rows, width)?);
+            }
+        }
+        // Checks everything: lengths, offsets, text.
+        ArrayData::try_new(ty.clone(), rows, nulls, 0, buffers, children).map_err(|error| damaged(&error.to_string()))
+    }
+}
+
+fn last_offset(offsets: &Buffer) -> Result<usize> {
+    let last = offsets.as_slice().last_chunk::<4>().map(|bytes| i32::from_le_bytes(*bytes));
+    last.and_then(|last| usize::try_from(last).ok()).ok_or_else(|| damaged("an offset is negative"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
+    use millpond_plan::types::Type;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    const TYPES: [Type; 7] =
+        [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration];
+
+    fn column(ty: Type, rows: usize, random: &mut StdRng) -> ArrayRef {
+        let nulls = random.random_bool(0.5);
+        let valid: Vec<bool> = (0..rows).map(|_| !nulls || random.random_bool(0.7)).collect();
+        let ints: Vec<i64> = (0..rows).map(|_| random.random_range(-9..9)).collect();
+        let cells = || ints.iter().zip(&valid).map(|(int, valid)| valid.then_some(*int));
+        match ty {
+            Type::Bool => Arc::new(BooleanArray::from_iter(cells().map(|cell| cell.map(|int| int > 0)))),
+            Type::Float => Arc::new(Float64Array::from_iter(cells().map(|cell| cell.map(|int| int as f64 / 2.0)))),
+            Type::Str => {
+                Arc::new(StringArray::from_iter(cells().map(|cell| cell.map(|int| "é".repeat((int + 9) as usize)))))
+            }
+            _ => ty.int_array(ints.clone().into(), Some(NullBuffer::from(valid))),
+        }
+    }
+
+    /// Columns of every type, some cut out of longer ones, come out as they went in.
+    #[test]
+    fn changes_arrive_as_they_were_sent() {
+        for seed in 0..500 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let types: Vec<Type> = (0..random.random_range(0..5)).map(|_| TYPES[random.random_range(0..7)]).collect();
+            let schema = Schema::new(types.iter().enumerate().map(|(i, ty)| (i.to_string(), ty.optional())));
+            let all = random.random_range(0..40);
+            let start = random.random_range(0..=all);
+            let rows = random.random_range(0..=all - start);
+            let columns = types.iter().map(|ty| column(*ty, all, &mut random).slice(start, rows)).collect();
+            let changes = match random.random_bool(0.5) {
+                true => Changes::inserts(columns, rows),
+                false => Changes::new(columns, (0..rows as i64).map(|i| i % 3 * 2 - 1).collect()),
+            };
+            let mut bytes = Vec::new();
+            write_changes(&changes, &mut bytes);
+            assert_eq!(bytes.len(), changes_bytes(&changes), "seed {seed}");
+            let read = read_changes(&bytes, &schema).unwrap();
+            assert_eq!((read.rows, &read.diffs), (rows, &changes.diffs), "seed {seed}");
+            for (read, sent) in read.columns.iter().zip(&changes.columns) {
+                assert_eq!(read.as_ref(), sent.as_ref(), "seed {seed}");
+            }
+            // Bytes that were cut off are an error, never a panic.
+            let cut = random.random_range(0..bytes.len());
+            let _ = read_changes(&bytes[..cut], &schema);
+        }
+    }
+
+    #[test]
+    fn a_packet_arrives_as_it_was_sent() {
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![7, 8, 9]))];
+        let rows = HashedChanges { hashes: vec![1, 2, 3], changes: Changes::new(columns, vec![1, -1, 2].into()) };
+        let packet = Packet { worker: 5, bucket: 3, buckets: 4, count: 3, rows: PacketRows::Here(rows.clone()) };
+        let mut bytes = Vec::new();
+        packet.into_bytes(&mut bytes);
+        assert_eq!(bytes.len(), packet.length_in_bytes());
+        let arrived = Packet::from_bytes(timely::bytes::arc::BytesMut::from(bytes).freeze());
+        assert_eq!((arrived.worker, arrived.bucket, arrived.buckets, arrived.count), (5, 3, 4, 3));
+        let arrived = arrived.into_rows(&Schema::new([("n", Type::Int.required())])).unwrap();
+        assert_eq!(arrived.hashes, rows.hashes);
+        assert_eq!(arrived.changes.diffs, rows.changes.diffs);
+        assert_eq!(arrived.changes.columns[0].as_ref(), rows.changes.columns[0].as_ref());
+    }
+}

@@ -1,0 +1,226 @@
+//! Pieces of files that another process of a run reads: what it is told, what it says, and how it reads.
+//!
+//! The process that owns the source cuts the files, so that a piece is whole rows; the other one reads the same bytes
+//! from the same files again, parses and hashes them.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millpond_engine::changes::Changes;
+use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::format::Format;
+use super::input::{FileInput, Metadata, Scratch, Work};
+use super::options::OnError;
+use super::reader::{FileReader, OpenFile, Piece, Reached, Reading};
+use crate::files::compare::ToRead;
+use crate::files::list::{Found, Stamp, unreadable};
+use crate::files::table::FileRecord;
+use crate::source::{PieceReader, Reject};
+
+/// A piece of input, as one process tells another.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SharedPiece {
+    pub number: u64,
+    /// The files, by their position in the owner's list.
+    pub files: Vec<(usize, SharedFile)>,
+    /// Where the piece is in the only file; otherwise the files are read whole.
+    pub place: Option<SharedPlace>,
+}
+
+/// A file to read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SharedFile {
+    path: Vec<u8>,
+    inode: u64,
+    size: u64,
+    /// Whole blocks that were read before.
+    blocks: usize,
+    /// Where reading ended, where the last row started that had no newline, and whether it counted.
+    known: Option<(u64, u64, u64)>,
+}
+
+/// A [`Piece`], without its file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SharedPlace {
+    text: (usize, usize),
+    offset: u64,
+    retract: Option<(usize, usize)>,
+    last_row: Option<usize>,
+    blocks: (usize, usize),
+    first_block: usize,
+}
+
+/// What came out of a piece.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SharedResult {
+    pub number: u64,
+    pub files: Vec<FileResult>,
+    pub rows_read: u64,
+    pub rows_rejected: u64,
+    /// The rejected rows: position of the file, place in it, and the row.
+    pub rejects: Vec<(usize, u64, Reject)>,
+}
+
+/// What came out of a file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct FileResult {
+    pub index: usize,
+    pub first_block: usize,
+    /// Hashes of blocks, the upper half first.
+    pub blocks: Vec<(u64, u64)>,
+    pub rows: u64,
+    /// The rows read from a last line without a newline, if the piece holds one.
+    pub last_rows: Option<u64>,
+    pub reached: Option<(u64, u64, bool, Option<u64>)>,
+}
+
+impl SharedFile {
+    pub fn of(task: &ToRead) -> Self {
+        SharedFile {
+            path: task.found.path.as_os_str().as_bytes().to_vec(),
+            inode: task.found.stamp.inode,
+            size: task.found.stamp.size,
+            blocks: task.blocks.len(),
+            known: task.known.map(|known| (known.read_to, known.last_row_start, known.last_rows)),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
+    }
+
+    /// The file as this process sees it. Machines number their devices differently.
+    fn task(&self) -> Result<ToRead> {
+        let path = self.path();
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let stamp = Stamp { inode: self.inode, size: self.size, ..Stamp::of(&metadata) };
+        let found = Found { key: String::new(), path: path.to_owned(), stamp };
+        let known = self.known.map(|(read_to, last_row_start, last_rows)| FileRecord {
+            read_to,
+            last_row_start,
+            last_rows,
+            ..FileRecord::default()
+        });
+        Ok(ToRead { found, known, blocks: vec![0; self.blocks] })
+    }
+}
+
+impl SharedPlace {
+    pub fn of<F: Format>(piece: &Piece<F>) -> Self {
+        SharedPlace {
+            text: (piece.text.start, piece.text.end),
+            offset: piece.offset,
+            retract: piece.retract.as_ref().map(|row| (row.start, row.end)),
+            last_row: piece.last_row,
+            blocks: (piece.blocks.start, piece.blocks.end),
+            first_block: piece.first_block,
+        }
+    }
+
+    fn piece<F: Format>(&self, file: Arc<OpenFile<F>>) -> Piece<F> {
+        Piece {
+            file,
+            text: self.text.0..self.text.1,
+            offset: self.offset,
+            retract: self.retract.map(|(start, end)| start..end),
+            last_row: self.last_row,
+            blocks: self.blocks.0..self.blocks.1,
+            first_block: self.first_block,
+        }
+    }
+}
+
+impl FileResult {
+    pub fn reached(&self) -> Option<Reached> {
+        let reached = |(read_to, last_row_start, unfinished, open_quote)| Reached {
+            read_to,
+            last_row_start,
+            unfinished,
+            open_quote,
+        };
+        self.reached.map(reached)
+    }
+
+    pub fn hashes(&self) -> impl Iterator<Item = u128> {
+        self.blocks.iter().map(|(high, low)| u128::from(*high) << 64 | u128::from(*low))
+    }
+}
+
+/// The halves of a hash.
+pub(crate) fn halves(hash: u128) -> (u64, u64) {
+    ((hash >> 64) as u64, hash as u64)
+}
+
+/// Files stay open while pieces of them come.
+const OPEN_FILES: usize = 16;
+
+/// By path and size.
+type OpenFiles<F> = HashMap<(PathBuf, u64), Arc<OpenFile<F>>>;
+
+/// Reads pieces of the files of one source.
+pub(crate) struct FilePieceReader<F: Format> {
+    reading: Reading<F>,
+    on_error: OnError,
+    open: Mutex<OpenFiles<F>>,
+    pool: Mutex<Vec<Scratch<F::Scratch>>>,
+}
+
+impl<F: Format> FilePieceReader<F> {
+    pub fn new(reading: Reading<F>, on_error: OnError) -> Self {
+        FilePieceReader { reading, on_error, open: Mutex::default(), pool: Mutex::default() }
+    }
+
+    fn file(&self, task: &ToRead) -> Result<Arc<OpenFile<F>>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (task.found.path.clone(), task.found.stamp.size);
+        if let Some(file) = open.get(&key) {
+            return Ok(file.clone());
+        }
+        let file = FileReader::open(0, task, &self.reading)?.file().clone();
+        if open.len() >= OPEN_FILES {
+            open.clear();
+        }
+        open.insert(key, file.clone());
+        Ok(file)
+    }
+}
+
+impl<F: Format> PieceReader for FilePieceReader<F> {
+    fn read(&self, piece: &[u8]) -> Result<(Changes, Vec<u8>)> {
+        let odd =
+            |error: serde_json::Error| Error::unavailable(format!("a piece of input cannot be understood: {error}"));
+        let shared: SharedPiece = serde_json::from_slice(piece).map_err(odd)?;
+        let tasks = shared.files.iter().map(|(_, file)| file.task()).collect::<Result<Vec<_>>>()?;
+        let mut scratch = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let work = match (&shared.place, tasks.first()) {
+            (Some(place), Some(task)) => {
+                let file = self.file(task)?;
+                scratch.buffer.fill(&file, place.offset, place.blocks.1)?;
+                Work::Piece(place.piece(file))
+            }
+            _ => Work::Files(0..tasks.len()),
+        };
+        let input = FileInput::new(self.reading.clone(), self.on_error.clone(), tasks, Metadata::default());
+        let changes = input.work(work, &mut scratch)?;
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        let mut result = input.shared_result(shared.place.as_ref().map(|place| {
+            place.first_block
+                ..place.first_block + (place.blocks.1 - place.blocks.0).div_ceil(crate::files::content::BLOCK_BYTES)
+        }));
+        result.number = shared.number;
+        let holds_last = shared.place.as_ref().is_none_or(|place| place.last_row.is_some());
+        for file in &mut result.files {
+            file.last_rows = file.last_rows.filter(|_| holds_last);
+            file.index = shared.files[file.index].0;
+        }
+        for (index, _, _) in &mut result.rejects {
+            *index = shared.files[*index].0;
+        }
+        Ok((changes, serde_json::to_vec(&result).map_err(odd)?))
+    }
+}

@@ -1,0 +1,151 @@
+//! The socket that timely writes packets to and reads them from, and what happens when the other end is lost.
+//!
+//! Timely panics when a connection breaks. Here a broken connection is noted first, and the reading thread is then held until
+//! all workers have left: so a lost process is an error with a name, and nobody panics.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use millpond_engine::dataflow::Failure;
+use millpond_error::{Error, Result};
+use timely::communication::allocator::zero_copy::stream::Stream;
+
+/// How long a process that misses another waits for process 0 to say why.
+const VERDICT: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How the processes of a run are, as this one sees it.
+#[derive(Debug, Default)]
+pub struct Health {
+    pub failure: Arc<Failure>,
+    lost: Mutex<Option<Error>>,
+    /// All have agreed to end: connections may close.
+    ending: AtomicBool,
+    /// All workers have left.
+    released: AtomicBool,
+    /// Another process was asked to stop.
+    stop: AtomicBool,
+}
+
+impl Health {
+    /// Notes that a connection to a process is broken.
+    pub fn lose(&self, process: &str) {
+        if self.is_ending() {
+            return;
+        }
+        let error = Error::unavailable(format!("{process} was lost"))
+            .with_hint("the last checkpoint is whole: run the program again");
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failure.abandon();
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    pub fn set_ending(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    pub fn release(&self) {
+        self.released.store(true, Ordering::Release);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub fn set_stopped(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// The error of the run, if there is one; of a process that was lost, perhaps what it or process 0 said last.
+    pub fn check(&self) -> Result<()> {
+        if !self.failure.is_set() {
+            return Ok(());
+        }
+        let until = Instant::now() + VERDICT;
+        loop {
+            self.failure.check()?;
+            if let Some(lost) = &*self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+                && Instant::now() >= until
+            {
+                return Err(lost.clone());
+            }
+            if Instant::now() >= until + VERDICT {
+                return Err(Error::unavailable("the run was given up"));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// A connection of the dataflow.
+pub struct Link {
+    stream: TcpStream,
+    /// What messages call the process at the other end.
+    name: String,
+    health: Arc<Health>,
+}
+
+impl Link {
+    pub fn new(stream: TcpStream, name: String, health: Arc<Health>) -> Self {
+        Link { stream, name, health }
+    }
+}
+
+impl Read for Link {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(length) if length > 0 || self.health.is_ending() => return Ok(length),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => {
+                    self.health.lose(&self.name);
+                    while !self.health.released.load(Ordering::Acquire) {
+                        thread::sleep(PAUSE);
+                    }
+                    // Ends the thread without the message of a panic.
+                    std::panic::resume_unwind(Box::new("a process was lost"));
+                }
+            }
+        }
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(_) | Ok(0) => {
+                self.health.lose(&self.name);
+                Ok(bytes.len())
+            }
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Link {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Link { stream: self.stream.try_clone()?, name: self.name.clone(), health: self.health.clone() })
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.stream.set_nonblocking(nonblocking)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        // What is closed already needs no closing.
+        let _ = self.stream.shutdown(how);
+        Ok(())
+    }
+}

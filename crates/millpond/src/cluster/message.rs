@@ -1,0 +1,155 @@
+//! What process 0 and the others say to each other: a line of JSON, and bytes behind it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millpond_error::{Error, ErrorKind, Origin, Result};
+use millpond_store::{ArrangementRecord, RunRecord};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What process 0 asks of another.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// Open the saved state and build the dataflow.
+    Open { seed: u64, steps: Vec<(String, Vec<ArrangementRecord>)>, endless: bool },
+    /// Work through an epoch; `shared` are the sources whose input is read by all.
+    Epoch { epoch: u64, shared: Vec<usize> },
+    /// Pieces of a source's input to read, behind it; the last ones if `last`.
+    Pieces { source: usize, last: bool },
+    /// Take down what is to be saved, and write it if the checkpoint has begun; give the marked sinks the present table.
+    Checkpoint { generation: Option<u64>, snapshots: Vec<bool> },
+    /// Write what was taken down last.
+    Write { generation: u64 },
+    /// The run is over.
+    End,
+    /// Everyone knows that the run is over.
+    Close,
+    /// The run failed.
+    Fail(WireError),
+}
+
+/// What another process says to process 0.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Word {
+    /// The dataflow stands.
+    Opened,
+    /// Changes for a sink, behind it.
+    Changes { sink: usize, epoch: u64 },
+    /// Rows of the present table for a sink, behind it.
+    Snapshot { sink: usize },
+    /// Ready to read so many pieces more of a source's input.
+    Want { source: usize, count: usize },
+    /// What came out of a piece, behind it.
+    Read { source: usize },
+    /// A piece could not be read.
+    Unread { source: usize, piece: u64, error: WireError },
+    /// The epoch is done.
+    Done,
+    /// What the checkpoint saves was taken down, and written if it has begun.
+    Saved(Vec<SavedRecords>),
+    /// What was taken down was written.
+    Written(std::result::Result<Vec<SavedRecords>, WireError>),
+    /// Knows that the run is over.
+    Ended,
+    /// Cannot go on.
+    Failed(WireError),
+    /// Was asked to stop.
+    Stop,
+}
+
+/// The runs of one arrangement, written by one process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SavedRecords {
+    pub node: usize,
+    pub arrangement: String,
+    pub runs: Vec<RunRecord>,
+}
+
+/// An error on its way to another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WireError {
+    code: i32,
+    message: String,
+    hint: Option<String>,
+    place: Option<(String, u32)>,
+}
+
+impl From<&Error> for WireError {
+    fn from(error: &Error) -> Self {
+        WireError {
+            code: error.kind().exit_code(),
+            message: error.message().to_owned(),
+            hint: error.hint().map(str::to_owned),
+            place: error.origin().map(|origin| (origin.file.clone(), origin.line)),
+        }
+    }
+}
+
+impl From<WireError> for Error {
+    fn from(wire: WireError) -> Self {
+        use ErrorKind::{Changed, Data, Input, Interrupted, Invalid, Locked, Unavailable};
+        let kinds = [Invalid, Input, Data, Locked, Changed, Unavailable, Interrupted];
+        let kind = kinds.into_iter().find(|kind| kind.exit_code() == wire.code).unwrap_or(Unavailable);
+        let mut error = Error::new(kind, wire.message);
+        if let Some(hint) = wire.hint {
+            error = error.with_hint(hint);
+        }
+        match wire.place {
+            Some((file, line)) => error.at(&Origin { file, line }),
+            None => error,
+        }
+    }
+}
+
+/// The sending side of a control connection; whole messages, from any thread.
+#[derive(Clone, Debug)]
+pub struct Speaker(Arc<Mutex<TcpStream>>);
+
+impl Speaker {
+    pub fn new(stream: TcpStream) -> Self {
+        Speaker(Arc::new(Mutex::new(stream)))
+    }
+
+    pub fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> Result<()> {
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        write_frame(&mut *stream, message, bytes)
+    }
+
+    /// Closes the connection, also for the thread that reads from it.
+    pub fn close(&self) {
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Writes a message: the lengths of both parts, 8 bytes each, and the parts.
+pub fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes: &[u8]) -> Result<()> {
+    let json = serde_json::to_vec(message).map_err(|error| Error::unavailable(error.to_string()))?;
+    let mut frame = Vec::with_capacity(16 + json.len());
+    frame.extend_from_slice(&(json.len() as u64).to_le_bytes());
+    frame.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    frame.extend_from_slice(&json);
+    let sent = out.write_all(&frame).and_then(|()| out.write_all(bytes));
+    sent.map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))
+}
+
+/// Reads a message.
+pub fn read_frame<M: DeserializeOwned>(input: &mut impl Read) -> Result<(M, Vec<u8>)> {
+    let broken = |error: std::io::Error| Error::unavailable(format!("a connection between processes broke: {error}"));
+    let mut lengths = [0; 16];
+    input.read_exact(&mut lengths).map_err(broken)?;
+    let (json, bytes) = lengths.split_at(8);
+    let length = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
+    let mut part = |length: u64| {
+        // Memory is taken as the bytes come, whatever the length says.
+        let mut part = Vec::new();
+        let read = (&mut *input).take(length).read_to_end(&mut part).map_err(broken)?;
+        if (read as u64) < length { Err(broken(std::io::ErrorKind::UnexpectedEof.into())) } else { Ok(part) }
+    };
+    let json = part(length(json))?;
+    let bytes = part(length(bytes))?;
+    let message = serde_json::from_slice(&json)
+        .map_err(|error| Error::unavailable(format!("another process said what cannot be understood: {error}")))?;
+    Ok((message, bytes))
+}

@@ -1,0 +1,370 @@
+//! A process of a run that is not the first: it runs workers, and does what process 0 says.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use millpond_engine::arrangement::SavedArrangement;
+use millpond_engine::changes::Changes;
+use millpond_engine::dataflow::Context;
+use millpond_engine::hash::HashSeed;
+use millpond_engine::wire::{changes_bytes, write_changes};
+use millpond_engine::{Epoch, arrangement};
+use millpond_error::{Error, Result};
+use millpond_io::source::{EpochInput, PieceReader};
+use millpond_plan::physical::{OperatorSpec, PhysicalPlan};
+use millpond_store::{ArrangementRecord, CheckpointShare, Disk, StateReader};
+
+use super::Connectors;
+use super::state::{SavedSteps, saved_run, write_runs};
+use super::team::{Fabric, PATIENCE, SavedRuns, Team};
+use crate::cluster::message::{Order, SavedRecords, Speaker, WireError, Word, read_frame};
+use crate::cluster::{Connected, Health};
+use crate::monitor::Meters;
+use crate::run::RunOptions;
+
+/// Pieces of input that a worker has at hand, so that it need not wait for the next one.
+const AHEAD: usize = 2;
+/// How long a request to stop may wait.
+const SIGNAL_POLL: Duration = Duration::from_millis(50);
+
+/// Runs the workers of this process until process 0 ends the run.
+pub fn follow(
+    plan: PhysicalPlan,
+    connectors: &Connectors,
+    mut connected: Connected,
+    threads: usize,
+    options: &RunOptions,
+) -> Result<()> {
+    let health = Arc::new(Health::default());
+    let leader = connected.name(0);
+    let Some(stream) = connected.control[0].take() else {
+        return Err(Error::unavailable("no connection to process 0"));
+    };
+    let reading = stream.try_clone().map_err(|error| Error::unavailable(format!("{leader}: {error}")))?;
+    let speaker = Speaker::new(stream);
+    let (send, orders) = channel();
+    let pieces = Arc::new(Pieces::default());
+    let listener = Listener { health: health.clone(), leader, pieces: pieces.clone(), send };
+    let thread = thread::Builder::new().name("millpond:process-0".to_owned()).spawn(move || listener.listen(reading));
+    let thread = thread.map_err(|error| Error::unavailable(format!("no thread for process 0: {error}")))?;
+    let follower =
+        Follower { health, speaker, orders, pieces, disk: options.state.as_ref().map(|state| state.as_disk()) };
+    let outcome = follower.run(plan, connectors, connected, threads, options);
+    follower.speaker.close();
+    let _ = thread.join();
+    outcome
+}
+
+struct Follower {
+    health: Arc<Health>,
+    speaker: Speaker,
+    orders: Receiver<Order>,
+    pieces: Arc<Pieces>,
+    disk: Option<Arc<dyn Disk>>,
+}
+
+impl Follower {
+    fn run(
+        &self,
+        plan: PhysicalPlan,
+        connectors: &Connectors,
+        mut connected: Connected,
+        threads: usize,
+        options: &RunOptions,
+    ) -> Result<()> {
+        let Order::Open { seed, steps, endless } = self.order()? else { return Err(misunderstood()) };
+        let seed = HashSeed(seed);
+        let saved = self.told(self.saved(steps))?;
+        let readers = self.told(piece_readers(&plan, connectors, seed))?;
+        let (speaker, snapshots) = (self.speaker.clone(), self.speaker.clone());
+        let deliver = Box::new(move |sink, epoch: Epoch, changes: &Changes| {
+            speaker.send(&Word::Changes { sink, epoch: epoch.0 }, &bytes_of(changes))
+        });
+        let snapshot =
+            Box::new(move |sink, changes: &Changes| snapshots.send(&Word::Snapshot { sink }, &bytes_of(changes)));
+        let failure = self.health.failure.clone();
+        let metrics = Meters::new(&plan, std::iter::empty(), threads, self.disk.is_some()).steps();
+        let patience = Some(PATIENCE);
+        let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience, metrics });
+        let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
+        let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
+        // A service is stopped by process 0, between two epochs.
+        let interrupt = options.interrupt.clone().filter(|_| !endless);
+        let team = Team::start(fabric, context, snapshot, interrupt, None)?;
+        self.speaker.send(&Word::Opened, &[])?;
+        let peers = threads * processes;
+        let mut taken: Vec<SavedRuns> = Vec::new();
+        let mut saving: Option<JoinHandle<()>> = None;
+        let mut stop_sent = false;
+        loop {
+            let order = match self.orders.recv_timeout(SIGNAL_POLL) {
+                Ok(order) => order,
+                Err(RecvTimeoutError::Timeout) => {
+                    if endless && options.is_interrupted() && !std::mem::replace(&mut stop_sent, true) {
+                        self.speaker.send(&Word::Stop, &[])?;
+                    }
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.health.check()?;
+                    return Err(misunderstood());
+                }
+            };
+            match order {
+                Order::Epoch { epoch, shared } => {
+                    let inputs: Vec<(usize, Arc<dyn EpochInput>)> = shared
+                        .into_iter()
+                        .filter_map(|source| {
+                            let reader = readers.get(&source)?.clone();
+                            self.pieces.begin(source);
+                            let (pieces, speaker) = (self.pieces.clone(), self.speaker.clone());
+                            let health = self.health.clone();
+                            let input = RemoteInput { source, ahead: AHEAD * threads, reader, pieces, speaker, health };
+                            Some((source, Arc::new(input) as Arc<dyn EpochInput>))
+                        })
+                        .collect();
+                    self.told(team.epoch(Epoch(epoch), &inputs))?;
+                    self.speaker.send(&Word::Done, &[])?;
+                }
+                Order::Checkpoint { generation, snapshots } => {
+                    let share = self.share(generation, peers + 1 + process);
+                    let writer = share.as_ref().map(|share| move |worker| share.writer(worker));
+                    let writer = writer.as_ref().map(|writer| writer as &dyn Fn(usize) -> _);
+                    taken = self.told(team.checkpoint(writer, snapshots))?;
+                    let records = match share {
+                        None => Vec::new(),
+                        Some(share) => {
+                            self.told(share.finish())?;
+                            std::mem::take(&mut taken).iter().map(SavedRuns::records).collect()
+                        }
+                    };
+                    self.speaker.send(&Word::Saved(records), &[])?;
+                }
+                Order::Write { generation } => {
+                    let runs = std::mem::take(&mut taken);
+                    let share = self.share(Some(generation), peers + 1 + process);
+                    let speaker = self.speaker.clone();
+                    saving.take().map(JoinHandle::join);
+                    saving = Some(thread::spawn(move || {
+                        let written = write_share(share, peers + processes + process, &runs);
+                        let written = written.map_err(|error| WireError::from(&error));
+                        let _ = speaker.send(&Word::Written(written), &[]);
+                    }));
+                }
+                Order::End => {
+                    self.health.set_ending();
+                    self.speaker.send(&Word::Ended, &[])?;
+                }
+                Order::Close => return Ok(()),
+                Order::Fail(error) => {
+                    self.health.failure.abandon();
+                    return Err(error.into());
+                }
+                Order::Open { .. } | Order::Pieces { .. } => return Err(misunderstood()),
+            }
+        }
+    }
+
+    fn order(&self) -> Result<Order> {
+        match self.orders.recv() {
+            Ok(Order::Fail(error)) => Err(error.into()),
+            Ok(order) => Ok(order),
+            Err(_) => {
+                self.health.check()?;
+                Err(misunderstood())
+            }
+        }
+    }
+
+    /// Tells process 0 of an error, and returns what it makes of it.
+    fn told<T>(&self, result: Result<T>) -> Result<T> {
+        let Err(error) = result else { return result };
+        if self.speaker.send(&Word::Failed(WireError::from(&error)), &[]).is_ok() {
+            while let Ok(order) = self.orders.recv_timeout(Duration::from_secs(5)) {
+                if let Order::Fail(verdict) = order {
+                    return Err(verdict.into());
+                }
+            }
+        }
+        Err(error)
+    }
+
+    fn share(&self, generation: Option<u64>, common: usize) -> Option<CheckpointShare> {
+        Some(CheckpointShare::new(self.disk.clone()?, generation?, common))
+    }
+
+    fn saved(&self, steps: Vec<(String, Vec<ArrangementRecord>)>) -> Result<SavedSteps> {
+        let mut saved = SavedSteps::new();
+        let Some(disk) = &self.disk else { return Ok(saved) };
+        let reader = StateReader::new(disk.clone());
+        for (step, arrangements) in steps {
+            let open = |arrangement: ArrangementRecord| {
+                let runs = arrangement
+                    .runs
+                    .iter()
+                    .map(|run| saved_run(&reader, run))
+                    .collect::<Result<Vec<arrangement::SavedRun>>>()?;
+                Ok((arrangement.name, SavedArrangement { runs }))
+            };
+            saved.insert(step, arrangements.into_iter().map(open).collect::<Result<_>>()?);
+        }
+        Ok(saved)
+    }
+}
+
+fn misunderstood() -> Error {
+    Error::unavailable("process 0 ended the run without a word")
+}
+
+fn bytes_of(changes: &Changes) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(changes_bytes(changes));
+    write_changes(changes, &mut bytes);
+    bytes
+}
+
+fn write_share(share: Option<CheckpointShare>, writer: usize, runs: &[SavedRuns]) -> Result<Vec<SavedRecords>> {
+    let Some(share) = share else { return Err(Error::unavailable("this process saves no state")) };
+    write_runs(share.writer(writer), runs)?;
+    share.finish()?;
+    Ok(runs.iter().map(SavedRuns::records).collect())
+}
+
+/// What reads pieces of the sources whose input several processes can read.
+fn piece_readers(
+    plan: &PhysicalPlan,
+    connectors: &Connectors,
+    seed: HashSeed,
+) -> Result<HashMap<usize, Arc<dyn PieceReader>>> {
+    let mut readers = HashMap::new();
+    for node in &plan.nodes {
+        let OperatorSpec::Source { index, columns } = &node.operator else { continue };
+        if let Some(reader) = (connectors.sources[*index].make)(seed)?.piece_reader(columns) {
+            readers.insert(*index, reader);
+        }
+    }
+    Ok(readers)
+}
+
+/// The pieces of input that process 0 has handed to this process, by source.
+#[derive(Default)]
+struct Pieces {
+    queues: Mutex<HashMap<usize, Queue>>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    pieces: VecDeque<(u64, Vec<u8>)>,
+    /// Pieces asked for and not here yet.
+    asked: usize,
+    /// Process 0 has no more.
+    last: bool,
+}
+
+impl Pieces {
+    fn begin(&self, source: usize) {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(source, Queue::default());
+    }
+
+    fn arrive(&self, source: usize, last: bool, mut bytes: &[u8]) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(source).or_default();
+        queue.last |= last;
+        let number = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        while let Some((head, rest)) = bytes.split_at_checked(16) {
+            let (piece, length) = head.split_at(8);
+            let Some((body, rest)) = rest.split_at_checked(number(length) as usize) else { break };
+            queue.pieces.push_back((number(piece), body.to_vec()));
+            queue.asked = queue.asked.saturating_sub(1);
+            bytes = rest;
+        }
+        self.arrived.notify_all();
+    }
+}
+
+/// The input of a source that process 0 reads together with this process.
+struct RemoteInput {
+    source: usize,
+    /// How many pieces to have at hand.
+    ahead: usize,
+    reader: Arc<dyn PieceReader>,
+    pieces: Arc<Pieces>,
+    speaker: Speaker,
+    health: Arc<Health>,
+}
+
+impl RemoteInput {
+    fn take(&self) -> Result<Option<(u64, Vec<u8>)>> {
+        let mut queues = self.pieces.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let queue = queues.entry(self.source).or_default();
+            let piece = queue.pieces.pop_front();
+            let missing = self.ahead.saturating_sub(queue.pieces.len() + queue.asked);
+            if missing > self.ahead / 2 && !queue.last {
+                queue.asked += missing;
+                self.speaker.send(&Word::Want { source: self.source, count: missing }, &[])?;
+            }
+            if piece.is_some() || queue.last || self.health.failure.is_set() {
+                return Ok(piece);
+            }
+            let waited = self.pieces.arrived.wait_timeout(queues, PATIENCE);
+            queues = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl EpochInput for RemoteInput {
+    fn next(&self) -> Result<Option<Changes>> {
+        while let Some((piece, bytes)) = self.take()? {
+            match self.reader.read(&bytes) {
+                Ok((changes, result)) => {
+                    self.speaker.send(&Word::Read { source: self.source }, &result)?;
+                    if !changes.is_empty() {
+                        return Ok(Some(changes));
+                    }
+                }
+                // Process 0 knows which error comes first.
+                Err(error) => {
+                    let error = WireError::from(&error);
+                    self.speaker.send(&Word::Unread { source: self.source, piece, error }, &[])?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn size_hint(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+/// The thread that takes in what process 0 says.
+struct Listener {
+    health: Arc<Health>,
+    leader: String,
+    pieces: Arc<Pieces>,
+    send: Sender<Order>,
+}
+
+impl Listener {
+    fn listen(self, mut stream: TcpStream) {
+        while let Ok((order, bytes)) = read_frame::<Order>(&mut stream) {
+            match order {
+                Order::Pieces { source, last } => self.pieces.arrive(source, last, &bytes),
+                Order::Fail(_) => {
+                    let _ = self.send.send(order);
+                    self.health.failure.abandon();
+                    // The verdict is here: nothing that closes from now on is news.
+                    self.health.set_ending();
+                }
+                order => drop(self.send.send(order)),
+            }
+        }
+        self.health.lose(&self.leader);
+    }
+}

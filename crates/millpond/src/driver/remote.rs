@@ -1,0 +1,248 @@
+//! Process 0's side of the other processes of a run: orders go out, and a thread for each process takes its words in.
+//!
+//! What another process computed for a sink is written by that thread, before it reads that the process is done: so when
+//! all are done with an epoch, all of its changes are written.
+
+use std::collections::HashMap;
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use millpond_engine::Epoch;
+use millpond_engine::wire::read_changes;
+use millpond_error::{Error, Result};
+use millpond_io::sink::Sink;
+use millpond_io::source::EpochInput;
+use millpond_plan::types::Schema;
+
+use crate::cluster::message::{Order, SavedRecords, Speaker, WireError, Word, read_frame};
+use crate::cluster::{Connected, Health};
+
+/// How long process 0 waits for the others when all is over.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What the threads that listen to other processes share.
+pub struct Desk {
+    pub health: Arc<Health>,
+    pub sinks: Arc<Vec<Box<dyn Sink>>>,
+    /// The columns of each sink's table.
+    pub schemas: Vec<Schema>,
+    /// The inputs of the present epoch, by source.
+    pub inputs: Mutex<HashMap<usize, Arc<dyn EpochInput>>>,
+}
+
+/// All other processes.
+pub struct Remotes {
+    desk: Arc<Desk>,
+    members: Vec<Remote>,
+}
+
+struct Remote {
+    speaker: Speaker,
+    answers: Mutex<Receiver<Word>>,
+    /// Answers to [`Order::Write`], which come while epochs run.
+    written: Mutex<Receiver<Word>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Remotes {
+    /// Starts to listen to all other processes.
+    pub fn new(connected: &mut Connected, desk: Desk) -> Result<Self> {
+        let mut remotes = Remotes { desk: Arc::new(desk), members: Vec::new() };
+        for process in 0..connected.control.len() {
+            let Some(stream) = connected.control[process].take() else { continue };
+            let cannot = |error: std::io::Error| Error::unavailable(format!("no thread for a process: {error}"));
+            let reading = stream.try_clone().map_err(cannot)?;
+            let speaker = Speaker::new(stream);
+            let (answer, answers) = channel();
+            let (write, written) = channel();
+            let (desk, reply, name) = (remotes.desk.clone(), speaker.clone(), connected.name(process));
+            let listener = Listener { desk, reply, name, answer, write, lent: Vec::new() };
+            let thread = thread::Builder::new().name(format!("millpond:process-{process}"));
+            let thread = Some(thread.spawn(move || listener.listen(reading)).map_err(cannot)?);
+            let (answers, written) = (Mutex::new(answers), Mutex::new(written));
+            remotes.members.push(Remote { speaker, answers, written, thread });
+        }
+        Ok(remotes)
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.desk.health.is_stopped()
+    }
+
+    /// Tells all; one that is lost is noticed by its thread.
+    pub fn tell(&self, order: &Order) {
+        for member in &self.members {
+            let _ = member.speaker.send(order, &[]);
+        }
+    }
+
+    /// Starts an epoch; inputs of fewer than `alone_bytes` are read by this process only.
+    pub fn begin_epoch(&self, epoch: Epoch, inputs: &[(usize, Arc<dyn EpochInput>)], alone_bytes: u64) {
+        let shared = inputs.iter().filter(|(_, input)| input.is_shared() && input.size_hint() >= alone_bytes);
+        let shared: HashMap<usize, Arc<dyn EpochInput>> = shared.cloned().collect();
+        let mut sources: Vec<usize> = shared.keys().copied().collect();
+        sources.sort_unstable();
+        *self.desk.inputs.lock().unwrap_or_else(PoisonError::into_inner) = shared;
+        self.tell(&Order::Epoch { epoch: epoch.0, shared: sources });
+    }
+
+    /// One answer of each process; an error if one is lost or has failed.
+    pub fn answers(&self) -> Result<Vec<Word>> {
+        let mut answers = Vec::new();
+        for member in &self.members {
+            match member.answers.lock().unwrap_or_else(PoisonError::into_inner).recv() {
+                Ok(Word::Failed(error)) => {
+                    self.desk.health.failure.set(error.into());
+                    self.desk.health.check()?;
+                }
+                Ok(word) => answers.push(word),
+                Err(_) => {
+                    self.desk.health.failure.abandon();
+                    self.desk.health.check()?;
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The records of what each process saved.
+    pub fn saved(&self) -> Result<Vec<SavedRecords>> {
+        let answers = self.answers()?.into_iter();
+        Ok(answers.flat_map(|word| if let Word::Saved(records) = word { records } else { Vec::new() }).collect())
+    }
+
+    /// Asks all to write what they took down last.
+    pub fn begin_write(&self, generation: u64) {
+        self.tell(&Order::Write { generation });
+    }
+
+    /// The records of what all have written.
+    pub fn written(&self) -> Result<Vec<SavedRecords>> {
+        let mut all = Vec::new();
+        for member in &self.members {
+            match member.written.lock().unwrap_or_else(PoisonError::into_inner).recv() {
+                Ok(Word::Written(Ok(records))) => all.extend(records),
+                Ok(Word::Written(Err(error))) => return Err(error.into()),
+                _ => {
+                    self.desk.health.failure.abandon();
+                    self.desk.health.check()?;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Ends the run on all processes: when this returns, each knows that it is over.
+    pub fn end(&self) -> Result<()> {
+        self.tell(&Order::End);
+        self.answers()?;
+        self.desk.health.set_ending();
+        self.tell(&Order::Close);
+        Ok(())
+    }
+
+    /// Tells all why the run failed.
+    pub fn fail(&self, error: &Error) {
+        self.desk.health.failure.abandon();
+        self.tell(&Order::Fail(WireError::from(error)));
+        self.desk.health.set_ending();
+    }
+}
+
+impl Drop for Remotes {
+    fn drop(&mut self) {
+        // The others close when they have heard the last word.
+        let until = Instant::now() + FAREWELL;
+        let running = |member: &Remote| member.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        while self.members.iter().any(running) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        for member in &mut self.members {
+            member.speaker.close();
+            member.thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+/// The thread that takes in the words of one process.
+struct Listener {
+    desk: Arc<Desk>,
+    reply: Speaker,
+    name: String,
+    answer: Sender<Word>,
+    write: Sender<Word>,
+    /// The pieces of input that the process has: source and number.
+    lent: Vec<(usize, u64)>,
+}
+
+impl Listener {
+    fn listen(mut self, mut stream: TcpStream) {
+        while let Ok((word, bytes)) = read_frame::<Word>(&mut stream) {
+            self.take(word, &bytes);
+        }
+        self.desk.health.lose(&self.name);
+        for (source, piece) in std::mem::take(&mut self.lent) {
+            if let Some(input) = self.input(source) {
+                input.give_up(piece, Error::unavailable(format!("{} was lost", self.name)));
+            }
+        }
+    }
+
+    fn input(&self, source: usize) -> Option<Arc<dyn EpochInput>> {
+        self.desk.inputs.lock().unwrap_or_else(PoisonError::into_inner).get(&source).cloned()
+    }
+
+    fn take(&mut self, word: Word, bytes: &[u8]) {
+        let failure = &self.desk.health.failure;
+        match word {
+            Word::Changes { sink, epoch } => failure.guard("writing results", || {
+                let changes = read_changes(bytes, &self.desk.schemas[sink])?;
+                self.desk.sinks[sink].write(Epoch(epoch), &changes)
+            }),
+            Word::Snapshot { sink } => failure.guard("writing results", || {
+                let changes = read_changes(bytes, &self.desk.schemas[sink])?;
+                self.desk.sinks[sink].write_snapshot(&changes)
+            }),
+            Word::Want { source, count } => self.lend(source, count),
+            Word::Read { source } => {
+                if let Some(input) = self.input(source) {
+                    match input.hand_in(bytes) {
+                        Ok(piece) => self.lent.retain(|lent| *lent != (source, piece)),
+                        Err(error) => failure.set(error),
+                    }
+                }
+            }
+            Word::Unread { source, piece, error } => {
+                self.lent.retain(|lent| *lent != (source, piece));
+                if let Some(input) = self.input(source) {
+                    input.give_up(piece, error.into());
+                }
+            }
+            Word::Stop => self.desk.health.set_stopped(),
+            Word::Written(_) => drop(self.write.send(word)),
+            answer => drop(self.answer.send(answer)),
+        }
+    }
+
+    /// Hands out pieces of input. A piece never waits here for another one.
+    fn lend(&mut self, source: usize, count: usize) {
+        let mut pieces = Vec::new();
+        let mut last = false;
+        let input = self.input(source).filter(|_| !self.desk.health.failure.is_set());
+        for _ in 0..count {
+            match input.as_ref().and_then(|input| input.hand_out()) {
+                Some((piece, bytes)) => {
+                    self.lent.push((source, piece));
+                    pieces.extend_from_slice(&piece.to_le_bytes());
+                    pieces.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+                    pieces.extend_from_slice(&bytes);
+                }
+                None => last = true,
+            }
+        }
+        let _ = self.reply.send(&Order::Pieces { source, last }, &pieces);
+    }
+}

@@ -1,0 +1,147 @@
+"""``millpond spawn``: one program in several processes, which end together."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+PATIENCE_S = 60
+KILLS = 40 if os.environ.get("MILLPOND_TORTURE") else 3
+
+PROGRAM = """
+import sys
+import millpond as pw
+
+class Visit(pw.Schema):
+    user: str
+    time: int
+
+mode = sys.argv[1]
+logs = pw.io.csv.read("logs", schema=Visit, mode=mode, autocommit_duration_ms=20, name="logs")
+counts = logs.groupby(pw.this.user).reduce(pw.this.user, visits=pw.reducers.count(), last=pw.reducers.max(pw.this.time))
+pw.io.csv.write(counts, "counts.csv", mode="append")
+backend = pw.persistence.Backend.filesystem("state")
+pw.run(persistence_config=pw.persistence.Config(backend, snapshot_interval_ms=30))
+"""
+
+
+def spawn(root: Path, *words: str, mode: str = "static", **env: str) -> subprocess.Popen[str]:
+    (root / "program.py").write_text(PROGRAM)
+    (root / "logs").mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "millpond._cli", "spawn", *words, "program.py", mode]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=root, env=dict(os.environ, **env), stdout=pipe, stderr=pipe, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, errors = process.communicate(timeout=PATIENCE_S)
+    assert output == ""
+    return process.returncode, errors
+
+
+def append(root: Path, number: int, rows: int) -> None:
+    draw = random.Random(number)
+    path = root / "logs" / f"{number % 3}.csv"
+    header = "" if path.exists() else "user,time\n"
+    with path.open("a") as log:
+        log.write(header + "".join(f"user-{draw.randrange(500)},{draw.randrange(10**6)}\n" for _ in range(rows)))
+
+
+def is_right(root: Path) -> bool:
+    """Whether the changes written so far add up to the counts of all rows."""
+    visits: Counter[str] = Counter()
+    last: dict[str, int] = {}
+    for path in (root / "logs").iterdir():
+        for row in csv.DictReader(path.read_text().splitlines()):
+            visits[row["user"]] += 1
+            last[row["user"]] = max(last.get(row["user"], 0), int(row["time"]))
+    expected = Counter({(user, str(count), str(last[user])): 1 for user, count in visits.items()})
+    found: Counter[tuple[str, str, str]] = Counter()
+    try:
+        for row in csv.DictReader((root / "counts.csv").read_text().splitlines()):
+            found[row["user"], row["visits"], row["last"]] += int(row["diff"])
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        return False
+    return Counter({row: diff for row, diff in found.items() if diff}) == expected
+
+
+def children(process: subprocess.Popen[str], count: int) -> list[int]:
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        found = sorted(int(pid) for pid in path.read_text().split())
+        if len(found) == count:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("the processes did not start")
+
+
+def test_runs_with_other_numbers_go_on_from_each_other(tmp_path: Path) -> None:
+    for number, (processes, threads) in enumerate([(2, 1), (1, 2), (3, 1)]):
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        append(tmp_path, number, 60_000)
+        code, errors = finish(spawn(tmp_path, "-n", str(processes), "-t", str(threads)))
+        assert code == 0, errors
+        assert errors.count("millpond: ") == 1, "one process sums the run up"
+        assert is_right(tmp_path)
+
+
+def test_a_killed_process_ends_all_and_a_rerun_converges(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 0, 1000)
+    draw = random.Random(17)
+    for number in range(KILLS):
+        process = spawn(tmp_path, "-n", "3", mode="streaming")
+        victims = children(process, 3)
+        victim = number % 3
+        until = time.monotonic() + 1.0 + draw.random()
+        while time.monotonic() < until:
+            append(tmp_path, draw.randrange(1000), 2000)
+            time.sleep(0.02)
+        killed = time.monotonic()
+        os.kill(victims[victim], signal.SIGKILL)
+        code, errors = finish(process)
+        assert time.monotonic() - killed < 10
+        assert code == 7, errors
+        assert f"process {victim} (pid {victims[victim]}) was killed by SIGKILL" in errors
+        assert "panicked" not in errors
+        if "Error" in errors:
+            assert f"process {victim} (127.0.0.1:" in errors
+    code, errors = finish(spawn(tmp_path, "-n", "2"))
+    assert code == 0, errors
+    assert is_right(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_all(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 1, 5000)
+    process = spawn(tmp_path, "-n", "2", mode="streaming")
+    until = time.monotonic() + PATIENCE_S
+    while not is_right(tmp_path) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(number)
+    ended, errors = finish(process)
+    assert ended == code, errors
+    assert is_right(tmp_path)
+
+
+def test_what_cannot_work_is_said(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 1, 5)
+    env = {"MILLPOND_SECRET": ""}
+    code, errors = finish(spawn(tmp_path, "--addresses", "127.0.0.1:4000,192.0.2.7:4001", **env))
+    assert code == 2 and "192.0.2.7:4001" in errors and "MILLPOND_SECRET" in errors
+    code, errors = finish(spawn(tmp_path, "-n", "3", "--addresses", "127.0.0.1:4000"))
+    assert code == 2 and "1 addresses for 3 processes" in errors
+    code, errors = finish(spawn(tmp_path, "-n", "0"))
+    assert code == 2 and "from 1 to 256" in errors
