@@ -1,10 +1,11 @@
 """What ``reduce`` computes of the rows of a group or a session.
 
-All but `count`, `tuple` and `sorted_tuple` leave nulls out; of nulls alone they make null. Reducers stand in expressions
-like any value: ``pw.reducers.max(pw.this.t) - pw.reducers.min(pw.this.t)``.
+All but `count`, `tuple` and `sorted_tuple` leave nulls out; of nulls alone they make null. Reducers stand in
+expressions like any value: ``pw.reducers.max(pw.this.t) - pw.reducers.min(pw.this.t)``.
 
 `earliest`, `latest` and `tuple` go by arrival: a row has arrived with the change that added it, and changes that cancel
-within an epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce`` reads.
+within an epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce``
+reads.
 
 Examples:
     >>> import millpond as pw
