@@ -1,10 +1,11 @@
 """What ``reduce`` computes of the rows of a group or a session.
 
-All but `count` leave nulls out; of nulls alone they make null. Reducers stand in expressions like any value:
-``pw.reducers.max(pw.this.t) - pw.reducers.min(pw.this.t)``.
+All but `count`, `tuple` and `sorted_tuple` leave nulls out; of nulls alone they make null. Reducers stand in
+expressions like any value: ``pw.reducers.max(pw.this.t) - pw.reducers.min(pw.this.t)``.
 
-`earliest` and `latest` go by arrival: a row has arrived with the change that added it, and changes that cancel within
-an epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce`` reads.
+`earliest`, `latest` and `tuple` go by arrival: a row has arrived with the change that added it, and changes that cancel
+within an epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce``
+reads.
 
 Examples:
     >>> import millpond as pw
@@ -47,7 +48,9 @@ __all__ = [
     "latest",
     "max",
     "min",
+    "sorted_tuple",
     "sum",
+    "tuple",
     "unique",
 ]
 
@@ -191,11 +194,62 @@ def count_distinct(value: Operand, *more: Operand) -> ColumnExpression:
     return _reducer("count_distinct", value, *more)
 
 
-def _given(argument: Operand | EllipsisType) -> tuple[Operand, ...]:
-    return () if isinstance(argument, EllipsisType) else (argument,)
+def tuple(value: Operand, *, skip_nones: bool = False) -> ColumnExpression:
+    """A list of the values in the order of their arrival: by epoch, those that came in one epoch in order.
+
+    Args:
+        value: What the list holds for each row.
+        skip_nones: Whether None is left out.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user  | page | __time__
+        ...     alice | shop | 2
+        ...     alice | home | 4
+        ...     bob   | home | 4
+        ... ''')
+        >>> paths = visits.groupby(visits.user).reduce(visits.user, path=pw.reducers.tuple(visits.page))
+        >>> paths
+        <millpond.Table user: str, path: list[str]>
+        >>> pw.debug.compute_and_print(paths)
+        user  | path
+        alice | ('shop', 'home')
+        bob   | ('home',)
+    """
+    return _reducer("tuple", value, skip_nones=skip_nones)
 
 
-def _reducer(name: str, *arguments: Operand) -> ColumnExpression:
+def sorted_tuple(value: Operand, *, skip_nones: bool = False) -> ColumnExpression:
+    """A list of the values in order, None first.
+
+    Args:
+        value: What the list holds for each row.
+        skip_nones: Whether None is left out.
+
+    Examples:
+        >>> import millpond as pw
+        >>> orders = pw.debug.table_from_markdown('''
+        ...     item  | cents
+        ...     apple | 30
+        ...     pear  | None
+        ...     apple | 20
+        ... ''')
+        >>> pw.debug.compute_and_print(orders.reduce(
+        ...     all=pw.reducers.sorted_tuple(orders.cents),
+        ...     known=pw.reducers.sorted_tuple(orders.cents, skip_nones=True),
+        ... ))
+        all            | known
+        (None, 20, 30) | (20, 30)
+    """
+    return _reducer("sorted_tuple", value, skip_nones=skip_nones)
+
+
+def _given(argument: Operand | EllipsisType) -> list[Operand]:
+    return [] if isinstance(argument, EllipsisType) else [argument]
+
+
+def _reducer(name: str, *arguments: Operand, skip_nones: bool = False) -> ColumnExpression:
     expressions = [to_expression(argument) for argument in arguments]
-    native = _native.Expr.reducer(name, [expression._native for expression in expressions], here())
+    native = _native.Expr.reducer(name, [expression._native for expression in expressions], skip_nones, here())
     return ColumnExpression(native, _union(*expressions))

@@ -111,9 +111,12 @@ def test_windows_have_all_reducers(window: Any) -> None:
         first=pw.reducers.earliest(table.user),
         last=pw.reducers.latest(table.user),
         users=pw.reducers.count_distinct(table.user, table.at),
+        cities=pw.reducers.tuple(table.city),
+        cents=pw.reducers.sorted_tuple(table.cents, skip_nones=True),
     )
     rows = final(result)
-    assert ("Rome", "Rome", "ann", "ann", 1) in rows and ("Bern", "Bern", "bob", "bob", 1) in rows
+    assert ("Rome", "Rome", "ann", "ann", 1, ("Rome",), (30,)) in rows
+    assert ("Bern", "Bern", "bob", "bob", 1, ("Bern",), (20,)) in rows
 
 
 @pytest.mark.parametrize(
@@ -140,3 +143,24 @@ def test_a_reducer_over_another_table_is_refused() -> None:
     table, other = moves(), moves()
     with pytest.raises(pw.Error, match="table"):
         table.reduce(x=pw.reducers.argmin(table.cents, other.city))
+
+
+def test_tuples_hold_all_values_by_arrival_or_in_order() -> None:
+    table = pw.debug.table_from_markdown("""
+        x    | __time__ | __diff__
+        3    | 2        | 1
+        1    | 2        | 1
+        None | 4        | 1
+        2    | 4        | 1
+        1    | 6        | 1
+        1    | 8        | -1
+    """)
+    lists = table.reduce(
+        all=pw.reducers.tuple(table.x),
+        known=pw.reducers.tuple(table.x, skip_nones=True),
+        sorted=pw.reducers.sorted_tuple(table.x),
+        known_sorted=pw.reducers.sorted_tuple(table.x + 1, skip_nones=True),
+    )
+    ints, optional = "list[int]", "list[int?]"
+    assert repr(lists) == f"<millpond.Table all: {optional}, known: {ints}, sorted: {optional}, known_sorted: {ints}>"
+    assert final(lists) == [((3, None, 2, 1), (3, 2, 1), (None, 1, 2, 3), (2, 3, 4))]

@@ -8,6 +8,7 @@
 //! | sum of `float` | `float`, `float`: a double-double; `int`, `int`, `int`: numbers of NaN, inf, -inf | yes |
 //! | first, last row in order of some columns | these columns, null where there is none | only one beyond the extreme |
 //! | number of distinct rows of some columns | `int` | the operator counts, see [`Accumulators::distincts`] |
+//! | list of the values | none | the operator reads the values, see [`Accumulators::lists`] |
 //!
 //! The least value of a column is the first row in order of that column; the argument at the least value is the second column
 //! of the first row in order of both; the earliest value is that of the first row in order of arrival and value.
@@ -24,18 +25,68 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use millpond_error::{Error, Result};
+use millpond_plan::packed;
 use millpond_plan::physical::{ReducerCall, ReducerKind};
 use millpond_plan::types::{Column, ColumnType, Schema, Type};
 
 use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, take};
 use crate::changes::Diffs;
+use crate::keyed::KeyedRows;
 use crate::sorting::Sorting;
 
 /// The accumulators of some reducers over the same rows.
 #[derive(Clone, Debug)]
 pub struct Accumulators {
     parts: Vec<Part>,
+    lists: Vec<List>,
     outputs: Vec<Output>,
+}
+
+/// A list of all values of a column, which is no accumulator: the operator makes it of the rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct List {
+    /// The order of its elements.
+    pub sorting: Sorting,
+    /// Which of the columns of the order it has.
+    column: usize,
+    element: Type,
+    /// Its reducer, for messages.
+    name: String,
+}
+
+impl List {
+    /// A list for each key of `rows`, which are in its [order](Self::sorting) and added.
+    ///
+    /// # Errors
+    /// `Input` if the lists are too long for a column.
+    pub fn of(&self, rows: &KeyedRows) -> Result<ArrayRef> {
+        let column = &rows.rows[self.column];
+        let lists = match &rows.diffs {
+            Diffs::Ones => packed::lists(column, self.element, &rows.offsets),
+            Diffs::Each(diffs) => {
+                // Each element takes a byte at least, and a column has no more of them than an `i32` counts.
+                let count = diffs.iter().fold(0i64, |count, diff| count.saturating_add((*diff).max(0)));
+                if i32::try_from(count).is_err() {
+                    return Err(self.too_long());
+                }
+                let mut copies: Vec<u32> = Vec::with_capacity(count as usize);
+                let mut ends = Vec::with_capacity(diffs.len() + 1);
+                ends.push(0);
+                for (row, diff) in (0..).zip(diffs.iter()) {
+                    copies.extend(std::iter::repeat_n(row, (*diff).max(0) as usize));
+                    ends.push(copies.len() as u32);
+                }
+                let offsets: Vec<u32> = rows.offsets.iter().map(|&row| ends[row as usize]).collect();
+                packed::lists(&take(column, &copies.into()), self.element, &offsets)
+            }
+        };
+        lists.ok_or_else(|| self.too_long())
+    }
+
+    fn too_long(&self) -> Error {
+        let message = format!("{} has over 2 GiB of values in the groups of one batch", self.name);
+        Error::input(message).with_hint("take fewer rows together")
+    }
 }
 
 /// One part of an accumulator; numbers are positions of arguments among the row columns.
@@ -72,6 +123,8 @@ struct Output {
 enum Answer {
     /// The column as it is.
     Plain(usize),
+    /// The list of this number.
+    List(usize),
     /// Of an `int` or a duration.
     IntSum {
         sum: usize,
@@ -97,7 +150,7 @@ impl Accumulators {
     /// which the row arrived, if a [reducer asks for it](needs_arrival). With `count_rows` the first accumulator column
     /// is the number of rows, whether or not a reducer asks for it.
     pub fn new(reducers: &[ReducerCall], input: &Schema, row: &[usize], count_rows: bool) -> Self {
-        let mut made = Accumulators { parts: Vec::new(), outputs: Vec::new() };
+        let mut made = Accumulators { parts: Vec::new(), lists: Vec::new(), outputs: Vec::new() };
         if count_rows {
             made.part(Part::Rows);
         }
@@ -106,9 +159,9 @@ impl Accumulators {
             let position = |&c: &usize| row.iter().position(|&r| r == c).expect("each argument is a row column");
             let arguments: Vec<usize> = reducer.columns.iter().map(position).collect();
             let types: Vec<ColumnType> = declared.iter().map(|column| column.ty).collect();
-            let answer = made.answer(reducer.kind, &arguments, &types, row.len());
-            let names: Vec<&str> = declared.iter().map(|column| column.name.as_str()).collect();
-            let name = format!("{}({})", reducer.kind.name(), names.join(", "));
+            let names: Vec<String> = declared.iter().map(|column| column.name.clone()).collect();
+            let name = reducer.kind.call(&names);
+            let answer = made.answer(reducer.kind, &name, &arguments, &types, row.len());
             made.outputs.push(Output { name, answer });
         }
         made
@@ -149,6 +202,16 @@ impl Accumulators {
             _ => None,
         };
         self.parts.iter().zip(self.starts()).filter_map(distinct).collect()
+    }
+
+    /// Whether what merges may ask for all rows: for [distinct](Self::distincts) ones, or for [lists](Self::lists).
+    pub fn need_all_rows(&self) -> bool {
+        !self.lists.is_empty() || self.parts.iter().any(|part| matches!(part, Part::Distinct(_)))
+    }
+
+    /// The lists that stand beside the accumulators, each once.
+    pub fn lists(&self) -> &[List] {
+        &self.lists
     }
 
     /// The accumulators of each segment of rows: one row for each neighbouring pair of `offsets`. A row of diff -1 counts and adds
@@ -207,17 +270,18 @@ impl Accumulators {
         can
     }
 
-    /// The output columns, in the order of the reducers.
+    /// The output columns, in the order of the reducers. `lists` are the [lists](Self::lists), a column each.
     ///
     /// # Errors
     /// `Input` if the sum of an `int` column does not fit an `int`.
-    pub fn finish(&self, accumulators: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    pub fn finish(&self, accumulators: &[ArrayRef], lists: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let known = |values: Option<usize>| values.and_then(|at| positive(&accumulators[at]));
         self.outputs
             .iter()
             .map(|Output { name, answer }| {
                 Ok(match *answer {
                     Answer::Plain(at) => accumulators[at].clone(),
+                    Answer::List(at) => lists[at].clone(),
                     Answer::IntSum { sum, values, ty } => {
                         let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
                         if let Some(i) = (0..high.len()).find(|&i| high[i] != low[i] >> 63) {
@@ -275,7 +339,14 @@ impl Accumulators {
     }
 
     /// Adds the parts of a reducer over columns of these types; the rows' arrival is at position `arrival`.
-    fn answer(&mut self, kind: ReducerKind, arguments: &[usize], types: &[ColumnType], arrival: usize) -> Answer {
+    fn answer(
+        &mut self,
+        kind: ReducerKind,
+        name: &str,
+        arguments: &[usize],
+        types: &[ColumnType],
+        arrival: usize,
+    ) -> Answer {
         let in_order = |greatest| Best { columns: arguments.to_vec(), types: types.to_vec(), known: 0, greatest };
         let by_arrival = |greatest| Best {
             columns: vec![arrival, arguments[0]],
@@ -297,6 +368,22 @@ impl Accumulators {
             ReducerKind::ArgMax => return Answer::Plain(self.part(Part::Extreme(in_order(true))) + 1),
             ReducerKind::Earliest => return Answer::Plain(self.part(Part::Extreme(by_arrival(false))) + 1),
             ReducerKind::Latest => return Answer::Plain(self.part(Part::Extreme(by_arrival(true))) + 1),
+            ReducerKind::Tuple { skip_nones } | ReducerKind::SortedTuple { skip_nones } => {
+                let mut columns = arguments.to_vec();
+                if matches!(kind, ReducerKind::Tuple { .. }) {
+                    columns.insert(0, arrival);
+                }
+                let column = columns.len() - 1;
+                let known = skip_nones && types[0].optional;
+                let canonical = types[0].ty == Type::Float;
+                let sorting = Sorting { columns, known, canonical };
+                let list = List { sorting, column, element: types[0].ty, name: name.to_owned() };
+                let at = self.lists.iter().position(|known| *known == list).unwrap_or(self.lists.len());
+                if at == self.lists.len() {
+                    self.lists.push(list);
+                }
+                return Answer::List(at);
+            }
             ReducerKind::Sum | ReducerKind::Avg => {}
         }
         let (argument, ColumnType { ty, optional }) = (arguments[0], types[0]);
@@ -324,7 +411,8 @@ pub struct Extreme {
 
 /// Whether one of these reducers asks in which epoch a row arrived.
 pub fn needs_arrival(reducers: &[ReducerCall]) -> bool {
-    reducers.iter().any(|reducer| matches!(reducer.kind, ReducerKind::Earliest | ReducerKind::Latest))
+    let asks = |kind| matches!(kind, ReducerKind::Earliest | ReducerKind::Latest | ReducerKind::Tuple { .. });
+    reducers.iter().any(|reducer| asks(reducer.kind))
 }
 
 impl Part {

@@ -98,7 +98,8 @@ pub enum BinaryOp {
     Xor,
 }
 
-/// What a `reduce` computes of the rows of a group. All but `Count` leave nulls out, and make null of nulls alone.
+/// What a `reduce` computes of the rows of a group. All but `Count` and the tuples leave nulls out, and make null of nulls
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reducer {
     /// `count()`: the number of rows.
@@ -128,6 +129,16 @@ pub enum Reducer {
     Latest,
     /// `count_distinct(a, b, ...)`: the number of distinct values, or combinations of values without a null among them.
     CountDistinct,
+    /// `tuple(a)`: a list of the values in the order of their arrival, those of one epoch in order.
+    Tuple {
+        /// Whether nulls are left out; they are elements otherwise.
+        skip_nones: bool,
+    },
+    /// `sorted_tuple(a)`: a list of the values in order, nulls first.
+    SortedTuple {
+        /// Whether nulls are left out; they are elements otherwise.
+        skip_nones: bool,
+    },
 }
 
 /// What an [`Expr`] is.
@@ -274,6 +285,19 @@ pub fn count_distinct<E: Into<Expr>>(arguments: impl IntoIterator<Item = E>) -> 
     Expr::reducer(Reducer::CountDistinct, arguments.into_iter().map(Into::into))
 }
 
+/// A list of the values over the rows, nulls among them, in the order of their arrival: by epoch, and those that came in
+/// one epoch in order. See [`earliest`] for rows that are removed, and [`Expr::skip_nones`] to leave nulls out.
+#[track_caller]
+pub fn tuple(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::Tuple { skip_nones: false }, [argument.into()])
+}
+
+/// A list of the values over the rows in order, nulls first; [`Expr::skip_nones`] leaves them out.
+#[track_caller]
+pub fn sorted_tuple(argument: impl Into<Expr>) -> Expr {
+    Expr::reducer(Reducer::SortedTuple { skip_nones: false }, [argument.into()])
+}
+
 impl Expr {
     /// An expression that comes from the caller's place in the program.
     #[track_caller]
@@ -297,6 +321,16 @@ impl Expr {
     #[track_caller]
     pub fn reducer(kind: Reducer, arguments: impl IntoIterator<Item = Expr>) -> Self {
         Expr::new(ExprKind::Reducer(kind, arguments.into_iter().collect()))
+    }
+
+    /// Of [`tuple()`] or [`sorted_tuple`]: the same without nulls. Any other expression as it is.
+    #[track_caller]
+    #[must_use]
+    pub fn skip_nones(&self) -> Expr {
+        match self.kind() {
+            ExprKind::Reducer(kind, arguments) => Expr::reducer(kind.skipping_nones(), arguments.clone()),
+            _ => self.clone(),
+        }
     }
 
     /// The same expression, said to come from `origin` (its operands keep their own).
@@ -675,7 +709,7 @@ pub(crate) const ATOM_PRECEDENCE: u8 = 9;
 
 impl Reducer {
     /// All reducers.
-    pub const ALL: [Reducer; 12] = [
+    pub const ALL: [Reducer; 14] = [
         Reducer::Count,
         Reducer::Sum,
         Reducer::Avg,
@@ -688,7 +722,19 @@ impl Reducer {
         Reducer::Earliest,
         Reducer::Latest,
         Reducer::CountDistinct,
+        Reducer::Tuple { skip_nones: false },
+        Reducer::SortedTuple { skip_nones: false },
     ];
+
+    /// The same without nulls, where that is another one.
+    #[must_use]
+    pub fn skipping_nones(self) -> Self {
+        match self {
+            Reducer::Tuple { .. } => Reducer::Tuple { skip_nones: true },
+            Reducer::SortedTuple { .. } => Reducer::SortedTuple { skip_nones: true },
+            other => other,
+        }
+    }
 
     /// The name of its function.
     pub fn name(self) -> &'static str {
@@ -705,6 +751,8 @@ impl Reducer {
             Reducer::Earliest => "earliest",
             Reducer::Latest => "latest",
             Reducer::CountDistinct => "count_distinct",
+            Reducer::Tuple { .. } => "tuple",
+            Reducer::SortedTuple { .. } => "sorted_tuple",
         }
     }
 }
@@ -738,7 +786,11 @@ fn text(expr: &Expr) -> (String, u8) {
         ExprKind::Tuple(elements) => call_text("make_tuple", &elements.iter().map(plain).collect::<Vec<_>>()),
         ExprKind::Get(a, key, default) => get_text(text(a), plain(key), default.as_ref().map(plain)),
         ExprKind::JsonAs(a, ty) => json_as_text(text(a), *ty),
-        ExprKind::Reducer(kind, arguments) => call_text(kind.name(), &arguments.iter().map(plain).collect::<Vec<_>>()),
+        ExprKind::Reducer(kind, arguments) => {
+            let skips = matches!(kind, Reducer::Tuple { skip_nones: true } | Reducer::SortedTuple { skip_nones: true });
+            let option = skips.then(|| "skip_nones=True".to_owned());
+            call_text(kind.name(), &arguments.iter().map(plain).chain(option).collect::<Vec<_>>())
+        }
     }
 }
 

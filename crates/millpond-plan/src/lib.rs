@@ -41,8 +41,8 @@ pub use difference::difference;
 pub use eval::{MapStage, Mapped};
 pub use expr::{BinaryOp, Expr, ExprKind, Literal, Reducer, UnaryOp};
 pub use expr::{
-    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min, sum,
-    unique,
+    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min,
+    sorted_tuple, sum, tuple, unique,
 };
 pub use lower::lower;
 pub use nested::make_tuple;

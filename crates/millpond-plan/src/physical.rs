@@ -318,8 +318,8 @@ pub struct ReducerCall {
     pub columns: Vec<usize>,
 }
 
-/// The reducers that the engine has. All but `Count` leave nulls out; over nulls alone they give null, so their output is optional where
-/// their column is.
+/// The reducers that the engine has. All but `Count` and the tuples leave nulls out; over nulls alone they give null, so their
+/// output is optional where their column is.
 ///
 /// A row has *arrived* in the epoch of the change that added it, where changes that cancel within an epoch are none. A
 /// change that removes a row removes the one that arrived first of all rows that are equal in the operator's input.
@@ -347,6 +347,16 @@ pub enum ReducerKind {
     /// The number of distinct rows of some columns, without those where one is null: `int`. Floats have one zero and
     /// one NaN.
     CountDistinct,
+    /// A list of the values, in the order of their arrival; within an epoch, in order.
+    Tuple {
+        /// Whether nulls are left out; they are elements otherwise.
+        skip_nones: bool,
+    },
+    /// A list of the values in order, nulls first.
+    SortedTuple {
+        /// Whether nulls are left out; they are elements otherwise.
+        skip_nones: bool,
+    },
 }
 
 impl ReducerKind {
@@ -363,7 +373,16 @@ impl ReducerKind {
             ReducerKind::Earliest => "earliest",
             ReducerKind::Latest => "latest",
             ReducerKind::CountDistinct => "count_distinct",
+            ReducerKind::Tuple { .. } => "tuple",
+            ReducerKind::SortedTuple { .. } => "sorted_tuple",
         }
+    }
+
+    /// A call of it, as the program writes it.
+    pub fn call(self, arguments: &[String]) -> String {
+        let skips =
+            matches!(self, ReducerKind::Tuple { skip_nones: true } | ReducerKind::SortedTuple { skip_nones: true });
+        format!("{}({}{})", self.name(), arguments.join(", "), if skips { ", skip_nones=True" } else { "" })
     }
 }
 
@@ -472,7 +491,7 @@ fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::
     for (i, reducer) in reducers.iter().enumerate() {
         let comma = if i > 0 { ", " } else { "" };
         let columns: Vec<String> = reducer.columns.iter().map(usize::to_string).collect();
-        write!(f, "{comma}{}({})", reducer.kind.name(), columns.join(", "))?;
+        write!(f, "{comma}{}", reducer.kind.call(&columns))?;
     }
     Ok(())
 }

@@ -263,6 +263,8 @@ impl<'a> ReduceScope<'a> {
             Reducer::Earliest => call(ReducerKind::Earliest),
             Reducer::Latest => call(ReducerKind::Latest),
             Reducer::CountDistinct => call(ReducerKind::CountDistinct),
+            Reducer::Tuple { skip_nones } => call(ReducerKind::Tuple { skip_nones }),
+            Reducer::SortedTuple { skip_nones } => call(ReducerKind::SortedTuple { skip_nones }),
         })
     }
 
@@ -287,7 +289,7 @@ impl<'a> ReduceScope<'a> {
         let known = self.calls.iter().position(|known| known.kind == kind && known.arguments == arguments);
         let position = known.unwrap_or_else(|| {
             let written: Vec<String> = written.iter().map(Expr::to_string).collect();
-            let text = format!("{}({})", kind.name(), written.join(", "));
+            let text = kind.call(&written);
             self.calls.push(Call { kind, arguments: arguments.to_vec(), ty, text });
             self.calls.len() - 1
         });
@@ -399,6 +401,9 @@ fn reducer_type(reducer: Reducer, arguments: &[(&Expr, ColumnType)]) -> Result<C
             // Over null values alone there is no row to take it of.
             let of = rest.first().map_or(*ty, |(_, of)| *of);
             Ok(ColumnType { optional: of.optional || ty.optional, ..of })
+        }
+        (Reducer::Tuple { skip_nones } | Reducer::SortedTuple { skip_nones }, of) => {
+            Ok(Type::list(ColumnType { ty: of, optional: ty.optional && !skip_nones }).required())
         }
         (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..*ty }),
         (Reducer::Sum | Reducer::Avg, of) => {

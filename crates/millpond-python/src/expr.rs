@@ -87,9 +87,10 @@ impl PyExpr {
     }
 
     #[staticmethod]
-    fn reducer(name: &str, arguments: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<Self> {
+    fn reducer(name: &str, arguments: Vec<PyRef<'_, PyExpr>>, skip_nones: bool, place: Place) -> PyResult<Self> {
         let arguments = arguments.iter().map(|argument| argument.0.clone());
-        Ok(at(place, Expr::reducer(to_reducer(name)?, arguments)))
+        let reducer = to_reducer(name)?;
+        Ok(at(place, Expr::reducer(if skip_nones { reducer.skipping_nones() } else { reducer }, arguments)))
     }
 
     fn __str__(&self) -> String {

@@ -47,7 +47,9 @@ pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{
     Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit,
 };
-pub use millpond_plan::{any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sum, unique};
+pub use millpond_plan::{
+    any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple, unique,
+};
 pub use monitor::{HttpAddress, Monitor, Monitoring};
 pub use run::{Backend, Output, RunOptions, Summary, WindowSummary, run};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};

@@ -11,8 +11,8 @@ use std::fs;
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, Expr, RunOptions, Table, Type};
 use millpond::{
-    any, argmax, argmin, col, count, count_distinct, earliest, latest, max, min, run, session, sliding, sum, tumbling,
-    unique,
+    any, argmax, argmin, col, count, count_distinct, earliest, latest, max, min, run, session, sliding, sorted_tuple,
+    sum, tumbling, tuple, unique,
 };
 use support::{Random, Rows, Visit};
 
@@ -143,6 +143,12 @@ fn check(first_seed: u64, program: impl Fn(&mut Random) -> Program) {
 /// A row as a result file spells it.
 fn row(cells: &[&dyn Cell]) -> String {
     cells.iter().map(|cell| cell.spell()).collect::<Vec<_>>().join(",")
+}
+
+/// A list as it is spelled: in JSON.
+fn array(values: impl Iterator<Item = Option<i64>>) -> String {
+    let values: Vec<String> = values.map(|value| value.map_or("null".to_owned(), |value| value.to_string())).collect();
+    format!("[{}]", values.join(","))
 }
 
 trait Cell {
@@ -549,7 +555,7 @@ impl Arrivals {
     }
 }
 
-/// The first and the last values that came.
+/// The first and the last values that came, and all.
 fn arrivals(random: &mut Random) -> Program {
     let cut = Cut::new(random);
     let outputs = || {
@@ -559,6 +565,9 @@ fn arrivals(random: &mut Random) -> Program {
             ("last", latest(col("time"))),
             ("pages", latest(col("pages")) - earliest(col("pages"))),
             ("n", count()),
+            ("all", tuple(col("pages"))),
+            ("known", tuple(col("pages")).skip_nones()),
+            ("times", sorted_tuple(col("time"))),
         ]
     };
     let state = RefCell::new(Arrivals::default());
@@ -574,7 +583,14 @@ fn arrivals(random: &mut Random) -> Program {
                     let pages = || group.iter().filter_map(|(visit, run)| Some((*run, visit.pages?)));
                     let (first, last) = (times().min().map(|(_, time)| time), times().max().map(|(_, time)| time));
                     let pages = pages().max().zip(pages().min()).map(|((_, last), (_, first))| last - first);
-                    row(&[&group[0].0.user, &first, &last, &pages, &(group.len() as i64)])
+                    let mut all: Vec<_> = group.iter().map(|(visit, run)| (*run, visit.pages)).collect();
+                    all.sort_unstable();
+                    let all = || all.iter().map(|(_, pages)| *pages);
+                    let (known, all) = (array(all().filter(Option::is_some)), array(all()));
+                    let mut times: Vec<i64> = group.iter().map(|(visit, _)| visit.time).collect();
+                    times.sort_unstable();
+                    let times = array(times.into_iter().map(Some));
+                    row(&[&group[0].0.user, &first, &last, &pages, &(group.len() as i64), &all, &known, &times])
                 },
             )
         }),

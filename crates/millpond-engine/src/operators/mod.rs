@@ -147,6 +147,12 @@ fn first_negative(diffs: &Diffs) -> Option<usize> {
     }
 }
 
+/// The key of each row.
+fn owners(offsets: &[u32]) -> Vec<u32> {
+    let keys = (0u32..).zip(offsets.windows(2));
+    keys.flat_map(|(key, pair)| std::iter::repeat_n(key, (pair[1] - pair[0]) as usize)).collect()
+}
+
 /// The key of row `row`.
 fn key_of_row(offsets: &[u32], row: usize) -> usize {
     offsets.partition_point(|&start| start as usize <= row) - 1

@@ -6,6 +6,7 @@
 //! - If the input may remove, for each first or last row that a reducer keeps: a removal may uncover the next one. It is read
 //!   only for keys that lost a row.
 //! - For each number of distinct rows. Of it are read only the rows that changes touch.
+//! - For each list: it is read whole for the keys that changes touch.
 //!
 //! Arrangement `arrivals`, if the input may remove and a reducer asks when rows arrived: all columns that reducers read, and the
 //! epoch; it tells when a removed row arrived.
@@ -22,11 +23,11 @@ use super::windowed::{WindowOperator, Windowed};
 use super::{
     arrangement, emit_rows, first_negative, insert, name, names_of, never_added, one_each, open, show, types_of,
 };
-use crate::accumulate::{Accumulators, needs_arrival};
+use crate::accumulate::{Accumulators, List, needs_arrival};
 use crate::arrangement::{Arrangement, RunBuilder, SavedArrangement, Select};
 use crate::cells::{concat, ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
-use crate::group::{RowOrder, RowsOf, group, replacement};
+use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
@@ -65,6 +66,8 @@ struct Touched {
     /// What it should have: one row for each key. The first and last rows of `reread` keys are not known yet.
     new: Vec<ArrayRef>,
     reread: Vec<u32>,
+    /// The lists of each key before and after.
+    lists: [Vec<ArrayRef>; 2],
 }
 
 impl Reduce {
@@ -84,8 +87,9 @@ impl Reduce {
         let full = spec.form == Form::Full;
         let extremes = accumulators.extremes().into_iter().filter(|_| full).map(|extreme| extreme.sorting);
         let distincts = accumulators.distincts().into_iter().map(|(_, sorting)| sorting);
+        let lists = accumulators.lists().iter().map(|list| list.sorting.clone());
         let mut orders: Vec<Order> = Vec::new();
-        for sorting in extremes.chain(distincts) {
+        for sorting in extremes.chain(distincts).chain(lists) {
             if orders.iter().all(|order| order.sorting != sorting) {
                 let columns = sorting.columns.iter().map(|&c| types[c]).collect();
                 let rows = arrangement(input, &spec.key, columns, range);
@@ -112,6 +116,14 @@ impl Reduce {
         never_added(&show(&self.key_names, keys, key))
     }
 
+    /// The output columns of groups of the state.
+    fn answers(&self, groups: &KeyedRows) -> Result<Vec<ArrayRef>> {
+        let list =
+            |list: &List| list.of(&self.order(&list.sorting).rows.lookup(&groups.hashes, &groups.keys, Select::All)?);
+        let lists = self.accumulators.lists().iter().map(list).collect::<Result<Vec<_>>>()?;
+        self.accumulators.finish(&groups.rows, &of_known(&lists, &groups.offsets))
+    }
+
     /// The changes of a bucket by key.
     fn rows(&self, bucket: &KeyedChanges, epoch: Epoch) -> Result<KeyedRows> {
         if !self.with_arrival {
@@ -129,18 +141,33 @@ impl Reduce {
         }
         let mut added = self.accumulators.of_rows(&rows.rows, &rows.diffs, &rows.offsets);
         let distincts = self.accumulators.distincts();
+        let mut lists: [Vec<Option<ArrayRef>>; 2] = [0, 1].map(|_| vec![None; self.accumulators.lists().len()]);
         for (order, builder) in self.orders.iter().zip(&mut builders.orders) {
             let changes = order.sorting.apply(&rows);
             for (column, _) in distincts.iter().filter(|(_, sorting)| *sorting == order.sorting) {
                 added[*column] = order.more_distinct(&changes, |key| self.never_added(&changes.keys, key))?;
             }
+            let of_order =
+                self.accumulators.lists().iter().enumerate().filter(|(_, list)| list.sorting == order.sorting);
+            if of_order.clone().next().is_some() {
+                let old = order.rows.lookup(&changes.hashes, &changes.keys, Select::All)?;
+                let new = sum_by_key(&old, &changes);
+                if let Some(row) = first_negative(&new.diffs) {
+                    return Err(self.never_added(&new.keys, super::key_of_row(&new.offsets, row)));
+                }
+                for (at, list) in of_order {
+                    lists[0][at] = Some(list.of(&old)?);
+                    lists[1][at] = Some(list.of(&new)?);
+                }
+            }
             builder.append(&changes);
         }
+        let lists = lists.map(|lists| lists.into_iter().flatten().collect());
         let reread = if self.accumulators.extremes().is_empty() { Vec::new() } else { keys_with_removals(&rows) };
         let KeyedRows { hashes, keys, .. } = rows;
         if self.groups.is_empty() {
             let old_offsets = vec![0; hashes.len() + 1];
-            return Ok(Touched { hashes, keys, old_offsets, old: Vec::new(), new: added, reread });
+            return Ok(Touched { hashes, keys, old_offsets, old: Vec::new(), new: added, reread, lists });
         }
         let known = self.groups.lookup(&hashes, &keys, Select::All)?;
         debug_assert!(known.diffs.insert_only(), "a group has one row");
@@ -161,7 +188,7 @@ impl Reduce {
             let both: Vec<ArrayRef> = both.iter().map(|column| take(column, &positions)).collect();
             self.accumulators.merge(&both, &offsets)
         };
-        Ok(Touched { hashes, keys, old_offsets: known.offsets, old: known.rows, new, reread })
+        Ok(Touched { hashes, keys, old_offsets: known.offsets, old: known.rows, new, reread, lists })
     }
 
     /// Reads the first and last rows of keys that lost a row. This epoch's rows are in the orders.
@@ -198,7 +225,8 @@ impl Reduce {
 
     /// Emits what changes in the output; returns what changes in the state.
     fn settle(&self, touched: Touched, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
-        let Touched { hashes, keys, old_offsets, old, mut new, .. } = touched;
+        let Touched { hashes, keys, old_offsets, old, mut new, lists, .. } = touched;
+        let [old_lists, mut new_lists] = lists;
         let counts = ints(&new[ROWS]);
         if let Some(key) = counts.iter().position(|count| *count < 0) {
             return Err(self.never_added(&keys, key));
@@ -213,9 +241,14 @@ impl Reduce {
             }
             let kept = UInt32Array::from(kept);
             new = new.iter().map(|column| take(column, &kept)).collect();
+            new_lists = new_lists.iter().map(|column| take(column, &kept)).collect();
         }
-        let answers = self.accumulators.finish(&new)?;
-        let old_answers = if old.is_empty() { Vec::new() } else { self.accumulators.finish(&old)? };
+        let answers = self.accumulators.finish(&new, &new_lists)?;
+        let old_answers = if old.is_empty() {
+            Vec::new()
+        } else {
+            self.accumulators.finish(&old, &of_known(&old_lists, &old_offsets))?
+        };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
         emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }));
         let before = RowsOf { offsets: &old_offsets, columns: &old };
@@ -241,7 +274,7 @@ impl Operator for Reduce {
 
     fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
         self.groups.scan(&mut |mut rows| {
-            rows.rows = self.accumulators.finish(&rows.rows)?;
+            rows.rows = self.answers(&rows)?;
             emit_rows(rows, emit);
             Ok(())
         })
@@ -295,9 +328,19 @@ impl WindowOperator for Reduce {
 
     fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
         let mut rows = self.groups.lookup(hashes, keys, select)?;
-        rows.rows = self.accumulators.finish(&rows.rows)?;
+        rows.rows = self.answers(&rows)?;
         Ok(rows)
     }
+}
+
+/// The cells of the keys that have a row, of columns with one for each key.
+fn of_known(columns: &[ArrayRef], offsets: &[u32]) -> Vec<ArrayRef> {
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let known = (0u32..).zip(offsets.windows(2)).filter(|(_, pair)| pair[0] < pair[1]).map(|(key, _)| key);
+    let known = UInt32Array::from_iter_values(known);
+    columns.iter().map(|column| take(column, &known)).collect()
 }
 
 /// The keys with a row that removes.

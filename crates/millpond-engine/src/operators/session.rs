@@ -9,7 +9,7 @@
 //!
 //! Arrangement `events` (row = time, then the reducers' arguments, then the epoch in which the event arrived if a reducer
 //! asks for it) holds all events, if the input may remove, if sessions are made by a predicate, or if a reducer counts
-//! distinct values: for that, the events of each session that changes are read.
+//! distinct values or lists all: for that, the events of each session that changes are read.
 //!
 //! If the input may remove, an old
 //! session that loses events falls into *pieces*, which take its place among the sessions to merge. To find them, the
@@ -100,7 +100,7 @@ impl Session {
         let mut events = types_of(input, &row);
         events.extend(with_arrival.then(|| Type::Int.required()));
         let by_predicate = matches!(spec.gap, Gap::Where(_));
-        let keep_events = spec.form == Form::Full || by_predicate || !accumulators.distincts().is_empty();
+        let keep_events = spec.form == Form::Full || by_predicate || accumulators.need_all_rows();
         let mut names = names_of(input, &spec.instance);
         names.push(input.columns()[spec.time].name.clone());
         Session {
@@ -163,11 +163,26 @@ impl Session {
         spans
     }
 
-    /// The output columns of sessions.
-    fn answers(&self, sessions: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    /// The output columns of sessions; `lists` as [`Accumulators::finish`] takes them.
+    fn answers(&self, sessions: &[ArrayRef], lists: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let mut columns = vec![sessions[START].clone(), sessions[END].clone()];
-        columns.extend(self.accumulators.finish(&sessions[ACCUMULATORS..])?);
+        columns.extend(self.accumulators.finish(&sessions[ACCUMULATORS..], lists)?);
         Ok(columns)
+    }
+
+    /// The lists of sessions, of all events of each.
+    fn lists(&self, events: &KeyedRows) -> Result<Vec<ArrayRef>> {
+        self.accumulators.lists().iter().map(|list| list.of(&list.sorting.apply(events))).collect()
+    }
+
+    /// The lists of sessions of the state.
+    fn saved_lists(&self, sessions: &KeyedRows) -> Result<Vec<ArrayRef>> {
+        if self.accumulators.lists().is_empty() {
+            return Ok(Vec::new());
+        }
+        let (starts, ends) = (ints(&sessions.rows[START]), ints(&sessions.rows[END]));
+        let owners = super::owners(&sessions.offsets);
+        self.lists(&self.read(sessions, &owners, |i| starts[i]..ends[i])?)
     }
 
     /// Emits what changes in the output; returns what changes in the sessions and in the events.
@@ -196,14 +211,14 @@ impl Session {
 
     /// The first step of a state: all sessions are new.
     fn first(&self, events: &KeyedRows, mut added: Spans, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
-        self.count_distinct(events, &mut added)?;
+        let lists = self.complete(events, &mut added)?;
         let offsets = added.offsets.clone();
         let sessions = added.into_columns(self.time);
         let rows = |rows: Vec<ArrayRef>| {
             let (hashes, keys, offsets) = (events.hashes.clone(), events.keys.clone(), offsets.clone());
             KeyedRows { hashes, keys, offsets, rows, diffs: Diffs::Ones }
         };
-        emit(rows(self.answers(&sessions)?));
+        emit(rows(self.answers(&sessions, &lists)?));
         Ok(rows(sessions))
     }
 
@@ -235,12 +250,19 @@ impl Session {
         mut new: Spans,
         emit: &mut dyn FnMut(KeyedRows),
     ) -> Result<KeyedRows> {
-        self.count_distinct(events, &mut new)?;
+        let new_lists = self.complete(events, &mut new)?;
         let (old_offsets, lost) = kept_rows(&old.offsets, gone);
         let old: Vec<ArrayRef> = old.rows.iter().map(|column| take(column, &lost)).collect();
+        let old_lists = self.saved_lists(&KeyedRows {
+            hashes: events.hashes.clone(),
+            keys: events.keys.clone(),
+            offsets: old_offsets.clone(),
+            rows: old.clone(),
+            diffs: Diffs::Ones,
+        })?;
         let new_offsets = new.offsets.clone();
         let new = new.into_columns(self.time);
-        let (old_answers, new_answers) = (self.answers(&old)?, self.answers(&new)?);
+        let (old_answers, new_answers) = (self.answers(&old, &old_lists)?, self.answers(&new, &new_lists)?);
         let difference = |old: &[ArrayRef], new: &[ArrayRef]| {
             let old = RowsOf { offsets: &old_offsets, columns: old };
             replacement(&events.hashes, &events.keys, &old, &RowsOf { offsets: &new_offsets, columns: new })
@@ -417,18 +439,17 @@ impl Session {
         Ok(KeyedRows { hashes, keys: take_all(&events.keys, owners), ..found })
     }
 
-    /// Counts the distinct rows of new sessions, anew, once `events` have changed.
-    fn count_distinct(&self, events: &KeyedRows, new: &mut Spans) -> Result<()> {
-        let distincts = self.accumulators.distincts();
-        if distincts.is_empty() {
-            return Ok(());
+    /// Counts the distinct rows of new sessions, anew, once `events` have changed; gives their lists.
+    fn complete(&self, events: &KeyedRows, new: &mut Spans) -> Result<Vec<ArrayRef>> {
+        if !self.accumulators.need_all_rows() {
+            return Ok(Vec::new());
         }
         let rows = self.rows_of(events, new)?;
-        for (column, sorting) in distincts {
+        for (column, sorting) in self.accumulators.distincts() {
             let numbers = sorting.apply(&rows).offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).collect();
             new.accumulators[column] = Type::Int.int_array(numbers, None);
         }
-        Ok(())
+        self.lists(&rows)
     }
 
     /// All rows of new sessions, once `events` have changed: for each session, a key of the result.
@@ -594,7 +615,7 @@ impl Operator for Session {
 
     fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
         self.sessions.scan(&mut |mut rows| {
-            rows.rows = self.answers(&rows.rows)?;
+            rows.rows = self.answers(&rows.rows, &self.saved_lists(&rows)?)?;
             emit_rows(rows, emit);
             Ok(())
         })
@@ -634,7 +655,7 @@ impl WindowOperator for Session {
 
     fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {
         let mut rows = self.sessions.lookup(hashes, keys, select)?;
-        rows.rows = self.answers(&rows.rows)?;
+        rows.rows = self.answers(&rows.rows, &self.saved_lists(&rows)?)?;
         Ok(rows)
     }
 }

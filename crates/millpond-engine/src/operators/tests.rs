@@ -116,8 +116,8 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
     match column.data_type() {
         DataType::Boolean => Value::Bool(column.as_boolean().value(row)),
         DataType::Float64 => Value::Float(column.as_primitive::<Float64Type>().value(row)),
+        DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_vec()),
         DataType::Utf8 => Value::Str(column.as_string::<i32>().value(row).to_owned()),
-        DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_owned()),
         _ => Value::Int(crate::cells::ints(column)[row]),
     }
 }
@@ -392,6 +392,8 @@ fn random_schema(random: &mut StdRng) -> (Schema, Vec<usize>, Vec<usize>) {
 
 fn random_reducers(random: &mut StdRng, schema: &Schema, values: &[usize]) -> Vec<ReducerCall> {
     use ReducerKind::*;
+    const TUPLE: ReducerKind = Tuple { skip_nones: false };
+    const SORTED: ReducerKind = SortedTuple { skip_nones: false };
     let count = ReducerCall { kind: Count, columns: Vec::new() };
     let mut reducers = Vec::new();
     for _ in 0..random.random_range(0..5) {
@@ -402,11 +404,17 @@ fn random_reducers(random: &mut StdRng, schema: &Schema, values: &[usize]) -> Ve
         let mut any = || values[random.random_range(0..values.len())];
         let (column, other) = (any(), any());
         let kinds: &[ReducerKind] = match schema.columns()[column].ty.ty {
-            Type::Int | Type::Float => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, Sum, Avg],
-            Type::Duration => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, Sum],
-            _ => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct],
+            Type::Int | Type::Float => {
+                &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, TUPLE, SORTED, Sum, Avg]
+            }
+            Type::Duration => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, TUPLE, SORTED, Sum],
+            _ => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, TUPLE, SORTED],
         };
-        let kind = kinds[random.random_range(0..kinds.len())];
+        let kind = match (kinds[random.random_range(0..kinds.len())], random.random()) {
+            (TUPLE, true) => Tuple { skip_nones: true },
+            (SORTED, true) => SortedTuple { skip_nones: true },
+            (kind, _) => kind,
+        };
         let two = matches!(kind, ArgMin | ArgMax) || kind == CountDistinct && random.random_ratio(1, 3);
         reducers.push(ReducerCall { kind, columns: if two { vec![column, other] } else { vec![column] } });
     }
@@ -418,13 +426,28 @@ fn read(reducers: &[ReducerCall]) -> Vec<usize> {
     reducers.iter().flat_map(|reducer| reducer.columns.clone()).collect()
 }
 
+/// A list of values of some column: as bytes, which is how it is stored.
+fn list(schema: &Schema, column: usize, values: impl Iterator<Item = Value>) -> Value {
+    let (values, ty): (Vec<Value>, _) = (values.collect(), schema.columns()[column].ty);
+    let column = to_column(ty, values.iter().collect());
+    let lists = millpond_plan::packed::lists(&column, ty.ty, &[0, values.len() as u32]).unwrap();
+    cell(&lists, 0)
+}
+
 /// A reducer's answer over rows, each with the epoch of its arrival.
-fn answer(reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value {
+fn answer(schema: &Schema, reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value {
     let Some(&column) = reducer.columns.first() else { return Value::Int(rows.len() as i64) };
     if reducer.kind == ReducerKind::CountDistinct {
         let cells = |row: &Row| -> Row { reducer.columns.iter().map(|&c| canonical(&row[c])).collect() };
         let distinct: BTreeSet<Row> = rows.iter().map(|(row, _)| cells(row)).collect();
         return Value::Int(distinct.iter().filter(|row| !row.contains(&Value::Null)).count() as i64);
+    }
+    if let ReducerKind::Tuple { skip_nones } | ReducerKind::SortedTuple { skip_nones } = reducer.kind {
+        let by_arrival = matches!(reducer.kind, ReducerKind::Tuple { .. });
+        let values = rows.iter().map(|(row, epoch)| (if by_arrival { *epoch } else { 0 }, canonical(&row[column])));
+        let mut values: Vec<(u64, Value)> = values.filter(|(_, value)| !skip_nones || *value != Value::Null).collect();
+        values.sort();
+        return list(schema, column, values.into_iter().map(|(_, value)| value));
     }
     let known: Vec<&(Row, u64)> = rows.iter().filter(|(row, _)| row[column] != Value::Null).collect();
     let values: Vec<&Value> = known.iter().map(|(row, _)| &row[column]).collect();
@@ -448,7 +471,7 @@ fn answer(reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value {
         (ReducerKind::Sum, _) => Value::Float(one_nan(floats().sum())),
         (ReducerKind::Avg, Value::Int(_)) => Value::Float(ints().sum::<i64>() as f64 / count),
         (ReducerKind::Avg, _) => Value::Float(one_nan(floats().sum::<f64>() / count)),
-        (ReducerKind::Count | ReducerKind::CountDistinct, _) => unreachable!(),
+        _ => unreachable!("it was answered above"),
     }
 }
 
@@ -468,12 +491,15 @@ fn reduce(random: &mut StdRng, form: Form) -> Subject {
     Subject {
         schema,
         key,
-        make: Box::new(move |range| Box::new(Reduce::new(&spec, &input, range))),
+        make: Box::new({
+            let input = input.clone();
+            move |range| Box::new(Reduce::new(&spec, &input, range))
+        }),
         expect: Box::new(move |history| {
             let groups = by_key(history.copies(&read(&reducers), &by), &by).into_iter();
             groups
                 .map(|(mut row, rows)| {
-                    row.extend(reducers.iter().map(|reducer| answer(reducer, &rows)));
+                    row.extend(reducers.iter().map(|reducer| answer(&input, reducer, &rows)));
                     (row, 1)
                 })
                 .collect()
@@ -547,7 +573,10 @@ fn session_of(
     Subject {
         schema,
         key: instance,
-        make: Box::new(move |range| Box::new(Session::new(&spec, &input, range))),
+        make: Box::new({
+            let input = input.clone();
+            move |range| Box::new(Session::new(&spec, &input, range))
+        }),
         expect: Box::new(move |history| {
             let time = |row: &Row| if let Value::Int(time) = row[0] { i128::from(time) } else { unreachable!() };
             let mut expected = Table::new();
@@ -559,7 +588,7 @@ fn session_of(
                     let mut row = instance.clone();
                     row.push(session[0].0[0].clone());
                     row.push(session[session.len() - 1].0[0].clone());
-                    row.extend(reducers.iter().map(|reducer| answer(reducer, session)));
+                    row.extend(reducers.iter().map(|reducer| answer(&input, reducer, session)));
                     expected.insert(row, 1);
                 }
             }
@@ -691,7 +720,7 @@ fn times_stay_times() {
     let rows = [times.clone(), lengths];
     for offsets in [vec![0, 3], vec![0, 1, 3], vec![0, 0, 3]] {
         let made = accumulators.of_rows(&rows, &Diffs::Ones, &offsets);
-        let types: Vec<_> = accumulators.finish(&made).unwrap().iter().map(|a| a.data_type().clone()).collect();
+        let types: Vec<_> = accumulators.finish(&made, &[]).unwrap().iter().map(|a| a.data_type().clone()).collect();
         assert_eq!(types, parts);
     }
     assert_eq!(crate::cells::ints_like(&times, vec![1]).data_type(), &Type::DateTimeUtc.to_arrow());

@@ -41,9 +41,7 @@ impl Session {
         }
         let added = filtered(events, |row| torn.outside[row]);
         let mut candidates = Candidates::new(&old, self.points(&added));
-        let owners = (0u32..).zip(torn.spans.offsets.windows(2));
-        let owners: Vec<u32> =
-            owners.flat_map(|(key, pair)| std::iter::repeat_n(key, (pair[1] - pair[0]) as usize)).collect();
+        let owners = crate::operators::owners(&torn.spans.offsets);
         let all: Vec<u32> = (0..owners.len() as u32).collect();
         candidates.add(&owners, &all, self.points(&left));
         let merged = self.merge(candidates, events.hashes.len(), &mut gone)?;

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, Float64Array, StringArray, UInt32Array};
 use millpond_error::Origin;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
 use millpond_plan::{
     Behavior, Expr, Literal, SessionGap, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength,
-    argmax, col, count, count_distinct, lit, lower, max, sum,
+    argmax, col, count, count_distinct, lit, lower, max, packed, sorted_tuple, sum,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -125,7 +125,7 @@ impl Program {
             _ => Behaves::Common { delay, cutoff, keep_results: random.random() },
         };
         let by_user = random.random_bool(0.7);
-        let mut all = vec!["start", "end", "n", "sum", "max", "distinct", "last"];
+        let mut all = vec!["start", "end", "n", "sum", "max", "distinct", "last", "list"];
         all.extend(by_user.then_some("user"));
         let mut outputs: Vec<_> = all.into_iter().filter(|_| random.random_bool(0.5)).collect();
         if outputs.is_empty() {
@@ -164,6 +164,7 @@ impl Program {
                 "n" => count(),
                 "sum" => sum(col("value")),
                 "distinct" => count_distinct([col("value")]),
+                "list" => sorted_tuple(col("value")),
                 "last" => argmax(col("time"), col("value")),
                 _ => max(col("value")),
             };
@@ -339,6 +340,12 @@ impl Replay {
             "n" => rows.iter().map(|(_, count)| count).sum::<i64>().to_string(),
             "sum" => text(values().map(|(value, count)| value * i128::from(count)).reduce(|a, b| a + b)),
             "distinct" => values().map(|(value, _)| value).collect::<BTreeSet<_>>().len().to_string(),
+            "list" => {
+                let copies = rows.iter().flat_map(|((_, _, value), n)| std::iter::repeat_n(*value, *n as usize));
+                let mut values: Vec<Option<i64>> = copies.collect();
+                values.sort_unstable();
+                format!("{values:?}")
+            }
             "last" => {
                 let last = rows.iter().map(|((time, _, value), _)| (*time, *value)).max();
                 text(last.and_then(|(_, value)| value).map(i128::from))
@@ -500,6 +507,10 @@ impl Machine {
             }
             match column.data_type() {
                 arrow_schema::DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+                arrow_schema::DataType::Binary => {
+                    let (values, _) = packed::flatten(&column.slice(row, 1), Type::Int.optional()).unwrap();
+                    format!("{:?}", values.as_primitive::<Int64Type>().iter().collect::<Vec<Option<i64>>>())
+                }
                 arrow_schema::DataType::Float64 => {
                     let value = column.as_primitive::<Float64Type>().value(row);
                     assert!(["start", "end"].contains(name));
