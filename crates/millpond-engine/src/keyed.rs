@@ -58,13 +58,20 @@ enum Column {
     Row(ArrayRef),
 }
 
-/// Makes [`KeyedChanges`] of the parts of a bucket as they come. Of a part's rows only the columns that are no key stay.
+/// A first part of so many rows tells whether most keys are new.
+const TELLING_ROWS: usize = if cfg!(test) { 8 } else { 1024 };
+
+/// Makes [`KeyedChanges`] of the parts of a bucket as they come.
+///
+/// Where several rows share a key, keys are numbered at once, and of a part's rows only the columns that are no key stay.
+/// Where most keys are new, that would only keep a large table for each bucket: the parts wait as they are.
 #[derive(Debug)]
 pub struct KeyedChangesBuilder {
     key: Vec<usize>,
-    /// The keys so far, and how many columns a row has.
+    /// The keys so far, and how many columns a row has; `None` before the first part, and while parts wait.
     numbering: Option<(Numbering, usize)>,
     parts: Vec<Part>,
+    waiting: Vec<HashedChanges>,
 }
 
 #[derive(Debug)]
@@ -78,11 +85,27 @@ struct Part {
 impl KeyedChangesBuilder {
     /// A bucket without rows; `key` are the positions of the key columns.
     pub fn new(key: &[usize]) -> Self {
-        KeyedChangesBuilder { key: key.to_vec(), numbering: None, parts: Vec::new() }
+        KeyedChangesBuilder { key: key.to_vec(), numbering: None, parts: Vec::new(), waiting: Vec::new() }
     }
 
     /// Takes rows up.
-    pub fn push(&mut self, HashedChanges { hashes, changes }: HashedChanges) {
+    pub fn push(&mut self, rows: HashedChanges) {
+        if !self.waiting.is_empty() {
+            self.waiting.push(rows);
+            return;
+        }
+        let tells = self.numbering.is_none() && rows.hashes.len() >= TELLING_ROWS;
+        let first = tells.then(|| rows.clone());
+        self.number(rows);
+        if let (Some(first), Some((numbering, _))) = (first, &self.numbering)
+            && numbering.len() * 2 > first.hashes.len()
+        {
+            (self.numbering, self.parts) = (None, Vec::new());
+            self.waiting.push(first);
+        }
+    }
+
+    fn number(&mut self, HashedChanges { hashes, changes }: HashedChanges) {
         let keys: Vec<ArrayRef> = self.key.iter().map(|&c| canonical(&changes.columns[c])).collect();
         let width = changes.columns.len();
         let (numbering, _) = self.numbering.get_or_insert_with(|| (Numbering::new(&keys, hashes.len()), width));
@@ -92,8 +115,9 @@ impl KeyedChangesBuilder {
     }
 
     /// The rows of all parts; `None` if there was no part.
-    pub fn finish(self) -> Option<KeyedChanges> {
-        let KeyedChangesBuilder { key, numbering, mut parts } = self;
+    pub fn finish(mut self) -> Option<KeyedChanges> {
+        std::mem::take(&mut self.waiting).into_iter().for_each(|rows| self.number(rows));
+        let KeyedChangesBuilder { key, numbering, mut parts, .. } = self;
         let (numbering, width) = numbering?;
         let (hashes, keys) = numbering.finish();
         let Part { of_row, columns, diffs } = if parts.len() == 1 { parts.pop()? } else { joined(&parts) };

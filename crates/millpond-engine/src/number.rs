@@ -42,6 +42,11 @@ impl Numbering {
         Numbering { slots: vec![(0, EMPTY); slots], hashes: Vec::new(), columns }
     }
 
+    /// The number of distinct keys.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
     /// The numbers of the keys of these rows. Floats have been brought to one zero and one NaN.
     pub fn number(&mut self, hashes: &[u64], columns: &[ArrayRef]) -> Vec<u32> {
         let known = self.hashes.len();
