@@ -193,7 +193,8 @@ impl Dataflow {
                         let routed = route(before(input), &key, schema, peers, context);
                         let clock = clock(before(times), *time, context);
                         let operator = operators[&NodeId(index)].clone();
-                        windowed(routed, clock, operator, &key, schema, peers, context)
+                        let tail = Tail::behind(&context.plan, NodeId(index));
+                        windowed(routed, clock, operator, tail, &key, schema, context)
                     }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
                 };
@@ -370,22 +371,30 @@ fn keyed<'scope>(
                 let (epoch, (capability, gather)) = entry.remove_entry();
                 context.failure.guard("a keyed operator", || {
                     let mut session = output.session_with_builder(&capability);
-                    let mut emit = |mut changes: Changes| match &tail {
-                        _ if changes.is_empty() => {}
-                        Some(tail) => context.failure.guard("writing results", || {
-                            let changes = tail.apply(changes, context.seed)?;
-                            if changes.is_empty() {
-                                Ok(())
-                            } else {
-                                (context.deliver)(tail.sink, Epoch(epoch), &changes)
-                            }
-                        }),
-                        None => session.give_container(&mut changes),
-                    };
-                    operator.borrow_mut().step(Epoch(epoch), &mut gather.finish(), &mut emit)
+                    let mut give = |mut changes| session.give_container(&mut changes);
+                    step(operator.borrow_mut().as_mut(), Epoch(epoch), gather, tail.as_ref(), &context, &mut give)
                 });
             }
         }
+    })
+}
+
+/// Steps an operator over an epoch's rows. What it emits goes down the tail, or else to `give`.
+fn step(
+    operator: &mut dyn Operator,
+    epoch: Epoch,
+    rows: Gather,
+    tail: Option<&Tail>,
+    context: &Context,
+    give: &mut dyn FnMut(Changes),
+) -> Result<()> {
+    operator.step(epoch, &mut rows.finish(), &mut |changes| match tail {
+        _ if changes.is_empty() => {}
+        Some(tail) => context.failure.guard("writing results", || {
+            let changes = tail.apply(changes, context.seed)?;
+            if changes.is_empty() { Ok(()) } else { (context.deliver)(tail.sink, epoch, &changes) }
+        }),
+        None => give(changes),
     })
 }
 
@@ -429,11 +438,12 @@ fn windowed<'scope>(
     input: Edge<'scope, Packet>,
     clock: Edge<'scope, Vec<i64>>,
     operator: SharedOperator,
+    tail: Option<Tail>,
     key: &[usize],
     schema: &Schema,
-    workers: usize,
     context: &Arc<Context>,
 ) -> Edge<'scope, Changes> {
+    let workers = input.scope().peers();
     let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     let pact = DistributorPact(|_| ByWorker);
     input.binary_frontier::<_, NoopBuilder<Changes>, _, _, _, _>(clock, pact, Pipeline, "windowed", move |_, _| {
@@ -462,11 +472,8 @@ fn windowed<'scope>(
                     if let (Some(windowed), Some(watermark)) = (operator.windowed(), watermark) {
                         windowed.advance(watermark);
                     }
-                    operator.step(Epoch(epoch), &mut gather.finish(), &mut |mut changes| {
-                        if !changes.is_empty() {
-                            session.give_container(&mut changes);
-                        }
-                    })
+                    let mut give = |mut changes| session.give_container(&mut changes);
+                    step(operator.as_mut(), Epoch(epoch), gather, tail.as_ref(), &context, &mut give)
                 });
             }
         }

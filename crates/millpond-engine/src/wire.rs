@@ -5,9 +5,7 @@
 //!
 //! - `Boolean`: a bit for each cell;
 //! - a type of fixed width: the values;
-//! - `Utf8`, `Binary`: `rows + 1` offsets from 0 (32 bits), then the bytes;
-//! - `List`: the offsets, then the column of the items;
-//! - `Struct`: the columns of the fields.
+//! - `Utf8`, `Binary`: `rows + 1` offsets from 0 (32 bits), then the bytes.
 //!
 //! Every part is padded to a multiple of 8 bytes; numbers are little-endian, as Arrow keeps them.
 
@@ -189,12 +187,6 @@ impl<W: Write> Writer<'_, W> {
                 let (first, last) = self.offsets(bytes.offsets());
                 self.part(&bytes.value_data()[first..last]);
             }
-            DataType::List(_) => {
-                let list = column.as_list::<i32>();
-                let (first, last) = self.offsets(list.offsets());
-                self.column(&list.values().slice(first, last - first));
-            }
-            DataType::Struct(_) => column.as_struct().columns().iter().for_each(|field| self.column(field)),
             other => {
                 let Some(width) = other.primitive_width() else { unreachable!("no column is stored as {other}") };
                 let data = column.to_data();
@@ -254,7 +246,7 @@ impl<'a> Reader<'a> {
                 Some(NullBuffer::new(bits).into_inner().into_inner())
             }
         };
-        let (mut buffers, mut children) = (Vec::new(), Vec::new());
+        let mut buffers = Vec::new();
         match ty {
             DataType::Boolean => buffers.push(Buffer::from(self.part(rows.div_ceil(8))?)),
             DataType::Utf8 | DataType::Binary => {
@@ -263,24 +255,13 @@ impl<'a> Reader<'a> {
                 buffers.push(offsets);
                 buffers.push(Buffer::from(self.part(length)?));
             }
-            DataType::List(field) => {
-                let offsets = self.values(rows + 1, 4)?;
-                let length = last_offset(&offsets)?;
-                buffers.push(offsets);
-                children.push(self.column(field.data_type(), length)?);
-            }
-            DataType::Struct(fields) => {
-                for field in fields {
-                    children.push(self.column(field.data_type(), rows)?);
-                }
-            }
             other => {
                 let width = other.primitive_width().ok_or_else(|| damaged("a column has an unknown type"))?;
                 buffers.push(self.values(rows, width)?);
             }
         }
         // Checks everything: lengths, offsets, text.
-        ArrayData::try_new(ty.clone(), rows, nulls, 0, buffers, children).map_err(|error| damaged(&error.to_string()))
+        ArrayData::try_new(ty.clone(), rows, nulls, 0, buffers, Vec::new()).map_err(|error| damaged(&error.to_string()))
     }
 }
 
@@ -293,15 +274,23 @@ fn last_offset(offsets: &Buffer) -> Result<usize> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
+    use arrow_array::{BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
     use millpond_plan::types::Type;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
 
     use super::*;
 
-    const TYPES: [Type; 7] =
-        [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration];
+    const TYPES: [Type; 8] = [
+        Type::Bool,
+        Type::Int,
+        Type::Float,
+        Type::Str,
+        Type::Bytes,
+        Type::DateTimeNaive,
+        Type::DateTimeUtc,
+        Type::Duration,
+    ];
 
     fn column(ty: Type, rows: usize, random: &mut StdRng) -> ArrayRef {
         let nulls = random.random_bool(0.5);
@@ -314,6 +303,9 @@ mod tests {
             Type::Str => {
                 Arc::new(StringArray::from_iter(cells().map(|cell| cell.map(|int| "é".repeat((int + 9) as usize)))))
             }
+            Type::Bytes => {
+                Arc::new(BinaryArray::from_iter(cells().map(|cell| cell.map(|int| vec![0xff; (int + 9) as usize]))))
+            }
             _ => ty.int_array(ints.clone().into(), Some(NullBuffer::from(valid))),
         }
     }
@@ -323,7 +315,8 @@ mod tests {
     fn changes_arrive_as_they_were_sent() {
         for seed in 0..500 {
             let mut random = StdRng::seed_from_u64(seed);
-            let types: Vec<Type> = (0..random.random_range(0..5)).map(|_| TYPES[random.random_range(0..7)]).collect();
+            let types: Vec<Type> =
+                (0..random.random_range(0..5)).map(|_| TYPES[random.random_range(0..TYPES.len())]).collect();
             let schema = Schema::new(types.iter().enumerate().map(|(i, ty)| (i.to_string(), ty.optional())));
             let all = random.random_range(0..40);
             let start = random.random_range(0..=all);
