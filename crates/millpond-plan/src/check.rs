@@ -530,7 +530,8 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::{coalesce, col, if_else, lit, max};
+    use crate::expr::{coalesce, col, if_else, lit};
+    use crate::reducer::max;
 
     /// Columns `b`, `i`, `f`, `s` of the four types, and the same, optional, with `_`.
     fn schema() -> Schema {

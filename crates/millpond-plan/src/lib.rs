@@ -5,7 +5,7 @@
 //!
 //! - [`types`]: types of columns and their Arrow representation;
 //! - [`expr`]: expressions as written; [`eval`]: their meaning, over whole columns;
-//! - [`text`]: functions on text;
+//! - [`reducer`]: what is computed of groups; [`text`]: functions on text;
 //! - [`nested`]: tuples, lists and JSON in expressions;
 //! - [`packed`]: tuples and lists as bytes; [`json`]: JSON as one text; [`spelled`]: both as text in files;
 //! - [`time`]: points in time and durations as text;
@@ -26,6 +26,7 @@ pub mod nested;
 pub mod packed;
 pub mod physical;
 mod reduce;
+pub mod reducer;
 mod session;
 pub mod spelled;
 mod spelling;
@@ -39,14 +40,14 @@ pub mod window;
 pub use behavior::Behavior;
 pub use difference::difference;
 pub use eval::{MapStage, Mapped};
-pub use expr::{BinaryOp, Expr, ExprKind, Literal, Reducer, UnaryOp};
-pub use expr::{
-    any, argmax, argmin, avg, coalesce, col, count, count_distinct, earliest, if_else, latest, lit, max, min,
-    sorted_tuple, sum, tuple, unique,
-};
+pub use expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, coalesce, col, if_else, lit};
 pub use lower::lower;
 pub use nested::make_tuple;
 pub use physical::PhysicalPlan;
+pub use reducer::{
+    Reducer, any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple,
+    unique,
+};
 pub use session::{AFTER, BEFORE, SessionGap};
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
 pub use text::{BoolWords, Text, TextFunction};

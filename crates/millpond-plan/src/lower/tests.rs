@@ -2,10 +2,8 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::*;
-use crate::expr::{
-    Expr, Literal, Reducer, any, argmax, argmin, coalesce, col, count, count_distinct, earliest, latest, lit, max, min,
-    sum, unique,
-};
+use crate::expr::{Expr, Literal, coalesce, col, lit};
+use crate::reducer::{Reducer, any, argmax, argmin, count, count_distinct, earliest, latest, max, min, sum, unique};
 use crate::session::SessionGap;
 use crate::table::SessionWindow;
 use crate::types::Type;
@@ -719,7 +717,7 @@ fn the_types_of_a_reduce_follow_its_arguments() {
         ("user", col("_pw_instance")),
         ("n", count()),
         ("bytes", sum(col("bytes"))),
-        ("mean", crate::expr::avg(col("access_time"))),
+        ("mean", crate::reducer::avg(col("access_time"))),
         ("page", min(col("page"))),
     ]);
     let table = source(None, true).session_reduce(by_user(1), outputs, &here()).unwrap();
