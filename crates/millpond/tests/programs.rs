@@ -1,6 +1,7 @@
 //! The law, on random programs over a folder of files that grow: after every run, the changes that were written add up to
 //! what the simplest code computes from all rows. Before its own operation, a program may reduce the rows to the best of
-//! each user and time, so that what follows sees rows removed, and put tables together that overlap.
+//! each user and time, so that what follows sees rows removed, and put tables together that overlap; and its columns may be of
+//! types that hold the same otherwise (`support/dress.rs`).
 
 mod support;
 
@@ -9,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use millpond::csv::{self, WriteMode};
-use millpond::{Backend, Expr, RunOptions, Table, Type};
+use millpond::{Backend, Expr, RunOptions, Table, Type, Window};
 use millpond::{
     any, argmax, argmin, col, count, count_distinct, earliest, latest, make_tuple, max, min, run, session, sliding,
     sorted_tuple, sum, tumbling, tuple, unique,
 };
+use support::dress::{Clock, Dress};
 use support::{Random, Rows, Visit};
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
@@ -218,6 +220,15 @@ impl Cell for str {
 impl Cell for String {
     fn spell(&self) -> String {
         self.as_str().spell()
+    }
+}
+
+/// A cell that is spelled already.
+struct Spelled(String);
+
+impl Cell for Spelled {
+    fn spell(&self) -> String {
+        self.0.clone()
     }
 }
 
@@ -432,6 +443,7 @@ fn values(random: &mut Random) -> Program {
 /// Figures of some visits, changed by those of others with which they share the user, or user and time.
 fn combined(random: &mut Random) -> Program {
     let (how, by_time, hidden) = (random.below(5), random.below(2) == 0, random.below(2) == 0);
+    let dress = Dress::new(random);
     let figures = move |visits: &Table| {
         let keys: &[&str] = if by_time { &["user", "time"] } else { &["user"] };
         let outputs = [("user", col("user")), ("n", count()), ("pages", sum(col("pages")))];
@@ -439,7 +451,7 @@ fn combined(random: &mut Random) -> Program {
     };
     let combine = move |visits: &Table| {
         let few = figures(&visits.filter(col("pages").is_none() | col("pages").lt(8)));
-        let late = figures(&visits.filter(col("time").gt(ZERO)));
+        let late = figures(&visits.filter(dress.clock.seconds(col("time")).gt(ZERO)));
         let odd = visits.filter((col("pages") % 2).eq(1));
         let odd = if by_time { odd.with_id_from([col("user"), col("time")]) } else { odd.with_id_from([col("user")]) };
         match how {
@@ -473,11 +485,14 @@ fn combined(random: &mut Random) -> Program {
         table
     };
     Program {
-        table: Box::new(move |visits| if hidden { combine(visits).without(["user"]) } else { combine(visits) }),
+        table: Box::new(move |visits| {
+            let combined = combine(&dress.on(visits));
+            if hidden { combined.without(["user"]) } else { combined }
+        }),
         expect: Box::new(move |visits| {
             let mut rows = Rows::new();
             for ((user, _), (n, pages)) in expect(visits) {
-                let text = if hidden { row(&[&n, &pages]) } else { row(&[&user, &n, &pages]) };
+                let text = if hidden { row(&[&n, &pages]) } else { row(&[&Spelled(dress.user(&user)), &n, &pages]) };
                 *rows.entry(text).or_default() += 1;
             }
             rows
@@ -500,17 +515,19 @@ impl Cut {
         [Cut::Whole, Cut::Sessions, Cut::Leaps, Cut::Windows][random.below(4) as usize]
     }
 
-    fn reduce(self, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
-        match self {
-            Cut::Whole => visits.groupby(["user"]).reduce(outputs),
-            Cut::Sessions => visits.windowby(col("time"), session().max_gap(300)).instance(col("user")).reduce(outputs),
+    fn reduce(self, clock: Clock, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
+        let (clock, time) = clock.of_windows();
+        let window = match self {
+            Cut::Whole => return visits.groupby(["user"]).reduce(outputs),
+            Cut::Sessions => session().max_gap(clock.span(300)).into(),
             Cut::Leaps => {
-                let together = |a: Expr, b: Expr| a.floordiv(500).eq(b.floordiv(500)) | (b - a).gt(900);
-                let window = session().predicate(together);
-                visits.windowby(col("time"), window).instance(col("user")).reduce(outputs)
+                let slot = |time: &Expr| clock.since_start(time.clone()).floordiv(clock.span(500));
+                let together = |a: Expr, b: Expr| slot(&a).eq(slot(&b)) | (b - a).gt(clock.span(900));
+                session().predicate(together).into()
             }
-            Cut::Windows => visits.windowby(col("time"), tumbling(500)).instance(col("user")).reduce(outputs),
-        }
+            Cut::Windows => Window::from(tumbling(clock.span(500)).origin(clock.start())),
+        };
+        visits.windowby(time, window).instance(col("user")).reduce(outputs)
     }
 
     /// Rows for the groups of `visits`, each with what `row` makes of a group.
@@ -535,19 +552,19 @@ impl Cut {
 
 /// What is at the least and the greatest number of pages, and how many values there are.
 fn arguments(random: &mut Random) -> Program {
-    let cut = Cut::new(random);
-    let outputs = || {
+    let (cut, dress) = (Cut::new(random), Dress::new(random));
+    let outputs = move || {
         vec![
             ("user", col("user")),
-            ("least", argmin(col("pages"), col("time")) - ZERO),
-            ("most", argmax(col("pages") % 3, col("time"))),
-            ("last", argmax(col("time"), col("pages"))),
+            ("least", dress.clock.seconds(argmin(col("pages"), col("time"))) - ZERO),
+            ("most", dress.clock.seconds(argmax(col("pages") % 3, col("time")))),
+            ("last", argmax(col("time"), col("page"))),
             ("pages", count_distinct([col("pages")])),
-            ("pairs", count_distinct([col("pages") % 3, col("time") % 2]) + 1),
+            ("pairs", count_distinct([col("pages") % 3, col("page")]) + 1),
         ]
     };
     Program {
-        table: Box::new(move |visits| cut.reduce(visits, outputs())),
+        table: Box::new(move |visits| cut.reduce(dress.clock, &dress.on(visits), outputs())),
         expect: Box::new(move |visits| {
             let third = |visit: &Visit| visit.pages.map(|pages| pages.rem_euclid(3));
             cut.groups(
@@ -557,10 +574,12 @@ fn arguments(random: &mut Random) -> Program {
                     let known = || group.iter().filter(|visit| visit.pages.is_some());
                     let least = known().map(|visit| (visit.pages, visit.time)).min().map(|(_, time)| time - ZERO);
                     let most = known().map(|visit| (third(visit), visit.time)).max().map(|(_, time)| time);
-                    let last = group.iter().map(|visit| (visit.time, visit.pages)).max().and_then(|(_, pages)| pages);
+                    let last = group.iter().map(|visit| (visit.time, dress.page(visit))).max();
+                    let last = last.map(|(_, (.., page))| page);
                     let pages: BTreeSet<Option<i64>> = known().map(|visit| visit.pages).collect();
-                    let pairs: BTreeSet<_> = known().map(|visit| (third(visit), visit.time % 2)).collect();
-                    row(&[&group[0].user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
+                    let pairs: BTreeSet<_> = known().map(|visit| (third(visit), dress.page(visit))).collect();
+                    let user = Spelled(dress.user(&group[0].user));
+                    row(&[&user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
                 },
             )
         }),
@@ -593,22 +612,23 @@ impl Arrivals {
 
 /// The first and the last values that came, and all.
 fn arrivals(random: &mut Random) -> Program {
-    let cut = Cut::new(random);
-    let outputs = || {
+    let (cut, dress) = (Cut::new(random), Dress::new(random));
+    let outputs = move || {
         vec![
             ("user", col("user")),
-            ("first", earliest(col("time"))),
-            ("last", latest(col("time"))),
+            ("first", dress.clock.seconds(earliest(col("time")))),
+            ("last", dress.clock.seconds(latest(col("time")))),
             ("pages", latest(col("pages")) - earliest(col("pages"))),
             ("n", count()),
             ("all", tuple(col("pages"))),
             ("known", tuple(col("pages")).skip_nones()),
-            ("times", sorted_tuple(col("time"))),
+            ("ordered", sorted_tuple(col("page"))),
+            ("page", latest(col("page"))),
         ]
     };
     let state = RefCell::new(Arrivals::default());
     Program {
-        table: Box::new(move |visits| cut.reduce(visits, outputs())),
+        table: Box::new(move |visits| cut.reduce(dress.clock, &dress.on(visits), outputs())),
         expect: Box::new(move |visits| {
             let visits = state.borrow_mut().follow(visits);
             cut.groups(
@@ -623,12 +643,35 @@ fn arrivals(random: &mut Random) -> Program {
                     all.sort_unstable();
                     let all = || all.iter().map(|(_, pages)| *pages);
                     let (known, all) = (array(all().filter(Option::is_some)), array(all()));
-                    let mut times: Vec<i64> = group.iter().map(|(visit, _)| visit.time).collect();
-                    times.sort_unstable();
-                    let times = array(times.into_iter().map(Some));
-                    row(&[&group[0].0.user, &first, &last, &pages, &(group.len() as i64), &all, &known, &times])
+                    let mut ordered: Vec<_> = group.iter().map(|(visit, _)| dress.page(visit)).collect();
+                    ordered.sort_unstable();
+                    let ordered: Vec<String> = ordered.into_iter().map(|(.., page)| page).collect();
+                    let ordered = format!("[{}]", ordered.join(","));
+                    let page = group.iter().map(|(visit, run)| (*run, dress.page(visit))).max();
+                    let page = page.map(|(_, (.., page))| page);
+                    let user = Spelled(dress.user(&group[0].0.user));
+                    row(&[&user, &first, &last, &pages, &(group.len() as i64), &all, &known, &ordered, &page])
                 },
             )
+        }),
+    }
+}
+
+/// The pages of each user, by way of a list.
+fn unpacked(random: &mut Random) -> Program {
+    let dress = Dress::new(random);
+    Program {
+        table: Box::new(move |visits| {
+            let outputs = [("page", sorted_tuple(col("page"))), ("user", col("user"))];
+            dress.on(visits).groupby(["user"]).reduce(outputs).flatten("page")
+        }),
+        expect: Box::new(move |visits| {
+            let mut rows = Rows::new();
+            for visit in visits {
+                let text = row(&[&dress.page(visit).2, &Spelled(dress.user(&visit.user))]);
+                *rows.entry(text).or_default() += 1;
+            }
+            rows
         }),
     }
 }
@@ -679,6 +722,11 @@ fn what_came_first_and_last_keeps_the_law() {
 #[test]
 fn concats_renames_and_flattens_keep_the_law() {
     check(5_000_000, plain);
+}
+
+#[test]
+fn elements_of_every_type_keep_the_law() {
+    check(10_000_000, unpacked);
 }
 
 #[test]

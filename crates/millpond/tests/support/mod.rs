@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod dress;
 pub mod replay;
 
 use std::collections::BTreeMap;
