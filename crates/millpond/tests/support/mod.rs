@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod programs;
 pub mod replay;
 
 use std::collections::BTreeMap;
@@ -120,6 +121,9 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => quoted(text),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Array(_) | Value::Object(_) => quoted(&value.to_string()),
         value => value.to_string(),
     }
 }
@@ -159,6 +163,13 @@ pub type Rows = BTreeMap<String, i64>;
 /// Text as a result file spells it.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// A list as it is spelled: in JSON.
+fn array(values: &[Option<i64>]) -> String {
+    let values: Vec<String> =
+        values.iter().map(|value| value.map_or("null".to_owned(), |value| value.to_string())).collect();
+    format!("[{}]", values.join(","))
 }
 
 fn optional<T: ToString>(value: Option<T>) -> String {
