@@ -103,6 +103,13 @@ impl Logs {
         rows.map(|row| row.2.clone()).collect()
     }
 
+    /// All rows, with the file that each is in and the byte behind its newline.
+    pub fn rows(&self) -> impl Iterator<Item = (&Path, u64, &Visit)> {
+        self.files
+            .values()
+            .flat_map(|file| file.rows.iter().map(|(_, end, visit)| (file.path.as_path(), *end as u64, visit)))
+    }
+
     /// The rows behind the last newlines of files of these formats.
     pub fn last_rows(&self, formats: &[Format]) -> Vec<Visit> {
         let files = self.files.values().filter(|file| formats.contains(&file.format));
