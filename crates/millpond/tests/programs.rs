@@ -87,7 +87,7 @@ fn tables_combined_by_identity_keep_the_law() {
 }
 
 #[test]
-fn any_and_unique_keep_the_law() {
+fn figures_of_groups_keep_the_law() {
     check(6_000_000, programs::values);
 }
 
@@ -107,7 +107,7 @@ fn what_came_first_and_last_keeps_the_law() {
 }
 
 #[test]
-fn concats_and_renames_keep_the_law() {
+fn concats_renames_and_flattens_keep_the_law() {
     check(5_000_000, programs::plain);
 }
 

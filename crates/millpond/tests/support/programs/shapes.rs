@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millpond::{Table, Type, col, max, session, sliding, sum};
+use millpond::{Table, Type, col, make_tuple, max, session, sliding, sorted_tuple, sum};
 
 use super::{Random, Visit, ZERO, known_sum};
 
@@ -14,7 +14,7 @@ pub struct Shape {
     pub expect: fn(Vec<Visit>) -> Vec<Visit>,
 }
 
-const SHAPES: [Shape; 8] = [
+const SHAPES: [Shape; 11] = [
     Shape { name: "best", table: best, expect: expected_best },
     Shape { name: "doubled", table: doubled, expect: expected_doubled },
     Shape { name: "spelled anew", table: spelled_anew, expect: |visits| visits },
@@ -23,6 +23,9 @@ const SHAPES: [Shape; 8] = [
     Shape { name: "updated", table: updated, expect: expected_updated },
     Shape { name: "unmatched", table: unmatched, expect: expected_unmatched },
     Shape { name: "overall", table: overall, expect: expected_overall },
+    Shape { name: "taken apart", table: taken_apart, expect: expected_taken_apart },
+    Shape { name: "listed", table: |visits| listed(visits).flatten("time"), expect: |visits| visits },
+    Shape { name: "listed as JSON", table: listed_as_json, expect: |visits| visits },
 ];
 
 /// Any shape.
@@ -51,6 +54,39 @@ fn spelled_anew(visits: &Table) -> Table {
     let other = other.rename([("user", "who"), ("pages", "time"), ("time", "pages")]).without(["twice"]);
     let back = other.rename([("who", "user"), ("pages", "time"), ("time", "pages")]);
     back.cast_to_types([("time", Type::Int)])
+}
+
+/// A visit for each letter of its user, and again 75 seconds later.
+fn taken_apart(visits: &Table) -> Table {
+    let twice = visits.with_columns([("time", make_tuple([col("time"), col("time") + 75]))]).flatten("time");
+    twice.filter(col("user").ne("ann")).flatten("user")
+}
+
+/// [`taken_apart`], from scratch.
+fn expected_taken_apart(visits: Vec<Visit>) -> Vec<Visit> {
+    let others = visits.into_iter().filter(|visit| visit.user != "ann");
+    let parts = others.flat_map(|visit| {
+        let letters: Vec<String> = visit.user.chars().map(String::from).collect();
+        letters.into_iter().flat_map(move |user| {
+            [0, 75].map(|later| Visit { user: user.clone(), time: visit.time + later, pages: visit.pages })
+        })
+    });
+    parts.collect()
+}
+
+/// The times of all visits that differ in nothing else.
+fn listed(visits: &Table) -> Table {
+    visits.groupby(["user", "pages"]).reduce([
+        ("user", col("user")),
+        ("time", sorted_tuple(col("time"))),
+        ("pages", col("pages")),
+    ])
+}
+
+/// The same visits, by way of [`listed`] ones in JSON.
+fn listed_as_json(visits: &Table) -> Table {
+    let elements = listed(visits).cast_to_types([("time", Type::Json)]).flatten("time");
+    elements.with_columns([("time", col("time").as_int().unwrap())])
 }
 
 /// The most pages of each user and time.
