@@ -14,14 +14,15 @@ use millpond_engine::hash::HashSeed;
 use millpond_engine::wire::{changes_bytes, write_changes};
 use millpond_engine::{Epoch, arrangement};
 use millpond_error::{Error, Result};
+use millpond_io::sink::{Formatter, Sink};
 use millpond_io::source::{EpochInput, PieceReader};
 use millpond_plan::physical::{OperatorSpec, PhysicalPlan};
 use millpond_store::{ArrangementRecord, CheckpointShare, Disk, StateReader};
 
-use super::Connectors;
 use super::state::{SavedSteps, saved_run, write_runs};
 use super::team::{Fabric, PATIENCE, SavedRuns, Team};
-use crate::cluster::message::{Order, SavedRecords, Speaker, WireError, Word, read_frame};
+use super::{Connectors, sink_schemas};
+use crate::cluster::message::{FrameReader, Order, SavedRecords, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
 use crate::monitor::Meters;
 use crate::run::RunOptions;
@@ -34,7 +35,7 @@ const SIGNAL_POLL: Duration = Duration::from_millis(50);
 /// Runs the workers of this process until process 0 ends the run.
 pub fn follow(
     plan: PhysicalPlan,
-    connectors: &Connectors,
+    (connectors, sinks): (&Connectors, &[Box<dyn Sink>]),
     mut connected: Connected,
     threads: usize,
     options: &RunOptions,
@@ -53,7 +54,7 @@ pub fn follow(
     let thread = thread.map_err(|error| Error::unavailable(format!("no thread for process 0: {error}")))?;
     let follower =
         Follower { health, speaker, orders, pieces, disk: options.state.as_ref().map(|state| state.as_disk()) };
-    let outcome = follower.run(plan, connectors, connected, threads, options);
+    let outcome = follower.run(plan, (connectors, sinks), connected, threads, options);
     follower.speaker.close();
     let _ = thread.join();
     outcome
@@ -71,7 +72,7 @@ impl Follower {
     fn run(
         &self,
         plan: PhysicalPlan,
-        connectors: &Connectors,
+        (connectors, sinks): (&Connectors, &[Box<dyn Sink>]),
         mut connected: Connected,
         threads: usize,
         options: &RunOptions,
@@ -80,12 +81,15 @@ impl Follower {
         let seed = HashSeed(seed);
         let saved = self.told(self.saved(steps))?;
         let readers = self.told(piece_readers(&plan, connectors, seed))?;
-        let (speaker, snapshots) = (self.speaker.clone(), self.speaker.clone());
-        let deliver = Box::new(move |sink, epoch: Epoch, changes: &Changes| {
-            speaker.send(&Word::Changes { sink, epoch: epoch.0 }, &bytes_of(changes))
+        let schemas = sink_schemas(&plan, sinks.len());
+        let formatters = sinks.iter().zip(&schemas).map(|(sink, schema)| sink.formatter(schema));
+        let writer = Arc::new(Writer {
+            formatters: self.told(formatters.collect::<Result<_>>())?,
+            speaker: self.speaker.clone(),
         });
-        let snapshot =
-            Box::new(move |sink, changes: &Changes| snapshots.send(&Word::Snapshot { sink }, &bytes_of(changes)));
+        let snapshots = writer.clone();
+        let deliver = Box::new(move |sink, epoch, changes: &_| writer.changes(sink, epoch, changes));
+        let snapshot = Box::new(move |sink, changes: &_| snapshots.snapshot(sink, changes));
         let failure = self.health.failure.clone();
         let metrics = Meters::new(&plan, std::iter::empty(), threads, self.disk.is_some()).steps();
         let patience = Some(PATIENCE);
@@ -213,6 +217,36 @@ impl Follower {
             saved.insert(step, arrangements.into_iter().map(open).collect::<Result<_>>()?);
         }
         Ok(saved)
+    }
+}
+
+/// Sends what this process computed for the sinks to process 0.
+struct Writer {
+    /// By sink.
+    formatters: Vec<Option<Box<dyn Formatter>>>,
+    speaker: Speaker,
+}
+
+impl Writer {
+    fn changes(&self, sink: usize, epoch: Epoch, changes: &Changes) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match &self.formatters[sink] {
+            Some(formatter) => formatter.changes(epoch, changes, &mut |lines, count| self.lines(sink, lines, count)),
+            None => self.speaker.send(&Word::Changes { sink, epoch: epoch.0 }, &bytes_of(changes)),
+        }
+    }
+
+    fn snapshot(&self, sink: usize, changes: &Changes) -> Result<()> {
+        match &self.formatters[sink] {
+            Some(formatter) => formatter.snapshot(changes, &mut |lines, count| self.lines(sink, lines, count)),
+            None => self.speaker.send(&Word::Snapshot { sink }, &bytes_of(changes)),
+        }
+    }
+
+    fn lines(&self, sink: usize, lines: &[u8], count: u64) -> Result<()> {
+        self.speaker.send(&Word::Lines { sink, count }, lines)
     }
 }
 
@@ -352,10 +386,11 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(self, mut stream: TcpStream) {
-        while let Ok((order, bytes)) = read_frame::<Order>(&mut stream) {
+    fn listen(self, stream: TcpStream) {
+        let mut frames = FrameReader::new(stream);
+        while let Ok((order, bytes)) = frames.next::<Order>() {
             match order {
-                Order::Pieces { source, last } => self.pieces.arrive(source, last, &bytes),
+                Order::Pieces { source, last } => self.pieces.arrive(source, last, bytes),
                 Order::Fail(_) => {
                     let _ = self.send.send(order);
                     self.health.failure.abandon();

@@ -76,7 +76,7 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     };
     let (process, connected) = match connected {
         Some(connected) if cluster.process() > 0 => {
-            follow::follow(plan, &connectors, connected, workers, options)?;
+            follow::follow(plan, (&connectors, &sinks), connected, workers, options)?;
             return Ok(Summary { process: cluster.process(), elapsed: started.elapsed(), ..Summary::default() });
         }
         connected => (cluster.process(), connected),
@@ -402,7 +402,7 @@ impl Run {
         let make = checkpoint.map(|checkpoint| move |worker| checkpoint.writer(worker));
         let make = make.as_ref().map(|make| make as &(dyn Fn(usize) -> _ + Sync));
         let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
-        let (mut runs, prepared) = if self.team.workers() == 1 || snapshots.contains(&true) {
+        let (mut runs, prepared) = if self.peers == 1 || snapshots.contains(&true) {
             (self.team.checkpoint(make.map(|make| make as _), snapshots)?, prepare()?)
         } else {
             // Results and runs are synced at the same time.

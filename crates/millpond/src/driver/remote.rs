@@ -17,7 +17,7 @@ use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
 use millpond_plan::types::Schema;
 
-use crate::cluster::message::{Order, SavedRecords, Speaker, WireError, Word, read_frame};
+use crate::cluster::message::{FrameReader, Order, SavedRecords, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
 
 /// How long process 0 waits for the others when all is over.
@@ -179,9 +179,10 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(mut self, mut stream: TcpStream) {
-        while let Ok((word, bytes)) = read_frame::<Word>(&mut stream) {
-            self.take(word, &bytes);
+    fn listen(mut self, stream: TcpStream) {
+        let mut frames = FrameReader::new(stream);
+        while let Ok((word, bytes)) = frames.next::<Word>() {
+            self.take(word, bytes);
         }
         self.desk.health.lose(&self.name);
         for (source, piece) in std::mem::take(&mut self.lent) {
@@ -206,6 +207,9 @@ impl Listener {
                 let changes = read_changes(bytes, &self.desk.schemas[sink])?;
                 self.desk.sinks[sink].write_snapshot(&changes)
             }),
+            Word::Lines { sink, count } => {
+                failure.guard("writing results", || self.desk.sinks[sink].write_lines(bytes, count))
+            }
             Word::Want { source, count } => self.lend(source, count),
             Word::Read { source } => {
                 if let Some(input) = self.input(source) {

@@ -162,11 +162,6 @@ impl Team {
         Ok(Team { commands, replies, guards: Some(guards), comms, first, health })
     }
 
-    /// The number of worker threads.
-    pub fn workers(&self) -> usize {
-        self.commands.len()
-    }
-
     /// The error of the run, if there is one.
     pub fn check(&self) -> Result<()> {
         self.health.check()
