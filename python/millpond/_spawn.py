@@ -102,16 +102,19 @@ class _Supervisor:
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.asked: int | None = None
+        # Nothing is ever written to it. Its writing end is open as long as this process is there, whatever ends it.
+        self.pipe = os.pipe()
 
     def run(self, command: list[str], env: dict[str, str], processes: range) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._forward)
         try:
             for process in processes:
-                own = env | {"MILLPOND_PROCESS_ID": str(process)}
+                own = env | {"MILLPOND_PROCESS_ID": str(process), "MILLPOND_SPAWNER_FD": str(self.pipe[0])}
                 # Each in a group of its own: a Ctrl-C at the terminal comes to it once, from here.
-                self.running[process] = subprocess.Popen(command, env=own, start_new_session=True)
-                threading.Thread(target=self._wait, args=(process, self.running[process]), daemon=True).start()
+                child = subprocess.Popen(command, env=own, start_new_session=True, pass_fds=self.pipe[:1])
+                self.running[process] = child
+                threading.Thread(target=self._wait, args=(process, child), daemon=True).start()
         except OSError as error:
             self._end()
             return _say(f"cannot start {command[0]}: {error.strerror}", 2)

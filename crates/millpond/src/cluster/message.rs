@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use millpond_engine::metrics::StepCounts;
 use millpond_error::{Error, ErrorKind, Origin, Result};
 use millpond_store::{ArrangementRecord, RunRecord};
 use serde::de::DeserializeOwned;
@@ -33,8 +34,8 @@ pub enum Order {
 /// What another process says to process 0.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Word {
-    /// The dataflow stands.
-    Opened,
+    /// The dataflow stands; with what its steps have counted, in the order of the plan.
+    Opened(Vec<StepCounts>),
     /// Changes for a sink, behind it.
     Changes { sink: usize, epoch: u64 },
     /// Rows of the present table for a sink, behind it.
@@ -47,18 +48,26 @@ pub enum Word {
     Read { source: usize },
     /// A piece could not be read.
     Unread { source: usize, piece: u64, error: WireError },
-    /// The epoch is done.
-    Done,
+    /// The epoch is done; with what the steps have counted so far, in the order of the plan.
+    Done(Vec<StepCounts>),
     /// What the checkpoint saves was taken down, and written if it has begun.
-    Saved(Vec<SavedRecords>),
+    Saved(Share),
     /// What was taken down was written.
-    Written(std::result::Result<Vec<SavedRecords>, WireError>),
+    Written(std::result::Result<Share, WireError>),
     /// Knows that the run is over.
     Ended,
     /// Cannot go on.
     Failed(WireError),
     /// Was asked to stop.
     Stop,
+}
+
+/// What one process has saved for a checkpoint.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Share {
+    pub records: Vec<SavedRecords>,
+    /// What was written for it.
+    pub bytes: u64,
 }
 
 /// The runs of one arrangement, written by one process.

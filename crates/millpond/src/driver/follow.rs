@@ -22,7 +22,7 @@ use millpond_store::{ArrangementRecord, CheckpointShare, Disk, StateReader};
 use super::state::{SavedSteps, saved_run, write_runs};
 use super::team::{Fabric, PATIENCE, SavedRuns, Team};
 use super::{Connectors, sink_schemas};
-use crate::cluster::message::{FrameReader, Order, SavedRecords, Speaker, WireError, Word};
+use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
 use crate::monitor::Meters;
 use crate::run::RunOptions;
@@ -91,15 +91,16 @@ impl Follower {
         let deliver = Box::new(move |sink, epoch, changes: &_| writer.changes(sink, epoch, changes));
         let snapshot = Box::new(move |sink, changes: &_| snapshots.snapshot(sink, changes));
         let failure = self.health.failure.clone();
-        let metrics = Meters::new(&plan, std::iter::empty(), threads, self.disk.is_some()).steps();
+        let meters = Meters::new(&plan, std::iter::empty(), (1, threads), self.disk.is_some());
+        let metrics = meters.steps();
         let patience = Some(PATIENCE);
         let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience, metrics });
         let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
         let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
         // A service is stopped by process 0, between two epochs.
         let interrupt = options.interrupt.clone().filter(|_| !endless);
-        let team = Team::start(fabric, context, snapshot, interrupt, None)?;
-        self.speaker.send(&Word::Opened, &[])?;
+        let team = Team::start(fabric, context, snapshot, interrupt, self.disk.clone())?;
+        self.speaker.send(&Word::Opened(meters.own_counts()), &[])?;
         let peers = threads * processes;
         let mut taken: Vec<SavedRuns> = Vec::new();
         let mut saving: Option<JoinHandle<()>> = None;
@@ -132,21 +133,16 @@ impl Follower {
                         })
                         .collect();
                     self.told(team.epoch(Epoch(epoch), &inputs))?;
-                    self.speaker.send(&Word::Done, &[])?;
+                    self.speaker.send(&Word::Done(meters.own_counts()), &[])?;
                 }
                 Order::Checkpoint { generation, snapshots } => {
                     let share = self.share(generation, peers + 1 + process);
                     let writer = share.as_ref().map(|share| move |worker| share.writer(worker));
                     let writer = writer.as_ref().map(|writer| writer as &dyn Fn(usize) -> _);
                     taken = self.told(team.checkpoint(writer, snapshots))?;
-                    let records = match share {
-                        None => Vec::new(),
-                        Some(share) => {
-                            self.told(share.finish())?;
-                            std::mem::take(&mut taken).iter().map(SavedRuns::records).collect()
-                        }
-                    };
-                    self.speaker.send(&Word::Saved(records), &[])?;
+                    let saved = share.map(|share| finish_share(share, &std::mem::take(&mut taken)));
+                    let saved = self.told(saved.transpose())?.unwrap_or_default();
+                    self.speaker.send(&Word::Saved(saved), &[])?;
                 }
                 Order::Write { generation } => {
                     let runs = std::mem::take(&mut taken);
@@ -260,11 +256,16 @@ fn bytes_of(changes: &Changes) -> Vec<u8> {
     bytes
 }
 
-fn write_share(share: Option<CheckpointShare>, writer: usize, runs: &[SavedRuns]) -> Result<Vec<SavedRecords>> {
+fn write_share(share: Option<CheckpointShare>, writer: usize, runs: &[SavedRuns]) -> Result<Share> {
     let Some(share) = share else { return Err(Error::unavailable("this process saves no state")) };
     write_runs(share.writer(writer), runs)?;
-    share.finish()?;
-    Ok(runs.iter().map(SavedRuns::records).collect())
+    finish_share(share, runs)
+}
+
+/// Makes `runs` durable, which were written for this share.
+fn finish_share(share: CheckpointShare, runs: &[SavedRuns]) -> Result<Share> {
+    let bytes = share.finish()?;
+    Ok(Share { records: runs.iter().map(SavedRuns::records).collect(), bytes })
 }
 
 /// What reads pieces of the sources whose input several processes can read.

@@ -11,13 +11,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use millpond_engine::Epoch;
+use millpond_engine::metrics::StepCounts;
 use millpond_engine::wire::read_changes;
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
 use millpond_plan::types::Schema;
 
-use crate::cluster::message::{FrameReader, Order, SavedRecords, Speaker, WireError, Word};
+use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
 
 /// How long process 0 waits for the others when all is over.
@@ -90,7 +91,7 @@ impl Remotes {
     }
 
     /// One answer of each process; an error if one is lost or has failed.
-    pub fn answers(&self) -> Result<Vec<Word>> {
+    fn answers(&self) -> Result<Vec<Word>> {
         let mut answers = Vec::new();
         for member in &self.members {
             match member.answers.lock().unwrap_or_else(PoisonError::into_inner).recv() {
@@ -108,10 +109,19 @@ impl Remotes {
         Ok(answers)
     }
 
-    /// The records of what each process saved.
-    pub fn saved(&self) -> Result<Vec<SavedRecords>> {
-        let answers = self.answers()?.into_iter();
-        Ok(answers.flat_map(|word| if let Word::Saved(records) = word { records } else { Vec::new() }).collect())
+    /// What the steps of each process have counted: the answer to an epoch, and the first one.
+    pub fn counts(&self) -> Result<Vec<Vec<StepCounts>>> {
+        let counts = |word| match word {
+            Word::Opened(counts) | Word::Done(counts) => Some(counts),
+            _ => None,
+        };
+        Ok(self.answers()?.into_iter().filter_map(counts).collect())
+    }
+
+    /// What each process saved.
+    pub fn saved(&self) -> Result<Vec<Share>> {
+        let share = |word| if let Word::Saved(share) = word { Some(share) } else { None };
+        Ok(self.answers()?.into_iter().filter_map(share).collect())
     }
 
     /// Asks all to write what they took down last.
@@ -119,12 +129,12 @@ impl Remotes {
         self.tell(&Order::Write { generation });
     }
 
-    /// The records of what all have written.
-    pub fn written(&self) -> Result<Vec<SavedRecords>> {
+    /// What all have written.
+    pub fn written(&self) -> Result<Vec<Share>> {
         let mut all = Vec::new();
         for member in &self.members {
             match member.written.lock().unwrap_or_else(PoisonError::into_inner).recv() {
-                Ok(Word::Written(Ok(records))) => all.extend(records),
+                Ok(Word::Written(Ok(share))) => all.push(share),
                 Ok(Word::Written(Err(error))) => return Err(error.into()),
                 _ => {
                     self.desk.health.failure.abandon();
