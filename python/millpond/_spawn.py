@@ -41,6 +41,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--process-id", type=int, metavar="NUMBER", help="start this process only; the others are started elsewhere"
     )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="where process 0 writes the report of a run, unless the program names a file (MILLPOND_REPORT)",
+    )
     parser.add_argument("program", help="the program; a .py file is run by this Python")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     parser.set_defaults(do=spawn)
@@ -65,6 +70,8 @@ def spawn(arguments: argparse.Namespace) -> int:
     env = dict(os.environ)
     env |= {"MILLPOND_PROCESSES": str(len(addresses)), "MILLPOND_ADDRESSES": ",".join(addresses)}
     env["MILLPOND_WORKERS"] = str(arguments.threads)
+    if arguments.report is not None:
+        env["MILLPOND_REPORT"] = arguments.report
     if arguments.addresses is None:
         # Other users of this machine must not take part.
         env.setdefault("MILLPOND_SECRET", os.urandom(32).hex())

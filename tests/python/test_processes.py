@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import signal
@@ -34,8 +35,8 @@ pw.run(persistence_config=pw.persistence.Config(backend, snapshot_interval_ms=30
 """
 
 
-def spawn(root: Path, *words: str, mode: str = "static", **env: str) -> subprocess.Popen[str]:
-    (root / "program.py").write_text(PROGRAM)
+def spawn(root: Path, *words: str, mode: str = "static", program: str = PROGRAM, **env: str) -> subprocess.Popen[str]:
+    (root / "program.py").write_text(program)
     (root / "logs").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "millpond._cli", "spawn", *words, "program.py", mode]
     pipe = subprocess.PIPE
@@ -93,6 +94,19 @@ def test_runs_with_other_numbers_go_on_from_each_other(tmp_path: Path) -> None:
         assert code == 0, errors
         assert errors.count("millpond: ") == 1, "one process sums the run up"
         assert is_right(tmp_path)
+
+
+def test_process_0_alone_reports_and_listens(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 0, 1000)
+    own_file = 'import os\nos.environ["MILLPOND_REPORT"] += os.environ["MILLPOND_PROCESS_ID"]\n'
+    process = spawn(tmp_path, "-n", "3", "--report", "report-", program=own_file + PROGRAM, MILLPOND_HTTP="0")
+    code, errors = finish(process)
+    assert code == 0, errors
+    assert errors.count("http://127.0.0.1:") == 1, errors
+    assert [path.name for path in tmp_path.glob("report-*")] == ["report-0"]
+    report = json.loads((tmp_path / "report-0").read_text())
+    assert (report["status"], report["sources"][0]["rows_read"]) == ("finished", 1000)
 
 
 def test_a_killed_process_ends_all_and_a_rerun_converges(tmp_path: Path) -> None:

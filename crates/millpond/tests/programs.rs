@@ -11,8 +11,8 @@ use std::fs;
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, Expr, RunOptions, Table, Type};
 use millpond::{
-    any, argmax, argmin, col, count, count_distinct, earliest, latest, max, min, run, session, sliding, sorted_tuple,
-    sum, tumbling, tuple, unique,
+    any, argmax, argmin, col, count, count_distinct, earliest, latest, make_tuple, max, min, run, session, sliding,
+    sorted_tuple, sum, tumbling, tuple, unique,
 };
 use support::{Random, Rows, Visit};
 
@@ -87,10 +87,13 @@ struct Shape {
 }
 
 fn shape(random: &mut Random) -> Shape {
-    match random.below(3) {
+    match random.below(6) {
         0 => Shape { table: best, expect: expected_best },
         1 => Shape { table: doubled, expect: expected_doubled },
-        _ => Shape { table: spelled_anew, expect: |visits| visits },
+        2 => Shape { table: spelled_anew, expect: |visits| visits },
+        3 => Shape { table: taken_apart, expect: expected_taken_apart },
+        4 => Shape { table: |visits| listed(visits).flatten("time"), expect: |visits| visits },
+        _ => Shape { table: listed_as_json, expect: |visits| visits },
     }
 }
 
@@ -115,6 +118,39 @@ fn spelled_anew(visits: &Table) -> Table {
     let other = other.rename([("user", "who"), ("pages", "time"), ("time", "pages")]).without(["twice"]);
     let back = other.rename([("who", "user"), ("pages", "time"), ("time", "pages")]);
     back.cast_to_types([("time", Type::Int)])
+}
+
+/// A visit for each letter of its user, and again 75 seconds later.
+fn taken_apart(visits: &Table) -> Table {
+    let twice = visits.with_columns([("time", make_tuple([col("time"), col("time") + 75]))]).flatten("time");
+    twice.filter(col("user").ne("ann")).flatten("user")
+}
+
+/// [`taken_apart`], from scratch.
+fn expected_taken_apart(visits: Vec<Visit>) -> Vec<Visit> {
+    let others = visits.into_iter().filter(|visit| visit.user != "ann");
+    let parts = others.flat_map(|visit| {
+        let letters: Vec<String> = visit.user.chars().map(String::from).collect();
+        letters.into_iter().flat_map(move |user| {
+            [0, 75].map(|later| Visit { user: user.clone(), time: visit.time + later, pages: visit.pages })
+        })
+    });
+    parts.collect()
+}
+
+/// The times of all visits that differ in nothing else.
+fn listed(visits: &Table) -> Table {
+    visits.groupby(["user", "pages"]).reduce([
+        ("user", col("user")),
+        ("time", sorted_tuple(col("time"))),
+        ("pages", col("pages")),
+    ])
+}
+
+/// The same visits, by way of [`listed`] ones in JSON.
+fn listed_as_json(visits: &Table) -> Table {
+    let elements = listed(visits).cast_to_types([("time", Type::Json)]).flatten("time");
+    elements.with_columns([("time", col("time").as_int().unwrap())])
 }
 
 /// The most pages of each user and time.
@@ -641,7 +677,7 @@ fn what_came_first_and_last_keeps_the_law() {
 }
 
 #[test]
-fn concats_and_renames_keep_the_law() {
+fn concats_renames_and_flattens_keep_the_law() {
     check(5_000_000, plain);
 }
 
