@@ -149,6 +149,50 @@ def test_a_signal_stops_all(tmp_path: Path, number: signal.Signals, code: int) -
     assert is_right(tmp_path)
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_end_when_the_spawner_is_killed(tmp_path: Path, processes: int) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 1, 5000)
+    process = spawn(tmp_path, "-n", str(processes), mode="streaming")
+    pids = children(process, processes)
+    until = time.monotonic() + PATIENCE_S
+    while not is_right(tmp_path) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.kill()
+    while any(map(is_alive, pids)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(is_alive, pids))
+    finish(process)
+    assert is_right(tmp_path), "they were asked to stop, and did so after a checkpoint"
+
+
+def test_saved_state_is_read_where_it_was_saved_in_all_processes(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "many.csv").write_text("user,time\n" + "".join(f"user-{n},{n}\n" for n in range(200_000)))
+    process = spawn(tmp_path, "-n", "2", mode="streaming")
+    pids = children(process, 2)
+    until = time.monotonic() + PATIENCE_S
+
+    def maps_state(pid: int) -> bool:
+        return "/state/runs-" in Path(f"/proc/{pid}/maps").read_text()
+
+    while not all(map(maps_state, pids)) and time.monotonic() < until:
+        append(tmp_path, 1, 10)
+        time.sleep(0.1)
+    assert all(map(maps_state, pids))
+    process.send_signal(signal.SIGTERM)
+    code, errors = finish(process)
+    assert code == 143, errors
+    assert is_right(tmp_path)
+
+
 def test_what_cannot_work_is_said(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     append(tmp_path, 1, 5)

@@ -377,7 +377,7 @@ fn keyed<'scope>(
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
-                let new = || Gather::new(&key, &schema, workers);
+                let new = || Gather::new(context.seed, &key, &schema, workers);
                 let (_, gather) = open.entry(*capability.time()).or_insert_with(|| (capability, new()));
                 context.failure.guard("gathering rows", || gather.push(packet));
             });
@@ -466,7 +466,7 @@ fn windowed<'scope>(
     input.binary_frontier::<_, NoopBuilder<Changes>, _, _, _, _>(clock, pact, Pipeline, "windowed", move |_, _| {
         let mut open: BTreeMap<u64, (Capability<u64>, Gather, Option<i64>)> = BTreeMap::new();
         move |(input, frontier), (clock, clock_frontier), output| {
-            let new = || Gather::new(&key, &schema, workers);
+            let new = || Gather::new(context.seed, &key, &schema, workers);
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
