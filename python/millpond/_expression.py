@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import builtins
     from typing import Any, NoReturn, TypeAlias
 
+    from millpond._date_time import DateTimeNamespace
     from millpond._table import Table
     from millpond._text import StringNamespace
 
@@ -71,6 +72,13 @@ class ColumnExpression:
         from millpond._text import StringNamespace  # which needs this class
 
         return StringNamespace(self)
+
+    @property
+    def dt(self) -> DateTimeNamespace:
+        """The functions of points in time, durations and timestamps, such as ``pw.this.access_time.dt.hour()``."""
+        from millpond._date_time import DateTimeNamespace  # which needs this class
+
+        return DateTimeNamespace(self)
 
     def __getitem__(self, key: int | builtins.str | ColumnExpression) -> ColumnExpression:
         """The element of a tuple, a list or a `Json` with this number or name.

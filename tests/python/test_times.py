@@ -244,3 +244,75 @@ def test_a_program_hands_times_over() -> None:
 def test_a_wrong_time_that_is_handed_over_is_named(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(pw.InputError, match=said):
         handed_over(wrong)
+
+
+EPOCH = datetime.datetime(1970, 1, 1)
+MICROSECOND = datetime.timedelta(microseconds=1)
+UNITS = {
+    "microseconds": MICROSECOND,
+    "milliseconds": datetime.timedelta(milliseconds=1),
+    "seconds": datetime.timedelta(seconds=1),
+    "minutes": datetime.timedelta(minutes=1),
+    "hours": datetime.timedelta(hours=1),
+    "days": datetime.timedelta(days=1),
+    "weeks": datetime.timedelta(weeks=1),
+}
+
+
+def computed(**expressions: Any) -> dict[str, Any]:
+    """The value of each expression, over a table of one row."""
+    [values] = rows(pw.debug.table_from_markdown("row\n1").select(**expressions))
+    return dict(zip(expressions, values, strict=True))
+
+
+@settings(max_examples=300, deadline=None)
+@given(NAIVE, LENGTHS, st.timedeltas(MICROSECOND, datetime.timedelta(days=400)))
+def test_functions_of_time_are_those_of_python(
+    at: datetime.datetime, length: datetime.timedelta, step: datetime.timedelta
+) -> None:
+    naive, utc, duration = pw.cast(pw.DateTimeNaive, at.isoformat()), to_utc(at), pw.coalesce(length)
+    parts = ["year", "month", "day", "hour", "minute", "second", "microsecond", "weekday"]
+    expected: dict[str, Any] = {part: getattr(at, part) for part in parts if part != "weekday"}
+    expected["weekday"] = at.weekday()
+    for point in (naive, utc):
+        assert computed(**{part: getattr(point.dt, part)() for part in parts}) == expected
+    assert computed(ms=naive.dt.millisecond(), ns=utc.dt.nanosecond()) == {
+        "ms": at.microsecond // 1000,
+        "ns": at.microsecond * 1000,
+    }
+
+    def toward_zero(unit: datetime.timedelta) -> int:
+        return abs(length) // unit * (1 if length >= datetime.timedelta(0) else -1)
+
+    whole = computed(**{unit: getattr(duration.dt, unit)() for unit in UNITS})
+    assert whole == {unit: toward_zero(one) for unit, one in UNITS.items()}
+
+    since = at - EPOCH
+    stamp = since // MICROSECOND
+    found = computed(ns=naive.dt.timestamp(), s=utc.dt.timestamp(unit="s"), us=naive.dt.timestamp(unit="us"))
+    assert found["ns"] == stamp * 1000
+    assert (found["s"], found["us"]) == (pytest.approx(since.total_seconds(), rel=1e-15), float(stamp))
+    back = pw.cast(int, stamp).dt
+    assert computed(naive=back.from_timestamp("us"), utc=back.utc_from_timestamp("us")) == {
+        "naive": at,
+        "utc": at.replace(tzinfo=UTC),
+    }
+
+    down = at - since % step
+    nearest = down if since % step * 2 < step else down + step
+    assert computed(floor=naive.dt.floor(step), round=naive.dt.round(step)) == {"floor": down, "round": nearest}
+    assert computed(floor=utc.dt.floor(step)) == {"floor": down.replace(tzinfo=UTC)}
+
+
+def to_utc(at: datetime.datetime) -> pw.ColumnExpression:
+    return pw.cast(pw.DateTimeUtc, f"{at.isoformat()}Z")
+
+
+def test_functions_of_time_are_checked_before_anything_runs() -> None:
+    table = pw.debug.table_from_markdown("a\n1")
+    with pytest.raises(pw.InvalidError, match=r'"a" is int, but dt\.hour needs DateTimeNaive or DateTimeUtc'):
+        table.select(x=pw.this.a.dt.hour())
+    with pytest.raises(pw.InvalidError, match='unit: "h" is none of "s", "ms", "us", "ns"'):
+        pw.this.a.dt.from_timestamp("h")  # type: ignore[arg-type]
+    with pytest.raises(pw.InputError, match="the DateTimeNaive is outside 64 bits of nanoseconds"):
+        pw.debug.compute_and_print(table.select(x=(pw.this.a * 10**10).dt.from_timestamp("s")))

@@ -4,6 +4,7 @@
 
 use millpond_error::{Error, Result};
 
+use crate::dt::TimeFunction;
 use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, column_text, quoted};
 use crate::nested;
 use crate::terms::{Op, TermId, TermType, Terms};
@@ -198,6 +199,10 @@ fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId
             let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
             text(terms, function, &operands)
         }
+        ExprKind::Time(function, arguments) => {
+            let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            time(terms, *function, &operands)
+        }
         ExprKind::Tuple(elements) => {
             let operands = elements.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
             nested::tuple(terms, &operands)
@@ -389,26 +394,52 @@ fn cast(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Result<TermId> {
 }
 
 fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) -> Result<TermId> {
-    let name = function.name();
     let (types, left_out) = function.operands();
-    if !(types.len() - left_out..=types.len()).contains(&operands.len()) {
-        let (most, found) = (types.len() - 1, operands.len().saturating_sub(1));
-        return Err(Error::invalid(format!("str.{name} has {found} arguments, but takes {most}")));
+    let accepted: Vec<&[Type]> = types.iter().map(std::slice::from_ref).collect();
+    let (typed, optional) = arguments(terms, &format!("str.{}", function.name()), &accepted, left_out, operands)?;
+    let optional = optional || function.is_optional();
+    Ok(terms.add(Op::Text(function.clone(), typed), TermType::new(function.ty(), optional)))
+}
+
+fn time(terms: &mut Terms, function: TimeFunction, operands: &[Operand<'_>]) -> Result<TermId> {
+    let accepted = function.operands();
+    let (typed, optional) = arguments(terms, &format!("dt.{}", function.name()), accepted, 0, operands)?;
+    let subject = terms.ty(typed[0]).ty.unwrap_or(accepted[0][0]);
+    Ok(terms.add(Op::Time(function, typed), TermType::new(function.ty(subject), optional)))
+}
+
+/// The operands of a method, each of one of the types that it accepts there, and whether one of them may be null. So many
+/// may be left out at the end.
+fn arguments(
+    terms: &mut Terms,
+    method: &str,
+    accepted: &[&[Type]],
+    left_out: usize,
+    operands: &[Operand<'_>],
+) -> Result<(Vec<TermId>, bool)> {
+    if !(accepted.len() - left_out..=accepted.len()).contains(&operands.len()) {
+        let (most, found) = (accepted.len() - 1, operands.len().saturating_sub(1));
+        return Err(Error::invalid(format!("{method} has {found} arguments, but takes {most}")));
     }
-    let mut optional = function.is_optional();
+    let mut optional = false;
     let mut typed = Vec::with_capacity(operands.len());
-    for (i, ((expr, operand), needed)) in operands.iter().zip(types).enumerate() {
-        let operand = give_type(terms, *operand, *needed);
+    for (i, ((expr, operand), accepted)) in operands.iter().zip(accepted).enumerate() {
+        let operand = give_type(terms, *operand, accepted[0]);
         let ty = terms.ty(operand);
-        if ty.ty != Some(*needed) {
-            let place = if i == 0 { format!("str.{name}") } else { format!("argument {i} of str.{name}") };
+        if !ty.ty.is_some_and(|ty| accepted.contains(&ty)) {
+            let place = if i == 0 { method.to_owned() } else { format!("argument {i} of {method}") };
+            let needed = accepted.iter().map(Type::to_string).collect::<Vec<_>>().join(" or ");
             let error = Error::invalid(format!("{} is {ty}, but {place} needs {needed}", subject(expr)));
-            return Err(error.with_hint(format!("cast(..., {needed})")));
+            return Err(match accepted {
+                [Type::Duration] => error.with_hint("a duration is written as a timedelta, such as timedelta(hours=1)"),
+                [needed] => error.with_hint(format!("cast(..., {needed})")),
+                _ => error,
+            });
         }
         optional |= ty.optional;
         typed.push(operand);
     }
-    Ok(terms.add(Op::Text(function.clone(), typed), TermType::new(function.ty(), optional)))
+    Ok((typed, optional))
 }
 
 /// The term itself, or a null of type `ty` if it is a `None` without a type.
@@ -640,6 +671,24 @@ mod tests {
         );
         let short = Expr::new(ExprKind::Text(TextFunction::Find, vec![col("s")]));
         check(short, "str.find has 0 arguments, but takes 1");
+    }
+
+    #[test]
+    fn functions_of_time_need_points_durations_or_timestamps() {
+        use crate::dt::TimeUnit::Seconds;
+        let point = col("i").dt().utc_from_timestamp(Seconds);
+        check(point.clone(), "DateTimeUtc");
+        check(col("i_").dt().from_timestamp(Seconds).dt().hour(), "int?");
+        check(point.dt().timestamp(Seconds), "float");
+        check(point.dt().timestamp_ns(), "int");
+        check(point.dt().floor(std::time::Duration::from_secs(1)), "DateTimeUtc");
+        check((&point - &point).dt().hours(), "int");
+        check(col("i").dt().year(), "column \"i\" is int, but dt.year needs DateTimeNaive or DateTimeUtc");
+        check(
+            point.dt().round(5),
+            "the value 5 is int, but argument 1 of dt.round needs Duration \
+             (a duration is written as a timedelta, such as timedelta(hours=1))",
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use millpond_error::Origin;
 
+use crate::dt::TimeFunction;
 use crate::reducer::Reducer;
 use crate::text::TextFunction;
 use crate::types::Type;
@@ -120,6 +121,8 @@ pub enum ExprKind {
     FillError(Expr, Expr),
     /// A function of text, and its operands.
     Text(TextFunction, Vec<Expr>),
+    /// A function of points in time and durations, and its operands.
+    Time(TimeFunction, Vec<Expr>),
     /// `make_tuple(a, b)`
     Tuple(Vec<Expr>),
     /// `a[key]`, an error value where there is no such element; with a default `a.get(key, default)`.
@@ -239,6 +242,7 @@ impl Expr {
             (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.same_as(b),
             (FillError(a, b), FillError(c, d)) => a.same_as(c) && b.same_as(d),
             (Text(function, a), Text(other, b)) => function == other && all_same(a, b),
+            (Time(function, a), Time(other, b)) => function == other && all_same(a, b),
             (Tuple(a), Tuple(b)) => all_same(a, b),
             (Get(a, b, default), Get(c, d, other)) => {
                 a.same_as(c) && b.same_as(d) && all_same(default.as_slice(), other.as_slice())
@@ -598,7 +602,8 @@ fn text(expr: &Expr) -> (String, u8) {
         ExprKind::Coalesce(arguments) => call_text("coalesce", &arguments.iter().map(plain).collect::<Vec<_>>()),
         ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
         ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
-        ExprKind::Text(function, operands) => method_text(function, operands.iter().map(text)),
+        ExprKind::Text(function, operands) => text_method(function, operands.iter().map(text)),
+        ExprKind::Time(function, operands) => time_method(*function, operands.iter().map(text)),
         ExprKind::Tuple(elements) => call_text("make_tuple", &elements.iter().map(plain).collect::<Vec<_>>()),
         ExprKind::Get(a, key, default) => get_text(text(a), plain(key), default.as_ref().map(plain)),
         ExprKind::JsonAs(a, ty) => json_as_text(text(a), *ty),
@@ -621,10 +626,19 @@ pub(crate) fn call_text(function: &str, arguments: &[String]) -> (String, u8) {
 }
 
 /// `a.str.find(b)`
-pub(crate) fn method_text(function: &TextFunction, mut operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
+pub(crate) fn text_method(function: &TextFunction, operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
+    method_text(&format!("str.{}", function.name()), operands, function.options())
+}
+
+/// `a.dt.floor(b)`
+pub(crate) fn time_method(function: TimeFunction, operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
+    method_text(&format!("dt.{}", function.name()), operands, function.options())
+}
+
+fn method_text(name: &str, mut operands: impl Iterator<Item = (String, u8)>, options: Vec<String>) -> (String, u8) {
     let subject = within(operands.next().expect("a method has a subject"), ATOM_PRECEDENCE);
-    let arguments: Vec<String> = operands.map(|(text, _)| text).chain(function.options()).collect();
-    call_text(&format!("{subject}.str.{}", function.name()), &arguments)
+    let arguments: Vec<String> = operands.map(|(text, _)| text).chain(options).collect();
+    call_text(&format!("{subject}.{name}"), &arguments)
 }
 
 /// `a[key]`, `a.get(key, default)`

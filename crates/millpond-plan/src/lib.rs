@@ -18,6 +18,7 @@ mod check;
 mod combine;
 mod describe;
 mod difference;
+pub mod dt;
 pub mod eval;
 pub mod expr;
 pub mod json;
@@ -39,6 +40,7 @@ pub mod window;
 
 pub use behavior::Behavior;
 pub use difference::difference;
+pub use dt::{Dt, TimeFunction, TimePart, TimeUnit};
 pub use eval::{MapStage, Mapped};
 pub use expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, coalesce, col, if_else, lit};
 pub use lower::lower;

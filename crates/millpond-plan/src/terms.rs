@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::dt::TimeFunction;
 use crate::expr::{self, BinaryOp, Literal, UnaryOp};
 use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};
@@ -41,6 +42,7 @@ pub(crate) enum Op {
     /// The first operand, an error where the second is another value. Both are null or none.
     Unique(TermId, TermId),
     Text(TextFunction, Vec<TermId>),
+    Time(TimeFunction, Vec<TermId>),
     /// Of its elements.
     Tuple(Vec<TermId>),
     /// The element of a tuple at this position.
@@ -134,6 +136,7 @@ impl Op {
             Op::FillError(a, b) => Op::FillError(to(a), to(b)),
             Op::Unique(a, b) => Op::Unique(to(a), to(b)),
             Op::Text(function, operands) => Op::Text(function, operands.into_iter().map(to).collect()),
+            Op::Time(function, operands) => Op::Time(function, operands.into_iter().map(to).collect()),
             Op::Tuple(elements) => Op::Tuple(elements.into_iter().map(to).collect()),
             Op::Element(a, position) => Op::Element(to(a), position),
             Op::Get(a, key, default) => Op::Get(to(a), to(key), default.map(to)),
@@ -250,7 +253,8 @@ pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -
         Op::Widen(a) => part(*a),
         Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
         Op::Unique(a, b) => expr::call_text("unique", &[plain(*a), plain(*b)]),
-        Op::Text(function, operands) => expr::method_text(function, operands.iter().map(|operand| part(*operand))),
+        Op::Text(function, operands) => expr::text_method(function, operands.iter().map(|operand| part(*operand))),
+        Op::Time(function, operands) => expr::time_method(*function, operands.iter().map(|operand| part(*operand))),
         Op::Tuple(elements) => expr::call_text("make_tuple", &elements.iter().map(|id| plain(*id)).collect::<Vec<_>>()),
         Op::Element(a, position) => expr::get_text(part(*a), position.to_string(), None),
         Op::Get(a, key, default) => expr::get_text(part(*a), plain(*key), default.map(plain)),

@@ -268,7 +268,7 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Year, month and day so many days after 1970-01-01; the same source.
-fn date(days: i64) -> (i64, i64, i64) {
+pub(crate) fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,6 +1,8 @@
 //! `Expr`: an expression of the plan.
 
-use millpond_plan::{BinaryOp, BoolWords, Expr, ExprKind, Literal, Reducer, TextFunction, Type, UnaryOp, spelled};
+use millpond_plan::{
+    BinaryOp, BoolWords, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFunction, TimeUnit, Type, UnaryOp, spelled,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
@@ -71,6 +73,21 @@ impl PyExpr {
         at(place, self.0.str().call(TextFunction::ParseBool { words, optional }, []))
     }
 
+    fn time(&self, function: &str, arguments: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<Self> {
+        let found = TimeFunction::PLAIN.into_iter().find(|plain| plain.name() == function);
+        let function = found.ok_or_else(|| unknown("function of time", function))?;
+        Ok(at(place, self.0.dt().call(function, arguments.iter().map(|argument| argument.0.clone()))))
+    }
+
+    fn timestamp(&self, unit: Option<&str>, place: Place) -> PyResult<Self> {
+        let unit = unit.map(to_unit).transpose()?;
+        Ok(at(place, self.0.dt().call(TimeFunction::Timestamp(unit), [])))
+    }
+
+    fn from_timestamp(&self, unit: &str, utc: bool, place: Place) -> PyResult<Self> {
+        Ok(at(place, self.0.dt().call(TimeFunction::FromTimestamp { unit: to_unit(unit)?, utc }, [])))
+    }
+
     #[staticmethod]
     fn make_tuple(elements: Vec<PyRef<'_, PyExpr>>, place: Place) -> Self {
         at(place, millpond_plan::make_tuple(elements.iter().map(|element| &element.0)))
@@ -133,6 +150,11 @@ pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
 fn text_function(name: &str) -> PyResult<TextFunction> {
     let function = TextFunction::PLAIN.into_iter().find(|function| function.name() == name);
     function.ok_or_else(|| unknown("function of text", name))
+}
+
+/// A unit of time by its symbol.
+fn to_unit(symbol: &str) -> PyResult<TimeUnit> {
+    TimeUnit::ALL.into_iter().find(|unit| unit.symbol() == symbol).ok_or_else(|| unknown("unit of time", symbol))
 }
 
 fn unary_op(symbol: &str) -> PyResult<UnaryOp> {

@@ -44,7 +44,8 @@ fn int(op: BinaryOp, operands: (Values<'_, i64>, Values<'_, i64>), pair: Common,
     }
 }
 
-fn int_loop(
+/// A function of two integers that may fail, over the columns.
+pub(crate) fn int_loop(
     (a, b): (Values<'_, i64>, Values<'_, i64>),
     pair: Common,
     term: TermId,

@@ -28,6 +28,7 @@ mod logic;
 mod nested;
 mod step;
 mod text;
+mod time;
 
 use std::fmt;
 
@@ -289,6 +290,10 @@ impl<'a> Batch<'a> {
             Op::Text(function, operands) => {
                 let operands: Vec<Cells> = operands.iter().map(|operand| self.cells(*operand)).collect();
                 text::call(function, &operands, id)
+            }
+            Op::Time(function, operands) => {
+                let operands: Vec<Cells> = operands.iter().map(|operand| self.cells(*operand)).collect();
+                time::call(*function, &operands, id)
             }
             Op::Tuple(operands) => {
                 let typed = operands.iter().map(|id| (self.cells(*id), self.stage.terms[id.index()].ty.ty));

@@ -2,6 +2,7 @@
 
 mod nested;
 mod oracle;
+mod time;
 
 use std::sync::Arc;
 
@@ -58,9 +59,10 @@ fn literals(expr: &Expr, found: &mut Vec<Literal>) {
         ExprKind::Get(a, _, default) => visit(&[&[a], default.as_ref().as_slice()].concat()),
         ExprKind::Binary(_, a, b) | ExprKind::FillError(a, b) => visit(&[a, b]),
         ExprKind::IfElse(a, b, c) => visit(&[a, b, c]),
-        ExprKind::Coalesce(arguments) | ExprKind::Text(_, arguments) | ExprKind::Tuple(arguments) => {
-            visit(&arguments.iter().collect::<Vec<_>>())
-        }
+        ExprKind::Coalesce(arguments)
+        | ExprKind::Text(_, arguments)
+        | ExprKind::Time(_, arguments)
+        | ExprKind::Tuple(arguments) => visit(&arguments.iter().collect::<Vec<_>>()),
     }
 }
 
@@ -87,6 +89,7 @@ fn columnised(expr: &Expr, mask: usize, next: &mut usize) -> Expr {
         ExprKind::IfElse(a, b, c) => ExprKind::IfElse(part(a), part(b), part(c)),
         ExprKind::Coalesce(arguments) => ExprKind::Coalesce(arguments.iter().map(part).collect()),
         ExprKind::Text(function, operands) => ExprKind::Text(function.clone(), operands.iter().map(part).collect()),
+        ExprKind::Time(function, operands) => ExprKind::Time(*function, operands.iter().map(part).collect()),
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Float64Array, Int64Array, StringArray};
 
 use super::*;
+use crate::dt::{TimeFunction, TimePart, TimeUnit};
 use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
 use crate::text::TextFunction;
 
@@ -39,6 +40,10 @@ impl Random {
                 Literal::Float(self.one(&[f64::NAN, f64::INFINITY, -0.0, 1e300, -1e-300, 9007199254740992.0, 1e19]))
             }
             Type::Float => Literal::Float((self.below(17) as f64 - 8.0) / 2.0),
+            Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration if self.below(2) == 0 => {
+                let (value, scale) = (self.below(usize::MAX) as i64, self.below(63));
+                Literal::of_int(ty, value >> scale)
+            }
             Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
                 let Literal::Int(value) = self.value(Type::Int) else { unreachable!() };
                 Literal::of_int(ty, value)
@@ -91,6 +96,9 @@ impl Random {
             }
             Type::Str => self.text_function(ty, depth),
             _ if !ty.is_time() && self.below(6) == 0 => self.text_function(ty, depth),
+            Type::DateTimeNaive | Type::DateTimeUtc | Type::Int | Type::Float if self.below(4) == 0 => {
+                self.time_function(ty, depth)
+            }
             Type::DateTimeNaive | Type::DateTimeUtc => {
                 let (point, duration) = (self.expr(ty, depth, false), self.expr(Type::Duration, depth, false));
                 match self.below(3) {
@@ -162,6 +170,27 @@ impl Random {
         let operands = types.len() - self.below(left_out + 1);
         let operands: Vec<Expr> = types[..operands].iter().map(|ty| self.expr(*ty, depth, false)).collect();
         operands[0].str().call(function, operands[1..].iter().cloned())
+    }
+
+    /// A function of time that gives this type.
+    fn time_function(&mut self, ty: Type, depth: usize) -> Expr {
+        let unit = self.one(&TimeUnit::ALL);
+        let points = [Type::DateTimeNaive, Type::DateTimeUtc];
+        let mut functions = TimeFunction::PLAIN.to_vec();
+        functions.extend([TimeFunction::Timestamp(None), TimeFunction::Timestamp(Some(unit))]);
+        functions.extend([false, true].map(|utc| TimeFunction::FromTimestamp { unit, utc }));
+        let point = if ty.is_point() { ty } else { self.one(&points) };
+        functions.retain(|function| function.ty(point) == ty);
+        let function = self.one(&functions);
+        let subject = match function {
+            TimeFunction::FromTimestamp { .. } => self.one(&[Type::Int, Type::Float]),
+            TimeFunction::Whole(_) => Type::Duration,
+            _ => point,
+        };
+        let arguments = usize::from(matches!(function, TimeFunction::Floor | TimeFunction::Round));
+        let subject = self.expr(subject, depth, false);
+        let arguments: Vec<Expr> = (0..arguments).map(|_| self.expr(Type::Duration, depth, false)).collect();
+        subject.dt().call(function, arguments)
     }
 
     fn column(&mut self, ty: Type, optional: bool, rows: usize) -> (Vec<Literal>, ArrayRef) {
@@ -246,6 +275,11 @@ impl Row<'_> {
                 let operands =
                     operands.iter().map(|operand| self.eval(operand)).collect::<std::result::Result<Vec<_>, _>>()?;
                 if operands.contains(&NONE) { Ok(NONE) } else { text(function, &operands) }
+            }
+            ExprKind::Time(function, operands) => {
+                let operands =
+                    operands.iter().map(|operand| self.eval(operand)).collect::<std::result::Result<Vec<_>, _>>()?;
+                if operands.contains(&NONE) { Ok(NONE) } else { time(*function, &operands) }
             }
             ExprKind::Tuple(_) | ExprKind::Get(..) | ExprKind::JsonAs(..) | ExprKind::Reducer(..) => {
                 unreachable!("not generated")
@@ -333,6 +367,57 @@ fn text(function: &TextFunction, operands: &[Literal]) -> Cell {
             return found(value, *optional);
         }
     })
+}
+
+/// In 128 bits, and the parts of a point of its text.
+fn time(function: TimeFunction, operands: &[Literal]) -> Cell {
+    let ty = function.ty(operands[0].ty().unwrap());
+    let wide = |i: usize| i128::from(operands[i].as_int().unwrap());
+    let found = match function {
+        TimeFunction::Part(part) => {
+            let text = crate::time::text(Type::DateTimeNaive, operands[0].as_int().unwrap());
+            let number = |from: usize, to: usize| text[from..to].parse::<i128>().unwrap();
+            let fraction = format!("{:0<9}", text.get(20..).unwrap_or(""));
+            match part {
+                TimePart::Year => number(0, 4),
+                TimePart::Month => number(5, 7),
+                TimePart::Day => number(8, 10),
+                TimePart::Weekday => {
+                    // T. Sakamoto's: Sunday is 0.
+                    let (month, day) = (number(5, 7), number(8, 10));
+                    let year = number(0, 4) - i128::from(month < 3);
+                    let shift = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4][month as usize - 1];
+                    (year + year / 4 - year / 100 + year / 400 + shift + day + 6) % 7
+                }
+                TimePart::Hour => number(11, 13),
+                TimePart::Minute => number(14, 16),
+                TimePart::Second => number(17, 19),
+                TimePart::Millisecond => fraction[..3].parse().unwrap(),
+                TimePart::Microsecond => fraction[..6].parse().unwrap(),
+                TimePart::Nanosecond => fraction.parse().unwrap(),
+            }
+        }
+        TimeFunction::Whole(unit) => wide(0) / i128::from(unit.ns()),
+        TimeFunction::Timestamp(None) => wide(0),
+        TimeFunction::Timestamp(Some(unit)) => {
+            let ns = i128::from(unit.ns());
+            return Ok(Literal::Float((wide(0) / ns) as f64 + (wide(0) % ns) as f64 / ns as f64));
+        }
+        TimeFunction::FromTimestamp { unit, .. } => match operands[0] {
+            Literal::Float(value) if !(value * unit.ns() as f64).is_finite() => return Err(Reason::IntOverflow),
+            Literal::Float(value) => (value * unit.ns() as f64).round() as i128,
+            _ => wide(0) * i128::from(unit.ns()),
+        },
+        TimeFunction::Floor | TimeFunction::Round => {
+            let step = wide(1).abs();
+            if step == 0 {
+                return Err(Reason::DivisionByZero);
+            }
+            let half = if function == TimeFunction::Round { step } else { 0 };
+            (2 * wide(0) + half).div_euclid(2 * step) * step
+        }
+    };
+    i64::try_from(found).map(|value| Literal::of_int(ty, value)).map_err(|_| Reason::IntOverflow)
 }
 
 fn unary(op: UnaryOp, a: Literal) -> Cell {

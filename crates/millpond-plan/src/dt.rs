@@ -1,0 +1,308 @@
+//! Functions of points in time and durations, and the methods of [`Expr::dt`] that call them.
+//!
+//! ```
+//! use millpond_plan::col;
+//!
+//! let hour = col("access_time").dt().hour();
+//! assert_eq!(hour.to_string(), "access_time.dt.hour()");
+//! ```
+
+use crate::expr::{Expr, ExprKind};
+use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
+use crate::types::Type;
+
+/// What a method of [`Dt`] computes. The first operand is the subject, the others are the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TimeFunction {
+    /// `a.dt.hour()` and its like: a part of a point in time.
+    Part(TimePart),
+    /// `a.dt.hours()` and its like: how many whole units a duration has.
+    Whole(TimeUnit),
+    /// `a.dt.timestamp(unit)`: the units since 1970, a `float`; without a unit nanoseconds, an `int`.
+    Timestamp(Option<TimeUnit>),
+    /// `a.dt.from_timestamp(unit)`, `a.dt.utc_from_timestamp(unit)`: the point so many units after 1970.
+    FromTimestamp {
+        /// What the number counts.
+        unit: TimeUnit,
+        /// Whether the point is one of UTC.
+        utc: bool,
+    },
+    /// `a.dt.floor(duration)`
+    Floor,
+    /// `a.dt.round(duration)`
+    Round,
+}
+
+/// A part of a point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TimePart {
+    /// The year of the calendar.
+    Year,
+    /// 1 to 12.
+    Month,
+    /// The day of the month, from 1.
+    Day,
+    /// 0 for Monday to 6 for Sunday.
+    Weekday,
+    /// 0 to 23.
+    Hour,
+    /// 0 to 59.
+    Minute,
+    /// 0 to 59.
+    Second,
+    /// Whole milliseconds since the last full second.
+    Millisecond,
+    /// Whole microseconds since the last full second.
+    Microsecond,
+    /// Nanoseconds since the last full second.
+    Nanosecond,
+}
+
+/// A unit of time that always has the same length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is its name")]
+pub enum TimeUnit {
+    Nanoseconds,
+    Microseconds,
+    Milliseconds,
+    Seconds,
+    Minutes,
+    Hours,
+    Days,
+    Weeks,
+}
+
+/// The functions of a point in time, a duration or a timestamp; see [`Expr::dt`].
+pub struct Dt(Expr);
+
+impl Expr {
+    /// The functions of an expression that is a point in time or a duration, or of a number that is a timestamp. A null
+    /// gives a null.
+    pub fn dt(&self) -> Dt {
+        Dt(self.clone())
+    }
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])+ $method:ident $function:expr;)*) => {
+        impl Dt { $(
+            $(#[$doc])+
+            #[track_caller]
+            pub fn $method(&self) -> Expr {
+                self.call($function, [])
+            }
+        )* }
+    };
+}
+
+methods! {
+    /// The year of a point in time, an `int`.
+    year TimeFunction::Part(TimePart::Year);
+    /// The month, 1 to 12.
+    month TimeFunction::Part(TimePart::Month);
+    /// The day of the month, from 1.
+    day TimeFunction::Part(TimePart::Day);
+    /// The day of the week, 0 for Monday to 6 for Sunday.
+    weekday TimeFunction::Part(TimePart::Weekday);
+    /// The hour, 0 to 23.
+    hour TimeFunction::Part(TimePart::Hour);
+    /// The minute, 0 to 59.
+    minute TimeFunction::Part(TimePart::Minute);
+    /// The second, 0 to 59.
+    second TimeFunction::Part(TimePart::Second);
+    /// The whole milliseconds since the last full second, 0 to 999.
+    millisecond TimeFunction::Part(TimePart::Millisecond);
+    /// The whole microseconds since the last full second, 0 to 999,999.
+    microsecond TimeFunction::Part(TimePart::Microsecond);
+    /// The nanoseconds since the last full second, 0 to 999,999,999.
+    nanosecond TimeFunction::Part(TimePart::Nanosecond);
+    /// The nanoseconds of a duration, an `int`.
+    nanoseconds TimeFunction::Whole(TimeUnit::Nanoseconds);
+    /// The whole microseconds of a duration; this and its like cut off towards zero.
+    microseconds TimeFunction::Whole(TimeUnit::Microseconds);
+    /// The whole milliseconds of a duration.
+    milliseconds TimeFunction::Whole(TimeUnit::Milliseconds);
+    /// The whole seconds of a duration.
+    seconds TimeFunction::Whole(TimeUnit::Seconds);
+    /// The whole minutes of a duration.
+    minutes TimeFunction::Whole(TimeUnit::Minutes);
+    /// The whole hours of a duration.
+    hours TimeFunction::Whole(TimeUnit::Hours);
+    /// The whole days of a duration, each of 24 hours.
+    days TimeFunction::Whole(TimeUnit::Days);
+    /// The whole weeks of a duration.
+    weeks TimeFunction::Whole(TimeUnit::Weeks);
+    /// The nanoseconds from 1970 to a point in time, an `int`.
+    timestamp_ns TimeFunction::Timestamp(None);
+}
+
+impl Dt {
+    /// The units from 1970 to a point in time, a `float`.
+    #[track_caller]
+    pub fn timestamp(&self, unit: TimeUnit) -> Expr {
+        self.call(TimeFunction::Timestamp(Some(unit)), [])
+    }
+
+    /// The point without a zone that is so many units after 1970; of a `float`, the nearest nanosecond.
+    #[track_caller]
+    pub fn from_timestamp(&self, unit: TimeUnit) -> Expr {
+        self.call(TimeFunction::FromTimestamp { unit, utc: false }, [])
+    }
+
+    /// The point in UTC that is so many units after 1970; of a `float`, the nearest nanosecond.
+    #[track_caller]
+    pub fn utc_from_timestamp(&self, unit: TimeUnit) -> Expr {
+        self.call(TimeFunction::FromTimestamp { unit, utc: true }, [])
+    }
+
+    /// The last point that is not later, of those that are a multiple of `duration` from 1970; its sign does not matter.
+    #[track_caller]
+    pub fn floor(&self, duration: impl Into<Expr>) -> Expr {
+        self.call(TimeFunction::Floor, [duration.into()])
+    }
+
+    /// The nearest point of those that are a multiple of `duration` from 1970; the later of two.
+    #[track_caller]
+    pub fn round(&self, duration: impl Into<Expr>) -> Expr {
+        self.call(TimeFunction::Round, [duration.into()])
+    }
+
+    /// `function` with these arguments.
+    #[track_caller]
+    pub fn call(&self, function: TimeFunction, arguments: impl IntoIterator<Item = Expr>) -> Expr {
+        let operands = std::iter::once(self.0.clone()).chain(arguments).collect();
+        Expr::new(ExprKind::Time(function, operands))
+    }
+}
+
+impl TimeUnit {
+    /// All units, the shortest first.
+    pub const ALL: [TimeUnit; 8] = {
+        use TimeUnit::*;
+        [Nanoseconds, Microseconds, Milliseconds, Seconds, Minutes, Hours, Days, Weeks]
+    };
+
+    /// Its length in nanoseconds.
+    pub fn ns(self) -> i64 {
+        match self {
+            TimeUnit::Nanoseconds => 1,
+            TimeUnit::Microseconds => 1_000,
+            TimeUnit::Milliseconds => 1_000_000,
+            TimeUnit::Seconds => SECOND_NS,
+            TimeUnit::Minutes => MINUTE_NS,
+            TimeUnit::Hours => HOUR_NS,
+            TimeUnit::Days => DAY_NS,
+            TimeUnit::Weeks => 7 * DAY_NS,
+        }
+    }
+
+    /// How it is written: `"ns"`, `"us"`, `"ms"`, `"s"`, `"m"`, `"h"`, `"D"` or `"W"`.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            TimeUnit::Nanoseconds => "ns",
+            TimeUnit::Microseconds => "us",
+            TimeUnit::Milliseconds => "ms",
+            TimeUnit::Seconds => "s",
+            TimeUnit::Minutes => "m",
+            TimeUnit::Hours => "h",
+            TimeUnit::Days => "D",
+            TimeUnit::Weeks => "W",
+        }
+    }
+}
+
+impl TimeFunction {
+    /// The functions that have no options.
+    pub const PLAIN: [TimeFunction; 20] = {
+        use TimeFunction::{Floor, Part, Round, Whole};
+        use TimePart::*;
+        use TimeUnit::*;
+        [
+            Part(Year),
+            Part(Month),
+            Part(Day),
+            Part(Weekday),
+            Part(Hour),
+            Part(Minute),
+            Part(Second),
+            Part(Millisecond),
+            Part(Microsecond),
+            Part(Nanosecond),
+            Whole(Nanoseconds),
+            Whole(Microseconds),
+            Whole(Milliseconds),
+            Whole(Seconds),
+            Whole(Minutes),
+            Whole(Hours),
+            Whole(Days),
+            Whole(Weeks),
+            Floor,
+            Round,
+        ]
+    };
+
+    /// The name of its method in Python.
+    pub fn name(self) -> &'static str {
+        match self {
+            TimeFunction::Part(part) => match part {
+                TimePart::Year => "year",
+                TimePart::Month => "month",
+                TimePart::Day => "day",
+                TimePart::Weekday => "weekday",
+                TimePart::Hour => "hour",
+                TimePart::Minute => "minute",
+                TimePart::Second => "second",
+                TimePart::Millisecond => "millisecond",
+                TimePart::Microsecond => "microsecond",
+                TimePart::Nanosecond => "nanosecond",
+            },
+            TimeFunction::Whole(unit) => match unit {
+                TimeUnit::Nanoseconds => "nanoseconds",
+                TimeUnit::Microseconds => "microseconds",
+                TimeUnit::Milliseconds => "milliseconds",
+                TimeUnit::Seconds => "seconds",
+                TimeUnit::Minutes => "minutes",
+                TimeUnit::Hours => "hours",
+                TimeUnit::Days => "days",
+                TimeUnit::Weeks => "weeks",
+            },
+            TimeFunction::Timestamp(_) => "timestamp",
+            TimeFunction::FromTimestamp { utc: false, .. } => "from_timestamp",
+            TimeFunction::FromTimestamp { utc: true, .. } => "utc_from_timestamp",
+            TimeFunction::Floor => "floor",
+            TimeFunction::Round => "round",
+        }
+    }
+
+    /// The types that each operand may have.
+    pub(crate) fn operands(self) -> &'static [&'static [Type]] {
+        use Type::{DateTimeNaive, DateTimeUtc, Duration, Float, Int};
+        match self {
+            TimeFunction::Part(_) | TimeFunction::Timestamp(_) => &[&[DateTimeNaive, DateTimeUtc]],
+            TimeFunction::Whole(_) => &[&[Duration]],
+            TimeFunction::FromTimestamp { .. } => &[&[Int, Float]],
+            TimeFunction::Floor | TimeFunction::Round => &[&[DateTimeNaive, DateTimeUtc], &[Duration]],
+        }
+    }
+
+    /// The type of the result, for a subject of this type.
+    pub(crate) fn ty(self, subject: Type) -> Type {
+        match self {
+            TimeFunction::Part(_) | TimeFunction::Whole(_) | TimeFunction::Timestamp(None) => Type::Int,
+            TimeFunction::Timestamp(Some(_)) => Type::Float,
+            TimeFunction::FromTimestamp { utc: false, .. } => Type::DateTimeNaive,
+            TimeFunction::FromTimestamp { utc: true, .. } => Type::DateTimeUtc,
+            TimeFunction::Floor | TimeFunction::Round => subject,
+        }
+    }
+
+    /// What stands after the arguments in the text of a call.
+    pub(crate) fn options(self) -> Vec<String> {
+        match self {
+            TimeFunction::Timestamp(Some(unit)) | TimeFunction::FromTimestamp { unit, .. } => {
+                vec![format!("unit=\"{}\"", unit.symbol())]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What functions of points in time and durations give.
+
+use super::*;
+use crate::dt::{TimeFunction, TimePart, TimeUnit};
+use crate::time::{DAY_NS, HOUR_NS, SECOND_NS, read};
+
+fn naive(text: &str) -> Expr {
+    lit(Literal::DateTimeNaive(read(Type::DateTimeNaive, text.as_bytes()).unwrap()))
+}
+
+fn duration(ns: i64) -> Expr {
+    lit(Literal::Duration(ns))
+}
+
+#[test]
+fn parts_are_those_of_the_calendar_before_1970_too() {
+    let parts = |text: &str, expected: [i64; 10]| {
+        use TimePart::*;
+        let all = [Year, Month, Day, Weekday, Hour, Minute, Second, Millisecond, Microsecond, Nanosecond];
+        for (part, expected) in all.into_iter().zip(expected) {
+            check(naive(text).dt().call(TimeFunction::Part(part), []), &expected.to_string());
+        }
+    };
+    parts("2026-11-22T10:11:12.013014015", [2026, 11, 22, 6, 10, 11, 12, 13, 13_014, 13_014_015]);
+    parts("1969-12-31T23:59:59.999999999", [1969, 12, 31, 2, 23, 59, 59, 999, 999_999, 999_999_999]);
+    parts("1970-01-01", [1970, 1, 1, 3, 0, 0, 0, 0, 0, 0]);
+    parts("2000-02-29T00:00:01", [2000, 2, 29, 1, 0, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn whole_units_cut_off_towards_zero() {
+    check(duration(90 * 60 * SECOND_NS).dt().hours(), "1");
+    check(duration(-90 * 60 * SECOND_NS).dt().hours(), "-1");
+    check(duration(-90 * 60 * SECOND_NS).dt().minutes(), "-90");
+    check(duration(1 - 7 * DAY_NS).dt().weeks(), "0");
+    check(duration(1_999_999).dt().milliseconds(), "1");
+    check(duration(i64::MIN).dt().nanoseconds(), "-9223372036854775808");
+}
+
+#[test]
+fn timestamps_count_from_1970() {
+    check(naive("1970-01-02").dt().timestamp(TimeUnit::Seconds), "86400.0");
+    check(naive("1969-12-31T23:59:59.5").dt().timestamp(TimeUnit::Milliseconds), "-500.0");
+    check(naive("1970-01-01T00:00:00.000000001").dt().timestamp_ns(), "1");
+    check(lit(-1).dt().from_timestamp(TimeUnit::Seconds), "DateTimeNaive(\"1969-12-31T23:59:59\")");
+    check(lit(1.5).dt().utc_from_timestamp(TimeUnit::Hours), "DateTimeUtc(\"1970-01-01T01:30:00Z\")");
+    check(lit(0.3).dt().from_timestamp(TimeUnit::Seconds), "DateTimeNaive(\"1970-01-01T00:00:00.300\")");
+    for beyond in [lit(i64::MAX), lit(1e300), lit(f64::NAN), lit(f64::NEG_INFINITY)] {
+        let point = beyond.dt().from_timestamp(TimeUnit::Seconds);
+        check(point, "the DateTimeNaive is outside 64 bits of nanoseconds");
+    }
+}
+
+#[test]
+fn points_are_floored_and_rounded_to_multiples_from_1970() {
+    let point = naive("2026-11-22T10:30:00");
+    check(point.dt().floor(duration(HOUR_NS)), "DateTimeNaive(\"2026-11-22T10:00:00\")");
+    check(point.dt().round(duration(HOUR_NS)), "DateTimeNaive(\"2026-11-22T11:00:00\")");
+    check(point.dt().floor(duration(-HOUR_NS)), "DateTimeNaive(\"2026-11-22T10:00:00\")");
+    check(naive("1969-12-31T23:59").dt().floor(duration(DAY_NS)), "DateTimeNaive(\"1969-12-31T00:00:00\")");
+    check(naive("1969-12-31T12:00").dt().round(duration(DAY_NS)), "DateTimeNaive(\"1970-01-01T00:00:00\")");
+    check(point.dt().round(duration(0)), "division by zero");
+    let last = lit(Literal::DateTimeUtc(i64::MAX));
+    check(last.dt().round(duration(DAY_NS)), "the DateTimeUtc is outside 64 bits of nanoseconds");
+    let first = lit(Literal::DateTimeUtc(i64::MIN));
+    check(first.dt().floor(duration(DAY_NS)), "the DateTimeUtc is outside 64 bits of nanoseconds");
+    check(first.dt().floor(duration(i64::MIN)), "DateTimeUtc(\"1677-09-21T00:12:43.145224192Z\")");
+}

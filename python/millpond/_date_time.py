@@ -1,0 +1,169 @@
+"""Functions of points in time and durations: what ``expression.dt`` offers."""
+
+from __future__ import annotations
+
+from millpond._check import choice
+from millpond._expression import ColumnExpression, _union, to_expression
+from millpond._origin import here
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from millpond._expression import Operand
+
+_UNITS = ("s", "ms", "us", "ns")
+
+
+class DateTimeNamespace:
+    """The functions of a point in time (`DateTimeNaive`, `DateTimeUtc`), a `Duration`, or a number that is a timestamp.
+
+    Arguments are values or expressions; where one of them or the subject is null, the result is null. Parts of a point
+    are those that its text shows, before 1970 as well; those of a `DateTimeUtc` are in UTC. Whole units of a duration
+    are cut off towards zero: 90 minutes are one hour, and -90 minutes are -1 hour.
+
+    Examples:
+        >>> import datetime
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     at                  | left
+        ...     2026-11-22T10:40:00 | 2026-11-22T12:10:30
+        ... ''', schema=pw.schema_from_types(at=pw.DateTimeNaive, left=pw.DateTimeNaive))
+        >>> pw.debug.compute_and_print(visits.select(
+        ...     year=pw.this.at.dt.year(),
+        ...     weekday=pw.this.at.dt.weekday(),
+        ...     hour=pw.this.at.dt.floor(datetime.timedelta(hours=1)),
+        ...     minutes=(pw.this.left - pw.this.at).dt.minutes(),
+        ...     seconds=pw.this.at.dt.timestamp(unit="s"),
+        ... ))
+        year | weekday | hour                | minutes | seconds
+        2026 | 6       | 2026-11-22 10:00:00 | 90      | 1795344000.0
+    """
+
+    __slots__ = ("_expression",)
+
+    def __init__(self, expression: ColumnExpression) -> None:
+        self._expression = expression
+
+    def nanosecond(self) -> ColumnExpression:
+        """The nanoseconds since the last full second, 0 to 999,999,999."""
+        return self._call("nanosecond")
+
+    def microsecond(self) -> ColumnExpression:
+        """The whole microseconds since the last full second, 0 to 999,999, as in Python's ``datetime``."""
+        return self._call("microsecond")
+
+    def millisecond(self) -> ColumnExpression:
+        """The whole milliseconds since the last full second, 0 to 999."""
+        return self._call("millisecond")
+
+    def second(self) -> ColumnExpression:
+        """The second, 0 to 59."""
+        return self._call("second")
+
+    def minute(self) -> ColumnExpression:
+        """The minute, 0 to 59."""
+        return self._call("minute")
+
+    def hour(self) -> ColumnExpression:
+        """The hour, 0 to 23."""
+        return self._call("hour")
+
+    def day(self) -> ColumnExpression:
+        """The day of the month, from 1."""
+        return self._call("day")
+
+    def month(self) -> ColumnExpression:
+        """The month, 1 to 12."""
+        return self._call("month")
+
+    def year(self) -> ColumnExpression:
+        """The year."""
+        return self._call("year")
+
+    def weekday(self) -> ColumnExpression:
+        """The day of the week, 0 for Monday to 6 for Sunday."""
+        return self._call("weekday")
+
+    def nanoseconds(self) -> ColumnExpression:
+        """The nanoseconds of a duration."""
+        return self._call("nanoseconds")
+
+    def microseconds(self) -> ColumnExpression:
+        """The whole microseconds of a duration."""
+        return self._call("microseconds")
+
+    def milliseconds(self) -> ColumnExpression:
+        """The whole milliseconds of a duration."""
+        return self._call("milliseconds")
+
+    def seconds(self) -> ColumnExpression:
+        """The whole seconds of a duration."""
+        return self._call("seconds")
+
+    def minutes(self) -> ColumnExpression:
+        """The whole minutes of a duration."""
+        return self._call("minutes")
+
+    def hours(self) -> ColumnExpression:
+        """The whole hours of a duration."""
+        return self._call("hours")
+
+    def days(self) -> ColumnExpression:
+        """The whole days of a duration, each of 24 hours."""
+        return self._call("days")
+
+    def weeks(self) -> ColumnExpression:
+        """The whole weeks of a duration."""
+        return self._call("weeks")
+
+    def timestamp(self, unit: Literal["s", "ms", "us", "ns"] | None = None) -> ColumnExpression:
+        """How long after 1970-01-01T00:00:00 a point is; negative before.
+
+        Args:
+            unit: What is counted, in a ``float``. Without it, nanoseconds in an ``int``, which are exact.
+        """
+        unit_name = None if unit is None else choice(unit, "unit", _UNITS)
+        native = self._expression._native.timestamp(unit_name, here())
+        return ColumnExpression(native, self._expression._tables)
+
+    def from_timestamp(self, unit: Literal["s", "ms", "us", "ns"]) -> ColumnExpression:
+        """The `DateTimeNaive` that is so many units after 1970-01-01T00:00:00; of a ``float``, the nearest nanosecond.
+
+        A point outside the years 1677 to 2262 cannot be computed: it stops the run unless ``fill_error`` gives it a
+        value.
+
+        Args:
+            unit: What the number counts.
+        """
+        native = self._expression._native.from_timestamp(choice(unit, "unit", _UNITS), False, here())
+        return ColumnExpression(native, self._expression._tables)
+
+    def utc_from_timestamp(self, unit: Literal["s", "ms", "us", "ns"]) -> ColumnExpression:
+        """The `DateTimeUtc` that is so many units after 1970-01-01T00:00:00Z; see `from_timestamp`.
+
+        Args:
+            unit: What the number counts.
+        """
+        native = self._expression._native.from_timestamp(choice(unit, "unit", _UNITS), True, here())
+        return ColumnExpression(native, self._expression._tables)
+
+    def floor(self, duration: Operand) -> ColumnExpression:
+        """The last point that is not later, of those that are a multiple of ``duration`` from 1970-01-01T00:00:00.
+
+        So weeks begin on Thursdays. The sign of ``duration`` does not matter; by a duration of 0 the cell cannot be
+        computed, nor where the result is outside 64 bits of nanoseconds.
+        """
+        return self._call("floor", duration)
+
+    def round(self, duration: Operand) -> ColumnExpression:
+        """The nearest of the points that `floor` knows; the later one of two that are equally near."""
+        return self._call("round", duration)
+
+    def _call(self, function: str, *arguments: Operand) -> ColumnExpression:
+        expressions = [to_expression(argument) for argument in arguments]
+        native = self._expression._native.time(function, [argument._native for argument in expressions], here())
+        return ColumnExpression(native, _union(self._expression, *expressions))
+
+    def __repr__(self) -> str:
+        return f"<millpond.DateTimeNamespace of {self._expression._native}>"
