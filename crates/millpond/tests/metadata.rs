@@ -97,7 +97,7 @@ impl History {
         let running: Vec<_> = (0..processes).map(start).collect();
         if is_streaming {
             for _ in 0..self.random.below(6) {
-                self.logs.arrive(&mut self.random, &[self.format]);
+                self.logs.arrive(&mut self.random, &[self.format], 10);
                 thread::sleep(Duration::from_millis(self.random.below(8)));
             }
             stop.store(true, Ordering::Relaxed);
@@ -191,7 +191,7 @@ fn play(seed: u64, format: Format) {
     let mut history = History { folder, random, format, append_only, logs, began: seconds() - 1 };
     for _ in 0..2 + history.random.below(4) {
         let is_streaming = history.random.below(3) > 0;
-        history.logs.arrive(&mut history.random, &[format]);
+        history.logs.arrive(&mut history.random, &[format], 10);
         if !is_streaming && !append_only {
             history.logs.settle(&mut history.random, &[format]);
         }

@@ -62,14 +62,14 @@ impl Logs {
         Logs { root: root.to_owned(), files: BTreeMap::new() }
     }
 
-    /// New rows for one file of these formats; some of the bytes that wait are written.
-    pub fn arrive(&mut self, random: &mut Random, formats: &[Format]) {
+    /// Fewer than `most` new rows for one file of these formats; some of the bytes that wait are written.
+    pub fn arrive(&mut self, random: &mut Random, formats: &[Format], most: u64) {
         let format = formats[random.below(formats.len() as u64) as usize];
         let number = random.below(4);
         let folder = self.root.join(format.name()).join(if number < 3 { "" } else { "deep" });
         let is_new = !self.files.contains_key(&(format, number));
         let file = self.files.entry((format, number)).or_insert_with(|| Growing::new(format, &folder, number));
-        for _ in 0..random.below(10) {
+        for _ in 0..random.below(most) {
             file.push(random.visit(), number);
         }
         if is_new && random.below(3) == 0 {
