@@ -296,7 +296,7 @@ fn extend_text(offsets: &mut Vec<i32>, bytes: &mut Vec<u8>, starts: &[i32], text
         let end = at + cell.len();
         match (bytes[at..].first_chunk_mut::<PIECE_BYTES>(), text[cell.start..].first_chunk::<PIECE_BYTES>()) {
             // What is copied too much is overwritten by the next cell, or cut off.
-            (Some(to), Some(from)) if cell.len() <= PIECE_BYTES => *to = *from,
+            (Some(to), Some(from)) if cell.len() <= PIECE_BYTES => *to = u128::from_ne_bytes(*from).to_ne_bytes(),
             _ => bytes[at..end].copy_from_slice(&text[cell]),
         }
         at = end;
