@@ -23,7 +23,7 @@ use crate::keyed::HashedChanges;
 /// Input below this many rows is not scattered.
 const SCATTER_FROM_ROWS: usize = 32 * 1024;
 /// Buckets of all workers together, roughly.
-const BUCKETS: usize = 128;
+const BUCKETS: usize = 64;
 /// A bucket is sent on when it holds this many rows.
 const PACKET_ROWS: usize = 8 * 1024;
 /// A bucket is sent on when a text column of it holds this many bytes.
