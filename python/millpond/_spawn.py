@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
+import queue
 import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _UNAVAILABLE = 7
 _GRACE_S = 5.0
 """How long processes may take to end after one has failed; then they are told to, and later killed."""
-_POLL_S = 0.02
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,6 +40,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument(
         "--process-id", type=int, metavar="NUMBER", help="start this process only; the others are started elsewhere"
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="where process 0 writes the report of a run, unless the program names a file (MILLPOND_REPORT)",
     )
     parser.add_argument("program", help="the program; a .py file is run by this Python")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
@@ -66,9 +70,11 @@ def spawn(arguments: argparse.Namespace) -> int:
     env = dict(os.environ)
     env |= {"MILLPOND_PROCESSES": str(len(addresses)), "MILLPOND_ADDRESSES": ",".join(addresses)}
     env["MILLPOND_WORKERS"] = str(arguments.threads)
+    if arguments.report is not None:
+        env["MILLPOND_REPORT"] = arguments.report
     if arguments.addresses is None:
         # Other users of this machine must not take part.
-        env.setdefault("MILLPOND_SECRET", secrets.token_hex(32))
+        env.setdefault("MILLPOND_SECRET", os.urandom(32).hex())
     command = [arguments.program, *arguments.arguments]
     if arguments.program.endswith(".py") and not os.access(arguments.program, os.X_OK):
         command.insert(0, sys.executable)
@@ -101,16 +107,21 @@ def _addresses(arguments: argparse.Namespace) -> list[str] | None:
 class _Supervisor:
     def __init__(self) -> None:
         self.running: dict[int, subprocess.Popen[bytes]] = {}
+        self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.asked: int | None = None
+        # Nothing is ever written to it. Its writing end is open as long as this process is there, whatever ends it.
+        self.pipe = os.pipe()
 
     def run(self, command: list[str], env: dict[str, str], processes: range) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._forward)
         try:
             for process in processes:
-                own = env | {"MILLPOND_PROCESS_ID": str(process)}
+                own = env | {"MILLPOND_PROCESS_ID": str(process), "MILLPOND_SPAWNER_FD": str(self.pipe[0])}
                 # Each in a group of its own: a Ctrl-C at the terminal comes to it once, from here.
-                self.running[process] = subprocess.Popen(command, env=own, start_new_session=True)
+                child = subprocess.Popen(command, env=own, start_new_session=True, pass_fds=self.pipe[:1])
+                self.running[process] = child
+                threading.Thread(target=self._wait, args=(process, child), daemon=True).start()
         except OSError as error:
             self._end()
             return _say(f"cannot start {command[0]}: {error.strerror}", 2)
@@ -121,24 +132,26 @@ class _Supervisor:
         for child in list(self.running.values()):
             child.send_signal(number)
 
+    def _wait(self, process: int, child: subprocess.Popen[bytes]) -> None:
+        child.wait()
+        self.ended.put(process)
+
     def _watch(self) -> int:
         failed: int | None = None
-        since = 0.0
+        patience: float | None = None
         told = False
         while self.running:
-            time.sleep(_POLL_S)
-            for process, child in list(self.running.items()):
-                code = child.poll()
-                if code is None:
-                    continue
-                del self.running[process]
-                if code != 0 and failed is None and self.asked is None:
-                    _say(f"process {process} (pid {child.pid}) {_how(code)}", code)
-                    failed, since = (code if code > 0 else _UNAVAILABLE), time.monotonic()
-            if failed is not None and self.running and time.monotonic() - since > _GRACE_S:
+            try:
+                process = self.ended.get(timeout=patience)
+            except queue.Empty:
                 for child in self.running.values():
                     child.kill() if told else child.terminate()
-                told, since = True, time.monotonic()
+                told = True
+                continue
+            child = self.running.pop(process)
+            if child.returncode != 0 and failed is None and self.asked is None:
+                _say(f"process {process} (pid {child.pid}) {_how(child.returncode)}", child.returncode)
+                failed, patience = (child.returncode if child.returncode > 0 else _UNAVAILABLE), _GRACE_S
         if failed is not None:
             return failed
         return 0 if self.asked is None else 128 + self.asked

@@ -250,13 +250,48 @@ class Table:
         others = [check_table(table, "concat")._native for table in tables]
         return Table(self._native.concat(others, here()), here())
 
+    def flatten(self, to_flatten: str | ColumnReference) -> Table:
+        """Each row once for each element of a column, which becomes the element; the other columns stay.
+
+        The column holds lists, tuples whose elements are of one type, JSON arrays or texts, whose elements are their
+        characters. A row without elements, as that of a null, is left out. Rows of the result have no identity.
+
+        Args:
+            to_flatten: The column, or its name.
+
+        Raises:
+            millpond.InvalidError: If there is no such column, or it has no elements, or these are not of one type.
+            millpond.InputError: From ``pw.run``, if a JSON value is no array.
+
+        Examples:
+            >>> import millpond as pw
+            >>> posts = pw.debug.table_from_markdown('''
+            ...     title | tags
+            ...     first | ["sea","sun"]
+            ...     next  | ["sun"]
+            ...     last  | []
+            ... ''', schema=pw.schema_from_types(title=str, tags=list[str]))
+            >>> pw.debug.compute_and_print(posts.flatten(pw.this.tags))
+            title | tags
+            first | sea
+            first | sun
+            next  | sun
+            >>> pw.debug.compute_and_print(posts.flatten(posts.tags).groupby(pw.this.tags).reduce(
+            ...     tag=pw.this.tags, posts=pw.reducers.count()
+            ... ))
+            tag | posts
+            sea | 1
+            sun | 2
+        """
+        return Table(self._native.flatten(self._name("flatten", to_flatten), here()), here())
+
     def with_id_from(self, *columns: ColumnExpression) -> Table:
         """The same rows, identified by these values: no two rows of the table have the same.
 
         `update_rows`, `update_cells`, `difference` and `intersect` bring rows of one identity together. Without this
         method, a row of a ``reduce`` is identified by its group (in a window: by the instance, the window's start and
         its end), and one of a source by its primary key. What works on single rows, such as `select` and `filter`,
-        keeps the identity, even where its columns are left out. Rows of `concat` have none.
+        keeps the identity, even where its columns are left out. Rows of `concat` and `flatten` have none.
 
         Two rows of one identity are found, and are an error, where a table of them is combined with another.
 

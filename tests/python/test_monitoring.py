@@ -421,7 +421,7 @@ def test_the_logger_says_what_the_engine_does(tmp_path: Path, caplog: pytest.Log
             for record in records
         )
 
-    assert has("INFO", r"run started workers=\d+ streaming=false", "run"), records
+    assert has("INFO", r"run started processes=1 workers=\d+ streaming=false", "run"), records
     assert has("DEBUG", r"new input source=skipping bytes=22 waiting_bytes=0", "run"), records
     assert has("WARNING", r"1 row left out; the first: .*one.csv:3: .* source=skipping", r"run:epoch\{epoch=\d+\}"), (
         records

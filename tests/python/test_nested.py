@@ -188,3 +188,60 @@ def test_next_bytes_and_next_json() -> None:
 
     (row,) = collect(pw.io.python.read(Lines(), schema=Row))
     assert row == {"name": "a", "data": b"\x00\xff", "event": pw.Json([1]), "pair": (1, None), "marks": (1.0,)}
+
+
+def test_a_row_is_there_for_each_element() -> None:
+    table = pw.io.python.read(Subject(), schema=Row)
+    marks = table.flatten(table.marks)
+    assert repr(marks).endswith("event: json, pair: tuple[int, str?], marks: float>")
+    assert [row["marks"] for row in collect(marks)] == [1.0, float("inf"), -0.5]
+
+
+def test_each_kind_of_elements_is_taken_apart() -> None:
+    table = pw.debug.table_from_markdown(
+        """
+        name | event           | __time__ | __diff__
+        née  | [null,{"b":[1]}] | 2        | 1
+        b    | []              | 2        | 1
+        c    |                 | 2        | 1
+        née  | [null,{"b":[1]}] | 4        | -1
+        """,
+        schema=pw.schema_from_types(name=str, event=pw.Json | None),
+    )
+
+    def changes(table: pw.Table) -> list[tuple[tuple[Any, ...], int, int]]:
+        return sorted(table._native.collect(), key=repr)
+
+    events = [((pw.Json(None),), 2, 1), ((pw.Json({"b": [1]}),), 2, 1)]
+    removed = [(row, 4, -1) for row, _, _ in events]
+    assert changes(table.flatten("event").select(pw.this.event)) == sorted([*events, *removed], key=repr)
+    letters = table.filter(pw.this.name != "b").flatten(pw.this.name).groupby(pw.this.name).reduce(pw.this.name)
+    assert changes(letters) == sorted(
+        [((letter,), 2, 1) for letter in "néec"] + [((letter,), 4, -1) for letter in "né"] + [(("e",), 4, -1)], key=repr
+    )
+    pairs = table.select(pair=pw.make_tuple(pw.this.name, pw.cast(str, pw.this.event)))
+    assert repr(pairs.flatten(pw.this.pair)) == "<millpond.Table pair: str | None>"
+    both = [(((value,), 2, 1)) for value in ("née", '[null,{"b":[1]}]', "b", "[]", "c", None)]
+    assert [change for change in changes(pairs.flatten("pair")) if change[1] == 2] == sorted(both, key=repr)
+
+
+def test_json_that_is_no_array_has_no_elements() -> None:
+    table = pw.debug.table_from_markdown(
+        """
+        name | event
+        a    | {"b":1}
+        """,
+        schema=pw.schema_from_types(name=str, event=pw.Json),
+    )
+    with pytest.raises(pw.InputError) as caught:
+        table.flatten(pw.this.event)._native.collect()
+    assert caught.value.message == 'column "event": the json is no array in flatten(event), where event = json({"b":1})'
+    assert caught.value.origin is not None and "test_nested.py:" in caught.value.origin
+    lists = table.select(event=pw.fill_error(pw.cast(list[pw.Json], pw.this.event), pw.cast(list[pw.Json], "[7]")))
+    assert lists.flatten(pw.this.event)._native.collect() == [((pw.Json(7),), 2, 1)]
+
+
+def test_elements_of_several_types_are_not_one_column() -> None:
+    table = pw.io.python.read(Subject(), schema=Row)
+    with pytest.raises(pw.InvalidError, match=r'"pair" is tuple\[int, str\?\], whose elements are not of one type'):
+        table.flatten(table.pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import signal
@@ -34,8 +35,8 @@ pw.run(persistence_config=pw.persistence.Config(backend, snapshot_interval_ms=30
 """
 
 
-def spawn(root: Path, *words: str, mode: str = "static", **env: str) -> subprocess.Popen[str]:
-    (root / "program.py").write_text(PROGRAM)
+def spawn(root: Path, *words: str, mode: str = "static", program: str = PROGRAM, **env: str) -> subprocess.Popen[str]:
+    (root / "program.py").write_text(program)
     (root / "logs").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "millpond._cli", "spawn", *words, "program.py", mode]
     pipe = subprocess.PIPE
@@ -95,6 +96,19 @@ def test_runs_with_other_numbers_go_on_from_each_other(tmp_path: Path) -> None:
         assert is_right(tmp_path)
 
 
+def test_process_0_alone_reports_and_listens(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 0, 1000)
+    own_file = 'import os\nos.environ["MILLPOND_REPORT"] += os.environ["MILLPOND_PROCESS_ID"]\n'
+    process = spawn(tmp_path, "-n", "3", "--report", "report-", program=own_file + PROGRAM, MILLPOND_HTTP="0")
+    code, errors = finish(process)
+    assert code == 0, errors
+    assert errors.count("http://127.0.0.1:") == 1, errors
+    assert [path.name for path in tmp_path.glob("report-*")] == ["report-0"]
+    report = json.loads((tmp_path / "report-0").read_text())
+    assert (report["status"], report["sources"][0]["rows_read"]) == ("finished", 1000)
+
+
 def test_a_killed_process_ends_all_and_a_rerun_converges(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     append(tmp_path, 0, 1000)
@@ -132,6 +146,50 @@ def test_a_signal_stops_all(tmp_path: Path, number: signal.Signals, code: int) -
     process.send_signal(number)
     ended, errors = finish(process)
     assert ended == code, errors
+    assert is_right(tmp_path)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_end_when_the_spawner_is_killed(tmp_path: Path, processes: int) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 1, 5000)
+    process = spawn(tmp_path, "-n", str(processes), mode="streaming")
+    pids = children(process, processes)
+    until = time.monotonic() + PATIENCE_S
+    while not is_right(tmp_path) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.kill()
+    while any(map(is_alive, pids)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(is_alive, pids))
+    finish(process)
+    assert is_right(tmp_path), "they were asked to stop, and did so after a checkpoint"
+
+
+def test_saved_state_is_read_where_it_was_saved_in_all_processes(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "many.csv").write_text("user,time\n" + "".join(f"user-{n},{n}\n" for n in range(200_000)))
+    process = spawn(tmp_path, "-n", "2", mode="streaming")
+    pids = children(process, 2)
+    until = time.monotonic() + PATIENCE_S
+
+    def maps_state(pid: int) -> bool:
+        return "/state/runs-" in Path(f"/proc/{pid}/maps").read_text()
+
+    while not all(map(maps_state, pids)) and time.monotonic() < until:
+        append(tmp_path, 1, 10)
+        time.sleep(0.1)
+    assert all(map(maps_state, pids))
+    process.send_signal(signal.SIGTERM)
+    code, errors = finish(process)
+    assert code == 143, errors
     assert is_right(tmp_path)
 
 

@@ -175,7 +175,20 @@ impl Dataflow {
                         let union = scope.concatenate(inputs.iter().map(before));
                         consolidated(union, *consolidate, &node.schema, peers, context)
                     }
-                    OperatorSpec::Expand { input, first } => expand(before(input), *first, context),
+                    OperatorSpec::Expand { input, first } => {
+                        let first = *first;
+                        repeat(before(input), context, move |changes, emit| {
+                            expand::expand(changes, first, emit);
+                            Ok(())
+                        })
+                    }
+                    OperatorSpec::Flatten { input, column, consolidate } => {
+                        let (column, element) = (*column, node.schema.columns()[*column].ty);
+                        let elements = repeat(before(input), context, move |changes, emit| {
+                            expand::flatten(changes, column, element, emit)
+                        });
+                        consolidated(elements, *consolidate, &node.schema, peers, context)
+                    }
                     OperatorSpec::Reduce { input, .. }
                     | OperatorSpec::Session { input, .. }
                     | OperatorSpec::Combine { input, .. }
@@ -289,16 +302,20 @@ fn consolidated<'scope>(
     }
 }
 
-fn expand<'scope>(input: Edge<'scope, Changes>, first: usize, context: &Arc<Context>) -> Edge<'scope, Changes> {
+/// Rows that are repeated: `repeat` hands on the pieces of a batch.
+fn repeat<'scope>(
+    input: Edge<'scope, Changes>,
+    context: &Arc<Context>,
+    repeat: impl Fn(&Changes, &mut dyn FnMut(Changes)) -> Result<()> + 'static,
+) -> Edge<'scope, Changes> {
     let context = context.clone();
-    input.unary::<NoopBuilder<Changes>, _, _, _>(Pipeline, "expand", move |_, _| {
+    input.unary::<NoopBuilder<Changes>, _, _, _>(Pipeline, "repeat", move |_, _| {
         move |input, output| {
             input.for_each(|capability, changes| {
                 let changes = std::mem::take(changes);
-                context.failure.guard("expanding rows", || {
+                context.failure.guard("repeating rows", || {
                     let mut session = output.session_with_builder(&capability);
-                    expand::expand(&changes, first, &mut |mut piece| session.give_container(&mut piece));
-                    Ok(())
+                    repeat(&changes, &mut |mut piece| session.give_container(&mut piece))
                 });
             });
         }
@@ -360,7 +377,7 @@ fn keyed<'scope>(
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
-                let new = || Gather::new(&key, &schema, workers);
+                let new = || Gather::new(context.seed, &key, &schema, workers);
                 let (_, gather) = open.entry(*capability.time()).or_insert_with(|| (capability, new()));
                 context.failure.guard("gathering rows", || gather.push(packet));
             });
@@ -449,7 +466,7 @@ fn windowed<'scope>(
     input.binary_frontier::<_, NoopBuilder<Changes>, _, _, _, _>(clock, pact, Pipeline, "windowed", move |_, _| {
         let mut open: BTreeMap<u64, (Capability<u64>, Gather, Option<i64>)> = BTreeMap::new();
         move |(input, frontier), (clock, clock_frontier), output| {
-            let new = || Gather::new(&key, &schema, workers);
+            let new = || Gather::new(context.seed, &key, &schema, workers);
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };

@@ -1,11 +1,15 @@
-//! Rows repeated for each int of a range of their own, as a row of each of its windows.
+//! Rows repeated: for each int of a range of their own, as a row of each of its windows, or for each element of a list.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, UInt32Array};
+use millpond_error::{Error, Result};
+use millpond_plan::{ColumnType, packed};
 
 use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs};
+use crate::operators::owners;
 
 /// A piece of the output has about this many rows.
 const PIECE_ROWS: usize = 64 * 1024;
@@ -20,25 +24,45 @@ pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes)) {
         numbers.extend(from..=to);
         rows.resize(numbers.len(), row);
         if numbers.len() >= PIECE_ROWS {
-            emit(piece(changes, first, std::mem::take(&mut rows), std::mem::take(&mut numbers)));
+            let numbers = Arc::new(Int64Array::from(std::mem::take(&mut numbers)));
+            emit(piece(changes, first..first + 2, std::mem::take(&mut rows), numbers));
         }
     }
     if !rows.is_empty() {
-        emit(piece(changes, first, rows, numbers));
+        emit(piece(changes, first..first + 2, rows, Arc::new(Int64Array::from(numbers))));
     }
 }
 
-/// The rows at these positions, with these ints.
-fn piece(changes: &Changes, first: usize, rows: Vec<u32>, numbers: Vec<i64>) -> Changes {
+/// Hands on each row once for every element of its list in `column`; the element takes the place of the list. The output comes
+/// in pieces as that of [`expand`].
+///
+/// # Errors
+///
+/// `Data` if the bytes of a list are not as they were written.
+pub fn flatten(changes: &Changes, column: usize, element: ColumnType, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    let Some((elements, offsets)) = packed::flatten(&changes.columns[column], element) else {
+        return Err(Error::data("a list is not as it was written"));
+    };
+    let rows = owners(&offsets);
+    for start in (0..rows.len()).step_by(PIECE_ROWS) {
+        let rows = rows[start..rows.len().min(start + PIECE_ROWS)].to_vec();
+        let elements = elements.slice(start, rows.len());
+        emit(piece(changes, column..column + 1, rows, elements));
+    }
+    Ok(())
+}
+
+/// The rows at these positions, with `column` in the place of those that are replaced.
+fn piece(changes: &Changes, replaced: Range<usize>, rows: Vec<u32>, column: ArrayRef) -> Changes {
     let diffs = match &changes.diffs {
         Diffs::Ones => Diffs::Ones,
         Diffs::Each(diffs) => Diffs::Each(rows.iter().map(|&row| diffs[row as usize]).collect()),
     };
     let at = UInt32Array::from(rows);
     let kept = |column: &ArrayRef| take(column, &at);
-    let mut columns: Vec<ArrayRef> = changes.columns[..first].iter().map(kept).collect();
-    columns.push(Arc::new(Int64Array::from(numbers)));
-    columns.extend(changes.columns[first + 2..].iter().map(kept));
+    let mut columns: Vec<ArrayRef> = changes.columns[..replaced.start].iter().map(kept).collect();
+    columns.push(column);
+    columns.extend(changes.columns[replaced.end..].iter().map(kept));
     Changes { columns, rows: at.len(), diffs }
 }
 
@@ -46,6 +70,7 @@ fn piece(changes: &Changes, first: usize, rows: Vec<u32>, numbers: Vec<i64>) -> 
 mod tests {
     use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
+    use millpond_plan::Type;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
 
@@ -109,6 +134,53 @@ mod tests {
     #[test]
     fn an_empty_range_drops_the_row() {
         check(&[("a", 1, 0, 1), ("b", i64::MAX, i64::MIN, 1)], &[]);
+    }
+
+    /// Random lists with random diffs, null ones among them, against one row at a time.
+    #[test]
+    fn every_row_is_there_for_each_element_as_often_as_it_came() {
+        for seed in 0..3000 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let lists: Vec<Option<Vec<i64>>> = (0..random.random_range(0..20))
+                .map(|_| {
+                    let list = (0..random.random_range(0..4)).map(|_| random.random_range(-9..9)).collect();
+                    random.random_bool(0.8).then_some(list)
+                })
+                .collect();
+            let diffs: Vec<i64> = lists.iter().map(|_| [1, 1, -1, 3][random.random_range(0..4)]).collect();
+            let mut out = Vec::new();
+            let packed = lists.iter().map(|list| {
+                out.clear();
+                list.iter().flatten().for_each(|&element| packed::put_int(element, &mut out));
+                packed::put_end(&mut out);
+                list.is_some().then(|| out.clone())
+            });
+            let packed: ArrayRef = Arc::new(packed.collect::<arrow_array::BinaryArray>());
+            let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..lists.len() as i64));
+            let at = random.random_range(0..2);
+            let mut columns = vec![numbers];
+            columns.insert(at, packed);
+            let mut found = Vec::new();
+            let collect = &mut |piece: Changes| {
+                let (rows, elements) = (ints(&piece.columns[1 - at]), ints(&piece.columns[at]));
+                found.extend((0..piece.rows).map(|i| (rows[i], elements[i], piece.diffs.get(i))));
+            };
+            flatten(&Changes::new(columns, diffs.iter().copied().collect()), at, Type::Int.required(), collect)
+                .unwrap();
+            let rows = (0..).zip(&lists).zip(diffs);
+            let expect: Vec<_> = rows
+                .flat_map(|((row, list), diff)| list.iter().flatten().map(move |&element| (row, element, diff)))
+                .collect();
+            assert_eq!(found, expect, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_list_is_an_error() {
+        let lists: ArrayRef = Arc::new(arrow_array::BinaryArray::from(vec![&b"\x02\x00"[..]]));
+        let error =
+            flatten(&Changes::new(vec![lists], vec![1].into()), 0, Type::Int.required(), &mut |_| {}).unwrap_err();
+        assert_eq!(error.message(), "a list is not as it was written");
     }
 
     #[test]

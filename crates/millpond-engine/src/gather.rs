@@ -3,6 +3,7 @@
 //! A bucket's keys are numbered as its packets come, so that of most rows little more than the number of the key waits for
 //! the end of the epoch.
 
+use crate::hash::HashSeed;
 use crate::keyed::{HashedChanges, KeyedChanges, KeyedChangesBuilder};
 use crate::route::{Packet, Scatter, split};
 use millpond_error::Result;
@@ -11,6 +12,7 @@ use millpond_plan::types::Schema;
 /// The packets of one epoch for one worker.
 #[derive(Debug)]
 pub struct Gather {
+    seed: HashSeed,
     key: Vec<usize>,
     schema: Schema,
     workers: usize,
@@ -21,15 +23,15 @@ pub struct Gather {
 
 impl Gather {
     /// No packets; `key` are the positions of the key columns in rows of `schema`.
-    pub fn new(key: &[usize], schema: &Schema, workers: usize) -> Self {
+    pub fn new(seed: HashSeed, key: &[usize], schema: &Schema, workers: usize) -> Self {
         let (key, schema) = (key.to_vec(), schema.clone());
-        Gather { key, schema, workers, buckets: Vec::new(), whole: Vec::new() }
+        Gather { seed, key, schema, workers, buckets: Vec::new(), whole: Vec::new() }
     }
 
     /// Takes up a packet. All packets of an epoch that are divided are divided into the same number of buckets.
     pub fn push(&mut self, packet: Packet) -> Result<()> {
         let (bucket, buckets) = (packet.bucket, packet.buckets);
-        let rows = packet.into_rows(&self.schema)?;
+        let rows = packet.into_rows(&self.schema, self.seed, &self.key)?;
         if buckets == 1 {
             self.whole.push(rows);
             return Ok(());
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
     use crate::changes::Changes;
     use crate::group::{RowOrder, group};
-    use crate::hash::{HashSeed, hash_columns};
+    use crate::hash::hash_columns;
     use crate::route::part_of;
 
     /// A key of text and a float, each with nulls; then a row column.
@@ -130,7 +132,7 @@ mod tests {
         #[test]
         fn every_key_has_its_rows(batches in prop::collection::vec((prop::collection::vec(row(), 1..40), any::<bool>()), 1..5), collide: bool) {
             let schema = Schema::new([("f", Type::Float.optional()), ("n", Type::Int.required()), ("s", Type::Str.optional())]);
-            let mut gather = Gather::new(&[2, 0], &schema, 1);
+            let mut gather = Gather::new(HashSeed(5), &[2, 0], &schema, 1);
             // What comes undivided is put behind the rest of its bucket.
             let mut expected = ByKey::new();
             let some_divided = batches.iter().any(|(_, divided)| *divided);

@@ -11,7 +11,7 @@ use arrow_select::filter::filter;
 use crate::cells::{concat, take};
 use crate::changes::{Changes, Diffs};
 use crate::group::repeat;
-use crate::hash::canonical_float;
+use crate::hash::{HashSeed, canonical_float, hash_columns};
 use crate::number::Numbering;
 
 /// Changes with the hash of each row's key, in no particular order: what the router sends.
@@ -24,6 +24,12 @@ pub struct HashedChanges {
 }
 
 impl HashedChanges {
+    /// Hashes the columns at the positions `key`.
+    pub fn new(changes: Changes, seed: HashSeed, key: &[usize]) -> Self {
+        let key: Vec<ArrayRef> = key.iter().map(|column| changes.columns[*column].clone()).collect();
+        HashedChanges { hashes: hash_columns(seed, &key, changes.rows), changes }
+    }
+
     /// All rows of these parts, which have the same columns; there is at least one.
     pub fn concat(parts: &[HashedChanges]) -> HashedChanges {
         let mut hashes = Vec::with_capacity(parts.iter().map(|part| part.hashes.len()).sum());

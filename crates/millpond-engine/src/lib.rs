@@ -8,7 +8,7 @@
 //! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets.
 //! - [`wire`]: rows as bytes between processes.
 //! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
-//! - [`expand`]: a row for each window that it is in; [`instant`]: event times as ints.
+//! - [`expand`]: a row for each window that it is in, or for each element of a list; [`instant`]: event times as ints.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
 //! - [`metrics`]: what the steps count about themselves.

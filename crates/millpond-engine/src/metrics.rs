@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use millpond_error::Result;
+use serde::{Deserialize, Serialize};
 
 use crate::arrangement::{Arrangement, SavedArrangement, StateSize};
 use crate::changes::{Changes, Epoch};
@@ -27,7 +28,7 @@ pub struct StepMetrics {
 }
 
 /// What a step counted so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCounts {
     /// Changes taken in.
     pub rows_in: u64,
@@ -39,6 +40,21 @@ pub struct StepCounts {
     pub windows: WindowCounts,
     /// What its arrangements hold now.
     pub state: StateSize,
+}
+
+impl std::iter::Sum for StepCounts {
+    fn sum<I: Iterator<Item = StepCounts>>(counts: I) -> StepCounts {
+        counts.fold(StepCounts::default(), |a, b| StepCounts {
+            rows_in: a.rows_in + b.rows_in,
+            rows_out: a.rows_out + b.rows_out,
+            busy: a.busy + b.busy,
+            windows: WindowCounts {
+                late_rows: a.windows.late_rows + b.windows.late_rows,
+                windows_closed: a.windows.windows_closed + b.windows.windows_closed,
+            },
+            state: [a.state, b.state].into_iter().sum(),
+        })
+    }
 }
 
 impl StepMetrics {

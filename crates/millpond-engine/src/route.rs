@@ -17,7 +17,7 @@ use timely::bytes::arc::Bytes;
 
 use crate::cells::{self, Cells, ints};
 use crate::changes::{Changes, Diffs};
-use crate::hash::{HashSeed, hash_columns};
+use crate::hash::HashSeed;
 use crate::keyed::HashedChanges;
 
 /// Input below this many rows is not scattered.
@@ -101,9 +101,7 @@ impl Router {
 
     /// Takes changes up, and sends on the buckets that are full.
     pub fn push(&mut self, changes: Changes, send: &mut dyn FnMut(Packet)) {
-        let key: Vec<ArrayRef> = self.key.iter().map(|column| changes.columns[*column].clone()).collect();
-        let hashes = hash_columns(self.seed, &key, changes.rows);
-        let rows = HashedChanges { hashes, changes };
+        let rows = HashedChanges::new(changes, self.seed, &self.key);
         if !self.buckets.is_empty() {
             self.scatter(&rows, send);
             return;

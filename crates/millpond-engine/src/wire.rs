@@ -23,6 +23,7 @@ use timely::bytes::arc::Bytes;
 use timely::dataflow::channels::ContainerBytes;
 
 use crate::changes::{Changes, Diffs};
+use crate::hash::HashSeed;
 use crate::keyed::HashedChanges;
 use crate::route::{Packet, PacketRows};
 
@@ -60,26 +61,22 @@ impl Packet {
             out.number(number as u64);
         }
         match &self.rows {
-            PacketRows::Here(rows) => {
-                out.part(rows.hashes.to_byte_slice());
-                out.changes(&rows.changes);
-            }
+            // A hash costs less than its way.
+            PacketRows::Here(rows) => out.changes(&rows.changes),
             PacketRows::Sent(bytes) => out.part(bytes),
         }
     }
 
-    /// The rows, of this schema.
+    /// The rows, of this schema, hashed by the columns at the positions `key`.
     ///
     /// # Errors
     /// `Unavailable`, if another process sent bytes that are not such rows.
-    pub fn into_rows(self, schema: &Schema) -> Result<HashedChanges> {
+    pub fn into_rows(self, schema: &Schema, seed: HashSeed, key: &[usize]) -> Result<HashedChanges> {
         match self.rows {
             PacketRows::Here(rows) => Ok(rows),
             PacketRows::Sent(bytes) => {
-                let mut reader = Reader { bytes: &bytes };
-                let length = self.count.checked_mul(8).ok_or_else(|| damaged("too many rows"))?;
-                let hashes = ScalarBuffer::<u64>::from(Buffer::from(reader.part(length)?)).to_vec();
-                Ok(HashedChanges { hashes, changes: reader.changes(self.count, schema)? })
+                let changes = Reader { bytes: &bytes }.changes(self.count, schema)?;
+                Ok(HashedChanges::new(changes, seed, key))
             }
         }
     }
@@ -343,14 +340,14 @@ mod tests {
     #[test]
     fn a_packet_arrives_as_it_was_sent() {
         let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![7, 8, 9]))];
-        let rows = HashedChanges { hashes: vec![1, 2, 3], changes: Changes::new(columns, vec![1, -1, 2].into()) };
+        let rows = HashedChanges::new(Changes::new(columns, vec![1, -1, 2].into()), HashSeed(6), &[0]);
         let packet = Packet { worker: 5, bucket: 3, buckets: 4, count: 3, rows: PacketRows::Here(rows.clone()) };
         let mut bytes = Vec::new();
         packet.into_bytes(&mut bytes);
         assert_eq!(bytes.len(), packet.length_in_bytes());
         let arrived = Packet::from_bytes(timely::bytes::arc::BytesMut::from(bytes).freeze());
         assert_eq!((arrived.worker, arrived.bucket, arrived.buckets, arrived.count), (5, 3, 4, 3));
-        let arrived = arrived.into_rows(&Schema::new([("n", Type::Int.required())])).unwrap();
+        let arrived = arrived.into_rows(&Schema::new([("n", Type::Int.required())]), HashSeed(6), &[0]).unwrap();
         assert_eq!(arrived.hashes, rows.hashes);
         assert_eq!(arrived.changes.diffs, rows.changes.diffs);
         assert_eq!(arrived.changes.columns[0].as_ref(), rows.changes.columns[0].as_ref());

@@ -73,7 +73,19 @@ impl Prepared {
     }
 }
 
-/// Where results go. `write` and `write_snapshot` are called by many threads at once; the others by the coordinating
+/// Takes whole lines, and how many there are.
+pub type GiveLines<'a> = dyn FnMut(&[u8], u64) -> Result<()> + 'a;
+
+/// Does a sink's formatting in a process that does not own the sink.
+pub trait Formatter: Send + Sync {
+    /// As [`Sink::write`]: `give` takes what is for [`Sink::write_lines`].
+    fn changes(&self, epoch: Epoch, changes: &Changes, give: &mut GiveLines<'_>) -> Result<()>;
+
+    /// As [`Sink::write_snapshot`]: `give` takes what is for [`Sink::write_lines`].
+    fn snapshot(&self, changes: &Changes, give: &mut GiveLines<'_>) -> Result<()>;
+}
+
+/// Where results go. `write`, `write_snapshot` and `write_lines` are called by many threads at once; the others by the coordinating
 /// thread, while no write is under way.
 ///
 /// With saved state, the order is: `open`; a `take_back`, if the newest manifest holds what may not have been delivered; a
@@ -107,6 +119,17 @@ pub trait Sink: Send + Sync {
 
     /// Takes rows of the present table. Between two calls of `prepare` it is given all of them, or none.
     fn write_snapshot(&self, changes: &Changes) -> Result<()>;
+
+    /// What formats rows of `schema` for this sink in another process of the run; none, if the process that owns the sink
+    /// needs the rows themselves.
+    fn formatter(&self, _schema: &Schema) -> Result<Option<Box<dyn Formatter>>> {
+        Ok(None)
+    }
+
+    /// Writes what a [`Formatter`] of this sink made of so many rows.
+    fn write_lines(&self, _lines: &[u8], _count: u64) -> Result<()> {
+        Err(Error::unavailable("the output takes rows, and another process formatted them"))
+    }
 
     /// Takes note that all changes of an epoch were written.
     fn finish_epoch(&self, _epoch: Epoch) -> Result<()> {

@@ -73,6 +73,11 @@ fn described(table: &Table, identified: bool) -> Value {
             "operator": "concat",
             "inputs": inputs.iter().map(describe).collect::<Vec<_>>(),
         }),
+        Operation::Flatten { input, column } => json!({
+            "operator": "flatten",
+            "column": column,
+            "input": describe(input),
+        }),
         Operation::Sliding { input, window, outputs } => {
             let mut fields = json!({
                 "operator": window.name(),

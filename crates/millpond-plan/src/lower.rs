@@ -1,11 +1,11 @@
 //! From tables to the plan that runs.
 //!
-//! Every table stands on a *base*: the source, keyed operator (group, session, window, combination) or concat nearest to it, with the
+//! Every table stands on a *base*: the source, keyed operator (group, session, window, combination), concat or flatten nearest to it, with the
 //! selects and filters between them fused into one [`MapStage`]. So a plan is bases, and a map wherever a base or a sink reads what
 //! is not just another base's output. Equal maps of one base are one node.
 //!
 //! - *Pruning.* A column that nothing needs is not computed, and a source reads only the columns that the maps on it need,
-//!   through any concat.
+//!   through any concat or flatten.
 //!   What a keyed operator keeps never depends on who reads it: its state must be the same in every program that
 //!   describes it alike.
 //! - *Names and descriptions* are made of the tables as written, so no rewriting changes them.
@@ -30,6 +30,7 @@ use crate::types::{ColumnType, Schema, Type};
 use crate::window::SlidingWindow;
 
 mod combine;
+mod flatten;
 
 /// Makes the plan that the engine runs of what a program writes.
 ///
@@ -42,7 +43,7 @@ pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
     for fused in &written {
         lowering.use_columns(fused);
     }
-    lowering.prune_concats();
+    lowering.prune();
     let mut plan = Emission::new(&lowering);
     for base in 0..lowering.bases.len() {
         plan.base(base);
@@ -67,14 +68,14 @@ struct Fused {
     schema: Schema,
 }
 
-/// A source, a keyed operator or a concat.
+/// A source, a keyed operator, a concat or a flatten.
 struct Base {
     operator: BaseOperator,
     /// Its output, unpruned.
     schema: Schema,
     append_only: bool,
     step: Step,
-    /// Columns of the output that are needed, for a source or a concat.
+    /// Columns of the output that are needed, for one without a key.
     used: BTreeSet<usize>,
 }
 
@@ -83,6 +84,12 @@ enum BaseOperator {
     /// `cancels`: a row that one input removes may be a row that another one adds.
     Concat {
         inputs: Vec<Fused>,
+        cancels: bool,
+    },
+    /// `column` of `rows` is lists, whose elements it gives; `cancels`: as of a concat.
+    Flatten {
+        rows: Fused,
+        column: usize,
         cancels: bool,
     },
     /// `expands`: the last key of `rows` is the first of two columns that say where a row belongs.
@@ -123,7 +130,7 @@ impl Lowering {
     /// The table over its base, whose needed columns are not marked yet.
     fn fuse(&mut self, table: &Table) -> Result<Fused> {
         match table.operation() {
-            Operation::Source(_) | Operation::Concat { .. } => {
+            Operation::Source(_) | Operation::Concat { .. } | Operation::Flatten { .. } => {
                 let base = self.base_of(table)?;
                 let mut terms = Terms::default();
                 let columns = check::input_terms(&mut terms, table.schema());
@@ -193,6 +200,7 @@ impl Lowering {
             }
             Operation::Sliding { input, window, outputs } => self.sliding(table, input, window, outputs)?,
             Operation::Concat { inputs } => self.concat(table, inputs)?,
+            Operation::Flatten { input, column } => self.flatten(table, input, column)?,
             Operation::Combine { inputs, combination } => self.combine(table, inputs, *combination)?,
             Operation::Select { .. } | Operation::Filter { .. } | Operation::Identify { .. } => {
                 unreachable!("it stands on a base, it is none")
@@ -218,35 +226,32 @@ impl Lowering {
         let names: Vec<&String> = table.schema().columns().iter().map(|column| &column.name).collect();
         let mut fused = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let rows = self.fuse(input)?;
+            let mut rows = self.fuse(input)?;
             let position = |name: &&String| input.schema().index_of(name).expect("the tables have the same columns");
             let columns: Vec<usize> = names.iter().map(position).collect();
-            fused.push(rows.narrowed(&columns));
+            rows.narrow(&columns);
+            fused.push(rows);
         }
-        let cancels = fused.iter().any(|rows| match &self.bases[rows.base].operator {
-            BaseOperator::Source(_) => false,
-            BaseOperator::Concat { cancels, .. } => *cancels,
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
-                !self.bases[rows.base].append_only
-            }
-        });
+        let cancels = fused.iter().any(|rows| self.bases[rows.base].cancels());
         let step = self.step(fused[0].base, "concat", table);
         let (schema, append_only) = (table.schema().clone(), table.append_only());
         let operator = BaseOperator::Concat { inputs: fused, cancels };
         Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
-    /// Leaves the columns of concats out that nothing needs, once all that read them are known: the last concat first.
-    fn prune_concats(&mut self) {
+    /// Leaves the columns of concats and flattens out that nothing needs, once all that read them are known: the last first.
+    fn prune(&mut self) {
         for position in (0..self.bases.len()).rev() {
             let base = &mut self.bases[position];
-            let BaseOperator::Concat { inputs, .. } = &mut base.operator else { continue };
             let used: Vec<usize> = base.used.iter().copied().collect();
-            let narrowed: Vec<Fused> = std::mem::take(inputs).into_iter().map(|rows| rows.narrowed(&used)).collect();
-            narrowed.iter().for_each(|rows| self.use_columns(rows));
-            if let BaseOperator::Concat { inputs, .. } = &mut self.bases[position].operator {
-                *inputs = narrowed;
-            }
+            let inputs = match &mut base.operator {
+                BaseOperator::Concat { inputs, .. } => inputs.as_mut_slice(),
+                BaseOperator::Flatten { rows, .. } => std::slice::from_mut(rows),
+                _ => continue,
+            };
+            inputs.iter_mut().for_each(|rows| rows.narrow(&used));
+            let read: Vec<(usize, Vec<usize>)> = inputs.iter().map(|rows| (rows.base, rows.inputs())).collect();
+            read.into_iter().for_each(|(base, columns)| self.bases[base].used.extend(columns));
         }
     }
 
@@ -346,7 +351,7 @@ impl Lowering {
 
     /// Marks the columns of a base that `fused` needs.
     fn use_columns(&mut self, fused: &Fused) {
-        self.bases[fused.base].used.extend(fused.terms.inputs(&fused.roots()));
+        self.bases[fused.base].used.extend(fused.inputs());
     }
 
     /// The name and description of a keyed table over `base`.
@@ -377,12 +382,11 @@ impl Fused {
         reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs)
     }
 
-    /// Just the columns at these positions, in this order.
-    fn narrowed(self, positions: &[usize]) -> Fused {
+    /// Leaves just the columns at these positions, in this order.
+    fn narrow(&mut self, positions: &[usize]) {
         let types = self.schema.columns();
-        let schema = Schema::new(positions.iter().map(|&i| (types[i].name.clone(), types[i].ty)));
-        let column = |&i: &usize| (self.columns[i].0.clone(), self.columns[i].1.clone());
-        Fused { columns: positions.iter().map(column).collect(), schema, ..self }
+        self.schema = Schema::new(positions.iter().map(|&i| (types[i].name.clone(), types[i].ty)));
+        self.columns = positions.iter().map(|&i| self.columns[i].clone()).collect();
     }
 
     /// The position of the column that is this term, added at the end if there is none.
@@ -416,6 +420,11 @@ impl Fused {
         self.predicates.iter().map(|root| root.term).chain(columns).collect()
     }
 
+    /// The columns of the base that it needs.
+    fn inputs(&self) -> Vec<usize> {
+        self.terms.inputs(&self.roots())
+    }
+
     /// The stage, over those columns of the base that are used at all.
     fn stage(&self, base: &Base) -> MapStage {
         let used: BTreeMap<usize, usize> =
@@ -436,9 +445,10 @@ impl Base {
     fn reduction(&self) -> &Reduction {
         match &self.operator {
             BaseOperator::Group { reduction, .. } | BaseOperator::Session { reduction, .. } => reduction,
-            BaseOperator::Source(_) | BaseOperator::Concat { .. } | BaseOperator::Combine { .. } => {
-                unreachable!("it does not reduce")
-            }
+            BaseOperator::Source(_)
+            | BaseOperator::Concat { .. }
+            | BaseOperator::Flatten { .. }
+            | BaseOperator::Combine { .. } => unreachable!("it does not reduce"),
         }
     }
 
@@ -453,7 +463,9 @@ impl Base {
     /// Positions of the columns that its node gives.
     fn outputs(&self) -> Vec<usize> {
         match self.operator {
-            BaseOperator::Source(_) | BaseOperator::Concat { .. } => self.used.iter().copied().collect(),
+            BaseOperator::Source(_) | BaseOperator::Concat { .. } | BaseOperator::Flatten { .. } => {
+                self.used.iter().copied().collect()
+            }
             BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
                 (0..self.schema.len()).collect()
             }
@@ -465,13 +477,25 @@ impl Base {
         Schema::new(self.outputs().into_iter().map(|i| (columns[i].name.clone(), columns[i].ty)))
     }
 
+    /// Whether a row that it removes may be one that it adds elsewhere in the same epoch, once columns are left out.
+    fn cancels(&self) -> bool {
+        match self.operator {
+            BaseOperator::Source(_) => false,
+            BaseOperator::Concat { cancels, .. } | BaseOperator::Flatten { cancels, .. } => cancels,
+            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
+                !self.append_only
+            }
+        }
+    }
+
     /// How rows that cancel after this stage are brought together.
     fn consolidate(&self, fused: &Fused, stage: &MapStage) -> Consolidate {
         let (keys, windows) = match &self.operator {
-            BaseOperator::Source(_) | BaseOperator::Concat { cancels: false, .. } => return Consolidate::No,
-            BaseOperator::Concat { .. } if stage.keeps(0..self.used.len()) => return Consolidate::No,
-            BaseOperator::Concat { .. } => return Consolidate::ByRow,
-            _ if self.append_only => return Consolidate::No,
+            _ if !self.cancels() => return Consolidate::No,
+            BaseOperator::Source(_) => return Consolidate::No,
+            BaseOperator::Concat { .. } | BaseOperator::Flatten { .. } => {
+                return if stage.keeps(0..self.used.len()) { Consolidate::No } else { Consolidate::ByRow };
+            }
             BaseOperator::Group { spec, reduction, .. } => (spec.key.len(), reduction.windows.as_ref()),
             BaseOperator::Session { spec, .. } => (spec.instance.len(), None),
             BaseOperator::Combine { spec, .. } => (spec.key.len(), None),
@@ -519,8 +543,11 @@ impl<'a> Emission<'a> {
             }
             BaseOperator::Concat { inputs, cancels } => {
                 let inputs = inputs.iter().map(|rows| self.map(rows)).collect();
-                let consolidate = if *cancels { Consolidate::ByRow } else { Consolidate::No };
-                OperatorSpec::Union { inputs, consolidate }
+                OperatorSpec::Union { inputs, consolidate: by_row(*cancels) }
+            }
+            BaseOperator::Flatten { rows, column, cancels } => {
+                let column = base.used.range(..column).count();
+                OperatorSpec::Flatten { input: self.map(rows), column, consolidate: by_row(*cancels) }
             }
             BaseOperator::Group { rows, expands, spec, reduction, time } => {
                 let clock = self.map(rows);
@@ -548,7 +575,7 @@ impl<'a> Emission<'a> {
                 OperatorSpec::Combine { input: self.union(inputs), spec: spec.clone() }
             }
         };
-        let keeps_state = !matches!(base.operator, BaseOperator::Concat { .. });
+        let keeps_state = !matches!(base.operator, BaseOperator::Concat { .. } | BaseOperator::Flatten { .. });
         let (append_only, step) = (base.append_only, keeps_state.then(|| base.step.clone()));
         let node = self.push(Node { operator, schema: base.used_schema(), append_only, step });
         self.places.push(node);
@@ -622,6 +649,10 @@ impl<'a> Emission<'a> {
     }
 }
 
+fn by_row(cancels: bool) -> Consolidate {
+    if cancels { Consolidate::ByRow } else { Consolidate::No }
+}
+
 fn form(input: &Table) -> Form {
     if input.append_only() { Form::AppendOnly } else { Form::Full }
 }
@@ -673,6 +704,7 @@ fn add_sources<'a>(table: &'a Table, sources: &mut Vec<&'a Arc<SourceDecl>>) {
         Operation::Select { input, .. }
         | Operation::Filter { input, .. }
         | Operation::Identify { input, .. }
+        | Operation::Flatten { input, .. }
         | Operation::Group { input, .. }
         | Operation::Session { input, .. }
         | Operation::Sliding { input, .. } => add_sources(input, sources),

@@ -10,10 +10,10 @@
 
 use millpond_error::{Error, Result};
 
-use crate::check::{Operand, give_type, subject, unify};
-use crate::expr::{Expr, ExprKind, Literal};
+use crate::check::{self, Operand, give_type, subject, unify};
+use crate::expr::{Expr, ExprKind, Literal, col};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, Type};
+use crate::types::{ColumnType, Schema, Type};
 
 /// The tuple of the values of these expressions. It has a value where elements are null.
 #[track_caller]
@@ -151,6 +151,45 @@ fn tuple_element(
     }
 }
 
+/// The term of the list of a value's elements, and their type.
+pub(crate) fn elements(terms: &mut Terms, (expr, a): Operand<'_>) -> Result<(TermId, ColumnType)> {
+    let ty = terms.ty(a);
+    let element = match ty.ty {
+        Some(Type::List(element)) => return Ok((a, *element)),
+        Some(Type::Json) => Some(Type::Json.required()),
+        Some(Type::Str) => Some(Type::Str.required()),
+        Some(Type::Tuple([first, others @ ..])) => {
+            others.iter().try_fold(*first, |common, other| common.common(*other))
+        }
+        _ => None,
+    };
+    let Some(element) = element else {
+        let problem = match ty.ty {
+            Some(Type::Tuple([_, ..])) => "whose elements are not of one type",
+            _ => "which has no elements",
+        };
+        let error = Error::invalid(format!("{} is {ty}, {problem}", subject(expr)));
+        return Err(error.with_hint("flatten takes a list, a tuple of one type, a json array or a str"));
+    };
+    Ok((terms.add(Op::Elements(a), TermType::new(Type::list(element), ty.optional)), element))
+}
+
+/// The schema of a table whose column of this name becomes its elements.
+pub(crate) fn flattened(schema: &Schema, column: &str) -> Result<Schema> {
+    check::known("flatten", schema, &[column.to_owned()])?;
+    let mut terms = Terms::default();
+    let columns = schema.columns().iter().map(|c| {
+        let ty = if c.name == column {
+            let term = terms.input(0, c.ty);
+            elements(&mut terms, (&col(column), term))?.1
+        } else {
+            c.ty
+        };
+        Ok((c.name.clone(), ty))
+    });
+    Ok(Schema::new(columns.collect::<Result<Vec<_>>>()?))
+}
+
 /// The term of the value that a JSON value is.
 pub(crate) fn json_as(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Result<TermId> {
     let a = give_type(terms, a, Type::Json);
@@ -187,8 +226,7 @@ pub(crate) fn no_cast(expr: &Expr, ty: TermType, to: Type) -> Error {
 mod tests {
     use super::*;
     use crate::check;
-    use crate::expr::{col, lit};
-    use crate::types::Schema;
+    use crate::expr::lit;
 
     #[track_caller]
     fn check(expr: Expr, expect: &str) {
@@ -207,6 +245,27 @@ mod tests {
             Err(error) => error.message().to_owned(),
         };
         assert_eq!(found, expect);
+    }
+
+    #[track_caller]
+    fn check_flatten(ty: ColumnType, expect: &str) {
+        let found = match flattened(&Schema::new([("i", Type::Int.required()), ("x", ty)]), "x") {
+            Ok(schema) => schema.to_string(),
+            Err(error) => error.message().to_owned(),
+        };
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn a_flattened_column_is_of_the_type_of_its_elements() {
+        check_flatten(Type::list(Type::Float.optional()).optional(), "i: int, x: float?");
+        check_flatten(Type::tuple([Type::Int.required(), Type::Int.optional()]).required(), "i: int, x: int?");
+        check_flatten(Type::Json.optional(), "i: int, x: json");
+        check_flatten(Type::Str.required(), "i: int, x: str");
+        let mixed = Type::tuple([Type::Int, Type::Float]).required();
+        check_flatten(mixed, "column \"x\" is tuple[int, float], whose elements are not of one type");
+        check_flatten(Type::Bytes.optional(), "column \"x\" is bytes?, which has no elements");
+        check_flatten(Type::tuple([Type::Int; 0]).required(), "column \"x\" is tuple[], which has no elements");
     }
 
     const NONE: Literal = Literal::None;

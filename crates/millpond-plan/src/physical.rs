@@ -77,6 +77,16 @@ pub enum OperatorSpec {
         /// The position of the first of the two columns, both required `int`s.
         first: usize,
     },
+    /// Stateless: repeats each row for every element of a column of lists, which becomes the element; a row without elements
+    /// is dropped.
+    Flatten {
+        /// Where its rows come from.
+        input: NodeId,
+        /// The position of the column.
+        column: usize,
+        /// Whether rows that cancel are brought together, by the hash of the whole row; or never.
+        consolidate: Consolidate,
+    },
     /// Groups rows by key; one output row for each group: the key columns, then one column for each reducer.
     Reduce {
         /// Where its rows come from.
@@ -138,6 +148,7 @@ impl OperatorSpec {
             OperatorSpec::Windowed { input, clock, .. } => vec![*input, *clock],
             OperatorSpec::Map { input, .. }
             | OperatorSpec::Expand { input, .. }
+            | OperatorSpec::Flatten { input, .. }
             | OperatorSpec::Reduce { input, .. }
             | OperatorSpec::Session { input, .. }
             | OperatorSpec::Combine { input, .. }
@@ -440,6 +451,9 @@ impl PhysicalPlan {
                 write!(f, "union {} {consolidate}{}", inputs.join(" "), node.schema)
             }
             OperatorSpec::Expand { input, first } => write!(f, "expand {} [{first}]", input.0),
+            OperatorSpec::Flatten { input, column, consolidate } => {
+                write!(f, "flatten {} {consolidate}[{column}]", input.0)
+            }
             OperatorSpec::Reduce { input, spec } => write_reduce(*input, &name, spec, f),
             OperatorSpec::Session { input, spec } => write_session(*input, &name, spec, f),
             OperatorSpec::Windowed { input, windows, clock, time, lifecycle } => {

@@ -13,6 +13,7 @@ use crate::behavior::Behavior;
 use crate::check;
 use crate::combine;
 use crate::expr::{Expr, col};
+use crate::nested;
 use crate::physical::Combination;
 use crate::reduce::{self, Grouping};
 use crate::session::SessionGap;
@@ -74,6 +75,11 @@ pub(crate) enum Operation {
         input: Table,
         window: SlidingWindow,
         outputs: Vec<(String, Expr)>,
+    },
+    /// A row for each element of a column, which becomes the element.
+    Flatten {
+        input: Table,
+        column: String,
     },
     /// The same rows, told apart by these values.
     Identify {
@@ -202,6 +208,14 @@ impl Table {
         let schema = check::same_columns("concat", &schemas).map_err(|error| error.at(origin))?;
         let append_only = inputs.iter().all(Table::append_only);
         Ok(Table::new(Operation::Concat { inputs }, schema, None, append_only, origin))
+    }
+
+    /// Each row once for each element of `column`, which becomes the element: of a list, a tuple of one type, a JSON array, or a
+    /// text, whose elements are its characters. A row without elements, as that of a null, is left out.
+    pub fn flatten(&self, column: &str, origin: &Origin) -> Result<Table> {
+        let schema = nested::flattened(self.schema(), column).map_err(|error| error.at(origin))?;
+        let operation = Operation::Flatten { input: self.clone(), column: column.to_owned() };
+        Ok(Table::new(operation, schema, None, self.append_only(), origin))
     }
 
     /// The rows for which `predicate` is true; a row for which it is null is dropped.

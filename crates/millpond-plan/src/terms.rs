@@ -47,6 +47,8 @@ pub(crate) enum Op {
     Element(TermId, usize),
     /// The element of a list or a JSON value with this number or name, or else the default, or an error.
     Get(TermId, TermId, Option<TermId>),
+    /// The list of the elements of a text, a JSON array or a tuple whose elements have one type.
+    Elements(TermId),
     /// The value of the term's type that a JSON value is, or null.
     JsonAs(TermId),
     /// The number of the last bound that a time is not below.
@@ -135,6 +137,7 @@ impl Op {
             Op::Tuple(elements) => Op::Tuple(elements.into_iter().map(to).collect()),
             Op::Element(a, position) => Op::Element(to(a), position),
             Op::Get(a, key, default) => Op::Get(to(a), to(key), default.map(to)),
+            Op::Elements(a) => Op::Elements(to(a)),
             Op::JsonAs(a) => Op::JsonAs(to(a)),
             Op::Step(a, bounds) => Op::Step(to(a), bounds),
         }
@@ -251,6 +254,7 @@ pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -
         Op::Tuple(elements) => expr::call_text("make_tuple", &elements.iter().map(|id| plain(*id)).collect::<Vec<_>>()),
         Op::Element(a, position) => expr::get_text(part(*a), position.to_string(), None),
         Op::Get(a, key, default) => expr::get_text(part(*a), plain(*key), default.map(plain)),
+        Op::Elements(a) => expr::call_text("flatten", &[plain(*a)]),
         Op::JsonAs(a) => expr::json_as_text(part(*a), term.ty.ty.unwrap_or(Type::Json)),
         Op::Step(a, bounds) => {
             let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(Literal::to_string);

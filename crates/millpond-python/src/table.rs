@@ -79,6 +79,10 @@ impl PyTable {
         self.0.concat(&others, &origin(place)).map(PyTable).map_err(raise)
     }
 
+    fn flatten(&self, column: &str, place: Place) -> PyResult<PyTable> {
+        self.0.flatten(column, &origin(place)).map(PyTable).map_err(raise)
+    }
+
     fn with_id_from(&self, columns: Vec<PyRef<'_, PyExpr>>, place: Place) -> PyResult<PyTable> {
         let columns = columns.iter().map(|column| column.0.clone()).collect();
         self.0.with_id_from(columns, &origin(place)).map(PyTable).map_err(raise)

@@ -63,6 +63,12 @@ struct Blobs {
     new_names: bool,
 }
 
+impl Blobs {
+    fn bytes(&self) -> u64 {
+        self.all.iter().map(|blob| blob.length.load(Ordering::Relaxed)).sum()
+    }
+}
+
 #[derive(Debug)]
 struct Blob {
     name: String,
@@ -103,7 +109,7 @@ impl Checkpoint {
 
     /// Bytes written to blobs so far.
     pub fn bytes_written(&self) -> u64 {
-        self.shared.blobs().all.iter().map(|blob| blob.length.load(Ordering::Relaxed)).sum()
+        self.shared.blobs().bytes()
     }
 
     /// Makes the checkpoint the state: syncs the blobs that are not synced yet, then writes the manifest. All writers are
@@ -182,11 +188,14 @@ impl CheckpointShare {
         BlobWriter { shared: self.shared.clone(), worker, apart: false, own: None }
     }
 
-    /// Makes everything written durable. All writers are done by now.
-    pub fn finish(self) -> Result<()> {
+    /// Makes everything written durable; returns how many bytes that is. All writers are done by now.
+    pub fn finish(self) -> Result<u64> {
         let blobs = self.shared.blobs();
         blobs.all.iter().try_for_each(|blob| blob.sync())?;
-        if blobs.new_names { self.shared.disk.sync_folder("") } else { Ok(()) }
+        if blobs.new_names {
+            self.shared.disk.sync_folder("")?;
+        }
+        Ok(blobs.bytes())
     }
 }
 

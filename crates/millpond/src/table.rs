@@ -218,7 +218,7 @@ impl Table {
     ///
     /// Without it, a row of a reduce is identified by its group (in a window: by the instance, the window's start and its end), and one
     /// of a feed with a primary key by that; `select`, `filter` and what else works on single rows keep the identity, even
-    /// where its columns are left out. Rows of files and of a concat have none.
+    /// where its columns are left out. Rows of files, of a concat and of a flatten have none.
     #[track_caller]
     #[must_use]
     pub fn with_id_from<E: Into<Expr>>(&self, columns: impl IntoIterator<Item = E>) -> Table {
@@ -267,6 +267,25 @@ impl Table {
     pub fn reduce<N: Into<String>>(&self, outputs: impl IntoIterator<Item = Named<N>>) -> Table {
         let origin = Origin::caller();
         self.then(|table| table.group_reduce(Vec::new(), owned(outputs), &origin))
+    }
+
+    /// Each row once for each element of `column`, which becomes the element: of a list, of a tuple whose elements have one type, of a
+    /// JSON array, or of a text, whose elements are its characters. The other columns stay. A row without elements, as that of a null,
+    /// is left out. JSON that is no array ends the run with an error.
+    ///
+    /// ```no_run
+    /// use millpond::{Type, col, count, csv};
+    ///
+    /// let posts = csv::read("posts", [("title", Type::Str.required()), ("tags", Type::list(Type::Str).required())]).table();
+    /// let by_tag = posts.flatten("tags").groupby(["tags"]).reduce([("tag", col("tags")), ("posts", count())]);
+    /// assert_eq!(by_tag.schema()?.to_string(), "tag: str, posts: int");
+    /// # Ok::<(), millpond::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn flatten(&self, column: impl AsRef<str>) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.flatten(column.as_ref(), &origin))
     }
 
     /// The rows for which `predicate` is true.

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use millpond::csv::{self, OnError, ReadOptions, Streaming, WriteMode};
-use millpond::{Backend, Cluster, ErrorKind, Result, RunOptions, Summary, Table, Type, run};
+use millpond::monitor::{Snapshot, StepSnapshot};
+use millpond::{Backend, Cluster, ErrorKind, Monitor, Result, RunOptions, Summary, Table, Type, run};
 use support::{Random, Rows, Visit};
 
 /// How many random histories are played; `MILLPOND_CASES` says another number.
@@ -116,6 +117,41 @@ fn a_bad_row_ends_all_processes_with_the_same_error() {
         assert_eq!(error.kind(), ErrorKind::Input, "{error}");
         assert!(error.message().contains("a.log:200002: time: \"noon\""), "{error}");
     }
+}
+
+/// One process counts what all have done.
+#[test]
+fn numbers_are_those_of_all_processes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logs = folder.path().join("logs");
+    let mut random = Random(3);
+    let rows: Vec<Visit> = (0..100_000).map(|_| random.visit()).collect();
+    support::append(&logs, "a.log", &rows);
+    let numbers = |processes: usize, threads: usize| {
+        let home = tempfile::tempdir().expect("a folder");
+        let monitors: Vec<Monitor> = (0..processes).map(|_| Monitor::default()).collect();
+        let outcomes = together(processes, |process, cluster| {
+            let visits = support::visits(&logs, false);
+            let out = home.path().join("users.csv");
+            let output = csv::write(&support::by_user(&visits), out.to_str().expect("a plain path"));
+            run([output], &options(home.path(), threads, cluster).monitor(monitors[process].clone()))
+        });
+        outcomes.into_iter().for_each(|outcome| drop(outcome.unwrap_or_else(|error| panic!("{error}"))));
+        monitors[0].snapshot().expect("a run")
+    };
+    let (alone, together) = (numbers(1, 2), numbers(2, 1));
+    assert_eq!((alone.run.processes, alone.run.workers), (1, 2));
+    assert_eq!((together.run.processes, together.run.workers), (2, 2));
+    let steps = |snapshot: &Snapshot| {
+        let step = |step: &StepSnapshot| (step.rows_in, step.rows_out, step.state_rows, step.state_runs);
+        snapshot.steps.iter().map(step).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(&together), steps(&alone));
+    assert_eq!(together.outputs[0].rows_written, alone.outputs[0].rows_written);
+    // The states differ by their seeds, and so by how well they are compressed.
+    let near = |a: u64, b: u64| a.abs_diff(b) * 10 < a;
+    assert!(near(alone.steps[0].state_bytes, together.steps[0].state_bytes), "{alone:?} {together:?}");
+    assert!(near(alone.run.checkpoint_bytes, together.run.checkpoint_bytes), "{alone:?} {together:?}");
 }
 
 /// Rejected rows are counted and handed over by whoever reads them, in order.

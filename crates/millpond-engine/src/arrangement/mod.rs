@@ -12,6 +12,7 @@ use bytes::Bytes;
 use millpond_error::{Error, Result};
 use millpond_plan::types::ColumnType;
 pub use millpond_store::RunPlace;
+use serde::{Deserialize, Serialize};
 
 use crate::changes::Diffs;
 use crate::hash::KeyRange;
@@ -72,7 +73,7 @@ pub struct RunEntry {
 }
 
 /// How much an arrangement holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateSize {
     /// Rows of the runs, with those that cancel and are not merged away yet.
     pub rows: u64,

@@ -55,6 +55,7 @@ pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Opt
         | OperatorSpec::Map { .. }
         | OperatorSpec::Union { .. }
         | OperatorSpec::Expand { .. }
+        | OperatorSpec::Flatten { .. }
         | OperatorSpec::Sink { .. } => None,
     }
 }
@@ -148,7 +149,7 @@ fn first_negative(diffs: &Diffs) -> Option<usize> {
 }
 
 /// The key of each row.
-fn owners(offsets: &[u32]) -> Vec<u32> {
+pub(crate) fn owners(offsets: &[u32]) -> Vec<u32> {
     let keys = (0u32..).zip(offsets.windows(2));
     keys.flat_map(|(key, pair)| std::iter::repeat_n(key, (pair[1] - pair[0]) as usize)).collect()
 }

@@ -31,7 +31,7 @@ use super::format::WriteFormat;
 use super::lines::{LineEnds, Lines};
 use super::log::{Log, Tail};
 use super::position::Position;
-use super::{LogicalRun, Prepared, Sink};
+use super::{Formatter, GiveLines, LogicalRun, Prepared, Sink};
 
 /// What a result file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,16 +52,22 @@ pub struct FileSink<F> {
     file: String,
     /// The file as the user named it, for messages.
     label: String,
-    mode: WriteMode,
-    format: F,
-    /// The types of the columns.
-    types: Vec<Type>,
+    rows: FileRows<F>,
     /// What the file starts with.
     header: Vec<u8>,
     state: RwLock<State>,
     /// In mode `Snapshot`: the published file is not the present table.
     stale: AtomicBool,
     rows_written: AtomicU64,
+}
+
+/// Rows of a table as lines of a file.
+#[derive(Clone, Debug)]
+struct FileRows<F> {
+    mode: WriteMode,
+    format: F,
+    /// The types of the columns.
+    types: Vec<Type>,
 }
 
 #[derive(Debug, Default)]
@@ -85,9 +91,7 @@ impl<F: WriteFormat> FileSink<F> {
             label: disk.path(file),
             disk,
             file: file.to_owned(),
-            mode,
-            format,
-            types: Vec::new(),
+            rows: FileRows { mode, format, types: Vec::new() },
             header: Vec::new(),
             state: RwLock::default(),
             stale: AtomicBool::new(false),
@@ -109,12 +113,12 @@ impl<F: WriteFormat> FileSink<F> {
     }
 
     fn is_snapshot(&self) -> bool {
-        self.mode == WriteMode::Snapshot
+        self.rows.mode == WriteMode::Snapshot
     }
 
     /// Where the next rows go, by what was saved.
     fn recover(&self, saved: Option<&Position>, run: LogicalRun) -> Result<State> {
-        let goes_on = match self.mode {
+        let goes_on = match self.rows.mode {
             WriteMode::Changes => run.continues,
             WriteMode::Append => true,
             WriteMode::Snapshot => false,
@@ -122,7 +126,7 @@ impl<F: WriteFormat> FileSink<F> {
         if let Some(position) = saved.filter(|position| goes_on && position.is_committed()) {
             return self.reopen(position);
         }
-        if self.mode == WriteMode::Append && saved.is_none() && self.disk.length(&self.file)?.unwrap_or(0) > 0 {
+        if self.rows.mode == WriteMode::Append && saved.is_none() && self.disk.length(&self.file)?.unwrap_or(0) > 0 {
             return Err(Error::invalid(format!(
                 "{} exists, and no saved state says that it is a change log of this program",
                 self.label
@@ -193,26 +197,45 @@ impl<F: WriteFormat> FileSink<F> {
         Ok(())
     }
 
-    fn write_lines(&self, changes: &Changes, ends: &LineEnds) -> Result<()> {
-        let columns = self.types.iter().zip(&changes.columns).map(|(ty, column)| spelled(column, *ty));
-        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
-        let rows = self.format.rows(&columns)?;
-        let lines = self.with_log(|log| {
-            let mut lines = Lines::new(log);
-            lines.write(&rows, changes.rows, &changes.diffs, ends)?;
-            lines.flush()?;
-            Ok(lines.count)
-        })?;
-        self.rows_written.fetch_add(lines, Ordering::Relaxed);
-        Ok(())
-    }
-
     fn read_state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_state(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F: WriteFormat> FileRows<F> {
+    /// Gets ready for rows of `schema`; returns what the file starts with.
+    fn open(&mut self, schema: &Schema) -> Result<Vec<u8>> {
+        self.types = schema.columns().iter().map(|column| column.ty.ty).collect();
+        self.format.open(schema, self.mode != WriteMode::Snapshot)
+    }
+
+    fn write(&self, changes: &Changes, ends: &LineEnds, give: &mut GiveLines<'_>) -> Result<()> {
+        let columns = self.types.iter().zip(&changes.columns).map(|(ty, column)| spelled(column, *ty));
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+        let rows = self.format.rows(&columns)?;
+        let mut lines = Lines::new(give);
+        lines.write(&rows, changes.rows, &changes.diffs, ends)?;
+        lines.flush()
+    }
+}
+
+impl<F: WriteFormat> Formatter for FileRows<F> {
+    fn changes(&self, epoch: Epoch, changes: &Changes, give: &mut GiveLines<'_>) -> Result<()> {
+        if self.mode == WriteMode::Snapshot {
+            // Only says that the table has changed.
+            return give(&[], 0);
+        }
+        let end = |diff| self.format.end(Some((epoch, diff)), changes.columns.is_empty());
+        self.write(changes, &LineEnds { added: end(1), removed: Some(end(-1)) }, give)
+    }
+
+    fn snapshot(&self, changes: &Changes, give: &mut GiveLines<'_>) -> Result<()> {
+        let added = self.format.end(None, changes.columns.is_empty());
+        self.write(changes, &LineEnds { added, removed: None }, give)
     }
 }
 
@@ -227,8 +250,7 @@ fn spelled(column: &ArrayRef, ty: Type) -> Result<ArrayRef> {
 
 impl<F: WriteFormat> Sink for FileSink<F> {
     fn open(&mut self, schema: &Schema, saved: Option<&Value>, run: LogicalRun) -> Result<()> {
-        self.header = self.format.open(schema, !self.is_snapshot())?;
-        self.types = schema.columns().iter().map(|column| column.ty.ty).collect();
+        self.header = self.rows.open(schema)?;
         let saved = saved.map(|saved| Position::from_saved(saved, &self.label)).transpose()?;
         let state = self.recover(saved.as_ref(), run)?;
         if self.is_snapshot() {
@@ -242,12 +264,7 @@ impl<F: WriteFormat> Sink for FileSink<F> {
         if changes.is_empty() {
             return Ok(());
         }
-        if self.is_snapshot() {
-            self.stale.store(true, Ordering::Relaxed);
-            return Ok(());
-        }
-        let end = |diff| self.format.end(Some((epoch, diff)), changes.columns.is_empty());
-        self.write_lines(changes, &LineEnds { added: end(1), removed: Some(end(-1)) })
+        self.rows.changes(epoch, changes, &mut |lines, count| self.write_lines(lines, count))
     }
 
     fn needs_snapshot(&self) -> bool {
@@ -255,7 +272,25 @@ impl<F: WriteFormat> Sink for FileSink<F> {
     }
 
     fn write_snapshot(&self, changes: &Changes) -> Result<()> {
-        self.write_lines(changes, &LineEnds { added: self.format.end(None, changes.columns.is_empty()), removed: None })
+        self.rows.snapshot(changes, &mut |lines, count| self.write_lines(lines, count))
+    }
+
+    fn formatter(&self, schema: &Schema) -> Result<Option<Box<dyn Formatter>>> {
+        let mut rows = self.rows.clone();
+        rows.open(schema)?;
+        Ok(Some(Box::new(rows)))
+    }
+
+    fn write_lines(&self, lines: &[u8], count: u64) -> Result<()> {
+        if self.is_snapshot() {
+            self.stale.store(true, Ordering::Relaxed);
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.with_log(|log| log.append(lines))?;
+        self.rows_written.fetch_add(count, Ordering::Relaxed);
+        Ok(())
     }
 
     fn finish_epoch(&self, _epoch: Epoch) -> Result<()> {

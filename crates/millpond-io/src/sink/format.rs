@@ -24,7 +24,7 @@ pub(super) const END_BYTES: usize = 48;
 pub(super) const WIDE_BYTES: usize = 16;
 
 /// A format whose rows are lines. It is asked once for a batch, never for a row.
-pub trait WriteFormat: Debug + Send + Sync + 'static {
+pub trait WriteFormat: Clone + Debug + Send + Sync + 'static {
     /// The columns of one batch, ready to be written line by line.
     type Rows<'a>: WriteRows;
 

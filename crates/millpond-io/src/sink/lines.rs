@@ -1,12 +1,12 @@
-//! Lines on their way to a file: whole batches are formatted in a buffer of the thread, then appended.
+//! Lines on their way to a file: whole batches are formatted in a buffer of the thread, which is handed on when it is full.
 
 use std::cell::Cell;
 
 use millpond_engine::changes::Diffs;
 use millpond_error::{Error, Result};
 
+use super::GiveLines;
 use super::format::{LineEnd, WriteRows};
-use super::log::Log;
 
 /// The ends of lines of one epoch. In a snapshot no row is removed.
 pub(super) struct LineEnds {
@@ -16,12 +16,13 @@ pub(super) struct LineEnds {
 
 /// Lines on their way to a file, in a buffer of this thread.
 pub(super) struct Lines<'a> {
-    log: &'a Log,
+    /// Takes whole lines.
+    give: &'a mut GiveLines<'a>,
     bytes: Vec<u8>,
     /// Where the next line starts in `bytes`.
     at: usize,
-    /// Lines written so far.
-    pub(super) count: u64,
+    /// The lines in `bytes`.
+    count: u64,
 }
 
 /// Lines wait in a buffer of this size, which fits the processor's cache.
@@ -36,12 +37,12 @@ thread_local! {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(log: &'a Log) -> Self {
+    pub(super) fn new(give: &'a mut GiveLines<'a>) -> Self {
         let mut bytes = BUFFER.take();
         if bytes.is_empty() {
             bytes = vec![0; BUFFER_BYTES];
         }
-        Lines { log, bytes, at: 0, count: 0 }
+        Lines { give, bytes, at: 0, count: 0 }
     }
 
     pub(super) fn write(&mut self, rows: &impl WriteRows, count: usize, diffs: &Diffs, ends: &LineEnds) -> Result<()> {
@@ -119,7 +120,7 @@ impl<'a> Lines<'a> {
     }
 
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.log.append(&self.bytes[..std::mem::take(&mut self.at)])
+        (self.give)(&self.bytes[..std::mem::take(&mut self.at)], std::mem::take(&mut self.count))
     }
 }
 

@@ -35,9 +35,11 @@ pub(crate) enum Reason {
     TooLong,
     /// No element of this number or name.
     Missing,
+    /// JSON that is no array.
+    NotAnArray,
 }
 
-const REASONS: [Reason; 11] = [
+const REASONS: [Reason; 12] = [
     Reason::DivisionByZero,
     Reason::IntOverflow,
     Reason::FloatOverflow,
@@ -49,6 +51,7 @@ const REASONS: [Reason; 11] = [
     Reason::NoWindow,
     Reason::TooLong,
     Reason::Missing,
+    Reason::NotAnArray,
 ];
 
 /// The term that failed in a cell, and why; 0 for a cell without an error.

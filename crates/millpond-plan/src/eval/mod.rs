@@ -305,6 +305,10 @@ impl<'a> Batch<'a> {
                 let default = default.map(|default| self.cells(default));
                 nested::get(&a, from, &key, default.as_ref(), id)
             }
+            Op::Elements(a) => {
+                let from = self.stage.terms[a.index()].ty.ty.unwrap_or(Type::Bool);
+                nested::elements(&self.cells(*a), from, to, id)
+            }
             Op::JsonAs(a) => nested::json_as(&self.cells(*a), to, id),
             Op::Step(a, bounds) => step::step(&self.cells(*a), bounds, id),
         };
@@ -385,6 +389,7 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::TooLong if ty == Some(Type::Str) => "the text is too long".into(),
         Reason::TooLong => "the value is too long".into(),
         Reason::Missing => "there is no such element".into(),
+        Reason::NotAnArray => "the json is no array".into(),
     }
 }
 

@@ -7,9 +7,9 @@ use arrow_buffer::BooleanBuffer;
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, failures, merge_errors};
 use super::choose::choose;
 use crate::json;
-use crate::packed::{CellBuilder, Elements, Mark, Reader};
+use crate::packed::{CellBuilder, Elements, Mark, Reader, put_bytes, put_end};
 use crate::terms::TermId;
-use crate::types::Type;
+use crate::types::{Type, byte_values};
 
 /// A tuple of cells of these types. A null is an element of it like any other.
 pub(crate) fn tuple(operands: &[(Cells, Type)], term: TermId) -> Cells {
@@ -41,7 +41,7 @@ pub(crate) fn element(a: &Cells, ty: Type, position: usize, term: TermId) -> Cel
 pub(crate) fn get(a: &Cells, ty: Type, key: &Cells, default: Option<&Cells>, term: TermId) -> Cells {
     let common = Common::of(a, key);
     // One of both must be as long as the result.
-    let keyed = Keyed { a, key, common: &common };
+    let keyed = Keyed { a, key, common: &common, missing: Reason::Missing };
     let found = match ty {
         Type::List(element) => keyed.cells(element.ty, term, |row, bytes, out| {
             let Data::Int(numbers) = &key.data else { unreachable!("the type check wants an int") };
@@ -132,11 +132,33 @@ pub(crate) fn json_as(a: &Cells, to: Type, term: TermId) -> Cells {
     })
 }
 
+/// Lists, of type `to`, of the elements of values of type `ty`: the characters of texts, the elements of JSON arrays and of tuples.
+pub(crate) fn elements(a: &Cells, ty: Type, to: Type, term: TermId) -> Cells {
+    let mut list = Vec::new();
+    let common = Common::of_all(std::slice::from_ref(a));
+    Keyed { a, key: a, common: &common, missing: Reason::NotAnArray }.cells(to, term, |_, value, out| {
+        list.clear();
+        match ty {
+            Type::Str => value.utf8_chunks().for_each(|chunk| {
+                let mut letter = [0; 4];
+                chunk.valid().chars().for_each(|c| put_bytes(c.encode_utf8(&mut letter).as_bytes(), &mut list));
+            }),
+            Type::Json => match json::elements(value) {
+                Some(elements) => elements.for_each(|element| put_bytes(element, &mut list)),
+                None => return Some(false),
+            },
+            _ => list.extend_from_slice(value),
+        }
+        put_end(&mut list);
+        out.push_bytes(&list).map(|()| true)
+    })
+}
+
 /// A column of type `to`, one cell for each of `a` that is not null, which `make` appends. It gives `false`, and appends
 /// nothing, where there is none.
 fn cells(a: &Cells, to: Type, term: TermId, make: impl FnMut(usize, &[u8], &mut CellBuilder) -> Option<bool>) -> Cells {
     let common = Common::of_all(std::slice::from_ref(a));
-    Keyed { a, key: a, common: &common }.cells(to, term, make)
+    Keyed { a, key: a, common: &common, missing: Reason::Missing }.cells(to, term, make)
 }
 
 /// Cells stored as bytes, and a second operand of as many rows.
@@ -144,6 +166,8 @@ struct Keyed<'a> {
     a: &'a Cells,
     key: &'a Cells,
     common: &'a Common,
+    /// Why a cell is an error where there is none to make.
+    missing: Reason,
 }
 
 impl Keyed<'_> {
@@ -153,7 +177,7 @@ impl Keyed<'_> {
         term: TermId,
         mut make: impl FnMut(usize, &[u8], &mut CellBuilder) -> Option<bool>,
     ) -> Cells {
-        let Data::Bytes(array) = &self.a.data else { unreachable!("the type check wants what is stored as bytes") };
+        let (offsets, bytes) = byte_values(self.a.data.array()).expect("the type check wants what is stored as bytes");
         let Common { len, constant, errors, .. } = self.common;
         let mut out = CellBuilder::new(to);
         let mut failed: Vec<(usize, Reason)> = Vec::new();
@@ -163,9 +187,10 @@ impl Keyed<'_> {
                 out.push_null();
                 continue;
             }
-            let reason = match make(row, array.value(if self.a.constant { 0 } else { row }), &mut out) {
+            let at = if self.a.constant { 0 } else { row };
+            let reason = match make(row, &bytes[offsets[at] as usize..offsets[at + 1] as usize], &mut out) {
                 Some(true) => continue,
-                Some(false) => Reason::Missing,
+                Some(false) => self.missing,
                 None => Reason::TooLong,
             };
             failed.push((row, reason));

@@ -3,7 +3,9 @@ use serde_json::json;
 
 use super::*;
 use crate::expr::{Expr, Literal, coalesce, col, lit};
-use crate::reducer::{Reducer, any, argmax, argmin, count, count_distinct, earliest, latest, max, min, sum, unique};
+use crate::reducer::{
+    Reducer, any, argmax, argmin, count, count_distinct, earliest, latest, max, min, sum, tuple, unique,
+};
 use crate::session::SessionGap;
 use crate::table::SessionWindow;
 use crate::types::Type;
@@ -11,6 +13,7 @@ use crate::window::WindowLength;
 
 mod behavior;
 mod combine;
+mod flatten;
 
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }

@@ -15,7 +15,7 @@ use super::{Cluster, resolve};
 
 /// All processes must be there within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The connections of one process.
 pub struct Connected {

@@ -124,7 +124,7 @@ pub fn greet(mut stream: &TcpStream, key: &[u8], purpose: Purpose, claims: &Clai
     }
     check_proof(stream, mac(key, b"server", &own, &other))?;
     write_frame(&mut stream, &Hello { claims: claims.clone(), purpose }, &[]).map_err(broken)?;
-    let (theirs, _) = read_frame::<Claims>(&mut stream).map_err(broken)?;
+    let theirs = read_frame::<Claims>(&mut stream).map_err(broken)?;
     match theirs.difference(claims) {
         Some(what) => Err(Refusal::Mismatch(Error::invalid(what).with_hint(MISMATCH_HINT))),
         None => settle(stream),
@@ -147,7 +147,7 @@ pub fn welcome(mut stream: &TcpStream, key: &[u8], claims: &Claims) -> Outcome<(
     }
     stream.write_all(&[1])?;
     stream.write_all(&mac(key, b"server", &other, &own).finalize().into_bytes())?;
-    let (hello, _) = read_frame::<Hello>(&mut stream).map_err(broken)?;
+    let hello = read_frame::<Hello>(&mut stream).map_err(broken)?;
     write_frame(&mut stream, claims, &[]).map_err(broken)?;
     match claims.difference(&hello.claims) {
         Some(what) => Err(Refusal::Mismatch(Error::invalid(what).with_hint(MISMATCH_HINT))),

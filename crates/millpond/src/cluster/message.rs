@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use millpond_engine::metrics::StepCounts;
 use millpond_error::{Error, ErrorKind, Origin, Result};
 use millpond_store::{ArrangementRecord, RunRecord};
 use serde::de::DeserializeOwned;
@@ -33,30 +34,40 @@ pub enum Order {
 /// What another process says to process 0.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Word {
-    /// The dataflow stands.
-    Opened,
+    /// The dataflow stands; with what its steps have counted, in the order of the plan.
+    Opened(Vec<StepCounts>),
     /// Changes for a sink, behind it.
     Changes { sink: usize, epoch: u64 },
     /// Rows of the present table for a sink, behind it.
     Snapshot { sink: usize },
+    /// Lines for a sink that this process has formatted, behind it.
+    Lines { sink: usize, count: u64 },
     /// Ready to read so many pieces more of a source's input.
     Want { source: usize, count: usize },
     /// What came out of a piece, behind it.
     Read { source: usize },
     /// A piece could not be read.
     Unread { source: usize, piece: u64, error: WireError },
-    /// The epoch is done.
-    Done,
+    /// The epoch is done; with what the steps have counted so far, in the order of the plan.
+    Done(Vec<StepCounts>),
     /// What the checkpoint saves was taken down, and written if it has begun.
-    Saved(Vec<SavedRecords>),
+    Saved(Share),
     /// What was taken down was written.
-    Written(std::result::Result<Vec<SavedRecords>, WireError>),
+    Written(std::result::Result<Share, WireError>),
     /// Knows that the run is over.
     Ended,
     /// Cannot go on.
     Failed(WireError),
     /// Was asked to stop.
     Stop,
+}
+
+/// What one process has saved for a checkpoint.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Share {
+    pub records: Vec<SavedRecords>,
+    /// What was written for it.
+    pub bytes: u64,
 }
 
 /// The runs of one arrangement, written by one process.
@@ -123,33 +134,69 @@ impl Speaker {
     }
 }
 
+/// A body up to this size is sent together with what stands before it.
+const SMALL_BYTES: usize = 16 << 10;
+/// Memory for a body is taken in steps of this size, as the bytes come.
+const STEP_BYTES: usize = 1 << 20;
+/// A buffer that a long body has made longer than this is not kept.
+const KEPT_BYTES: usize = 4 << 20;
+
 /// Writes a message: the lengths of both parts, 8 bytes each, and the parts.
 pub fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes: &[u8]) -> Result<()> {
     let json = serde_json::to_vec(message).map_err(|error| Error::unavailable(error.to_string()))?;
-    let mut frame = Vec::with_capacity(16 + json.len());
+    let (near, apart) = if bytes.len() <= SMALL_BYTES { (bytes, &[][..]) } else { (&[][..], bytes) };
+    let mut frame = Vec::with_capacity(16 + json.len() + near.len());
     frame.extend_from_slice(&(json.len() as u64).to_le_bytes());
     frame.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     frame.extend_from_slice(&json);
-    let sent = out.write_all(&frame).and_then(|()| out.write_all(bytes));
+    frame.extend_from_slice(near);
+    let sent = out.write_all(&frame).and_then(|()| out.write_all(apart));
     sent.map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))
 }
 
-/// Reads a message.
-pub fn read_frame<M: DeserializeOwned>(input: &mut impl Read) -> Result<(M, Vec<u8>)> {
-    let broken = |error: std::io::Error| Error::unavailable(format!("a connection between processes broke: {error}"));
-    let mut lengths = [0; 16];
-    input.read_exact(&mut lengths).map_err(broken)?;
-    let (json, bytes) = lengths.split_at(8);
-    let length = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
-    let mut part = |length: u64| {
-        // Memory is taken as the bytes come, whatever the length says.
-        let mut part = Vec::new();
-        let read = (&mut *input).take(length).read_to_end(&mut part).map_err(broken)?;
-        if (read as u64) < length { Err(broken(std::io::ErrorKind::UnexpectedEof.into())) } else { Ok(part) }
-    };
-    let json = part(length(json))?;
-    let bytes = part(length(bytes))?;
-    let message = serde_json::from_slice(&json)
-        .map_err(|error| Error::unavailable(format!("another process said what cannot be understood: {error}")))?;
-    Ok((message, bytes))
+/// Reads messages, one after another, into the same memory.
+pub struct FrameReader<R> {
+    input: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: Read> FrameReader<R> {
+    pub fn new(input: R) -> Self {
+        FrameReader { input, buffer: Vec::new() }
+    }
+
+    /// The next message, and the bytes behind it.
+    pub fn next<M: DeserializeOwned>(&mut self) -> Result<(M, &[u8])> {
+        if self.buffer.len() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
+        let lengths: &[u8] = self.part(16)?;
+        let length = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
+        let (json, bytes) = (length(&lengths[..8]), length(&lengths[8..]));
+        let message = serde_json::from_slice(self.part(json)?)
+            .map_err(|error| Error::unavailable(format!("another process said what cannot be understood: {error}")))?;
+        Ok((message, self.part(bytes)?))
+    }
+
+    /// So many bytes. Memory is taken as they come, whatever the length says.
+    fn part(&mut self, length: u64) -> Result<&[u8]> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut read = 0;
+        while read < length {
+            let until = length.min((read + STEP_BYTES).max(self.buffer.len()));
+            if self.buffer.len() < until {
+                self.buffer.resize(until, 0);
+            }
+            self.input
+                .read_exact(&mut self.buffer[read..until])
+                .map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))?;
+            read = until;
+        }
+        Ok(&self.buffer[..length])
+    }
+}
+
+/// Reads one message without bytes.
+pub fn read_frame<M: DeserializeOwned>(input: &mut impl Read) -> Result<M> {
+    FrameReader::new(input).next().map(|(message, _)| message)
 }

@@ -3,7 +3,7 @@
 //! Each process has a number and an address; a process connects to all with smaller numbers. Between each two processes
 //! there is a connection for the dataflow (`link`), and between process 0 and each other one a second, over which process 0
 //! says what to do (`message`). Before anything else both ends of a connection prove that they know the secret, and compare
-//! what they are about to run (`handshake`).
+//! what they are about to run (`handshake`). Processes that `millpond spawn` started end with it (`spawner`).
 //!
 //! Nothing is encrypted: addresses other than loopback belong into a private network.
 
@@ -11,6 +11,7 @@ mod connect;
 mod handshake;
 mod link;
 pub(crate) mod message;
+mod spawner;
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -19,6 +20,7 @@ use millpond_error::{Error, Result};
 
 pub(crate) use connect::{Connected, connect};
 pub(crate) use link::{Health, Link};
+pub(crate) use spawner::watch as end_with_spawner;
 
 /// The most processes of a run.
 const MOST_PROCESSES: usize = 256;

@@ -14,14 +14,15 @@ use millpond_engine::hash::HashSeed;
 use millpond_engine::wire::{changes_bytes, write_changes};
 use millpond_engine::{Epoch, arrangement};
 use millpond_error::{Error, Result};
+use millpond_io::sink::{Formatter, Sink};
 use millpond_io::source::{EpochInput, PieceReader};
 use millpond_plan::physical::{OperatorSpec, PhysicalPlan};
 use millpond_store::{ArrangementRecord, CheckpointShare, Disk, StateReader};
 
-use super::Connectors;
 use super::state::{SavedSteps, saved_run, write_runs};
 use super::team::{Fabric, PATIENCE, SavedRuns, Team};
-use crate::cluster::message::{Order, SavedRecords, Speaker, WireError, Word, read_frame};
+use super::{Connectors, sink_schemas};
+use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
 use crate::monitor::Meters;
 use crate::run::RunOptions;
@@ -34,7 +35,7 @@ const SIGNAL_POLL: Duration = Duration::from_millis(50);
 /// Runs the workers of this process until process 0 ends the run.
 pub fn follow(
     plan: PhysicalPlan,
-    connectors: &Connectors,
+    (connectors, sinks): (&Connectors, &[Box<dyn Sink>]),
     mut connected: Connected,
     threads: usize,
     options: &RunOptions,
@@ -53,7 +54,7 @@ pub fn follow(
     let thread = thread.map_err(|error| Error::unavailable(format!("no thread for process 0: {error}")))?;
     let follower =
         Follower { health, speaker, orders, pieces, disk: options.state.as_ref().map(|state| state.as_disk()) };
-    let outcome = follower.run(plan, connectors, connected, threads, options);
+    let outcome = follower.run(plan, (connectors, sinks), connected, threads, options);
     follower.speaker.close();
     let _ = thread.join();
     outcome
@@ -71,7 +72,7 @@ impl Follower {
     fn run(
         &self,
         plan: PhysicalPlan,
-        connectors: &Connectors,
+        (connectors, sinks): (&Connectors, &[Box<dyn Sink>]),
         mut connected: Connected,
         threads: usize,
         options: &RunOptions,
@@ -80,22 +81,26 @@ impl Follower {
         let seed = HashSeed(seed);
         let saved = self.told(self.saved(steps))?;
         let readers = self.told(piece_readers(&plan, connectors, seed))?;
-        let (speaker, snapshots) = (self.speaker.clone(), self.speaker.clone());
-        let deliver = Box::new(move |sink, epoch: Epoch, changes: &Changes| {
-            speaker.send(&Word::Changes { sink, epoch: epoch.0 }, &bytes_of(changes))
+        let schemas = sink_schemas(&plan, sinks.len());
+        let formatters = sinks.iter().zip(&schemas).map(|(sink, schema)| sink.formatter(schema));
+        let writer = Arc::new(Writer {
+            formatters: self.told(formatters.collect::<Result<_>>())?,
+            speaker: self.speaker.clone(),
         });
-        let snapshot =
-            Box::new(move |sink, changes: &Changes| snapshots.send(&Word::Snapshot { sink }, &bytes_of(changes)));
+        let snapshots = writer.clone();
+        let deliver = Box::new(move |sink, epoch, changes: &_| writer.changes(sink, epoch, changes));
+        let snapshot = Box::new(move |sink, changes: &_| snapshots.snapshot(sink, changes));
         let failure = self.health.failure.clone();
-        let metrics = Meters::new(&plan, std::iter::empty(), threads, self.disk.is_some()).steps();
+        let meters = Meters::new(&plan, std::iter::empty(), (1, threads), self.disk.is_some());
+        let metrics = meters.steps();
         let patience = Some(PATIENCE);
         let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience, metrics });
         let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
         let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
         // A service is stopped by process 0, between two epochs.
         let interrupt = options.interrupt.clone().filter(|_| !endless);
-        let team = Team::start(fabric, context, snapshot, interrupt, None)?;
-        self.speaker.send(&Word::Opened, &[])?;
+        let team = Team::start(fabric, context, snapshot, interrupt, self.disk.clone())?;
+        self.speaker.send(&Word::Opened(meters.own_counts()), &[])?;
         let peers = threads * processes;
         let mut taken: Vec<SavedRuns> = Vec::new();
         let mut saving: Option<JoinHandle<()>> = None;
@@ -128,21 +133,16 @@ impl Follower {
                         })
                         .collect();
                     self.told(team.epoch(Epoch(epoch), &inputs))?;
-                    self.speaker.send(&Word::Done, &[])?;
+                    self.speaker.send(&Word::Done(meters.own_counts()), &[])?;
                 }
                 Order::Checkpoint { generation, snapshots } => {
                     let share = self.share(generation, peers + 1 + process);
                     let writer = share.as_ref().map(|share| move |worker| share.writer(worker));
                     let writer = writer.as_ref().map(|writer| writer as &dyn Fn(usize) -> _);
                     taken = self.told(team.checkpoint(writer, snapshots))?;
-                    let records = match share {
-                        None => Vec::new(),
-                        Some(share) => {
-                            self.told(share.finish())?;
-                            std::mem::take(&mut taken).iter().map(SavedRuns::records).collect()
-                        }
-                    };
-                    self.speaker.send(&Word::Saved(records), &[])?;
+                    let saved = share.map(|share| finish_share(share, &std::mem::take(&mut taken)));
+                    let saved = self.told(saved.transpose())?.unwrap_or_default();
+                    self.speaker.send(&Word::Saved(saved), &[])?;
                 }
                 Order::Write { generation } => {
                     let runs = std::mem::take(&mut taken);
@@ -216,6 +216,36 @@ impl Follower {
     }
 }
 
+/// Sends what this process computed for the sinks to process 0.
+struct Writer {
+    /// By sink.
+    formatters: Vec<Option<Box<dyn Formatter>>>,
+    speaker: Speaker,
+}
+
+impl Writer {
+    fn changes(&self, sink: usize, epoch: Epoch, changes: &Changes) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match &self.formatters[sink] {
+            Some(formatter) => formatter.changes(epoch, changes, &mut |lines, count| self.lines(sink, lines, count)),
+            None => self.speaker.send(&Word::Changes { sink, epoch: epoch.0 }, &bytes_of(changes)),
+        }
+    }
+
+    fn snapshot(&self, sink: usize, changes: &Changes) -> Result<()> {
+        match &self.formatters[sink] {
+            Some(formatter) => formatter.snapshot(changes, &mut |lines, count| self.lines(sink, lines, count)),
+            None => self.speaker.send(&Word::Snapshot { sink }, &bytes_of(changes)),
+        }
+    }
+
+    fn lines(&self, sink: usize, lines: &[u8], count: u64) -> Result<()> {
+        self.speaker.send(&Word::Lines { sink, count }, lines)
+    }
+}
+
 fn misunderstood() -> Error {
     Error::unavailable("process 0 ended the run without a word")
 }
@@ -226,11 +256,16 @@ fn bytes_of(changes: &Changes) -> Vec<u8> {
     bytes
 }
 
-fn write_share(share: Option<CheckpointShare>, writer: usize, runs: &[SavedRuns]) -> Result<Vec<SavedRecords>> {
+fn write_share(share: Option<CheckpointShare>, writer: usize, runs: &[SavedRuns]) -> Result<Share> {
     let Some(share) = share else { return Err(Error::unavailable("this process saves no state")) };
     write_runs(share.writer(writer), runs)?;
-    share.finish()?;
-    Ok(runs.iter().map(SavedRuns::records).collect())
+    finish_share(share, runs)
+}
+
+/// Makes `runs` durable, which were written for this share.
+fn finish_share(share: CheckpointShare, runs: &[SavedRuns]) -> Result<Share> {
+    let bytes = share.finish()?;
+    Ok(Share { records: runs.iter().map(SavedRuns::records).collect(), bytes })
 }
 
 /// What reads pieces of the sources whose input several processes can read.
@@ -352,10 +387,11 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(self, mut stream: TcpStream) {
-        while let Ok((order, bytes)) = read_frame::<Order>(&mut stream) {
+    fn listen(self, stream: TcpStream) {
+        let mut frames = FrameReader::new(stream);
+        while let Ok((order, bytes)) = frames.next::<Order>() {
             match order {
-                Order::Pieces { source, last } => self.pieces.arrive(source, last, &bytes),
+                Order::Pieces { source, last } => self.pieces.arrive(source, last, bytes),
                 Order::Fail(_) => {
                     let _ = self.send.send(order);
                     self.health.failure.abandon();

@@ -39,7 +39,7 @@ use millpond_plan::types::Schema;
 use millpond_store::{Checkpoint, StateDir};
 
 use crate::cluster::message::{Order, Speaker};
-use crate::cluster::{Cluster, Connected, Health, connect};
+use crate::cluster::{Cluster, Connected, Health, connect, end_with_spawner};
 use crate::connector::{SinkConnector, SourceConnector};
 use crate::monitor::Meters;
 use crate::run::{RunOptions, Summary, WindowSummary};
@@ -66,6 +66,7 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     if options.state.is_some() {
         connectors.check_memory()?;
     }
+    end_with_spawner();
     let cluster = options.cluster.clone().map_or_else(Cluster::from_env, Ok)?;
     let connected = match cluster.processes() {
         1 => None,
@@ -76,14 +77,14 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     };
     let (process, connected) = match connected {
         Some(connected) if cluster.process() > 0 => {
-            follow::follow(plan, &connectors, connected, workers, options)?;
+            follow::follow(plan, (&connectors, &sinks), connected, workers, options)?;
             return Ok(Summary { process: cluster.process(), elapsed: started.elapsed(), ..Summary::default() });
         }
         connected => (cluster.process(), connected),
     };
     let last_words = connected.as_ref().map(LastWords::new).transpose()?;
     let names = connectors.sinks.iter().map(|sink| sink.name.as_str());
-    let meters = Arc::new(Meters::new(&plan, names, workers, options.state.is_some()));
+    let meters = Arc::new(Meters::new(&plan, names, (cluster.processes(), workers), options.state.is_some()));
     options.monitor.look_at(Some(meters.clone()));
     let outcome = (|| {
         let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
@@ -235,8 +236,8 @@ impl Run {
         let endless = sources.iter().any(|open| open.source.is_endless());
         let interrupt = options.interrupt.clone().filter(|_| !endless);
         meters.open(endless);
-        let directory = state.as_ref().map(|state| state.directory().clone());
-        let workers = meters.workers();
+        let disk = options.state.as_ref().map(|state| state.as_disk());
+        let workers = options.worker_count()?;
         let (mut remotes, mut peers) = (None, workers);
         let fabric = match &mut connected {
             None => Fabric::local(workers, health)?,
@@ -255,15 +256,13 @@ impl Run {
                 Fabric::cluster(workers, connected, health)?
             }
         };
-        let team = Team::start(fabric, context, snapshot, interrupt, directory)?;
+        let team = Team::start(fabric, context, snapshot, interrupt, disk)?;
         let plan = Arc::new(plan);
         let run =
             Run { plan, connectors, state, sources, endless, sinks, team, remotes, peers, clock, meters, saving: None };
-        if let Some(remotes) = &run.remotes
-            && let Err(error) = remotes.answers()
-        {
-            remotes.fail(&error);
-            return Err(error);
+        if let Some(remotes) = &run.remotes {
+            let opened = remotes.counts().inspect_err(|error| remotes.fail(error))?;
+            run.meters.set_others(opened);
         }
         Ok(run)
     }
@@ -277,9 +276,10 @@ impl Run {
         let Some(remotes) = &self.remotes else { return self.team.epoch(epoch, inputs) };
         remotes.begin_epoch(epoch, inputs, team::ALONE_BYTES);
         let own = self.team.epoch(epoch, inputs);
-        let others = remotes.answers();
+        let others = remotes.counts();
         own?;
-        others.map(drop)
+        self.meters.set_others(others?);
+        Ok(())
     }
 
     /// Runs epochs until no source has anything more to read, or the user asks to stop.
@@ -393,16 +393,16 @@ impl Run {
             let generation = checkpoint.map(Checkpoint::generation);
             remotes.tell(&Order::Checkpoint { generation, snapshots: snapshots.clone() });
         }
-        let mut records = Vec::new();
+        let mut shares = Vec::new();
         if snapshots.contains(&true) {
             // All rows must be there before a sink prepares what it publishes.
-            records = self.remotes.as_ref().map_or(Ok(Vec::new()), |remotes| remotes.saved())?;
+            shares = self.remotes.as_ref().map_or(Ok(Vec::new()), |remotes| remotes.saved())?;
         }
         let late = !snapshots.contains(&true);
         let make = checkpoint.map(|checkpoint| move |worker| checkpoint.writer(worker));
         let make = make.as_ref().map(|make| make as &(dyn Fn(usize) -> _ + Sync));
         let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
-        let (mut runs, prepared) = if self.team.workers() == 1 || snapshots.contains(&true) {
+        let (mut runs, prepared) = if self.peers == 1 || snapshots.contains(&true) {
             (self.team.checkpoint(make.map(|make| make as _), snapshots)?, prepare()?)
         } else {
             // Results and runs are synced at the same time.
@@ -418,7 +418,7 @@ impl Run {
             })?
         };
         if late && let Some(remotes) = &self.remotes {
-            records = remotes.saved()?;
+            shares = remotes.saved()?;
         }
         for open in &mut self.sources {
             for (arrangement, table) in open.source.arrangements() {
@@ -428,7 +428,7 @@ impl Run {
         let (plan, connectors) = (self.plan.clone(), self.connectors.sinks.clone());
         let writers = self.remotes.clone().filter(|_| checkpoint.is_none());
         let meters = self.meters.clone();
-        Ok(Save { plan, epoch: self.clock.last(), runs, records, writers, connectors, prepared, began, meters })
+        Ok(Save { plan, epoch: self.clock.last(), runs, shares, writers, connectors, prepared, began, meters })
     }
 
     /// Whether no checkpoint is under way; takes note of one that is done.
@@ -470,10 +470,10 @@ impl Run {
             summary.rows_rejected += counts.rows_rejected;
             summary.notices.extend(counts.notices);
         }
-        for (node, metrics) in self.meters.steps() {
+        for (node, counts) in self.meters.counts() {
             let node = &self.plan.nodes[node.0];
             if let (OperatorSpec::Windowed { .. }, Some(step)) = (&node.operator, &node.step) {
-                let WindowCounts { late_rows, windows_closed } = metrics.counts().windows;
+                let WindowCounts { late_rows, windows_closed } = counts.windows;
                 summary.windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
             }
         }

@@ -11,13 +11,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use millpond_engine::Epoch;
+use millpond_engine::metrics::StepCounts;
 use millpond_engine::wire::read_changes;
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
 use millpond_plan::types::Schema;
 
-use crate::cluster::message::{Order, SavedRecords, Speaker, WireError, Word, read_frame};
+use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
 
 /// How long process 0 waits for the others when all is over.
@@ -90,7 +91,7 @@ impl Remotes {
     }
 
     /// One answer of each process; an error if one is lost or has failed.
-    pub fn answers(&self) -> Result<Vec<Word>> {
+    fn answers(&self) -> Result<Vec<Word>> {
         let mut answers = Vec::new();
         for member in &self.members {
             match member.answers.lock().unwrap_or_else(PoisonError::into_inner).recv() {
@@ -108,10 +109,19 @@ impl Remotes {
         Ok(answers)
     }
 
-    /// The records of what each process saved.
-    pub fn saved(&self) -> Result<Vec<SavedRecords>> {
-        let answers = self.answers()?.into_iter();
-        Ok(answers.flat_map(|word| if let Word::Saved(records) = word { records } else { Vec::new() }).collect())
+    /// What the steps of each process have counted: the answer to an epoch, and the first one.
+    pub fn counts(&self) -> Result<Vec<Vec<StepCounts>>> {
+        let counts = |word| match word {
+            Word::Opened(counts) | Word::Done(counts) => Some(counts),
+            _ => None,
+        };
+        Ok(self.answers()?.into_iter().filter_map(counts).collect())
+    }
+
+    /// What each process saved.
+    pub fn saved(&self) -> Result<Vec<Share>> {
+        let share = |word| if let Word::Saved(share) = word { Some(share) } else { None };
+        Ok(self.answers()?.into_iter().filter_map(share).collect())
     }
 
     /// Asks all to write what they took down last.
@@ -119,12 +129,12 @@ impl Remotes {
         self.tell(&Order::Write { generation });
     }
 
-    /// The records of what all have written.
-    pub fn written(&self) -> Result<Vec<SavedRecords>> {
+    /// What all have written.
+    pub fn written(&self) -> Result<Vec<Share>> {
         let mut all = Vec::new();
         for member in &self.members {
             match member.written.lock().unwrap_or_else(PoisonError::into_inner).recv() {
-                Ok(Word::Written(Ok(records))) => all.extend(records),
+                Ok(Word::Written(Ok(share))) => all.push(share),
                 Ok(Word::Written(Err(error))) => return Err(error.into()),
                 _ => {
                     self.desk.health.failure.abandon();
@@ -179,9 +189,10 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(mut self, mut stream: TcpStream) {
-        while let Ok((word, bytes)) = read_frame::<Word>(&mut stream) {
-            self.take(word, &bytes);
+    fn listen(mut self, stream: TcpStream) {
+        let mut frames = FrameReader::new(stream);
+        while let Ok((word, bytes)) = frames.next::<Word>() {
+            self.take(word, bytes);
         }
         self.desk.health.lose(&self.name);
         for (source, piece) in std::mem::take(&mut self.lent) {
@@ -206,6 +217,9 @@ impl Listener {
                 let changes = read_changes(bytes, &self.desk.schemas[sink])?;
                 self.desk.sinks[sink].write_snapshot(&changes)
             }),
+            Word::Lines { sink, count } => {
+                failure.guard("writing results", || self.desk.sinks[sink].write_lines(bytes, count))
+            }
             Word::Want { source, count } => self.lend(source, count),
             Word::Read { source } => {
                 if let Some(input) = self.input(source) {

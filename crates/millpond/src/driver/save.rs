@@ -15,7 +15,7 @@ use millpond_store::{BlobWriter, Checkpoint, PartRecord, SinkRecord, StateDir};
 use super::remote::Remotes;
 use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
-use crate::cluster::message::SavedRecords;
+use crate::cluster::message::{SavedRecords, Share};
 use crate::connector::SinkConnector;
 use crate::monitor::Meters;
 
@@ -26,7 +26,7 @@ pub struct Save {
     pub epoch: Epoch,
     pub runs: Vec<SavedRuns>,
     /// What other processes have saved already.
-    pub records: Vec<SavedRecords>,
+    pub shares: Vec<Share>,
     /// Other processes that have yet to write what they took down.
     pub writers: Option<Arc<Remotes>>,
     pub connectors: Vec<Arc<SinkConnector>>,
@@ -50,10 +50,12 @@ impl Save {
         let sinks = sinks.map(|(connector, prepared)| save_sink(connector, prepared, &mut writer));
         let sinks = sinks.collect::<Result<_>>()?;
         write_runs(writer, &self.runs)?;
-        let mut records = self.records;
-        records.extend(self.runs.iter().map(SavedRuns::records));
-        records.extend(self.writers.map_or(Ok(Vec::new()), |writers| writers.written())?);
-        let bytes = checkpoint.bytes_written();
+        let mut records: Vec<SavedRecords> = self.runs.iter().map(SavedRuns::records).collect();
+        let mut bytes = checkpoint.bytes_written();
+        for share in self.shares.into_iter().chain(self.writers.map_or(Ok(Vec::new()), |writers| writers.written())?) {
+            records.extend(share.records);
+            bytes += share.bytes;
+        }
         commit(checkpoint, &self.plan, self.epoch, records, sinks)?;
         self.meters.finish_checkpoint(self.epoch, self.began, bytes);
         Ok(())

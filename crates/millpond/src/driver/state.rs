@@ -161,9 +161,9 @@ pub fn commit(
 
 /// Frees the memory of runs that an earlier checkpoint has saved, so that a run that goes on for long needs memory for
 /// what it touches and not for all its state. Small ones stay: they are soon merged.
-pub fn leave_memory(directory: &StateDir, arrangement: &mut Arrangement) -> Result<()> {
+pub fn leave_memory(reader: &StateReader, arrangement: &mut Arrangement) -> Result<()> {
     const AT_LEAST: usize = 256 << 10;
-    arrangement.leave_memory(AT_LEAST, &|place| Ok((directory.disk().path(&place.blob), directory.run_bytes(place)?)))
+    arrangement.leave_memory(AT_LEAST, &|place| Ok((reader.path(place), reader.run_bytes(place)?)))
 }
 
 /// A sink at this position, with nothing to deliver.

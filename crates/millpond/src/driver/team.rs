@@ -13,7 +13,7 @@ use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
-use millpond_store::{BlobWriter, StateDir};
+use millpond_store::{BlobWriter, Disk, StateReader};
 use timely::WorkerConfig;
 use timely::communication::allocator::AllocatorBuilder;
 use timely::communication::allocator::ProcessBuilder;
@@ -39,8 +39,18 @@ pub type Snapshot = Box<dyn Fn(usize, &Changes) -> Result<()> + Send + Sync>;
 enum Command {
     /// Read these inputs, by source, and finish the epoch.
     Epoch(Epoch, Vec<(usize, Arc<dyn EpochInput>)>),
-    /// Give the runs of all arrangements, written if there is a state; give the sinks that are marked the present table.
-    Checkpoint(Option<BlobWriter>, Arc<Vec<bool>>),
+    /// Give the runs of all arrangements.
+    Checkpoint(Checkpoint),
+}
+
+/// What a worker does for a checkpoint beside giving its runs.
+struct Checkpoint {
+    /// Writes the runs.
+    writer: Option<BlobWriter>,
+    /// The sinks that are given the present table.
+    snapshots: Arc<Vec<bool>>,
+    /// Reads from now on what is saved, so that its memory is free again.
+    saved: Option<Arc<StateReader>>,
 }
 
 /// The runs of one arrangement on one worker.
@@ -106,6 +116,8 @@ pub struct Team {
     comms: Option<CommsGuard>,
     first: usize,
     health: Arc<Health>,
+    /// Holds the state.
+    disk: Option<Arc<dyn Disk>>,
 }
 
 impl Team {
@@ -115,7 +127,7 @@ impl Team {
         context: Arc<Context>,
         snapshot: Snapshot,
         interrupt: Option<Arc<AtomicBool>>,
-        directory: Option<StateDir>,
+        disk: Option<Arc<dyn Disk>>,
     ) -> Result<Self> {
         let Fabric { builders, comms, first, health } = fabric;
         let workers = builders.len();
@@ -135,7 +147,6 @@ impl Team {
                 context: context.clone(),
                 snapshot: snapshot.clone(),
                 interrupt: interrupt.clone(),
-                directory: directory.clone(),
             };
             while let Ok(command) = commands.recv() {
                 let runs = match command {
@@ -143,7 +154,7 @@ impl Team {
                         member.epoch(worker, epoch, &inputs);
                         Vec::new()
                     }
-                    Command::Checkpoint(writer, snapshots) => member.checkpoint(writer, &snapshots),
+                    Command::Checkpoint(checkpoint) => member.checkpoint(checkpoint),
                 };
                 if reply.send(runs).is_err() {
                     break;
@@ -159,12 +170,7 @@ impl Team {
             }
         })
         .map_err(|reason| cannot_start(workers, &reason))?;
-        Ok(Team { commands, replies, guards: Some(guards), comms, first, health })
-    }
-
-    /// The number of worker threads.
-    pub fn workers(&self) -> usize {
-        self.commands.len()
+        Ok(Team { commands, replies, guards: Some(guards), comms, first, health, disk })
     }
 
     /// The error of the run, if there is one.
@@ -186,9 +192,10 @@ impl Team {
         snapshots: Vec<bool>,
     ) -> Result<Vec<SavedRuns>> {
         let snapshots = Arc::new(snapshots);
+        let saved = self.disk.clone().map(StateReader::new).map(Arc::new);
         self.ask(|worker| {
             let writer = writer.map(|writer| writer(self.first + worker));
-            Command::Checkpoint(writer, snapshots.clone())
+            Command::Checkpoint(Checkpoint { writer, snapshots: snapshots.clone(), saved: saved.clone() })
         })
     }
 
@@ -232,7 +239,6 @@ struct Member {
     context: Arc<Context>,
     snapshot: Arc<Snapshot>,
     interrupt: Option<Arc<AtomicBool>>,
-    directory: Option<StateDir>,
 }
 
 impl Member {
@@ -260,7 +266,8 @@ impl Member {
         self.dataflow.finish_epoch(worker, epoch);
     }
 
-    fn checkpoint(&mut self, writer: Option<BlobWriter>, snapshots: &[bool]) -> Vec<SavedRuns> {
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Vec<SavedRuns> {
+        let Checkpoint { writer, snapshots, saved: reader } = checkpoint;
         let mut saved = Vec::new();
         let plan = &self.context.plan;
         self.dataflow.visit(&mut |node, operator| {
@@ -274,7 +281,7 @@ impl Member {
                 written?;
             }
             for (arrangement, runs) in operator.arrangements() {
-                self.directory.iter().try_for_each(|directory| leave_memory(directory, runs))?;
+                reader.iter().try_for_each(|reader| leave_memory(reader, runs))?;
                 saved.push(SavedRuns { node, arrangement, entries: runs.entries().to_vec() });
             }
             Ok(())

@@ -215,6 +215,7 @@ mod tests {
             run: RunSnapshot {
                 started_ms: 5_000,
                 elapsed_s: 5.5,
+                processes: 1,
                 workers: 2,
                 streaming: true,
                 epoch: Some(8),

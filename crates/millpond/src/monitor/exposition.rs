@@ -15,7 +15,8 @@ pub fn text(snapshot: &Snapshot) -> String {
     let run = &snapshot.run;
     let started_s = run.started_ms as f64 / 1000.0;
     page.gauge("start_time_seconds", "When the run began, since the UNIX epoch.", started_s);
-    page.gauge("workers", "Worker threads of this process.", run.workers);
+    page.gauge("processes", "Processes that run the program together.", run.processes);
+    page.gauge("workers", "Worker threads of all processes.", run.workers);
     page.gauge("epoch", "The epoch done last; 0 before the first.", run.epoch.unwrap_or(0));
     page.counter("epochs_total", "Epochs done.", run.epochs);
     page.gauge("last_epoch_duration_seconds", "Time that the last epoch took.", run.last_epoch_s);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millpond_engine::Epoch;
-use millpond_engine::metrics::StepMetrics;
+use millpond_engine::metrics::{StepCounts, StepMetrics};
 use millpond_io::source::{EpochInput, Progress, SourceCounts};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use tracing::{debug, info, warn};
@@ -18,6 +18,8 @@ use super::snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, S
 pub struct Meters {
     started: Instant,
     started_ms: u64,
+    processes: usize,
+    /// Of all processes.
     workers: usize,
     /// Whether there is a state.
     saves: bool,
@@ -31,6 +33,8 @@ pub struct Meters {
     last_epoch_ns: AtomicU64,
     sources: Vec<SourceMeter>,
     steps: Vec<StepMeter>,
+    /// What the steps of the other processes have counted, by process.
+    others: Mutex<Vec<Vec<StepCounts>>>,
     sinks: Vec<SinkMeter>,
     saved: Mutex<Saved>,
 }
@@ -88,9 +92,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Meters {
-    /// Numbers for a run of `plan`, all zero. `sinks` are the names of its sinks, and behind them of those for rejected
-    /// rows; `saves` says whether there is a state.
-    pub fn new<'a>(plan: &PhysicalPlan, sinks: impl Iterator<Item = &'a str>, workers: usize, saves: bool) -> Self {
+    /// Numbers for a run of `plan` in so many processes of so many threads, all zero. `sinks` are the names of its sinks,
+    /// and behind them of those for rejected rows; `saves` says whether there is a state.
+    pub fn new<'a>(
+        plan: &PhysicalPlan,
+        sinks: impl Iterator<Item = &'a str>,
+        (processes, threads): (usize, usize),
+        saves: bool,
+    ) -> Self {
         let sources = plan.sources.iter().enumerate().filter_map(|(at, source)| {
             let is_here =
                 |operator: &OperatorSpec| matches!(operator, OperatorSpec::Source { index, .. } if *index == at);
@@ -115,7 +124,8 @@ impl Meters {
         Meters {
             started: Instant::now(),
             started_ms: now_ms(),
-            workers,
+            processes,
+            workers: processes * threads,
             saves,
             ended: OnceLock::new(),
             open: AtomicBool::new(false),
@@ -125,6 +135,7 @@ impl Meters {
             last_epoch_ns: AtomicU64::new(0),
             sources: sources.collect(),
             steps: steps.collect(),
+            others: Mutex::default(),
             sinks: sinks.collect(),
             saved: Mutex::default(),
         }
@@ -135,16 +146,29 @@ impl Meters {
         self.steps.iter().map(|step| (step.node, step.metrics.clone())).collect()
     }
 
-    /// The number of worker threads.
-    pub fn workers(&self) -> usize {
-        self.workers
+    /// What the steps of this process have counted, in the order of the plan.
+    pub fn own_counts(&self) -> Vec<StepCounts> {
+        self.steps.iter().map(|step| step.metrics.counts()).collect()
+    }
+
+    /// Takes note of what the steps of the other processes have counted, by process.
+    pub fn set_others(&self, counts: Vec<Vec<StepCounts>>) {
+        *lock(&self.others) = counts;
+    }
+
+    /// What each step has counted in all processes.
+    pub fn counts(&self) -> Vec<(NodeId, StepCounts)> {
+        let others = lock(&self.others);
+        let of = |at| others.iter().filter_map(move |counts| counts.get(at)).copied();
+        let steps = self.steps.iter().enumerate();
+        steps.map(|(at, step)| (step.node, of(at).chain([step.metrics.counts()]).sum())).collect()
     }
 
     /// Takes note that sources and sinks are open; a run that is `streaming` goes on until it is stopped.
     pub fn open(&self, streaming: bool) {
         self.streaming.store(streaming, Ordering::Relaxed);
         self.open.store(true, Ordering::Release);
-        info!(workers = self.workers, streaming, "run started");
+        info!(processes = self.processes, workers = self.workers, streaming, "run started");
     }
 
     /// Whether sources and sinks are open.
@@ -259,6 +283,7 @@ impl Meters {
             run: RunSnapshot {
                 started_ms: self.started_ms,
                 elapsed_s: self.ended.get().copied().unwrap_or_else(|| self.started.elapsed()).as_secs_f64(),
+                processes: self.processes,
                 workers: self.workers,
                 streaming: self.is_streaming(),
                 epoch: (epoch > 0).then_some(epoch),
@@ -270,7 +295,7 @@ impl Meters {
                 last_checkpoint: saved.last.clone(),
             },
             sources: sources.into_iter().map(|(source, _)| source).collect(),
-            steps: self.steps.iter().map(StepMeter::snapshot).collect(),
+            steps: self.steps.iter().zip(self.counts()).map(|(step, (_, counts))| step.snapshot(counts)).collect(),
             outputs: self.sinks.iter().map(SinkMeter::snapshot).collect(),
         }
     }
@@ -318,8 +343,7 @@ impl SourceMeter {
 }
 
 impl StepMeter {
-    fn snapshot(&self) -> StepSnapshot {
-        let counts = self.metrics.counts();
+    fn snapshot(&self, counts: StepCounts) -> StepSnapshot {
         StepSnapshot {
             name: self.name.clone(),
             kind: self.kind.clone(),

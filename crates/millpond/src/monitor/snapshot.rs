@@ -23,7 +23,9 @@ pub struct RunSnapshot {
     pub started_ms: u64,
     /// Seconds since then, up to its end.
     pub elapsed_s: f64,
-    /// Worker threads of this process.
+    /// Processes that run it together.
+    pub processes: usize,
+    /// Worker threads of all processes.
     pub workers: usize,
     /// Whether it goes on until it is stopped.
     pub streaming: bool,

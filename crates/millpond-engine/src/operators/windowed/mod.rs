@@ -26,6 +26,7 @@ use arrow_select::filter::filter;
 use millpond_error::Result;
 use millpond_plan::physical::{Lifecycle, WindowSpec};
 use millpond_plan::types::{Schema, Type};
+use serde::{Deserialize, Serialize};
 
 use super::session::{kept_rows, take_all};
 use super::{Reduce, Session, emit_rows, insert, negated, open, types_of};
@@ -63,7 +64,7 @@ pub trait WindowOperator: Operator {
 }
 
 /// What became of a step's windows and rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowCounts {
     /// Rows that were ignored because they came too late; one for each window that it would have been in.
     pub late_rows: u64,
