@@ -366,6 +366,28 @@ impl ColumnBuffer {
         self.length += positions.len();
     }
 
+    /// Appends all cells of `array`.
+    pub(crate) fn append(&mut self, array: &ArrayRef) {
+        match &mut self.values {
+            Values::Bool(values) => values.append_buffer(array.as_boolean().values()),
+            Values::Int(values, _) => values.extend_from_slice(ints(array)),
+            Values::Float(values) => values.extend_from_slice(array.as_primitive::<Float64Type>().values()),
+            Values::Bytes { offsets, bytes, .. } => {
+                let (source, source_bytes) = cells::bytes(array);
+                let (first, last) = (source[0] as usize, source[array.len()] as usize);
+                let before = bytes.len();
+                bytes.extend_from_slice(&source_bytes[first..last]);
+                i32::try_from(bytes.len()).expect("text that an array can hold");
+                offsets.extend(source[1..=array.len()].iter().map(|end| (before + *end as usize - first) as i32));
+            }
+        }
+        match array.nulls().filter(|nulls| nulls.null_count() > 0) {
+            Some(nulls) => self.validity_mut().append_buffer(nulls.inner()),
+            None => self.append_valid(array.len()),
+        }
+        self.length += array.len();
+    }
+
     /// Makes room for this many more rows, with so many bytes of text and a little more.
     fn reserve(&mut self, rows: usize, text_bytes: usize) {
         match &mut self.values {
@@ -380,18 +402,27 @@ impl ColumnBuffer {
     }
 
     fn extend_validity(&mut self, array: &ArrayRef, positions: &[u32]) {
-        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-        match (nulls, &mut self.validity) {
-            (None, None) => {}
-            (None, Some(validity)) => validity.append_n(positions.len(), true),
-            (Some(nulls), validity) => {
-                let validity = validity.get_or_insert_with(|| {
-                    let mut validity = BooleanBufferBuilder::new(self.length + positions.len());
-                    validity.append_n(self.length, true);
-                    validity
-                });
+        match array.nulls().filter(|nulls| nulls.null_count() > 0) {
+            Some(nulls) => {
+                let validity = self.validity_mut();
                 positions.iter().for_each(|row| validity.append(nulls.is_valid(*row as usize)));
             }
+            None => self.append_valid(positions.len()),
+        }
+    }
+
+    /// Says of the cells so far that none is null, if that was not written down.
+    fn validity_mut(&mut self) -> &mut BooleanBufferBuilder {
+        self.validity.get_or_insert_with(|| {
+            let mut validity = BooleanBufferBuilder::new(self.length);
+            validity.append_n(self.length, true);
+            validity
+        })
+    }
+
+    fn append_valid(&mut self, cells: usize) {
+        if let Some(validity) = &mut self.validity {
+            validity.append_n(cells, true);
         }
     }
 
