@@ -10,10 +10,10 @@ use arrow_select::filter::filter;
 
 use crate::cells::{concat, take};
 use crate::changes::{Changes, Diffs};
+use crate::column::ColumnBuffer;
 use crate::group::repeat;
 use crate::hash::{HashSeed, canonical_float, hash_columns};
 use crate::number::Numbering;
-use crate::route::ColumnBuffer;
 
 /// Changes with the hash of each row's key, in no particular order: what the router sends.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use arrow_array::ArrayRef;
 
 use crate::cells::{Cells, Text, Values};
-use crate::route::ColumnBuffer;
+use crate::column::ColumnBuffer;
 
 /// Marks a slot of the table that holds no key.
 const EMPTY: u32 = u32::MAX;
