@@ -112,6 +112,11 @@ fn concats_renames_and_flattens_keep_the_law() {
 }
 
 #[test]
+fn elements_of_every_type_keep_the_law() {
+    check(11_000_000, programs::unpacked);
+}
+
+#[test]
 fn windows_over_ints_keep_the_law() {
     check(1_000_000, programs::int_windows);
 }

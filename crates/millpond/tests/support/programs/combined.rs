@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use millpond::{Table, col, count, sum};
 
-use super::{Program, Random, Rows, Visit, ZERO, known_sum, row};
+use super::dress::Dress;
+use super::{Program, Random, Rows, Spelled, Visit, ZERO, known_sum, row};
 
 /// Figures of some visits, changed by those of others with which they share the user, or user and time.
 pub fn combined(random: &mut Random) -> Program {
     let (how, by_time, hidden) = (random.below(5), random.below(2) == 0, random.below(2) == 0);
+    let dress = Dress::new(random);
     let figures = move |visits: &Table| {
         let keys: &[&str] = if by_time { &["user", "time"] } else { &["user"] };
         let outputs = [("user", col("user")), ("n", count()), ("pages", sum(col("pages")))];
@@ -16,7 +18,7 @@ pub fn combined(random: &mut Random) -> Program {
     };
     let combine = move |visits: &Table| {
         let few = figures(&visits.filter(col("pages").is_none() | col("pages").lt(8)));
-        let late = figures(&visits.filter(col("time").gt(ZERO)));
+        let late = figures(&visits.filter(dress.clock.seconds(col("time")).gt(ZERO)));
         let odd = visits.filter((col("pages") % 2).eq(1));
         let odd = if by_time { odd.with_id_from([col("user"), col("time")]) } else { odd.with_id_from([col("user")]) };
         match how {
@@ -52,11 +54,14 @@ pub fn combined(random: &mut Random) -> Program {
     };
     Program::new(
         "combined",
-        move |visits| if hidden { combine(visits).without(["user"]) } else { combine(visits) },
+        move |visits| {
+            let combined = combine(&dress.on(visits));
+            if hidden { combined.without(["user"]) } else { combined }
+        },
         move |visits| {
             let mut rows = Rows::new();
             for ((user, _), (n, pages)) in expect(visits) {
-                let text = if hidden { row(&[&n, &pages]) } else { row(&[&user, &n, &pages]) };
+                let text = if hidden { row(&[&n, &pages]) } else { row(&[&Spelled(dress.user(&user)), &n, &pages]) };
                 *rows.entry(text).or_default() += 1;
             }
             rows

@@ -1,7 +1,8 @@
 //! The rows of a user, cut in one of the ways that there are.
 
-use millpond::{Expr, Table, col, session, tumbling};
+use millpond::{Expr, Table, Window, col, session, tumbling};
 
+use super::dress::Clock;
 use super::{Random, Rows, Visit};
 
 /// How the rows of a user are cut: not at all, into sessions, or into windows.
@@ -19,17 +20,20 @@ impl Cut {
         [Cut::Whole, Cut::Sessions, Cut::Leaps, Cut::Windows][random.below(4) as usize]
     }
 
-    pub fn reduce(self, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
-        match self {
-            Cut::Whole => visits.groupby(["user"]).reduce(outputs),
-            Cut::Sessions => visits.windowby(col("time"), session().max_gap(300)).instance(col("user")).reduce(outputs),
+    /// Visits of these times, cut and reduced.
+    pub fn reduce(self, clock: Clock, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
+        let (clock, time) = clock.of_windows();
+        let window = match self {
+            Cut::Whole => return visits.groupby(["user"]).reduce(outputs),
+            Cut::Sessions => session().max_gap(clock.span(300)).into(),
             Cut::Leaps => {
-                let together = |a: Expr, b: Expr| a.floordiv(500).eq(b.floordiv(500)) | (b - a).gt(900);
-                let window = session().predicate(together);
-                visits.windowby(col("time"), window).instance(col("user")).reduce(outputs)
+                let slot = |time: &Expr| clock.since_start(time.clone()).floordiv(clock.span(500));
+                let together = |a: Expr, b: Expr| slot(&a).eq(slot(&b)) | (b - a).gt(clock.span(900));
+                session().predicate(together).into()
             }
-            Cut::Windows => visits.windowby(col("time"), tumbling(500)).instance(col("user")).reduce(outputs),
-        }
+            Cut::Windows => Window::from(tumbling(clock.span(500)).origin(clock.start())),
+        };
+        visits.windowby(time, window).instance(col("user")).reduce(outputs)
     }
 
     /// Rows for the groups of `visits`, each with what `row` makes of a group.

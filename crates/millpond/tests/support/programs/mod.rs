@@ -2,6 +2,7 @@
 
 mod combined;
 mod cut;
+mod dress;
 mod reduces;
 pub mod shapes;
 mod windows;
@@ -9,7 +10,7 @@ mod windows;
 use millpond::Table;
 
 pub use combined::combined;
-pub use reduces::{arguments, arrivals, distribution, moving, plain, totals, values};
+pub use reduces::{arguments, arrivals, distribution, moving, plain, totals, unpacked, values};
 pub use shapes::{Shape, shape};
 pub use windows::{behaving, float_windows, int_windows};
 
@@ -47,6 +48,7 @@ impl Program {
             arguments,
             arrivals,
             plain,
+            unpacked,
             combined,
             int_windows,
             float_windows,
@@ -113,6 +115,15 @@ impl Cell for str {
 impl Cell for String {
     fn spell(&self) -> String {
         self.as_str().spell()
+    }
+}
+
+/// A cell that is spelled already.
+struct Spelled(String);
+
+impl Cell for Spelled {
+    fn spell(&self) -> String {
+        self.0.clone()
     }
 }
 

@@ -7,7 +7,8 @@ use millpond::{
 };
 
 use super::cut::Cut;
-use super::{Cell, Program, Random, Rows, Visit, ZERO, array, known_sum, row};
+use super::dress::{Clock, Dress};
+use super::{Cell, Program, Random, Rows, Spelled, Visit, ZERO, array, known_sum, row};
 
 /// Figures of all visits.
 pub fn totals(_: &mut Random) -> Program {
@@ -78,7 +79,7 @@ pub fn values(random: &mut Random) -> Program {
     };
     Program::new(
         "values",
-        move |visits| cut.reduce(visits, outputs()),
+        move |visits| cut.reduce(Clock::Int, visits, outputs()),
         move |visits| {
             cut.groups(
                 visits,
@@ -136,20 +137,20 @@ pub fn distribution(_: &mut Random) -> Program {
 
 /// What is at the least and the greatest number of pages, and how many values there are.
 pub fn arguments(random: &mut Random) -> Program {
-    let cut = Cut::new(random);
-    let outputs = || {
+    let (cut, dress) = (Cut::new(random), Dress::new(random));
+    let outputs = move || {
         vec![
             ("user", col("user")),
-            ("least", argmin(col("pages"), col("time")) - ZERO),
-            ("most", argmax(col("pages") % 3, col("time"))),
-            ("last", argmax(col("time"), col("pages"))),
+            ("least", dress.clock.seconds(argmin(col("pages"), col("time"))) - ZERO),
+            ("most", dress.clock.seconds(argmax(col("pages") % 3, col("time")))),
+            ("last", argmax(col("time"), col("page"))),
             ("pages", count_distinct([col("pages")])),
-            ("pairs", count_distinct([col("pages") % 3, col("time") % 2]) + 1),
+            ("pairs", count_distinct([col("pages") % 3, col("page")]) + 1),
         ]
     };
     Program::new(
         "arguments",
-        move |visits| cut.reduce(visits, outputs()),
+        move |visits| cut.reduce(dress.clock, &dress.on(visits), outputs()),
         move |visits| {
             let third = |visit: &Visit| visit.pages.map(|pages| pages.rem_euclid(3));
             cut.groups(
@@ -159,10 +160,12 @@ pub fn arguments(random: &mut Random) -> Program {
                     let known = || group.iter().filter(|visit| visit.pages.is_some());
                     let least = known().map(|visit| (visit.pages, visit.time)).min().map(|(_, time)| time - ZERO);
                     let most = known().map(|visit| (third(visit), visit.time)).max().map(|(_, time)| time);
-                    let last = group.iter().map(|visit| (visit.time, visit.pages)).max().and_then(|(_, pages)| pages);
+                    let last = group.iter().map(|visit| (visit.time, dress.page(visit))).max();
+                    let last = last.map(|(_, (.., page))| page);
                     let pages: BTreeSet<Option<i64>> = known().map(|visit| visit.pages).collect();
-                    let pairs: BTreeSet<_> = known().map(|visit| (third(visit), visit.time % 2)).collect();
-                    row(&[&group[0].user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
+                    let pairs: BTreeSet<_> = known().map(|visit| (third(visit), dress.page(visit))).collect();
+                    let user = Spelled(dress.user(&group[0].user));
+                    row(&[&user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
                 },
             )
         },
@@ -195,23 +198,24 @@ impl Arrivals {
 
 /// The first and the last values that came, and all.
 pub fn arrivals(random: &mut Random) -> Program {
-    let cut = Cut::new(random);
-    let outputs = || {
+    let (cut, dress) = (Cut::new(random), Dress::new(random));
+    let outputs = move || {
         vec![
             ("user", col("user")),
-            ("first", earliest(col("time"))),
-            ("last", latest(col("time"))),
+            ("first", dress.clock.seconds(earliest(col("time")))),
+            ("last", dress.clock.seconds(latest(col("time")))),
             ("pages", latest(col("pages")) - earliest(col("pages"))),
             ("n", count()),
             ("all", tuple(col("pages"))),
             ("known", tuple(col("pages")).skip_nones()),
-            ("times", sorted_tuple(col("time"))),
+            ("ordered", sorted_tuple(col("page"))),
+            ("page", latest(col("page"))),
         ]
     };
     let mut state = Arrivals::default();
     let program = Program::new(
         "arrivals",
-        move |visits| cut.reduce(visits, outputs()),
+        move |visits| cut.reduce(dress.clock, &dress.on(visits), outputs()),
         move |visits| {
             let visits = state.follow(visits);
             cut.groups(
@@ -227,15 +231,39 @@ pub fn arrivals(random: &mut Random) -> Program {
                     let all: Vec<Option<i64>> = all.into_iter().map(|(_, pages)| pages).collect();
                     let known: Vec<Option<i64>> = all.iter().copied().filter(Option::is_some).collect();
                     let (known, all) = (array(&known), array(&all));
-                    let mut times: Vec<Option<i64>> = group.iter().map(|(visit, _)| Some(visit.time)).collect();
-                    times.sort_unstable();
-                    let times = array(&times);
-                    row(&[&group[0].0.user, &first, &last, &pages, &(group.len() as i64), &all, &known, &times])
+                    let mut ordered: Vec<_> = group.iter().map(|(visit, _)| dress.page(visit)).collect();
+                    ordered.sort_unstable();
+                    let ordered: Vec<String> = ordered.into_iter().map(|(.., page)| page).collect();
+                    let ordered = format!("[{}]", ordered.join(","));
+                    let page = group.iter().map(|(visit, epoch)| (*epoch, dress.page(visit))).max();
+                    let page = page.map(|(_, (.., page))| page);
+                    let user = Spelled(dress.user(&group[0].0.user));
+                    row(&[&user, &first, &last, &pages, &(group.len() as i64), &all, &known, &ordered, &page])
                 },
             )
         },
     );
     Program { by_epoch: true, ..program }
+}
+
+/// The pages of each user, by way of a list.
+pub fn unpacked(random: &mut Random) -> Program {
+    let dress = Dress::new(random);
+    Program::new(
+        "unpacked",
+        move |visits| {
+            let outputs = [("page", sorted_tuple(col("page"))), ("user", col("user"))];
+            dress.on(visits).groupby(["user"]).reduce(outputs).flatten("page")
+        },
+        move |visits| {
+            let mut rows = Rows::new();
+            for visit in visits {
+                let text = row(&[&dress.page(visit).2, &Spelled(dress.user(&visit.user))]);
+                *rows.entry(text).or_default() += 1;
+            }
+            rows
+        },
+    )
 }
 
 /// The visits themselves.
