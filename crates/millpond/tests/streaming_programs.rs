@@ -66,7 +66,7 @@ fn start(job: &Job, ending: Ending, random: &mut Random) -> Box<dyn Running> {
 }
 
 fn check(first_seed: u64, formats: &[Format]) {
-    let cut_off = History::play_all(first_seed, cases(), formats, &start);
+    let cut_off = History::play_all(first_seed, cases(), formats, false, &start);
     assert!(cut_off >= cases() / 4, "{cut_off} runs were cut off: the histories show nothing");
 }
 

@@ -25,6 +25,8 @@ use super::{Random, Rows, Visit, add, as_csv, epochs_of, quoted, snapshot_rows};
 /// Long enough on any machine for what takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 const THREADS: u64 = 4;
+/// Rows of more bytes than a process reads alone in an epoch.
+const FLOOD: u64 = 60_000;
 const VISITS: &str = "visits.csv";
 const RESULT: &str = "result";
 const TABLE: &str = "table.csv";
@@ -192,17 +194,19 @@ pub struct History {
     /// The number of the run that is next.
     next_run: u64,
     cut_off: u64,
+    floods: bool,
 }
 
 impl History {
-    /// Plays so many histories; returns how many runs were cut off.
+    /// Plays so many histories; returns how many runs were cut off. With `floods`, so much comes now and then that all
+    /// processes read.
     ///
     /// # Panics
     /// Where a promise does not hold; the message says the seed and the program.
-    pub fn play_all(first_seed: u64, cases: u64, formats: &[Format], start: &Start) -> u64 {
+    pub fn play_all(first_seed: u64, cases: u64, formats: &[Format], floods: bool, start: &Start) -> u64 {
         // They mostly wait: for the disk, and for each other.
         let seeds = |thread| (first_seed + thread..first_seed + cases).step_by(THREADS as usize);
-        let play = |thread| seeds(thread).map(|seed| History::play(seed, formats, start)).sum::<u64>();
+        let play = |thread| seeds(thread).map(|seed| History::play(seed, formats, floods, start)).sum::<u64>();
         thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || play(thread))).collect();
             let cut_off = threads.into_iter().map(|thread| thread.join().expect("the law holds"));
@@ -210,7 +214,7 @@ impl History {
         })
     }
 
-    fn play(seed: u64, formats: &[Format], start: &Start) -> u64 {
+    fn play(seed: u64, formats: &[Format], floods: bool, start: &Start) -> u64 {
         let mut random = Random(seed.wrapping_mul(31));
         let folder = tempfile::tempdir().expect("a directory");
         let job = Job {
@@ -225,6 +229,8 @@ impl History {
             checkpoint_every_ms: 0,
         };
         let program = job.program();
+        // The simplest code for windows tries thousands of them for each visit.
+        let floods = floods && !program.name.contains("windows");
         let story = format!("seed {seed}, {formats:?}, {}", program.name);
         let mut history = History {
             logs: Logs::new(&job.folder, formats),
@@ -238,6 +244,7 @@ impl History {
             epochs: BTreeMap::new(),
             of_runs: BTreeMap::new(),
             next_run: 1,
+            floods,
             cut_off: 0,
         };
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -259,7 +266,7 @@ impl History {
         let is_watched = |random: &mut Random| random.below(4) > 0;
         let watched: Vec<Format> = formats.iter().copied().filter(|_| is_watched(random)).collect();
         for _ in 0..random.below(3) {
-            self.logs.arrive(random, &formats);
+            self.logs.arrive(random, &formats, 10);
         }
         let read_once: Vec<Format> = formats.iter().copied().filter(|format| !watched.contains(format)).collect();
         if !self.job.append_only {
@@ -272,7 +279,8 @@ impl History {
         let mut running = start(&self.job, ending, random);
         if !watched.is_empty() {
             for _ in 0..random.below(5) {
-                self.logs.arrive(random, &watched);
+                let is_flood = self.floods && random.below(20) == 0;
+                self.logs.arrive(random, &watched, if is_flood { FLOOD } else { 10 });
                 thread::sleep(Duration::from_millis(random.below(8)));
             }
         }

@@ -62,14 +62,14 @@ impl Logs {
         Logs { root: root.to_owned(), files: BTreeMap::new() }
     }
 
-    /// New rows for one file of these formats; some of the bytes that wait are written.
-    pub fn arrive(&mut self, random: &mut Random, formats: &[Format]) {
+    /// Fewer than `most` new rows for one file of these formats; some of the bytes that wait are written.
+    pub fn arrive(&mut self, random: &mut Random, formats: &[Format], most: u64) {
         let format = formats[random.below(formats.len() as u64) as usize];
         let number = random.below(4);
         let folder = self.root.join(format.name()).join(if number < 3 { "" } else { "deep" });
         let is_new = !self.files.contains_key(&(format, number));
         let file = self.files.entry((format, number)).or_insert_with(|| Growing::new(format, &folder, number));
-        for _ in 0..random.below(10) {
+        for _ in 0..random.below(most) {
             file.push(random.visit(), number);
         }
         if is_new && random.below(3) == 0 {
@@ -84,11 +84,8 @@ impl Logs {
     /// as it is where it is a row, or goes on, without a newline or with it.
     pub fn settle(&mut self, random: &mut Random, formats: &[Format]) {
         for file in self.files.values_mut().filter(|file| formats.contains(&file.format)) {
-            let is_broken = matches!(file.tail(), Tail::Broken);
-            let end = file.line_end();
-            if end > file.written && (is_broken || random.below(3) == 0) {
-                file.write(end - random.below(2) as usize);
-            }
+            let places = file.places();
+            file.write(places[random.below(places.len() as u64) as usize]);
         }
     }
 
@@ -158,19 +155,25 @@ impl Growing {
         self.written = to;
     }
 
-    /// The end of the line that is being written.
-    fn line_end(&self) -> usize {
+    /// From where writing is to the end of the line, the places at which it may rest without a broken line.
+    fn places(&self) -> Vec<usize> {
         let ends = [self.header].into_iter().chain(self.rows.iter().map(|row| row.1));
-        ends.filter(|end| *end >= self.written).min().unwrap_or(self.written)
+        let end = ends.filter(|end| *end >= self.written).min().unwrap_or(self.written);
+        (self.written..=end).filter(|place| !matches!(self.tail_at(*place), Tail::Broken)).collect()
     }
 
     fn tail(&self) -> Tail {
-        if self.written < self.header {
-            return if [0, self.header - 1].contains(&self.written) { Tail::Nothing } else { Tail::Broken };
+        self.tail_at(self.written)
+    }
+
+    /// What the last line is if writing rests at `place`.
+    fn tail_at(&self, place: usize) -> Tail {
+        if place < self.header {
+            return if [0, self.header - 1].contains(&place) { Tail::Nothing } else { Tail::Broken };
         }
-        let cut = self.rows.iter().find(|(start, end, _)| *start < self.written && self.written < *end);
+        let cut = self.rows.iter().find(|(start, end, _)| *start < place && place < *end);
         let Some((start, end, visit)) = cut else { return Tail::Nothing };
-        let (tail, line) = (&self.text[*start..self.written], &self.text[*start..*end - 1]);
+        let (tail, line) = (&self.text[*start..place], &self.text[*start..*end - 1]);
         if self.format == Format::JsonLines {
             return if tail.len() >= line.trim_ascii_end().len() { Tail::Row(visit.clone()) } else { Tail::Broken };
         }

@@ -562,6 +562,15 @@ impl Machine {
         self.workers.iter_mut().for_each(|worker| worker.open(saved.clone()).unwrap());
     }
 
+    /// How many windows the steps show that are not over.
+    fn shown(&self) -> i64 {
+        let mut shown = 0;
+        for worker in &self.workers {
+            worker.snapshot(&mut |made| shown += (0..made.rows).map(|row| made.diffs.get(row)).sum::<i64>()).unwrap();
+        }
+        shown
+    }
+
     /// The live rows of an arrangement, over all workers.
     fn live_rows(&mut self, name: &str) -> u64 {
         let mut rows = 0;
@@ -629,6 +638,8 @@ fn check_case(random: &mut StdRng) {
         assert_eq!(machine.emitted, expected, "emitted (left), expected (right) in epoch {epoch} of {program:?}");
         let counts = WindowCounts { late_rows: replay.late, windows_closed: replay.closed };
         assert_eq!(machine.counts, counts, "epoch {epoch} of {program:?}");
+        let shown = expected.values().sum::<i64>() - replay.kept.values().sum::<i64>();
+        assert_eq!(machine.shown(), shown, "windows in the snapshot of epoch {epoch} of {program:?}");
         // State is what is open, and nothing else.
         let open = replay.open_windows();
         let windows = if let Kind::Session(_) = program.kind { "sessions" } else { "groups" };

@@ -1,6 +1,6 @@
 //! Operations that make other visits of visits, so that operations may follow each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millpond::{Table, Type, col, make_tuple, max, session, sliding, sorted_tuple, sum};
 
@@ -14,10 +14,11 @@ pub struct Shape {
     pub expect: fn(Vec<Visit>) -> Vec<Visit>,
 }
 
-const SHAPES: [Shape; 11] = [
+const SHAPES: [Shape; 12] = [
     Shape { name: "best", table: best, expect: expected_best },
     Shape { name: "doubled", table: doubled, expect: expected_doubled },
     Shape { name: "spelled anew", table: spelled_anew, expect: |visits| visits },
+    Shape { name: "coarse", table: coarse, expect: expected_coarse },
     Shape { name: "starts", table: starts, expect: expected_starts },
     Shape { name: "hours", table: hours, expect: expected_hours },
     Shape { name: "updated", table: updated, expect: expected_updated },
@@ -108,6 +109,20 @@ pub fn expected_best(visits: Vec<Visit>) -> Vec<Visit> {
     best.into_iter().map(|((user, time), pages)| Visit { user, time, pages }).collect()
 }
 
+/// The same visits with rough times and numbers: many that came in different epochs are equal.
+fn coarse(visits: &Table) -> Table {
+    visits.with_columns([("time", col("time").floordiv(1000) * 1000), ("pages", col("pages").floordiv(8))])
+}
+
+/// [`coarse`], from scratch.
+fn expected_coarse(visits: Vec<Visit>) -> Vec<Visit> {
+    let rough = |Visit { user, time, pages }| {
+        let pages = pages.map(|pages: i64| pages.div_euclid(8));
+        Visit { user, time: i64::div_euclid(time, 1000) * 1000, pages }
+    };
+    visits.into_iter().map(rough).collect()
+}
+
 /// Sessions of each user: where each starts, with all of its pages.
 fn starts(visits: &Table) -> Table {
     visits.windowby(col("time"), session().max_gap(150)).instance(col("user")).reduce([
@@ -168,10 +183,10 @@ fn unmatched(visits: &Table) -> Table {
 /// [`unmatched`], from scratch.
 fn expected_unmatched(visits: Vec<Visit>) -> Vec<Visit> {
     let is_odd = |visit: &Visit| visit.pages.is_some_and(|pages| pages.rem_euclid(2) == 1);
-    let mut best = expected_best(visits.clone());
-    best.retain(|best| {
-        !visits.iter().any(|visit| is_odd(visit) && (&visit.user, visit.time) == (&best.user, best.time))
-    });
+    let odd = visits.iter().filter(|visit| is_odd(visit)).map(|visit| (visit.user.clone(), visit.time));
+    let odd: BTreeSet<(String, i64)> = odd.collect();
+    let mut best = expected_best(visits);
+    best.retain(|best| !odd.contains(&(best.user.clone(), best.time)));
     best
 }
 
