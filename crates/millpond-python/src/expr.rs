@@ -84,7 +84,8 @@ impl PyExpr {
         Ok(at(place, self.0.dt().call(TimeFunction::Timestamp(unit), [])))
     }
 
-    fn from_timestamp(&self, unit: &str, utc: bool, place: Place) -> PyResult<Self> {
+    #[pyo3(name = "from_timestamp")]
+    fn point_at(&self, unit: &str, utc: bool, place: Place) -> PyResult<Self> {
         Ok(at(place, self.0.dt().call(TimeFunction::FromTimestamp { unit: to_unit(unit)?, utc }, [])))
     }
 
