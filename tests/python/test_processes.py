@@ -38,7 +38,7 @@ pw.run(persistence_config=pw.persistence.Config(backend, snapshot_interval_ms=30
 def spawn(root: Path, *words: str, mode: str = "static", program: str = PROGRAM, **env: str) -> subprocess.Popen[str]:
     (root / "program.py").write_text(program)
     (root / "logs").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "millpond._cli", "spawn", *words, "program.py", mode]
+    command = [sys.executable, "-m", "millpond_cli", "spawn", *words, "program.py", mode]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=root, env=dict(os.environ, **env), stdout=pipe, stderr=pipe, text=True)
 

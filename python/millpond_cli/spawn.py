@@ -48,7 +48,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("program", help="the program; a .py file is run by this Python")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
-    parser.set_defaults(do=spawn)
+    parser.set_defaults(do=start)
 
 
 def _count(text: str) -> int:
@@ -57,7 +57,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def spawn(arguments: argparse.Namespace) -> int:
+def start(arguments: argparse.Namespace) -> int:
     """Starts the processes and waits for them; returns the exit code."""
     addresses = _addresses(arguments)
     if addresses is None:
