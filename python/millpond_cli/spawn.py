@@ -109,6 +109,9 @@ class _Supervisor:
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.asked: int | None = None
+        self.early: int | None = None
+        """A signal that came before all were started."""
+        self.started = False
         # Nothing is ever written to it. Its writing end is open as long as this process is there, whatever ends it.
         self.pipe = os.pipe()
 
@@ -125,10 +128,19 @@ class _Supervisor:
         except OSError as error:
             self._end()
             return _say(f"cannot start {command[0]}: {error.strerror}", 2)
+        self.started = True
+        if self.early is not None:
+            self._signal(self.early)
         return self._watch()
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         self.asked = number
+        if self.started:
+            self._signal(number)
+        else:
+            self.early = number
+
+    def _signal(self, number: int) -> None:
         for child in list(self.running.values()):
             child.send_signal(number)
 
