@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 
-use crate::cells::{Cells, Values, compare_rows, concat, ints_like, take};
+use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, take};
 use crate::changes::Diffs;
 use crate::keyed::{KeyedChanges, KeyedRows};
 
@@ -43,6 +43,20 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
     let at = UInt32Array::from_iter_values(ranks.iter().map(|&(_, number)| number));
     let keys = input.keys.iter().map(|column| take(column, &at)).collect();
 
+    let cells = Cells::of_all(&rows);
+    if let ([Cells { values: Values::Int(values), nulls: None }], Diffs::Ones) = (cells.as_slice(), &input.diffs)
+        && order != RowOrder::Arrival
+    {
+        let (sorted, equal_in) = place_ints(values, &input.of_row, starts, &offsets);
+        let sole = [ints_like(&rows[0], sorted)];
+        let positions = Positions::InOrder;
+        let mut placed = Placed { hashes, keys, offsets, positions, columns: &sole, diffs: &input.diffs, sums: None };
+        if order == RowOrder::Consolidated && !equal_in.is_empty() {
+            placed.add_up(&equal_in, &mut ints(&sole[0]).to_vec());
+        }
+        return placed.gather(None);
+    }
+
     // Rows without a column and with one diff for all look the same wherever they are placed.
     let positions = if rows.is_empty() && matches!(input.diffs, Diffs::Ones) {
         Positions::InOrder
@@ -51,6 +65,30 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
     };
     let placed = Placed { hashes, keys, offsets, positions, columns: &rows, diffs: &input.diffs, sums: None };
     placed.into_rows(order)
+}
+
+/// Brings the one number that each row has to its key and sorts those of each key, without a look at positions. `next`
+/// is where the rows of each number start, `offsets` where those of each key start. Returns the numbers and the keys that
+/// have equal ones.
+fn place_ints(values: &[i64], of_row: &[u32], mut next: Vec<u32>, offsets: &[u32]) -> (Vec<i64>, Vec<u32>) {
+    let mut placed = vec![0; values.len()];
+    for (&value, &number) in values.iter().zip(of_row) {
+        let place = &mut next[number as usize];
+        placed[*place as usize] = value;
+        *place += 1;
+    }
+    let mut equal_in = Vec::new();
+    for (key, pair) in (0u32..).zip(offsets.windows(2)) {
+        let of_key = &mut placed[pair[0] as usize..pair[1] as usize];
+        if of_key.is_sorted_by(|a, b| a < b) {
+            continue;
+        }
+        sort_nearly(of_key, i64::cmp);
+        if of_key.windows(2).any(|pair| pair[0] == pair[1]) {
+            equal_in.push(key);
+        }
+    }
+    (placed, equal_in)
 }
 
 /// `rows`, sorted and consolidated; keys without a row are dropped.
@@ -228,7 +266,7 @@ impl Sorted {
 
 /// Sorts rows, which likely are nearly in order: those of two threads that read one file by turns. Returns whether they
 /// were in order.
-fn sort_rows(rows: &mut [(i64, u32)], compare: impl Fn(&(i64, u32), &(i64, u32)) -> Ordering) -> bool {
+fn sort_nearly<T: Copy>(rows: &mut [T], compare: impl Fn(&T, &T) -> Ordering) -> bool {
     let mut moves = 8 * rows.len();
     let mut in_order = true;
     for i in 1..rows.len() {
@@ -305,7 +343,7 @@ impl Placed<'_> {
             let at = |i: usize| positions.map_or(i as u32, |positions| positions[i]);
             scratch.clear();
             scratch.extend((start..end).map(|i| (lead[i], at(i))));
-            let in_order = sort_rows(&mut scratch, compare);
+            let in_order = sort_nearly(&mut scratch, compare);
             if scratch.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq()) {
                 equal_in.push(key);
             }

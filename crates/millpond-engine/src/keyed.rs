@@ -10,6 +10,7 @@ use arrow_select::filter::filter;
 
 use crate::cells::{concat, take};
 use crate::changes::{Changes, Diffs};
+use crate::column::ColumnBuffer;
 use crate::group::repeat;
 use crate::hash::{HashSeed, canonical_float, hash_columns};
 use crate::number::Numbering;
@@ -76,22 +77,42 @@ pub struct KeyedChangesBuilder {
     key: Vec<usize>,
     /// The keys so far, and how many columns a row has; `None` before the first part, and while parts wait.
     numbering: Option<(Numbering, usize)>,
-    parts: Vec<Part>,
+    rows: NumberedRows,
     waiting: Vec<HashedChanges>,
 }
 
-#[derive(Debug)]
-struct Part {
+/// Rows with the numbers of their keys, which grow by whole parts.
+#[derive(Debug, Default)]
+struct NumberedRows {
     of_row: Vec<u32>,
     /// All columns that are no key.
-    columns: Vec<ArrayRef>,
-    diffs: Diffs,
+    columns: Vec<ColumnBuffer>,
+    /// Empty while every row is an insertion.
+    diffs: Vec<i64>,
+}
+
+impl NumberedRows {
+    /// Appends these columns of the rows whose numbers were appended last.
+    fn extend(&mut self, columns: &[&ArrayRef], diffs: &Diffs) {
+        if self.columns.is_empty() {
+            self.columns = columns.iter().map(|column| ColumnBuffer::like(column)).collect();
+        }
+        self.columns.iter_mut().zip(columns).for_each(|(all, column)| all.append(column));
+        match diffs {
+            Diffs::Ones if self.diffs.is_empty() => {}
+            Diffs::Ones => self.diffs.resize(self.of_row.len(), 1),
+            Diffs::Each(diffs) => {
+                self.diffs.resize(self.of_row.len() - diffs.len(), 1);
+                self.diffs.extend_from_slice(diffs);
+            }
+        }
+    }
 }
 
 impl KeyedChangesBuilder {
     /// A bucket without rows; `key` are the positions of the key columns.
     pub fn new(key: &[usize]) -> Self {
-        KeyedChangesBuilder { key: key.to_vec(), numbering: None, parts: Vec::new(), waiting: Vec::new() }
+        KeyedChangesBuilder { key: key.to_vec(), numbering: None, rows: NumberedRows::default(), waiting: Vec::new() }
     }
 
     /// Takes rows up.
@@ -106,7 +127,7 @@ impl KeyedChangesBuilder {
         if let (Some(first), Some((numbering, _))) = (first, &self.numbering)
             && numbering.len() * 2 > first.hashes.len()
         {
-            (self.numbering, self.parts) = (None, Vec::new());
+            (self.numbering, self.rows) = (None, NumberedRows::default());
             self.waiting.push(first);
         }
     }
@@ -115,19 +136,20 @@ impl KeyedChangesBuilder {
         let keys: Vec<ArrayRef> = self.key.iter().map(|&c| canonical(&changes.columns[c])).collect();
         let width = changes.columns.len();
         let (numbering, _) = self.numbering.get_or_insert_with(|| (Numbering::new(&keys, hashes.len()), width));
-        let of_row = numbering.number(&hashes, &keys);
-        let others = changes.columns.into_iter().enumerate().filter(|(c, _)| !self.key.contains(c));
-        self.parts.push(Part { of_row, columns: others.map(|(_, column)| column).collect(), diffs: changes.diffs });
+        numbering.number(&hashes, &keys, &mut self.rows.of_row);
+        let others = changes.columns.iter().enumerate().filter(|(c, _)| !self.key.contains(c));
+        self.rows.extend(&others.map(|(_, column)| column).collect::<Vec<_>>(), &changes.diffs);
     }
 
     /// The rows of all parts; `None` if there was no part.
     pub fn finish(mut self) -> Option<KeyedChanges> {
         std::mem::take(&mut self.waiting).into_iter().for_each(|rows| self.number(rows));
-        let KeyedChangesBuilder { key, numbering, mut parts, .. } = self;
+        let KeyedChangesBuilder { key, numbering, rows, .. } = self;
         let (numbering, width) = numbering?;
         let (hashes, keys) = numbering.finish();
-        let Part { of_row, columns, diffs } = if parts.len() == 1 { parts.pop()? } else { joined(&parts) };
-        let mut others = columns.into_iter();
+        let NumberedRows { of_row, columns, diffs } = rows;
+        let diffs = if diffs.is_empty() { Diffs::Ones } else { Diffs::Each(diffs.into()) };
+        let mut others = columns.into_iter().map(ColumnBuffer::finish);
         let column = |c| match key.iter().position(|&k| k == c) {
             Some(k) => Some(Column::Key(k)),
             None => others.next().map(Column::Row),
@@ -181,15 +203,6 @@ impl KeyedChanges {
             Column::Key(k) => take(&self.keys[*k], &UInt32Array::from(self.of_row.clone())),
         }
     }
-}
-
-fn joined(parts: &[Part]) -> Part {
-    let rows = parts.iter().map(|part| part.of_row.len()).sum();
-    let mut of_row = Vec::with_capacity(rows);
-    parts.iter().for_each(|part| of_row.extend_from_slice(&part.of_row));
-    let columns: Vec<&[ArrayRef]> = parts.iter().map(|part| part.columns.as_slice()).collect();
-    let diffs = Diffs::concat(parts.iter().map(|part| (&part.diffs, part.of_row.len())));
-    Part { of_row, columns: concat(&columns), diffs }
 }
 
 /// A float column with one zero and one NaN; any other column as it is.

@@ -4,10 +4,12 @@
 //! equal is checked for a whole batch, column by column. A batch with keys that merely share a hash is numbered again,
 //! row by row.
 
+use std::hint::black_box;
+
 use arrow_array::ArrayRef;
 
 use crate::cells::{Cells, Text, Values};
-use crate::route::ColumnBuffer;
+use crate::column::ColumnBuffer;
 
 /// Marks a slot of the table that holds no key.
 const EMPTY: u32 = u32::MAX;
@@ -47,17 +49,19 @@ impl Numbering {
         self.hashes.len()
     }
 
-    /// The numbers of the keys of these rows. Floats have been brought to one zero and one NaN.
-    pub fn number(&mut self, hashes: &[u64], columns: &[ArrayRef]) -> Vec<u32> {
+    /// Appends the numbers of the keys of these rows to `of_row`. Floats have been brought to one zero and one NaN.
+    pub fn number(&mut self, hashes: &[u64], columns: &[ArrayRef], of_row: &mut Vec<u32>) {
         let known = self.hashes.len();
-        let (of_row, firsts) = self.number_hashes(hashes);
+        let before = of_row.len();
+        let firsts = self.number_hashes(hashes, of_row);
         let cells = Cells::of_all(columns);
         self.keep(columns, &cells, &firsts);
-        if self.columns.iter().zip(&cells).all(|(column, cells)| column.equals_all(&of_row, cells)) {
-            return of_row;
+        let numbers = &of_row[before..];
+        if !self.columns.iter().zip(&cells).all(|(column, cells)| column.equals_all(numbers, cells)) {
+            self.forget_from(known);
+            of_row.truncate(before);
+            self.number_colliding(hashes, columns, &cells, of_row);
         }
-        self.forget_from(known);
-        self.number_colliding(hashes, columns, &cells)
     }
 
     /// The hashes and the columns of the keys, by number.
@@ -65,11 +69,14 @@ impl Numbering {
         (self.hashes, self.columns.into_iter().map(|column| column.cells.finish()).collect())
     }
 
-    /// Takes equal hashes for equal keys. Returns the number of each row and the rows with new hashes.
-    fn number_hashes(&mut self, hashes: &[u64]) -> (Vec<u32>, Vec<u32>) {
-        let mut of_row = Vec::with_capacity(hashes.len());
+    /// Takes equal hashes for equal keys. Returns the rows with new hashes.
+    fn number_hashes(&mut self, hashes: &[u64], of_row: &mut Vec<u32>) -> Vec<u32> {
+        of_row.reserve(hashes.len());
         let mut firsts = Vec::new();
         let mut mask = self.slots.len() - 1;
+        if hashes.len() * 4 >= self.slots.len() {
+            self.warm();
+        }
         for (row, &hash) in (0u32..).zip(hashes) {
             // The top bits are alike within a bucket.
             let mut at = hash as usize & mask;
@@ -87,12 +94,20 @@ impl Numbering {
             of_row.push(number);
             mask = self.slots.len() - 1;
         }
-        (of_row, firsts)
+        firsts
+    }
+
+    /// Brings the table and the heads into the processor's cache. Other buckets have displaced them since the last batch, and
+    /// read from end to end they are there far sooner than line by line as rows ask for them.
+    fn warm(&self) {
+        black_box(self.slots.iter().step_by(4).fold(0, |all, (_, number)| all ^ number));
+        for column in &self.columns {
+            black_box(column.heads.iter().step_by(2).fold(0, |all, (head, ..)| all ^ head));
+        }
     }
 
     /// The simple twin of [`number_hashes`](Self::number_hashes), for keys that share a hash.
-    fn number_colliding(&mut self, hashes: &[u64], columns: &[ArrayRef], cells: &[Cells<'_>]) -> Vec<u32> {
-        let mut of_row = Vec::with_capacity(hashes.len());
+    fn number_colliding(&mut self, hashes: &[u64], columns: &[ArrayRef], cells: &[Cells<'_>], of_row: &mut Vec<u32>) {
         for (row, &hash) in hashes.iter().enumerate() {
             let mask = self.slots.len() - 1;
             let mut at = hash as usize & mask;
@@ -111,7 +126,6 @@ impl Numbering {
             };
             of_row.push(number);
         }
-        of_row
     }
 
     /// Gives the next number to a key whose slot is `at`.

@@ -5,25 +5,20 @@
 //! input is only split by worker, at the end of its epoch.
 
 use std::mem;
-use std::sync::Arc;
 
-use arrow_array::builder::BooleanBufferBuilder;
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
-use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
-use millpond_plan::types::{Schema, Storage, Type};
+use arrow_buffer::ScalarBuffer;
+use millpond_plan::types::Schema;
 use timely::bytes::arc::Bytes;
 
-use crate::cells::{self, Cells, ints};
 use crate::changes::{Changes, Diffs};
+use crate::column::ColumnBuffer;
 use crate::hash::HashSeed;
 use crate::keyed::HashedChanges;
 
 /// Input below this many rows is not scattered.
 const SCATTER_FROM_ROWS: usize = 32 * 1024;
 /// Buckets of all workers together, roughly.
-const BUCKETS: usize = 128;
+const BUCKETS: usize = 64;
 /// A bucket is sent on when it holds this many rows.
 const PACKET_ROWS: usize = 8 * 1024;
 /// A bucket is sent on when a text column of it holds this many bytes.
@@ -281,212 +276,16 @@ impl BucketBuffer {
     }
 }
 
-/// Text up to this length is copied as one piece of this length, which is one load and one store.
-const PIECE_BYTES: usize = 16;
-
-/// Appends the cells of a text column at `positions`.
-fn extend_text(offsets: &mut Vec<i32>, bytes: &mut Vec<u8>, starts: &[i32], text: &[u8], positions: &[u32]) {
-    let cells = || positions.iter().map(|row| starts[*row as usize] as usize..starts[*row as usize + 1] as usize);
-    let total: usize = cells().map(|cell| cell.len()).sum();
-    let mut at = bytes.len();
-    bytes.resize(at + total + PIECE_BYTES, 0);
-    for cell in cells() {
-        let end = at + cell.len();
-        match (bytes[at..].first_chunk_mut::<PIECE_BYTES>(), text[cell.start..].first_chunk::<PIECE_BYTES>()) {
-            // What is copied too much is overwritten by the next cell, or cut off.
-            (Some(to), Some(from)) if cell.len() <= PIECE_BYTES => *to = *from,
-            _ => bytes[at..end].copy_from_slice(&text[cell]),
-        }
-        at = end;
-        offsets.push(at as i32);
-    }
-    bytes.truncate(at);
-}
-
-/// A growing column.
-#[derive(Debug)]
-pub(crate) struct ColumnBuffer {
-    values: Values,
-    length: usize,
-    /// Empty while no cell is null.
-    validity: Option<BooleanBufferBuilder>,
-}
-
-#[derive(Debug)]
-enum Values {
-    Bool(BooleanBufferBuilder),
-    /// Of a type that is stored as integers.
-    Int(Vec<i64>, Type),
-    Float(Vec<f64>),
-    /// Of a type that is stored as bytes.
-    Bytes {
-        offsets: Vec<i32>,
-        bytes: Vec<u8>,
-        ty: Type,
-    },
-}
-
-impl ColumnBuffer {
-    fn new(ty: Type) -> Self {
-        let values = match ty.storage() {
-            Storage::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
-            Storage::Int => Values::Int(Vec::new(), ty),
-            Storage::Float => Values::Float(Vec::new()),
-            Storage::Bytes => Values::Bytes { offsets: vec![0], bytes: Vec::new(), ty },
-        };
-        ColumnBuffer { values, length: 0, validity: None }
-    }
-
-    /// An empty column of the type of `array`.
-    pub(crate) fn like(array: &ArrayRef) -> Self {
-        ColumnBuffer::new(Type::stored_as(array.data_type()).unwrap_or(Type::Int))
-    }
-
-    /// Appends the cells of `array` at `positions`.
-    pub(crate) fn extend(&mut self, array: &ArrayRef, positions: &[u32]) {
-        match &mut self.values {
-            Values::Bool(values) => {
-                let source = array.as_boolean().values();
-                positions.iter().for_each(|row| values.append(source.value(*row as usize)));
-            }
-            Values::Int(values, _) => {
-                let source = ints(array);
-                values.extend(positions.iter().map(|row| source[*row as usize]));
-            }
-            Values::Float(values) => {
-                let source = array.as_primitive::<Float64Type>().values();
-                values.extend(positions.iter().map(|row| source[*row as usize]));
-            }
-            Values::Bytes { offsets, bytes, .. } => {
-                let (source, source_bytes) = cells::bytes(array);
-                extend_text(offsets, bytes, source, source_bytes, positions);
-            }
-        }
-        self.extend_validity(array, positions);
-        self.length += positions.len();
-    }
-
-    /// Makes room for this many more rows, with so many bytes of text and a little more.
-    fn reserve(&mut self, rows: usize, text_bytes: usize) {
-        match &mut self.values {
-            Values::Bool(values) => values.reserve(rows),
-            Values::Int(values, _) => values.reserve(rows),
-            Values::Float(values) => values.reserve(rows),
-            Values::Bytes { offsets, bytes, .. } => {
-                offsets.reserve(rows);
-                bytes.reserve(text_bytes + text_bytes / 16);
-            }
-        }
-    }
-
-    fn extend_validity(&mut self, array: &ArrayRef, positions: &[u32]) {
-        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-        match (nulls, &mut self.validity) {
-            (None, None) => {}
-            (None, Some(validity)) => validity.append_n(positions.len(), true),
-            (Some(nulls), validity) => {
-                let validity = validity.get_or_insert_with(|| {
-                    let mut validity = BooleanBufferBuilder::new(self.length + positions.len());
-                    validity.append_n(self.length, true);
-                    validity
-                });
-                positions.iter().for_each(|row| validity.append(nulls.is_valid(*row as usize)));
-            }
-        }
-    }
-
-    fn text_bytes(&self) -> usize {
-        match &self.values {
-            Values::Bytes { bytes, .. } => bytes.len(),
-            _ => 0,
-        }
-    }
-
-    /// Drops all cells but the first `length`.
-    pub(crate) fn truncate(&mut self, length: usize) {
-        match &mut self.values {
-            Values::Bool(values) => values.truncate(length),
-            Values::Int(values, _) => values.truncate(length),
-            Values::Float(values) => values.truncate(length),
-            Values::Bytes { offsets, bytes, .. } => {
-                offsets.truncate(length + 1);
-                bytes.truncate(offsets[length] as usize);
-            }
-        }
-        if let Some(validity) = &mut self.validity {
-            validity.truncate(length);
-        }
-        self.length = length;
-    }
-
-    /// Whether a cell is null.
-    pub(crate) fn has_nulls(&self) -> bool {
-        self.validity.is_some()
-    }
-
-    /// The values, if they are stored as integers and none is null.
-    pub(crate) fn ints(&self) -> Option<&[i64]> {
-        match &self.values {
-            Values::Int(values, _) if self.validity.is_none() => Some(values),
-            _ => None,
-        }
-    }
-
-    /// Whether cell `i` equals cell `j` of `other`, which is of the same type; so does null null.
-    pub(crate) fn equals(&self, i: usize, other: &Cells<'_>, j: usize) -> bool {
-        let is_null = self.validity.as_ref().is_some_and(|validity| !validity.get_bit(i));
-        if is_null || other.is_null(j) {
-            return is_null && other.is_null(j);
-        }
-        match (&self.values, other.values) {
-            (Values::Bool(values), cells::Values::Bool(others)) => values.get_bit(i) == others.value(j),
-            (Values::Int(values, _), cells::Values::Int(others)) => values[i] == others[j],
-            (Values::Float(values), cells::Values::Float(others)) => values[i].to_bits() == others[j].to_bits(),
-            (Values::Bytes { offsets, bytes, .. }, cells::Values::Str(others)) => {
-                bytes[offsets[i] as usize..offsets[i + 1] as usize] == *others.get(j)
-            }
-            _ => unreachable!("the columns are of one type"),
-        }
-    }
-
-    /// The column.
-    pub(crate) fn finish(self) -> ArrayRef {
-        let nulls = self.validity.map(|mut validity| NullBuffer::new(validity.finish()));
-        match self.values {
-            Values::Bool(mut values) => {
-                let values: BooleanBuffer = values.finish();
-                Arc::new(BooleanArray::new(values, nulls))
-            }
-            Values::Int(values, ty) => ty.int_array(ScalarBuffer::from(values), nulls),
-            Values::Float(values) => Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls)),
-            Values::Bytes { offsets, bytes, ty } => {
-                ty.byte_array(offsets, bytes, nulls).expect("cells are copied whole, and text is UTF-8")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
-    use arrow_array::{Int64Array, StringArray};
+    use arrow_array::{Array, ArrayRef, Int64Array};
+    use millpond_plan::types::Type;
 
     use super::*;
-
-    /// Cells of many lengths, so that copies of whole pieces and of single bytes stand beside each other.
-    #[test]
-    fn text_is_copied_cell_by_cell() {
-        let cells: Vec<String> = (0..60).map(|i: usize| "0123456789abcdef".repeat(3)[..i % 40].to_owned()).collect();
-        let source = StringArray::from(cells.clone());
-        let positions: Vec<u32> = (0..60).map(|i| (i * 37) % 60).collect();
-        let array: ArrayRef = Arc::new(source);
-        let mut column = ColumnBuffer::new(Type::Str);
-        column.extend(&array, &positions[..20]);
-        column.extend(&array, &positions[20..]);
-        let copied = column.finish();
-        let expected: Vec<&str> = positions.iter().map(|row| cells[*row as usize].as_str()).collect();
-        assert_eq!(copied.as_string::<i32>().iter().map(Option::unwrap).collect::<Vec<_>>(), expected);
-    }
 
     /// Every row reaches, once, the bucket that its hash belongs to, whether it came early or late, alone or in masses.
     #[test]

@@ -4,33 +4,17 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use millpond::csv::{self, WriteMode};
-use millpond::{Backend, RunOptions, Table, col, max, run};
+use millpond::{Backend, RunOptions, run};
+use support::programs::shapes::{best, expected_best};
 use support::replay::{Replay, Windows, difference};
 use support::{Random, Rows, Visit};
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
 fn cases() -> u64 {
     std::env::var("MILLPOND_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(80)
-}
-
-/// The most pages of each user and time.
-fn best(visits: &Table) -> Table {
-    let outputs = [("user", col("user")), ("time", col("time")), ("pages", max(col("pages")))];
-    visits.groupby(["user", "time"]).reduce(outputs)
-}
-
-/// [`best`], from scratch.
-fn expected_best(visits: &[Visit]) -> Vec<Visit> {
-    let mut best: BTreeMap<(String, i64), Option<i64>> = BTreeMap::new();
-    for visit in visits {
-        let pages = best.entry((visit.user.clone(), visit.time)).or_default();
-        *pages = visit.pages.max(*pages);
-    }
-    best.into_iter().map(|((user, time), pages)| Visit { user, time, pages }).collect()
 }
 
 /// Returns how many rows were late and how many windows closed.
@@ -55,7 +39,7 @@ fn play(seed: u64, mode: WriteMode) -> (u64, u64) {
         let before = all.clone();
         all.extend(batch);
         let changes = match of_best {
-            true => difference(&expected_best(&before), &expected_best(&all)),
+            true => difference(&expected_best(before.clone()), &expected_best(all.clone())),
             false => difference(&before, &all),
         };
         if !changes.is_empty() {

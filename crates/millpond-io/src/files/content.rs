@@ -1,6 +1,6 @@
 //! The identity of a file: the hash of all bytes read of it.
 //!
-//! A file is cut into blocks of 1 MiB, which are hashed each by itself, so that threads can hash what they parse; the
+//! A file is cut into blocks of 1 MiB, which are hashed each by itself, so that what was added can be hashed alone; the
 //! hash of the content is the hash of the list of the blocks' hashes. Part of the saved state: it never changes within a
 //! format version.
 
@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use millpond_error::{Error, Result};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::list::unreadable;
 
@@ -23,6 +23,61 @@ pub const BLOCK_BYTES: usize = if cfg!(test) { 61 } else { 1 << 20 };
 #[inline]
 pub fn hash_block(block: &[u8]) -> u128 {
     xxh3_128(block)
+}
+
+/// Hashes the blocks of a file as its bytes come.
+pub(crate) struct BlockHasher {
+    /// The number of the block under way.
+    block: usize,
+    /// Bytes of it so far.
+    length: usize,
+    state: Xxh3,
+    /// Blocks that are done: number and hash.
+    done: Vec<(usize, u128)>,
+}
+
+impl BlockHasher {
+    /// Starts with the block of this number.
+    pub fn new(block: usize) -> Self {
+        BlockHasher { block, length: 0, state: Xxh3::new(), done: Vec::new() }
+    }
+
+    /// Takes the next bytes of the file.
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK_BYTES - self.length));
+            self.state.update(now);
+            self.length += now.len();
+            if self.length == BLOCK_BYTES {
+                self.end_block();
+            }
+            bytes = later;
+        }
+    }
+
+    /// The end of the file: its last block may be shorter.
+    pub fn end(&mut self) {
+        if self.length > 0 {
+            self.end_block();
+        }
+    }
+
+    /// Takes out the number and hash of each block that is done.
+    pub fn take(&mut self) -> std::vec::Drain<'_, (usize, u128)> {
+        self.done.drain(..)
+    }
+
+    fn end_block(&mut self) {
+        self.done.push((self.block, self.state.digest128()));
+        self.state.reset();
+        (self.block, self.length) = (self.block + 1, 0);
+    }
+}
+
+impl std::fmt::Debug for BlockHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockHasher").field("block", &self.block).field("length", &self.length).finish_non_exhaustive()
+    }
 }
 
 /// The hash of a content, from the hashes of its blocks.

@@ -24,7 +24,7 @@ use super::reader::{Buffer, FileReader, Piece, Reached, Reading};
 use super::rows::Rows;
 use super::share::{FileResult, SharedFile, SharedPiece, SharedPlace, SharedResult, halves};
 use crate::files::compare::{ToRead, hash_last_block};
-use crate::files::content::{BLOCK_BYTES, block_count, hash_block, hash_of_blocks};
+use crate::files::content::{BLOCK_BYTES, block_count, hash_of_blocks};
 use crate::files::table::FileRecord;
 use crate::source::{EpochInput, Progress, Reject};
 
@@ -176,7 +176,7 @@ impl<F: Format> FileInput<F> {
     fn take_work(&self, queue: &mut Queue<F>, scratch: &mut Scratch<F::Scratch>) -> Result<Option<Work<F>>> {
         loop {
             if let Some(reader) = &mut queue.reader {
-                let piece = reader.next_piece(&mut scratch.buffer)?;
+                let piece = self.next_piece(reader, &mut scratch.buffer)?;
                 if let Some(reached) = reader.reached() {
                     lock(&self.outcomes[reader.file().index]).reached = Some(reached);
                     self.files_read.fetch_add(1, Ordering::Relaxed);
@@ -204,6 +204,18 @@ impl<F: Format> FileInput<F> {
         }
     }
 
+    /// The next piece of a file; takes up the hashes of its blocks.
+    fn next_piece(&self, reader: &mut FileReader<F>, buffer: &mut Buffer) -> Result<Option<Piece<F>>> {
+        let before = reader.position();
+        let piece = reader.next_piece(buffer)?;
+        self.bytes_read.fetch_add(reader.position() - before, Ordering::Relaxed);
+        let index = reader.file().index;
+        for (block, hash) in reader.take_hashes() {
+            lock(&self.outcomes[index]).blocks[block] = hash;
+        }
+        Ok(piece)
+    }
+
     /// The first error in the order of pieces, when all pieces before it are done.
     fn first_error(&self, mut queue: MutexGuard<'_, Queue<F>>) -> Error {
         loop {
@@ -223,7 +235,7 @@ impl<F: Format> FileInput<F> {
             Work::Files(files) => {
                 for index in files {
                     let mut reader = FileReader::open(index, &self.tasks[index], &self.reading)?;
-                    while let Some(piece) = reader.next_piece(buffer)? {
+                    while let Some(piece) = self.next_piece(&mut reader, buffer)? {
                         self.parse(&piece, buffer, parsing, &mut rows)?;
                     }
                     lock(&self.outcomes[index]).reached = reader.reached();
@@ -238,7 +250,6 @@ impl<F: Format> FileInput<F> {
         let format = &self.reading.format;
         let stop = self.on_error == OnError::Fail;
         let bytes = buffer.bytes();
-        let hashes: Vec<u128> = bytes[piece.blocks.clone()].chunks(BLOCK_BYTES).map(hash_block).collect();
         let mut start = piece.text.start;
         let mut known_rows = 0;
         let (mut count, mut problems) = (0, Vec::new());
@@ -263,7 +274,6 @@ impl<F: Format> FileInput<F> {
         }
         {
             let mut outcome = lock(&self.outcomes[piece.file.index]);
-            outcome.blocks[piece.first_block..piece.first_block + hashes.len()].copy_from_slice(&hashes);
             outcome.rows += count + known_rows;
             if let Some(last) = piece.last_row {
                 let rejected = problems.iter().any(|problem| start + problem.row.start as usize == last);
@@ -273,7 +283,6 @@ impl<F: Format> FileInput<F> {
             }
         }
         self.rows_read.fetch_add(count, Ordering::Relaxed);
-        self.bytes_read.fetch_add(piece.blocks.len() as u64, Ordering::Relaxed);
         match &piece.file.layout {
             Some(layout) if !problems.is_empty() => {
                 self.reject(piece, layout, start, &bytes[start..piece.text.end], &problems)
@@ -314,16 +323,15 @@ impl<F: Format> FileInput<F> {
         Ok(())
     }
 
-    /// What came out of all files of this input, for the process that owns them; of their blocks, those in `blocks` or all
-    /// that were read.
-    pub fn shared_result(&self, blocks: Option<Range<usize>>) -> SharedResult {
+    /// What came out of all files of this input, for the process that owns them, which hashed the blocks of a piece itself.
+    pub fn shared_result(&self, is_piece: bool) -> SharedResult {
         let files = self.tasks.iter().zip(&self.outcomes).enumerate().map(|(index, (task, outcome))| {
             let outcome = lock(outcome);
-            let blocks = blocks.clone().unwrap_or(task.blocks.len()..outcome.blocks.len());
+            let read = if is_piece { 0..0 } else { task.blocks.len()..outcome.blocks.len() };
             FileResult {
                 index,
-                first_block: blocks.start,
-                blocks: outcome.blocks[blocks].iter().copied().map(halves).collect(),
+                first_block: read.start,
+                blocks: outcome.blocks[read].iter().copied().map(halves).collect(),
                 rows: outcome.rows,
                 last_rows: Some(outcome.last_rows),
                 metadata: outcome.metadata.as_deref().map(str::to_owned),

@@ -15,7 +15,10 @@ use super::format::{Format, Start};
 use super::metadata::{Describe, FileMetadata};
 use super::problem::thousands;
 use crate::files::compare::{ToRead, open_found};
-use crate::files::content::{BLOCK_BYTES, read_at};
+use crate::files::content::{BLOCK_BYTES, BlockHasher, read_at};
+
+/// So many bytes are read at a time: they and the columns that come out of them fit a processor's cache.
+const PIECE_BYTES: usize = if cfg!(test) { 37 } else { 256 << 10 };
 
 /// How files are read.
 #[derive(Clone, Debug)]
@@ -67,9 +70,8 @@ pub(crate) struct Piece<F: Format> {
     pub retract: Option<Range<usize>>,
     /// The start of the last line, if it has no newline and is read.
     pub last_row: Option<usize>,
-    /// Blocks to hash, whose first has this number; they reach to the end of the buffer.
-    pub blocks: Range<usize>,
-    pub first_block: usize,
+    /// The number of bytes in the buffer.
+    pub length: usize,
 }
 
 /// How far a file was read; known when its last piece is handed out.
@@ -91,8 +93,9 @@ pub(crate) struct FileReader<F: Format> {
     row_bytes: usize,
     lines_wait: bool,
     size: u64,
-    /// The block to read next.
-    next_block: usize,
+    /// The byte to read next.
+    next: u64,
+    hasher: BlockHasher,
     cutter: F::Cutter,
     /// What follows the rows that were handed out, and its position in the file.
     rest: Vec<u8>,
@@ -176,7 +179,8 @@ impl<F: Format> FileReader<F> {
             row_bytes: reading.row_bytes,
             lines_wait: reading.lines_wait,
             size,
-            next_block: first_block,
+            next: offset,
+            hasher: BlockHasher::new(first_block),
             cutter: reading.format.cutter((data_start - offset) as usize),
             rest: Vec::new(),
             rest_offset: offset,
@@ -192,33 +196,42 @@ impl<F: Format> FileReader<F> {
 
     /// How far the file was read, when it is at its end.
     pub fn reached(&self) -> Option<Reached> {
-        self.reached.filter(|_| self.next_offset() >= self.size)
+        self.reached.filter(|_| self.next >= self.size)
     }
 
-    fn next_offset(&self) -> u64 {
-        (self.next_block * BLOCK_BYTES) as u64
+    /// The byte to read next.
+    pub fn position(&self) -> u64 {
+        self.next
     }
 
-    /// Reads the next piece: usually one block, more if a row is longer. `None` at the end of the file.
+    /// Takes out the number and hash of each block that was read to its end.
+    pub fn take_hashes(&mut self) -> impl Iterator<Item = (usize, u128)> {
+        self.hasher.take()
+    }
+
+    /// Reads the next piece: usually [`PIECE_BYTES`], more if a row is longer. `None` at the end of the file.
     pub fn next_piece(&mut self, buffer: &mut Buffer) -> Result<Option<Piece<F>>> {
-        if self.next_offset() >= self.size {
+        if self.next >= self.size {
             self.reached.get_or_insert(Reached { read_to: self.size, last_row_start: self.size, ..Reached::default() });
             return Ok(None);
         }
         buffer.set(&self.rest);
-        let (first_block, blocks_start) = (self.next_block, buffer.length);
         let text_start = self.cutter.row_start();
         let mut at_end = false;
         while !at_end && self.cutter.row_start() == text_start {
-            let offset = self.next_offset();
-            let length = (self.size - offset).min(BLOCK_BYTES as u64) as usize;
-            buffer.append(&self.file, offset, length)?;
-            self.next_block += 1;
-            at_end = self.next_offset() >= self.size;
+            let length = (self.size - self.next).min(PIECE_BYTES as u64) as usize;
+            let start = buffer.length;
+            buffer.append(&self.file, self.next, length)?;
+            self.hasher.update(&buffer.bytes()[start..]);
+            self.next += length as u64;
+            at_end = self.next >= self.size;
             if self.file.layout.is_some() {
                 self.cutter.advance(buffer.bytes(), at_end);
             }
             self.check_row(buffer.length)?;
+        }
+        if at_end {
+            self.hasher.end();
         }
         let mut text_end = self.cutter.row_start();
         let mut last_row = None;
@@ -243,8 +256,7 @@ impl<F: Format> FileReader<F> {
             offset,
             retract,
             last_row,
-            blocks: blocks_start..buffer.length,
-            first_block,
+            length: buffer.length,
         }))
     }
 

@@ -1,7 +1,7 @@
 //! Pieces of files that another process of a run reads: what it is told, what it says, and how it reads.
 //!
-//! The process that owns the source cuts the files, so that a piece is whole rows; the other one reads the same bytes
-//! from the same files again, parses and hashes them.
+//! The process that owns the source cuts and hashes the files, so that a piece is whole rows; the other one reads the same
+//! bytes from the same files again, and parses them.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -55,8 +55,7 @@ pub(crate) struct SharedPlace {
     offset: u64,
     retract: Option<(usize, usize)>,
     last_row: Option<usize>,
-    blocks: (usize, usize),
-    first_block: usize,
+    length: usize,
 }
 
 /// What came out of a piece.
@@ -125,8 +124,7 @@ impl SharedPlace {
             offset: piece.offset,
             retract: piece.retract.as_ref().map(|row| (row.start, row.end)),
             last_row: piece.last_row,
-            blocks: (piece.blocks.start, piece.blocks.end),
-            first_block: piece.first_block,
+            length: piece.length,
         }
     }
 
@@ -137,8 +135,7 @@ impl SharedPlace {
             offset: self.offset,
             retract: self.retract.map(|(start, end)| start..end),
             last_row: self.last_row,
-            blocks: self.blocks.0..self.blocks.1,
-            first_block: self.first_block,
+            length: self.length,
         }
     }
 }
@@ -220,7 +217,7 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
         let work = match (&shared.place, tasks.first()) {
             (Some(place), Some(task)) => {
                 let file = self.file(task, &reading)?;
-                scratch.buffer.fill(&file, place.offset, place.blocks.1)?;
+                scratch.buffer.fill(&file, place.offset, place.length)?;
                 Work::Piece(place.piece(file))
             }
             _ => Work::Files(0..tasks.len()),
@@ -229,10 +226,7 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
         let input = FileInput::new(reading, self.on_error.clone(), tasks, metadata);
         let changes = input.work(work, &mut scratch)?;
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-        let mut result = input.shared_result(shared.place.as_ref().map(|place| {
-            place.first_block
-                ..place.first_block + (place.blocks.1 - place.blocks.0).div_ceil(crate::files::content::BLOCK_BYTES)
-        }));
+        let mut result = input.shared_result(shared.place.is_some());
         result.number = shared.number;
         let holds_last = shared.place.as_ref().is_none_or(|place| place.last_row.is_some());
         for file in &mut result.files {

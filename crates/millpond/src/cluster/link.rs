@@ -102,7 +102,9 @@ impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.read(buffer) {
-                Ok(length) if length > 0 || self.health.is_ending() => return Ok(length),
+                Ok(length) if length > 0 => return Ok(length),
+                // The other end has said before that nothing follows, unless the run is given up.
+                Ok(_) if self.health.is_ending() && !self.health.failure.is_abandoned() => return Ok(0),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => {
                     self.health.lose(&self.name);
@@ -147,5 +149,44 @@ impl Stream for Link {
         // What is closed already needs no closing.
         let _ = self.stream.shutdown(how);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// What reading gives when the other end is closed: `None` where the thread ends without a message.
+    fn read_closed(health: Health) -> Option<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        drop(listener.accept().expect("a connection"));
+        let mut link = Link::new(stream, "process 1".to_owned(), Arc::new(health));
+        let read = catch_unwind(AssertUnwindSafe(|| link.read(&mut [0; 8])));
+        read.ok().map(|read| read.expect("no error is made of it"))
+    }
+
+    #[test]
+    fn a_connection_may_close_when_all_have_agreed_to_end() {
+        let health = Health::default();
+        health.set_ending();
+        assert_eq!(read_closed(health), Some(0));
+    }
+
+    /// When a process is lost, the others leave one after the other, and each would panic over those that left before.
+    #[test]
+    fn a_connection_that_closes_in_a_run_that_is_given_up_is_no_panic() {
+        for is_ending in [false, true] {
+            let health = Health::default();
+            health.failure.abandon();
+            if is_ending {
+                health.set_ending();
+            }
+            health.release();
+            assert_eq!(read_closed(health), None);
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 #![allow(dead_code)]
 
+pub mod history;
+pub mod logs;
+pub mod programs;
 pub mod replay;
 
 use std::collections::BTreeMap;
@@ -76,22 +79,20 @@ pub fn append(logs: &Path, file: &str, visits: &[Visit]) {
 pub fn append_json(logs: &Path, file: &str, visits: &[Visit]) {
     fs::create_dir_all(logs).expect("a folder for logs");
     let mut file = fs::OpenOptions::new().create(true).append(true).open(logs.join(file)).expect("a log");
-    for visit in visits {
-        let user = Value::from(visit.user.as_str());
-        let line = match (visit.pages, visit.time % 2) {
-            (None, 0) => json!({ "time": visit.time, "user": user }).to_string(),
-            (None, _) => json!({ "time": visit.time, "user": user, "page": { "counts": [null] } }).to_string(),
-            (Some(pages), 0) => {
-                json!({ "time": visit.time, "user": user, "page": { "counts": [pages, 7] } }).to_string()
-            }
-            (Some(pages), _) => {
-                format!(
-                    " {{\"page\" : {{\"counts\":[ {pages} ]}}, \"x\":[{{}}],\"user\":{user}, \"time\":{} }}\r",
-                    visit.time
-                )
-            }
-        };
-        writeln!(file, "{line}").expect("rows");
+    visits.iter().for_each(|visit| writeln!(file, "{}", json_line(visit)).expect("rows"));
+}
+
+/// A row as a line of JSON, without its newline.
+fn json_line(visit: &Visit) -> String {
+    let user = Value::from(visit.user.as_str());
+    match (visit.pages, visit.time % 2) {
+        (None, 0) => json!({ "time": visit.time, "user": user }).to_string(),
+        (None, _) => json!({ "time": visit.time, "user": user, "page": { "counts": [null] } }).to_string(),
+        (Some(pages), 0) => json!({ "time": visit.time, "user": user, "page": { "counts": [pages, 7] } }).to_string(),
+        (Some(pages), _) => format!(
+            " {{\"page\" : {{\"counts\":[ {pages} ]}}, \"x\":[{{}}],\"user\":{user}, \"time\":{} }}\r",
+            visit.time
+        ),
     }
 }
 
@@ -120,6 +121,9 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => quoted(text),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Array(_) | Value::Object(_) => quoted(&value.to_string()),
         value => value.to_string(),
     }
 }
@@ -159,6 +163,13 @@ pub type Rows = BTreeMap<String, i64>;
 /// Text as a result file spells it.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// A list as it is spelled: in JSON.
+fn array(values: &[Option<i64>]) -> String {
+    let values: Vec<String> =
+        values.iter().map(|value| value.map_or("null".to_owned(), |value| value.to_string())).collect();
+    format!("[{}]", values.join(","))
 }
 
 fn optional<T: ToString>(value: Option<T>) -> String {
@@ -213,26 +224,49 @@ pub fn expected_by_user(visits: &[Visit]) -> Rows {
         .collect()
 }
 
+/// The changes in the text of a change log, epoch by epoch, in the order of the file.
+///
+/// # Errors
+/// What is not a line of a change log, as one that is being written.
+pub fn epochs_of(text: &str) -> Result<Vec<(u64, Rows)>, String> {
+    let mut epochs: Vec<(u64, Rows)> = Vec::new();
+    for line in text.lines().skip(1) {
+        let mut fields = line.rsplitn(3, ',');
+        let diff: Option<i64> = fields.next().and_then(|diff| diff.parse().ok());
+        let time: Option<u64> = fields.next().and_then(|time| time.parse().ok());
+        let (Some(diff), Some(time), Some(row)) = (diff, time, fields.next()) else {
+            return Err(format!("no change: {line}"));
+        };
+        if epochs.last().is_none_or(|(last, _)| *last != time) {
+            epochs.push((time, Rows::new()));
+        }
+        let (_, changes) = epochs.last_mut().expect("just pushed");
+        *changes.entry(row.to_owned()).or_default() += diff;
+    }
+    match epochs.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+        true => Ok(epochs),
+        false => Err(format!("epochs do not rise: {:?}", epochs.iter().map(|(epoch, _)| epoch).collect::<Vec<_>>())),
+    }
+}
+
+/// Adds changes to rows.
+///
+/// # Panics
+/// Where a row is removed that is not there.
+pub fn add(sum: &mut Rows, changes: &Rows) {
+    changes.iter().for_each(|(row, diff)| *sum.entry(row.clone()).or_default() += diff);
+    sum.retain(|_, count| *count != 0);
+    assert!(sum.values().all(|count| *count > 0), "a row was removed that is not there: {sum:?}");
+}
+
 /// Adds the changes in the text of a change log to `sum`; returns the epochs, in the order of the file.
 ///
 /// # Panics
 /// Where a row is removed that is not there at the end of its epoch.
 pub fn add_changes(sum: &mut Rows, text: &str) -> Vec<u64> {
-    let mut epochs = Vec::new();
-    for line in text.lines().skip(1) {
-        let mut fields = line.rsplitn(3, ',');
-        let diff: i64 = fields.next().and_then(|diff| diff.parse().ok()).expect("a diff");
-        let time: u64 = fields.next().and_then(|time| time.parse().ok()).expect("a time");
-        let row = fields.next().expect("a row");
-        if epochs.last() != Some(&time) {
-            epochs.push(time);
-        }
-        *sum.entry(row.to_owned()).or_default() += diff;
-    }
-    assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]), "epochs do not rise: {epochs:?}");
-    sum.retain(|_, count| *count != 0);
-    assert!(sum.values().all(|count| *count > 0), "a row was removed that is not there: {sum:?}");
-    epochs
+    let epochs = epochs_of(text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+    epochs.iter().for_each(|(_, changes)| add(sum, changes));
+    epochs.into_iter().map(|(epoch, _)| epoch).collect()
 }
 
 /// The rows of the text of a snapshot.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use millpond::{Table, Windowed, col, common_behavior, count, exactly_once_behavior, session, sum, tumbling};
+use millpond::{
+    Table, Windowed, col, common_behavior, count, earliest, exactly_once_behavior, latest, max, session, sorted_tuple,
+    sum, tumbling, tuple,
+};
 
-use super::{Random, Rows, Visit, optional, quoted};
+use super::{Random, Rows, Visit, array, optional, quoted};
 
 /// A windowby of each user's visits.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ impl Windows {
         Windows { length: 75 * (1 + random.below(5) as i64), sessions, delay, cutoff, keep_results, exactly_once }
     }
 
-    /// User, start, number of visits, sum of pages.
+    /// User, start, last time, number of visits, sum of pages, and the pages by their arrival and in order.
     pub fn of(&self, visits: &Table) -> Table {
         let windowed: Windowed = match self.sessions {
             true => visits.windowby(col("time"), session().max_gap(self.length)),
@@ -54,8 +57,15 @@ impl Windows {
         windowed.reduce([
             ("user", col("user")),
             ("start", col("_pw_window_start")),
+            // All columns are read, so that only equal visits are equal rows.
+            ("until", max(col("time"))),
             ("visits", count()),
             ("pages", sum(col("pages"))),
+            ("first", earliest(col("pages"))),
+            ("last", latest(col("pages"))),
+            ("came", tuple(col("pages"))),
+            ("known", tuple(col("pages")).skip_nones()),
+            ("sorted", sorted_tuple(col("pages"))),
         ])
     }
 }
@@ -65,14 +75,16 @@ impl Windows {
 pub struct Replay {
     windows: Windows,
     watermark: Option<i64>,
-    open: Vec<(Visit, i64)>,
+    epochs: u64,
+    /// The epochs in which the visits of open windows came, those of equal visits in order.
+    open: BTreeMap<Visit, Vec<u64>>,
     /// Results of windows that are over.
     kept: Rows,
 }
 
 impl Replay {
     pub fn new(windows: &Windows) -> Self {
-        Replay { windows: windows.clone(), watermark: None, open: Vec::new(), kept: Rows::new() }
+        Replay { windows: windows.clone(), watermark: None, epochs: 0, open: BTreeMap::new(), kept: Rows::new() }
     }
 
     fn cutoff(&self) -> Option<i64> {
@@ -102,26 +114,27 @@ impl Replay {
 
     /// Plays an epoch; gives all results that are to be seen after it.
     pub fn epoch(&mut self, changes: &[(Visit, i64)]) -> Rows {
+        self.epochs += 1;
         for (visit, diff) in changes.iter().filter(|(visit, _)| !self.is_late(visit)).cloned().collect::<Vec<_>>() {
-            match self.open.iter_mut().find(|(known, _)| *known == visit) {
-                Some((_, count)) => *count += diff,
-                None => self.open.push((visit, diff)),
-            }
+            let came = self.open.entry(visit).or_default();
+            came.extend((0..diff).map(|_| self.epochs));
+            // Of equal visits, the first that came is the first to go.
+            came.drain(..(-diff).max(0) as usize);
         }
-        self.open.retain(|(_, count)| *count != 0);
+        self.open.retain(|_, came| !came.is_empty());
         let added = changes.iter().filter(|(_, diff)| *diff > 0).map(|(visit, _)| visit.time);
         self.watermark = added.max().max(self.watermark);
 
-        self.open.sort();
-        let together = |a: &(Visit, i64), b: &(Visit, i64)| {
+        let visits: Vec<(Visit, Vec<u64>)> = std::mem::take(&mut self.open).into_iter().collect();
+        let together = |a: &(Visit, Vec<u64>), b: &(Visit, Vec<u64>)| {
             let near = match self.windows.sessions {
                 true => b.0.time - a.0.time <= self.windows.length,
                 false => self.start(a.0.time) == self.start(b.0.time),
             };
             a.0.user == b.0.user && near
         };
-        let (mut shown, mut open, mut kept) = (Rows::new(), Vec::new(), self.kept.clone());
-        for window in self.open.chunk_by(together) {
+        let (mut shown, mut open, mut kept) = (Rows::new(), BTreeMap::new(), self.kept.clone());
+        for window in visits.chunk_by(together) {
             let (first, last) = (&window[0].0, &window[window.len() - 1].0);
             let start = if self.windows.sessions { first.time } else { self.start(first.time) };
             let end = if self.windows.sessions { last.time } else { start + self.windows.length };
@@ -131,15 +144,12 @@ impl Replay {
             };
             let is_over = is_shown && self.is_closed(end);
             if !is_over {
-                open.extend_from_slice(window);
+                open.extend(window.iter().cloned());
             }
             if !is_shown {
                 continue;
             }
-            let visits: i64 = window.iter().map(|(_, count)| count).sum();
-            let known: Vec<i64> = window.iter().filter_map(|(visit, count)| Some(visit.pages? * count)).collect();
-            let pages = (!known.is_empty()).then(|| known.iter().sum::<i64>());
-            let row = format!("{},{start},{visits},{}", quoted(&first.user), optional(pages));
+            let row = result(start, window);
             match is_over {
                 false => *shown.entry(row).or_default() += 1,
                 true if self.windows.keep_results || self.windows.exactly_once => *kept.entry(row).or_default() += 1,
@@ -150,6 +160,24 @@ impl Replay {
         self.kept.iter().for_each(|(row, count)| *shown.entry(row.clone()).or_default() += count);
         shown
     }
+}
+
+/// The result of a window that starts at `start`.
+fn result(start: i64, window: &[(Visit, Vec<u64>)]) -> String {
+    let copies = window.iter().flat_map(|(visit, came)| came.iter().map(move |epoch| (*epoch, visit.pages)));
+    let mut copies: Vec<(u64, Option<i64>)> = copies.collect();
+    copies.sort_unstable();
+    let came: Vec<Option<i64>> = copies.iter().map(|(_, pages)| *pages).collect();
+    let known: Vec<Option<i64>> = came.iter().copied().filter(Option::is_some).collect();
+    let mut sorted = came.clone();
+    sorted.sort_unstable();
+    let pages = known.iter().copied().sum::<Option<i64>>().filter(|_| !known.is_empty());
+    // The first of the first epoch in which a known number came, and the last of the last one.
+    let (first, last) = (known.first().copied().flatten(), known.last().copied().flatten());
+    let (user, until) = (quoted(&window[0].0.user), window[window.len() - 1].0.time);
+    let lists = [came.as_slice(), &known, &sorted].map(|list| quoted(&array(list))).join(",");
+    let figures = [pages, first, last].map(optional).join(",");
+    format!("{user},{start},{until},{},{figures},{lists}", came.len())
 }
 
 /// What turns the rows `old` into the rows `new`.

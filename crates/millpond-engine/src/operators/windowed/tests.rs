@@ -10,7 +10,7 @@ use millpond_error::Origin;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
 use millpond_plan::{
     Behavior, Expr, Literal, SessionGap, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength,
-    argmax, col, count, count_distinct, lit, lower, max, packed, sorted_tuple, sum,
+    argmax, col, count, count_distinct, earliest, latest, lit, lower, max, packed, sorted_tuple, sum, tuple,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -90,8 +90,10 @@ struct Program {
 
 /// time, user, value
 type Row = (i64, &'static str, Option<i64>);
+/// A row, and the epochs in which its copies came, in order.
+type Copies = (Row, Vec<u64>);
 /// start, end, rows
-type Window = (i128, i128, Vec<(Row, i64)>);
+type Window = (i128, i128, Vec<Copies>);
 /// Rows as text, with their multiplicity.
 type Rows = BTreeMap<Vec<String>, i64>;
 
@@ -125,7 +127,7 @@ impl Program {
             _ => Behaves::Common { delay, cutoff, keep_results: random.random() },
         };
         let by_user = random.random_bool(0.7);
-        let mut all = vec!["start", "end", "n", "sum", "max", "distinct", "last", "list"];
+        let mut all = vec!["start", "end", "n", "sum", "max", "distinct", "last", "list", "first", "newest", "came"];
         all.extend(by_user.then_some("user"));
         let mut outputs: Vec<_> = all.into_iter().filter(|_| random.random_bool(0.5)).collect();
         if outputs.is_empty() {
@@ -166,6 +168,9 @@ impl Program {
                 "distinct" => count_distinct([col("value")]),
                 "list" => sorted_tuple(col("value")),
                 "last" => argmax(col("time"), col("value")),
+                "first" => earliest(col("value")),
+                "newest" => latest(col("value")),
+                "came" => tuple(col("value")),
                 _ => max(col("value")),
             };
             ((*name).to_owned(), expr)
@@ -208,7 +213,8 @@ struct Replay {
     program: Program,
     watermark: Option<i128>,
     /// The rows of each open window, by user and number; those of sessions under number 0, all that are open together.
-    rows: BTreeMap<(&'static str, i128), BTreeMap<Row, i64>>,
+    rows: BTreeMap<(&'static str, i128), BTreeMap<Row, Vec<u64>>>,
+    epoch: u64,
     /// Results of windows that are gone.
     kept: Rows,
     late: u64,
@@ -217,7 +223,7 @@ struct Replay {
 
 impl Replay {
     fn new(program: Program) -> Self {
-        Replay { program, watermark: None, rows: BTreeMap::new(), kept: Rows::new(), late: 0, closed: 0 }
+        Replay { program, watermark: None, rows: BTreeMap::new(), epoch: 0, kept: Rows::new(), late: 0, closed: 0 }
     }
 
     /// Whether the watermark has come to `instant`.
@@ -263,10 +269,20 @@ impl Replay {
         (start, start + i128::from(duration))
     }
 
+    /// What a step reads of a row, beside its key: rows that are equal in it are equal.
+    fn read(&self, (time, user, value): Row) -> Row {
+        let outputs = &self.program.outputs;
+        let reads_time = matches!(self.program.kind, Kind::Session(_)) || outputs.contains(&"last");
+        let reads_value = outputs.iter().any(|output| !["start", "end", "user", "n"].contains(output));
+        let user = if self.program.by_user { user } else { "" };
+        (if reads_time { time } else { 0 }, user, value.filter(|_| reads_value))
+    }
+
     /// Plays an epoch and gives what is to be seen after it.
     fn step(&mut self, changes: &[(Row, i64)]) -> Rows {
+        let mut net: BTreeMap<((&'static str, i128), Row), i64> = BTreeMap::new();
         for &(row, diff) in changes {
-            let user = if self.program.by_user { row.1 } else { "" };
+            let read = self.read(row);
             for number in self.windows(row.0) {
                 let late = match self.program.kind {
                     Kind::Sliding(..) => self.is_closed(self.bounds(number).1),
@@ -278,12 +294,19 @@ impl Replay {
                 if late {
                     self.late += diff.unsigned_abs();
                 } else {
-                    *self.rows.entry((user, number)).or_default().entry(row).or_default() += diff;
+                    *net.entry(((read.1, number), read)).or_default() += diff;
                 }
             }
         }
+        self.epoch += 1;
+        for ((window, row), diff) in net {
+            let came = self.rows.entry(window).or_default().entry(row).or_default();
+            came.extend((0..diff).map(|_| self.epoch));
+            // Of equal rows, the first that came is the first to go.
+            came.drain(..(-diff).max(0) as usize);
+        }
         for rows in self.rows.values_mut() {
-            rows.retain(|_, count| *count != 0);
+            rows.retain(|_, came| !came.is_empty());
         }
         self.rows.retain(|_, rows| !rows.is_empty());
         // Rows that are added and removed in one epoch count, too: they were added.
@@ -314,13 +337,13 @@ impl Replay {
     }
 
     /// The windows that rows of one user and number make.
-    fn split(&self, number: i128, rows: BTreeMap<Row, i64>) -> Vec<Window> {
-        let rows: Vec<(Row, i64)> = rows.into_iter().collect();
+    fn split(&self, number: i128, rows: BTreeMap<Row, Vec<u64>>) -> Vec<Window> {
+        let rows: Vec<Copies> = rows.into_iter().collect();
         let Kind::Session(max_gap) = self.program.kind else {
             let (start, end) = self.bounds(number);
             return vec![(start, end, rows)];
         };
-        let time = |row: &(Row, i64)| i128::from(row.0.0);
+        let time = |row: &Copies| i128::from(row.0.0);
         let sessions = rows.chunk_by(|a, b| time(b) - time(a) <= i128::from(max_gap));
         sessions.map(|rows| (time(&rows[0]), time(&rows[rows.len() - 1]), rows.to_vec())).collect()
     }
@@ -330,27 +353,33 @@ impl Replay {
         windows.sum::<usize>() as u64
     }
 
-    fn result(&self, user: &str, start: i128, end: i128, rows: &[(Row, i64)]) -> Vec<String> {
-        let values = || rows.iter().filter_map(|((_, _, value), count)| Some((i128::from((*value)?), *count)));
+    fn result(&self, user: &str, start: i128, end: i128, rows: &[Copies]) -> Vec<String> {
+        let copies = rows.iter().flat_map(|((_, _, value), came)| came.iter().map(move |epoch| (*epoch, *value)));
+        let mut copies: Vec<(u64, Option<i64>)> = copies.collect();
+        copies.sort_unstable();
+        let all = || copies.iter().map(|(_, value)| *value);
+        let known = || all().flatten();
         let text = |value: Option<i128>| value.map_or("None".to_owned(), |value| value.to_string());
         let cell = |name: &&'static str| match *name {
             "start" => start.to_string(),
             "end" => end.to_string(),
             "user" => user.to_owned(),
-            "n" => rows.iter().map(|(_, count)| count).sum::<i64>().to_string(),
-            "sum" => text(values().map(|(value, count)| value * i128::from(count)).reduce(|a, b| a + b)),
-            "distinct" => values().map(|(value, _)| value).collect::<BTreeSet<_>>().len().to_string(),
+            "n" => copies.len().to_string(),
+            "sum" => text(known().map(i128::from).reduce(|a, b| a + b)),
+            "distinct" => known().collect::<BTreeSet<_>>().len().to_string(),
             "list" => {
-                let copies = rows.iter().flat_map(|((_, _, value), n)| std::iter::repeat_n(*value, *n as usize));
-                let mut values: Vec<Option<i64>> = copies.collect();
+                let mut values: Vec<Option<i64>> = all().collect();
                 values.sort_unstable();
                 format!("{values:?}")
             }
+            "came" => format!("{:?}", all().collect::<Vec<_>>()),
+            "first" => text(known().next().map(i128::from)),
+            "newest" => text(known().last().map(i128::from)),
             "last" => {
                 let last = rows.iter().map(|((time, _, value), _)| (*time, *value)).max();
                 text(last.and_then(|(_, value)| value).map(i128::from))
             }
-            _ => text(values().map(|(value, _)| value).max()),
+            _ => text(known().max().map(i128::from)),
         };
         self.program.outputs.iter().map(cell).collect()
     }
@@ -533,6 +562,15 @@ impl Machine {
         self.workers.iter_mut().for_each(|worker| worker.open(saved.clone()).unwrap());
     }
 
+    /// How many windows the steps show that are not over.
+    fn shown(&self) -> i64 {
+        let mut shown = 0;
+        for worker in &self.workers {
+            worker.snapshot(&mut |made| shown += (0..made.rows).map(|row| made.diffs.get(row)).sum::<i64>()).unwrap();
+        }
+        shown
+    }
+
     /// The live rows of an arrangement, over all workers.
     fn live_rows(&mut self, name: &str) -> u64 {
         let mut rows = 0;
@@ -600,13 +638,18 @@ fn check_case(random: &mut StdRng) {
         assert_eq!(machine.emitted, expected, "emitted (left), expected (right) in epoch {epoch} of {program:?}");
         let counts = WindowCounts { late_rows: replay.late, windows_closed: replay.closed };
         assert_eq!(machine.counts, counts, "epoch {epoch} of {program:?}");
+        let shown = expected.values().sum::<i64>() - replay.kept.values().sum::<i64>();
+        assert_eq!(machine.shown(), shown, "windows in the snapshot of epoch {epoch} of {program:?}");
         // State is what is open, and nothing else.
         let open = replay.open_windows();
         let windows = if let Kind::Session(_) = program.kind { "sessions" } else { "groups" };
         assert_eq!(machine.live_rows(windows), open, "{windows} in epoch {epoch} of {program:?}");
         assert!(machine.live_rows("timers") <= 2 * open, "timers in epoch {epoch} of {program:?}");
         if let (Kind::Session(_), false) = (program.kind, program.append_only) {
-            let rows: usize = replay.rows.values().map(BTreeMap::len).sum();
+            // Of equal events, those of one epoch are one row where the epoch is kept, and otherwise all.
+            let by_epoch = ["first", "newest", "came"].iter().any(|output| program.outputs.contains(output));
+            let stored = |came: &Vec<u64>| if by_epoch { came.chunk_by(|a, b| a == b).count() } else { 1 };
+            let rows: usize = replay.rows.values().flat_map(BTreeMap::values).map(stored).sum();
             assert!(machine.live_rows("events") <= rows as u64, "events in epoch {epoch} of {program:?}");
         }
         if random.random_ratio(1, 3) {

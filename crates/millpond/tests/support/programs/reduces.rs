@@ -1,0 +1,277 @@
+//! All reducers, over groups, sessions and windows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millpond::{
+    any, argmax, argmin, avg, col, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple, unique,
+};
+
+use super::cut::Cut;
+use super::dress::{Clock, Dress};
+use super::{Cell, Program, Random, Rows, Spelled, Visit, ZERO, array, known_sum, row};
+
+/// Figures of all visits.
+pub fn totals(_: &mut Random) -> Program {
+    Program::new(
+        "totals",
+        |visits| {
+            let outputs = [
+                ("visits", count()),
+                ("pages", sum(col("pages"))),
+                ("last", max(col("user"))),
+                ("span", max(col("time")) - min(col("time"))),
+            ];
+            visits.reduce(outputs)
+        },
+        |visits| {
+            let times = || visits.iter().map(|visit| visit.time);
+            let last = visits.iter().map(|visit| visit.user.clone()).max();
+            let span = times().max().zip(times().min()).map(|(last, first)| last - first);
+            span.iter().map(|span| (row(&[&(visits.len() as i64), &known_sum(visits), &last, span]), 1)).collect()
+        },
+    )
+}
+
+/// Users with an even number of visits, above those with an odd one: mostly, a user only moves between the two.
+pub fn moving(random: &mut Random) -> Program {
+    let named = random.below(2) == 0;
+    Program::new(
+        "moving",
+        move |visits| {
+            let counts = visits.groupby(["user"]).reduce([("user", col("user")), ("visits", count())]);
+            let even = counts.filter((col("visits") % 2).eq(0)).without(["visits"]);
+            let odd = counts.filter((col("visits") % 2).eq(1)).without(["visits"]);
+            let users = even.concat([&odd]);
+            if named { users.filter(col("user").ne("")) } else { users.select([("known", col("user").ne(""))]) }
+        },
+        move |visits| {
+            let users: BTreeSet<&String> = visits.iter().map(|visit| &visit.user).collect();
+            let mut rows = Rows::new();
+            for user in users {
+                let text = match (named, user.is_empty()) {
+                    (true, true) => continue,
+                    (true, false) => user.spell(),
+                    (false, empty) => (!empty).spell(),
+                };
+                *rows.entry(text).or_default() += 1;
+            }
+            rows
+        },
+    )
+}
+
+/// One of the pages of each group, the only ones, the mean, the fewest and the most.
+pub fn values(random: &mut Random) -> Program {
+    let cut = Cut::new(random);
+    // Among two values, some groups have but one.
+    let two = || col("pages") % 2;
+    let outputs = move || {
+        vec![
+            ("user", col("user")),
+            ("any", any(two())),
+            ("only", unique(two()).fill_error(-1)),
+            ("same", unique(col("user"))),
+            ("n", count()),
+            ("mean", avg(col("pages"))),
+            ("fewest", min(col("pages"))),
+            ("most", max(col("pages"))),
+        ]
+    };
+    Program::new(
+        "values",
+        move |visits| cut.reduce(Clock::Int, visits, outputs()),
+        move |visits| {
+            cut.groups(
+                visits,
+                |visit| visit,
+                |group| {
+                    let pages: BTreeSet<i64> = group.iter().filter_map(|visit| visit.pages).collect();
+                    let two: BTreeSet<i64> = pages.iter().map(|pages| pages.rem_euclid(2)).collect();
+                    let only = if two.len() > 1 { Some(-1) } else { two.first().copied() };
+                    let known = group.iter().filter(|visit| visit.pages.is_some()).count();
+                    let mean = known_sum(group).map(|sum| sum as f64 / known as f64);
+                    let (user, n) = (&group[0].user, group.len() as i64);
+                    row(&[
+                        user,
+                        &two.first().copied(),
+                        &only,
+                        user,
+                        &n,
+                        &mean,
+                        &pages.first().copied(),
+                        &pages.last().copied(),
+                    ])
+                },
+            )
+        },
+    )
+}
+
+/// Users by their number of pages, unknown ones among them, and by whether they are known.
+pub fn distribution(_: &mut Random) -> Program {
+    Program::new(
+        "distribution",
+        |visits| {
+            let known = visits.with_columns([("known", col("pages").is_not_none())]);
+            known.groupby(["known", "pages"]).reduce([
+                ("pages", col("pages")),
+                ("known", col("known")),
+                ("users", count_distinct([col("user")])),
+                ("first", argmin(col("time"), col("user"))),
+            ])
+        },
+        |visits| {
+            let mut groups: BTreeMap<Option<i64>, BTreeSet<(i64, &String)>> = BTreeMap::new();
+            for visit in visits {
+                groups.entry(visit.pages).or_default().insert((visit.time, &visit.user));
+            }
+            let text = |(pages, visits): (Option<i64>, BTreeSet<(i64, &String)>)| {
+                let users: BTreeSet<&String> = visits.iter().map(|(_, user)| *user).collect();
+                let first = visits.first().map(|(_, user)| (*user).clone());
+                (row(&[&pages, &pages.is_some(), &(users.len() as i64), &first]), 1)
+            };
+            groups.into_iter().map(text).collect()
+        },
+    )
+}
+
+/// What is at the least and the greatest number of pages, and how many values there are.
+pub fn arguments(random: &mut Random) -> Program {
+    let (cut, dress) = (Cut::new(random), Dress::new(random));
+    let outputs = move || {
+        vec![
+            ("user", col("user")),
+            ("least", dress.clock.seconds(argmin(col("pages"), col("time"))) - ZERO),
+            ("most", dress.clock.seconds(argmax(col("pages") % 3, col("time")))),
+            ("last", argmax(col("time"), col("page"))),
+            ("pages", count_distinct([col("pages")])),
+            ("pairs", count_distinct([col("pages") % 3, col("page")]) + 1),
+        ]
+    };
+    Program::new(
+        "arguments",
+        move |visits| cut.reduce(dress.clock, &dress.on(visits), outputs()),
+        move |visits| {
+            let third = |visit: &Visit| visit.pages.map(|pages| pages.rem_euclid(3));
+            cut.groups(
+                visits,
+                |visit| visit,
+                |group| {
+                    let known = || group.iter().filter(|visit| visit.pages.is_some());
+                    let least = known().map(|visit| (visit.pages, visit.time)).min().map(|(_, time)| time - ZERO);
+                    let most = known().map(|visit| (third(visit), visit.time)).max().map(|(_, time)| time);
+                    let last = group.iter().map(|visit| (visit.time, dress.page(visit))).max();
+                    let last = last.map(|(_, (.., page))| page);
+                    let pages: BTreeSet<Option<i64>> = known().map(|visit| visit.pages).collect();
+                    let pairs: BTreeSet<_> = known().map(|visit| (third(visit), dress.page(visit))).collect();
+                    let user = Spelled(dress.user(&group[0].user));
+                    row(&[&user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
+                },
+            )
+        },
+    )
+}
+
+/// Visits with the epoch in which each arrived. Of equal ones, the first that came is the first to go.
+#[derive(Default)]
+struct Arrivals {
+    epoch: usize,
+    arrived: BTreeMap<Visit, Vec<usize>>,
+}
+
+impl Arrivals {
+    /// The visits after another epoch.
+    fn follow(&mut self, visits: &[Visit]) -> Vec<(Visit, usize)> {
+        self.epoch += 1;
+        let mut counts: BTreeMap<&Visit, usize> = BTreeMap::new();
+        visits.iter().for_each(|visit| *counts.entry(visit).or_default() += 1);
+        self.arrived.retain(|visit, _| counts.contains_key(visit));
+        for (visit, count) in counts {
+            let epochs = self.arrived.entry(visit.clone()).or_default();
+            epochs.drain(..epochs.len().saturating_sub(count));
+            epochs.resize(count, self.epoch);
+        }
+        let copies = self.arrived.iter().flat_map(|(visit, epochs)| epochs.iter().map(|epoch| (visit.clone(), *epoch)));
+        copies.collect()
+    }
+}
+
+/// The first and the last values that came, and all.
+pub fn arrivals(random: &mut Random) -> Program {
+    let (cut, dress) = (Cut::new(random), Dress::new(random));
+    let outputs = move || {
+        vec![
+            ("user", col("user")),
+            ("first", dress.clock.seconds(earliest(col("time")))),
+            ("last", dress.clock.seconds(latest(col("time")))),
+            ("pages", latest(col("pages")) - earliest(col("pages"))),
+            ("n", count()),
+            ("all", tuple(col("pages"))),
+            ("known", tuple(col("pages")).skip_nones()),
+            ("ordered", sorted_tuple(col("page"))),
+            ("page", latest(col("page"))),
+        ]
+    };
+    let mut state = Arrivals::default();
+    let program = Program::new(
+        "arrivals",
+        move |visits| cut.reduce(dress.clock, &dress.on(visits), outputs()),
+        move |visits| {
+            let visits = state.follow(visits);
+            cut.groups(
+                &visits,
+                |(visit, _)| visit,
+                |group| {
+                    let times = || group.iter().map(|(visit, epoch)| (*epoch, visit.time));
+                    let pages = || group.iter().filter_map(|(visit, epoch)| Some((*epoch, visit.pages?)));
+                    let (first, last) = (times().min().map(|(_, time)| time), times().max().map(|(_, time)| time));
+                    let pages = pages().max().zip(pages().min()).map(|((_, last), (_, first))| last - first);
+                    let mut all: Vec<_> = group.iter().map(|(visit, epoch)| (*epoch, visit.pages)).collect();
+                    all.sort_unstable();
+                    let all: Vec<Option<i64>> = all.into_iter().map(|(_, pages)| pages).collect();
+                    let known: Vec<Option<i64>> = all.iter().copied().filter(Option::is_some).collect();
+                    let (known, all) = (array(&known), array(&all));
+                    let mut ordered: Vec<_> = group.iter().map(|(visit, _)| dress.page(visit)).collect();
+                    ordered.sort_unstable();
+                    let ordered: Vec<String> = ordered.into_iter().map(|(.., page)| page).collect();
+                    let ordered = format!("[{}]", ordered.join(","));
+                    let page = group.iter().map(|(visit, epoch)| (*epoch, dress.page(visit))).max();
+                    let page = page.map(|(_, (.., page))| page);
+                    let user = Spelled(dress.user(&group[0].0.user));
+                    row(&[&user, &first, &last, &pages, &(group.len() as i64), &all, &known, &ordered, &page])
+                },
+            )
+        },
+    );
+    Program { by_epoch: true, ..program }
+}
+
+/// The pages of each user, by way of a list.
+pub fn unpacked(random: &mut Random) -> Program {
+    let dress = Dress::new(random);
+    Program::new(
+        "unpacked",
+        move |visits| {
+            let outputs = [("page", sorted_tuple(col("page"))), ("user", col("user"))];
+            dress.on(visits).groupby(["user"]).reduce(outputs).flatten("page")
+        },
+        move |visits| {
+            let mut rows = Rows::new();
+            for visit in visits {
+                let text = row(&[&dress.page(visit).2, &Spelled(dress.user(&visit.user))]);
+                *rows.entry(text).or_default() += 1;
+            }
+            rows
+        },
+    )
+}
+
+/// The visits themselves.
+pub fn plain(_: &mut Random) -> Program {
+    Program::new("plain", Clone::clone, |visits| {
+        let mut rows = Rows::new();
+        let text = |visit: &Visit| row(&[&visit.user, &visit.time, &visit.pages]);
+        visits.iter().for_each(|visit| *rows.entry(text(visit)).or_default() += 1);
+        rows
+    })
+}
