@@ -34,7 +34,7 @@ torture: develop  ## Run the long catalogues of faults and random cases (takes h
 	PROPTEST_CASES=20000 MILLPOND_CASES=20000 MILLPOND_POWER_SEEDS=2000 MILLPOND_IMAGES=100000 cargo test --workspace --locked
 	$(call say,kills)
 	cargo build --workspace --examples --locked
-	MILLPOND_TORTURE=1 python -m pytest -q tests/faults
+	MILLPOND_TORTURE=1 python -m pytest -q tests/faults tests/python/test_processes.py
 	$(call say,half an hour of streaming)
 	MILLPOND_SOAK_SECONDS=1800 python -m pytest -q -s tests/soak
 

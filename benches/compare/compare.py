@@ -300,7 +300,7 @@ class Bench:
     def processes(self, size: str) -> None:
         """Two processes of one thread against one process of two, with saved state."""
         source = self.data(size) / "input"
-        spawn = [str(self.python), "-m", "millpond._cli", "spawn", "-n", "2", "-t", "1"]
+        spawn = [str(self.python), "-m", "millpond_cli", "spawn", "-n", "2", "-t", "1"]
         alone = self.rust("one process", "--workers", "2")
         together = self.rust("two processes")
         engines = {"one process": alone.command, "two processes": lambda *paths: [*spawn, *together.command(*paths)]}

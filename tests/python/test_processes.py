@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -38,7 +39,7 @@ pw.run(persistence_config=pw.persistence.Config(backend, snapshot_interval_ms=30
 def spawn(root: Path, *words: str, mode: str = "static", program: str = PROGRAM, **env: str) -> subprocess.Popen[str]:
     (root / "program.py").write_text(program)
     (root / "logs").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "millpond._cli", "spawn", *words, "program.py", mode]
+    command = [sys.executable, "-m", "millpond_cli", "spawn", *words, "program.py", mode]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=root, env=dict(os.environ, **env), stdout=pipe, stderr=pipe, text=True)
 
@@ -75,15 +76,36 @@ def is_right(root: Path) -> bool:
     return Counter({row: diff for row, diff in found.items() if diff}) == expected
 
 
+def children_now(process: subprocess.Popen[str]) -> list[int]:
+    try:
+        text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    except FileNotFoundError:
+        return []
+    return sorted(int(pid) for pid in text.split())
+
+
 def children(process: subprocess.Popen[str], count: int) -> list[int]:
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
-        path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        found = sorted(int(pid) for pid in path.read_text().split())
+        found = children_now(process)
         if len(found) == count:
             return found
         time.sleep(0.01)
     raise AssertionError("the processes did not start")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for_end(pids: list[int]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < until, "the processes did not end"
+        time.sleep(0.01)
 
 
 def test_runs_with_other_numbers_go_on_from_each_other(tmp_path: Path) -> None:
@@ -135,6 +157,36 @@ def test_a_killed_process_ends_all_and_a_rerun_converges(tmp_path: Path) -> None
     assert is_right(tmp_path)
 
 
+@pytest.mark.parametrize("seed", range(100 if os.environ.get("MILLPOND_TORTURE") else 1))
+def test_any_process_may_be_killed_at_any_time_and_any_other_numbers_go_on(tmp_path: Path, seed: int) -> None:
+    (tmp_path / "logs").mkdir()
+    draw = random.Random(seed)
+    append(tmp_path, seed, 100)
+    for kill in range(4):
+        words = ["-n", str(draw.randint(1, 3)), "-t", str(draw.randint(1, 2))]
+        append(tmp_path, draw.randrange(1000), draw.choice([10, 1000, 100_000]))
+        process = spawn(tmp_path, *words, mode=draw.choice(["static", "streaming"]))
+        until = time.monotonic() + draw.choice([0.2, 0.5, 1.5]) * draw.random()
+        while time.monotonic() < until:
+            append(tmp_path, draw.randrange(1000), 500)
+            time.sleep(0.01)
+        pids = children_now(process)
+        victim, number = (
+            draw.choice([process.pid, *pids]),
+            draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]),
+        )
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, number)
+        what = f"seed {seed}, kill {kill}: {words}, {number.name} to {victim} of {[process.pid, *pids]}"
+        code, errors = finish(process)
+        wait_for_end(pids)
+        assert code in (0, 7, 143, -signal.SIGKILL, -signal.SIGTERM), f"{what}: {code} {errors}"
+        assert "panicked" not in errors, f"{what}: {errors}"
+    code, errors = finish(spawn(tmp_path, "-n", str(draw.randint(1, 3)), "-t", str(draw.randint(1, 2))))
+    assert code == 0, f"seed {seed}: {errors}"
+    assert is_right(tmp_path), f"seed {seed}"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_all(tmp_path: Path, number: signal.Signals, code: int) -> None:
     (tmp_path / "logs").mkdir()
@@ -149,13 +201,6 @@ def test_a_signal_stops_all(tmp_path: Path, number: signal.Signals, code: int) -
     assert is_right(tmp_path)
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes_end_when_the_spawner_is_killed(tmp_path: Path, processes: int) -> None:
     (tmp_path / "logs").mkdir()
@@ -166,9 +211,7 @@ def test_processes_end_when_the_spawner_is_killed(tmp_path: Path, processes: int
     while not is_right(tmp_path) and time.monotonic() < until:
         time.sleep(0.05)
     process.kill()
-    while any(map(is_alive, pids)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(map(is_alive, pids))
+    wait_for_end(pids)
     finish(process)
     assert is_right(tmp_path), "they were asked to stop, and did so after a checkpoint"
 

@@ -119,6 +119,47 @@ fn a_bad_row_ends_all_processes_with_the_same_error() {
     }
 }
 
+/// What the column `_metadata` says stays with each row, whichever process reads it and however often: a last line without a
+/// newline is taken back with what it was read with.
+#[test]
+fn metadata_is_added_and_taken_back_by_all_processes() {
+    for seed in 0..cases() / 5 {
+        let mut random = Random(9_000_000 + seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let logs = folder.path().join("logs");
+        fs::create_dir_all(&logs).expect("a folder");
+        let (mut sum, mut lines) = (Rows::new(), [String::new(), String::new()]);
+        for _ in 0..3 {
+            for (number, text) in lines.iter_mut().enumerate() {
+                let rows = [random.below(3), 300_000][usize::from(random.below(2) == 0)];
+                // Goes on in the middle of a line.
+                text.push_str(
+                    &(0..rows).map(|_| format!("{}\n{}", random.below(10), random.below(10))).collect::<String>(),
+                );
+                fs::write(logs.join(format!("{number}.csv")), format!("n\n{text}")).expect("a log");
+            }
+            let (processes, threads) = (1 + random.below(3) as usize, 1 + random.below(2) as usize);
+            let out = folder.path().join("out.csv");
+            for outcome in together(processes, |_, cluster| {
+                let read = csv::read(logs.to_str().expect("a plain path"), [("n", Type::Int)]).with_metadata();
+                let output = csv::write(&read.table(), out.to_str().expect("a plain path"));
+                run([output], &options(folder.path(), threads, cluster))
+            }) {
+                outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            }
+            support::add_changes(&mut sum, &fs::read_to_string(&out).expect("a result file"));
+        }
+        // No row is left that was taken back with another object than it was added with.
+        assert!(sum.values().all(|count| *count > 0), "seed {seed}");
+        for (number, text) in lines.iter().enumerate() {
+            let path = format!("/{number}.csv");
+            let rows =
+                sum.iter().filter(|(row, _)| format!("{row:?}").contains(&path)).map(|(_, count)| count).sum::<i64>();
+            assert_eq!(rows, text.lines().count() as i64, "seed {seed}, file {number}");
+        }
+    }
+}
+
 /// One process counts what all have done.
 #[test]
 fn numbers_are_those_of_all_processes() {

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -333,6 +334,7 @@ impl<F: Format> FileInput<F> {
                 blocks: outcome.blocks[read].iter().copied().map(halves).collect(),
                 rows: outcome.rows,
                 last_rows: Some(outcome.last_rows),
+                metadata: outcome.metadata.as_deref().map(str::to_owned),
                 reached: outcome.reached.map(|at| (at.read_to, at.last_row_start, at.unfinished, at.open_quote)),
             }
         });
@@ -346,14 +348,26 @@ impl<F: Format> FileInput<F> {
     }
 
     /// A piece for another process, with its number.
-    fn share(&self, number: u64, work: &Work<F>) -> SharedPiece {
-        let file = |index: usize| (index, SharedFile::of(&self.tasks[index]));
+    fn share(&self, number: u64, work: &Work<F>) -> Result<SharedPiece> {
+        let file = |index: usize, metadata| {
+            let last_row = self.metadata.last_rows.get(index).and_then(Option::as_ref);
+            (index, SharedFile::of(&self.tasks[index], metadata, last_row))
+        };
         match work {
             Work::Piece(piece) => {
-                let place = Some(SharedPlace::of(piece));
-                SharedPiece { number, files: vec![file(piece.file.index)], place }
+                let files = vec![file(piece.file.index, piece.file.metadata.clone())];
+                Ok(SharedPiece { number, files, place: Some(SharedPlace::of(piece)) })
             }
-            Work::Files(files) => SharedPiece { number, files: files.clone().map(file).collect(), place: None },
+            Work::Files(files) => {
+                let described = |index: usize| {
+                    let found = &self.tasks[index].found;
+                    let owner = || Ok(std::fs::metadata(&found.path)?.uid());
+                    let describe = self.reading.describe.as_ref();
+                    let metadata = describe.map(|describe| describe.describe(found, owner)).transpose()?;
+                    Ok(file(index, metadata))
+                };
+                Ok(SharedPiece { number, files: files.clone().map(described).collect::<Result<_>>()?, place: None })
+            }
         }
     }
 
@@ -367,6 +381,7 @@ impl<F: Format> FileInput<F> {
             blocks.iter_mut().zip(file.hashes()).for_each(|(block, hash)| *block = hash);
             outcome.rows += file.rows;
             outcome.last_rows = file.last_rows.unwrap_or(outcome.last_rows);
+            outcome.metadata = file.metadata.as_deref().map(FileMetadata::from).or(outcome.metadata.take());
             outcome.reached = file.reached().or(outcome.reached);
         }
         self.rows_read.fetch_add(result.rows_read, Ordering::Relaxed);
@@ -538,7 +553,7 @@ impl<F: Format> EpochInput for FileInput<F> {
     }
 
     fn is_shared(&self) -> bool {
-        self.reading.describe.is_none()
+        true
     }
 
     fn hand_out(&self) -> Option<(u64, Vec<u8>)> {
@@ -553,7 +568,8 @@ impl<F: Format> EpochInput for FileInput<F> {
         let shared = match work {
             Ok(Some(work)) => {
                 queue.under_way.insert(number);
-                serde_json::to_vec(&self.share(number, &work)).map_err(|error| Error::unavailable(error.to_string()))
+                self.share(number, &work)
+                    .map(|piece| serde_json::to_vec(&piece).expect("plain data always has a JSON form"))
             }
             Ok(None) => {
                 queue.exhausted = true;

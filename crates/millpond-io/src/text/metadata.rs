@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::absolute;
+use std::path::{PathBuf, absolute};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -22,7 +22,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
 use serde_json::Value;
 
-use crate::files::list::Found;
+use crate::files::list::{Found, unreadable};
 
 /// The name of the column.
 pub const METADATA: &str = "_metadata";
@@ -49,24 +49,33 @@ pub fn with_metadata(schema: &Schema) -> Result<Schema> {
 
 /// Describes files for the column.
 #[derive(Clone, Debug)]
-pub struct Describe {
-    /// When the files were looked at.
-    pub seen_ns: i64,
-    pub owners: Arc<Owners>,
+pub enum Describe {
+    /// As they were found when they were looked at, at this time.
+    Look { seen_ns: i64, owners: Arc<Owners> },
+    /// As another process has described them.
+    Told(Arc<HashMap<PathBuf, FileMetadata>>),
 }
 
 impl Describe {
-    /// The object of an open file.
-    pub fn describe(&self, found: &Found, owner: u32) -> FileMetadata {
+    /// The object of a file; `owner` is the number of the user that it belongs to.
+    pub fn describe(&self, found: &Found, owner: impl FnOnce() -> std::io::Result<u32>) -> Result<FileMetadata> {
+        let (seen_ns, owners) = match self {
+            Describe::Look { seen_ns, owners } => (seen_ns, owners),
+            Describe::Told(files) => {
+                let untold = || Error::unavailable(format!("{} was not described", found.path.display()));
+                return files.get(&found.path).cloned().ok_or_else(untold);
+            }
+        };
+        let owner = owner().map_err(|error| unreadable(&found.path, &error))?;
         let path = absolute(&found.path).unwrap_or_else(|_| found.path.clone());
         let fields = BTreeMap::from([
             ("modified_at", Value::from(found.stamp.modified_ns.div_euclid(NS))),
-            ("owner", self.owners.name_of(owner).into()),
+            ("owner", owners.name_of(owner).into()),
             ("path", path.to_string_lossy().into()),
-            ("seen_at", self.seen_ns.div_euclid(NS).into()),
+            ("seen_at", seen_ns.div_euclid(NS).into()),
             ("size", found.stamp.size.into()),
         ]);
-        serde_json::to_string(&fields).expect("plain data always has a JSON form").into()
+        Ok(serde_json::to_string(&fields).expect("plain data always has a JSON form").into())
     }
 }
 

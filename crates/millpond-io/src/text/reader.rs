@@ -16,7 +16,6 @@ use super::metadata::{Describe, FileMetadata};
 use super::problem::thousands;
 use crate::files::compare::{ToRead, open_found};
 use crate::files::content::{BLOCK_BYTES, BlockHasher, read_at};
-use crate::files::list::unreadable;
 
 /// So many bytes are read at a time: they and the columns that come out of them fit a processor's cache.
 const PIECE_BYTES: usize = if cfg!(test) { 37 } else { 256 << 10 };
@@ -169,11 +168,8 @@ impl<F: Format> FileReader<F> {
             }
             Start::Nothing { .. } => (None, 0, Some(Reached { read_to: size, ..Reached::default() })),
         };
-        let describe = |describe: &Describe| {
-            let owner = file.metadata().map_err(|error| unreadable(&path, &error))?.uid();
-            Ok(describe.describe(&task.found, owner))
-        };
-        let metadata = reading.describe.as_ref().map(describe).transpose()?;
+        let owner = || Ok(file.metadata()?.uid());
+        let metadata = reading.describe.as_ref().map(|describe| describe.describe(&task.found, owner)).transpose()?;
         let file = Arc::new(OpenFile { index, path, file, layout, metadata, lines: Mutex::new(Vec::new()) });
         let data_start = rows_start.max(known.last_row_start);
         let first_block = task.blocks.len().min((data_start / BLOCK_BYTES as u64) as usize);

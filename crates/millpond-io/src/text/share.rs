@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::Format;
 use super::input::{FileInput, Metadata, Scratch, Work};
+use super::metadata::{Describe, FileMetadata};
 use super::options::OnError;
 use super::reader::{FileReader, OpenFile, Piece, Reached, Reading};
 use crate::files::compare::ToRead;
@@ -38,6 +39,9 @@ pub(crate) struct SharedFile {
     path: Vec<u8>,
     inode: u64,
     size: u64,
+    /// What the column `_metadata` holds of the file, and what its last row was read with, if it is one to be taken back.
+    metadata: Option<String>,
+    last_row: Option<String>,
     /// Whole blocks that were read before.
     blocks: usize,
     /// Where reading ended, where the last row started that had no newline, and whether it counted.
@@ -75,15 +79,19 @@ pub(crate) struct FileResult {
     pub rows: u64,
     /// The rows read from a last line without a newline, if the piece holds one.
     pub last_rows: Option<u64>,
+    /// What the last row was read with, if the column `_metadata` is asked for.
+    pub metadata: Option<String>,
     pub reached: Option<(u64, u64, bool, Option<u64>)>,
 }
 
 impl SharedFile {
-    pub fn of(task: &ToRead) -> Self {
+    pub fn of(task: &ToRead, metadata: Option<FileMetadata>, last_row: Option<&FileMetadata>) -> Self {
         SharedFile {
             path: task.found.path.as_os_str().as_bytes().to_vec(),
             inode: task.found.stamp.inode,
             size: task.found.stamp.size,
+            metadata: metadata.map(|metadata| metadata.to_string()),
+            last_row: last_row.map(|metadata| metadata.to_string()),
             blocks: task.blocks.len(),
             known: task.known.map(|known| (known.read_to, known.last_row_start, known.last_rows)),
         }
@@ -163,22 +171,32 @@ type OpenFiles<F> = HashMap<(PathBuf, u64), Arc<OpenFile<F>>>;
 pub(crate) struct FilePieceReader<F: Format> {
     reading: Reading<F>,
     on_error: OnError,
+    /// The position of the column `_metadata` among the columns that are used.
+    metadata_at: Option<usize>,
     open: Mutex<OpenFiles<F>>,
     pool: Mutex<Vec<Scratch<F::Scratch>>>,
 }
 
 impl<F: Format> FilePieceReader<F> {
-    pub fn new(reading: Reading<F>, on_error: OnError) -> Self {
-        FilePieceReader { reading, on_error, open: Mutex::default(), pool: Mutex::default() }
+    pub fn new(reading: Reading<F>, on_error: OnError, metadata_at: Option<usize>) -> Self {
+        FilePieceReader { reading, on_error, metadata_at, open: Mutex::default(), pool: Mutex::default() }
     }
 
-    fn file(&self, task: &ToRead) -> Result<Arc<OpenFile<F>>> {
+    /// As `self.reading`, with what the owner says of these files.
+    fn reading_of(&self, files: &[(usize, SharedFile)]) -> Reading<F> {
+        let told =
+            files.iter().filter_map(|(_, file)| Some((file.path().to_owned(), file.metadata.as_deref()?.into())));
+        let told: HashMap<PathBuf, FileMetadata> = told.collect();
+        Reading { describe: (!told.is_empty()).then(|| Describe::Told(Arc::new(told))), ..self.reading.clone() }
+    }
+
+    fn file(&self, task: &ToRead, reading: &Reading<F>) -> Result<Arc<OpenFile<F>>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (task.found.path.clone(), task.found.stamp.size);
         if let Some(file) = open.get(&key) {
             return Ok(file.clone());
         }
-        let file = FileReader::open(0, task, &self.reading)?.file().clone();
+        let file = FileReader::open(0, task, reading)?.file().clone();
         if open.len() >= OPEN_FILES {
             open.clear();
         }
@@ -193,16 +211,19 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
             |error: serde_json::Error| Error::unavailable(format!("a piece of input cannot be understood: {error}"));
         let shared: SharedPiece = serde_json::from_slice(piece).map_err(odd)?;
         let tasks = shared.files.iter().map(|(_, file)| file.task()).collect::<Result<Vec<_>>>()?;
+        let reading = self.reading_of(&shared.files);
+        let last_rows = shared.files.iter().map(|(_, file)| file.last_row.as_deref().map(FileMetadata::from)).collect();
         let mut scratch = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let work = match (&shared.place, tasks.first()) {
             (Some(place), Some(task)) => {
-                let file = self.file(task)?;
+                let file = self.file(task, &reading)?;
                 scratch.buffer.fill(&file, place.offset, place.length)?;
                 Work::Piece(place.piece(file))
             }
             _ => Work::Files(0..tasks.len()),
         };
-        let input = FileInput::new(self.reading.clone(), self.on_error.clone(), tasks, Metadata::default());
+        let metadata = Metadata { at: self.metadata_at, last_rows };
+        let input = FileInput::new(reading, self.on_error.clone(), tasks, metadata);
         let changes = input.work(work, &mut scratch)?;
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         let mut result = input.shared_result(shared.place.is_some());

@@ -130,6 +130,11 @@ impl<F: Format> FileSource<F> {
         0
     }
 
+    /// The position of the column `_metadata` among `columns`.
+    fn metadata_at(&self, columns: &[usize]) -> Option<usize> {
+        columns.iter().position(|column| *column == self.options.schema.len())
+    }
+
     fn reading(&self, columns: &[usize], describe: Option<Describe>) -> Reading<F> {
         Reading {
             schema: self.options.schema.clone(),
@@ -148,11 +153,9 @@ impl<F: Format> FileSource<F> {
         }
         let known = self.metadata.as_ref();
         let owners = known.map(|known| known.owners.clone());
-        let metadata = Metadata {
-            at: columns.iter().position(|column| *column == self.options.schema.len()),
-            last_rows: known.map_or(Vec::new(), |known| known.of(&to_read)),
-        };
-        let reading = self.reading(columns, owners.map(|owners| Describe { seen_ns: self.seen_ns, owners }));
+        let metadata =
+            Metadata { at: self.metadata_at(columns), last_rows: known.map_or(Vec::new(), |known| known.of(&to_read)) };
+        let reading = self.reading(columns, owners.map(|owners| Describe::Look { seen_ns: self.seen_ns, owners }));
         let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read, metadata));
         self.input = Some(input.clone());
         Some(input)
@@ -257,9 +260,8 @@ impl<F: Format> Source for FileSource<F> {
     }
 
     fn piece_reader(&self, columns: &[usize]) -> Option<Arc<dyn PieceReader>> {
-        // What is known of files stays with the process that knows it.
-        let reading = self.metadata.is_none().then(|| self.reading(columns, None))?;
-        Some(Arc::new(FilePieceReader::new(reading, self.options.on_error.clone())))
+        let reading = self.reading(columns, None);
+        Some(Arc::new(FilePieceReader::new(reading, self.options.on_error.clone(), self.metadata_at(columns))))
     }
 
     fn counts(&self) -> SourceCounts {

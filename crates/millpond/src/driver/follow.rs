@@ -28,7 +28,7 @@ use crate::monitor::Meters;
 use crate::run::RunOptions;
 
 /// Pieces of input that a worker has at hand, so that it need not wait for the next one.
-const AHEAD: usize = 2;
+const AHEAD: usize = 8;
 /// How long a request to stop may wait.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
 

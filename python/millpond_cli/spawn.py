@@ -48,7 +48,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("program", help="the program; a .py file is run by this Python")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
-    parser.set_defaults(do=spawn)
+    parser.set_defaults(do=start)
 
 
 def _count(text: str) -> int:
@@ -57,7 +57,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def spawn(arguments: argparse.Namespace) -> int:
+def start(arguments: argparse.Namespace) -> int:
     """Starts the processes and waits for them; returns the exit code."""
     addresses = _addresses(arguments)
     if addresses is None:
@@ -109,6 +109,9 @@ class _Supervisor:
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.asked: int | None = None
+        self.early: int | None = None
+        """A signal that came before all were started."""
+        self.started = False
         # Nothing is ever written to it. Its writing end is open as long as this process is there, whatever ends it.
         self.pipe = os.pipe()
 
@@ -125,10 +128,19 @@ class _Supervisor:
         except OSError as error:
             self._end()
             return _say(f"cannot start {command[0]}: {error.strerror}", 2)
+        self.started = True
+        if self.early is not None:
+            self._signal(self.early)
         return self._watch()
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         self.asked = number
+        if self.started:
+            self._signal(number)
+        else:
+            self.early = number
+
+    def _signal(self, number: int) -> None:
         for child in list(self.running.values()):
             child.send_signal(number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from millpond import _spawn
+from millpond_cli import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Does what the command line says; returns the exit code."""
     parser = argparse.ArgumentParser(prog="millpond", description="Runs programs that use Millpond.")
     commands = parser.add_subparsers(dest="command", required=True)
-    _spawn.add_to(commands)
+    spawn.add_to(commands)
     arguments = parser.parse_args(words)
     code: int = arguments.do(arguments)
     return code
