@@ -84,9 +84,14 @@ impl Health {
     }
 }
 
+/// Timely's last message is a header of zeros; the number of its bytes.
+const FAREWELL_BYTES: usize = 48;
+
 /// A connection of the dataflow.
 pub struct Link {
     stream: TcpStream,
+    /// The last bytes that were read.
+    last: [u8; FAREWELL_BYTES],
     /// What messages call the process at the other end.
     name: String,
     health: Arc<Health>,
@@ -94,7 +99,25 @@ pub struct Link {
 
 impl Link {
     pub fn new(stream: TcpStream, name: String, health: Arc<Health>) -> Self {
-        Link { stream, name, health }
+        Link { stream, last: [u8::MAX; FAREWELL_BYTES], name, health }
+    }
+
+    fn note(&mut self, read: &[u8]) {
+        let kept = FAREWELL_BYTES.saturating_sub(read.len());
+        self.last.copy_within(FAREWELL_BYTES - kept.., 0);
+        self.last[kept..].copy_from_slice(&read[read.len() - (FAREWELL_BYTES - kept)..]);
+    }
+
+    /// Whether the other end has said that nothing follows.
+    fn is_complete(&self) -> bool {
+        self.last == [0; FAREWELL_BYTES]
+    }
+
+    /// The other end is gone in the middle of its messages. Even where all have agreed to end, the workers wait for what it
+    /// has not sent any more.
+    fn lose(&self) {
+        self.health.lose(&self.name);
+        self.health.failure.abandon();
     }
 }
 
@@ -102,12 +125,16 @@ impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.read(buffer) {
-                Ok(length) if length > 0 => return Ok(length),
-                // The other end has said before that nothing follows, unless the run is given up.
-                Ok(_) if self.health.is_ending() && !self.health.failure.is_abandoned() => return Ok(0),
+                Ok(length) if length > 0 => {
+                    self.note(&buffer[..length]);
+                    return Ok(length);
+                }
+                Ok(_) if self.is_complete() && self.health.is_ending() && !self.health.failure.is_abandoned() => {
+                    return Ok(0);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => {
-                    self.health.lose(&self.name);
+                    self.lose();
                     while !self.health.released.load(Ordering::Acquire) {
                         thread::sleep(PAUSE);
                     }
@@ -124,7 +151,7 @@ impl Write for Link {
         match self.stream.write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(_) | Ok(0) => {
-                self.health.lose(&self.name);
+                self.lose();
                 Ok(bytes.len())
             }
             written => written,
@@ -138,7 +165,7 @@ impl Write for Link {
 
 impl Stream for Link {
     fn try_clone(&self) -> io::Result<Self> {
-        Ok(Link { stream: self.stream.try_clone()?, name: self.name.clone(), health: self.health.clone() })
+        Ok(Link::new(self.stream.try_clone()?, self.name.clone(), self.health.clone()))
     }
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -159,34 +186,54 @@ mod tests {
 
     use super::*;
 
-    /// What reading gives when the other end is closed: `None` where the thread ends without a message.
-    fn read_closed(health: Health) -> Option<usize> {
+    /// What reading gives when the other end has sent these bytes and is closed: `None` where the thread ends without a
+    /// message.
+    fn read_closed(health: &Arc<Health>, sent: &[u8]) -> Option<usize> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
-        drop(listener.accept().expect("a connection"));
-        let mut link = Link::new(stream, "process 1".to_owned(), Arc::new(health));
-        let read = catch_unwind(AssertUnwindSafe(|| link.read(&mut [0; 8])));
+        listener.accept().expect("a connection").0.write_all(sent).expect("a write");
+        let mut link = Link::new(stream, "process 1".to_owned(), health.clone());
+        let mut buffer = [0; 32];
+        let mut left = sent.len();
+        while left > 0 {
+            left -= link.read(&mut buffer).expect("what was sent");
+        }
+        let read = catch_unwind(AssertUnwindSafe(|| link.read(&mut buffer)));
         read.ok().map(|read| read.expect("no error is made of it"))
     }
 
     #[test]
     fn a_connection_may_close_when_all_have_agreed_to_end() {
-        let health = Health::default();
+        let health = Arc::new(Health::default());
         health.set_ending();
-        assert_eq!(read_closed(health), Some(0));
+        assert_eq!(read_closed(&health, &[[7; 20].as_slice(), &[0; FAREWELL_BYTES]].concat()), Some(0));
+        assert!(!health.failure.is_abandoned());
+    }
+
+    /// A process that is killed while all end has not said all that its neighbours' workers wait for.
+    #[test]
+    fn a_connection_that_breaks_while_all_end_lets_the_workers_go() {
+        for sent in [[].as_slice(), &[0; FAREWELL_BYTES - 1], &[7; 100]] {
+            let health = Arc::new(Health::default());
+            health.set_ending();
+            health.release();
+            assert_eq!(read_closed(&health, sent), None);
+            assert!(health.failure.is_abandoned());
+            assert!(health.lost.lock().unwrap().is_none(), "the run was over: nobody is missed");
+        }
     }
 
     /// When a process is lost, the others leave one after the other, and each would panic over those that left before.
     #[test]
     fn a_connection_that_closes_in_a_run_that_is_given_up_is_no_panic() {
         for is_ending in [false, true] {
-            let health = Health::default();
+            let health = Arc::new(Health::default());
             health.failure.abandon();
             if is_ending {
                 health.set_ending();
             }
             health.release();
-            assert_eq!(read_closed(health), None);
+            assert_eq!(read_closed(&health, &[0; FAREWELL_BYTES]), None);
         }
     }
 }
