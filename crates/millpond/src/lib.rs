@@ -45,7 +45,8 @@ pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly
 pub use cluster::Cluster;
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{
-    Behavior, BoolWords, ColumnType, Expr, Literal, Schema, Text, Type, coalesce, col, if_else, lit, make_tuple,
+    Behavior, BoolWords, ColumnType, Dt, Expr, Literal, Schema, Text, TimeUnit, Type, coalesce, col, if_else, lit,
+    make_tuple,
 };
 pub use millpond_plan::{
     any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple, unique,
