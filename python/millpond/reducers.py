@@ -61,12 +61,26 @@ def count() -> ColumnExpression:
 
 
 def sum(value: Operand) -> ColumnExpression:
-    """The sum of an int or float expression, of the same type."""
+    """The sum of an int, float or Duration expression, of the same type."""
     return _reducer("sum", value)
 
 
 def avg(value: Operand) -> ColumnExpression:
-    """The mean of an int or float expression, a float."""
+    """The mean: of an int or float expression a float, of a Duration one, rounded half to even to the nanosecond.
+
+    Examples:
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user | stay
+        ...     ann  | PT4M
+        ...     ann  | PT5M
+        ... ''', schema=pw.schema_from_types(user=str, stay=pw.Duration))
+        >>> pw.debug.compute_and_print(visits.groupby(visits.user).reduce(
+        ...     visits.user, stay=pw.reducers.avg(visits.stay)
+        ... ))
+        user | stay
+        ann  | 0:04:30
+    """
     return _reducer("avg", value)
 
 

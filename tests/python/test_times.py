@@ -175,11 +175,37 @@ def test_reducers_keep_the_type() -> None:
             first=pw.reducers.min(table.at),
             last=pw.reducers.max(table.at),
             total=pw.reducers.sum(table.length),
+            mean=pw.reducers.avg(table.length),
         )
     ) == [
-        ("ann", at(0), at(20), datetime.timedelta(minutes=24)),
-        ("bob", at(5), at(5), datetime.timedelta(minutes=5)),
+        ("ann", at(0), at(20), datetime.timedelta(minutes=24), datetime.timedelta(minutes=8)),
+        ("bob", at(5), at(5), datetime.timedelta(minutes=5), datetime.timedelta(minutes=5)),
     ]
+
+
+class Stay(pw.Schema):
+    user: int
+    nanoseconds: int | None
+    row: int
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.none() | st.integers(-9, 9) | st.integers(-(10**15), 10**15)), min_size=1)
+)
+def test_the_mean_of_durations_is_pythons(stays: list[tuple[int, int | None]]) -> None:
+    lines = (f"{user} | {'' if length is None else length} | {row}" for row, (user, length) in enumerate(stays))
+    table = pw.debug.table_from_markdown("user | nanoseconds | row\n" + "\n".join(lines), schema=Stay)
+    table = table.select(table.user, length=pw.cast(pw.Duration, "PT0.000000001S") * table.nanoseconds)
+    # Python rounds to the microsecond, so its durations are a thousand times as long.
+    found = table.groupby(table.user).reduce(table.user, mean=pw.reducers.avg(table.length) * 1000)
+    assert repr(found) == "<millpond.Table user: int, mean: Duration | None>"
+    users: dict[int, list[datetime.timedelta]] = {user: [] for user, _ in stays}
+    for user, length in stays:
+        if length is not None:
+            users[user].append(datetime.timedelta(microseconds=length))
+    means = ((user, sum(of, datetime.timedelta()) / len(of) if of else None) for user, of in users.items())
+    assert rows(found) == sorted(means, key=repr)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +217,7 @@ def test_reducers_keep_the_type() -> None:
         (lambda t: t.windowby(t.at, window=pw.temporal.session(max_gap=3)).reduce(n=pw.reducers.count()), "a Duration"),
         (lambda t: t.windowby(t.at, window=pw.temporal.tumbling(3)).reduce(n=pw.reducers.count()), "a Duration"),
         (lambda t: t.groupby(t.user).reduce(x=pw.reducers.sum(t.at)), "sum needs int, float or Duration"),
+        (lambda t: t.groupby(t.user).reduce(x=pw.reducers.avg(t.at)), "avg needs int, float or Duration"),
         (lambda t: pw.temporal.session(max_gap=datetime.timedelta(-1)), "is negative"),
         (lambda t: t.select(x=datetime.datetime(1, 1, 1)), "does not fit into 64 bits of nanoseconds"),
     ],

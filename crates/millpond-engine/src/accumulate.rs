@@ -139,6 +139,10 @@ enum Answer {
         sum: usize,
         values: usize,
     },
+    DurationAvg {
+        sum: usize,
+        values: usize,
+    },
     FloatAvg {
         sum: usize,
         values: usize,
@@ -309,6 +313,12 @@ impl Accumulators {
                         let avg = |i: usize| wide(high[i], low[i]) as f64 / numbers[i] as f64;
                         Arc::new(Float64Array::new((0..high.len()).map(avg).collect(), known(Some(values))))
                     }
+                    Answer::DurationAvg { sum, values } => {
+                        let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
+                        let numbers = ints(&accumulators[values]);
+                        let avg = |i: usize| mean(wide(high[i], low[i]), numbers[i]);
+                        Type::Duration.int_array((0..high.len()).map(avg).collect(), known(Some(values)))
+                    }
                     Answer::FloatAvg { sum, values } => {
                         let sums = FloatSums::of(&accumulators[sum..sum + 5]);
                         let numbers = ints(&accumulators[values]);
@@ -393,6 +403,7 @@ impl Accumulators {
             (ReducerKind::Sum, Type::Float) => Answer::FloatSum { sum, values: optional.then(|| self.part(values)) },
             (ReducerKind::Sum, _) => Answer::IntSum { sum, values: optional.then(|| self.part(values)), ty },
             (_, Type::Float) => Answer::FloatAvg { sum, values: self.part(values) },
+            (_, Type::Duration) => Answer::DurationAvg { sum, values: self.part(values) },
             _ => Answer::IntAvg { sum, values: self.part(values) },
         }
     }
@@ -429,6 +440,21 @@ impl Part {
 /// The 128-bit number of two halves.
 fn wide(high: i64, low: i64) -> i128 {
     (i128::from(high) << 64) | i128::from(low as u64)
+}
+
+/// The mean of `count` numbers of 64 bits with this sum, rounded half to even; 0 if there are none.
+fn mean(sum: i128, count: i64) -> i64 {
+    if count <= 0 {
+        return 0;
+    }
+    let count = i128::from(count);
+    let (floor, rest) = (sum.div_euclid(count), sum.rem_euclid(count));
+    let up = match (2 * rest).cmp(&count) {
+        Ordering::Less => false,
+        Ordering::Equal => floor % 2 != 0,
+        Ordering::Greater => true,
+    };
+    (floor + i128::from(up)) as i64
 }
 
 /// Nulls where a number is not positive; `None` if there is none.

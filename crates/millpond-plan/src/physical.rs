@@ -339,9 +339,9 @@ pub struct ReducerCall {
 pub enum ReducerKind {
     /// Number of rows, nulls included: `int`.
     Count,
-    /// Sum of an `int` or `float` column, of the same type. An `int` sum outside 64 bits is an error value.
+    /// Sum of an `int`, `float` or duration column, of the same type. An `int` sum outside 64 bits is an error value.
     Sum,
-    /// Mean of an `int` or `float` column: `float`.
+    /// Mean of an `int` or `float` column: `float`; of a duration column: a duration, rounded half to even.
     Avg,
     /// Smallest value, of the same type; any type. Floats order as `f64::total_cmp`, text by bytes.
     Min,

@@ -397,7 +397,8 @@ fn reducer_type(reducer: Reducer, arguments: &[(&Expr, ColumnType)]) -> Result<C
     match (reducer, ty.ty) {
         (Reducer::Count | Reducer::CountDistinct, _) => Ok(Type::Int.required()),
         (Reducer::Min | Reducer::Max | Reducer::Any | Reducer::Unique | Reducer::Earliest | Reducer::Latest, _)
-        | (Reducer::Sum, Type::Int | Type::Float | Type::Duration) => Ok(*ty),
+        | (Reducer::Sum, Type::Int | Type::Float | Type::Duration)
+        | (Reducer::Avg, Type::Duration) => Ok(*ty),
         (Reducer::ArgMin | Reducer::ArgMax, _) => {
             // Over null values alone there is no row to take it of.
             let of = rest.first().map_or(*ty, |(_, of)| *of);
@@ -408,10 +409,7 @@ fn reducer_type(reducer: Reducer, arguments: &[(&Expr, ColumnType)]) -> Result<C
         }
         (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..*ty }),
         (Reducer::Sum | Reducer::Avg, of) => {
-            let needed = match (reducer, of.is_time()) {
-                (Reducer::Sum, true) => "int, float or Duration",
-                _ => "int or float",
-            };
+            let needed = if of.is_time() { "int, float or Duration" } else { "int or float" };
             let error = Error::invalid(format!("{} is {ty}, but {} needs {needed}", subject(argument), reducer.name()));
             Err(error.with_hint(match ty.ty {
                 of if of.is_time() => {

@@ -8,9 +8,9 @@ use crate::expr::Expr;
 pub enum Reducer {
     /// `count()`: the number of rows.
     Count,
-    /// `sum(a)`, of an `int` or `float`.
+    /// `sum(a)`, of an `int`, `float` or duration.
     Sum,
-    /// `avg(a)`: the mean of an `int` or `float`.
+    /// `avg(a)`: the mean of an `int` or `float`, a `float`; or of a duration, a duration rounded half to even.
     Avg,
     /// `min(a)`: the smallest value.
     Min,
@@ -101,13 +101,14 @@ pub fn count() -> Expr {
     Expr::reducer(Reducer::Count, [])
 }
 
-/// The sum of an `int` or `float` expression over the rows, without nulls.
+/// The sum of an `int`, `float` or duration expression over the rows, without nulls.
 #[track_caller]
 pub fn sum(argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::Sum, [argument.into()])
 }
 
-/// The mean of an `int` or `float` expression over the rows, without nulls.
+/// The mean over the rows, without nulls: of an `int` or `float` expression a `float`, of a duration a duration, rounded half to
+/// even to the nanosecond.
 #[track_caller]
 pub fn avg(argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::Avg, [argument.into()])

@@ -404,10 +404,9 @@ fn random_reducers(random: &mut StdRng, schema: &Schema, values: &[usize]) -> Ve
         let mut any = || values[random.random_range(0..values.len())];
         let (column, other) = (any(), any());
         let kinds: &[ReducerKind] = match schema.columns()[column].ty.ty {
-            Type::Int | Type::Float => {
+            Type::Int | Type::Float | Type::Duration => {
                 &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, TUPLE, SORTED, Sum, Avg]
             }
-            Type::Duration => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, TUPLE, SORTED, Sum],
             _ => &[Min, Max, ArgMin, ArgMax, Earliest, Latest, CountDistinct, TUPLE, SORTED],
         };
         let kind = match (kinds[random.random_range(0..kinds.len())], random.random()) {
@@ -469,6 +468,11 @@ fn answer(schema: &Schema, reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value 
         (ReducerKind::Latest, _) => arrivals().max().unwrap().1.clone(),
         (ReducerKind::Sum, Value::Int(_)) => Value::Int(ints().sum()),
         (ReducerKind::Sum, _) => Value::Float(one_nan(floats().sum())),
+        (ReducerKind::Avg, Value::Int(_)) if schema.columns()[column].ty.ty == Type::Duration => {
+            let (sum, count) = (ints().sum::<i64>(), values.len() as i64);
+            let near = sum / count - 1..=sum / count + 1;
+            Value::Int(near.min_by_key(|mean| ((sum - mean * count).abs(), mean % 2 != 0)).unwrap())
+        }
         (ReducerKind::Avg, Value::Int(_)) => Value::Float(ints().sum::<i64>() as f64 / count),
         (ReducerKind::Avg, _) => Value::Float(one_nan(floats().sum::<f64>() / count)),
         _ => unreachable!("it was answered above"),

@@ -729,6 +729,18 @@ fn the_types_of_a_reduce_follow_its_arguments() {
 }
 
 #[test]
+fn the_mean_of_durations_is_a_duration() {
+    let avg = crate::reducer::avg;
+    let at = lit(Literal::DateTimeUtc(7));
+    let stay = &at - &at;
+    let maybe = &stay * col("bytes");
+    let mean = |of: Expr| source(None, true).group_reduce(vec![], named([("mean", avg(of))]), &here());
+    assert_eq!(mean(stay).unwrap().to_string(), "Table(mean: Duration)");
+    assert_eq!(mean(maybe).unwrap().to_string(), "Table(mean: Duration?)");
+    assert!(mean(at).unwrap_err().message().ends_with("is DateTimeUtc, but avg needs int, float or Duration"));
+}
+
+#[test]
 fn a_whole_table_is_reduced_without_a_key() {
     let outputs = named([("n", count()), ("bytes", sum(col("bytes")))]);
     check(
