@@ -88,6 +88,33 @@ class StringNamespace:
         """The code points from ``start`` up to ``end``, each counted from the end if negative: ``text[start:end]``."""
         return self._call("slice", start, end)
 
+    def split(self, separator: Operand = None, maxsplit: Operand = -1) -> ColumnExpression:
+        """The pieces of the text between separators, a ``list[str]``.
+
+        Args:
+            separator: What stands between the pieces. Without it that is any white space, and no piece is empty.
+                An empty separator is an error; one in a column is a cell that cannot be computed.
+            maxsplit: At how many separators the text is cut, from the left; at all if it is negative.
+
+        Examples:
+            >>> import millpond as pw
+            >>> pages = pw.debug.table_from_markdown('''
+            ...     path  | words
+            ...     a/b/c | to be or not
+            ... ''')
+            >>> pw.debug.compute_and_print(pages.select(
+            ...     parts=pw.this.path.str.split("/"),
+            ...     file=pw.this.path.str.split("/")[-1],
+            ...     words=pw.this.words.str.split(maxsplit=1),
+            ... ))
+            parts           | file | words
+            ('a', 'b', 'c') | c    | ('to', 'be or not')
+        """
+        arguments = () if isinstance(maxsplit, int) and maxsplit == -1 else (maxsplit,)
+        if separator is None:
+            return self._call("split_whitespace", *arguments)
+        return self._call("split", separator, *arguments)
+
     def parse_int(self, optional: bool = False) -> ColumnExpression:
         """The int that the text spells, as ``int`` reads it (ASCII digits only).
 

@@ -82,6 +82,36 @@ def test_a_count_limits_what_is_replaced(text: str, part: str, new: str, count: 
     assert results({"x": constant(text).str.replace(part, new, count)}) == {"x": text.replace(part, new, count)}
 
 
+@settings(max_examples=1000, deadline=None)
+@given(st.text(st.sampled_from("ab \t\x1f\xa0\u2003é"), max_size=12), st.text("ab é", min_size=1, max_size=2), PLACES)
+@example("", "a", 0)
+@example("  a  b  ", " ", 1)
+def test_text_is_split_as_python_splits_it(text: str, separator: str, maxsplit: int) -> None:
+    value = constant(text).str
+    assert results(
+        {
+            "split": value.split(separator),
+            "at_most": value.split(separator, maxsplit),
+            "spaces": value.split(),
+            "spaces_at_most": value.split(maxsplit=maxsplit),
+        }
+    ) == {
+        "split": tuple(text.split(separator)),
+        "at_most": tuple(text.split(separator, maxsplit)),
+        "spaces": tuple(text.split()),
+        "spaces_at_most": tuple(text.split(None, maxsplit)),
+    }
+
+
+def test_an_empty_separator_is_refused() -> None:
+    table = pw.debug.table_from_markdown("text\nabc")
+    with pytest.raises(pw.InvalidError, match=r"the separator of str\.split is empty") as caught:
+        table.select(x=pw.this.text.str.split(""))
+    assert caught.value.origin is not None and "test_text.py:" in caught.value.origin
+    with pytest.raises(pw.InputError, match="the separator is empty in "):
+        table.select(x=pw.this.text.str.split(pw.this.text.str.slice(0, 0)))._native.collect()
+
+
 @settings(max_examples=2000, deadline=None)
 @given(st.one_of(TEXT, NUMBERS))
 @example(" 1_000\xa0")

@@ -397,6 +397,12 @@ fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) ->
     let (types, left_out) = function.operands();
     let accepted: Vec<&[Type]> = types.iter().map(std::slice::from_ref).collect();
     let (typed, optional) = arguments(terms, &format!("str.{}", function.name()), &accepted, left_out, operands)?;
+    if let (TextFunction::Split, Some((separator, _))) = (function, operands.get(1))
+        && matches!(separator.kind(), ExprKind::Literal(Literal::Str(text)) if text.is_empty())
+    {
+        let error = Error::invalid("the separator of str.split is empty");
+        return Err(error.with_hint("without a separator, text is split at white space"));
+    }
     let optional = optional || function.is_optional();
     Ok(terms.add(Op::Text(function.clone(), typed), TermType::new(function.ty(), optional)))
 }
@@ -671,6 +677,12 @@ mod tests {
         );
         let short = Expr::new(ExprKind::Text(TextFunction::Find, vec![col("s")]));
         check(short, "str.find has 0 arguments, but takes 1");
+        check(col("s").str().split(","), "list[str]");
+        check(col("s_").str().split_whitespace_at_most(1), "list[str]?");
+        check(
+            col("s").str().split(""),
+            "the separator of str.split is empty (without a separator, text is split at white space)",
+        );
     }
 
     #[test]

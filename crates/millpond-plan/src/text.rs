@@ -38,6 +38,10 @@ pub enum TextFunction {
     Replace,
     /// `a.str.slice(start, end)`
     Slice,
+    /// `a.str.split(separator)`, or `a.str.split(separator, maxsplit)`
+    Split,
+    /// `a.str.split_whitespace()`, or `a.str.split_whitespace(maxsplit)`
+    SplitWhitespace,
     /// `a.str.parse_int()`
     ParseInt {
         /// Whether text that is no number is null instead of an error value.
@@ -138,6 +142,15 @@ methods! {
     replace_first(old, new, count) Replace;
     /// The code points from `start` up to `end`, which count from the end if they are negative.
     slice(start, end) Slice;
+    /// The pieces between separators, a list; an empty one where two stand side by side. An empty separator is an error value.
+    split(separator) Split;
+    /// The pieces that at most `maxsplit` cuts at separators make, from the left; all if it is negative.
+    split_at_most(separator, maxsplit) Split;
+    /// The pieces between runs of white space, a list; none of them is empty.
+    split_whitespace() SplitWhitespace;
+    /// The pieces that at most `maxsplit` cuts at runs of white space make, from the left; all if it is negative. White space at
+    /// the end of the last one stays where there is no cut left for it.
+    split_whitespace_at_most(maxsplit) SplitWhitespace;
 }
 
 impl Text {
@@ -187,12 +200,12 @@ impl Text {
 
 impl TextFunction {
     /// The functions that have no options.
-    pub const PLAIN: [TextFunction; 11] = {
+    pub const PLAIN: [TextFunction; 13] = {
         use TextFunction::*;
-        [Lower, Upper, Strip, Len, StartsWith, EndsWith, Contains, Find, Count, Replace, Slice]
+        [Lower, Upper, Strip, Len, StartsWith, EndsWith, Contains, Find, Count, Replace, Slice, Split, SplitWhitespace]
     };
 
-    /// The name of its method in Python.
+    /// The name of its method in Python, where `split_whitespace` is `split` without a separator.
     pub fn name(&self) -> &'static str {
         match self {
             TextFunction::Lower => "lower",
@@ -206,6 +219,8 @@ impl TextFunction {
             TextFunction::Count => "count",
             TextFunction::Replace => "replace",
             TextFunction::Slice => "slice",
+            TextFunction::Split => "split",
+            TextFunction::SplitWhitespace => "split_whitespace",
             TextFunction::ParseInt { .. } => "parse_int",
             TextFunction::ParseFloat { .. } => "parse_float",
             TextFunction::ParseBool { .. } => "parse_bool",
@@ -222,6 +237,8 @@ impl TextFunction {
             TextFunction::Find | TextFunction::Count => (&[Str, Str], 0),
             TextFunction::Replace => (&[Str, Str, Str, Int], 1),
             TextFunction::Slice => (&[Str, Int, Int], 0),
+            TextFunction::Split => (&[Str, Str, Int], 1),
+            TextFunction::SplitWhitespace => (&[Str, Int], 1),
             TextFunction::ParseInt { .. } | TextFunction::ParseFloat { .. } => (&[Str], 0),
             TextFunction::ParseBool { .. } => (&[Str], 0),
         }
@@ -232,6 +249,7 @@ impl TextFunction {
         match self {
             TextFunction::Lower | TextFunction::Upper | TextFunction::Strip => Type::Str,
             TextFunction::Replace | TextFunction::Slice => Type::Str,
+            TextFunction::Split | TextFunction::SplitWhitespace => Type::list(Type::Str),
             TextFunction::Len | TextFunction::Find | TextFunction::Count => Type::Int,
             TextFunction::ParseInt { .. } => Type::Int,
             TextFunction::ParseFloat { .. } => Type::Float,

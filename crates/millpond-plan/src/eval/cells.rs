@@ -37,9 +37,11 @@ pub(crate) enum Reason {
     Missing,
     /// JSON that is no array.
     NotAnArray,
+    /// Text split at nothing.
+    EmptySeparator,
 }
 
-const REASONS: [Reason; 12] = [
+const REASONS: [Reason; 13] = [
     Reason::DivisionByZero,
     Reason::IntOverflow,
     Reason::FloatOverflow,
@@ -52,6 +54,7 @@ const REASONS: [Reason; 12] = [
     Reason::TooLong,
     Reason::Missing,
     Reason::NotAnArray,
+    Reason::EmptySeparator,
 ];
 
 /// The term that failed in a cell, and why; 0 for a cell without an error.

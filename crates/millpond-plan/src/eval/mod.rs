@@ -395,6 +395,7 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::TooLong => "the value is too long".into(),
         Reason::Missing => "there is no such element".into(),
         Reason::NotAnArray => "the json is no array".into(),
+        Reason::EmptySeparator => "the separator is empty".into(),
     }
 }
 

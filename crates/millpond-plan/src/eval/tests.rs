@@ -397,6 +397,15 @@ fn text_functions_are_pythons() {
     check(text("héllo").slice(i64::MIN, i64::MAX), "\"héllo\"");
     check(text("héllo").slice(4, 1), "\"\"");
     check(text("hello").slice(-3, 4), "\"ll\"");
+    let shown = |list: Expr| list.cast(Type::Str);
+    check(shown(text("a,,b,").split(",")), r#""[\"a\",\"\",\"b\",\"\"]""#);
+    check(shown(text("").split(",")), r#""[\"\"]""#);
+    check(shown(text("a, b, c").split_at_most(", ", 1)), r#""[\"a\",\"b, c\"]""#);
+    check(shown(text("a,b").split_at_most(",", 0)), r#""[\"a,b\"]""#);
+    check(shown(text(" a\u{a0} b ").split_whitespace()), r#""[\"a\",\"b\"]""#);
+    check(shown(text(" a  b  c ").split_whitespace_at_most(1)), r#""[\"a\",\"b  c \"]""#);
+    check(shown(text(" ").split_whitespace_at_most(i64::MAX)), r#""[]""#);
+    check(shown(text("a").split(lit("").str().strip())), "the separator is empty");
 }
 
 #[test]

@@ -9,9 +9,11 @@ use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray, bu
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, failures, merge_errors};
+use crate::packed::{CellBuilder, put_bytes, put_end};
 use crate::spelling;
 use crate::terms::TermId;
 use crate::text::TextFunction;
+use crate::types::Type;
 
 /// The longest text that a column of a batch may have in total.
 const MOST_BYTES: usize = i32::MAX as usize;
@@ -64,6 +66,14 @@ pub(crate) fn call(function: &TextFunction, operands: &[Cells], term: TermId) ->
         TextFunction::Slice => {
             let (start, end) = (int_values(&operands[1]), int_values(&operands[2]));
             texts(common, |i, out| write(out, slice(text.get(i), start.get(i), end.get(i))))
+        }
+        TextFunction::Split => {
+            let cuts = operands.get(2).map_or(Values::One(-1), int_values);
+            split(common, text, Some(part()), cuts, term)
+        }
+        TextFunction::SplitWhitespace => {
+            let cuts = operands.get(1).map_or(Values::One(-1), int_values);
+            split(common, text, None, cuts, term)
         }
         TextFunction::ParseInt { optional } => {
             parse(common, text, *optional, term, spelling::parse_int, |values, nulls| {
@@ -230,6 +240,53 @@ fn replace(
         Err(_) => ErrorCode::default(),
     };
     common.finish(Data::Str(builder.finish()), !too_long.is_empty(), code)
+}
+
+/// Lists of the pieces of each text, cut at separators or at runs of white space, at most so often; always if that is negative.
+fn split(common: Common, text: Texts<'_>, separator: Option<Texts<'_>>, cuts: Values<'_, i64>, term: TermId) -> Cells {
+    let mut lists = CellBuilder::new(Type::list(Type::Str));
+    let mut list = Vec::new();
+    let mut failed = vec![];
+    for i in 0..common.len {
+        if !common.is_valid(i) {
+            lists.push_null();
+            continue;
+        }
+        list.clear();
+        let cuts = usize::try_from(cuts.get(i)).unwrap_or(usize::MAX);
+        let mut reason = Reason::TooLong;
+        match separator.map(|separator| separator.get(i)) {
+            Some("") => reason = Reason::EmptySeparator,
+            Some(separator) => {
+                let pieces = text.get(i).splitn(cuts.saturating_add(1), separator);
+                pieces.for_each(|piece| put_bytes(piece.as_bytes(), &mut list));
+            }
+            None => split_whitespace(text.get(i), cuts, |piece| put_bytes(piece.as_bytes(), &mut list)),
+        }
+        put_end(&mut list);
+        if reason == Reason::EmptySeparator || lists.push_bytes(&list).is_none() {
+            failed.push((i, reason));
+            lists.push_null();
+        }
+    }
+    let code = |i: usize| match failed.binary_search_by_key(&i, |(row, _)| *row) {
+        Ok(at) => ErrorCode::new(term, failed[at].1),
+        Err(_) => ErrorCode::default(),
+    };
+    let lists = lists.finish().expect("lists are bytes of any kind");
+    common.finish(Data::of(&lists).expect("a list is stored as bytes"), !failed.is_empty(), code)
+}
+
+/// `text.split(None, cuts)`
+fn split_whitespace<'a>(text: &'a str, mut cuts: usize, mut put: impl FnMut(&'a str)) {
+    let mut rest = text.trim_start_matches(spelling::is_space);
+    while !rest.is_empty() {
+        let end = if cuts > 0 { rest.find(spelling::is_space) } else { None };
+        let (piece, after) = rest.split_at(end.unwrap_or(rest.len()));
+        put(piece);
+        rest = after.trim_start_matches(spelling::is_space);
+        cuts = cuts.saturating_sub(1);
+    }
 }
 
 /// What `read` reads of each text; what it cannot read is null if that is `optional`, an error otherwise.

@@ -94,6 +94,18 @@ impl Random {
             Type::Str if self.below(3) == 0 => {
                 Expr::binary(Add, self.expr(ty, depth, false), self.expr(ty, depth, false))
             }
+            Type::Str if self.below(4) == 0 => {
+                let (text, maxsplit) = (self.expr(ty, depth, false), self.expr(Type::Int, depth, false));
+                // A separator that is written as an empty literal is refused.
+                let separator = Expr::binary(Add, self.expr(ty, depth, false), lit(""));
+                let pieces = match self.below(4) {
+                    0 => text.str().split(separator),
+                    1 => text.str().split_at_most(separator, maxsplit),
+                    2 => text.str().split_whitespace(),
+                    _ => text.str().split_whitespace_at_most(maxsplit),
+                };
+                pieces.get(self.expr(Type::Int, depth, false), self.expr(ty, depth, false))
+            }
             Type::Str => self.text_function(ty, depth),
             _ if !ty.is_time() && self.below(6) == 0 => self.text_function(ty, depth),
             Type::DateTimeNaive | Type::DateTimeUtc | Type::Int | Type::Float if self.below(4) == 0 => {
@@ -281,11 +293,63 @@ impl Row<'_> {
                     operands.iter().map(|operand| self.eval(operand)).collect::<std::result::Result<Vec<_>, _>>()?;
                 if operands.contains(&NONE) { Ok(NONE) } else { time(*function, &operands) }
             }
+            ExprKind::Get(pieces, number, Some(default)) => {
+                let ExprKind::Text(function, operands) = pieces.kind() else { unreachable!("not generated") };
+                let operands =
+                    operands.iter().map(|operand| self.eval(operand)).collect::<std::result::Result<Vec<_>, _>>()?;
+                let pieces = if operands.contains(&NONE) { None } else { Some(split(function, &operands)?) };
+                let (Literal::Int(number), Some(pieces)) = (self.eval(number)?, pieces) else { return Ok(NONE) };
+                let count = pieces.len() as i128;
+                let place = i128::from(number) + if number < 0 { count } else { 0 };
+                let piece = usize::try_from(place).ok().and_then(|place| pieces.get(place));
+                piece.map_or_else(|| self.eval(default), |piece| Ok(Literal::Str(piece.as_str().into())))
+            }
             ExprKind::Tuple(_) | ExprKind::Get(..) | ExprKind::JsonAs(..) | ExprKind::Reducer(..) => {
                 unreachable!("not generated")
             }
         }
     }
+}
+
+/// Letter by letter.
+fn split(function: &TextFunction, operands: &[Literal]) -> std::result::Result<Vec<String>, Reason> {
+    let (mut text, mut separator, mut most) = (vec![], Option::None, i64::MAX);
+    for (i, operand) in operands.iter().enumerate() {
+        match operand {
+            Literal::Str(letters) if i == 0 => text = letters.chars().collect::<Vec<char>>(),
+            Literal::Str(letters) => separator = Some(letters.chars().collect::<Vec<char>>()),
+            Literal::Int(count) => most = if *count < 0 { i64::MAX } else { *count },
+            other => unreachable!("{function:?} of {other}"),
+        }
+    }
+    if separator.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Reason::EmptySeparator);
+    }
+    let (mut pieces, mut piece, mut i) = (vec![], String::new(), 0);
+    while i < text.len() {
+        let cut = match &separator {
+            Some(separator) if text[i..].starts_with(separator) => separator.len(),
+            Option::None if text[i] == ' ' => 1,
+            _ => 0,
+        };
+        let may = (pieces.len() as i64) < most;
+        match (&separator, cut > 0) {
+            // White space before a piece is no piece.
+            (Option::None, true) if piece.is_empty() => i += 1,
+            (_, true) if may => {
+                pieces.push(std::mem::take(&mut piece));
+                i += cut;
+            }
+            _ => {
+                piece.push(text[i]);
+                i += 1;
+            }
+        }
+    }
+    if separator.is_some() || !piece.is_empty() {
+        pieces.push(piece);
+    }
+    Ok(pieces)
 }
 
 /// With a vector of letters for the text.
@@ -354,6 +418,7 @@ fn text(function: &TextFunction, operands: &[Literal]) -> Cell {
             let kept = whole.iter().enumerate().filter(|(i, _)| (start..end).contains(&(*i as i128)));
             str(&kept.map(|(_, c)| *c).collect::<Vec<char>>())
         }
+        TextFunction::Split | TextFunction::SplitWhitespace => unreachable!("generated in an element only"),
         TextFunction::ParseInt { optional } => return found(crate::spelling::parse_int(&text).map(Int), *optional),
         TextFunction::ParseFloat { optional } => {
             return found(crate::spelling::parse_float(&text).map(Literal::Float), *optional);
