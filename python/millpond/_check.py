@@ -51,6 +51,13 @@ def choice(value: object, what: str, choices: Iterable[str]) -> str:
     return value
 
 
+def words(value: object, what: str) -> str:
+    """A text that the program itself must know, not one of a row."""
+    if not isinstance(value, str):
+        raise invalid(f"{what}: expected a str, got {show(value)}")
+    return value
+
+
 def flag(value: object, what: str) -> bool:
     """True or False, and nothing that merely looks like it."""
     if not isinstance(value, bool):

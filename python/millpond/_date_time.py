@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millpond._check import choice
+from millpond._check import choice, flag, words
 from millpond._expression import ColumnExpression, _union, to_expression
 from millpond._origin import here
 
@@ -159,6 +159,129 @@ class DateTimeNamespace:
     def round(self, duration: Operand) -> ColumnExpression:
         """The nearest of the points that `floor` knows; the later one of two that are equally near."""
         return self._call("round", duration)
+
+    def strftime(self, fmt: str) -> ColumnExpression:
+        """A point as text, in the words of Python's ``strftime``, with English names.
+
+        The words are ``%Y %y %G %m %B %b %h %d %e %j %U %W %V %A %a %u %w``, ``%H %k %I %l %p %P %M %S %f``, ``%F %D %T
+        %R``, ``%n %t %%``, and of a `DateTimeUtc` ``%z`` (``+0000``), ``%:z`` (``+00:00``) and ``%Z`` (``UTC``). ``%f``
+        has 6 digits, ``%3f`` and ``%9f`` have so many; digits beyond are cut off. ``%-d`` has no leading zero. Any
+        other word is an error before anything runs.
+
+        Examples:
+            >>> import millpond as pw
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     at
+            ...     2026-11-22T10:40:00.25
+            ... ''', schema=pw.schema_from_types(at=pw.DateTimeNaive))
+            >>> pw.debug.compute_and_print(visits.select(
+            ...     date=pw.this.at.dt.strftime("%a %d %b %Y"), time=pw.this.at.dt.strftime("%I:%M:%S.%f %p")
+            ... ))
+            date            | time
+            Sun 22 Nov 2026 | 10:40:00.250000 AM
+        """
+        return ColumnExpression(self._expression._native.strftime(words(fmt, "fmt"), here()), self._expression._tables)
+
+    def strptime(self, fmt: str, contains_timezone: bool | None = None) -> ColumnExpression:
+        """The point that a text spells, in the words of `strftime`.
+
+        It is a `DateTimeUtc` if the format has an offset (``%z`` reads ``+0100``, ``%:z`` reads ``+01:00``), a
+        `DateTimeNaive` otherwise. The format must have a date; hours and smaller units that it does not have are 0.
+        ``%f`` reads 1 to 9 digits of a fraction. Upper and lower case of names are the same, zeros in front may be
+        missing, and a weekday must be that of the date. A text that does not fit cannot be computed, nor can a point
+        outside the years 1677 to 2262: it stops the run unless ``fill_error`` gives it a value.
+
+        Args:
+            fmt: How the text is written.
+            contains_timezone: Whether the format has an offset; if given, it must be so.
+
+        Examples:
+            >>> import millpond as pw
+            >>> lines = pw.debug.table_from_markdown('''
+            ...     text
+            ...     22/Nov/2026:10:40:00+0100
+            ... ''')
+            >>> pw.debug.compute_and_print(lines.select(at=pw.this.text.dt.strptime("%d/%b/%Y:%H:%M:%S%z")))
+            at
+            2026-11-22 09:40:00+00:00
+        """
+        expected = None if contains_timezone is None else flag(contains_timezone, "contains_timezone")
+        native = self._expression._native.strptime(words(fmt, "fmt"), expected, here())
+        return ColumnExpression(native, self._expression._tables)
+
+    def to_utc(self, from_timezone: str) -> ColumnExpression:
+        """The `DateTimeUtc` at which clocks of a time zone show a `DateTimeNaive`.
+
+        Of a time that clocks show twice, it is the first instant; a time that they skip is read with the offset before
+        the gap. So Python's ``zoneinfo`` has it with ``fold=0``. The time zones of the IANA database are built in.
+
+        Args:
+            from_timezone: The name of the zone, such as ``"Europe/Berlin"``.
+
+        Examples:
+            >>> import millpond as pw
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     at
+            ...     2026-03-29T01:30:00
+            ...     2026-03-29T02:30:00
+            ... ''', schema=pw.schema_from_types(at=pw.DateTimeNaive))
+            >>> pw.debug.compute_and_print(visits.select(utc=pw.this.at.dt.to_utc("Europe/Berlin")))
+            utc
+            2026-03-29 00:30:00+00:00
+            2026-03-29 01:30:00+00:00
+        """
+        native = self._expression._native.to_utc(words(from_timezone, "from_timezone"), here())
+        return ColumnExpression(native, self._expression._tables)
+
+    def to_naive_in_timezone(self, timezone: str) -> ColumnExpression:
+        """The `DateTimeNaive` that clocks of a time zone show at a `DateTimeUtc`.
+
+        Args:
+            timezone: The name of the zone, such as ``"Europe/Berlin"``.
+        """
+        native = self._expression._native.to_naive_in_timezone(words(timezone, "timezone"), here())
+        return ColumnExpression(native, self._expression._tables)
+
+    def add_duration_in_timezone(self, duration: Operand, timezone: str) -> ColumnExpression:
+        """What clocks of a time zone show so long after they show a `DateTimeNaive`.
+
+        Args:
+            duration: How long, a `Duration`; a day is 24 hours, also where clocks are set.
+            timezone: The name of the zone.
+
+        Examples:
+            >>> import datetime
+            >>> import millpond as pw
+            >>> nights = pw.debug.table_from_markdown('''
+            ...     at
+            ...     2026-03-29T01:30:00
+            ... ''', schema=pw.schema_from_types(at=pw.DateTimeNaive))
+            >>> hour = datetime.timedelta(hours=1)
+            >>> pw.debug.compute_and_print(nights.select(
+            ...     later=pw.this.at.dt.add_duration_in_timezone(hour, "Europe/Berlin")
+            ... ))
+            later
+            2026-03-29 03:30:00
+        """
+        return (self.to_utc(timezone) + duration).dt.to_naive_in_timezone(timezone)
+
+    def subtract_duration_in_timezone(self, duration: Operand, timezone: str) -> ColumnExpression:
+        """What clocks of a time zone show so long before they show a `DateTimeNaive`.
+
+        Args:
+            duration: How long, a `Duration`; a day is 24 hours, also where clocks are set.
+            timezone: The name of the zone.
+        """
+        return (self.to_utc(timezone) - duration).dt.to_naive_in_timezone(timezone)
+
+    def subtract_date_time_in_timezone(self, date_time: Operand, timezone: str) -> ColumnExpression:
+        """The `Duration` from one `DateTimeNaive` to this one, both as clocks of a time zone show them.
+
+        Args:
+            date_time: The point to count from.
+            timezone: The name of the zone.
+        """
+        return self.to_utc(timezone) - to_expression(date_time).dt.to_utc(timezone)
 
     def _call(self, function: str, *arguments: Operand) -> ColumnExpression:
         expressions = [to_expression(argument) for argument in arguments]

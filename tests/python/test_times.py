@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +344,108 @@ def test_functions_of_time_are_checked_before_anything_runs() -> None:
         pw.this.a.dt.from_timestamp("h")  # type: ignore[arg-type]
     with pytest.raises(pw.InputError, match="the DateTimeNaive is outside 64 bits of nanoseconds"):
         pw.debug.compute_and_print(table.select(x=(pw.this.a * 10**10).dt.from_timestamp("s")))
+
+
+WORDS = ["%Y", "%m", "%d", "%H", "%M", "%S", "%f", "%j", "%b", "%B", "%a", "%A", "%p", "%I", "%y", "%%", "T", "-", " "]
+
+
+@settings(max_examples=300, deadline=None)
+@given(NAIVE, st.lists(st.sampled_from([*WORDS, "%U", "%W", "%w"]), max_size=12))
+def test_points_are_written_as_python_writes_them(at: datetime.datetime, words: list[str]) -> None:
+    fmt = "/".join(words)
+    utc = f"{fmt}%z %Z"
+    expected = at.strftime(fmt)
+    found = computed(
+        naive=literal(at).dt.strftime(fmt), utc=to_utc(at).dt.strftime(utc), iso=literal(at).dt.strftime("%FT%T")
+    )
+    assert found == {"naive": expected, "utc": f"{expected}+0000 UTC", "iso": at.isoformat(timespec="seconds")}
+
+
+@pytest.mark.parametrize(
+    "fmt",
+    [
+        "%Y-%m-%d %H:%M:%S.%f",
+        "%d/%b/%Y:%H:%M:%S",
+        "%A, %d %B %Y, %I:%M:%S %p",
+        "%Y%m%dT%H%M%S",
+        "%a %j %Y %H.%M",
+        "%d.%m.%Y",
+    ],
+)
+@settings(max_examples=100, deadline=None)
+@given(at=NAIVE, minutes=st.integers(-14 * 60, 14 * 60))
+def test_points_are_read_as_python_reads_them(fmt: str, at: datetime.datetime, minutes: int) -> None:
+    text = at.strftime(fmt)
+    zone = datetime.timezone(datetime.timedelta(minutes=minutes))
+    zoned = at.replace(tzinfo=zone).strftime(f"{fmt} %z")
+    assert computed(
+        naive=pw.coalesce(text).dt.strptime(fmt),
+        utc=pw.coalesce(zoned).dt.strptime(f"{fmt} %z", contains_timezone=True),
+    ) == {
+        "naive": datetime.datetime.strptime(text, fmt),
+        "utc": datetime.datetime.strptime(zoned, f"{fmt} %z").astimezone(UTC),
+    }
+
+
+ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Sao_Paulo", "UTC"]
+
+
+# In the small hours of those months in which clocks are set.
+CHANGES = st.builds(
+    lambda year, month, day, minute: datetime.datetime(year, month, day, minute // 60, minute % 60),
+    st.integers(1971, 2036),
+    st.sampled_from([3, 4, 10, 11]),
+    st.integers(1, 30),
+    st.integers(0, 239),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.datetimes(datetime.datetime(1971, 1, 1), datetime.datetime(2037, 1, 1)) | CHANGES, st.sampled_from(ZONES))
+def test_clocks_of_a_zone_are_those_of_python(at: datetime.datetime, name: str) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    instant, length = at.replace(tzinfo=zone).astimezone(UTC), datetime.timedelta(hours=5)
+    assert computed(
+        utc=literal(at).dt.to_utc(from_timezone=name),
+        naive=to_utc(at).dt.to_naive_in_timezone(name),
+        later=literal(at).dt.add_duration_in_timezone(length, name),
+        earlier=literal(at).dt.subtract_duration_in_timezone(length, timezone=name),
+        since=literal(at).dt.subtract_date_time_in_timezone(EPOCH, name),
+    ) == {
+        "utc": instant,
+        "later": (instant + length).astimezone(zone).replace(tzinfo=None),
+        "earlier": (instant - length).astimezone(zone).replace(tzinfo=None),
+        "since": instant - EPOCH.replace(tzinfo=zone).astimezone(UTC),
+        "naive": at.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda at: at.dt.strftime("%Q"), 'the format "%Q" cannot write a DateTimeNaive: %Q is none of the words'),
+        (lambda at: at.dt.strftime("%"), 'the format "%" cannot write'),
+        (lambda at: at.dt.strftime("%z"), 'the format "%z" cannot write a DateTimeNaive'),
+        (lambda at: at.dt.strftime(at), "fmt: expected a str"),
+        (lambda at: pw.this.user.dt.strptime("%H:%M"), 'the format "%H:%M" cannot read a DateTimeNaive'),
+        (lambda at: pw.this.user.dt.strptime("%F %c"), "%c is none of the words"),
+        (lambda at: pw.this.user.dt.strptime("%F", contains_timezone=True), 'the format "%F" has no offset from UTC'),
+        (lambda at: pw.this.user.dt.strptime("%F %z", contains_timezone=False), "has an offset from UTC"),
+        (lambda at: at.dt.to_utc("Europe/Bonn"), 'there is no time zone "Europe/Bonn"'),
+        (lambda at: at.dt.to_naive_in_timezone("UTC"), "dt.to_naive_in_timezone needs DateTimeUtc"),
+    ],
+)
+def test_formats_and_zones_are_checked_before_anything_runs(make: Any, message: str) -> None:
+    with pytest.raises(pw.InvalidError) as caught:
+        times().select(x=make(pw.this.at))
+    assert message in caught.value.message
+    assert caught.value.origin is not None and "test_times.py:" in caught.value.origin
+
+
+def test_a_text_that_does_not_fit_a_format_is_an_error_value() -> None:
+    read = pw.this.user.dt.strptime("%F")
+    assert rows(times().select(x=pw.fill_error(read, None))) == [(None,)] * 4
+    with pytest.raises(
+        pw.InputError, match=r'the text is not DateTimeNaive in user\.dt\.strptime\("%F"\), where user = "ann"'
+    ):
+        rows(times().select(x=read))

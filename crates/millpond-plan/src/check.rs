@@ -201,7 +201,7 @@ fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId
         }
         ExprKind::Time(function, arguments) => {
             let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
-            time(terms, *function, &operands)
+            time(terms, function, &operands)
         }
         ExprKind::Tuple(elements) => {
             let operands = elements.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
@@ -407,11 +407,12 @@ fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) ->
     Ok(terms.add(Op::Text(function.clone(), typed), TermType::new(function.ty(), optional)))
 }
 
-fn time(terms: &mut Terms, function: TimeFunction, operands: &[Operand<'_>]) -> Result<TermId> {
+fn time(terms: &mut Terms, function: &TimeFunction, operands: &[Operand<'_>]) -> Result<TermId> {
     let accepted = function.operands();
     let (typed, optional) = arguments(terms, &format!("dt.{}", function.name()), accepted, 0, operands)?;
     let subject = terms.ty(typed[0]).ty.unwrap_or(accepted[0][0]);
-    Ok(terms.add(Op::Time(function, typed), TermType::new(function.ty(subject), optional)))
+    function.check(subject)?;
+    Ok(terms.add(Op::Time(function.clone(), typed), TermType::new(function.ty(subject), optional)))
 }
 
 /// The operands of a method, each of one of the types that it accepts there, and whether one of them may be null. So many
@@ -438,6 +439,9 @@ fn arguments(
             let error = Error::invalid(format!("{} is {ty}, but {place} needs {needed}", subject(expr)));
             return Err(match accepted {
                 [Type::Duration] => error.with_hint("a duration is written as a timedelta, such as timedelta(hours=1)"),
+                [needed] if needed.is_point() => {
+                    error.with_hint("to_utc and to_naive_in_timezone convert between points in a time zone and in UTC")
+                }
                 [needed] => error.with_hint(format!("cast(..., {needed})")),
                 _ => error,
             });
@@ -700,6 +704,30 @@ mod tests {
             point.dt().round(5),
             "the value 5 is int, but argument 1 of dt.round needs Duration \
              (a duration is written as a timedelta, such as timedelta(hours=1))",
+        );
+    }
+
+    #[test]
+    fn formats_and_zones_are_checked() {
+        use crate::dt::TimeUnit::Seconds;
+        let (naive, utc) = (col("i").dt().from_timestamp(Seconds), col("i").dt().utc_from_timestamp(Seconds));
+        check(naive.dt().strftime("%F"), "str");
+        check(col("s").dt().strptime("%F"), "DateTimeNaive");
+        check(col("s").dt().strptime("%F%z"), "DateTimeUtc");
+        check(naive.dt().to_utc("Asia/Tokyo"), "DateTimeUtc");
+        check(utc.dt().to_naive_in_timezone("Asia/Tokyo"), "DateTimeNaive");
+        check(
+            naive.dt().strftime("%F %Q"),
+            "the format \"%F %Q\" cannot write a DateTimeNaive: %Q is none of the words that it may have",
+        );
+        check(
+            naive.dt().to_utc("Asia/Kyoto"),
+            "there is no time zone \"Asia/Kyoto\" (names are those of the IANA database, such as \"Europe/Berlin\")",
+        );
+        check(
+            col("i").dt().to_utc("UTC"),
+            "column \"i\" is int, but dt.to_utc needs DateTimeNaive \
+             (to_utc and to_naive_in_timezone convert between points in a time zone and in UTC)",
         );
     }
 

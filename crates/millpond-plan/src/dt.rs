@@ -7,12 +7,18 @@
 //! assert_eq!(hour.to_string(), "access_time.dt.hour()");
 //! ```
 
-use crate::expr::{Expr, ExprKind};
+use std::sync::Arc;
+
+use millpond_error::{Error, Result};
+
+use crate::expr::{Expr, ExprKind, quoted};
 use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
+use crate::time_format::TimeFormat;
 use crate::types::Type;
+use crate::zone::Zone;
 
 /// What a method of [`Dt`] computes. The first operand is the subject, the others are the arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TimeFunction {
     /// `a.dt.hour()` and its like: a part of a point in time.
     Part(TimePart),
@@ -31,6 +37,19 @@ pub enum TimeFunction {
     Floor,
     /// `a.dt.round(duration)`
     Round,
+    /// `a.dt.strftime(format)`
+    Strftime(Arc<TimeFormat>),
+    /// `a.dt.strptime(format)`
+    Strptime {
+        /// How a point is read.
+        format: Arc<TimeFormat>,
+        /// Whether the program expects an offset in the format, if it says so.
+        contains_timezone: Option<bool>,
+    },
+    /// `a.dt.to_utc(zone)`
+    ToUtc(Arc<Zone>),
+    /// `a.dt.to_naive_in_timezone(zone)`
+    ToNaive(Arc<Zone>),
 }
 
 /// A part of a point in time.
@@ -167,6 +186,51 @@ impl Dt {
         self.call(TimeFunction::Round, [duration.into()])
     }
 
+    /// A point as text, in the words of `strftime`; [`TimeFormat`] says which.
+    #[track_caller]
+    pub fn strftime(&self, format: &str) -> Expr {
+        self.call(TimeFunction::Strftime(TimeFormat::new(format).into()), [])
+    }
+
+    /// The point that a text spells: one of UTC if the format has an offset (`%z`), one without a zone otherwise. An error
+    /// value for text that does not fit, or of a point outside the years 1677 to 2262.
+    #[track_caller]
+    pub fn strptime(&self, format: &str) -> Expr {
+        let format = TimeFormat::new(format).into();
+        self.call(TimeFunction::Strptime { format, contains_timezone: None }, [])
+    }
+
+    /// The instant at which clocks of a time zone show a point. Where they show it twice, the first; a point that they skip
+    /// is read with the offset before the gap.
+    #[track_caller]
+    pub fn to_utc(&self, zone: &str) -> Expr {
+        self.call(TimeFunction::ToUtc(Zone::new(zone).into()), [])
+    }
+
+    /// What clocks of a time zone show at an instant.
+    #[track_caller]
+    pub fn to_naive_in_timezone(&self, zone: &str) -> Expr {
+        self.call(TimeFunction::ToNaive(Zone::new(zone).into()), [])
+    }
+
+    /// What clocks of a time zone show so long after they show a point.
+    #[track_caller]
+    pub fn add_duration_in_timezone(&self, duration: impl Into<Expr>, zone: &str) -> Expr {
+        (self.to_utc(zone) + duration.into()).dt().to_naive_in_timezone(zone)
+    }
+
+    /// What clocks of a time zone show so long before they show a point.
+    #[track_caller]
+    pub fn subtract_duration_in_timezone(&self, duration: impl Into<Expr>, zone: &str) -> Expr {
+        (self.to_utc(zone) - duration.into()).dt().to_naive_in_timezone(zone)
+    }
+
+    /// The duration from `point` to this one, both as clocks of a time zone show them.
+    #[track_caller]
+    pub fn subtract_date_time_in_timezone(&self, point: impl Into<Expr>, zone: &str) -> Expr {
+        self.to_utc(zone) - point.into().dt().to_utc(zone)
+    }
+
     /// `function` with these arguments.
     #[track_caller]
     pub fn call(&self, function: TimeFunction, arguments: impl IntoIterator<Item = Expr>) -> Expr {
@@ -242,7 +306,7 @@ impl TimeFunction {
     };
 
     /// The name of its method in Python.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             TimeFunction::Part(part) => match part {
                 TimePart::Year => "year",
@@ -271,14 +335,23 @@ impl TimeFunction {
             TimeFunction::FromTimestamp { utc: true, .. } => "utc_from_timestamp",
             TimeFunction::Floor => "floor",
             TimeFunction::Round => "round",
+            TimeFunction::Strftime(_) => "strftime",
+            TimeFunction::Strptime { .. } => "strptime",
+            TimeFunction::ToUtc(_) => "to_utc",
+            TimeFunction::ToNaive(_) => "to_naive_in_timezone",
         }
     }
 
     /// The types that each operand may have.
-    pub(crate) fn operands(self) -> &'static [&'static [Type]] {
-        use Type::{DateTimeNaive, DateTimeUtc, Duration, Float, Int};
+    pub(crate) fn operands(&self) -> &'static [&'static [Type]] {
+        use Type::{DateTimeNaive, DateTimeUtc, Duration, Float, Int, Str};
         match self {
-            TimeFunction::Part(_) | TimeFunction::Timestamp(_) => &[&[DateTimeNaive, DateTimeUtc]],
+            TimeFunction::Part(_) | TimeFunction::Timestamp(_) | TimeFunction::Strftime(_) => {
+                &[&[DateTimeNaive, DateTimeUtc]]
+            }
+            TimeFunction::Strptime { .. } => &[&[Str]],
+            TimeFunction::ToUtc(_) => &[&[DateTimeNaive]],
+            TimeFunction::ToNaive(_) => &[&[DateTimeUtc]],
             TimeFunction::Whole(_) => &[&[Duration]],
             TimeFunction::FromTimestamp { .. } => &[&[Int, Float]],
             TimeFunction::Floor | TimeFunction::Round => &[&[DateTimeNaive, DateTimeUtc], &[Duration]],
@@ -286,22 +359,50 @@ impl TimeFunction {
     }
 
     /// The type of the result, for a subject of this type.
-    pub(crate) fn ty(self, subject: Type) -> Type {
+    pub(crate) fn ty(&self, subject: Type) -> Type {
         match self {
             TimeFunction::Part(_) | TimeFunction::Whole(_) | TimeFunction::Timestamp(None) => Type::Int,
             TimeFunction::Timestamp(Some(_)) => Type::Float,
             TimeFunction::FromTimestamp { utc: false, .. } => Type::DateTimeNaive,
             TimeFunction::FromTimestamp { utc: true, .. } => Type::DateTimeUtc,
             TimeFunction::Floor | TimeFunction::Round => subject,
+            TimeFunction::Strftime(_) => Type::Str,
+            TimeFunction::Strptime { format, .. } => format.ty(),
+            TimeFunction::ToUtc(_) => Type::DateTimeUtc,
+            TimeFunction::ToNaive(_) => Type::DateTimeNaive,
+        }
+    }
+
+    /// Whether its format or zone is right for a subject of this type.
+    pub(crate) fn check(&self, subject: Type) -> Result<()> {
+        match self {
+            TimeFunction::Strftime(format) => format.check_writes(subject),
+            TimeFunction::Strptime { format, contains_timezone } => {
+                format.check_reads()?;
+                let has_zone = format.has_zone();
+                if contains_timezone.is_some_and(|expected| expected != has_zone) {
+                    let (text, has) = (quoted(format.text()), if has_zone { "an" } else { "no" });
+                    let error =
+                        format!("the format {text} has {has} offset from UTC, but contains_timezone says otherwise");
+                    return Err(
+                        Error::invalid(error).with_hint("%z reads an offset such as +0100, %:z one such as +01:00")
+                    );
+                }
+                Ok(())
+            }
+            TimeFunction::ToUtc(zone) | TimeFunction::ToNaive(zone) => zone.check(),
+            _ => Ok(()),
         }
     }
 
     /// What stands after the arguments in the text of a call.
-    pub(crate) fn options(self) -> Vec<String> {
+    pub(crate) fn options(&self) -> Vec<String> {
         match self {
             TimeFunction::Timestamp(Some(unit)) | TimeFunction::FromTimestamp { unit, .. } => {
                 vec![format!("unit=\"{}\"", unit.symbol())]
             }
+            TimeFunction::Strftime(format) | TimeFunction::Strptime { format, .. } => vec![quoted(format.text())],
+            TimeFunction::ToUtc(zone) | TimeFunction::ToNaive(zone) => vec![quoted(zone.name())],
             _ => Vec::new(),
         }
     }

@@ -603,7 +603,7 @@ fn text(expr: &Expr) -> (String, u8) {
         ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
         ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
         ExprKind::Text(function, operands) => text_method(function, operands.iter().map(text)),
-        ExprKind::Time(function, operands) => time_method(*function, operands.iter().map(text)),
+        ExprKind::Time(function, operands) => time_method(function, operands.iter().map(text)),
         ExprKind::Tuple(elements) => call_text("make_tuple", &elements.iter().map(plain).collect::<Vec<_>>()),
         ExprKind::Get(a, key, default) => get_text(text(a), plain(key), default.as_ref().map(plain)),
         ExprKind::JsonAs(a, ty) => json_as_text(text(a), *ty),
@@ -631,7 +631,7 @@ pub(crate) fn text_method(function: &TextFunction, operands: impl Iterator<Item 
 }
 
 /// `a.dt.floor(b)`
-pub(crate) fn time_method(function: TimeFunction, operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
+pub(crate) fn time_method(function: &TimeFunction, operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
     method_text(&format!("dt.{}", function.name()), operands, function.options())
 }
 

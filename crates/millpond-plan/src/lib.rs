@@ -35,8 +35,10 @@ pub mod table;
 mod terms;
 pub mod text;
 pub mod time;
+mod time_format;
 pub mod types;
 pub mod window;
+mod zone;
 
 pub use behavior::Behavior;
 pub use difference::difference;
@@ -53,5 +55,7 @@ pub use reducer::{
 pub use session::{AFTER, BEFORE, SessionGap};
 pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
 pub use text::{BoolWords, Text, TextFunction};
+pub use time_format::TimeFormat;
 pub use types::{Column, ColumnType, Schema, Type};
 pub use window::{SlidingWindow, WindowLength};
+pub use zone::Zone;

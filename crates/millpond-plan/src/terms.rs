@@ -254,7 +254,7 @@ pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -
         Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
         Op::Unique(a, b) => expr::call_text("unique", &[plain(*a), plain(*b)]),
         Op::Text(function, operands) => expr::text_method(function, operands.iter().map(|operand| part(*operand))),
-        Op::Time(function, operands) => expr::time_method(*function, operands.iter().map(|operand| part(*operand))),
+        Op::Time(function, operands) => expr::time_method(function, operands.iter().map(|operand| part(*operand))),
         Op::Tuple(elements) => expr::call_text("make_tuple", &elements.iter().map(|id| plain(*id)).collect::<Vec<_>>()),
         Op::Element(a, position) => expr::get_text(part(*a), position.to_string(), None),
         Op::Get(a, key, default) => expr::get_text(part(*a), plain(*key), default.map(plain)),

@@ -1,7 +1,8 @@
 //! `Expr`: an expression of the plan.
 
 use millpond_plan::{
-    BinaryOp, BoolWords, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFunction, TimeUnit, Type, UnaryOp, spelled,
+    BinaryOp, BoolWords, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFormat, TimeFunction, TimeUnit, Type,
+    UnaryOp, spelled,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -87,6 +88,23 @@ impl PyExpr {
     #[pyo3(name = "from_timestamp")]
     fn point_at(&self, unit: &str, utc: bool, place: Place) -> PyResult<Self> {
         Ok(at(place, self.0.dt().call(TimeFunction::FromTimestamp { unit: to_unit(unit)?, utc }, [])))
+    }
+
+    fn strftime(&self, format: &str, place: Place) -> Self {
+        at(place, self.0.dt().strftime(format))
+    }
+
+    fn strptime(&self, format: &str, contains_timezone: Option<bool>, place: Place) -> Self {
+        let format = TimeFormat::new(format).into();
+        at(place, self.0.dt().call(TimeFunction::Strptime { format, contains_timezone }, []))
+    }
+
+    fn to_utc(&self, zone: &str, place: Place) -> Self {
+        at(place, self.0.dt().to_utc(zone))
+    }
+
+    fn to_naive_in_timezone(&self, zone: &str, place: Place) -> Self {
+        at(place, self.0.dt().to_naive_in_timezone(zone))
     }
 
     #[staticmethod]

@@ -292,8 +292,9 @@ impl<'a> Batch<'a> {
                 text::call(function, &operands, id)
             }
             Op::Time(function, operands) => {
+                let ty = self.stage.terms[operands[0].index()].ty.ty.unwrap_or(Type::DateTimeNaive);
                 let operands: Vec<Cells> = operands.iter().map(|operand| self.cells(*operand)).collect();
-                time::call(*function, &operands, id)
+                time::call(function, ty, &operands, id)
             }
             Op::Tuple(operands) => {
                 let typed = operands.iter().map(|id| (self.cells(*id), self.stage.terms[id.index()].ty.ty));

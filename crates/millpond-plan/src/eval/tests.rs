@@ -89,7 +89,7 @@ fn columnised(expr: &Expr, mask: usize, next: &mut usize) -> Expr {
         ExprKind::IfElse(a, b, c) => ExprKind::IfElse(part(a), part(b), part(c)),
         ExprKind::Coalesce(arguments) => ExprKind::Coalesce(arguments.iter().map(part).collect()),
         ExprKind::Text(function, operands) => ExprKind::Text(function.clone(), operands.iter().map(part).collect()),
-        ExprKind::Time(function, operands) => ExprKind::Time(*function, operands.iter().map(part).collect()),
+        ExprKind::Time(function, operands) => ExprKind::Time(function.clone(), operands.iter().map(part).collect()),
     })
 }
 

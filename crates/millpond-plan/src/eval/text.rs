@@ -98,13 +98,13 @@ pub(crate) fn call(function: &TextFunction, operands: &[Cells], term: TermId) ->
 
 /// An operand that is text.
 #[derive(Clone, Copy)]
-struct Texts<'a> {
+pub(super) struct Texts<'a> {
     array: &'a StringArray,
     constant: bool,
 }
 
 impl<'a> Texts<'a> {
-    fn of(cells: &'a Cells) -> Self {
+    pub(super) fn of(cells: &'a Cells) -> Self {
         let Data::Str(array) = &cells.data else { unreachable!("the type check wants text") };
         Texts { array, constant: cells.constant }
     }
@@ -130,7 +130,7 @@ fn int_values(cells: &Cells) -> Values<'_, i64> {
 }
 
 /// The text that `write` writes for each row that is not null.
-fn texts(common: Common, mut write: impl FnMut(usize, &mut StringBuilder)) -> Cells {
+pub(super) fn texts(common: Common, mut write: impl FnMut(usize, &mut StringBuilder)) -> Cells {
     let mut builder = StringBuilder::with_capacity(common.len, common.len * 8);
     for i in 0..common.len {
         if common.is_valid(i) {
@@ -290,7 +290,7 @@ fn split_whitespace<'a>(text: &'a str, mut cuts: usize, mut put: impl FnMut(&'a 
 }
 
 /// What `read` reads of each text; what it cannot read is null if that is `optional`, an error otherwise.
-fn parse<T: Copy + Default>(
+pub(super) fn parse<T: Copy + Default>(
     common: Common,
     text: Texts<'_>,
     optional: bool,

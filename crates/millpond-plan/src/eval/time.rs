@@ -1,18 +1,21 @@
-//! Functions of points in time and durations, all of which are integers: one loop over the column for each.
+//! Functions of points in time and durations, which are integers: one loop over the column for each.
 
 use arrow_array::{Float64Array, Int64Array};
 
 use super::arithmetic::int_loop;
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values};
+use super::text::{Texts, parse, texts};
 use crate::dt::{TimeFunction, TimePart};
 use crate::terms::TermId;
 use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, date};
+use crate::types::Type;
+use crate::zone::Zone;
 
-/// `function(operands)`
-pub(crate) fn call(function: TimeFunction, operands: &[Cells], term: TermId) -> Cells {
+/// `function(operands)`, for a subject of type `ty`
+pub(crate) fn call(function: &TimeFunction, ty: Type, operands: &[Cells], term: TermId) -> Cells {
     let a = &operands[0];
     match function {
-        TimeFunction::Part(part) => self::part(part, a),
+        TimeFunction::Part(part) => self::part(*part, a),
         // A constant divisor in the loop is a multiplication, and there are few units.
         TimeFunction::Whole(unit) => match unit.ns() {
             1 => a.clone(),
@@ -32,6 +35,23 @@ pub(crate) fn call(function: TimeFunction, operands: &[Cells], term: TermId) -> 
         TimeFunction::FromTimestamp { unit, .. } => from_timestamp(a, unit.ns(), term),
         TimeFunction::Floor => multiples(operands, term, floor),
         TimeFunction::Round => multiples(operands, term, round),
+        TimeFunction::Strftime(format) => {
+            let values = Values::new(int_values(a), a.constant);
+            texts(Common::of_all(operands), |i, out| format.write(ty, values.get(i), out))
+        }
+        TimeFunction::Strptime { format, .. } => {
+            let (common, text) = (Common::of_all(operands), Texts::of(a));
+            parse(
+                common,
+                text,
+                false,
+                term,
+                |text| format.read(text),
+                |values, nulls| Data::Int(Int64Array::new(values.into(), nulls)),
+            )
+        }
+        TimeFunction::ToUtc(zone) => in_zone(a, zone, term, Zone::to_utc),
+        TimeFunction::ToNaive(zone) => in_zone(a, zone, term, Zone::to_naive),
     }
 }
 
@@ -88,6 +108,13 @@ fn from_timestamp(a: &Cells, ns: i64, term: TermId) -> Cells {
             int_loop((values, Values::One(ns)), common, term, i64::overflowing_mul, |_, _| Reason::IntOverflow)
         }
     }
+}
+
+/// What `f` gives for each point, which may be beyond 64 bits.
+fn in_zone(a: &Cells, zone: &Zone, term: TermId, f: impl Fn(&Zone, i64) -> Option<i64>) -> Cells {
+    let values = Values::new(int_values(a), a.constant);
+    let point = |value, _| f(zone, value).map_or((0, true), |found| (found, false));
+    int_loop((values, Values::One(0)), Common::of_all(std::slice::from_ref(a)), term, point, |_, _| Reason::IntOverflow)
 }
 
 /// The multiple of the second operand that `f` finds for the first.

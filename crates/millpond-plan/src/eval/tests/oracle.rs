@@ -8,6 +8,8 @@ use super::*;
 use crate::dt::{TimeFunction, TimePart, TimeUnit};
 use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
 use crate::text::TextFunction;
+use crate::time_format::TimeFormat;
+use crate::zone::Zone;
 
 const TYPES: [Type; 7] =
     [Type::Bool, Type::Int, Type::Float, Type::Str, Type::DateTimeNaive, Type::DateTimeUtc, Type::Duration];
@@ -106,6 +108,7 @@ impl Random {
                 };
                 pieces.get(self.expr(Type::Int, depth, false), self.expr(ty, depth, false))
             }
+            Type::Str if self.below(6) == 0 => self.time_function(ty, depth),
             Type::Str => self.text_function(ty, depth),
             _ if !ty.is_time() && self.below(6) == 0 => self.text_function(ty, depth),
             Type::DateTimeNaive | Type::DateTimeUtc | Type::Int | Type::Float if self.below(4) == 0 => {
@@ -192,15 +195,28 @@ impl Random {
         functions.extend([TimeFunction::Timestamp(None), TimeFunction::Timestamp(Some(unit))]);
         functions.extend([false, true].map(|utc| TimeFunction::FromTimestamp { unit, utc }));
         let point = if ty.is_point() { ty } else { self.one(&points) };
+        let zone = if point == Type::DateTimeUtc { "%z" } else { "" };
+        let format = self.one(&["%Y-%m-%dT%H:%M:%S.%9f", "%F %H:%M:%S.%f", "%F"]).to_owned() + zone;
+        let read = Arc::new(TimeFormat::new(&format));
+        functions.push(TimeFunction::Strftime(read.clone()));
+        functions.push(TimeFunction::Strptime { format: read, contains_timezone: None });
+        // A zone that never changes its clocks; the others are compared with Python's.
+        let zone = Arc::new(Zone::new("Etc/GMT+5"));
+        functions.extend([TimeFunction::ToUtc(zone.clone()), TimeFunction::ToNaive(zone)]);
         functions.retain(|function| function.ty(point) == ty);
         let function = self.one(&functions);
         let subject = match function {
             TimeFunction::FromTimestamp { .. } => self.one(&[Type::Int, Type::Float]),
             TimeFunction::Whole(_) => Type::Duration,
+            TimeFunction::ToUtc(_) => Type::DateTimeNaive,
+            TimeFunction::ToNaive(_) => Type::DateTimeUtc,
             _ => point,
         };
         let arguments = usize::from(matches!(function, TimeFunction::Floor | TimeFunction::Round));
-        let subject = self.expr(subject, depth, false);
+        let mut subject = self.expr(subject, depth, false);
+        if let TimeFunction::Strptime { format, .. } = &function {
+            subject = subject.dt().strftime(format.text());
+        }
         let arguments: Vec<Expr> = (0..arguments).map(|_| self.expr(Type::Duration, depth, false)).collect();
         subject.dt().call(function, arguments)
     }
@@ -291,7 +307,7 @@ impl Row<'_> {
             ExprKind::Time(function, operands) => {
                 let operands =
                     operands.iter().map(|operand| self.eval(operand)).collect::<std::result::Result<Vec<_>, _>>()?;
-                if operands.contains(&NONE) { Ok(NONE) } else { time(*function, &operands) }
+                if operands.contains(&NONE) { Ok(NONE) } else { time(function, &operands) }
             }
             ExprKind::Get(pieces, number, Some(default)) => {
                 let ExprKind::Text(function, operands) = pieces.kind() else { unreachable!("not generated") };
@@ -435,7 +451,7 @@ fn text(function: &TextFunction, operands: &[Literal]) -> Cell {
 }
 
 /// In 128 bits, and the parts of a point of its text.
-fn time(function: TimeFunction, operands: &[Literal]) -> Cell {
+fn time(function: &TimeFunction, operands: &[Literal]) -> Cell {
     let ty = function.ty(operands[0].ty().unwrap());
     let wide = |i: usize| i128::from(operands[i].as_int().unwrap());
     let found = match function {
@@ -478,9 +494,24 @@ fn time(function: TimeFunction, operands: &[Literal]) -> Cell {
             if step == 0 {
                 return Err(Reason::DivisionByZero);
             }
-            let half = if function == TimeFunction::Round { step } else { 0 };
+            let half = if *function == TimeFunction::Round { step } else { 0 };
             (2 * wide(0) + half).div_euclid(2 * step) * step
         }
+        TimeFunction::Strftime(format) => {
+            let text = crate::time::text(Type::DateTimeNaive, operands[0].as_int().unwrap());
+            let fraction = format!("{:0<9}", text.get(20..).unwrap_or(""));
+            let written = format.text().replace("%Y-%m-%d", "%F").replace("%F", &text[..10]);
+            let written = written.replace("%H:%M:%S", &text[11..19]).replace("%9f", &fraction);
+            return Ok(Literal::Str(written.replace("%f", &fraction[..6]).replace("%z", "+0000").into()));
+        }
+        TimeFunction::Strptime { .. } => {
+            let Literal::Str(text) = &operands[0] else { unreachable!("the type check wants text") };
+            let text = text.replace("+0000", "").replace(' ', "T");
+            let value = crate::time::read(Type::DateTimeNaive, text.as_bytes()).ok_or(Reason::Unreadable)?;
+            return Ok(Literal::of_int(ty, value));
+        }
+        TimeFunction::ToUtc(_) => wide(0) + 5 * i128::from(TimeUnit::Hours.ns()),
+        TimeFunction::ToNaive(_) => wide(0) - 5 * i128::from(TimeUnit::Hours.ns()),
     };
     i64::try_from(found).map(|value| Literal::of_int(ty, value)).map_err(|_| Reason::IntOverflow)
 }

@@ -66,3 +66,60 @@ fn points_are_floored_and_rounded_to_multiples_from_1970() {
     check(first.dt().floor(duration(DAY_NS)), "the DateTimeUtc is outside 64 bits of nanoseconds");
     check(first.dt().floor(duration(i64::MIN)), "DateTimeUtc(\"1677-09-21T00:12:43.145224192Z\")");
 }
+
+fn utc(text: &str) -> Expr {
+    lit(Literal::DateTimeUtc(read(Type::DateTimeUtc, text.as_bytes()).unwrap()))
+}
+
+#[test]
+fn points_are_written_in_the_words_of_strftime() {
+    let point = naive("1901-02-03T04:05:06.007008009");
+    let write = |format: &str, expected: &str| check(point.dt().strftime(format), &format!("{expected:?}"));
+    write("%Y-%m-%d %H:%M:%S.%f", "1901-02-03 04:05:06.007008");
+    write("%3f %6f %9f", "007 007008 007008009");
+    write("%y%%%D", "01%02/03/01");
+    write("%-d.%-m. %^a %A %j", "3.2. SUN Sunday 034");
+    write("né %I%p", "né 04AM");
+    write("", "");
+    check(utc("2026-11-22T10:00:00Z").dt().strftime("%T%z %:z %Z"), "\"10:00:00+0000 +00:00 UTC\"");
+}
+
+#[test]
+fn points_are_read_in_the_words_of_strptime() {
+    let read = |text: &str, format: &str, expected: &str| check(lit(text).dt().strptime(format), expected);
+    read("22/Nov/2026:10:40:00", "%d/%b/%Y:%H:%M:%S", "DateTimeNaive(\"2026-11-22T10:40:00\")");
+    read("22/nov/2026:10:40:00 -0130", "%d/%b/%Y:%T %z", "DateTimeUtc(\"2026-11-22T12:10:00Z\")");
+    read("2026-11-22T10:40+01:00", "%FT%R%:z", "DateTimeUtc(\"2026-11-22T09:40:00Z\")");
+    read("2026-326 1.25", "%Y-%j %H.%M", "DateTimeNaive(\"2026-11-22T01:25:00\")");
+    read("2026-11-22 0:00:00.000000001", "%F %T.%f", "DateTimeNaive(\"2026-11-22T00:00:00.000000001\")");
+    for (text, format) in [
+        ("2026-11-22x", "%F"),
+        ("2026-11-2", "%F %H"),
+        ("2026-02-29", "%F"),
+        ("Mon 2026-11-22", "%a %F"),
+        ("1600-01-01", "%F"),
+        ("", "%F"),
+    ] {
+        read(text, format, "the text is not DateTimeNaive");
+    }
+}
+
+#[test]
+fn clocks_of_a_zone_are_set_forward_and_back() {
+    let to_utc = |text: &str, expected: &str| {
+        check(naive(text).dt().to_utc("Europe/Berlin"), &format!("DateTimeUtc(\"{expected}\")"));
+    };
+    to_utc("2026-03-29T01:59:59", "2026-03-29T00:59:59Z");
+    to_utc("2026-03-29T02:30:00", "2026-03-29T01:30:00Z");
+    to_utc("2026-03-29T03:00:00", "2026-03-29T01:00:00Z");
+    to_utc("2026-10-25T02:30:00", "2026-10-25T00:30:00Z");
+    let berlin = utc("2026-10-25T01:30:00Z").dt().to_naive_in_timezone("Europe/Berlin");
+    check(berlin, "DateTimeNaive(\"2026-10-25T02:30:00\")");
+    let night = naive("2026-03-29T01:30:00");
+    let later = night.dt().add_duration_in_timezone(duration(HOUR_NS), "Europe/Berlin");
+    check(later.clone(), "DateTimeNaive(\"2026-03-29T03:30:00\")");
+    check(later.dt().subtract_duration_in_timezone(duration(HOUR_NS), "Europe/Berlin"), &night.to_string());
+    check(later.dt().subtract_date_time_in_timezone(night, "Europe/Berlin"), &duration(HOUR_NS).to_string());
+    let beyond = "the DateTimeUtc is outside 64 bits of nanoseconds";
+    check(lit(Literal::DateTimeNaive(i64::MAX)).dt().to_utc("America/New_York"), beyond);
+}
