@@ -41,6 +41,7 @@ def finish() -> None:
 
 rows = pw.io.csv.read(folder, schema=Row, mode="streaming", autocommit_duration_ms=10)
 users = rows.groupby(rows.user).reduce(rows.user, last_ns=pw.reducers.max(rows.sent_ns), visits=pw.reducers.count())
-pw.io.subscribe(users, on_change, delivery="at_once")
+at_once = {"delivery": "at_once"} if engine == "millpond" else {}
+pw.io.subscribe(users, on_change, **at_once)
 threading.Thread(target=finish, daemon=True).start()
 pw.run(monitoring_level=pw.MonitoringLevel.NONE)

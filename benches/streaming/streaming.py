@@ -90,6 +90,8 @@ def latency(python: Path, engine: str, folder: Path, seconds: float) -> list[flo
     said, _ = process.communicate()
     ended.set()
     writer.join()
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed")
     return [float(line) for line in said.split()]
 
 
