@@ -73,6 +73,29 @@ impl Diffs {
     }
 }
 
+/// Multiplicities that grow; empty while all are 1.
+#[derive(Debug, Default)]
+pub(crate) struct DiffBuffer(Vec<i64>);
+
+impl DiffBuffer {
+    /// Appends those of `diffs` at these positions to the `before` that there are.
+    pub fn extend(&mut self, before: usize, diffs: &Diffs, positions: impl ExactSizeIterator<Item = usize>) {
+        match diffs {
+            Diffs::Ones if self.0.is_empty() => {}
+            Diffs::Ones => self.0.resize(before + positions.len(), 1),
+            Diffs::Each(diffs) => {
+                self.0.resize(before, 1);
+                self.0.extend(positions.map(|row| diffs[row]));
+            }
+        }
+    }
+
+    /// All of them.
+    pub fn finish(self) -> Diffs {
+        if self.0.is_empty() { Diffs::Ones } else { Diffs::Each(self.0.into()) }
+    }
+}
+
 impl Changes {
     /// Rows that are each added once.
     pub fn inserts(columns: Vec<ArrayRef>, rows: usize) -> Self {

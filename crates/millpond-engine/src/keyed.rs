@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use arrow_select::filter::filter;
 
 use crate::cells::{concat, take};
-use crate::changes::{Changes, Diffs};
+use crate::changes::{Changes, DiffBuffer, Diffs};
 use crate::column::ColumnBuffer;
 use crate::group::repeat;
 use crate::hash::{HashSeed, canonical_float, hash_columns};
@@ -85,27 +85,39 @@ pub struct KeyedChangesBuilder {
 #[derive(Debug, Default)]
 struct NumberedRows {
     of_row: Vec<u32>,
-    /// All columns that are no key.
+    /// The columns that are no key, and the multiplicities, while there is one part: often it stays alone.
+    sole: Option<(Vec<ArrayRef>, Diffs)>,
+    /// The same of several parts.
     columns: Vec<ColumnBuffer>,
-    /// Empty while every row is an insertion.
-    diffs: Vec<i64>,
+    diffs: DiffBuffer,
 }
 
 impl NumberedRows {
-    /// Appends these columns of the rows whose numbers were appended last.
-    fn extend(&mut self, columns: &[&ArrayRef], diffs: &Diffs) {
-        if self.columns.is_empty() {
-            self.columns = columns.iter().map(|column| ColumnBuffer::like(column)).collect();
+    /// Takes up the columns of the last `rows` rows, whose numbers were appended.
+    fn extend(&mut self, rows: usize, columns: Vec<ArrayRef>, diffs: Diffs) {
+        let before = self.of_row.len() - rows;
+        if before == 0 {
+            self.sole = Some((columns, diffs));
+            return;
         }
+        if let Some((columns, diffs)) = self.sole.take() {
+            self.columns = columns.iter().map(ColumnBuffer::like).collect();
+            self.append(0, before, &columns, &diffs);
+        }
+        self.append(before, rows, &columns, &diffs);
+    }
+
+    fn append(&mut self, before: usize, rows: usize, columns: &[ArrayRef], diffs: &Diffs) {
         self.columns.iter_mut().zip(columns).for_each(|(all, column)| all.append(column));
-        match diffs {
-            Diffs::Ones if self.diffs.is_empty() => {}
-            Diffs::Ones => self.diffs.resize(self.of_row.len(), 1),
-            Diffs::Each(diffs) => {
-                self.diffs.resize(self.of_row.len() - diffs.len(), 1);
-                self.diffs.extend_from_slice(diffs);
-            }
-        }
+        self.diffs.extend(before, diffs, 0..rows);
+    }
+
+    /// The number of each row's key, the columns that are no key, and the multiplicities.
+    fn finish(self) -> (Vec<u32>, Vec<ArrayRef>, Diffs) {
+        let (columns, diffs) = self
+            .sole
+            .unwrap_or_else(|| (self.columns.into_iter().map(ColumnBuffer::finish).collect(), self.diffs.finish()));
+        (self.of_row, columns, diffs)
     }
 }
 
@@ -137,8 +149,8 @@ impl KeyedChangesBuilder {
         let width = changes.columns.len();
         let (numbering, _) = self.numbering.get_or_insert_with(|| (Numbering::new(&keys, hashes.len()), width));
         numbering.number(&hashes, &keys, &mut self.rows.of_row);
-        let others = changes.columns.iter().enumerate().filter(|(c, _)| !self.key.contains(c));
-        self.rows.extend(&others.map(|(_, column)| column).collect::<Vec<_>>(), &changes.diffs);
+        let others = changes.columns.into_iter().enumerate().filter(|(c, _)| !self.key.contains(c));
+        self.rows.extend(hashes.len(), others.map(|(_, column)| column).collect(), changes.diffs);
     }
 
     /// The rows of all parts; `None` if there was no part.
@@ -147,9 +159,8 @@ impl KeyedChangesBuilder {
         let KeyedChangesBuilder { key, numbering, rows, .. } = self;
         let (numbering, width) = numbering?;
         let (hashes, keys) = numbering.finish();
-        let NumberedRows { of_row, columns, diffs } = rows;
-        let diffs = if diffs.is_empty() { Diffs::Ones } else { Diffs::Each(diffs.into()) };
-        let mut others = columns.into_iter().map(ColumnBuffer::finish);
+        let (of_row, others, diffs) = rows.finish();
+        let mut others = others.into_iter();
         let column = |c| match key.iter().position(|&k| k == c) {
             Some(k) => Some(Column::Key(k)),
             None => others.next().map(Column::Row),

@@ -6,11 +6,10 @@
 
 use std::mem;
 
-use arrow_buffer::ScalarBuffer;
 use millpond_plan::types::Schema;
 use timely::bytes::arc::Bytes;
 
-use crate::changes::{Changes, Diffs};
+use crate::changes::{Changes, DiffBuffer};
 use crate::column::ColumnBuffer;
 use crate::hash::HashSeed;
 use crate::keyed::HashedChanges;
@@ -217,8 +216,7 @@ impl Scatter {
 struct BucketBuffer {
     hashes: Vec<u64>,
     columns: Vec<ColumnBuffer>,
-    /// Empty while every row is an insertion.
-    diffs: Vec<i64>,
+    diffs: DiffBuffer,
 }
 
 impl BucketBuffer {
@@ -226,7 +224,7 @@ impl BucketBuffer {
         BucketBuffer {
             hashes: Vec::new(),
             columns: schema.columns().iter().map(|column| ColumnBuffer::new(column.ty.ty)).collect(),
-            diffs: Vec::new(),
+            diffs: DiffBuffer::default(),
         }
     }
 
@@ -246,14 +244,7 @@ impl BucketBuffer {
         for (column, array) in self.columns.iter_mut().zip(&rows.changes.columns) {
             column.extend(array, positions);
         }
-        match &rows.changes.diffs {
-            Diffs::Ones if self.diffs.is_empty() => {}
-            Diffs::Ones => self.diffs.resize(self.hashes.len(), 1),
-            Diffs::Each(diffs) => {
-                self.diffs.resize(before, 1);
-                self.diffs.extend(positions.iter().map(|row| diffs[*row as usize]));
-            }
-        }
+        self.diffs.extend(before, &rows.changes.diffs, positions.iter().map(|row| *row as usize));
     }
 
     fn is_full(&self) -> bool {
@@ -263,12 +254,7 @@ impl BucketBuffer {
     fn into_rows(self) -> HashedChanges {
         let rows = self.hashes.len();
         let columns = self.columns.into_iter().map(ColumnBuffer::finish).collect();
-        let changes = if self.diffs.is_empty() {
-            Changes::inserts(columns, rows)
-        } else {
-            Changes { columns, rows, diffs: Diffs::Each(ScalarBuffer::from(self.diffs)) }
-        };
-        HashedChanges { hashes: self.hashes, changes }
+        HashedChanges { hashes: self.hashes, changes: Changes { columns, rows, diffs: self.diffs.finish() } }
     }
 
     fn into_packet(self, index: usize, per_worker: usize) -> Packet {
