@@ -96,7 +96,7 @@ impl Disk for LocalDisk {
     fn create(&self, name: &str) -> Result<Box<dyn DiskFile>> {
         let path = self.file_path(name)?;
         let file = self.creating(OpenOptions::new().write(true).truncate(true), &path)?;
-        Ok(Box::new(LocalFile::new(file, path)))
+        Ok(Box::new(LocalFile::new(file, path, self.private)))
     }
 
     fn open_at(&self, name: &str, length: u64) -> Result<Box<dyn DiskFile>> {
@@ -114,7 +114,7 @@ impl Disk for LocalDisk {
         if present > length {
             file.set_len(length).map_err(|error| failed("truncate", &path, &error))?;
         }
-        Ok(Box::new(LocalFile::new(file, path)))
+        Ok(Box::new(LocalFile::new(file, path, self.private)))
     }
 
     fn read(&self, name: &str) -> Result<Option<Bytes>> {
@@ -216,6 +216,8 @@ impl Disk for LocalDisk {
 struct LocalFile {
     file: Arc<File>,
     path: PathBuf,
+    /// Whether what is written stays in the system's cache of files, though it is durable: saved state is read again.
+    cached: bool,
     /// Bytes written since the last sync was started.
     unsynced: AtomicU64,
     early: Mutex<Option<JoinHandle<io::Result<()>>>>,
@@ -225,8 +227,8 @@ struct LocalFile {
 const EARLY_SYNC_BYTES: u64 = 16 << 20;
 
 impl LocalFile {
-    fn new(file: File, path: PathBuf) -> Self {
-        LocalFile { file: Arc::new(file), path, unsynced: AtomicU64::new(0), early: Mutex::default() }
+    fn new(file: File, path: PathBuf, cached: bool) -> Self {
+        LocalFile { file: Arc::new(file), path, cached, unsynced: AtomicU64::new(0), early: Mutex::default() }
     }
 
     /// Starts a sync, unless one is under way. An error stays with its thread until someone joins it: the system reports a
@@ -238,8 +240,15 @@ impl LocalFile {
         }
         self.join(early.take())?;
         self.unsynced.store(0, Ordering::Relaxed);
-        let file = self.file.clone();
-        *early = thread::Builder::new().name("early sync".into()).spawn(move || file.sync_data()).ok();
+        let (file, cached) = (self.file.clone(), self.cached);
+        let sync = move || {
+            file.sync_data().inspect(|()| {
+                if !cached {
+                    release(&file)
+                }
+            })
+        };
+        *early = thread::Builder::new().name("early sync".into()).spawn(sync).ok();
         Ok(())
     }
 
@@ -264,6 +273,14 @@ impl DiskFile for LocalFile {
         self.join(early)?;
         self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))
     }
+}
+
+/// Lets the system take back the memory in which it keeps what of `file` is durable: the next bytes to be written need it,
+/// and memory that was not in use before is dear.
+fn release(file: &File) {
+    // It is advice: nothing depends on it.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
 }
 
 fn open_to_read(path: &Path) -> Result<Option<File>> {
