@@ -43,16 +43,17 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
     let at = UInt32Array::from_iter_values(ranks.iter().map(|&(_, number)| number));
     let keys = input.keys.iter().map(|column| take(column, &at)).collect();
 
-    let cells = Cells::of_all(&rows);
-    if let ([Cells { values: Values::Int(values), nulls: None }], Diffs::Ones) = (cells.as_slice(), &input.diffs)
-        && order != RowOrder::Arrival
+    if order != RowOrder::Arrival
+        && matches!(input.diffs, Diffs::Ones)
+        && let Some(columns) = all_ints(&rows)
     {
-        let (sorted, equal_in) = place_ints(values, &input.of_row, starts, &offsets);
-        let sole = [ints_like(&rows[0], sorted)];
+        let (placed, equal_in) = place_ints(&columns, &input.of_row, &starts, &offsets);
+        let columns: Vec<ArrayRef> = rows.iter().zip(placed).map(|(column, ints)| ints_like(column, ints)).collect();
         let positions = Positions::InOrder;
-        let mut placed = Placed { hashes, keys, offsets, positions, columns: &sole, diffs: &input.diffs, sums: None };
+        let mut placed =
+            Placed { hashes, keys, offsets, positions, columns: &columns, diffs: &input.diffs, sums: None };
         if order == RowOrder::Consolidated && !equal_in.is_empty() {
-            placed.add_up(&equal_in, &mut ints(&sole[0]).to_vec());
+            placed.add_up(&equal_in, &mut ints(&columns[0]).to_vec());
         }
         return placed.gather(None);
     }
@@ -61,34 +62,72 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
     let positions = if rows.is_empty() && matches!(input.diffs, Diffs::Ones) {
         Positions::InOrder
     } else {
-        Positions::At(scatter(&input.of_row, starts))
+        Positions::At(place(0.., &input.of_row, starts))
     };
     let placed = Placed { hashes, keys, offsets, positions, columns: &rows, diffs: &input.diffs, sums: None };
     placed.into_rows(order)
 }
 
-/// Brings the one number that each row has to its key and sorts those of each key, without a look at positions. `next`
-/// is where the rows of each number start, `offsets` where those of each key start. Returns the numbers and the keys that
-/// have equal ones.
-fn place_ints(values: &[i64], of_row: &[u32], mut next: Vec<u32>, offsets: &[u32]) -> (Vec<i64>, Vec<u32>) {
-    let mut placed = vec![0; values.len()];
-    for (&value, &number) in values.iter().zip(of_row) {
-        let place = &mut next[number as usize];
-        placed[*place as usize] = value;
-        *place += 1;
-    }
+/// The values of these columns, if there is one at least and all are integers without nulls.
+fn all_ints(columns: &[ArrayRef]) -> Option<Vec<&[i64]>> {
+    let ints = Cells::of_all(columns).into_iter().map(|cells| match cells {
+        Cells { values: Values::Int(values), nulls: None } => Some(values),
+        _ => None,
+    });
+    ints.collect::<Option<Vec<_>>>().filter(|ints| !ints.is_empty())
+}
+
+/// Brings rows of integers to their keys and sorts those of each key, without a look at positions where they are in order.
+/// `starts` is where the rows of each number start, `offsets` where those of each key start. Returns the columns and the
+/// keys that have equal rows.
+fn place_ints(columns: &[&[i64]], of_row: &[u32], starts: &[u32], offsets: &[u32]) -> (Vec<Vec<i64>>, Vec<u32>) {
+    let mut placed: Vec<Vec<i64>> =
+        columns.iter().map(|ints| place(ints.iter().copied(), of_row, starts.to_vec())).collect();
+    let (lead, others) = placed.split_first_mut().expect("a row has a column");
     let mut equal_in = Vec::new();
+    let (mut order, mut moved): (Vec<(i64, u32)>, Vec<i64>) = Default::default();
     for (key, pair) in (0u32..).zip(offsets.windows(2)) {
-        let of_key = &mut placed[pair[0] as usize..pair[1] as usize];
-        if of_key.is_sorted_by(|a, b| a < b) {
+        let of_key = pair[0] as usize..pair[1] as usize;
+        let lead = &mut lead[of_key.clone()];
+        if lead.is_sorted_by(|a, b| a < b) {
             continue;
         }
-        sort_nearly(of_key, i64::cmp);
-        if of_key.windows(2).any(|pair| pair[0] == pair[1]) {
+        let has_equal = if others.is_empty() {
+            sort_nearly(lead, i64::cmp);
+            lead.windows(2).any(|pair| pair[0] == pair[1])
+        } else {
+            order.clear();
+            order.extend(lead.iter().copied().zip(pair[0]..));
+            let differ = |i: u32, j: u32| others.iter().map(move |ints| ints[i as usize].cmp(&ints[j as usize]));
+            let compare = |a: &(i64, u32), b: &(i64, u32)| {
+                a.0.cmp(&b.0).then_with(|| differ(a.1, b.1).find(|order| order.is_ne()).unwrap_or(Ordering::Equal))
+            };
+            sort_nearly(&mut order, compare);
+            let has_equal = order.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq());
+            lead.iter_mut().zip(&order).for_each(|(to, (value, _))| *to = *value);
+            for ints in others.iter_mut() {
+                moved.clear();
+                moved.extend(order.iter().map(|&(_, row)| ints[row as usize]));
+                ints[of_key.clone()].copy_from_slice(&moved);
+            }
+            has_equal
+        };
+        if has_equal {
             equal_in.push(key);
         }
     }
     (placed, equal_in)
+}
+
+/// The values of the rows, key by key; `next` is where the rows of each number start.
+fn place<T: Copy + Default>(values: impl Iterator<Item = T>, of_row: &[u32], mut next: Vec<u32>) -> Vec<T> {
+    let mut placed = vec![T::default(); of_row.len()];
+    for (value, &number) in values.zip(of_row) {
+        let place = &mut next[number as usize];
+        placed[*place as usize] = value;
+        *place += 1;
+    }
+    placed
 }
 
 /// `rows`, sorted and consolidated; keys without a row are dropped.
@@ -215,17 +254,6 @@ pub(crate) fn repeat(column: &ArrayRef, offsets: &[u32]) -> ArrayRef {
         positions.resize(pair[1] as usize, k);
     }
     take(column, &UInt32Array::from(positions))
-}
-
-/// The rows, key by key; `next` is where each key starts.
-fn scatter(of_row: &[u32], mut next: Vec<u32>) -> Vec<u32> {
-    let mut positions = vec![0; of_row.len()];
-    for (row, &group) in (0u32..).zip(of_row) {
-        let at = &mut next[group as usize];
-        positions[*at as usize] = row;
-        *at += 1;
-    }
-    positions
 }
 
 /// Where the rows of the groups stand in their columns.
