@@ -10,10 +10,10 @@ use arrow_select::filter::filter;
 
 use crate::cells::{concat, take};
 use crate::changes::{Changes, DiffBuffer, Diffs};
-use crate::column::ColumnBuffer;
 use crate::group::repeat;
 use crate::hash::{HashSeed, canonical_float, hash_columns};
 use crate::number::Numbering;
+use crate::waiting::WaitingColumn;
 
 /// Changes with the hash of each row's key, in no particular order: what the router sends.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,7 @@ struct NumberedRows {
     /// The columns that are no key, and the multiplicities, while there is one part: often it stays alone.
     sole: Option<(Vec<ArrayRef>, Diffs)>,
     /// The same of several parts.
-    columns: Vec<ColumnBuffer>,
+    columns: Vec<WaitingColumn>,
     diffs: DiffBuffer,
 }
 
@@ -101,7 +101,7 @@ impl NumberedRows {
             return;
         }
         if let Some((columns, diffs)) = self.sole.take() {
-            self.columns = columns.iter().map(ColumnBuffer::like).collect();
+            self.columns = columns.iter().map(WaitingColumn::like).collect();
             self.append(0, before, &columns, &diffs);
         }
         self.append(before, rows, &columns, &diffs);
@@ -116,7 +116,7 @@ impl NumberedRows {
     fn finish(self) -> (Vec<u32>, Vec<ArrayRef>, Diffs) {
         let (columns, diffs) = self
             .sole
-            .unwrap_or_else(|| (self.columns.into_iter().map(ColumnBuffer::finish).collect(), self.diffs.finish()));
+            .unwrap_or_else(|| (self.columns.into_iter().map(WaitingColumn::finish).collect(), self.diffs.finish()));
         (self.of_row, columns, diffs)
     }
 }

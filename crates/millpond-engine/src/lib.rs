@@ -34,6 +34,7 @@ pub mod operators;
 pub mod route;
 pub mod sorting;
 mod tail;
+mod waiting;
 pub mod wire;
 
 pub use changes::{Changes, Diffs, Epoch};
