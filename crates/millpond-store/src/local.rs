@@ -224,7 +224,7 @@ struct LocalFile {
 }
 
 /// So many unsynced bytes start a sync beside the writing.
-const EARLY_SYNC_BYTES: u64 = 16 << 20;
+const EARLY_SYNC_BYTES: u64 = 6 << 20;
 
 impl LocalFile {
     fn new(file: File, path: PathBuf, cached: bool) -> Self {
