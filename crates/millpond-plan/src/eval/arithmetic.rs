@@ -7,6 +7,7 @@ use arrow_array::{Float64Array, Int64Array, StringArray, builder::StringBuilder}
 use arrow_buffer::NullBuffer;
 
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, failures, merge_errors, zip};
+use super::divisor::Divisor;
 use crate::expr::BinaryOp;
 use crate::terms::TermId;
 
@@ -34,13 +35,27 @@ fn int(op: BinaryOp, operands: (Values<'_, i64>, Values<'_, i64>), pair: Common,
         BinaryOp::Add => int_loop(operands, pair, term, i64::overflowing_add, overflow),
         BinaryOp::Sub => int_loop(operands, pair, term, i64::overflowing_sub, overflow),
         BinaryOp::Mul => int_loop(operands, pair, term, i64::overflowing_mul, overflow),
-        BinaryOp::FloorDiv => int_loop(operands, pair, term, int_floor_div, division),
-        BinaryOp::Mod => int_loop(operands, pair, term, int_mod, division),
+        BinaryOp::FloorDiv => match divisor(operands.1) {
+            Some(divisor) => int_loop(operands, pair, term, |a, _| (divisor.floor_div(a), false), division),
+            None => int_loop(operands, pair, term, int_floor_div, division),
+        },
+        BinaryOp::Mod => match divisor(operands.1) {
+            Some(divisor) => int_loop(operands, pair, term, |a, _| (divisor.remainder(a), false), division),
+            None => int_loop(operands, pair, term, int_mod, division),
+        },
         BinaryOp::Pow => {
             let reason = |_, b| if b < 0 { Power } else { IntOverflow };
             int_loop(operands, pair, term, int_pow, reason)
         }
         _ => unreachable!("not an arithmetic operator on ints"),
+    }
+}
+
+/// The one positive divisor of all rows.
+fn divisor(values: Values<'_, i64>) -> Option<Divisor> {
+    match values {
+        Values::One(divisor) => Divisor::new(divisor),
+        Values::Each(_) => None,
     }
 }
 

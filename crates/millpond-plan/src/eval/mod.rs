@@ -24,6 +24,7 @@ mod cast;
 mod cells;
 mod choose;
 mod compare;
+mod divisor;
 mod logic;
 mod nested;
 mod step;

@@ -3,6 +3,7 @@
 use arrow_array::Int64Array;
 
 use super::cells::{Cells, Data, ErrorCode, Reason, failures, merge_errors};
+use super::divisor::Divisor;
 use crate::expr::Literal;
 use crate::terms::TermId;
 use crate::window::Bounds;
@@ -17,9 +18,11 @@ pub(crate) fn step(a: &Cells, bounds: &Bounds, term: TermId) -> Cells {
     match (&a.data, &bounds.hop, &bounds.origin, &bounds.shift) {
         (Data::Int(times), Literal::Int(hop), Literal::Int(origin), Literal::Int(shift)) => {
             let (hop, zero) = (*hop, i128::from(*origin) + i128::from(*shift));
-            match i64::try_from(zero) {
-                Ok(zero) => numbers(a, times.values(), term, Reason::IntOverflow, |time| int_step(time, hop, zero)),
-                Err(_) => numbers(a, times.values(), term, Reason::IntOverflow, |time| wide_step(time, hop, zero)),
+            match (i64::try_from(zero), Divisor::new(hop)) {
+                (Ok(zero), Some(hop)) => {
+                    numbers(a, times.values(), term, Reason::IntOverflow, |time| int_step(time, hop, zero))
+                }
+                _ => numbers(a, times.values(), term, Reason::IntOverflow, |time| wide_step(time, hop, zero)),
             }
         }
         (Data::Float(times), Literal::Float(hop), Literal::Float(origin), Literal::Float(shift)) => {
@@ -46,10 +49,10 @@ fn numbers<T: Copy>(a: &Cells, times: &[T], term: TermId, reason: Reason, number
 }
 
 #[inline]
-fn int_step(time: i64, hop: i64, zero: i64) -> Option<i64> {
+fn int_step(time: i64, hop: Divisor, zero: i64) -> Option<i64> {
     match time.checked_sub(zero) {
-        Some(distance) => Some(distance.div_euclid(hop)),
-        None => wide_step(time, hop, zero.into()),
+        Some(distance) => Some(hop.floor_div(distance)),
+        None => wide_step(time, hop.get(), zero.into()),
     }
 }
 
@@ -75,6 +78,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn numbered(time: i64, hop: i64, zero: i64) -> Option<i64> {
+        int_step(time, Divisor::new(hop).unwrap(), zero)
+    }
 
     #[track_caller]
     fn check(time: f64, hop: f64, origin: f64, number: Option<i64>) {
@@ -128,14 +135,14 @@ mod tests {
 
         #[test]
         fn an_int_is_between_its_bounds(time: i64, hop in 1_i64.., zero: i64) {
-            let found = i128::from(int_step(time, hop, zero).unwrap_or(0));
+            let found = i128::from(numbered(time, hop, zero).unwrap_or(0));
             let exact = (i128::from(time) - i128::from(zero)).div_euclid(hop.into());
             if i64::try_from(exact).is_ok() {
                 prop_assert_eq!(found, exact);
                 let start = exact * i128::from(hop) + i128::from(zero);
                 prop_assert!(start <= time.into() && i128::from(time) < start + i128::from(hop));
             } else {
-                prop_assert_eq!(int_step(time, hop, zero), None);
+                prop_assert_eq!(numbered(time, hop, zero), None);
             }
         }
     }
@@ -152,13 +159,13 @@ mod tests {
 
     #[test]
     fn ints_are_exact_to_the_ends_of_the_range() {
-        assert_eq!(int_step(i64::MIN, 1, 0), Some(i64::MIN));
-        assert_eq!(int_step(i64::MIN, 1, 1), None);
-        assert_eq!(int_step(i64::MIN, 2, i64::MAX), Some(i64::MIN));
-        assert_eq!(int_step(i64::MAX, 3, -5), Some((i64::MAX - 1) / 3 + 2));
-        assert_eq!(int_step(-1, 10, 0), Some(-1));
-        assert_eq!(int_step(-10, 10, 0), Some(-1));
-        assert_eq!(int_step(9, 10, 0), Some(0));
+        assert_eq!(numbered(i64::MIN, 1, 0), Some(i64::MIN));
+        assert_eq!(numbered(i64::MIN, 1, 1), None);
+        assert_eq!(numbered(i64::MIN, 2, i64::MAX), Some(i64::MIN));
+        assert_eq!(numbered(i64::MAX, 3, -5), Some((i64::MAX - 1) / 3 + 2));
+        assert_eq!(numbered(-1, 10, 0), Some(-1));
+        assert_eq!(numbered(-10, 10, 0), Some(-1));
+        assert_eq!(numbered(9, 10, 0), Some(0));
         assert_eq!(wide_step(0, 10, i128::from(i64::MAX) * 2), Some(-1844674407370955162));
     }
 }
