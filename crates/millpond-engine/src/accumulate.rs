@@ -649,8 +649,8 @@ impl Best {
             return columns.iter().map(|&column| column.clone()).collect();
         }
         let cells: Vec<Cells<'_>> = columns.iter().map(|&column| Cells::of(column)).collect();
-        if let ([cells], Diffs::Ones) = (cells.as_slice(), diffs)
-            && let (Values::Int(values), None) = (cells.values, cells.nulls)
+        if let [Cells { values: Values::Int(values), nulls: None }] = cells.as_slice()
+            && diffs.insert_only()
             && offsets.windows(2).all(|pair| pair[0] < pair[1])
         {
             let best = |slice: &[i64]| {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 
-use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, take};
+use crate::cells::{Cells, Values, compare_rows, concat, ints_like, take};
 use crate::changes::Diffs;
 use crate::keyed::{KeyedChanges, KeyedRows};
 
@@ -47,15 +47,13 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
         && matches!(input.diffs, Diffs::Ones)
         && let Some(columns) = all_ints(&rows)
     {
-        let (placed, equal_in) = place_ints(&columns, &input.of_row, &starts, &offsets);
-        let columns: Vec<ArrayRef> = rows.iter().zip(placed).map(|(column, ints)| ints_like(column, ints)).collect();
-        let positions = Positions::InOrder;
-        let mut placed =
-            Placed { hashes, keys, offsets, positions, columns: &columns, diffs: &input.diffs, sums: None };
-        if order == RowOrder::Consolidated && !equal_in.is_empty() {
-            placed.add_up(&equal_in, &mut ints(&columns[0]).to_vec());
-        }
-        return placed.gather(None);
+        let (mut placed, equal_in) = place_ints(&columns, &input.of_row, &starts, &offsets);
+        let diffs = match order == RowOrder::Consolidated {
+            true => count_equal(&mut placed, &equal_in, &mut offsets),
+            false => Diffs::Ones,
+        };
+        let rows = rows.iter().zip(placed).map(|(column, ints)| ints_like(column, ints)).collect();
+        return KeyedRows { hashes, keys, offsets, rows, diffs };
     }
 
     // Rows without a column and with one diff for all look the same wherever they are placed.
@@ -117,6 +115,39 @@ fn place_ints(columns: &[&[i64]], of_row: &[u32], starts: &[u32], offsets: &[u32
         }
     }
     (placed, equal_in)
+}
+
+/// Leaves one of equal rows, which stand side by side in the keys `equal_in`; returns how many each was.
+fn count_equal(columns: &mut [Vec<i64>], equal_in: &[u32], offsets: &mut [u32]) -> Diffs {
+    if equal_in.is_empty() {
+        return Diffs::Ones;
+    }
+    let mut diffs = vec![1; columns[0].len()];
+    let mut equal_in = equal_in.iter().copied().peekable();
+    let (mut start, mut kept) = (0, 0);
+    for (key, end) in (0u32..).zip(&mut offsets[1..]) {
+        let (rows, first) = (start..*end as usize, kept);
+        start = rows.end;
+        if equal_in.next_if_eq(&key).is_none() {
+            if kept < rows.start {
+                columns.iter_mut().for_each(|ints| ints.copy_within(rows.clone(), kept));
+            }
+            kept += rows.len();
+        } else {
+            for row in rows {
+                if kept > first && columns.iter().all(|ints| ints[row] == ints[kept - 1]) {
+                    diffs[kept - 1] += 1;
+                } else {
+                    columns.iter_mut().for_each(|ints| ints[kept] = ints[row]);
+                    kept += 1;
+                }
+            }
+        }
+        *end = kept as u32;
+    }
+    columns.iter_mut().for_each(|ints| ints.truncate(kept));
+    diffs.truncate(kept);
+    Diffs::Each(diffs.into())
 }
 
 /// The values of the rows, key by key; `next` is where the rows of each number start.
