@@ -28,7 +28,7 @@ struct Torn {
 }
 
 impl Session {
-    /// As [`update`](Session::update), by the predicate.
+    /// As [`update_by_max_gap`](Session::update_by_max_gap), by the predicate.
     pub(super) fn update_by_predicate(&self, events: &KeyedRows, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         let old = self.neighbours(events)?;
         let torn = self.torn(events, &old)?;
