@@ -52,6 +52,8 @@ pub struct Session {
     /// Whether the epoch in which an event arrived stands behind them.
     with_arrival: bool,
     gap: Gap,
+    /// Sessions that end before it are closed, and their rows are no neighbours; without a behaviour, none are.
+    open_from: i64,
     /// The type of the time: an `int` or a point in time.
     time: Type,
     accumulators: Accumulators,
@@ -95,6 +97,7 @@ impl Session {
             with_arrival,
             time,
             gap: spec.gap.clone(),
+            open_from: i64::MIN,
             accumulators,
         }
     }
@@ -453,6 +456,10 @@ impl Operator for Session {
 }
 
 impl WindowOperator for Session {
+    fn close_before(&mut self, end: i64) {
+        self.open_from = end;
+    }
+
     fn step_by_key(
         &mut self,
         epoch: Epoch,
