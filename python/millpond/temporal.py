@@ -278,9 +278,9 @@ def common_behavior(
     Late rows are ignored, removals like others; the summary of a run says how many there were. A cutoff as large as
     the greatest disorder of the rows ignores none.
 
-    A session by a predicate is over with its last row. A row that comes after it was closed does not join it, even where
-    the predicate holds of the two times: it begins a session of its own. Let the cutoff be as large as the longest pause
-    for which the predicate holds, and as the disorder of the rows on top of it.
+    A session by a predicate is over with its last row. A row that comes after it was closed does not join it, even
+    where the predicate holds of the two times: it begins a session of its own. Let the cutoff be as large as the
+    longest pause for which the predicate holds, and as the disorder of the rows on top of it.
 
     Args:
         delay: A window is shown once the watermark is at least its start and this. Without it, it is shown at once.
