@@ -114,12 +114,14 @@ pub struct Replay {
     held: Vec<(i64, String)>,
     /// Results of windows that are over.
     kept: Rows,
+    /// How many windows are over.
+    pub closed: u64,
 }
 
 impl Replay {
     pub fn new(windows: &Windows) -> Self {
         let (windows, open, held, kept) = (windows.clone(), BTreeMap::new(), Vec::new(), Rows::new());
-        Replay { windows, watermark: None, epochs: 0, open, held, kept }
+        Replay { windows, watermark: None, epochs: 0, open, held, kept, closed: 0 }
     }
 
     fn cutoff(&self) -> Option<i64> {
@@ -190,7 +192,10 @@ impl Replay {
         for (shown_at, row) in std::mem::take(&mut self.held) {
             if !self.is_past(shown_at) {
                 self.held.push((shown_at, row));
-            } else if self.windows.keep_results || self.windows.exactly_once {
+                continue;
+            }
+            self.closed += 1;
+            if self.windows.keep_results || self.windows.exactly_once {
                 *self.kept.entry(row).or_default() += 1;
             }
         }
