@@ -2,7 +2,7 @@
 //!
 //! The operator inside stays what it is and knows no watermark: it gets the rows that are in time, and its rows by key
 //! are the windows' results. Only sessions by a predicate need to be told which of them are closed, since it may hold
-//! over any pause ([`WindowOperator::close_before`]). Around it stands the lifecycle, which
+//! over any pause ([`WindowOperator::close_before`]). Around the operator stands the lifecycle, which
 //! - keeps late rows out;
 //! - lets through the changes of windows that are shown already, and no others;
 //! - looks up the results of windows that are to be shown, in the state of the operator inside, so none is kept twice;
