@@ -135,7 +135,8 @@ def session(
     """Sessions: neighbouring rows are in one session if they are at most ``max_gap`` apart, or fulfil ``predicate``.
 
     Rows of one time are in one session in any case. A predicate may be anything that can be said of two times. With
-    it, all rows are kept in the state, and a late row costs as much as the session that it falls into is long.
+    it, all rows are kept in the state, and a late row costs as much as the session that it falls into is long. With a
+    behaviour, such a session is over with its last row: see `common_behavior` for the cutoff that it needs.
 
     Args:
         predicate: A function of two neighbouring times, the earlier one first, that gives an expression of type bool;
@@ -277,12 +278,17 @@ def common_behavior(
     Late rows are ignored, removals like others; the summary of a run says how many there were. A cutoff as large as
     the greatest disorder of the rows ignores none.
 
+    A session by a predicate is over with its last row. A row that comes after it was closed does not join it, even
+    where the predicate holds of the two times: it begins a session of its own. Let the cutoff be as large as the
+    longest pause for which the predicate holds, and as the disorder of the rows on top of it.
+
     Args:
         delay: A window is shown once the watermark is at least its start and this. Without it, it is shown at once.
         cutoff: A tumbling or sliding window is closed once the watermark is at least its end and this, and its rows are
-            late from then on. A session is closed once the watermark is past its end, ``max_gap`` and this; a row of
-            sessions is late if it is more than this behind the watermark. The result of a closed window does not
-            change any more, and its state is freed. Without a cutoff, a window is never closed.
+            late from then on. A session is closed once the watermark is past its end, ``max_gap`` and this (with a
+            ``predicate``, past its end and this); a row of sessions is late if it is more than this behind the
+            watermark. The result of a closed window does not change any more, and its state is freed. Without a
+            cutoff, a window is never closed.
         keep_results: Whether the result of a closed window stays; otherwise it is removed.
 
     Examples:
@@ -317,7 +323,9 @@ def exactly_once_behavior(shift: Length | None = None) -> ExactlyOnceBehavior:
 
     Args:
         shift: How long a window stays open: the ``cutoff`` of `common_behavior`. Without it, a tumbling or sliding
-            window is closed at its end, and a session when the watermark is more than ``max_gap`` past its last row.
+            window is closed at its end, and a session when the watermark is more than ``max_gap`` past its last row;
+            with a ``predicate``, when the watermark is past its last row, so give it the longest pause that the
+            predicate allows.
 
     Examples:
         The window from 20 on may still get rows, so it is not shown.

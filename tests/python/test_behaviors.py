@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def windows(table: pw.Table, window: pw.temporal.Window, behavior: pw.temporal.B
 
 TUMBLING = pw.temporal.tumbling(10)
 SESSION = pw.temporal.session(max_gap=5)
+# A session goes on until the next row at a multiple of ten, however long that takes.
+TENS = pw.temporal.session(predicate=lambda _, b: b % 10 != 0)
 
 
 def test_a_result_waits_for_its_delay() -> None:
@@ -67,6 +70,141 @@ def test_a_session_is_shown_once_when_nothing_can_join_it() -> None:
     assert changes(table) == [(0, 2, 6, 1), (9, 3, 10, 1)]
 
 
+Visit = tuple[str, int, int]
+"""Who, when, and whether it is added or removed."""
+
+
+def sessions(
+    epochs: list[list[Visit]], window: pw.temporal.Window, behavior: pw.temporal.Behavior
+) -> list[tuple[Any, ...]]:
+    """All changes of who, start, rows of each session."""
+    rows = [f"{who} | {at} | {2 * n + 2} | {diff}" for n, epoch in enumerate(epochs) for who, at, diff in epoch]
+    table = pw.debug.table_from_markdown("who | at | __time__ | __diff__\n" + "\n".join(rows))
+    return changes(
+        table.windowby(table.at, window=window, behavior=behavior, instance=table.who).reduce(
+            table.who, start=pw.this._pw_window_start, n=pw.reducers.count()
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "expected"),
+    [
+        # Ann's row at 1 is more than 5 behind 9, so its session is closed when the one at 7 comes, which is in time.
+        (5, [("ann", 1, 1, 2, 1), ("bob", 9, 1, 4, 1), ("ann", 7, 1, 6, 1)]),
+        (8, [("ann", 1, 1, 2, 1), ("bob", 9, 1, 4, 1), ("ann", 1, 1, 6, -1), ("ann", 1, 2, 6, 1)]),
+    ],
+)
+def test_a_closed_session_is_not_joined_though_the_predicate_holds(
+    cutoff: int, expected: list[tuple[Any, ...]]
+) -> None:
+    epochs = [[("ann", 1, 1)], [("bob", 9, 1)], [("ann", 7, 1)]]
+    assert sessions(epochs, TENS, pw.temporal.common_behavior(cutoff=cutoff)) == expected
+
+
+def test_a_closed_session_that_is_not_shown_yet_is_not_joined() -> None:
+    epochs = [[("ann", 1, 1)], [("bob", 9, 1)], [("ann", 7, 1)], [("bob", 31, 1)]]
+    behavior = pw.temporal.common_behavior(delay=30, cutoff=5)
+    assert sessions(epochs, TENS, behavior) == [("ann", 1, 1, 8, 1)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(("ann", 20, 1), id="parted"),
+        pytest.param(("ann", 21, -1), id="shortened"),
+    ],
+)
+def test_what_is_left_of_a_session_may_be_over_at_once(change: Visit) -> None:
+    """Its last row is long behind the watermark, and nothing after that moves it."""
+    epochs = [[("ann", 1, 1), ("ann", 21, 1)], [change]]
+    assert sessions(epochs, TENS, pw.temporal.exactly_once_behavior(5)) == [("ann", 1, 1, 4, 1)]
+
+
+def replay(
+    epochs: list[list[Visit]], joins: Callable[[int, int], bool], behavior: pw.temporal.Behavior
+) -> list[Counter[tuple[str, int, int]]]:
+    """The sessions that are to be seen after each epoch, by the simplest code."""
+    delay: Any
+    cutoff: Any
+    if isinstance(behavior, pw.temporal.ExactlyOnceBehavior):
+        once, delay, cutoff, keeps = True, None, behavior.shift, True
+    else:
+        once, delay, cutoff, keeps = False, behavior.delay, behavior.cutoff, behavior.keep_results
+    watermark: int | None = None
+    opened: dict[str, Counter[int]] = {}
+    held: list[tuple[str, int, int]] = []
+    kept: Counter[tuple[str, int, int]] = Counter()
+    seen = []
+    for epoch in epochs:
+        for who, at, diff in epoch:
+            if watermark is None or cutoff is None or at >= watermark - cutoff:
+                opened.setdefault(who, Counter())[at] += diff
+        now = max([at for _, at, diff in epoch if diff > 0] + ([] if watermark is None else [watermark]))
+        watermark = now
+        shown = Counter(kept)
+        for who, times in opened.items():
+            runs: list[list[int]] = []
+            for at in sorted(times.elements()):
+                if runs and (runs[-1][-1] == at or joins(runs[-1][-1], at)):
+                    runs[-1].append(at)
+                else:
+                    runs.append([at])
+            for run in runs:
+                result = (who, run[0], len(run))
+                if cutoff is not None and run[-1] + cutoff < now:
+                    held.append(result)
+                    for at in run:
+                        times[at] = 0
+                elif not once and (delay is None or run[0] + delay <= now):
+                    shown[result] += 1
+        over = [result for result in held if delay is None or result[1] + delay <= now]
+        held = [result for result in held if result not in over]
+        if keeps:
+            kept.update(over)
+            shown.update(over)
+        seen.append(shown)
+    return seen
+
+
+PREDICATES: list[tuple[Callable[[Any, Any], Any], Callable[[int, int], bool]]] = [
+    (lambda _, b: b % 10 != 0, lambda _, b: b % 10 != 0),
+    (lambda a, b: b - a < 25, lambda a, b: b - a < 25),
+    (lambda a, b: b - a > 4, lambda a, b: b - a > 4),
+    (lambda a, b: (a // 12 == b // 12) | (b - a > 9), lambda a, b: a // 12 == b // 12 or b - a > 9),
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sessions_by_a_predicate_are_those_of_a_replay(seed: int) -> None:
+    chance = random.Random(seed)
+    written, joins = PREDICATES[seed % len(PREDICATES)]
+    delay, cutoff = chance.choice([None, 0, 3, 8, 20]), chance.choice([None, 0, 3, 8, 20])
+    behavior: pw.temporal.Behavior = pw.temporal.common_behavior(delay, cutoff, chance.random() < 0.5)
+    if chance.random() < 0.3:
+        behavior = pw.temporal.exactly_once_behavior(chance.choice([0, 3, 8, 20]))
+    present: list[tuple[str, int]] = []
+    epochs: list[list[Visit]] = []
+    for number in range(8):
+        gone = chance.sample(present, len(present) // 3)
+        for row in gone:
+            present.remove(row)
+        came = [(chance.choice(["ann", "bob"]), 8 * number + chance.randrange(-20, 8)) for _ in range(4)]
+        came = [row for row in came if row not in gone]
+        present += came
+        epochs.append([(*row, -1) for row in gone] + [(*row, 1) for row in came])
+    made = sessions(epochs, pw.temporal.session(predicate=written), behavior)
+    total: Counter[tuple[Any, ...]] = Counter()
+    for number, expected in enumerate(replay(epochs, joins, behavior)):
+        for *columns, epoch, diff in made:
+            if epoch == 2 * number + 2:
+                total[tuple(columns)] += diff
+        assert +total == expected, f"after epoch {number} of {epochs} with {behavior}"
+        assert min(total.values(), default=0) >= 0
+    if isinstance(behavior, pw.temporal.ExactlyOnceBehavior):
+        assert all(change[-1] == 1 for change in made)
+
+
 def test_points_in_time_have_durations() -> None:
     minute = datetime.timedelta(minutes=1)
     times = "\n".join(f"2026-01-01T10:{minutes:02}:00Z" for minutes in (0, 3, 9, 20))
@@ -76,7 +214,7 @@ def test_points_in_time_have_durations() -> None:
 
 
 @pytest.mark.parametrize("behavior", ["delay", "cutoff", "forgotten", "once"])
-@pytest.mark.parametrize("window", [TUMBLING, SESSION], ids=["tumbling", "session"])
+@pytest.mark.parametrize("window", [TUMBLING, SESSION, TENS], ids=["tumbling", "session", "predicate"])
 def test_runs_go_on_with_each_others_windows(tmp_path: Path, window: pw.temporal.Window, behavior: str) -> None:
     """What is held back at the end of a run comes in a later one; each run is one epoch."""
     behaviors: dict[str, pw.temporal.Behavior] = {

@@ -201,13 +201,7 @@ impl<'a> ReduceScope<'a> {
             };
             return Err(at(error, time));
         };
-        let gap = gap.resolve(time, time_type)?;
-        if behavior.is_some() && matches!(gap, Gap::Where(_)) {
-            let error =
-                Error::invalid("a session by a predicate takes no behavior: no time is too far away to join it");
-            return Err(error.with_hint("max_gap says how far apart rows of one session may be"));
-        }
-        self.gap = Some(gap);
+        self.gap = Some(gap.resolve(time, time_type)?);
         self.lifecycle = behavior.map(|behavior| behavior.lifecycle(time, time_type)).transpose()?;
         self.time = Some(term);
         let start = self.plain.len();

@@ -58,8 +58,11 @@ impl CommonBehavior {
         CommonBehavior { delay: Some(delay.into()), ..self }
     }
 
-    /// Closes a window once the watermark is so far past its end (of a session: its end and `max_gap`). Late rows are
-    /// ignored, and its state is freed.
+    /// Closes a window once the watermark is so far past its end (of a session by a largest gap: its end and `max_gap`).
+    /// Late rows are ignored, and its state is freed.
+    ///
+    /// A session by a predicate is over with its last row: a row that comes after it was closed does not join it, even
+    /// where the predicate holds. Let the cutoff be as large as the longest pause for which the predicate holds.
     #[must_use]
     pub fn cutoff(self, cutoff: impl Into<Literal>) -> Self {
         CommonBehavior { cutoff: Some(cutoff.into()), ..self }
@@ -73,7 +76,8 @@ impl CommonBehavior {
 }
 
 impl ExactlyOnceBehavior {
-    /// Keeps windows open until the watermark is so far past their end.
+    /// Keeps windows open until the watermark is so far past their end. Sessions by a predicate need it: see
+    /// [`CommonBehavior::cutoff`].
     #[must_use]
     pub fn shift(self, shift: impl Into<Literal>) -> Self {
         ExactlyOnceBehavior { shift: Some(shift.into()) }

@@ -36,6 +36,8 @@ impl SessionWindow {
     /// expression of type `bool`. Events of one time are in one session in any case.
     ///
     /// All events are kept in the state, and one that comes late costs as much as the session that it falls into is long.
+    /// With a behaviour, a session is over with its last event: its [cutoff](crate::CommonBehavior::cutoff) should be as
+    /// large as the longest pause for which the predicate holds.
     ///
     /// ```
     /// use millpond::session;

@@ -69,6 +69,10 @@ fn play(seed: u64, mode: WriteMode) -> (u64, u64) {
             assert!(!text.contains(",-1\n"), "seed {seed}: a result was removed:\n{text}");
         }
         assert_eq!(sum, expected, "seed {seed}: written (left), expected (right), run {number} of {windows:?}");
+        assert_eq!(
+            closed, replay.closed,
+            "seed {seed}: windows freed (left), over (right), run {number} of {windows:?}"
+        );
     }
     (late, closed)
 }

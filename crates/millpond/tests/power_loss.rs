@@ -13,7 +13,7 @@ use std::sync::Arc;
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
 use millpond_store::{Disk, SimulatedDisk, StateDir};
-use support::replay::{Replay, Windows, difference};
+use support::replay::{Kind, Replay, Windows, difference};
 use support::{Random, Rows, Visit};
 
 /// Images drawn of all steps of all runs, for each mode.
@@ -132,14 +132,14 @@ fn a_snapshot_survives_power_loss() {
 /// What is held back and what is freed survives, too.
 #[test]
 fn windows_with_a_behaviour_survive_power_loss() {
-    let windows = |sessions, exactly_once| Windows {
+    let windows = |kind, exactly_once| Windows {
+        kind,
         length: 150,
-        sessions,
         delay: Some(300),
         cutoff: Some(450),
         keep_results: false,
         exactly_once,
     };
-    check(WriteMode::Append, Some(windows(true, true)));
-    check(WriteMode::Changes, Some(windows(false, false)));
+    check(WriteMode::Append, Some(windows(Kind::Sessions, true)));
+    check(WriteMode::Changes, Some(windows(Kind::Tumbling, false)));
 }

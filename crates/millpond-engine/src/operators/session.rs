@@ -4,21 +4,12 @@
 //! Arrangement `sessions`: key = the instance columns; row = end, start, accumulators. The sessions of an instance are
 //! disjoint, so both ends ascend, and the sessions near a stretch of time are found by one seek.
 //!
-//! An inserted event is a session of one. New sessions and the old ones near them are put in order, cut where the gap
-//! is too wide, and merged: no event is read. The first step is the same without old sessions.
+//! New sessions and the old ones near them are put in order, cut where neighbours are apart, and merged: `max_gap` and
+//! `predicate` say which these are. The first step is the same without old sessions.
 //!
 //! Arrangement `events` (row = time, then the reducers' arguments, then the epoch in which the event arrived if a reducer
 //! asks for it) holds all events, if the input may remove, if sessions are made by a predicate, or if a reducer counts
 //! distinct values or lists all: for that, the events of each session that changes are read.
-//!
-//! If the input may remove, an old
-//! session that loses events falls into *pieces*, which take its place among the sessions to merge. To find them, the
-//! events within `max_gap` of the removed ones are read:
-//! - if they are the whole session, its pieces are computed from them;
-//! - if no gap opens among them, the session stays in one piece: an event before the stretch that was read is within
-//!   `max_gap` of one that was read and stands before all removed ones, so nothing outside it can come apart. The removed
-//!   rows are taken back from the accumulators, if these allow it;
-//! - else all events of the session are read.
 
 use std::ops::Range;
 
@@ -30,7 +21,7 @@ use millpond_plan::types::{Schema, Type};
 
 use super::arrivals::with_arrival;
 use super::windowed::{WindowOperator, Windowed};
-use super::{arrangement, emit_rows, first_negative, insert, names_of, never_added, open, show, types_of};
+use super::{arrangement, emit_rows, insert, names_of, never_added, open, show, types_of};
 use crate::accumulate::{Accumulators, needs_arrival};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
 use crate::cells::{concat, ints, take};
@@ -40,7 +31,10 @@ use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
 use crate::operator::Operator;
 
+mod max_gap;
 mod predicate;
+
+use max_gap::apart;
 
 /// Columns of the arrangement `sessions`.
 const END: usize = 0;
@@ -58,6 +52,8 @@ pub struct Session {
     /// Whether the epoch in which an event arrived stands behind them.
     with_arrival: bool,
     gap: Gap,
+    /// Sessions that end before it are closed, and their rows are no neighbours; without a behaviour, none are.
+    open_from: i64,
     /// The type of the time: an `int` or a point in time.
     time: Type,
     accumulators: Accumulators,
@@ -71,16 +67,6 @@ struct Spans {
     starts: Vec<i64>,
     ends: Vec<i64>,
     accumulators: Vec<ArrayRef>,
-}
-
-/// Old sessions that lose events.
-struct Hits {
-    /// The key of each, as a position.
-    keys: Vec<u32>,
-    /// The row of each among the old sessions.
-    sessions: Vec<u32>,
-    /// The removals of each, which have one key for each hit.
-    removals: KeyedRows,
 }
 
 impl Session {
@@ -111,6 +97,7 @@ impl Session {
             with_arrival,
             time,
             gap: spec.gap.clone(),
+            open_from: i64::MIN,
             accumulators,
         }
     }
@@ -202,7 +189,7 @@ impl Session {
             self.first(&events, self.spans(&events)?, emit)?
         } else {
             match &self.gap {
-                Gap::Most(max_gap) => self.update(&events, *max_gap, emit)?,
+                Gap::Most(max_gap) => self.update_by_max_gap(&events, *max_gap, emit)?,
                 Gap::Where(_) => self.update_by_predicate(&events, emit)?,
             }
         };
@@ -220,24 +207,6 @@ impl Session {
         };
         emit(rows(self.answers(&sessions, &lists)?));
         Ok(rows(sessions))
-    }
-
-    /// Merges the sessions of added `events`, what is left of sessions after removals, and the old sessions near the `events`.
-    fn update(&self, events: &KeyedRows, max_gap: i64, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
-        let old = self.near(events, max_gap)?;
-        let mut gone = vec![false; old.rows[START].len()];
-        let candidates = if events.diffs.insert_only() {
-            Candidates::new(&old, self.spans(events)?)
-        } else {
-            let (inserts, removals) = by_sign(events);
-            let mut candidates = Candidates::new(&old, self.spans(&inserts)?);
-            let hits = self.hits(removals, &old)?;
-            hits.sessions.iter().for_each(|&row| gone[row as usize] = true);
-            self.pieces(events, max_gap, &old, &hits, &mut candidates)?;
-            candidates
-        };
-        let merged = self.merge(candidates, events.hashes.len(), &mut gone)?;
-        self.replace(events, &old, &gone, merged, emit)
     }
 
     /// Replaces the old sessions that are `gone` by new ones: emits what changes in the output; returns what changes in the
@@ -269,140 +238,6 @@ impl Session {
         };
         emit(difference(&old_answers, &new_answers));
         Ok(difference(&old, &new))
-    }
-
-    /// The sessions that the events of each key can join, and those between.
-    fn near(&self, events: &KeyedRows, max_gap: i64) -> Result<KeyedRows> {
-        let times = ints(&events.rows[TIME]);
-        let bounds = events.offsets.windows(2).map(|pair| {
-            (reach(max_gap, times[pair[0] as usize]).start, reach(max_gap, times[pair[1] as usize - 1]).end)
-        });
-        let (from, until): (Vec<i64>, Vec<i64>) = bounds.unzip();
-        let select = Select::Range { from: &from, until: &until, until_column: START };
-        let near = self.sessions.lookup(&events.hashes, &events.keys, select)?;
-        debug_assert!(near.diffs.insert_only(), "sessions are distinct");
-        Ok(near)
-    }
-
-    /// The old sessions that contain the removed events.
-    fn hits(&self, removals: KeyedRows, old: &KeyedRows) -> Result<Hits> {
-        let times = ints(&removals.rows[TIME]);
-        let (starts, ends) = (ints(&old.rows[START]), ints(&old.rows[END]));
-        let (mut keys, mut sessions, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
-        for k in 0..removals.hashes.len() {
-            let (mut session, last) = (old.offsets[k] as usize, old.offsets[k + 1] as usize);
-            let mut hit = None;
-            for row in removals.offsets[k]..removals.offsets[k + 1] {
-                let time = times[row as usize];
-                while session < last && ends[session] < time {
-                    session += 1;
-                }
-                if session == last || starts[session] > time {
-                    return Err(self.never_added(&removals, k, row as usize));
-                }
-                if hit != Some(session) {
-                    hit = Some(session);
-                    keys.push(k as u32);
-                    sessions.push(session as u32);
-                    offsets.push(row);
-                }
-            }
-        }
-        offsets.push(times.len() as u32);
-        let removals = KeyedRows {
-            hashes: keys.iter().map(|&k| removals.hashes[k as usize]).collect(),
-            keys: take_all(&removals.keys, &keys),
-            offsets,
-            ..removals
-        };
-        Ok(Hits { keys, sessions, removals })
-    }
-
-    /// Adds what is left of the sessions that lose events.
-    fn pieces(
-        &self,
-        events: &KeyedRows,
-        max_gap: i64,
-        old: &KeyedRows,
-        hits: &Hits,
-        candidates: &mut Candidates,
-    ) -> Result<()> {
-        let all: Vec<u32> = (0..hits.keys.len() as u32).collect();
-        let session = |hit: u32| hits.sessions[hit as usize] as usize;
-        let (starts, ends) = (ints(&old.rows[START]), ints(&old.rows[END]));
-        let removed = ints(&hits.removals.rows[TIME]);
-        let stretch = |hit: u32| {
-            let of = hits.removals.offsets[hit as usize] as usize..hits.removals.offsets[hit as usize + 1] as usize;
-            let from = reach(max_gap, removed[of.start]).start.max(starts[session(hit)]);
-            from..reach(max_gap, removed[of.end - 1]).end.min(ends[session(hit)])
-        };
-        let close = self.left(events, hits, &all, stretch)?;
-        let accumulators = take_all(&old.rows[ACCUMULATORS..], &hits.sessions);
-        let can_take_back = self.accumulators.can_take_back(&accumulators, &hits.removals.rows, &hits.removals.offsets);
-
-        let (mut whole, mut in_one, mut torn) = (Vec::new(), Vec::new(), Vec::new());
-        let times = ints(&close.rows[TIME]);
-        for &hit in &all {
-            let rows = close.offsets[hit as usize] as usize..close.offsets[hit as usize + 1] as usize;
-            let gap = times[rows].windows(2).any(|pair| apart(max_gap, pair[0], pair[1]));
-            if stretch(hit) == (starts[session(hit)]..ends[session(hit)]) {
-                whole.push(hit);
-            } else if !gap && can_take_back[hit as usize] {
-                in_one.push(hit);
-            } else {
-                torn.push(hit);
-            }
-        }
-        candidates.add(&hits.keys, &whole, self.spans(&select(&close, &whole))?);
-        if !torn.is_empty() {
-            let left = self.left(events, hits, &torn, |hit| starts[session(hit)]..ends[session(hit)])?;
-            candidates.add(&hits.keys, &torn, self.spans(&left)?);
-        }
-        if !in_one.is_empty() {
-            let removals = select(&hits.removals, &in_one);
-            let minus = self.accumulators.of_rows(&removals.rows, &removals.diffs, &removals.offsets);
-            let count = in_one.len() as u32;
-            let pairs: Vec<u32> = (0..count).flat_map(|i| [i, count + i]).collect();
-            let both = take_all(&concat(&[&take_all(&accumulators, &in_one), &minus]), &pairs);
-            let offsets: Vec<u32> = (0..=count).map(|i| 2 * i).collect();
-            // Where the stretch that was read ends with the session, the session now ends with the stretch.
-            let first = |hit: u32| times[close.offsets[hit as usize] as usize];
-            let last = |hit: u32| times[close.offsets[hit as usize + 1] as usize - 1];
-            let start = |&hit: &u32| {
-                let old = starts[session(hit)];
-                if stretch(hit).start > old { old } else { first(hit) }
-            };
-            let end = |&hit: &u32| {
-                let old = ends[session(hit)];
-                if stretch(hit).end < old { old } else { last(hit) }
-            };
-            let spans = Spans {
-                offsets: super::one_each(in_one.len()),
-                starts: in_one.iter().map(start).collect(),
-                ends: in_one.iter().map(end).collect(),
-                accumulators: self.accumulators.merge(&both, &offsets),
-            };
-            candidates.add(&hits.keys, &in_one, spans);
-        }
-        Ok(())
-    }
-
-    /// The events in a stretch of time for each of some hits, without the removed ones.
-    fn left(
-        &self,
-        events: &KeyedRows,
-        hits: &Hits,
-        some: &[u32],
-        stretch: impl Fn(u32) -> Range<i64>,
-    ) -> Result<KeyedRows> {
-        let owners: Vec<u32> = some.iter().map(|&hit| hits.keys[hit as usize]).collect();
-        let present = self.read(events, &owners, |i| stretch(some[i]))?;
-        let removals = select(&hits.removals, some);
-        let left = sum_by_key(&present, &removals);
-        match first_negative(&left.diffs) {
-            Some(row) => Err(self.never_added(&left, super::key_of_row(&left.offsets, row), row)),
-            None => Ok(left),
-        }
     }
 
     /// The events of the state in several stretches of time, the n-th of key `owners[n]` of `events`: for each stretch, a key
@@ -538,17 +373,6 @@ impl Session {
     }
 }
 
-/// Whether an event at `next` is not in the session that ends at `end`.
-#[inline]
-fn apart(max_gap: i64, end: i64, next: i64) -> bool {
-    next > end && next.abs_diff(end) > max_gap as u64
-}
-
-/// The time `max_gap` before, or after: the first or last that can be in one session with `time`.
-fn reach(max_gap: i64, time: i64) -> Range<i64> {
-    time.saturating_sub(max_gap)..time.saturating_add(max_gap)
-}
-
 impl Spans {
     /// The columns of the arrangement `sessions`.
     fn into_columns(self, time: Type) -> Vec<ArrayRef> {
@@ -632,6 +456,10 @@ impl Operator for Session {
 }
 
 impl WindowOperator for Session {
+    fn close_before(&mut self, end: i64) {
+        self.open_from = end;
+    }
+
     fn step_by_key(
         &mut self,
         epoch: Epoch,
@@ -676,37 +504,6 @@ pub(super) fn kept_rows(offsets: &[u32], keep: &[bool]) -> (Vec<u32>, UInt32Arra
         kept_offsets.push(kept.len() as u32);
     }
     (kept_offsets, UInt32Array::from(kept))
-}
-
-/// The rows that are added, and those that are removed; both with all keys.
-fn by_sign(rows: &KeyedRows) -> (KeyedRows, KeyedRows) {
-    let count = rows.offsets.last().map_or(0, |&end| end) as usize;
-    let some = |keep: Vec<bool>| {
-        let (offsets, kept) = kept_rows(&rows.offsets, &keep);
-        let diffs = Diffs::Each(kept.values().iter().map(|&row| rows.diffs.get(row as usize)).collect());
-        let columns = rows.rows.iter().map(|column| take(column, &kept)).collect();
-        KeyedRows { hashes: rows.hashes.clone(), keys: rows.keys.clone(), offsets, rows: columns, diffs }
-    };
-    let signs = |added: bool| (0..count).map(|row| (rows.diffs.get(row) > 0) == added).collect();
-    (some(signs(true)), some(signs(false)))
-}
-
-/// The keys at the positions `some`, with their rows.
-fn select(rows: &KeyedRows, some: &[u32]) -> KeyedRows {
-    let mut positions = Vec::new();
-    let mut offsets = Vec::with_capacity(some.len() + 1);
-    offsets.push(0);
-    for &k in some {
-        positions.extend(rows.offsets[k as usize]..rows.offsets[k as usize + 1]);
-        offsets.push(positions.len() as u32);
-    }
-    KeyedRows {
-        hashes: some.iter().map(|&k| rows.hashes[k as usize]).collect(),
-        keys: take_all(&rows.keys, some),
-        offsets,
-        rows: take_all(&rows.rows, &positions),
-        diffs: Diffs::Each(positions.iter().map(|&row| rows.diffs.get(row as usize)).collect()),
-    }
 }
 
 /// The keys of several tables in turn: the n-th comes from table `table_of[n]`, as the next that was not taken yet.

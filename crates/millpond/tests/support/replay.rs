@@ -3,18 +3,53 @@
 use std::collections::BTreeMap;
 
 use millpond::{
-    Table, Windowed, col, common_behavior, count, earliest, exactly_once_behavior, latest, max, session, sorted_tuple,
+    Table, Window, col, common_behavior, count, earliest, exactly_once_behavior, latest, max, session, sorted_tuple,
     sum, tumbling, tuple,
 };
 
 use super::{Random, Rows, Visit, array, optional, quoted};
 
+/// How windows are made of visits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Windows of the length.
+    Tumbling,
+    /// Sessions with the length as their largest gap.
+    Sessions,
+    /// The same by a predicate.
+    Near,
+    /// Sessions of visits further apart than the length.
+    Far,
+    /// Sessions in which only the first visit is at a multiple of ten.
+    Tens,
+}
+
+impl Kind {
+    fn window(self, length: i64) -> Window {
+        match self {
+            Kind::Tumbling => tumbling(length).into(),
+            Kind::Sessions => session().max_gap(length).into(),
+            Kind::Near => session().predicate(|a, b| (b - a).le(length)).into(),
+            Kind::Far => session().predicate(|a, b| (b - a).gt(length)).into(),
+            Kind::Tens => session().predicate(|_, b| (b % 10).ne(0)).into(),
+        }
+    }
+
+    fn together(self, length: i64, a: i64, b: i64) -> bool {
+        match self {
+            Kind::Tumbling => a.div_euclid(length) == b.div_euclid(length),
+            Kind::Sessions | Kind::Near => b - a <= length,
+            Kind::Far => a == b || b - a > length,
+            Kind::Tens => a == b || b % 10 != 0,
+        }
+    }
+}
+
 /// A windowby of each user's visits.
 #[derive(Clone, Debug)]
 pub struct Windows {
-    /// The largest gap of sessions, or the length of tumbling windows.
+    pub kind: Kind,
     pub length: i64,
-    pub sessions: bool,
     pub delay: Option<i64>,
     /// The shift, where results are shown exactly once.
     pub cutoff: Option<i64>,
@@ -27,17 +62,14 @@ impl Windows {
         let mut length = || (random.below(3) > 0).then(|| random.below(10) as i64 * 75);
         let (delay, cutoff) = (length(), length());
         let (keep_results, exactly_once) = (random.below(2) == 0, random.below(3) == 0);
-        let sessions = random.below(2) == 0;
-        Windows { length: 75 * (1 + random.below(5) as i64), sessions, delay, cutoff, keep_results, exactly_once }
+        let kinds = [Kind::Tumbling, Kind::Tumbling, Kind::Sessions, Kind::Near, Kind::Far, Kind::Tens];
+        let kind = kinds[random.below(kinds.len() as u64) as usize];
+        Windows { kind, length: 75 * (1 + random.below(5) as i64), delay, cutoff, keep_results, exactly_once }
     }
 
     /// User, start, last time, number of visits, sum of pages, and the pages by their arrival and in order.
     pub fn of(&self, visits: &Table) -> Table {
-        let windowed: Windowed = match self.sessions {
-            true => visits.windowby(col("time"), session().max_gap(self.length)),
-            false => visits.windowby(col("time"), tumbling(self.length)),
-        };
-        let windowed = windowed.instance(col("user"));
+        let windowed = visits.windowby(col("time"), self.kind.window(self.length)).instance(col("user"));
         let windowed = if self.exactly_once {
             let behavior = exactly_once_behavior();
             windowed.behavior(match self.cutoff {
@@ -78,13 +110,18 @@ pub struct Replay {
     epochs: u64,
     /// The epochs in which the visits of open windows came, those of equal visits in order.
     open: BTreeMap<Visit, Vec<u64>>,
+    /// Windows that are closed and not shown yet: when they are, and their result.
+    held: Vec<(i64, String)>,
     /// Results of windows that are over.
     kept: Rows,
+    /// How many windows are over.
+    pub closed: u64,
 }
 
 impl Replay {
     pub fn new(windows: &Windows) -> Self {
-        Replay { windows: windows.clone(), watermark: None, epochs: 0, open: BTreeMap::new(), kept: Rows::new() }
+        let (windows, open, held, kept) = (windows.clone(), BTreeMap::new(), Vec::new(), Rows::new());
+        Replay { windows, watermark: None, epochs: 0, open, held, kept, closed: 0 }
     }
 
     fn cutoff(&self) -> Option<i64> {
@@ -96,7 +133,11 @@ impl Replay {
     }
 
     fn is_closed(&self, end: i64) -> bool {
-        let wait = if self.windows.sessions { self.windows.length + 1 } else { 0 };
+        let wait = match self.windows.kind {
+            Kind::Tumbling => 0,
+            Kind::Sessions => self.windows.length + 1,
+            Kind::Near | Kind::Far | Kind::Tens => 1,
+        };
         self.cutoff().is_some_and(|cutoff| self.is_past(end + wait + cutoff))
     }
 
@@ -105,10 +146,10 @@ impl Replay {
     }
 
     fn is_late(&self, visit: &Visit) -> bool {
-        match (self.windows.sessions, self.cutoff(), self.watermark) {
-            (true, Some(cutoff), Some(watermark)) => visit.time < watermark - cutoff,
-            (true, ..) => false,
-            (false, ..) => self.is_closed(self.start(visit.time) + self.windows.length),
+        match (self.windows.kind, self.cutoff(), self.watermark) {
+            (Kind::Tumbling, ..) => self.is_closed(self.start(visit.time) + self.windows.length),
+            (_, Some(cutoff), Some(watermark)) => visit.time < watermark - cutoff,
+            _ => false,
         }
     }
 
@@ -126,37 +167,38 @@ impl Replay {
         self.watermark = added.max().max(self.watermark);
 
         let visits: Vec<(Visit, Vec<u64>)> = std::mem::take(&mut self.open).into_iter().collect();
+        let Windows { kind, length, .. } = self.windows;
         let together = |a: &(Visit, Vec<u64>), b: &(Visit, Vec<u64>)| {
-            let near = match self.windows.sessions {
-                true => b.0.time - a.0.time <= self.windows.length,
-                false => self.start(a.0.time) == self.start(b.0.time),
-            };
-            a.0.user == b.0.user && near
+            a.0.user == b.0.user && kind.together(length, a.0.time, b.0.time)
         };
-        let (mut shown, mut open, mut kept) = (Rows::new(), BTreeMap::new(), self.kept.clone());
+        let mut shown = Rows::new();
         for window in visits.chunk_by(together) {
-            let (first, last) = (&window[0].0, &window[window.len() - 1].0);
-            let start = if self.windows.sessions { first.time } else { self.start(first.time) };
-            let end = if self.windows.sessions { last.time } else { start + self.windows.length };
-            let is_shown = match self.windows.exactly_once {
-                true => self.is_closed(end),
-                false => self.windows.delay.is_none_or(|delay| self.is_past(start + delay)),
+            let (first, last) = (window[0].0.time, window[window.len() - 1].0.time);
+            let (start, end) = match kind {
+                Kind::Tumbling => (self.start(first), self.start(first) + length),
+                _ => (first, last),
             };
-            let is_over = is_shown && self.is_closed(end);
-            if !is_over {
-                open.extend(window.iter().cloned());
-            }
-            if !is_shown {
+            let delay = self.windows.delay.filter(|_| !self.windows.exactly_once);
+            let shown_at = delay.map_or(i64::MIN, |delay| start + delay);
+            if self.is_closed(end) {
+                self.held.push((shown_at, result(start, window)));
                 continue;
             }
-            let row = result(start, window);
-            match is_over {
-                false => *shown.entry(row).or_default() += 1,
-                true if self.windows.keep_results || self.windows.exactly_once => *kept.entry(row).or_default() += 1,
-                true => {}
+            self.open.extend(window.iter().cloned());
+            if !self.windows.exactly_once && self.is_past(shown_at) {
+                *shown.entry(result(start, window)).or_default() += 1;
             }
         }
-        (self.open, self.kept) = (open, kept);
+        for (shown_at, row) in std::mem::take(&mut self.held) {
+            if !self.is_past(shown_at) {
+                self.held.push((shown_at, row));
+                continue;
+            }
+            self.closed += 1;
+            if self.windows.keep_results || self.windows.exactly_once {
+                *self.kept.entry(row).or_default() += 1;
+            }
+        }
         self.kept.iter().for_each(|(row, count)| *shown.entry(row.clone()).or_default() += count);
         shown
     }

@@ -4,6 +4,11 @@
 //! session, too. So the old sessions with an event added inside, or removed, are *torn*: all events that they now
 //! have are read. These events, the ones that are added outside of all sessions, and the old sessions next to any of
 //! them are put in order, and the predicate says where to cut.
+//!
+//! With a behaviour, sessions that are closed may still be in the state, until they are shown. All of them end before any
+//! event that is in time, so at most the one before all events of a key would be met here: it is left out, and the
+//! predicate is not asked. What is left of a torn session may have ended long before the watermark, and so be over as
+//! soon as it is made.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray};
@@ -28,7 +33,7 @@ struct Torn {
 }
 
 impl Session {
-    /// As [`update`](Session::update), by the predicate.
+    /// As [`update_by_max_gap`](Session::update_by_max_gap), by the predicate.
     pub(super) fn update_by_predicate(&self, events: &KeyedRows, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
         let old = self.neighbours(events)?;
         let torn = self.torn(events, &old)?;
@@ -54,12 +59,16 @@ impl Session {
         self.cut(events, |i| times[i - 1] != times[i])
     }
 
-    /// The sessions from the one before all events of a key to the one after them.
+    /// The sessions from the one before all events of a key to the one after them, without those that are closed.
     fn neighbours(&self, events: &KeyedRows) -> Result<KeyedRows> {
         let times = ints(&events.rows[TIME]);
         let bounds = events.offsets.windows(2).map(|pair| (times[pair[0] as usize], times[pair[1] as usize - 1]));
         let (first, last): (Vec<i64>, Vec<i64>) = bounds.unzip();
-        let before = self.sessions.lookup(&events.hashes, &events.keys, Select::Before { value: &first })?;
+        let mut before = self.sessions.lookup(&events.hashes, &events.keys, Select::Before { value: &first })?;
+        let ends = ints(&before.rows[END]);
+        if ends.iter().any(|end| *end < self.open_from) {
+            before = filtered(&before, |row| ends[row] >= self.open_from);
+        }
         let select = Select::Through { from: &first, until: &last, until_column: START };
         let others = self.sessions.lookup(&events.hashes, &events.keys, select)?;
         Ok(sum_by_key(&before, &others))

@@ -2,7 +2,8 @@
 
 use arrow_array::{ArrayRef, BooleanArray};
 use millpond_error::Result;
-use millpond_plan::physical::{Gap, Lifecycle, Shown, WindowSpec};
+use millpond_plan::Literal;
+use millpond_plan::physical::{Gap, Lifecycle, SessionSpec, Shown, WindowSpec};
 
 use crate::cells::ints;
 use crate::instant::later;
@@ -23,16 +24,16 @@ pub fn is_past(due: i64, watermark: Option<i64>) -> bool {
 pub struct Lifetime {
     /// From here on, it is shown.
     pub shown: i64,
-    /// Here, its result is final, it has been shown if it ever will be, and its state may go.
+    /// Here, its result is final, it has been shown if it ever will be, and its state goes.
     pub over: i64,
 }
 
 impl Lifetime {
-    /// The instants that it waits for after `watermark`.
+    /// The instants that it waits for after `watermark`. The last one may be past already: what is left of a session by a
+    /// predicate that is parted, or loses its last rows, may have ended long ago.
     pub fn timers(self, watermark: Option<i64>) -> impl Iterator<Item = i64> {
-        let shown = (self.shown != self.over).then_some(self.shown);
-        let waits = move |due: &i64| *due != NEVER && !is_past(*due, watermark);
-        shown.into_iter().chain([self.over]).filter(waits)
+        let shown = (self.shown != self.over && !is_past(self.shown, watermark)).then_some(self.shown);
+        shown.into_iter().chain([self.over]).filter(|due| *due != NEVER)
     }
 }
 
@@ -62,13 +63,8 @@ impl Lifetimes {
             }
             WindowSpec::Session(spec) => {
                 let [.., start, end] = windows else { unreachable!("a session has a start and an end") };
-                let gap = match spec.gap {
-                    Gap::Most(max_gap) => i128::from(max_gap),
-                    // The plan refuses it: a row may join from any distance.
-                    Gap::Where(_) => i128::from(NEVER),
-                };
                 let closed = self.lifecycle.cutoff.as_ref().map(|cutoff| {
-                    let wait = gap + i128::from(cutoff.as_int().expect("sessions have whole times")) + 1;
+                    let wait = i128::from(max_gap(spec)) + i128::from(whole(cutoff)) + 1;
                     let closed = |end: &i64| i64::try_from(i128::from(*end) + wait).unwrap_or(NEVER);
                     ints(end).iter().map(closed).collect()
                 });
@@ -84,6 +80,16 @@ impl Lifetimes {
         Ok(shown.into_iter().zip(closed).map(|(shown, closed)| Lifetime { shown, over: closed.max(shown) }).collect())
     }
 
+    /// The first end of a session that is not closed at `watermark`.
+    pub fn open_from(&self, watermark: Option<i64>) -> i64 {
+        match (&self.windows, &self.lifecycle.cutoff, watermark) {
+            (WindowSpec::Session(spec), Some(cutoff), Some(watermark)) => {
+                watermark.min(NEVER - 1).saturating_sub(whole(cutoff)).saturating_sub(max_gap(spec))
+            }
+            _ => ALWAYS,
+        }
+    }
+
     /// Which of these rows are in time, where the watermark was here before they came; `None` if all are.
     pub fn in_time(&self, rows: &KeyedChanges, watermark: Option<i64>) -> Result<Option<BooleanArray>> {
         let (Some(cutoff), Some(watermark)) = (&self.lifecycle.cutoff, watermark) else { return Ok(None) };
@@ -94,11 +100,23 @@ impl Lifetimes {
                 rows.of_row.iter().map(|&key| !is_past(closed[key as usize], Some(watermark))).collect()
             }
             WindowSpec::Session(spec) => {
-                let cutoff = cutoff.as_int().expect("sessions have whole times");
-                let first = watermark.saturating_sub(cutoff);
+                let first = watermark.saturating_sub(whole(cutoff));
                 ints(&rows.column(spec.time)).iter().map(|time| *time >= first).collect()
             }
         };
         Ok(in_time.contains(&false).then(|| BooleanArray::from(in_time)))
     }
+}
+
+/// How far behind the end of a session a row may join it, before a cutoff says more: a predicate names no such distance.
+fn max_gap(spec: &SessionSpec) -> i64 {
+    match spec.gap {
+        Gap::Most(max_gap) => max_gap,
+        Gap::Where(_) => 0,
+    }
+}
+
+/// The cutoff of sessions.
+fn whole(cutoff: &Literal) -> i64 {
+    cutoff.as_int().expect("sessions have whole times")
 }

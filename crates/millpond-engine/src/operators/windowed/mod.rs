@@ -1,7 +1,8 @@
 //! Windows that are shown late, or that end: a [`Reduce`] or [`Session`] with a lifecycle.
 //!
 //! The operator inside stays what it is and knows no watermark: it gets the rows that are in time, and its rows by key
-//! are the windows' results. Around it stands the lifecycle, which
+//! are the windows' results. Only sessions by a predicate need to be told which of them are closed, since it may hold
+//! over any pause ([`WindowOperator::close_before`]). Around the operator stands the lifecycle, which
 //! - keeps late rows out;
 //! - lets through the changes of windows that are shown already, and no others;
 //! - looks up the results of windows that are to be shown, in the state of the operator inside, so none is kept twice;
@@ -51,6 +52,10 @@ const CHUNK_KEYS: usize = 1 << 16;
 /// arrangements have the operator's key. If a key has several windows, the first column of each arrangement is a time
 /// (of a session, its end), and the rows of a window are those with a time from its start to its end.
 pub trait WindowOperator: Operator {
+    /// Says that windows with bounds that end before `end` are closed: no row of the next step is in them, and none joins
+    /// them. Nothing is to be done where no row could.
+    fn close_before(&mut self, _end: i64) {}
+
     /// As [`Operator::step`], with the rows of each key together.
     fn step_by_key(
         &mut self,
@@ -435,6 +440,7 @@ impl Operator for Windowed {
         }
         let (mut now, mut later) = (Pending::default(), Pending::default());
         let Windowed { inside, lifetimes, bounds, counts, .. } = self;
+        inside.close_before(lifetimes.open_from(turn.before));
         let (mut filtered, mut taken) = (Ok(()), Ok(()));
         let mut in_time = input.map_while(|bucket| match lifetimes.in_time(&bucket, turn.before) {
             Ok(None) => Some(bucket),

@@ -1,6 +1,6 @@
 //! Windows with behaviours against a replay of the epochs: one row at a time, by the words of `millpond_plan::behavior`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -22,6 +22,10 @@ use crate::hash::{HashSeed, hash_columns};
 use crate::instant;
 use crate::operators::operator_for;
 use crate::operators::tests::saved;
+
+mod replay;
+
+use replay::Replay;
 
 const SEED: HashSeed = HashSeed(11);
 
@@ -54,6 +58,11 @@ impl Unit {
         if self == Unit::Utc { Literal::DateTimeUtc(time) } else { self.length(time) }
     }
 
+    /// A time as a distance from time 0.
+    fn since_zero(self, time: Expr) -> Expr {
+        if self == Unit::Utc { time - lit(self.point(0)) } else { time }
+    }
+
     fn column(self, times: Vec<i64>) -> ArrayRef {
         match self {
             Unit::Float => Arc::new(times.into_iter().map(|time| Some(time as f64 / 4.0)).collect::<Float64Array>()),
@@ -66,8 +75,22 @@ impl Unit {
 enum Kind {
     /// hop, duration, origin
     Sliding(i64, i64, Option<i64>),
-    /// max_gap
-    Session(i64),
+    Session(Joins),
+}
+
+/// What neighbours in a session fulfil.
+#[derive(Clone, Copy, Debug)]
+enum Joins {
+    /// They are at most this far apart, by `max_gap`.
+    MaxGap(i64),
+    /// The same by a predicate.
+    Near(i64),
+    /// They are further apart than this.
+    Far(i64),
+    /// The second is no multiple of this.
+    NotAt(i64),
+    /// They are in one slot of this length, or further apart than the second.
+    Leaps(i64, i64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +115,6 @@ struct Program {
 type Row = (i64, &'static str, Option<i64>);
 /// A row, and the epochs in which its copies came, in order.
 type Copies = (Row, Vec<u64>);
-/// start, end, rows
-type Window = (i128, i128, Vec<Copies>);
 /// Rows as text, with their multiplicity.
 type Rows = BTreeMap<Vec<String>, i64>;
 
@@ -101,9 +122,48 @@ fn here() -> Origin {
     Origin { file: "windows.py".into(), line: 1 }
 }
 
+impl Joins {
+    fn random(random: &mut StdRng) -> Self {
+        match random.random_range(0..8) {
+            0..3 => Joins::MaxGap(random.random_range(0..8)),
+            // Pauses that are longer than most cutoffs, too.
+            3 => Joins::Near(random.random_range(0..40)),
+            4 => Joins::Far(random.random_range(0..10)),
+            5 | 6 => Joins::NotAt(random.random_range(2..12)),
+            _ => Joins::Leaps(random.random_range(2..20), random.random_range(0..20)),
+        }
+    }
+
+    fn gap(self, unit: Unit) -> SessionGap {
+        let length = |length| lit(unit.length(length));
+        let (a, b) = (unit.since_zero(col("a")), unit.since_zero(col("b")));
+        SessionGap::Where(match self {
+            Joins::MaxGap(max_gap) => return SessionGap::Most(length(max_gap)),
+            Joins::Near(most) => (b - a).le(length(most)),
+            Joins::Far(least) => (b - a).gt(length(least)),
+            Joins::NotAt(every) => (b % length(every)).ne(length(0)),
+            Joins::Leaps(slot, least) => {
+                a.floordiv(length(slot)).eq(b.floordiv(length(slot))) | (b - a).gt(length(least))
+            }
+        })
+    }
+
+    /// Whether neighbours of two times, the earlier one first, are in one session.
+    fn holds(self, a: i64, b: i64) -> bool {
+        let pause = i128::from(b) - i128::from(a);
+        a == b
+            || match self {
+                Joins::MaxGap(most) | Joins::Near(most) => pause <= i128::from(most),
+                Joins::Far(least) => pause > i128::from(least),
+                Joins::NotAt(every) => b % every != 0,
+                Joins::Leaps(slot, least) => a.div_euclid(slot) == b.div_euclid(slot) || pause > i128::from(least),
+            }
+    }
+}
+
 impl Program {
     fn random(random: &mut StdRng) -> Self {
-        let kind = match random.random_range(0..5) {
+        let kind = match random.random_range(0..7) {
             0 => {
                 let duration = random.random_range(1..20);
                 Kind::Sliding(duration, duration, None)
@@ -112,7 +172,7 @@ impl Program {
                 let origin = random.random_bool(0.3).then(|| random.random_range(-5..30));
                 Kind::Sliding(random.random_range(1..12), random.random_range(1..25), origin)
             }
-            _ => Kind::Session(random.random_range(0..8)),
+            _ => Kind::Session(Joins::random(random)),
         };
         let unit = match (kind, random.random_range(0..3)) {
             (Kind::Sliding(..), 0) => Unit::Float,
@@ -188,9 +248,8 @@ impl Program {
                 let window = SlidingWindow { time, hop: self.unit.length(hop), length, origin, instance, behavior };
                 source.unwrap().sliding_reduce(window, outputs, &here()).unwrap()
             }
-            Kind::Session(max_gap) => {
-                let window =
-                    SessionWindow { time, gap: SessionGap::Most(lit(self.unit.length(max_gap))), instance, behavior };
+            Kind::Session(joins) => {
+                let window = SessionWindow { time, gap: joins.gap(self.unit), instance, behavior };
                 source.unwrap().session_reduce(window, outputs, &here()).unwrap()
             }
         };
@@ -205,183 +264,6 @@ impl Program {
             connector: Arc::new(()),
         };
         lower(vec![sink]).unwrap()
-    }
-}
-
-/// The simplest code: epochs one after another, rows one at a time.
-struct Replay {
-    program: Program,
-    watermark: Option<i128>,
-    /// The rows of each open window, by user and number; those of sessions under number 0, all that are open together.
-    rows: BTreeMap<(&'static str, i128), BTreeMap<Row, Vec<u64>>>,
-    epoch: u64,
-    /// Results of windows that are gone.
-    kept: Rows,
-    late: u64,
-    closed: u64,
-}
-
-impl Replay {
-    fn new(program: Program) -> Self {
-        Replay { program, watermark: None, rows: BTreeMap::new(), epoch: 0, kept: Rows::new(), late: 0, closed: 0 }
-    }
-
-    /// Whether the watermark has come to `instant`.
-    fn is_past(&self, instant: i128) -> bool {
-        instant < i128::from(i64::MAX) && self.watermark.is_some_and(|watermark| instant <= watermark)
-    }
-
-    fn cutoff(&self) -> Option<i128> {
-        match self.program.behaves {
-            Behaves::Common { cutoff, .. } => cutoff.map(i128::from),
-            Behaves::ExactlyOnce { shift } => Some(shift.map_or(0, i128::from)),
-        }
-    }
-
-    fn is_closed(&self, end: i128) -> bool {
-        let gap = if let Kind::Session(max_gap) = self.program.kind { i128::from(max_gap) + 1 } else { 0 };
-        self.cutoff().is_some_and(|cutoff| self.is_past(end + gap + cutoff))
-    }
-
-    fn is_shown(&self, start: i128, end: i128) -> bool {
-        match self.program.behaves {
-            Behaves::Common { delay, .. } => delay.is_none_or(|delay| self.is_past(start + i128::from(delay))),
-            Behaves::ExactlyOnce { .. } => self.is_closed(end),
-        }
-    }
-
-    /// The numbers and bounds of the windows that hold a time.
-    fn windows(&self, time: i64) -> Vec<i128> {
-        let Kind::Sliding(hop, duration, origin) = self.program.kind else { return vec![0] };
-        let (time, first) = (i128::from(time), i128::from(origin.unwrap_or(0)));
-        let around = (time - first).div_euclid(i128::from(hop));
-        let near = around - i128::from(duration / hop + 2)..=around + 1;
-        let holds = |number: &i128| {
-            let start = first + number * i128::from(hop);
-            start <= time && time < start + i128::from(duration) && (origin.is_none() || *number >= 0)
-        };
-        near.filter(holds).collect()
-    }
-
-    fn bounds(&self, number: i128) -> (i128, i128) {
-        let Kind::Sliding(hop, duration, origin) = self.program.kind else { unreachable!() };
-        let start = i128::from(origin.unwrap_or(0)) + number * i128::from(hop);
-        (start, start + i128::from(duration))
-    }
-
-    /// What a step reads of a row, beside its key: rows that are equal in it are equal.
-    fn read(&self, (time, user, value): Row) -> Row {
-        let outputs = &self.program.outputs;
-        let reads_time = matches!(self.program.kind, Kind::Session(_)) || outputs.contains(&"last");
-        let reads_value = outputs.iter().any(|output| !["start", "end", "user", "n"].contains(output));
-        let user = if self.program.by_user { user } else { "" };
-        (if reads_time { time } else { 0 }, user, value.filter(|_| reads_value))
-    }
-
-    /// Plays an epoch and gives what is to be seen after it.
-    fn step(&mut self, changes: &[(Row, i64)]) -> Rows {
-        let mut net: BTreeMap<((&'static str, i128), Row), i64> = BTreeMap::new();
-        for &(row, diff) in changes {
-            let read = self.read(row);
-            for number in self.windows(row.0) {
-                let late = match self.program.kind {
-                    Kind::Sliding(..) => self.is_closed(self.bounds(number).1),
-                    Kind::Session(_) => {
-                        let bound = self.watermark.zip(self.cutoff()).map(|(watermark, cutoff)| watermark - cutoff);
-                        bound.is_some_and(|bound| i128::from(row.0) < bound)
-                    }
-                };
-                if late {
-                    self.late += diff.unsigned_abs();
-                } else {
-                    *net.entry(((read.1, number), read)).or_default() += diff;
-                }
-            }
-        }
-        self.epoch += 1;
-        for ((window, row), diff) in net {
-            let came = self.rows.entry(window).or_default().entry(row).or_default();
-            came.extend((0..diff).map(|_| self.epoch));
-            // Of equal rows, the first that came is the first to go.
-            came.drain(..(-diff).max(0) as usize);
-        }
-        for rows in self.rows.values_mut() {
-            rows.retain(|_, came| !came.is_empty());
-        }
-        self.rows.retain(|_, rows| !rows.is_empty());
-        // Rows that are added and removed in one epoch count, too: they were added.
-        let times = changes.iter().filter(|(_, diff)| *diff > 0).map(|(row, _)| i128::from(row.0));
-        self.watermark = times.max().max(self.watermark);
-
-        let keeps = !matches!(self.program.behaves, Behaves::Common { keep_results: false, .. });
-        let mut seen = Rows::new();
-        for ((user, number), rows) in self.rows.clone() {
-            for (start, end, rows) in self.split(number, rows) {
-                let shown = self.is_shown(start, end);
-                let over = shown && self.is_closed(end);
-                if over {
-                    self.closed += 1;
-                    let open = self.rows.get_mut(&(user, number)).unwrap();
-                    open.retain(|row, _| !rows.iter().any(|(gone, _)| gone == row));
-                    if keeps {
-                        *self.kept.entry(self.result(user, start, end, &rows)).or_default() += 1;
-                    }
-                } else if shown {
-                    *seen.entry(self.result(user, start, end, &rows)).or_default() += 1;
-                }
-            }
-        }
-        self.rows.retain(|_, rows| !rows.is_empty());
-        self.kept.iter().for_each(|(row, count)| *seen.entry(row.clone()).or_default() += count);
-        seen
-    }
-
-    /// The windows that rows of one user and number make.
-    fn split(&self, number: i128, rows: BTreeMap<Row, Vec<u64>>) -> Vec<Window> {
-        let rows: Vec<Copies> = rows.into_iter().collect();
-        let Kind::Session(max_gap) = self.program.kind else {
-            let (start, end) = self.bounds(number);
-            return vec![(start, end, rows)];
-        };
-        let time = |row: &Copies| i128::from(row.0.0);
-        let sessions = rows.chunk_by(|a, b| time(b) - time(a) <= i128::from(max_gap));
-        sessions.map(|rows| (time(&rows[0]), time(&rows[rows.len() - 1]), rows.to_vec())).collect()
-    }
-
-    fn open_windows(&self) -> u64 {
-        let windows = self.rows.iter().map(|((_, number), rows)| self.split(*number, rows.clone()).len());
-        windows.sum::<usize>() as u64
-    }
-
-    fn result(&self, user: &str, start: i128, end: i128, rows: &[Copies]) -> Vec<String> {
-        let copies = rows.iter().flat_map(|((_, _, value), came)| came.iter().map(move |epoch| (*epoch, *value)));
-        let mut copies: Vec<(u64, Option<i64>)> = copies.collect();
-        copies.sort_unstable();
-        let all = || copies.iter().map(|(_, value)| *value);
-        let known = || all().flatten();
-        let text = |value: Option<i128>| value.map_or("None".to_owned(), |value| value.to_string());
-        let cell = |name: &&'static str| match *name {
-            "start" => start.to_string(),
-            "end" => end.to_string(),
-            "user" => user.to_owned(),
-            "n" => copies.len().to_string(),
-            "sum" => text(known().map(i128::from).reduce(|a, b| a + b)),
-            "distinct" => known().collect::<BTreeSet<_>>().len().to_string(),
-            "list" => {
-                let mut values: Vec<Option<i64>> = all().collect();
-                values.sort_unstable();
-                format!("{values:?}")
-            }
-            "came" => format!("{:?}", all().collect::<Vec<_>>()),
-            "first" => text(known().next().map(i128::from)),
-            "newest" => text(known().last().map(i128::from)),
-            "last" => {
-                let last = rows.iter().map(|((time, _, value), _)| (*time, *value)).max();
-                text(last.and_then(|(_, value)| value).map(i128::from))
-            }
-            _ => text(known().max().map(i128::from)),
-        };
-        self.program.outputs.iter().map(cell).collect()
     }
 }
 
@@ -631,7 +513,7 @@ fn check_case(random: &mut StdRng) {
             changes.swap(i, random.random_range(0..=i));
         }
         if std::env::var("SEED").is_ok() {
-            eprintln!("{program:?}\nwatermark {:?}, changes {changes:?}, open {:?}", replay.watermark, replay.rows);
+            eprintln!("{program:?}\n{replay:?}\nchanges {changes:?}");
         }
         machine.step(&changes);
         let expected = replay.step(&changes);
@@ -640,16 +522,17 @@ fn check_case(random: &mut StdRng) {
         assert_eq!(machine.counts, counts, "epoch {epoch} of {program:?}");
         let shown = expected.values().sum::<i64>() - replay.kept.values().sum::<i64>();
         assert_eq!(machine.shown(), shown, "windows in the snapshot of epoch {epoch} of {program:?}");
-        // State is what is open, and nothing else.
-        let open = replay.open_windows();
+        // State is what is not over, and nothing else.
+        let live = replay.live_windows();
         let windows = if let Kind::Session(_) = program.kind { "sessions" } else { "groups" };
-        assert_eq!(machine.live_rows(windows), open, "{windows} in epoch {epoch} of {program:?}");
-        assert!(machine.live_rows("timers") <= 2 * open, "timers in epoch {epoch} of {program:?}");
+        assert_eq!(machine.live_rows(windows), live, "{windows} in epoch {epoch} of {program:?}");
+        assert!(machine.live_rows("timers") <= 2 * live, "timers in epoch {epoch} of {program:?}");
         if let (Kind::Session(_), false) = (program.kind, program.append_only) {
             // Of equal events, those of one epoch are one row where the epoch is kept, and otherwise all.
             let by_epoch = ["first", "newest", "came"].iter().any(|output| program.outputs.contains(output));
             let stored = |came: &Vec<u64>| if by_epoch { came.chunk_by(|a, b| a == b).count() } else { 1 };
-            let rows: usize = replay.rows.values().flat_map(BTreeMap::values).map(stored).sum();
+            let held = replay.held.iter().flat_map(|window| window.rows.iter().map(|(_, came)| came));
+            let rows: usize = replay.rows.values().flat_map(BTreeMap::values).chain(held).map(stored).sum();
             assert!(machine.live_rows("events") <= rows as u64, "events in epoch {epoch} of {program:?}");
         }
         if random.random_ratio(1, 3) {
@@ -678,8 +561,10 @@ fn state_is_bounded_by_what_is_open() {
     for (kind, behaves) in [
         (Kind::Sliding(10, 10, None), common),
         (Kind::Sliding(5, 15, None), Behaves::ExactlyOnce { shift: None }),
-        (Kind::Session(3), common),
-        (Kind::Session(3), Behaves::Common { delay: None, cutoff: Some(0), keep_results: false }),
+        (Kind::Session(Joins::MaxGap(3)), common),
+        (Kind::Session(Joins::MaxGap(3)), Behaves::Common { delay: None, cutoff: Some(0), keep_results: false }),
+        (Kind::Session(Joins::NotAt(10)), common),
+        (Kind::Session(Joins::Far(2)), Behaves::Common { delay: None, cutoff: Some(0), keep_results: false }),
     ] {
         let outputs = vec!["start", "n", "max"];
         let program = Program { unit: Unit::Int, kind, behaves, append_only: false, by_user: true, outputs };
@@ -709,9 +594,8 @@ fn state_is_bounded_by_what_is_open() {
 #[test]
 fn bounds_past_the_range_are_never_reached() {
     let behaves = Behaves::ExactlyOnce { shift: Some(3) };
-    let outputs = vec!["start", "end", "n"];
-    let program =
-        Program { unit: Unit::Int, kind: Kind::Session(2), behaves, append_only: false, by_user: false, outputs };
+    let (kind, outputs) = (Kind::Session(Joins::MaxGap(2)), vec!["start", "end", "n"]);
+    let program = Program { unit: Unit::Int, kind, behaves, append_only: false, by_user: false, outputs };
     let mut machine = Machine::new(&program, 1);
     let mut replay = Replay::new(program);
     for times in [vec![i64::MIN, i64::MIN + 1, 5], vec![i64::MAX - 1], vec![i64::MAX, i64::MAX - 3]] {
@@ -721,4 +605,20 @@ fn bounds_past_the_range_are_never_reached() {
     }
     machine.step(&[((i64::MAX, "", None), -1)]);
     assert_eq!(machine.emitted.len(), 2, "{:?}", machine.emitted);
+}
+
+/// A session by a predicate that would be closed at the last instant is open, so a row that is in time joins it.
+#[test]
+fn a_session_that_is_never_closed_may_be_joined_at_the_last_instant() {
+    let behaves = Behaves::Common { delay: None, cutoff: Some(3), keep_results: true };
+    let (kind, outputs) = (Kind::Session(Joins::Near(2)), vec!["user", "n"]);
+    let program = Program { unit: Unit::Int, kind, behaves, append_only: false, by_user: true, outputs };
+    let mut machine = Machine::new(&program, 1);
+    let mut replay = Replay::new(program);
+    for (user, time) in [("ann", i64::MAX - 4), ("bob", i64::MAX), ("ann", i64::MAX - 3)] {
+        let changes = [((time, user, None), 1)];
+        machine.step(&changes);
+        assert_eq!(machine.emitted, replay.step(&changes));
+    }
+    assert!(machine.emitted.contains_key(&vec!["ann".to_owned(), "2".to_owned()]), "{:?}", machine.emitted);
 }

@@ -129,6 +129,21 @@ fn exactly_once_makes_any_table_append_only() {
 }
 
 #[test]
+fn sessions_by_a_predicate_have_behaviours() {
+    let gap = SessionGap::Where((col("b") % 10).ne(0));
+    let window = SessionWindow { gap, behavior: once(Some(Literal::Int(5))), ..by_user(1) };
+    check(
+        [source(None, true).session_reduce(window, named([("n", count())]), &here()).unwrap()],
+        expect![[r#"
+            0: source "csv-0" (append-only): user_id: str, access_time: int
+            1: session 0 "csv-0/session-0" (append-only) instance [0] time 1 together = b % 10 != 0: count(); exactly once cutoff 5 watermark 0 [1]
+            2: map 1 n = count()
+            3: sink 2 csv
+        "#]],
+    );
+}
+
+#[test]
 fn a_behaviour_that_says_nothing_is_none() {
     let plain = behaving_sessions(None, &["n"]);
     let empty = behaving_sessions(common(None, None, false), &["n"]);
