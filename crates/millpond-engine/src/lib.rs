@@ -5,7 +5,7 @@
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
-//! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets.
+//! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets; `waiting`: a column of them, kept small.
 //! - [`wire`]: rows as bytes between processes.
 //! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
 //! - [`expand`]: a row for each window that it is in, or for each element of a list; [`instant`]: event times as ints.
