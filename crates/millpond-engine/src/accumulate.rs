@@ -29,7 +29,7 @@ use millpond_plan::packed;
 use millpond_plan::physical::{ReducerCall, ReducerKind};
 use millpond_plan::types::{Column, ColumnType, Schema, Type};
 
-use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, take};
+use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, required_ints, take};
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;
 use crate::sorting::Sorting;
@@ -648,8 +648,8 @@ impl Best {
         {
             return columns.iter().map(|&column| column.clone()).collect();
         }
-        let cells: Vec<Cells<'_>> = columns.iter().map(|&column| Cells::of(column)).collect();
-        if let [Cells { values: Values::Int(values), nulls: None }] = cells.as_slice()
+        if let [column] = columns
+            && let Some(values) = required_ints(column)
             && diffs.insert_only()
             && offsets.windows(2).all(|pair| pair[0] < pair[1])
         {
@@ -659,6 +659,7 @@ impl Best {
             };
             return vec![ints_like(first, segments(offsets).map(|rows| best(&values[rows])).collect())];
         }
+        let cells: Vec<Cells<'_>> = columns.iter().map(|&column| Cells::of(column)).collect();
         let candidate = |i: &usize| !cells[self.known].is_null(*i) && diffs.get(*i) > 0;
         let rest = &cells[1..];
         let then = |i: usize, j: usize| compare_rows(rest, i, j);

@@ -116,6 +116,14 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// The values of a column that is stored as integers and has no null.
+pub(crate) fn required_ints(array: &ArrayRef) -> Option<&[i64]> {
+    match Cells::of(array) {
+        Cells { values: Values::Int(ints), nulls: None } => Some(ints),
+        _ => None,
+    }
+}
+
 /// Compares rows `i` and `j` from left to right.
 pub(crate) fn compare_rows(columns: &[Cells<'_>], i: usize, j: usize) -> Ordering {
     columns.iter().map(|cells| cells.compare(i, j)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 
-use crate::cells::{Cells, Values, compare_rows, concat, ints_like, take};
+use crate::cells::{Cells, Values, compare_rows, concat, ints_like, required_ints, take};
 use crate::changes::Diffs;
 use crate::keyed::{KeyedChanges, KeyedRows};
 
@@ -68,11 +68,7 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
 
 /// The values of these columns, if there is one at least and all are integers without nulls.
 fn all_ints(columns: &[ArrayRef]) -> Option<Vec<&[i64]>> {
-    let ints = Cells::of_all(columns).into_iter().map(|cells| match cells {
-        Cells { values: Values::Int(values), nulls: None } => Some(values),
-        _ => None,
-    });
-    ints.collect::<Option<Vec<_>>>().filter(|ints| !ints.is_empty())
+    columns.iter().map(required_ints).collect::<Option<Vec<_>>>().filter(|ints| !ints.is_empty())
 }
 
 /// Brings rows of integers to their keys and sorts those of each key, without a look at positions where they are in order.

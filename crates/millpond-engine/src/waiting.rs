@@ -1,8 +1,8 @@
 //! A column of rows that wait for the end of an epoch: it grows by whole columns, and is small.
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::ArrayRef;
 
-use crate::cells::{Cells, Values, ints_like};
+use crate::cells::{ints_like, required_ints};
 use crate::column::ColumnBuffer;
 
 /// A growing column, which keeps integers as their distances from the first one while these fit 32 bits: most rows of an
@@ -64,14 +64,6 @@ impl Near {
 
     fn finish(self) -> ArrayRef {
         ints_like(&self.like, self.distances.iter().map(|&distance| self.first + i64::from(distance)).collect())
-    }
-}
-
-/// The values of a column that is stored as integers and has no null.
-fn required_ints(array: &ArrayRef) -> Option<&[i64]> {
-    match Cells::of(array) {
-        Cells { values: Values::Int(ints), nulls: None } => Some(ints),
-        _ => None,
     }
 }
 

@@ -242,11 +242,11 @@ impl LocalFile {
         self.unsynced.store(0, Ordering::Relaxed);
         let (file, cached) = (self.file.clone(), self.cached);
         let sync = move || {
-            file.sync_data().inspect(|()| {
-                if !cached {
-                    release(&file)
-                }
-            })
+            file.sync_data()?;
+            if !cached {
+                release(&file);
+            }
+            Ok(())
         };
         *early = thread::Builder::new().name("early sync".into()).spawn(sync).ok();
         Ok(())
