@@ -5,7 +5,7 @@
 //! no leap seconds.
 //!
 //! - A point without a zone reads `2026-11-22T10:00:00.123456789`; one of UTC ends in `Z`. A space may stand for the `T`,
-//!   seconds and fraction may be missing, and so may the whole time of day; for UTC, an offset such as `+05:30` may stand for
+//!   `t` and `z` may be small, seconds and fraction may be missing, and so may the whole time of day; for UTC, an offset such as `+05:30` may stand for
 //!   the `Z`, and one of them must be there.
 //! - A duration reads `P1DT2H3M4.5S`, each part of which may be missing; weeks (`P2W`) are read, too. A sign may stand before.
 //!
@@ -33,6 +33,17 @@ pub fn read(ty: Type, text: &[u8]) -> Option<i64> {
         Type::Duration => duration(text),
         _ => None,
     }
+}
+
+/// Whether `text` spells a value of type `ty` outside 64 bits of nanoseconds.
+pub fn is_outside(ty: Type, text: &[u8]) -> bool {
+    let spelled = match ty {
+        Type::DateTimeNaive => wide_point(text, false),
+        Type::DateTimeUtc => wide_point(text, true),
+        Type::Duration => wide_duration(text),
+        _ => None,
+    };
+    spelled.is_some_and(|value| i64::try_from(value).is_err())
 }
 
 /// Writes a value of type `ty` to the start of `out`, [`TIME_BYTES`] long; returns how long it is.
@@ -91,6 +102,11 @@ impl In<'_> {
 }
 
 fn point(text: &[u8], utc: bool) -> Option<i64> {
+    wide_point(text, utc)?.try_into().ok()
+}
+
+/// The same, without the limits of 64 bits.
+fn wide_point(text: &[u8], utc: bool) -> Option<i128> {
     let mut text = In(text);
     let year = text.digits(4)?;
     let month = text.skip(b'-').then(|| text.digits(2))??;
@@ -99,7 +115,7 @@ fn point(text: &[u8], utc: bool) -> Option<i64> {
         return None;
     }
     let mut nanoseconds = 0;
-    if text.skip(b'T') || text.skip(b' ') {
+    if text.skip(b'T') || text.skip(b' ') || text.skip(b't') {
         let hour = text.digits(2)?;
         let minute = text.skip(b':').then(|| text.digits(2))??;
         let mut second = 0;
@@ -114,7 +130,7 @@ fn point(text: &[u8], utc: bool) -> Option<i64> {
         }
         nanoseconds += hour * HOUR_NS + minute * MINUTE_NS + second * SECOND_NS;
     }
-    if utc && !text.skip(b'Z') {
+    if utc && !text.skip(b'Z') && !text.skip(b'z') {
         let sign = if text.skip(b'-') { -1 } else { text.skip(b'+').then_some(1)? };
         let hours = text.digits(2)?;
         let colon = text.skip(b':');
@@ -127,11 +143,15 @@ fn point(text: &[u8], utc: bool) -> Option<i64> {
     if !text.0.is_empty() {
         return None;
     }
-    let whole = i128::from(days_before(year, month, day)) * i128::from(DAY_NS) + i128::from(nanoseconds);
-    i64::try_from(whole).ok()
+    Some(i128::from(days_before(year, month, day)) * i128::from(DAY_NS) + i128::from(nanoseconds))
 }
 
 fn duration(text: &[u8]) -> Option<i64> {
+    wide_duration(text)?.try_into().ok()
+}
+
+/// The same, without the limits of 64 bits.
+fn wide_duration(text: &[u8]) -> Option<i128> {
     const PARTS: [(u8, i64); 5] =
         [(b'W', 7 * DAY_NS), (b'D', DAY_NS), (b'H', HOUR_NS), (b'M', MINUTE_NS), (b'S', SECOND_NS)];
     const FIRST_OF_TIME: usize = 2;
@@ -163,7 +183,7 @@ fn duration(text: &[u8]) -> Option<i64> {
         total += number * i128::from(PARTS[part].1) + i128::from(fraction.unwrap_or(0));
         (next, empty) = (part + 1, false);
     }
-    if empty { None } else { i64::try_from(sign * total).ok() }
+    (!empty).then_some(sign * total)
 }
 
 /// Bytes that are written from the start.
@@ -302,6 +322,8 @@ mod tests {
             check(Type::DateTimeUtc, &format!("{spelled}+02"), Some(NOON - 2 * HOUR_NS));
             check(Type::DateTimeNaive, &format!("{spelled}Z"), None);
         }
+        check(Type::DateTimeNaive, "2026-11-22t12:00", Some(NOON));
+        check(Type::DateTimeUtc, "2026-11-22t12:00:00z", Some(NOON));
         check(Type::DateTimeNaive, "2026-11-22", Some(NOON - 12 * HOUR_NS));
         check(Type::DateTimeNaive, "2026-11-22T12:00:00.123456789", Some(NOON + 123_456_789));
         check(Type::DateTimeNaive, "1969-12-31T23:59:59.9", Some(-100_000_000));
@@ -369,6 +391,26 @@ mod tests {
             "P 1D",
         ] {
             check(Type::Duration, spelled, None);
+        }
+    }
+
+    #[test]
+    fn what_is_spelled_well_may_be_outside_of_64_bits() {
+        for (ty, spelled, outside) in [
+            (Type::DateTimeNaive, "9999-12-31", true),
+            (Type::DateTimeNaive, "0001-01-01T00:00:00", true),
+            (Type::DateTimeNaive, "2262-04-11T23:47:16.854775807", false),
+            (Type::DateTimeNaive, "2262-04-11T23:47:16.854775808", true),
+            (Type::DateTimeNaive, "9999-12-32", false),
+            (Type::DateTimeUtc, "9999-12-31T23:59:59Z", true),
+            (Type::DateTimeUtc, "9999-12-31T23:59:59", false),
+            (Type::Duration, "P106752D", true),
+            (Type::Duration, "-P9999999W", true),
+            (Type::Duration, "P1D", false),
+            (Type::Duration, "P106752", false),
+            (Type::Int, "9999-12-31", false),
+        ] {
+            assert_eq!(is_outside(ty, spelled.as_bytes()), outside, "{spelled:?}");
         }
     }
 

@@ -27,6 +27,8 @@ pub struct TimeFormat {
     text: String,
     parts: std::result::Result<Vec<Part>, String>,
     has_zone: bool,
+    /// The format with the offset in each of its forms; of the last, `Z`, nothing but its place is left.
+    forms: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +46,9 @@ impl TimeFormat {
             Ok((parts, has_zone)) => (Ok(parts), has_zone),
             Err(reason) => (Err(reason), false),
         };
-        TimeFormat { text: text.into(), parts, has_zone }
+        let forms =
+            if has_zone { ["%z", "%:z", "Z"].map(|zone| with_zone(text, zone)).into() } else { vec![text.into()] };
+        TimeFormat { text: text.into(), parts, has_zone, forms }
     }
 
     /// Whether it holds an offset from UTC, so that what it reads is a `DateTimeUtc`.
@@ -114,13 +118,45 @@ impl TimeFormat {
 
     /// The point that a text spells, in nanoseconds after 1970.
     pub(crate) fn read(&self, text: &str) -> Option<i64> {
-        let tm = BrokenDownTime::parse(&self.text, text).ok()?;
-        let timestamp = match self.has_zone {
-            true => tm.to_timestamp().ok()?,
-            false => Offset::UTC.to_timestamp(tm.to_datetime().ok()?).ok()?,
-        };
-        i64::try_from(timestamp.as_nanosecond()).ok()
+        self.point(text)?
     }
+
+    /// Whether a text spells a point outside 64 bits of nanoseconds.
+    pub(crate) fn is_outside(&self, text: &str) -> bool {
+        self.point(text) == Some(None)
+    }
+
+    /// The same as [`TimeFormat::read`], where a point outside 64 bits of nanoseconds is there, and nothing.
+    fn point(&self, text: &str) -> Option<Option<i64>> {
+        self.forms.iter().enumerate().find_map(|(form, format)| {
+            let tm = BrokenDownTime::parse(format, text).ok()?;
+            let has_offset = self.has_zone && form + 1 < self.forms.len();
+            let offset = if has_offset { tm.offset()? } else { Offset::UTC };
+            let timestamp = offset.to_timestamp(tm.to_datetime().ok()?).ok();
+            Some(timestamp.and_then(|timestamp| i64::try_from(timestamp.as_nanosecond()).ok()))
+        })
+    }
+}
+
+/// A format with `zone` in the place of each offset.
+fn with_zone(text: &str, zone: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find('%') {
+        let (before, word) = rest.split_at(at);
+        out.push_str(before);
+        match word.strip_prefix("%z").or_else(|| word.strip_prefix("%:z")) {
+            Some(behind) => {
+                out.push_str(zone);
+                rest = behind;
+            }
+            None => {
+                let length = word.chars().take(2).map(char::len_utf8).sum();
+                out.push_str(&word[..length]);
+                rest = &word[length..];
+            }
+        }
+    }
+    out + rest
 }
 
 /// The instant so many nanoseconds after 1970.

@@ -2,7 +2,7 @@
 //!
 //! | type            | Arrow                  | in saved state     | CSV                                            | JSON              | Python  |
 //! |-----------------|------------------------|--------------------|------------------------------------------------|-------------------|---------|
-//! | `bool`          | `Boolean`              | 0 or 1             | `true`/`false` (any case), `1`/`0`             | `true`, `false`   | `bool`  |
+//! | `bool`          | `Boolean`              | 0 or 1             | `true`/`false`, `t`/`f`, `yes`/`no`, `y`/`n`, `on`/`off`, `1`/`0` (any case) | `true`, `false`   | `bool`  |
 //! | `int`           | `Int64`                | the int            | decimal digits with an optional sign           | a number          | `int`   |
 //! | `float`         | `Float64`              | the bits           | decimal or exponent form, `inf`, `-inf`, `nan` | a number *        | `float` |
 //! | `str`           | `Utf8`                 | the bytes          | any text                                       | a string          | `str`   |

@@ -115,21 +115,25 @@ fn from_text(array: &StringArray, to: Type, term: TermId) -> (Data, Errors) {
     let nulls = array.nulls().cloned();
     match to {
         Type::Bool => {
-            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_bool);
+            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_bool, no_such_text);
             (Data::Bool(BooleanArray::new(values.into(), nulls)), errors)
         }
         Type::Int => {
-            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_int);
+            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_int, no_such_text);
             (Data::Int(Int64Array::new(values.into(), nulls)), errors)
         }
         Type::Float => {
-            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_float);
+            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_float, no_such_text);
             (Data::Float(Float64Array::new(values.into(), nulls)), errors)
         }
         Type::Str => (Data::Str(array.clone()), None),
         Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
             let parse = |text: &str| time::read(to, spelling::trim(text).as_bytes());
-            let (values, errors) = read(array, nulls.as_ref(), term, parse);
+            let reason = |text: &str| match time::is_outside(to, spelling::trim(text).as_bytes()) {
+                true => Reason::IntOverflow,
+                false => Reason::Unreadable,
+            };
+            let (values, errors) = read(array, nulls.as_ref(), term, parse, reason);
             (Data::Int(Int64Array::new(values.into(), nulls)), errors)
         }
         Type::Bytes => {
@@ -195,12 +199,18 @@ fn read_stored(
     (Data::Bytes(builder.finish()), errors)
 }
 
+/// Text that is no spelling of a value.
+fn no_such_text(_: &str) -> Reason {
+    Reason::Unreadable
+}
+
 /// Reads every cell that is not null.
 fn read<T: Default>(
     array: &StringArray,
     nulls: Option<&NullBuffer>,
     term: TermId,
     parse: impl Fn(&str) -> Option<T>,
+    reason: impl Fn(&str) -> Reason,
 ) -> (Vec<T>, Errors) {
     let valid = |i: usize| nulls.is_none_or(|nulls| nulls.is_valid(i));
     let mut any = false;
@@ -210,7 +220,7 @@ fn read<T: Default>(
         any |= value.is_none();
         values.push(value.unwrap_or_default());
     }
-    let failed = |i: usize| code(parse(array.value(i)).is_none(), term, Reason::Unreadable);
+    let failed = |i: usize| code(parse(array.value(i)).is_none(), term, reason(array.value(i)));
     let errors = if any { failures(array.len(), nulls, failed) } else { None };
     (values, errors)
 }

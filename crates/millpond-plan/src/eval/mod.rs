@@ -379,6 +379,9 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
     match reason {
         Reason::DivisionByZero => "division by zero".into(),
         Reason::IntOverflow => match ty {
+            Some(ty @ (Type::DateTimeNaive | Type::DateTimeUtc)) => {
+                format!("the {ty} is outside 64 bits of nanoseconds, the years 1677 to 2262")
+            }
             Some(ty) if ty.is_time() => format!("the {ty} is outside 64 bits of nanoseconds"),
             _ => "the int is outside 64 bits".into(),
         },

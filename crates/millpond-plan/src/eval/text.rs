@@ -76,12 +76,12 @@ pub(crate) fn call(function: &TextFunction, operands: &[Cells], term: TermId) ->
             split(common, text, None, cuts, term)
         }
         TextFunction::ParseInt { optional } => {
-            parse(common, text, *optional, term, spelling::parse_int, |values, nulls| {
+            parse(common, text, *optional, term, spelling::parse_int, no_such_text, |values, nulls| {
                 Data::Int(Int64Array::new(values.into(), nulls))
             })
         }
         TextFunction::ParseFloat { optional } => {
-            parse(common, text, *optional, term, spelling::parse_float, |values, nulls| {
+            parse(common, text, *optional, term, spelling::parse_float, no_such_text, |values, nulls| {
                 Data::Float(Float64Array::new(values.into(), nulls))
             })
         }
@@ -91,6 +91,7 @@ pub(crate) fn call(function: &TextFunction, operands: &[Cells], term: TermId) ->
             *optional,
             term,
             |text| words.read(text),
+            no_such_text,
             |values, nulls| Data::Bool(BooleanArray::new(values.into(), nulls)),
         ),
     }
@@ -289,6 +290,11 @@ fn split_whitespace<'a>(text: &'a str, mut cuts: usize, mut put: impl FnMut(&'a 
     }
 }
 
+/// Text that is no spelling of a value.
+fn no_such_text(_: &str) -> Reason {
+    Reason::Unreadable
+}
+
 /// What `read` reads of each text; what it cannot read is null if that is `optional`, an error otherwise.
 pub(super) fn parse<T: Copy + Default>(
     common: Common,
@@ -296,6 +302,7 @@ pub(super) fn parse<T: Copy + Default>(
     optional: bool,
     term: TermId,
     read: impl Fn(&str) -> Option<T>,
+    reason: impl Fn(&str) -> Reason,
     data: impl FnOnce(Vec<T>, Option<NullBuffer>) -> Data,
 ) -> Cells {
     let mut any = false;
@@ -314,7 +321,7 @@ pub(super) fn parse<T: Copy + Default>(
         };
         return Cells::new(data(values, nulls), common.constant, common.errors);
     }
-    let code = |i| if unreadable(i) { ErrorCode::new(term, Reason::Unreadable) } else { ErrorCode::default() };
+    let code = |i| if unreadable(i) { ErrorCode::new(term, reason(text.get(i))) } else { ErrorCode::default() };
     let new = if any { failures(common.len, common.nulls.as_ref(), code) } else { None };
     Cells::new(data(values, common.nulls), common.constant, merge_errors(common.errors, new))
 }

@@ -47,6 +47,7 @@ pub(crate) fn call(function: &TimeFunction, ty: Type, operands: &[Cells], term: 
                 false,
                 term,
                 |text| format.read(text),
+                |text| if format.is_outside(text) { Reason::IntOverflow } else { Reason::Unreadable },
                 |values, nulls| Data::Int(Int64Array::new(values.into(), nulls)),
             )
         }

@@ -507,13 +507,17 @@ fn time(function: &TimeFunction, operands: &[Literal]) -> Cell {
         TimeFunction::Strptime { .. } => {
             let Literal::Str(text) = &operands[0] else { unreachable!("the type check wants text") };
             let text = text.replace("+0000", "").replace(' ', "T");
-            let value = crate::time::read(Type::DateTimeNaive, text.as_bytes()).ok_or(Reason::Unreadable)?;
-            return Ok(Literal::of_int(ty, value));
+            return Ok(Literal::of_int(ty, read_time(Type::DateTimeNaive, &text)?));
         }
         TimeFunction::ToUtc(_) => wide(0) + 5 * i128::from(TimeUnit::Hours.ns()),
         TimeFunction::ToNaive(_) => wide(0) - 5 * i128::from(TimeUnit::Hours.ns()),
     };
     i64::try_from(found).map(|value| Literal::of_int(ty, value)).map_err(|_| Reason::IntOverflow)
+}
+
+fn read_time(ty: Type, text: &str) -> std::result::Result<i64, Reason> {
+    let is_outside = crate::time::is_outside(ty, text.as_bytes());
+    crate::time::read(ty, text.as_bytes()).ok_or(if is_outside { Reason::IntOverflow } else { Reason::Unreadable })
 }
 
 fn unary(op: UnaryOp, a: Literal) -> Cell {
@@ -682,9 +686,7 @@ fn cast(a: Literal, to: Type) -> Cell {
         (Float(a), Type::Int) if !a.is_finite() || a.abs() > 1e30 => return Err(Reason::NotAnInt),
         (Float(a), Type::Int) => Int(i64::try_from(a as i128).map_err(|_| Reason::NotAnInt)?),
         (Float(a), Type::Str) => Str(crate::spelling::float(a).into()),
-        (Str(a), to) if to.is_time() => {
-            Literal::of_int(to, crate::time::read(to, a.trim().as_bytes()).ok_or(Reason::Unreadable)?)
-        }
+        (Str(a), to) if to.is_time() => Literal::of_int(to, read_time(to, a.trim())?),
         (DateTimeNaive(_) | DateTimeUtc(_) | Duration(_), Type::Str) => {
             Str(crate::time::text(a.ty().unwrap(), a.as_int().unwrap()).into())
         }

@@ -47,7 +47,7 @@ fn timestamps_count_from_1970() {
     check(lit(0.3).dt().from_timestamp(TimeUnit::Seconds), "DateTimeNaive(\"1970-01-01T00:00:00.300\")");
     for beyond in [lit(i64::MAX), lit(1e300), lit(f64::NAN), lit(f64::NEG_INFINITY)] {
         let point = beyond.dt().from_timestamp(TimeUnit::Seconds);
-        check(point, "the DateTimeNaive is outside 64 bits of nanoseconds");
+        check(point, "the DateTimeNaive is outside 64 bits of nanoseconds, the years 1677 to 2262");
     }
 }
 
@@ -61,9 +61,15 @@ fn points_are_floored_and_rounded_to_multiples_from_1970() {
     check(naive("1969-12-31T12:00").dt().round(duration(DAY_NS)), "DateTimeNaive(\"1970-01-01T00:00:00\")");
     check(point.dt().round(duration(0)), "division by zero");
     let last = lit(Literal::DateTimeUtc(i64::MAX));
-    check(last.dt().round(duration(DAY_NS)), "the DateTimeUtc is outside 64 bits of nanoseconds");
+    check(
+        last.dt().round(duration(DAY_NS)),
+        "the DateTimeUtc is outside 64 bits of nanoseconds, the years 1677 to 2262",
+    );
     let first = lit(Literal::DateTimeUtc(i64::MIN));
-    check(first.dt().floor(duration(DAY_NS)), "the DateTimeUtc is outside 64 bits of nanoseconds");
+    check(
+        first.dt().floor(duration(DAY_NS)),
+        "the DateTimeUtc is outside 64 bits of nanoseconds, the years 1677 to 2262",
+    );
     check(first.dt().floor(duration(i64::MIN)), "DateTimeUtc(\"1677-09-21T00:12:43.145224192Z\")");
 }
 
@@ -92,16 +98,31 @@ fn points_are_read_in_the_words_of_strptime() {
     read("2026-11-22T10:40+01:00", "%FT%R%:z", "DateTimeUtc(\"2026-11-22T09:40:00Z\")");
     read("2026-326 1.25", "%Y-%j %H.%M", "DateTimeNaive(\"2026-11-22T01:25:00\")");
     read("2026-11-22 0:00:00.000000001", "%F %T.%f", "DateTimeNaive(\"2026-11-22T00:00:00.000000001\")");
-    for (text, format) in [
-        ("2026-11-22x", "%F"),
-        ("2026-11-2", "%F %H"),
-        ("2026-02-29", "%F"),
-        ("Mon 2026-11-22", "%a %F"),
-        ("1600-01-01", "%F"),
-        ("", "%F"),
-    ] {
+    for (text, format) in
+        [("2026-11-22x", "%F"), ("2026-11-2", "%F %H"), ("2026-02-29", "%F"), ("Mon 2026-11-22", "%a %F"), ("", "%F")]
+    {
         read(text, format, "the text is not DateTimeNaive");
     }
+    for (text, format) in [("1600-01-01", "%F"), ("31.12.9999", "%d.%m.%Y")] {
+        read(text, format, "the DateTimeNaive is outside 64 bits of nanoseconds, the years 1677 to 2262");
+    }
+}
+
+/// An offset is read in all forms that Python reads.
+#[test]
+fn offsets_are_read_with_and_without_a_colon() {
+    let read = |text: &str, format: &str, expected: &str| check(lit(text).dt().strptime(format), expected);
+    for format in ["%FT%T%z", "%FT%T%:z"] {
+        for (zone, time) in [("Z", "10"), ("-0400", "14"), ("-04:00", "14"), ("+0000", "10"), ("+01:00", "09")] {
+            read(&format!("2026-11-22T10:00:00{zone}"), format, &format!("DateTimeUtc(\"2026-11-22T{time}:00:00Z\")"));
+        }
+        for zone in ["", "-4", "z", "UTC", "-04:0"] {
+            read(&format!("2026-11-22T10:00:00{zone}"), format, "the text is not DateTimeUtc");
+        }
+    }
+    read("Z 2026-11-22 %z", "%z %F %%z", "DateTimeUtc(\"2026-11-22T00:00:00Z\")");
+    let beyond = "the DateTimeUtc is outside 64 bits of nanoseconds, the years 1677 to 2262";
+    read("9999-12-31T23:59:59Z", "%FT%T%z", beyond);
 }
 
 #[test]
@@ -120,6 +141,6 @@ fn clocks_of_a_zone_are_set_forward_and_back() {
     check(later.clone(), "DateTimeNaive(\"2026-03-29T03:30:00\")");
     check(later.dt().subtract_duration_in_timezone(duration(HOUR_NS), "Europe/Berlin"), &night.to_string());
     check(later.dt().subtract_date_time_in_timezone(night, "Europe/Berlin"), &duration(HOUR_NS).to_string());
-    let beyond = "the DateTimeUtc is outside 64 bits of nanoseconds";
+    let beyond = "the DateTimeUtc is outside 64 bits of nanoseconds, the years 1677 to 2262";
     check(lit(Literal::DateTimeNaive(i64::MAX)).dt().to_utc("America/New_York"), beyond);
 }
