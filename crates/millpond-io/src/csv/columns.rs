@@ -1,6 +1,6 @@
 //! Fields of CSV, appended to columns batch by batch.
 
-use millpond_plan::{spelled, time};
+use millpond_plan::{Type, spelled, time};
 
 use super::dialect::Dialect;
 use super::split::Spans;
@@ -16,6 +16,8 @@ pub(crate) struct Batch<'a> {
     /// The number of fields of a row.
     pub fields: usize,
     pub dialect: &'a Dialect,
+    /// What a field reads that is null, beside the empty one.
+    pub null_values: &'a [Box<[u8]>],
 }
 
 impl ColumnBuilder {
@@ -41,13 +43,15 @@ impl ColumnBuilder {
 
     /// The same for quoted fields and nulls too.
     fn append_any(&mut self, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
-        let Batch { text, spans, fields, dialect } = batch;
+        let Batch { text, spans, fields, dialect, .. } = batch;
         let mut unquoted = Vec::new();
         let ColumnBuilder { values, nulls } = self;
+        // Only in text do quotes tell what is written from what is not there.
+        let is_text = matches!(values, Values::Str { .. } | Values::Bytes { ty: Type::Bytes, .. });
         spans.for_each(fields, field, |row, start, end| {
             let raw = &text[start..end];
             let quoted = spans.quoted && start < end && Some(raw[0]) == dialect.quote;
-            let null = start == end && nulls.is_some();
+            let null = nulls.is_some() && batch.is_null(raw, quoted, is_text);
             if let Some(nulls) = nulls.as_mut() {
                 nulls.append(!null);
             }
@@ -80,6 +84,20 @@ impl ColumnBuilder {
                 wrong(row, start, end);
             }
         });
+    }
+}
+
+impl Batch<'_> {
+    /// Whether a field of an optional column is null.
+    #[inline]
+    fn is_null(&self, raw: &[u8], quoted: bool, is_text: bool) -> bool {
+        let inside = match raw {
+            [] => return true,
+            [_, inside @ .., _] if quoted && !is_text => inside,
+            _ if quoted => return false,
+            _ => raw,
+        };
+        inside.is_empty() || !self.null_values.is_empty() && self.null_values.iter().any(|value| **value == *inside)
     }
 }
 

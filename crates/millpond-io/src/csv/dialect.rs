@@ -1,9 +1,12 @@
 //! The bytes that give a CSV text its structure, and how quoted fields read.
 //!
 //! A field is quoted if its very first byte is the quote; anywhere else in an unquoted field a quote is a plain byte.
-//! Inside quotes a doubled quote is one quote, and the escape (if there is one) takes the next byte literally. What
-//! stands between a closing quote and the end of the field is taken as it is. Rows end with `\n` or `\r\n`; a `\r`
-//! elsewhere is a plain byte. These are the rules of the `csv` crate, apart from the lone `\r`.
+//! Inside quotes a doubled quote is one quote, and the escape (if there is one) takes the next byte literally. Rows end
+//! with `\n` or `\r\n`.
+//!
+//! Where readers of CSV differ, so that a guess would be a wrong value, a row is refused ([`Odd`]): text between a closing
+//! quote and the end of the field, a `\r` or a NUL byte outside quotes, and `\"` where there is no escape and the quote ends
+//! up in a field without quotes. What is left are the rules of the `csv` crate.
 
 use memchr::{memchr, memchr2};
 
@@ -21,6 +24,35 @@ pub(crate) enum Closing {
     At(usize),
     /// The text ends first; from here on it must be looked at again when there is more of it.
     Beyond(usize),
+}
+
+/// What a row may not hold outside quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Odd {
+    /// Text behind a closing quote.
+    AfterQuote,
+    /// A carriage return that belongs to no line end.
+    Return,
+    /// A NUL byte.
+    Nul,
+    /// A backslash before a quote, which may be meant as an escape.
+    Backslash,
+}
+
+impl Odd {
+    /// Whether the row stays wrong, however it goes on.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Odd::AfterQuote | Odd::Return)
+    }
+}
+
+/// A field of a row, as positions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub start: usize,
+    pub end: usize,
+    /// Its closing quote, if it is quoted.
+    pub close: Option<usize>,
 }
 
 impl Dialect {
@@ -45,16 +77,60 @@ impl Dialect {
         }
     }
 
-    /// The end of the quoted field that opens at `open`: the position of its delimiter or newline, or the end of the
-    /// text. `None` if the quote is never closed.
-    pub fn quoted_end(&self, text: &[u8], open: usize) -> Option<usize> {
+    /// The quoted field that opens at `open`: its closing quote, and the position of its delimiter or newline, or the end of
+    /// the text. `None` if the quote is never closed.
+    pub fn quoted_end(&self, text: &[u8], open: usize) -> Option<(usize, usize)> {
         match self.closing(text, open + 1, true) {
             Closing::Beyond(_) => None,
             Closing::At(close) => {
                 let rest = &text[close + 1..];
-                Some(memchr2(self.delimiter, b'\n', rest).map_or(text.len(), |n| close + 1 + n))
+                Some((close, memchr2(self.delimiter, b'\n', rest).map_or(text.len(), |n| close + 1 + n)))
             }
         }
+    }
+
+    /// The fields of a row, which is given without its line end.
+    pub fn fields<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = Place> + 'a {
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let start = next?;
+            let quoted = self.quote.is_some() && row.get(start) == self.quote.as_ref();
+            let (close, end) = if quoted {
+                self.quoted_end(row, start).map_or((None, row.len()), |(close, end)| (Some(close), end))
+            } else {
+                (None, memchr(self.delimiter, &row[start..]).map_or(row.len(), |n| start + n))
+            };
+            next = (end < row.len()).then_some(end + 1);
+            Some(Place { start, end, close })
+        })
+    }
+
+    /// What a row holds that it may not, and where. The row is given without its line end; its quotes are closed.
+    pub fn odd(&self, row: &[u8]) -> Option<(usize, Odd)> {
+        let (mut backslash, mut bare_quote) = (None, false);
+        for Place { start, end, close } in self.fields(row) {
+            let plain = close.map_or(start, |close| close + 1);
+            if let Some(at) = memchr2(b'\r', 0, &row[plain..end]) {
+                let odd = if row[plain + at] == 0 { Odd::Nul } else { Odd::Return };
+                return Some((plain + at, odd));
+            }
+            match (close, self.quote) {
+                (Some(_), _) if plain < end => return Some((plain, Odd::AfterQuote)),
+                (Some(close), _) if row[close - 1] == b'\\' => {
+                    backslash.get_or_insert(close - 1);
+                }
+                (None, Some(quote)) => {
+                    for at in memchr::memchr_iter(quote, &row[start..end]).map(|at| start + at) {
+                        bare_quote = true;
+                        if at > start && row[at - 1] == b'\\' {
+                            backslash.get_or_insert(at - 1);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        backslash.filter(|_| bare_quote && self.escape.is_none()).map(|at| (at, Odd::Backslash))
     }
 
     /// Appends what a quoted field, given with its quotes, stands for.
@@ -72,7 +148,7 @@ impl Dialect {
             let at = from + found;
             match field.get(at + 1) {
                 Some(next) if field[at] != quote || *next == quote => out.push(*next),
-                _ => return out.extend_from_slice(&field[at + 1..]),
+                _ => return,
             }
             from = at + 2;
         }

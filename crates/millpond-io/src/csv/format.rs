@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
@@ -9,7 +10,7 @@ use millpond_plan::types::{Column, Schema};
 
 use super::cut::Cutter;
 use super::dialect::Dialect;
-use super::header::{self, Header};
+use super::header::{self, Header, Unfinished};
 use super::options::{CsvSourceOptions, Limits};
 use super::parser::{Layout, Parser};
 use super::problem::{Teller, Wrong};
@@ -19,15 +20,18 @@ use crate::text::problem::{Problem, Told};
 use crate::text::reader::Reading;
 use crate::text::rows::Rows;
 use crate::text::source::FileSource;
+use crate::text::waiting::Waiting;
 
 /// A file, a directory or a glob of CSV files, read once: what is new since the saved position.
 pub type CsvSource = FileSource<Csv>;
 
 /// CSV with a header, in one dialect.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Csv {
     pub(super) dialect: Dialect,
     pub(super) limits: Limits,
+    /// What a field reads that is null, beside the empty one.
+    pub(super) null_values: Arc<[Box<[u8]>]>,
 }
 
 impl CsvSource {
@@ -41,8 +45,33 @@ impl CsvSource {
 impl Csv {
     fn layout(&self, header: Header, path: &Path, reading: &Reading<Self>) -> Result<Layout> {
         let positions = header.positions(&reading.schema, &self.limits, &path.display().to_string())?;
-        let positions = reading.columns.iter().map(|column| positions[*column]).collect();
-        Ok(Layout { names: header.names, positions })
+        let columns = reading.schema.columns();
+        let is_only = |(column, position): (&Column, &Option<usize>)| column.ty.optional && position.is_some();
+        let blank_is_row = header.names.len() == 1 && columns.iter().zip(&positions).any(is_only);
+        let positions: Vec<_> = reading.columns.iter().map(|column| positions[*column]).collect();
+        let lacking = reading.columns.iter().zip(&positions).filter(|(_, position)| position.is_none());
+        let lacking = lacking.map(|(column, _)| columns[*column].name.clone()).collect();
+        Ok(Layout { names: header.names, positions, lacking, blank_is_row })
+    }
+}
+
+impl Csv {
+    /// What of a header that ends with the file waits for the rest.
+    fn waiting(&self, unfinished: Unfinished, path: &Path, reading: &Reading<Self>) -> Result<Option<Waiting>> {
+        let Unfinished { header, line, bytes, lines, open_quote, ends_line } = unfinished;
+        let waiting = Waiting { line, bytes, lines, open_quote, reason: None };
+        if reading.lines_wait {
+            return Ok(Some(waiting));
+        }
+        match header.and_then(|header| self.layout(header, path, reading)) {
+            Ok(_) => Ok(None),
+            Err(error) if ends_line => Err(error),
+            Err(error) => {
+                let place = format!("{}:{line}: ", path.display());
+                let reason = error.message();
+                Ok(Some(Waiting { reason: Some(reason.strip_prefix(&place).unwrap_or(reason).to_owned()), ..waiting }))
+            }
+        }
     }
 }
 
@@ -71,6 +100,12 @@ impl Format for Csv {
                 return Err(Error::invalid(format!("delimiter and {name} are both \"{shown}\"")));
             }
         }
+        if let Some(value) = self.null_values.iter().find(|value| value.contains(&b'\n') || value.contains(&b'\r')) {
+            let value = String::from_utf8_lossy(value);
+            return Err(Error::invalid(format!(
+                "null_values: {value:?} holds a line break, which no field without quotes does"
+            )));
+        }
         Ok(())
     }
 
@@ -80,22 +115,19 @@ impl Format for Csv {
                 let end = header.end;
                 Start::Rows(self.layout(header, path, reading)?, end)
             }
-            header::Start::Unfinished(header) => {
-                if !reading.lines_wait {
-                    self.layout(header, path, reading)?;
-                }
-                Start::Nothing { unfinished: true }
+            header::Start::Unfinished(unfinished) => {
+                Start::Nothing { waiting: self.waiting(unfinished, path, reading)? }
             }
-            header::Start::Nothing => Start::Nothing { unfinished: false },
+            header::Start::Nothing => Start::Nothing { waiting: None },
         })
+    }
+
+    fn lacking(layout: &Layout) -> &[String] {
+        &layout.lacking
     }
 
     fn cutter(&self, start: usize) -> Cutter {
         Cutter::new(self.dialect, start)
-    }
-
-    fn is_blank(&self, line: &[u8]) -> bool {
-        matches!(line, b"" | b"\r")
     }
 
     fn parse(
@@ -106,11 +138,13 @@ impl Format for Csv {
         spans: &mut Spans,
         rows: &mut Rows,
     ) -> Vec<Problem<Wrong>> {
-        Parser { dialect: self.dialect, limits: self.limits, stop, layout, spans }.parse(text, rows)
+        let Csv { dialect, limits, ref null_values } = *self;
+        Parser { dialect, limits, stop, layout, null_values, spans }.parse(text, rows)
     }
 
     fn tell(&self, problem: &Problem<Wrong>, text: &[u8], layout: &Layout, columns: &[Column]) -> Told {
         let (dialect, field_limit) = (self.dialect, self.limits.field_bytes);
-        Teller { text, header: &layout.names, columns, dialect, field_limit }.tell(problem.wrong)
+        let (row, has_null_values) = (problem.row.clone(), !self.null_values.is_empty());
+        Teller { text, row, header: &layout.names, columns, dialect, field_limit, has_null_values }.tell(problem.wrong)
     }
 }

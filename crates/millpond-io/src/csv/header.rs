@@ -7,17 +7,22 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 
 use super::cut::Cutter;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Place};
 use super::options::Limits;
+use super::problem::odd_reason;
 use crate::files::content::read_at;
+use crate::text::cut::Cut;
 use crate::text::format::{BOM, refuse_binary};
 use crate::text::problem::{plural, shown, thousands};
+use crate::text::waiting::count_lines;
 
 /// The header of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The names of the columns.
     pub names: Vec<String>,
+    /// The physical line that it starts in.
+    pub line: u64,
     /// Where the first row starts.
     pub end: u64,
 }
@@ -27,10 +32,27 @@ pub(crate) struct Header {
 pub(crate) enum Start {
     /// A header, with a newline behind it.
     Whole(Header),
-    /// A header at the end of the file, without a newline: there may be more of it later.
-    Unfinished(Header),
+    /// A header that ends with the file: there may be more of it later.
+    Unfinished(Unfinished),
     /// Nothing but blank lines.
     Nothing,
+}
+
+/// A header that ends with the file.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    /// As it is; an error, if it cannot be read so.
+    pub header: Result<Header>,
+    /// The physical line that it starts in.
+    pub line: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// The lines that it is in.
+    pub lines: u64,
+    /// The line of a quote that is open in it.
+    pub open_quote: Option<u64>,
+    /// Whether the file ends with a newline, inside that quote.
+    pub ends_line: bool,
 }
 
 /// Reads the header of a file of `size` bytes.
@@ -41,12 +63,18 @@ pub(crate) fn read(file: &File, path: &Path, size: u64, dialect: &Dialect, limit
         read_at(file, path, &mut text, 0)?;
         let whole = text.len() as u64 == size;
         refuse_binary(&text, path)?;
-        if let Some(start) = parse(&text, whole, dialect, path)? {
-            return Ok(start);
-        }
-        if text.len() > limits.row_bytes {
+        let start = parse(&text, whole, dialect, path)?;
+        let bytes = match &start {
+            Some(Start::Unfinished(unfinished)) => unfinished.bytes as usize,
+            Some(_) => 0,
+            None => text.len(),
+        };
+        if bytes > limits.row_bytes {
             let limit = thousands(limits.row_bytes);
             return Err(Error::input(format!("{}:1: the header has more than {limit} bytes", path.display())));
+        }
+        if let Some(start) = start {
+            return Ok(start);
         }
         wanted *= 8;
     }
@@ -63,65 +91,90 @@ fn parse(text: &[u8], whole: bool, dialect: &Dialect, path: &Path) -> Result<Opt
             None if whole => (text.len(), text.len()),
             None => return Ok(None),
         };
-        let line = text[start..line_end].strip_suffix(b"\r").unwrap_or(&text[start..line_end]);
-        if line.is_empty() {
+        let row = text[start..line_end].strip_suffix(b"\r").unwrap_or(&text[start..line_end]);
+        if row.is_empty() {
             if end.is_none() {
                 return Ok(Some(Start::Nothing));
             }
             start = next;
             continue;
         }
-        let number = 1 + memchr::memchr_iter(b'\n', &text[..start]).count();
-        let names = fields(line, dialect)
-            .map(|name| String::from_utf8(name).ok())
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| Error::input(format!("{}:{number}: the header is not UTF-8", path.display())))?;
-        let header = Header { names, end: next as u64 };
-        return Ok(Some(if end.is_some() { Start::Whole(header) } else { Start::Unfinished(header) }));
+        let line_at = |at: usize| 1 + memchr::memchr_iter(b'\n', &text[..at]).count() as u64;
+        let line = line_at(start);
+        let place = format!("{}:{line}", path.display());
+        let open = cutter.open_quote().filter(|_| end.is_none());
+        if open.is_none() && memchr::memchr(b'\r', row).is_some() {
+            // More of it would not help.
+            names(row, dialect, &place)?;
+        }
+        let header = match open {
+            Some(_) => Err(Error::input(format!("{place}: a quote opens in the header and is never closed"))),
+            None => names(row, dialect, &place).map(|names| Header { names, line, end: next as u64 }),
+        };
+        return Ok(Some(match end {
+            Some(_) => Start::Whole(header?),
+            None => Start::Unfinished(Unfinished {
+                header,
+                line,
+                bytes: (text.len() - start) as u64,
+                lines: count_lines(&text[start..]),
+                open_quote: open.map(line_at),
+                ends_line: text.ends_with(b"\n"),
+            }),
+        }));
     }
 }
 
-/// The fields of a row, one by one.
-pub(crate) fn fields<'a>(row: &'a [u8], dialect: &'a Dialect) -> impl Iterator<Item = Vec<u8>> + 'a {
-    let mut next = Some(0);
-    std::iter::from_fn(move || {
-        let start = next?;
-        let quoted = dialect.quote.is_some() && row.get(start) == dialect.quote.as_ref();
-        let end = if quoted {
-            dialect.quoted_end(row, start).unwrap_or(row.len())
-        } else {
-            memchr::memchr(dialect.delimiter, &row[start..]).map_or(row.len(), |n| start + n)
-        };
-        next = (end < row.len()).then_some(end + 1);
-        let mut value = Vec::new();
-        if quoted {
-            dialect.unquote(&row[start..end], &mut value);
-        } else {
-            value.extend_from_slice(&row[start..end]);
+/// The names in a header, which is given without its line end. `place` is its file and line.
+fn names(row: &[u8], dialect: &Dialect, place: &str) -> Result<Vec<String>> {
+    if let Some((at, odd)) = dialect.odd(row) {
+        let (reason, hint) = odd_reason(row, at, odd);
+        let error = Error::input(format!("{place}: the header: {reason}"));
+        return Err(hint.map_or(error.clone(), |hint| error.with_hint(hint)));
+    }
+    let name = |Place { start, end, close }| {
+        let mut name = Vec::new();
+        match close {
+            Some(_) => dialect.unquote(&row[start..end], &mut name),
+            None => name.extend_from_slice(&row[start..end]),
         }
-        Some(value)
-    })
+        String::from_utf8(name).map_err(|_| Error::input(format!("{place}: the header is not UTF-8")))
+    };
+    dialect.fields(row).map(name).collect()
 }
 
 impl Header {
-    /// The field of each column of the schema. A column that is not there, or there twice, is an `Input` error.
-    pub fn positions(&self, schema: &Schema, limits: &Limits, file: &str) -> Result<Vec<usize>> {
+    /// The field of each column of the schema; `None` for an optional one that is not there. A column that must be there,
+    /// or is there twice, is an `Input` error, and so is a header without any of the columns.
+    pub fn positions(&self, schema: &Schema, limits: &Limits, file: &str) -> Result<Vec<Option<usize>>> {
         if self.names.len() > limits.columns {
             let (found, limit) = (plural(self.names.len(), "column"), thousands(limits.columns));
-            return Err(Error::input(format!("{file}:1: {found} in the header are over the limit of {limit}")));
+            return Err(Error::input(format!(
+                "{file}:{}: {found} in the header are over the limit of {limit}",
+                self.line
+            )));
         }
-        schema.columns().iter().map(|column| self.position(&column.name, file)).collect()
+        let positions = schema.columns().iter().map(|column| match self.position(&column.name, file)? {
+            None if !column.ty.optional => Err(self.missing(&column.name, file)),
+            position => Ok(position),
+        });
+        let positions: Vec<_> = positions.collect::<Result<_>>()?;
+        match schema.columns().first() {
+            Some(first) if positions.iter().all(Option::is_none) => Err(self.missing(&first.name, file)),
+            _ => Ok(positions),
+        }
     }
 
-    fn position(&self, name: &str, file: &str) -> Result<usize> {
+    fn position(&self, name: &str, file: &str) -> Result<Option<usize>> {
         let mut found = self.names.iter().enumerate().filter(|(_, n)| *n == name).map(|(i, _)| i);
         match (found.next(), found.next()) {
-            (Some(position), None) => Ok(position),
             (Some(first), Some(second)) => {
-                let (first, second) = (first + 1, second + 1);
-                Err(Error::input(format!("{file}:1: the header names {name:?} twice (fields {first} and {second})")))
+                let (line, first, second) = (self.line, first + 1, second + 1);
+                Err(Error::input(format!(
+                    "{file}:{line}: the header names {name:?} twice (fields {first} and {second})"
+                )))
             }
-            _ => Err(self.missing(name, file)),
+            (first, _) => Ok(first),
         }
     }
 
@@ -137,8 +190,8 @@ impl Header {
             }
             _ => format!("the header has {}", self.listed()),
         };
-        Error::input(format!("{file}:1: no column {name:?} in the header; nearest: {}", near.join(", ")))
-            .with_hint(hint)
+        let (line, near) = (self.line, near.join(", "));
+        Error::input(format!("{file}:{line}: no column {name:?} in the header; nearest: {near}")).with_hint(hint)
     }
 
     fn listed(&self) -> String {

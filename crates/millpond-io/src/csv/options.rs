@@ -21,6 +21,9 @@ pub struct CsvSourceOptions {
     pub quote: Option<u8>,
     /// A byte that takes the next one literally inside quotes, beside the doubled quote.
     pub escape: Option<u8>,
+    /// What a field of an optional column reads that is null, beside the empty field: such as `\N` or `NULL`. In columns of
+    /// text and bytes only without quotes.
+    pub null_values: Vec<String>,
     /// What to do with a row that cannot be read as the schema says.
     pub on_error: OnError,
     /// Whether files only ever grow by whole lines: no row is ever taken back, and a last line without a newline waits.
@@ -60,6 +63,7 @@ impl CsvSourceOptions {
             delimiter: b',',
             quote: Some(b'"'),
             escape: None,
+            null_values: Vec::new(),
             on_error: OnError::Fail,
             append_only: false,
             limits: Limits::default(),
@@ -81,7 +85,8 @@ impl CsvSourceOptions {
             streaming: self.streaming,
             metadata: self.with_metadata,
         };
-        (files, Csv { dialect, limits: self.limits })
+        let null_values = self.null_values.into_iter().map(|value| value.into_bytes().into_boxed_slice()).collect();
+        (files, Csv { dialect, limits: self.limits, null_values })
     }
 }
 

@@ -19,8 +19,12 @@ const BATCH_ROWS: usize = 4096;
 pub struct Layout {
     /// The names in the header: one for each field.
     pub names: Vec<String>,
-    /// The field of each column that is read.
-    pub positions: Vec<usize>,
+    /// The field of each column that is read; `None`, if the header lacks it and all its cells are null.
+    pub positions: Vec<Option<usize>>,
+    /// The names of the columns that the header lacks.
+    pub lacking: Vec<String>,
+    /// Whether a blank line is a row: the only field of the file is an optional column, and null.
+    pub blank_is_row: bool,
 }
 
 /// Reads rows of one text.
@@ -30,6 +34,8 @@ pub(crate) struct Parser<'a> {
     /// Whether to stop after the first row that is wrong.
     pub stop: bool,
     pub layout: &'a Layout,
+    /// What a field reads that is null.
+    pub null_values: &'a [Box<[u8]>],
     pub spans: &'a mut Spans,
 }
 
@@ -37,14 +43,17 @@ impl Parser<'_> {
     /// Reads the rows of a text that starts at the start of a row. Returns what is wrong, at most one problem a row, in
     /// the order of rows; these rows are left out.
     pub fn parse(&mut self, text: &[u8], rows: &mut Rows) -> Vec<Problem<Wrong>> {
-        let splitter = Splitter { dialect: self.dialect, fields: self.layout.names.len(), stop: self.stop };
+        let Layout { names, blank_is_row, .. } = self.layout;
+        let splitter =
+            Splitter { dialect: self.dialect, fields: names.len(), stop: self.stop, blank_is_row: *blank_is_row };
         let valid = text.is_ascii() || std::str::from_utf8(text).is_ok();
         let mut problems = Vec::new();
         let mut at = 0;
         while at < text.len() && (problems.is_empty() || !self.stop) {
             let (from, known) = (at, problems.len());
             at = splitter.split(text, at, BATCH_ROWS, self.spans, &mut problems);
-            if !valid || text.len() > self.limits.field_bytes {
+            let is_odd = self.spans.bare_quote || outside_lines(&text[from..at]) != self.spans.returns;
+            if is_odd || !valid || text.len() > self.limits.field_bytes {
                 self.leave_out(text, splitter.fields, &mut problems);
             }
             if from == 0 {
@@ -56,7 +65,7 @@ impl Parser<'_> {
         problems
     }
 
-    /// Takes rows that are not UTF-8, or hold too long a field, out of the batch.
+    /// Takes rows that are not UTF-8, hold what they may not, or too long a field, out of the batch.
     #[cold]
     fn leave_out(&mut self, text: &[u8], fields: usize, problems: &mut Vec<Problem<Wrong>>) {
         let mut gone = Vec::new();
@@ -66,7 +75,10 @@ impl Parser<'_> {
             let end = ends[fields - 1] as usize;
             let wrong = match std::str::from_utf8(&text[start..end]) {
                 Err(error) => Some(Wrong::NotUtf8 { at: (start + error.valid_up_to()) as u32 }),
-                Ok(_) => self.too_long(start, ends),
+                Ok(_) => match self.dialect.odd(&text[start..end]) {
+                    Some((at, odd)) => Some(Wrong::Odd { at: (start + at) as u32, odd }),
+                    None => self.too_long(start, ends),
+                },
             };
             if let Some(wrong) = wrong {
                 problems.push(Problem::of_row(start, end, wrong));
@@ -91,10 +103,15 @@ impl Parser<'_> {
     fn append(&self, text: &[u8], rows: &mut Rows, problems: &mut Vec<Problem<Wrong>>) {
         let spans = &*self.spans;
         let fields = self.layout.names.len();
-        let batch = Batch { text, spans, fields, dialect: &self.dialect };
+        let batch = Batch { text, spans, fields, dialect: &self.dialect, null_values: self.null_values };
         let mut wrong = Vec::new();
         for (slot, (column, field)) in rows.columns().iter_mut().zip(&self.layout.positions).enumerate() {
-            column.append_fields(batch, *field, |row, start, end| wrong.push((row, *field, slot, start, end)));
+            match *field {
+                Some(field) => {
+                    column.append_fields(batch, field, |row, start, end| wrong.push((row, field, slot, start, end)));
+                }
+                None => column.append_nulls(spans.rows()),
+            }
         }
         wrong.sort_unstable();
         wrong.dedup_by_key(|(row, ..)| *row);
@@ -105,4 +122,15 @@ impl Parser<'_> {
         }
         rows.add(spans.rows(), wrong.iter().map(|(row, ..)| *row));
     }
+}
+
+/// The number of bytes that stand nowhere but in quotes and line ends, in the text of whole rows: carriage returns and NUL
+/// bytes. More of them than line ends are looked at one by one.
+fn outside_lines(text: &[u8]) -> usize {
+    // So few that they fit a byte.
+    const LANE: usize = 128;
+    let (chunks, rest) = text.as_chunks::<LANE>();
+    let is_one = |byte: u8| u8::from(byte == b'\r') + u8::from(byte == 0);
+    let counts = chunks.iter().map(|chunk| usize::from(chunk.iter().fold(0, |count, byte| count + is_one(*byte))));
+    counts.sum::<usize>() + rest.iter().map(|byte| usize::from(is_one(*byte))).sum::<usize>()
 }

@@ -1,9 +1,11 @@
 //! What can be wrong with a row of CSV, and how a user is told.
 
+use std::ops::Range;
+
 use millpond_plan::types::{Column, Type};
 
-use super::dialect::Dialect;
-use crate::text::problem::{Told, a, plural, shown, thousands, type_hint};
+use super::dialect::{Dialect, Odd};
+use crate::text::problem::{LONE_RETURN, Told, a, nul_bytes, outside, plural, shown, thousands, type_hint};
 
 /// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub enum Wrong {
     Fields { found: u32 },
     /// A quote is never closed.
     Unclosed,
+    /// It holds what it may not, here.
+    Odd { at: u32, odd: Odd },
     /// It is not UTF-8; the first wrong byte is here.
     NotUtf8 { at: u32 },
     /// A field is over the limit.
@@ -23,37 +27,75 @@ pub enum Wrong {
 /// What is needed to put a problem into words.
 pub(crate) struct Teller<'a> {
     pub text: &'a [u8],
+    /// Where the row is, without its line end.
+    pub row: Range<u32>,
     /// The names in the header.
     pub header: &'a [String],
     /// The columns that are read, by slot.
     pub columns: &'a [Column],
     pub dialect: Dialect,
     pub field_limit: usize,
+    /// Whether some values read as null beside the empty field.
+    pub has_null_values: bool,
 }
 
 impl Teller<'_> {
     pub fn tell(&self, wrong: Wrong) -> Told {
         match wrong {
             Wrong::Fields { found } => {
+                let row = self.row();
+                if let Some((at, odd)) = self.dialect.odd(row) {
+                    let (reason, hint) = odd_reason(row, at, odd);
+                    return Told { hint, is_final: odd.is_final(), ..Told::row(reason) };
+                }
                 let fields = self.header.len();
                 let reason = format!("{} where the header has {}", plural(found as usize, "field"), thousands(fields));
-                Told { hint: (found == 1).then(|| "is the delimiter right?".to_owned()), ..Told::row(reason) }
+                let hint = if found == 1 {
+                    Some("is the delimiter right?".to_owned())
+                } else {
+                    self.is_late_quote(row)
+                        .then(|| "white space before a quote makes the quote a part of the value: remove it".to_owned())
+                };
+                Told { hint, is_final: found as usize > fields, ..Told::row(reason) }
             }
-            Wrong::Unclosed => Told::row("a quote opens here and is never closed"),
-            Wrong::NotUtf8 { at } => Told::not_utf8(self.text[at as usize]),
+            Wrong::Unclosed => Told { to_end: true, ..Told::row("a quote opens here and is never closed") },
+            Wrong::Odd { at, odd } => {
+                let row = self.row();
+                let at = (at - self.row.start) as usize;
+                let field = self.dialect.fields(row).position(|field| at <= field.end);
+                // Only the field that is to blame is shown.
+                let end = self.dialect.fields(row).find(|field| at <= field.end).map_or(row.len(), |field| field.end);
+                let (reason, hint) = odd_reason(&row[..end], at, odd);
+                let column = field.and_then(|field| self.header.get(field)).cloned();
+                Told { column, hint, is_final: odd.is_final(), ..Told::row(reason) }
+            }
+            Wrong::NotUtf8 { at } => Told::not_utf8(self.row(), (at - self.row.start) as usize),
             Wrong::TooLong { field, bytes } => {
                 let (bytes, limit) = (thousands(bytes as usize), thousands(self.field_limit));
                 let reason = format!("a field of {bytes} bytes is over the limit of {limit}");
-                Told { column: self.header.get(field as usize).cloned(), ..Told::row(reason) }
+                Told { column: self.header.get(field as usize).cloned(), is_final: true, ..Told::row(reason) }
             }
             Wrong::Value { slot, start, end } => {
                 let column = &self.columns[slot as usize];
                 let value = self.plain(&self.text[start as usize..end as usize]);
                 let value = String::from_utf8_lossy(&value).into_owned();
-                let (reason, hint) = not_of_type(&value, column);
-                Told { column: Some(column.name.clone()), value: Some(value), reason, hint }
+                let (reason, hint) = not_of_type(&value, column, self.has_null_values);
+                let (column, is_final) = (Some(column.name.clone()), end < self.row.end);
+                Told { column, value: Some(value), hint, is_final, ..Told::row(reason) }
             }
         }
+    }
+
+    fn row(&self) -> &[u8] {
+        &self.text[self.row.start as usize..self.row.end as usize]
+    }
+
+    /// Whether a field without quotes starts with white space and a quote.
+    fn is_late_quote(&self, row: &[u8]) -> bool {
+        let Some(quote) = self.dialect.quote else { return false };
+        self.dialect
+            .fields(row)
+            .any(|field| row[field.start..field.end].trim_ascii_start().starts_with(&[quote]) && field.close.is_none())
     }
 
     /// What a field stands for.
@@ -67,7 +109,41 @@ impl Teller<'_> {
     }
 }
 
-fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
+/// What a row holds that it may not, and what may help. `at` is its place in the row.
+pub(super) fn odd_reason(row: &[u8], at: usize, odd: Odd) -> (String, Option<String>) {
+    let escape = || "where a backslash takes the meaning from a quote, say so: escape=\"\\\\\"".to_owned();
+    match odd {
+        Odd::AfterQuote => {
+            let more = String::from_utf8_lossy(&row[at..]);
+            let more = more.split('\n').next().unwrap_or_default();
+            let hint = match row[..at] {
+                [.., b'\\', _] => escape(),
+                _ if more.trim_start().is_empty() || more.starts_with(char::is_whitespace) => {
+                    "there is white space behind the quote".to_owned()
+                }
+                _ => "a quote inside quotes is written twice: \"say \"\"hi\"\"\"".to_owned(),
+            };
+            (format!("a field goes on behind its closing quote, with {}", shown(more)), Some(hint))
+        }
+        Odd::Return => {
+            let (reason, hint) = LONE_RETURN;
+            (reason.to_owned(), Some(hint.to_owned()))
+        }
+        Odd::Nul => {
+            let (count, hint) = nul_bytes(&row[at..]);
+            (format!("{count} outside quotes"), Some(hint))
+        }
+        Odd::Backslash => {
+            ("a backslash stands before a quote, and a field without quotes holds a quote".to_owned(), Some(escape()))
+        }
+    }
+}
+
+/// What databases and programs write where there is no value, in any case.
+const NULL_WORDS: [&str; 14] =
+    ["\\N", "null", "nil", "none", "na", "n/a", "#n/a", "nan", "-", "--", "?", ".", "undefined", "(null)"];
+
+fn not_of_type(value: &str, column: &Column, has_null_values: bool) -> (String, Option<String>) {
     let ty = column.ty.ty;
     if value.is_empty() {
         let hint = (!column.ty.optional).then(|| format!("an optional column ({ty}?) reads an empty field as null"));
@@ -77,6 +153,19 @@ fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
     if ty == Type::Int && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.is_empty() {
         return (format!("{} is outside the 64-bit range of int", shown(value)), None);
     }
+    if let Some((reason, hint)) = outside(ty, value.as_bytes()) {
+        let more = format!("; null_values=[{value:?}] reads it as null in an optional column");
+        return (format!("{} {reason}", shown(value)), Some(hint + &more));
+    }
+    let reason = format!("{} is not {}", shown(value), a(ty));
+    if NULL_WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)) {
+        let where_optional = if column.ty.optional { "" } else { " in an optional column" };
+        let hint = match has_null_values {
+            true if !column.ty.optional => "a value of null_values is null only in an optional column".to_owned(),
+            _ => format!("null_values=[{value:?}] reads it as null{where_optional}"),
+        };
+        return (reason, Some(hint));
+    }
     let hint = (value.trim() != value).then(|| "there is white space around the value".to_owned());
-    (format!("{} is not {}", shown(value), a(ty)), hint.or_else(|| type_hint(ty)))
+    (reason, hint.or_else(|| type_hint(ty)))
 }

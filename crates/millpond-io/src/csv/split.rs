@@ -1,6 +1,8 @@
 //! Where the fields of a text stand: one pass over its structural bytes, no look at values.
 
-use super::dialect::Dialect;
+use std::ops::Range;
+
+use super::dialect::{Dialect, Odd};
 use super::problem::Wrong;
 use super::scan::Scanner;
 use crate::text::problem::Problem;
@@ -15,6 +17,10 @@ pub struct Spans {
     pub ends: Vec<u32>,
     /// Whether a field may be quoted.
     pub quoted: bool,
+    /// Whether a field without quotes holds a quote.
+    pub bare_quote: bool,
+    /// The carriage returns of line ends.
+    pub returns: usize,
 }
 
 impl Spans {
@@ -58,11 +64,13 @@ pub(crate) struct Splitter {
     pub fields: usize,
     /// Whether to stop at a row that is wrong.
     pub stop: bool,
+    /// Whether a blank line is a row.
+    pub blank_is_row: bool,
 }
 
 impl Splitter {
     /// Splits up to `max_rows` rows from `from` on, which is the start of a row, and returns where the next one starts.
-    /// Blank lines are passed over; rows that are wrong go to `problems`.
+    /// Rows that are wrong go to `problems`.
     pub fn split(
         &self,
         text: &[u8],
@@ -73,7 +81,8 @@ impl Splitter {
     ) -> usize {
         spans.starts.clear();
         spans.ends.clear();
-        spans.quoted = false;
+        (spans.quoted, spans.bare_quote, spans.returns) = (false, false, 0);
+        let mut odd = None;
         let scanner = Scanner::new(&self.dialect);
         let (mut base, mut row_start, mut field_start) = (from, from, from);
         'blocks: while base < text.len() {
@@ -84,6 +93,7 @@ impl Splitter {
                 let byte = text[at];
                 if Some(byte) == self.dialect.quote {
                     if at != field_start {
+                        spans.bare_quote = true;
                         continue;
                     }
                     spans.quoted = true;
@@ -91,11 +101,14 @@ impl Splitter {
                         bits = rest;
                         continue;
                     }
-                    let Some(end) = self.dialect.quoted_end(text, at) else {
+                    let Some((close, end)) = self.dialect.quoted_end(text, at) else {
                         spans.ends.truncate(spans.rows() * self.fields);
                         problems.push(Problem::of_row(row_start, text.len(), Wrong::Unclosed).at(at));
                         return text.len();
                     };
+                    if !matches!(&text[close + 1..end], b"" | b"\r") {
+                        odd.get_or_insert(close + 1);
+                    }
                     base = end;
                     continue 'blocks;
                 }
@@ -104,7 +117,10 @@ impl Splitter {
                     field_start = at + 1;
                     continue;
                 }
-                let good = self.end_row(text, row_start, field_start, at, spans, problems);
+                let good = match odd.take() {
+                    None => self.end_row(text, row_start, field_start, at, spans, problems),
+                    Some(odd) => self.refuse_row(text, row_start..at, odd, spans, problems),
+                };
                 (row_start, field_start) = (at + 1, at + 1);
                 if spans.rows() == max_rows || (!good && self.stop) {
                     return at + 1;
@@ -113,9 +129,28 @@ impl Splitter {
             base += 64;
         }
         if row_start < text.len() {
-            self.end_row(text, row_start, field_start, text.len(), spans, problems);
+            match odd {
+                None => self.end_row(text, row_start, field_start, text.len(), spans, problems),
+                Some(odd) => self.refuse_row(text, row_start..text.len(), odd, spans, problems),
+            };
         }
         text.len()
+    }
+
+    /// Leaves out a row with text behind a closing quote.
+    #[cold]
+    fn refuse_row(
+        &self,
+        text: &[u8],
+        line: Range<usize>,
+        at: usize,
+        spans: &mut Spans,
+        problems: &mut Vec<Problem<Wrong>>,
+    ) -> bool {
+        spans.ends.truncate(spans.rows() * self.fields);
+        let end = line.end - usize::from(text[line.clone()].ends_with(b"\r"));
+        problems.push(Problem::of_row(line.start, end, Wrong::Odd { at: at as u32, odd: Odd::AfterQuote }).at(at));
+        false
     }
 
     /// From the marks behind an opening quote, those behind the field, if it ends among them and holds no quote.
@@ -146,10 +181,12 @@ impl Splitter {
         spans: &mut Spans,
         problems: &mut Vec<Problem<Wrong>>,
     ) -> bool {
-        let end = if at > field && text[at - 1] == b'\r' { at - 1 } else { at };
+        let returns = usize::from(at > field && text[at - 1] == b'\r');
+        let end = at - returns;
+        spans.returns += returns;
         spans.ends.push(end as u32);
         let first = spans.rows() * self.fields;
-        if spans.ends.len() == first + self.fields && end != start {
+        if spans.ends.len() == first + self.fields && (end != start || self.blank_is_row) {
             spans.starts.push(start as u32);
             return true;
         }

@@ -18,8 +18,19 @@ pub struct Comparison {
     pub restamped: Vec<(String, FileRecord)>,
     /// The number of files with nothing new.
     pub unchanged: u64,
-    /// Those of them that hold more than was read: a last line without a newline, which waits.
-    pub waiting: Vec<String>,
+    /// Files with nothing new that hold more than was read: a last line without a newline, which waits.
+    pub waiting: Vec<Rest>,
+}
+
+/// What was not read of a file.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    /// The file.
+    pub path: PathBuf,
+    /// Where it starts.
+    pub start: u64,
+    /// The size of the file.
+    pub size: u64,
 }
 
 /// A file that holds something to read.
@@ -67,9 +78,10 @@ pub fn compare(root: &str, files: Vec<Found>, known: Known<'_>, seen_ns: i64) ->
             continue;
         };
         let Some(mut blocks) = verified.remove(&i) else {
-            comparison.unchanged += 1;
             if record.read_to < found.stamp.size {
-                comparison.waiting.push(found.path.display().to_string());
+                comparison.waiting.push(Rest { path: found.path, start: record.read_to, size: found.stamp.size });
+            } else {
+                comparison.unchanged += 1;
             }
             continue;
         };

@@ -7,8 +7,9 @@
 //! - A glob (`*`, `?`, `[...]`, and `**` for directories of any depth) stands for the files that it matches; a wildcard
 //!   matches no leading `.`.
 //!
-//! Symbolic links are followed; one that leads to a directory that it is in is refused. A file that is there under
-//! several names (links) is read once, under its own name or the first one in order.
+//! Symbolic links are followed. In a directory or below a glob, a link to nothing, to itself or to a directory that it is
+//! in is left out, and so is a name that is not UTF-8; a sentence each says so. A file that is there under several names
+//! (links) is read once, under its own name or the first one in order.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -67,8 +68,10 @@ impl Stamp {
 pub struct Listing {
     /// The files.
     pub files: Vec<Found>,
-    /// What was left out, and an empty directory: a sentence each.
+    /// What was left out on purpose, and an empty directory: a sentence each.
     pub notices: Vec<String>,
+    /// What could not be read, and was left out: a sentence each, the same at each look.
+    pub left_out: Vec<String>,
 }
 
 /// What kind of thing a source's path is.
@@ -95,6 +98,7 @@ pub fn root_of(path: &str) -> Result<Root> {
         Ok(metadata) if metadata.is_file() => Ok(Root::File(path.into())),
         Ok(_) => Err(Error::invalid(format!("{path} is neither a regular file nor a directory"))),
         Err(_) if path.contains(['*', '?', '[']) => glob_root(path),
+        Err(_) if is_broken_link(Path::new(path)) => Err(Error::invalid(format!("{path} is a link to nothing"))),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(Error::invalid(format!("there is no file or directory {path}"))
                 .with_hint(nearest_existing(Path::new(path))))
@@ -144,7 +148,10 @@ pub fn list(path: &str) -> Result<Listing> {
         Root::File(file) => {
             let metadata = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
             let name = file.file_name().map_or_else(|| file.clone(), PathBuf::from);
-            walk.take(&name, file.clone(), &metadata, false)?;
+            walk.take(&name, file.clone(), &metadata, false);
+            if let (None, Some(notice)) = (walk.files.first(), walk.broken.first()) {
+                return Err(Error::invalid(notice.clone()));
+            }
         }
         Root::Directory(directory) => walk.directory(directory, Path::new(""), &mut Vec::new())?,
         Root::Glob { directory } => walk.glob(path, directory)?,
@@ -162,6 +169,7 @@ struct Walk {
     files: Vec<(Found, bool)>,
     unfinished: Vec<String>,
     special: Vec<String>,
+    broken: Vec<String>,
 }
 
 impl Walk {
@@ -170,9 +178,8 @@ impl Walk {
         let metadata = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
         let identity = (metadata.dev(), metadata.ino());
         if above.contains(&identity) {
-            let shown = directory.display();
-            return Err(Error::invalid(format!("{shown} is a link to a directory that it is in"))
-                .with_hint("remove the link, or read a glob that leaves it out"));
+            self.broken.push(left_out_as(directory, "a link to a directory that it is in"));
+            return Ok(());
         }
         above.push(identity);
         let entries = fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
@@ -180,62 +187,128 @@ impl Walk {
             let entry = entry.map_err(|error| unreadable(directory, &error))?;
             let name = entry.file_name();
             let (path, below) = (entry.path(), below.join(&name));
+            let is_utf8 = name.to_str().is_some();
             let name = name.to_string_lossy();
             if name.starts_with('.') {
                 continue;
             }
-            let metadata = match fs::metadata(&path) {
-                // Gone since the directory was read.
-                Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => continue,
-                Err(error) => return Err(unreadable(&path, &error)),
-                Ok(metadata) => metadata,
-            };
+            if !is_utf8 {
+                self.broken.push(left_out_as(&path, "its name is not UTF-8"));
+                continue;
+            }
+            let Some(metadata) = self.metadata(&path)? else { continue };
             if metadata.is_dir() {
                 self.directory(&path, &below, above)?;
             } else if UNFINISHED.iter().any(|end| name.ends_with(end)) {
                 self.unfinished.push(path.display().to_string());
             } else {
                 let link = entry.file_type().is_ok_and(|ty| ty.is_symlink());
-                self.take(&below, path, &metadata, link)?;
+                self.take(&below, path, &metadata, link);
             }
         }
         above.pop();
         Ok(())
     }
 
+    /// What the file system says of a path that was found; `None`, if it is gone again or a link that leads nowhere.
+    fn metadata(&mut self, path: &Path) -> Result<Option<Metadata>> {
+        let error = match fs::metadata(path) {
+            Ok(metadata) => return Ok(Some(metadata)),
+            Err(error) => error,
+        };
+        match fs::symlink_metadata(path) {
+            Err(gone) if gone.kind() == ErrorKind::NotFound => Ok(None),
+            Ok(metadata) if metadata.is_symlink() && leads_nowhere(&error) => {
+                let what = if is_loop(&error) { "a link to itself" } else { "a link to nothing" };
+                self.broken.push(left_out_as(path, what));
+                Ok(None)
+            }
+            _ => Err(unreadable(path, &error)),
+        }
+    }
+
+    /// Lists the files that match; `directory` is the part of the pattern before the first wildcard.
     fn glob(&mut self, pattern: &str, directory: &Path) -> Result<()> {
+        let all: Vec<_> = Path::new(pattern).components().collect();
+        let is_below = Path::new(pattern).starts_with(directory);
+        let fixed = if is_below { directory.components().count() } else { 0 };
+        let mut parts =
+            all[fixed..].iter().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect::<Vec<_>>();
+        parts.dedup_by(|a, b| a == "**" && b == "**");
+        let parse = |part: &String| {
+            Pattern::new(part).map_err(|error| Error::invalid(format!("{pattern} is not a glob: {}", error.msg)))
+        };
+        let parts = parts.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        let metadata = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
+        let path = if is_below { directory } else { Path::new("") };
+        self.matches(path, Path::new(""), &parts, &mut vec![(metadata.dev(), metadata.ino())])
+    }
+
+    /// Lists what matches the parts of a pattern in one directory.
+    fn matches(&mut self, at: &Path, below: &Path, parts: &[Pattern], above: &mut Vec<(u64, u64)>) -> Result<()> {
         let options =
             MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-        let paths = glob::glob_with(pattern, options)
-            .map_err(|error| Error::invalid(format!("{pattern} is not a glob: {}", error.msg)))?;
-        for path in paths {
-            let path = path.map_err(|error| unreadable(error.path(), error.error()))?;
-            let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
-            if metadata.is_dir() {
+        let Some((part, rest)) = parts.split_first() else { return Ok(()) };
+        let is_any_depth = part.as_str() == "**";
+        if is_any_depth {
+            self.matches(at, below, rest, above)?;
+        }
+        let directory = if at.as_os_str().is_empty() { Path::new(".") } else { at };
+        for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
+            let entry = entry.map_err(|error| unreadable(directory, &error))?;
+            let name = entry.file_name();
+            let shown = name.to_string_lossy();
+            let is_match = if is_any_depth { !shown.starts_with('.') } else { part.matches_with(&shown, options) };
+            if !is_match {
                 continue;
             }
-            let link = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
-            let below = path.strip_prefix(directory).unwrap_or(&path).to_owned();
-            self.take(&below, path, &metadata, link)?;
+            let path = at.join(&name);
+            if name.to_str().is_none() {
+                self.broken.push(left_out_as(&path, "its name is not UTF-8"));
+                continue;
+            }
+            let Some(metadata) = self.metadata(&path)? else { continue };
+            let below = below.join(&name);
+            if metadata.is_dir() {
+                let parts = if is_any_depth { parts } else { rest };
+                let identity = (metadata.dev(), metadata.ino());
+                if parts.is_empty() {
+                    continue;
+                }
+                if above.contains(&identity) {
+                    self.broken.push(left_out_as(&path, "a link to a directory that it is in"));
+                    continue;
+                }
+                above.push(identity);
+                self.matches(&path, &below, parts, above)?;
+                above.pop();
+            } else if rest.is_empty() && !is_any_depth {
+                let link = entry.file_type().is_ok_and(|ty| ty.is_symlink());
+                self.take(&below, path, &metadata, link);
+            }
         }
         Ok(())
     }
 
-    fn take(&mut self, below: &Path, path: PathBuf, metadata: &Metadata, link: bool) -> Result<()> {
+    fn take(&mut self, below: &Path, path: PathBuf, metadata: &Metadata, link: bool) {
         if !metadata.is_file() {
             self.special.push(path.display().to_string());
-            return Ok(());
+            return;
         }
-        let Some(key) = below.to_str() else {
-            return Err(Error::invalid(format!("the name of the file {} is not UTF-8", path.display())));
-        };
-        let found = Found { key: key.to_owned(), path, stamp: Stamp::of(metadata) };
-        self.files.push((found, link));
-        Ok(())
+        match below.to_str() {
+            None => self.broken.push(left_out_as(&path, "its name is not UTF-8")),
+            Some(key) => {
+                let found = Found { key: key.to_owned(), path, stamp: Stamp::of(metadata) };
+                self.files.push((found, link));
+            }
+        }
     }
 
     fn finish(mut self, empty: String) -> Listing {
         let mut notices = Vec::new();
+        // A pattern with `**` in it twice may match in several ways.
+        self.files.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
+        self.files.dedup_by(|(a, _), (b, _)| a.key == b.key);
         self.files.sort_by(|(a, a_link), (b, b_link)| (a_link, &a.key).cmp(&(b_link, &b.key)));
         let mut names: HashMap<(u64, u64), usize> = HashMap::new();
         let mut files: Vec<Found> = Vec::with_capacity(self.files.len());
@@ -256,8 +329,29 @@ impl Walk {
         }
         notices.extend(left_out(self.unfinished, "unfinished by its name", "unfinished by their names"));
         notices.extend(left_out(self.special, "not a regular file", "not regular files"));
-        Listing { files, notices }
+        self.broken.sort();
+        self.broken.dedup();
+        Listing { files, notices, left_out: self.broken }
     }
+}
+
+fn left_out_as(path: &Path, what: &str) -> String {
+    format!("{} is left out: {what}", path.display())
+}
+
+fn is_broken_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+        && fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Whether a link cannot be followed to its end.
+fn leads_nowhere(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) || is_loop(error)
+}
+
+fn is_loop(error: &std::io::Error) -> bool {
+    const ELOOP: i32 = 40;
+    error.raw_os_error() == Some(ELOOP)
 }
 
 fn left_out(mut paths: Vec<String>, one: &str, many: &str) -> Option<String> {
@@ -278,7 +372,7 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
             Error::unavailable(format!("{shown} is a link to nothing"))
         }
         ErrorKind::NotFound => Error::unavailable(format!("{shown} is gone")),
-        _ if error.raw_os_error() == Some(40) => Error::invalid(format!("{shown} is a link to itself")),
+        _ if is_loop(error) => Error::invalid(format!("{shown} is a link to itself")),
         _ => Error::unavailable(format!("{shown} cannot be read: {error}")),
     }
 }

@@ -28,7 +28,7 @@ pub struct FileRecord {
     pub rows: u64,
     /// The start of a last line without a newline that was read as a row; otherwise `read_to`.
     pub last_row_start: u64,
-    /// The rows read from there: 1, or 0 if that line was rejected.
+    /// The rows read from there: 1, or 0 if that line is blank.
     pub last_rows: u64,
     /// The hash of the first `read_to` bytes.
     pub hash: u128,

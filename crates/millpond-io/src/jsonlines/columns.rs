@@ -106,7 +106,7 @@ impl Batch<'_> {
 /// A number in the range of 64-bit floats, or one of the strings that stand for those which JSON has no number for.
 pub(super) fn float(value: &[u8]) -> Option<f64> {
     match value {
-        [b'"', name @ .., b'"'] => spelled::float_of_name(name),
+        [b'"', name @ .., b'"'] | name @ ([b'N' | b'I', ..] | [b'-', b'I', ..]) => spelled::float_of_name(name),
         [b'-' | b'0'..=b'9', ..] => value::float(value).filter(|value| value.is_finite()),
         _ => None,
     }

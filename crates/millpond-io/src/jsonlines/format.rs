@@ -33,6 +33,8 @@ pub type JsonLinesSource = FileSource<JsonLines>;
 pub struct JsonLines {
     pub(super) field_paths: Arc<[(String, String)]>,
     pub(super) row_bytes: usize,
+    /// Whether `NaN`, `Infinity` and `-Infinity` are values.
+    pub(super) allow_nan: bool,
 }
 
 impl JsonLinesSource {
@@ -65,14 +67,14 @@ impl JsonLines {
             let line_end = newline.map_or(text.len(), |newline| start + newline);
             *at = newline.map_or(text.len(), |_| line_end + 1);
             let end = if text[start..line_end].ends_with(b"\r") { line_end - 1 } else { line_end };
-            let wrong = if self.is_blank(&text[start..end]) {
+            let wrong = if is_blank(&text[start..end]) {
                 continue;
             } else if end - start > self.row_bytes {
                 Some(Wrong::TooLong)
             } else if let (false, Err(error)) = (valid, std::str::from_utf8(&text[start..end])) {
                 Some(Wrong::NotUtf8 { at: (start + error.valid_up_to()) as u32 })
             } else {
-                spans.scan(&text[..end], start, paths).err().map(Wrong::NotJson)
+                spans.scan(&text[..end], start, paths, self.allow_nan).err().map(Wrong::NotJson)
             };
             if let Some(wrong) = wrong {
                 return Some(Problem::of_row(start, end, wrong));
@@ -116,10 +118,6 @@ impl Format for JsonLines {
         LineCutter::new(start)
     }
 
-    fn is_blank(&self, line: &[u8]) -> bool {
-        line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
-    }
-
     fn parse(&self, text: &[u8], paths: &Paths, stop: bool, spans: &mut Spans, rows: &mut Rows) -> Vec<Problem<Wrong>> {
         let valid = text.is_ascii() || std::str::from_utf8(text).is_ok();
         let mut problems = Vec::new();
@@ -146,6 +144,10 @@ impl Format for JsonLines {
         let line = Span { start: problem.row.start, end: problem.row.end };
         Teller { text, line, paths, columns, row_limit: self.row_bytes }.tell(problem.wrong)
     }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
 /// Appends a batch, column by column.

@@ -16,6 +16,8 @@ pub struct JsonLinesSourceOptions {
     pub schema: Schema,
     /// Columns, by name, that are not the field of their name, each with its JSON pointer: `("city", "/address/city")`.
     pub field_paths: Vec<(String, String)>,
+    /// Whether `NaN`, `Infinity` and `-Infinity` without quotes, which are not JSON, are values of floats.
+    pub allow_nan: bool,
     /// What to do with a row that cannot be read as the schema says.
     pub on_error: OnError,
     /// Whether files only ever grow by whole lines: no row is ever taken back, and a last line without a newline waits.
@@ -37,6 +39,7 @@ impl JsonLinesSourceOptions {
             path: path.into(),
             schema,
             field_paths: Vec::new(),
+            allow_nan: false,
             on_error: OnError::Fail,
             append_only: false,
             row_bytes: 16 << 20,
@@ -47,7 +50,8 @@ impl JsonLinesSourceOptions {
 
     /// The files to read, and the format to read them in.
     pub(super) fn split(self) -> (FileOptions, JsonLines) {
-        let format = JsonLines { field_paths: self.field_paths.into(), row_bytes: self.row_bytes };
+        let (field_paths, row_bytes, allow_nan) = (self.field_paths.into(), self.row_bytes, self.allow_nan);
+        let format = JsonLines { field_paths, row_bytes, allow_nan };
         let files = FileOptions {
             path: self.path,
             schema: self.schema,

@@ -4,7 +4,7 @@ use millpond_plan::types::{Column, Type};
 
 use super::paths::Paths;
 use super::scan::{Fault, Span, What};
-use crate::text::problem::{Told, a, thousands, type_hint};
+use crate::text::problem::{LONE_RETURN, Told, a, nul_bytes, outside, thousands, type_hint};
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +33,11 @@ pub(super) struct Teller<'a> {
 impl Teller<'_> {
     pub(super) fn tell(&self, wrong: Wrong) -> Told {
         match wrong {
-            Wrong::NotUtf8 { at } => Told::not_utf8(self.text[at as usize]),
+            Wrong::NotUtf8 { at } => Told::not_utf8(self.line(), (at - self.line.start) as usize),
             Wrong::TooLong => {
                 let bytes = thousands((self.line.end - self.line.start) as usize);
-                Told::row(format!("a row of {bytes} bytes is over the limit of {}", thousands(self.row_limit)))
+                let reason = format!("a row of {bytes} bytes is over the limit of {}", thousands(self.row_limit));
+                Told { is_final: true, ..Told::row(reason) }
             }
             Wrong::NotJson(fault) => self.not_json(fault),
             Wrong::Value { slot, start, end } => {
@@ -47,12 +48,24 @@ impl Teller<'_> {
                     None => ("the field is missing".to_owned(), optional(column)),
                     Some(path) => (format!("the field {path} is missing"), optional(column)),
                 };
-                Told { column: Some(column.name.clone()), value: (start < end).then_some(value), reason, hint }
+                let (column, value) = (Some(column.name.clone()), (start < end).then_some(value));
+                Told { column, value, hint, is_final: true, ..Told::row(reason) }
             }
         }
     }
 
-    fn not_json(&self, Fault { at, what }: Fault) -> Told {
+    fn line(&self) -> &[u8] {
+        &self.text[self.line.start as usize..self.line.end as usize]
+    }
+
+    fn not_json(&self, fault: Fault) -> Told {
+        // What starts like no object does not become one.
+        let is_final = !matches!(self.line().trim_ascii_start(), [b'{' | 0, ..] | []);
+        let told = self.syntax(fault);
+        Told { is_final: is_final || told.is_final, ..told }
+    }
+
+    fn syntax(&self, Fault { at, what }: Fault) -> Told {
         let hint = || Some("a line is one object in braces, such as {\"name\": \"value\"}".to_owned());
         if what == What::NoObject {
             let kind = match self.text[at as usize] {
@@ -64,8 +77,25 @@ impl Teller<'_> {
             };
             return Told { hint: hint(), ..Told::row(format!("{kind} where an object is expected")) };
         }
+        let place = at - self.line.start + 1;
+        let (before, behind) = self.line().split_at((at - self.line.start) as usize);
+        if behind.starts_with(&[0]) {
+            let (count, hint) = nul_bytes(behind);
+            let reason = format!("not JSON: {count} (from byte {})", thousands(place as usize));
+            return Told { hint: Some(hint), ..Told::row(reason) };
+        }
+        if what == What::More && before.contains(&b'\r') {
+            let (reason, hint) = LONE_RETURN;
+            return Told { hint: Some(hint.to_owned()), is_final: true, ..Told::row(reason) };
+        }
+        if what == What::NoNumber {
+            let word = if behind.starts_with(b"N") { "NaN" } else { "Infinity" };
+            let hint = "the setting allow_nan reads NaN, Infinity and -Infinity in columns of floats";
+            let reason = format!("not JSON: {word} is no number of JSON (byte {})", thousands(place as usize));
+            return Told { hint: Some(hint.to_owned()), ..Told::row(reason) };
+        }
         let expected = match what {
-            What::NoObject | What::Value => "a value is expected",
+            What::NoObject | What::NoNumber | What::Value => "a value is expected",
             What::Key => "a field name in double quotes is expected",
             What::Colon => "a colon is expected",
             What::CommaOrBrace => "a comma or the closing brace is expected",
@@ -77,19 +107,31 @@ impl Teller<'_> {
             What::OpenString => "a string is not closed",
             What::Deep => "objects and arrays are nested more than 128 deep",
         };
-        let place = at - self.line.start + 1;
         let reason = match at {
             at if at >= self.line.end => format!("not JSON: the line ends where {}", expected.replace(" is", " was")),
             _ => format!("not JSON: {expected} (byte {})", thousands(place as usize)),
         };
         // An object over several lines, or no JSON from the start.
-        let hint = if at >= self.line.end || place == 1 { hint() } else { None };
-        Told { hint, ..Told::row(reason) }
+        let hint = if at >= self.line.end || place == 1 { hint() } else { python_hint(what, behind) };
+        Told { hint, is_final: what == What::More, ..Told::row(reason) }
+    }
+}
+
+/// What helps where a line is written as Python shows a dictionary.
+fn python_hint(what: What, behind: &[u8]) -> Option<String> {
+    match (what, behind) {
+        (What::Value, [b'N' | b'T' | b'F', ..]) => Some("JSON writes null, true and false".to_owned()),
+        (What::Value | What::Key, [b'\'', ..]) => Some("JSON writes text in double quotes".to_owned()),
+        _ => None,
     }
 }
 
 fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
     let ty = column.ty.ty;
+    let inside = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or_default();
+    if let Some((reason, hint)) = outside(ty, inside.as_bytes()) {
+        return (format!("{} {reason}", shown(value)), Some(hint));
+    }
     let is_number = value.starts_with('-') || value.starts_with(|first: char| first.is_ascii_digit());
     let reason = match ty {
         Type::Int if is_number && !value.contains(['.', 'e', 'E']) => "is outside the 64-bit range of int".to_owned(),

@@ -40,6 +40,8 @@ pub struct Fault {
 pub(super) enum What {
     /// The line is JSON, but no object.
     NoObject,
+    /// `NaN`, `Infinity` or `-Infinity` starts here.
+    NoNumber,
     Value,
     Key,
     Colon,
@@ -69,12 +71,14 @@ impl Spans {
         self.lines.len()
     }
 
-    /// Takes up the line from `start` to the end of `text`, unless it is at fault.
-    pub(super) fn scan(&mut self, text: &[u8], start: usize, paths: &Paths) -> Scanned<()> {
+    /// Takes up the line from `start` to the end of `text`, unless it is at fault. `allow_nan`: floats that are no numbers of
+    /// JSON are values, too.
+    pub(super) fn scan(&mut self, text: &[u8], start: usize, paths: &Paths, allow_nan: bool) -> Scanned<()> {
         let first = self.values.len();
         self.values.resize(first + paths.slots(), Span::default());
         let values = &mut self.values[first..];
-        let mut scanner = Scanner { text, at: start, paths, values, escaped: false, key: &mut self.key };
+        let key = &mut self.key;
+        let mut scanner = Scanner { text, at: start, paths, values, escaped: false, key, allow_nan };
         let scanned = scanner.row();
         self.escaped |= scanner.escaped;
         match scanned {
@@ -92,6 +96,7 @@ struct Scanner<'a> {
     values: &'a mut [Span],
     escaped: bool,
     key: &'a mut Vec<u8>,
+    allow_nan: bool,
 }
 
 impl Scanner<'_> {
@@ -329,14 +334,30 @@ impl Scanner<'_> {
     #[inline]
     fn atom(&mut self) -> Scanned<()> {
         let word: &[u8] = match self.peek() {
+            b'-' if self.text.get(self.at + 1) == Some(&b'I') => return self.no_number(b"-Infinity"),
             b'-' | b'0'..=b'9' => return self.number(),
             b't' => b"true",
             b'f' => b"false",
             b'n' => b"null",
+            b'N' => return self.no_number(b"NaN"),
+            b'I' => return self.no_number(b"Infinity"),
             _ => return self.fault(What::Value),
         };
         if !self.text[self.at..].starts_with(word) {
             return self.fault(What::Value);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Passes over a float that JSON has no number for, if such are values.
+    #[cold]
+    fn no_number(&mut self, word: &[u8]) -> Scanned<()> {
+        if !self.text[self.at..].starts_with(word) {
+            return self.fault(What::Value);
+        }
+        if !self.allow_nan {
+            return self.fault(What::NoNumber);
         }
         self.at += word.len();
         Ok(())

@@ -61,6 +61,17 @@ impl ColumnBuilder {
         }
     }
 
+    /// Appends nulls, to an optional column.
+    pub fn append_nulls(&mut self, count: usize) {
+        if let Some(nulls) = &mut self.nulls {
+            nulls.append_n_nulls(count);
+        }
+        match &mut self.values {
+            Values::Str { offsets, bytes } => offsets.resize(offsets.len() + count, bytes.len() as i32),
+            values => (0..count).for_each(|_| values.push_any()),
+        }
+    }
+
     /// The finished column.
     pub fn finish(self) -> Result<ArrayRef> {
         let nulls = self.nulls.and_then(|mut nulls| nulls.finish());

@@ -11,6 +11,7 @@ use super::cut::Cut;
 use super::problem::{Problem, Told};
 use super::reader::Reading;
 use super::rows::Rows;
+use super::waiting::Waiting;
 
 /// A format whose rows end with a newline. It is asked once for a file or a piece of about 1 MiB, never for a row.
 pub trait Format: Clone + Debug + Send + Sync + Sized + 'static {
@@ -31,11 +32,13 @@ pub trait Format: Clone + Debug + Send + Sync + Sized + 'static {
     /// Reads the start of a file of `size` bytes.
     fn start(&self, file: &File, path: &Path, size: u64, reading: &Reading<Self>) -> Result<Start<Self::Layout>>;
 
+    /// The columns that are read and that a file does not have: all their cells are null.
+    fn lacking(_layout: &Self::Layout) -> &[String] {
+        &[]
+    }
+
     /// Finds where whole rows end in a text whose first row starts at `start`.
     fn cutter(&self, start: usize) -> Self::Cutter;
-
-    /// Whether a line, given without its newline, is no row.
-    fn is_blank(&self, line: &[u8]) -> bool;
 
     /// Appends the rows of a text that starts at the start of a row. Returns what is wrong, at most one problem a row, in
     /// the order of rows; these rows are left out. `stop` says that nothing behind the first problem is wanted.
@@ -57,8 +60,11 @@ pub trait Format: Clone + Debug + Send + Sync + Sized + 'static {
 pub enum Start<L> {
     /// Rows start at this byte.
     Rows(L, u64),
-    /// No row yet. `unfinished`: something that is no whole line, for which an append-only source waits.
-    Nothing { unfinished: bool },
+    /// No row yet, and perhaps something that waits for the rest.
+    Nothing {
+        /// What waits.
+        waiting: Option<Waiting>,
+    },
 }
 
 /// Stands at the start of some UTF-8 files.

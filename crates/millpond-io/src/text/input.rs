@@ -6,7 +6,7 @@
 //! Pieces are numbered as they are handed out, in the order of files and lines. When one fails, no more are handed out,
 //! and every thread waits for the pieces before it: so the error that is returned does not depend on chance.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +19,11 @@ use millpond_plan::types::Column;
 use super::format::Format;
 use super::metadata::FileMetadata;
 use super::options::OnError;
-use super::problem::{Problem, Told};
+use super::problem::{Problem, Told, plural};
 use super::reader::{Buffer, FileReader, Piece, Reached, Reading};
 use super::rows::Rows;
 use super::share::{FileResult, SharedFile, SharedPiece, SharedPlace, SharedResult, halves};
+use super::waiting::{Waiting, count_lines};
 use crate::files::compare::{ToRead, hash_last_block};
 use crate::files::content::{BLOCK_BYTES, block_count, hash_of_blocks};
 use crate::files::table::FileRecord;
@@ -49,6 +50,8 @@ pub(crate) struct FileInput<F: Format> {
     bytes_read: AtomicU64,
     files_read: AtomicU64,
     rejects: Mutex<Vec<(usize, u64, Reject)>>,
+    /// What of each file was left out up to its end: file, and a sentence.
+    left_out: Mutex<Vec<(usize, String)>>,
 }
 
 struct Queue<F: Format> {
@@ -71,6 +74,10 @@ struct Outcome {
     /// What the column `_metadata` holds.
     metadata: Option<FileMetadata>,
     reached: Option<Reached>,
+    /// The last line without a newline, if it cannot be read as a row.
+    waiting: Option<Waiting>,
+    /// The columns that it does not have.
+    lacking: Vec<String>,
 }
 
 #[derive(Default)]
@@ -141,6 +148,7 @@ impl<F: Format> FileInput<F> {
             bytes_read: AtomicU64::new(0),
             files_read: AtomicU64::new(0),
             rejects: Mutex::default(),
+            left_out: Mutex::default(),
         }
     }
 
@@ -252,7 +260,7 @@ impl<F: Format> FileInput<F> {
         let bytes = buffer.bytes();
         let mut start = piece.text.start;
         let mut known_rows = 0;
-        let (mut count, mut problems) = (0, Vec::new());
+        let (mut count, mut problems, mut text_end) = (0, Vec::new(), start);
         if let Some(layout) = &piece.file.layout {
             if let Some(row) = &piece.retract {
                 match line_end_behind(&bytes[row.clone()], &bytes[row.end..]) {
@@ -268,27 +276,63 @@ impl<F: Format> FileInput<F> {
                 }
             }
             let before = rows.good();
-            problems = format.parse(&bytes[start..piece.text.end], layout, stop, parsing, rows);
+            let last = piece.last_row.unwrap_or(piece.text.end);
+            problems = format.parse(&bytes[start..last], layout, stop, parsing, rows);
+            let whole = rows.good();
+            let mut waiting = None;
+            if last < piece.text.end && (problems.is_empty() || !stop) {
+                // What is wrong with a line that is not whole is no reason to leave it out, or to end if more of it may help.
+                let text = &bytes[last..piece.text.end];
+                let wrong = format.parse(text, layout, stop, parsing, rows);
+                waiting = wrong.first().map(|problem| self.wait_for(piece, layout, last, text, problem)).transpose()?;
+            }
             piece.file.metadata.iter().for_each(|metadata| rows.describe(metadata));
             count = (rows.good() - before) as u64;
-        }
-        {
             let mut outcome = lock(&self.outcomes[piece.file.index]);
             outcome.rows += count + known_rows;
-            if let Some(last) = piece.last_row {
-                let rejected = problems.iter().any(|problem| start + problem.row.start as usize == last);
-                let blank = format.is_blank(&bytes[last..piece.text.end]);
-                outcome.last_rows = u64::from(!rejected && !blank);
+            outcome.lacking = F::lacking(layout).to_vec();
+            if piece.last_row.is_some() {
+                outcome.last_rows = (rows.good() - whole) as u64;
                 outcome.metadata = piece.file.metadata.clone();
+                outcome.waiting = waiting;
             }
+            text_end = last;
         }
         self.rows_read.fetch_add(count, Ordering::Relaxed);
         match &piece.file.layout {
             Some(layout) if !problems.is_empty() => {
-                self.reject(piece, layout, start, &bytes[start..piece.text.end], &problems)
+                self.reject(piece, layout, start, &bytes[start..text_end], &problems)
             }
             _ => Ok(()),
         }
+    }
+
+    /// A last line that cannot be read as it is, and starts at `start` in the buffer. An error, if bad rows are one and
+    /// nothing that may follow makes this one good.
+    #[cold]
+    fn wait_for(
+        &self,
+        piece: &Piece<F>,
+        layout: &F::Layout,
+        start: usize,
+        text: &[u8],
+        problem: &Problem<F::Wrong>,
+    ) -> Result<Waiting> {
+        let told = self.reading.format.tell(problem, text, layout, &self.columns);
+        if told.is_final && self.on_error == OnError::Fail {
+            let line = piece.file.line_at(piece.offset + start as u64 + u64::from(problem.place))?;
+            return Err(error_of(&piece.file.path.display().to_string(), line, told));
+        }
+        let Told { column, reason, .. } = told;
+        let column = column.map(|column| format!("{column}: ")).unwrap_or_default();
+        let line = piece.file.line_at(piece.offset + start as u64)?;
+        Ok(Waiting {
+            line,
+            bytes: text.len() as u64,
+            lines: count_lines(text),
+            open_quote: None,
+            reason: Some(format!("{column}{reason}")),
+        })
     }
 
     #[cold]
@@ -312,11 +356,25 @@ impl<F: Format> FileInput<F> {
         // Skipped rows are only counted, apart from the first of each file for the notice.
         let wanted = if self.on_error == OnError::Skip { 1 } else { problems.len() };
         let mut rejects = Vec::with_capacity(wanted);
-        for problem in &problems[..wanted] {
+        for (number, problem) in problems.iter().enumerate() {
+            // Only the last row of a text may go on to the end of its file.
+            if number >= wanted && number + 1 < problems.len() {
+                continue;
+            }
             let at = offset + u64::from(problem.place);
-            let Told { column, value, reason, .. } = tell(problem);
-            let row = String::from_utf8_lossy(&text[problem.row.start as usize..problem.row.end as usize]).into_owned();
-            let reject = Reject { file: file.clone(), line: piece.file.line_at(at)?, column, value, reason, row };
+            let Told { column, value, mut reason, to_end, .. } = tell(problem);
+            if number >= wanted && !to_end {
+                continue;
+            }
+            let line = piece.file.line_at(at)?;
+            let row = &text[problem.row.start as usize..problem.row.end as usize];
+            if to_end {
+                let (lines, bytes) = (plural(count_lines(row) as usize, "line"), plural(row.len(), "byte"));
+                reason = format!("{reason}: {lines} ({bytes}) up to the end of the file are left out");
+                lock(&self.left_out).push((piece.file.index, format!("{file}:{line}: {reason}")));
+            }
+            let row = String::from_utf8_lossy(row).into_owned();
+            let reject = Reject { file: file.clone(), line, column, value, reason, row };
             rejects.push((piece.file.index, at, reject));
         }
         self.keep_rejects(rejects);
@@ -335,7 +393,9 @@ impl<F: Format> FileInput<F> {
                 rows: outcome.rows,
                 last_rows: Some(outcome.last_rows),
                 metadata: outcome.metadata.as_deref().map(str::to_owned),
-                reached: outcome.reached.map(|at| (at.read_to, at.last_row_start, at.unfinished, at.open_quote)),
+                reached: outcome.reached.clone().map(|at| (at.read_to, at.last_row_start, at.waiting)),
+                waiting: outcome.waiting.clone(),
+                lacking: outcome.lacking.clone(),
             }
         });
         SharedResult {
@@ -344,6 +404,7 @@ impl<F: Format> FileInput<F> {
             rows_read: self.rows_read(),
             rows_rejected: self.rows_rejected(),
             rejects: std::mem::take(&mut *lock(&self.rejects)),
+            left_out: std::mem::take(&mut *lock(&self.left_out)),
         }
     }
 
@@ -382,11 +443,14 @@ impl<F: Format> FileInput<F> {
             outcome.rows += file.rows;
             outcome.last_rows = file.last_rows.unwrap_or(outcome.last_rows);
             outcome.metadata = file.metadata.as_deref().map(FileMetadata::from).or(outcome.metadata.take());
-            outcome.reached = file.reached().or(outcome.reached);
+            outcome.reached = file.reached().or(outcome.reached.take());
+            outcome.waiting = file.waiting.or(outcome.waiting.take());
+            outcome.lacking = file.lacking;
         }
         self.rows_read.fetch_add(result.rows_read, Ordering::Relaxed);
         self.rows_rejected.fetch_add(result.rows_rejected, Ordering::Relaxed);
         self.keep_rejects(result.rejects);
+        lock(&self.left_out).extend(result.left_out);
         Ok(())
     }
 
@@ -428,24 +492,32 @@ impl<F: Format> FileInput<F> {
         let mut records = Vec::with_capacity(self.tasks.len());
         let mut blocks = Vec::with_capacity(self.tasks.len());
         let (mut waiting, mut last_rows) = (Vec::new(), Vec::new());
+        let mut lacking: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (task, outcome) in self.tasks.iter().zip(&self.outcomes) {
             let mut outcome = lock(outcome);
-            let Some(reached) = outcome.reached else {
+            let Some(mut reached) = outcome.reached.take() else {
                 return Err(Error::unavailable(format!("{} was not read to its end", task.found.path.display())));
             };
-            if reached.unfinished {
-                let file = task.found.path.display().to_string();
-                waiting.push(Waiting { file, open_quote: reached.open_quote });
+            let file = || task.found.path.display().to_string();
+            if let Some(unread) = outcome.waiting.take() {
+                reached = Reached { read_to: reached.last_row_start, waiting: Some(unread), ..reached };
+            }
+            waiting.extend(reached.waiting.take().map(|left| (file(), left)));
+            for column in std::mem::take(&mut outcome.lacking) {
+                lacking.entry(column).or_default().push(file());
             }
             if reached.read_to < task.found.stamp.size {
                 outcome.cut_to(reached.read_to, task)?;
             }
-            records.push((task.found.key.clone(), outcome.record(task, reached, seen_ns)));
+            records.push((task.found.key.clone(), outcome.record(task, &reached, seen_ns)));
             blocks.push((task.found.key.clone(), std::mem::take(&mut outcome.blocks)));
             let metadata = outcome.metadata.take().filter(|_| outcome.last_rows > 0);
             last_rows.push((task.found.key.clone(), metadata));
         }
-        Ok(Finished { records, blocks, waiting, last_rows })
+        let mut left_out = std::mem::take(&mut *lock(&self.left_out));
+        left_out.sort();
+        let left_out = left_out.into_iter().map(|(_, notice)| notice).collect();
+        Ok(Finished { records, blocks, waiting, left_out, lacking, last_rows })
     }
 }
 
@@ -455,7 +527,12 @@ pub(crate) struct Finished {
     pub records: Vec<(String, FileRecord)>,
     /// The hashes of the blocks of each file.
     pub blocks: Vec<(String, Vec<u128>)>,
-    pub waiting: Vec<Waiting>,
+    /// What is left at the ends of files and waits for the rest.
+    pub waiting: Vec<(String, Waiting)>,
+    /// What was left out up to the ends of files: a sentence each.
+    pub left_out: Vec<String>,
+    /// The files that do not have a column which is read.
+    pub lacking: BTreeMap<String, Vec<String>>,
     /// What the last row of each file was read with that may be taken back.
     pub last_rows: Vec<(String, Option<FileMetadata>)>,
 }
@@ -467,13 +544,6 @@ pub(crate) struct Metadata {
     pub at: Option<usize>,
     /// What the last row of each file was read with, of those that may be taken back.
     pub last_rows: Vec<Option<FileMetadata>>,
-}
-
-/// A last line that waits for its end.
-pub(crate) struct Waiting {
-    pub file: String,
-    /// The line of a quote that is not closed.
-    pub open_quote: Option<u64>,
 }
 
 /// The length of the line end that follows a row which the end of the file had ended. A `\r` at the end of that row was
@@ -499,7 +569,7 @@ impl Outcome {
         Ok(())
     }
 
-    fn record(&self, task: &ToRead, reached: Reached, seen_ns: i64) -> FileRecord {
+    fn record(&self, task: &ToRead, reached: &Reached, seen_ns: i64) -> FileRecord {
         let known = task.known.unwrap_or_default();
         FileRecord {
             stamp: task.found.stamp,

@@ -2,8 +2,8 @@
 //!
 //! Start with [`format`], which says what a format is. The way of a row: `source` lists files and finds out what is new;
 //! `input` is the queue of pieces that threads take; `reader` cuts a file into pieces of whole rows (`cut`); the format
-//! turns a piece into columns (`rows`, `columns`); `problem` says what is wrong with a row, `metadata` which file it is of;
-//! `share` has other processes read pieces.
+//! turns a piece into columns (`rows`, `columns`); `problem` says what is wrong with a row, `metadata` which file it is of,
+//! `waiting` what is left at its end; `share` has other processes read pieces.
 
 pub(crate) mod columns;
 pub(crate) mod cut;
@@ -17,3 +17,4 @@ pub(crate) mod rows;
 pub(crate) mod share;
 pub(crate) mod source;
 pub(crate) mod value;
+pub(crate) mod waiting;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use millpond_plan::time;
 use millpond_plan::types::Type;
 
 /// A row that cannot be read, as positions in the text of its piece.
@@ -26,6 +27,10 @@ pub struct Told {
     pub reason: String,
     /// What may help.
     pub hint: Option<String>,
+    /// Whether nothing behind it can be read, up to the end of the file.
+    pub to_end: bool,
+    /// Whether the row stays wrong, however its last line goes on.
+    pub is_final: bool,
 }
 
 impl<W> Problem<W> {
@@ -43,13 +48,16 @@ impl<W> Problem<W> {
 impl Told {
     /// A sentence about a row as a whole.
     pub fn row(reason: impl Into<String>) -> Self {
-        Told { column: None, value: None, reason: reason.into(), hint: None }
+        Told { column: None, value: None, reason: reason.into(), hint: None, to_end: false, is_final: false }
     }
 
-    /// A byte that is no UTF-8.
-    pub fn not_utf8(byte: u8) -> Self {
+    /// A row with a byte, here, that is no UTF-8.
+    pub fn not_utf8(row: &[u8], at: usize) -> Self {
         let hint = Some("convert the file to UTF-8".to_owned());
-        Told { hint, ..Told::row(format!("not UTF-8: byte 0x{byte:02x}")) }
+        // A character may be cut in the middle.
+        let is_final = std::str::from_utf8(row).is_err_and(|error| error.error_len().is_some());
+        let byte = row.get(at).copied().unwrap_or_default();
+        Told { hint, is_final, ..Told::row(format!("not UTF-8: byte 0x{byte:02x}")) }
     }
 }
 
@@ -82,6 +90,19 @@ pub(crate) fn thousands(number: usize) -> String {
     out
 }
 
+/// What is wrong with a file whose lines end as lines do not, and what helps.
+pub(crate) const LONE_RETURN: (&str, &str) = (
+    "a carriage return (\\r) that neither stands in quotes nor ends a line with \\n",
+    "where the lines of a file end with \\r alone, convert it, such as by tr '\\r' '\\n'",
+);
+
+/// So many NUL bytes at the start of a text, and what they come from.
+pub(crate) fn nul_bytes(text: &[u8]) -> (String, String) {
+    let count = text.iter().take_while(|byte| **byte == 0).count();
+    let hint = "a power cut leaves them in a file that was being written, and UTF-16 text is full of them";
+    (plural(count, "NUL byte"), hint.to_owned())
+}
+
 /// A value of this type, in a sentence.
 pub(crate) fn a(ty: Type) -> String {
     match ty {
@@ -90,6 +111,16 @@ pub(crate) fn a(ty: Type) -> String {
         Type::Json => "JSON".to_owned(),
         ty => format!("a {ty}"),
     }
+}
+
+/// Says of a point in time or duration, spelled as it should be, that it is outside the range of its type, and what helps.
+pub(crate) fn outside(ty: Type, value: &[u8]) -> Option<(String, String)> {
+    if !time::is_outside(ty, value) {
+        return None;
+    }
+    let (least, greatest) = (time::text(ty, i64::MIN), time::text(ty, i64::MAX));
+    let reason = format!("is outside the range of {ty}, which is {least} to {greatest}");
+    Some((reason, "a str column takes it".to_owned()))
 }
 
 /// How a value of such a type reads, for types whose spelling a user may not know.

@@ -14,6 +14,7 @@ use super::cut::Cut;
 use super::format::{Format, Start};
 use super::metadata::{Describe, FileMetadata};
 use super::problem::thousands;
+use super::waiting::{Waiting, count_lines};
 use crate::files::compare::{ToRead, open_found};
 use crate::files::content::{BLOCK_BYTES, BlockHasher, read_at};
 
@@ -75,15 +76,13 @@ pub(crate) struct Piece<F: Format> {
 }
 
 /// How far a file was read; known when its last piece is handed out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reached {
     pub read_to: u64,
     /// The start of the last line, if it has no newline and was read.
     pub last_row_start: u64,
-    /// Whether a last line waits for its end.
-    pub unfinished: bool,
-    /// The line in which a quote opens in it.
-    pub open_quote: Option<u64>,
+    /// What is left, and waits for the rest.
+    pub waiting: Option<Waiting>,
 }
 
 /// Reads one file.
@@ -163,10 +162,10 @@ impl<F: Format> FileReader<F> {
         let known = task.known.unwrap_or_default();
         let (layout, rows_start, reached) = match reading.format.start(&file, &path, size, reading)? {
             Start::Rows(layout, start) => (Some(layout), start, None),
-            Start::Nothing { unfinished } if reading.lines_wait => {
-                (None, 0, Some(Reached { unfinished, ..Reached::default() }))
+            Start::Nothing { waiting: None } if !reading.lines_wait => {
+                (None, 0, Some(Reached { read_to: size, ..Reached::default() }))
             }
-            Start::Nothing { .. } => (None, 0, Some(Reached { read_to: size, ..Reached::default() })),
+            Start::Nothing { waiting } => (None, 0, Some(Reached { waiting, ..Reached::default() })),
         };
         let owner = || Ok(file.metadata()?.uid());
         let metadata = reading.describe.as_ref().map(|describe| describe.describe(&task.found, owner)).transpose()?;
@@ -196,7 +195,7 @@ impl<F: Format> FileReader<F> {
 
     /// How far the file was read, when it is at its end.
     pub fn reached(&self) -> Option<Reached> {
-        self.reached.filter(|_| self.next >= self.size)
+        self.reached.clone().filter(|_| self.next >= self.size)
     }
 
     /// The byte to read next.
@@ -239,7 +238,7 @@ impl<F: Format> FileReader<F> {
         if at_end && self.file.layout.is_none() {
             (self.rest, text_end) = (Vec::new(), text_start);
         } else if at_end {
-            let reached = self.reach_end(offset, text_end)?;
+            let reached = self.reach_end(offset, text_end, &buffer.bytes()[text_end..])?;
             last_row = (reached.last_row_start < reached.read_to).then_some(text_end);
             text_end = (reached.read_to - offset) as usize;
             self.reached.get_or_insert(reached);
@@ -260,14 +259,19 @@ impl<F: Format> FileReader<F> {
         }))
     }
 
-    /// What the end of the file means for its last line, which starts at `row_start` in the buffer.
-    fn reach_end(&self, offset: u64, row_start: usize) -> Result<Reached> {
+    /// What the end of the file means for its last row, which starts at `row_start` in the buffer, and may not be whole.
+    fn reach_end(&self, offset: u64, row_start: usize, row: &[u8]) -> Result<Reached> {
         let row_start = offset + row_start as u64;
-        let unfinished = row_start < self.size && self.lines_wait;
-        let open = self.cutter.open_quote().filter(|_| unfinished);
-        let open_quote = open.map(|open| self.file.line_at(offset + open as u64)).transpose()?;
-        let read_to = if unfinished { row_start } else { self.size };
-        Ok(Reached { read_to, last_row_start: row_start, unfinished, open_quote })
+        let open_quote = self.cutter.open_quote().map(|open| self.file.line_at(offset + open as u64)).transpose()?;
+        // Lines that stand in a quote which may have been opened by mistake are whole, and are taken for what they are.
+        let is_whole = row_start >= self.size || !self.lines_wait && (open_quote.is_none() || row.ends_with(b"\n"));
+        if is_whole {
+            let last_row_start = if open_quote.is_some() { self.size } else { row_start };
+            return Ok(Reached { read_to: self.size, last_row_start, waiting: None });
+        }
+        let (line, lines) = (self.file.line_at(row_start)?, count_lines(row));
+        let waiting = Some(Waiting { line, lines, bytes: row.len() as u64, open_quote, reason: None });
+        Ok(Reached { read_to: row_start, last_row_start: row_start, waiting })
     }
 
     fn check_row(&self, end: usize) -> Result<()> {

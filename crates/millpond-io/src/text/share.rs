@@ -18,6 +18,7 @@ use super::input::{FileInput, Metadata, Scratch, Work};
 use super::metadata::{Describe, FileMetadata};
 use super::options::OnError;
 use super::reader::{FileReader, OpenFile, Piece, Reached, Reading};
+use super::waiting::Waiting;
 use crate::files::compare::ToRead;
 use crate::files::list::{Found, Stamp, unreadable};
 use crate::files::table::FileRecord;
@@ -67,6 +68,8 @@ pub(crate) struct SharedResult {
     pub rows_rejected: u64,
     /// The rejected rows: position of the file, place in it, and the row.
     pub rejects: Vec<(usize, u64, Reject)>,
+    /// What was left out up to the end of a file.
+    pub left_out: Vec<(usize, String)>,
 }
 
 /// What came out of a file.
@@ -81,7 +84,11 @@ pub(crate) struct FileResult {
     pub last_rows: Option<u64>,
     /// What the last row was read with, if the column `_metadata` is asked for.
     pub metadata: Option<String>,
-    pub reached: Option<(u64, u64, bool, Option<u64>)>,
+    pub reached: Option<(u64, u64, Option<Waiting>)>,
+    /// The last line without a newline, if the piece holds it and it cannot be read as a row.
+    pub waiting: Option<Waiting>,
+    /// The columns that the file does not have.
+    pub lacking: Vec<String>,
 }
 
 impl SharedFile {
@@ -142,13 +149,8 @@ impl SharedPlace {
 
 impl FileResult {
     pub fn reached(&self) -> Option<Reached> {
-        let reached = |(read_to, last_row_start, unfinished, open_quote)| Reached {
-            read_to,
-            last_row_start,
-            unfinished,
-            open_quote,
-        };
-        self.reached.map(reached)
+        let (read_to, last_row_start, waiting) = self.reached.clone()?;
+        Some(Reached { read_to, last_row_start, waiting })
     }
 
     pub fn hashes(&self) -> impl Iterator<Item = u128> {
@@ -233,7 +235,8 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
             file.last_rows = file.last_rows.filter(|_| holds_last);
             file.index = shared.files[file.index].0;
         }
-        for (index, _, _) in &mut result.rejects {
+        let own = result.rejects.iter_mut().map(|(index, ..)| index);
+        for index in own.chain(result.left_out.iter_mut().map(|(index, _)| index)) {
             *index = shared.files[*index].0;
         }
         Ok((changes, serde_json::to_vec(&result).map_err(odd)?))

@@ -1,6 +1,6 @@
 //! The source of text files: lists files, compares them with the table of files, and reads what is new.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,12 +10,13 @@ use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 
 use super::format::Format;
-use super::input::{FileInput, Finished, Metadata, Waiting};
+use super::input::{FileInput, Finished, Metadata};
 use super::metadata::{Describe, FileMetadata, LastRows, Owners};
 use super::options::{FileOptions, OnError};
 use super::problem::plural;
 use super::reader::Reading;
 use super::share::FilePieceReader;
+use super::waiting::Waiting;
 use crate::files::compare::{Known, ToRead, compare};
 use crate::files::content::BLOCK_BYTES;
 use crate::files::list;
@@ -27,6 +28,8 @@ const TABLE_OF_FILES: &str = "files";
 const LAST_ROWS: &str = "last rows";
 /// A run that goes on for ever keeps so many notices for its end.
 const MOST_NOTICES: usize = 100;
+/// So many files with something that waits are named each.
+const MOST_WAITING: usize = 10;
 
 /// A file, a directory or a glob of files of one text format. Reads what is new since the saved position, and that is the
 /// end, or goes on watching.
@@ -47,6 +50,8 @@ pub struct FileSource<F: Format> {
     /// Bytes that were seen and left for later epochs.
     bytes_waiting: u64,
     counts: SourceCounts,
+    /// What a run that goes on for ever has said already.
+    told: BTreeSet<String>,
     rejects: Mutex<Vec<Reject>>,
 }
 
@@ -68,6 +73,7 @@ impl<F: Format> FileSource<F> {
             input: None,
             bytes_waiting: 0,
             counts: SourceCounts::default(),
+            told: BTreeSet::new(),
             rejects: Mutex::default(),
         }
     }
@@ -94,14 +100,23 @@ impl<F: Format> FileSource<F> {
         let listing = list::list(&self.options.path)?;
         let known = Known { records: self.table.records(), blocks: &self.blocks, lines_wait: self.lines_wait() };
         let comparison = compare(&self.options.path, listing.files, known, self.seen_ns)?;
-        let new = comparison.to_read.iter().filter(|task| task.known.is_none()).count() as u64;
-        self.counts.files_new += new;
-        self.counts.files_changed += comparison.to_read.len() as u64 - new;
-        self.counts.files_unchanged = comparison.unchanged;
+        self.counts.files_unchanged = comparison.unchanged + comparison.waiting.len() as u64;
+        for task in &comparison.to_read {
+            let number = match task.known {
+                None => &mut self.counts.files_new,
+                Some(known) if known.stamp.size != task.found.stamp.size => &mut self.counts.files_changed,
+                // What waits in it is looked at again.
+                Some(_) => &mut self.counts.files_unchanged,
+            };
+            *number += 1;
+        }
         if self.options.streaming.is_none() {
             self.counts.notices.extend(listing.notices);
-            let waiting = comparison.waiting.into_iter().map(|file| Waiting { file, open_quote: None });
-            self.note_waiting(&waiting.collect::<Vec<_>>());
+            self.counts.notices.extend(listing.left_out);
+            let waiting = comparison.waiting.iter().map(|left| left.look());
+            self.note_waiting(waiting.collect::<Result<Vec<_>>>()?);
+        } else {
+            listing.left_out.into_iter().for_each(|notice| self.note_once(notice.clone(), || notice));
         }
         // Nothing of these is to be read, so nothing has to be waited for.
         self.table.update(comparison.restamped)?;
@@ -161,19 +176,34 @@ impl<F: Format> FileSource<F> {
         Some(input)
     }
 
-    /// Counts last lines that wait, and says so.
-    fn note_waiting(&mut self, waiting: &[Waiting]) {
-        let Some(first) = waiting.first() else { return };
+    /// Counts what waits at the ends of files, and says so.
+    fn note_waiting(&mut self, waiting: Vec<(String, Waiting)>) {
         self.counts.unfinished_lines += waiting.len() as u64;
-        let quote = first.open_quote.map(|line| format!(" (a quote that opens in line {line} is not closed)"));
-        let (file, quote) = (&first.file, quote.unwrap_or_default());
-        let notice = match waiting.len() - 1 {
-            0 => format!("{file}: the last line has no newline yet and waits{quote}"),
-            more => {
-                format!("{file}{quote} and {} more: the last line has no newline yet and waits", plural(more, "file"))
-            }
-        };
-        self.counts.notices.push(notice);
+        let named = waiting.iter().take(MOST_WAITING).map(|(file, left)| left.notice(file));
+        self.counts.notices.extend(named);
+        if waiting.len() > MOST_WAITING {
+            let more = plural(waiting.len() - MOST_WAITING, "more file");
+            self.counts.notices.push(format!("the last lines of {more} wait, too"));
+        }
+    }
+
+    /// Says which columns files do not have.
+    fn note_lacking(&mut self, lacking: BTreeMap<String, Vec<String>>) {
+        for (column, files) in lacking {
+            let more = match files.len() - 1 {
+                0 => String::new(),
+                more => format!(" and in {}", plural(more, "more file")),
+            };
+            let notice = || format!("{}: no column {column:?} in the header: it is null there{more}", files[0]);
+            self.note_once(format!("no column {column}"), notice);
+        }
+    }
+
+    /// Says something that need not be said again in this run.
+    fn note_once(&mut self, key: String, notice: impl FnOnce() -> String) {
+        if self.told.len() < MOST_NOTICES && self.told.insert(key) {
+            self.counts.notices.push(notice());
+        }
     }
 }
 
@@ -233,7 +263,7 @@ impl<F: Format> Source for FileSource<F> {
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
         let Some(input) = &self.input else { return Ok(()) };
-        let Finished { records, blocks, waiting, last_rows } = input.finish(self.seen_ns)?;
+        let Finished { records, blocks, waiting, left_out, lacking, last_rows } = input.finish(self.seen_ns)?;
         self.table.update(records)?;
         if let Some(known) = &mut self.metadata {
             known.last_rows.update(last_rows)?;
@@ -251,10 +281,16 @@ impl<F: Format> Source for FileSource<F> {
             self.rejects.get_mut().unwrap_or_else(PoisonError::into_inner).extend(rejects);
         }
         self.input = None;
+        self.note_lacking(lacking);
+        left_out.into_iter().for_each(|notice| self.note_once(notice.clone(), || notice));
         if self.options.streaming.is_some() {
             self.blocks.extend(blocks);
+            // A row over several lines may be in the middle of its write; it may also be that nothing will close its quote.
+            for (file, left) in waiting.iter().filter(|(_, left)| left.open_quote.is_some() && left.lines > 1) {
+                self.note_once(format!("{file}:{}", left.line), || left.notice(file));
+            }
         } else {
-            self.note_waiting(&waiting);
+            self.note_waiting(waiting);
         }
         Ok(())
     }

@@ -65,15 +65,14 @@ pub(crate) fn float(field: &[u8]) -> Option<f64> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
-/// `true` and `false` in any case, `1` and `0`.
+/// One of the pairs of words below, in any case.
 pub(crate) fn bool(field: &[u8]) -> Option<bool> {
-    match field {
-        b"1" => Some(true),
-        b"0" => Some(false),
-        _ if field.eq_ignore_ascii_case(b"true") => Some(true),
-        _ if field.eq_ignore_ascii_case(b"false") => Some(false),
-        _ => None,
-    }
+    const WORDS: [(&[u8], &[u8]); 6] =
+        [(b"true", b"false"), (b"1", b"0"), (b"t", b"f"), (b"yes", b"no"), (b"y", b"n"), (b"on", b"off")];
+    WORDS.iter().find_map(|(yes, no)| {
+        let is = |word: &[u8]| field.eq_ignore_ascii_case(word);
+        is(yes).then_some(true).or_else(|| is(no).then_some(false))
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +102,19 @@ mod tests {
     fn what_is_not_an_int() {
         for field in ["", "-", "+", "1.0", " 1", "1 ", "1_000", "12:30", "0x10", "١", "--1", "1e3"] {
             check(field, None);
+        }
+    }
+
+    #[test]
+    fn bools_in_all_their_words() {
+        for (yes, no) in [("true", "false"), ("1", "0"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off")] {
+            for (word, value) in [(yes, true), (no, false)] {
+                assert_eq!(bool(word.as_bytes()), Some(value));
+                assert_eq!(bool(word.to_uppercase().as_bytes()), Some(value));
+            }
+        }
+        for word in ["", "10", "tr", "yess", "oN1", "nope", "2", " t"] {
+            assert_eq!(bool(word.as_bytes()), None, "{word:?}");
         }
     }
 

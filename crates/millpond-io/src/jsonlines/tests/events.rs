@@ -1,7 +1,7 @@
 //! Files of JSON lines between runs, and what is read of them then. What happens to files of any format is tested with
 //! CSV.
 
-use crate::jsonlines::JsonLinesSourceOptions;
+use crate::jsonlines::{JsonLinesSourceOptions, OnError};
 use crate::testing::{Play, Ran};
 
 fn play() -> Play<JsonLinesSourceOptions> {
@@ -65,12 +65,33 @@ fn a_last_line_without_a_newline_is_taken_back_when_it_grows() {
 }
 
 #[test]
+fn a_half_written_last_line_waits_for_the_rest() {
+    let mut play = play();
+    let notice = |bytes: u64, reason: &str| {
+        format!(
+            "logs/a.jsonl:2: the last line has no newline, cannot be read, and waits for the rest ({bytes} bytes; {reason})"
+        )
+    };
+    let ends = "not JSON: the line ends where a comma or the closing brace was expected";
+    for on_error in [OnError::Fail, OnError::Skip, OnError::DeadLetter("rejected.csv".into())] {
+        play.saved.clear();
+        play.options.on_error = on_error;
+        let ran = play.write("a.jsonl", "{\"user\":\"a\",\"at\":1}\n{\"user\":\"b\"").run().unwrap();
+        assert_eq!((rows(&ran).as_str(), ran.counts.notices), ("+a:1", vec![notice(11, ends)]));
+        let ran = play.run().unwrap();
+        assert_eq!((rows(&ran).as_str(), ran.counts.notices), ("", vec![notice(11, ends)]));
+        let ran = play.append("a.jsonl", ",\"at\":2}").run().unwrap();
+        assert_eq!((rows(&ran).as_str(), ran.counts.notices.len(), ran.rejects.len()), ("+b:2", 0, 0));
+    }
+}
+
+#[test]
 fn a_last_line_without_a_newline_waits_in_an_append_only_source() {
     let mut play = play();
     play.options.append_only = true;
     let ran = play.write("a.jsonl", "{\"user\":\"a\",\"at\":1}\n{\"user\":\"b\"").run().unwrap();
     assert_eq!(rows(&ran), "+a:1");
-    assert_eq!(ran.counts.notices, ["logs/a.jsonl: the last line has no newline yet and waits"]);
+    assert_eq!(ran.counts.notices, ["logs/a.jsonl:2: the last line has no newline yet and waits (11 bytes)"]);
     assert_eq!(rows(&play.append("a.jsonl", ",\"at\":2}\n").run().unwrap()), "+b:2");
 }
 

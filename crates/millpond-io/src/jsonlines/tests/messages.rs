@@ -109,6 +109,65 @@ fn a_line_that_is_not_json() {
 }
 
 #[test]
+fn what_is_no_number_of_json_is_named() {
+    let hint = "hint: the setting allow_nan reads NaN, Infinity and -Infinity in columns of floats";
+    for (word, named) in [("NaN", "NaN"), ("Infinity", "Infinity"), ("-Infinity", "Infinity")] {
+        let told = format!("not JSON: {named} is no number of JSON (byte 10)\n{hint}");
+        line_fails(&format!("{{\"score\":{word}}}"), &told);
+        line_fails(&format!("{{\"other\":{word}}}"), &told);
+    }
+    let python = "hint: JSON writes null, true and false";
+    line_fails("{\"user\":None}", &format!("not JSON: a value is expected (byte 9)\n{python}"));
+    let text = "hint: JSON writes text in double quotes";
+    line_fails("{'user':1}", &format!("not JSON: a field name in double quotes is expected (byte 2)\n{text}"));
+
+    let mut play = Play::json_lines("a: float, b: float?, c: int?");
+    play.options.allow_nan = true;
+    play.write("x.jsonl", "{\"a\":NaN,\"b\":-Infinity,\"x\":[NaN]}\n{\"a\":Infinity}\n{\"a\":\"NaN\",\"b\":1}\n");
+    let rows: Vec<_> = play.run().unwrap().rows.into_keys().map(|row| row.join(" ")).collect();
+    assert_eq!(rows, ["NaN -inf null", "NaN 1.0 null", "inf null null"]);
+    for (line, told) in [
+        ("{\"a\":1,\"c\":NaN}", "c: NaN is not an int"),
+        ("{\"a\":1,\"c\":nan}", "not JSON: a value is expected (byte 12)"),
+        ("{\"a\":-Inf}", "not JSON: a value is expected (byte 6)"),
+    ] {
+        let error = play.write("y.jsonl", format!("{line}\n")).run().unwrap_err();
+        assert_eq!(play.shorten(error.message()), format!("logs/y.jsonl:1: {told}"));
+    }
+}
+
+#[test]
+fn nul_bytes_after_a_power_cut_are_counted() {
+    let hint = "hint: a power cut leaves them in a file that was being written, and UTF-16 text is full of them";
+    let nul = "\0".repeat(1200);
+    line_fails(&format!("{nul}{{\"user\":\"a\"}}"), &format!("not JSON: 1,200 NUL bytes (from byte 1)\n{hint}"));
+    line_fails(&format!("{{\"user\":\"a{nul}"), &format!("not JSON: 1,200 NUL bytes (from byte 11)\n{hint}"));
+    line_fails(&format!("{{\"user\":\"a\"}}{nul}"), &format!("not JSON: 1,200 NUL bytes (from byte 13)\n{hint}"));
+    let mut play = Play::json_lines("user: str");
+    let ran = play.write("x.jsonl", format!("{{\"user\":\"a\"}}\n{nul}")).run().unwrap();
+    let notice = "logs/x.jsonl:2: the last line has no newline, cannot be read, and waits for the rest (1,200 bytes; \
+        not JSON: 1,200 NUL bytes (from byte 1))";
+    assert_eq!((ran.counts.rows_read, ran.counts.notices), (1, vec![notice.to_owned()]));
+}
+
+#[test]
+fn lines_that_end_with_a_carriage_return_alone_are_named() {
+    let told = "a carriage return (\\r) that neither stands in quotes nor ends a line with \\n\n\
+        hint: where the lines of a file end with \\r alone, convert it, such as by tr '\\r' '\\n'";
+    fails("{\"user\":\"a\",\"at\":1}\r{\"user\":\"b\",\"at\":2}\r", &format!("logs/x.jsonl:1: {told}"));
+    line_fails("{\"user\":\"a\",\"at\":1}\r{\"user\":\"b\",\"at\":2}", told);
+}
+
+#[test]
+fn a_point_in_time_out_of_range() {
+    let mut play = Play::json_lines("at: DateTimeUtc");
+    let error = play.write("x.jsonl", "{\"at\":\"9999-12-31T00:00:00Z\"}\n").run().unwrap_err().to_string();
+    let expect = "logs/x.jsonl:1: at: \"9999-12-31T00:00:00Z\" is outside the range of DateTimeUtc, which is \
+        1677-09-21T00:12:43.145224192Z to 2262-04-11T23:47:16.854775807Z\nhint: a str column takes it";
+    assert_eq!(play.shorten(&error), expect);
+}
+
+#[test]
 fn nesting_has_a_limit() {
     let nested = |depth: usize| format!("{{\"x\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
     let mut play = Play::json_lines("x: int?");
@@ -152,7 +211,7 @@ fn rejected_rows_are_counted_and_handed_over() {
     play.options.on_error = OnError::DeadLetter("rejects.csv".into());
     play.write(
         "a.jsonl",
-        "{\"user\":\"a\",\"at\":1}\n\n{\"user\":\"b\",\"at\": \"x\" }\r\n[]\n{\"user\":\"c\",\"at\":2}\n{\"at\":3",
+        "{\"user\":\"a\",\"at\":1}\n\n{\"user\":\"b\",\"at\": \"x\" }\r\n[]\n{\"user\":\"c\",\"at\":2}\n{\"at\":3\n",
     )
     .write("b.jsonl", b"{\"user\":\"\xff\"}\n{\"user\":\"d\",\"at\":4}\n");
     let ran = play.run().unwrap();
