@@ -16,6 +16,8 @@ mod log;
 mod number;
 mod outbox;
 mod position;
+#[cfg(test)]
+mod round_trip;
 
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::{Error, Result};

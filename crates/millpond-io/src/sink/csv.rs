@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
 use millpond_engine::changes::Epoch;
 use millpond_error::{Error, Result};
 use millpond_plan::time::{self, TIME_BYTES};
-use millpond_plan::types::Schema;
+use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
 
 use super::file::{FileSink, WriteMode};
@@ -27,11 +28,14 @@ pub struct CsvSinkOptions {
     pub mode: WriteMode,
     /// What stands between two fields.
     pub delimiter: u8,
+    /// Whether a text that a spreadsheet would take for a formula, since it starts with `=`, `+`, `-`, `@`, a tab or a line
+    /// break, gets a `'` in front of it, as OWASP advises against CSV injection. It then reads back with that `'`.
+    pub escape_formulas: bool,
 }
 
 impl Default for CsvSinkOptions {
     fn default() -> Self {
-        CsvSinkOptions { mode: WriteMode::Changes, delimiter: b',' }
+        CsvSinkOptions { mode: WriteMode::Changes, delimiter: b',', escape_formulas: false }
     }
 }
 
@@ -49,7 +53,7 @@ impl CsvSinkOptions {
         {
             return Err(Error::invalid(format!("{:?} cannot separate fields", char::from(delimiter))));
         }
-        Ok(CsvFormat { delimiter })
+        Ok(CsvFormat { delimiter, escape_formulas: self.escape_formulas })
     }
 }
 
@@ -73,6 +77,7 @@ impl CsvSink {
 #[derive(Clone, Copy, Debug)]
 pub struct CsvFormat {
     delimiter: u8,
+    escape_formulas: bool,
 }
 
 impl WriteFormat for CsvFormat {
@@ -81,7 +86,34 @@ impl WriteFormat for CsvFormat {
     fn open(&mut self, schema: &Schema, changes: bool) -> Result<Vec<u8>> {
         let names = schema.columns().iter().map(|column| column.name.as_str());
         let suffix: &[&str] = if changes { &["time", "diff"] } else { &[] };
-        Ok(header(names.chain(suffix.iter().copied()), self.delimiter))
+        let names = names.map(|name| match self.escape_formulas && is_formula(name) {
+            true => format!("'{name}"),
+            false => name.to_owned(),
+        });
+        let names: Vec<String> = names.collect();
+        Ok(header(names.iter().map(String::as_str).chain(suffix.iter().copied()), self.delimiter))
+    }
+
+    fn escape(&self, column: ArrayRef, ty: Type) -> Result<ArrayRef> {
+        if !self.escape_formulas || ty != Type::Str {
+            return Ok(column);
+        }
+        let text = column.as_string::<i32>();
+        if !text.iter().flatten().any(is_formula) {
+            return Ok(column);
+        }
+        let mut bytes = Vec::with_capacity(text.values().len() + text.len());
+        let mut offsets = vec![0];
+        for cell in text {
+            let cell = cell.unwrap_or_default();
+            if is_formula(cell) {
+                bytes.push(b'\'');
+            }
+            bytes.extend_from_slice(cell.as_bytes());
+            let end = i32::try_from(bytes.len());
+            offsets.push(end.map_err(|_| Error::invalid("a batch of text is too long to be written"))?);
+        }
+        Type::Str.byte_array(offsets, bytes, text.nulls().cloned()).map_err(|error| Error::invalid(error.to_string()))
     }
 
     fn rows<'a>(&'a self, columns: &'a [ArrayRef]) -> Result<CsvRows<'a>> {
@@ -160,6 +192,11 @@ impl WriteRows for CsvRows<'_> {
     }
 }
 
+/// Whether a spreadsheet takes a text for a formula (OWASP, *CSV Injection*), by its first character.
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
+}
+
 fn fixed_bytes(field: &Field<'_>) -> usize {
     1 + match field.cells {
         Cells::Str { .. } => 2,
@@ -185,14 +222,17 @@ fn write_quoted(out: &mut [u8], mut at: usize, text: &[u8]) -> usize {
     at + 1
 }
 
-/// The line of column names; a name is quoted only where it must be.
+/// The line of column names; a name is quoted only where it must be: with structure in it, or where it would be none.
 pub(super) fn header<'a>(names: impl Iterator<Item = &'a str>, delimiter: u8) -> Vec<u8> {
     let mut line = Vec::new();
     for (i, name) in names.enumerate() {
         if i > 0 {
             line.push(delimiter);
         }
-        if name.bytes().any(|byte| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r')) {
+        if name.is_empty()
+            || name.starts_with('\u{feff}')
+            || name.bytes().any(|byte| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r' | 0))
+        {
             let start = line.len();
             line.resize(start + 2 * name.len() + 2, 0);
             let end = write_quoted(&mut line, start, name.as_bytes());

@@ -214,7 +214,8 @@ impl<F: WriteFormat> FileRows<F> {
     }
 
     fn write(&self, changes: &Changes, ends: &LineEnds, give: &mut GiveLines<'_>) -> Result<()> {
-        let columns = self.types.iter().zip(&changes.columns).map(|(ty, column)| spelled(column, *ty));
+        let columns = self.types.iter().zip(&changes.columns);
+        let columns = columns.map(|(ty, column)| self.format.escape(spelled(column, *ty)?, *ty));
         let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
         let rows = self.format.rows(&columns)?;
         let mut lines = Lines::new(give);

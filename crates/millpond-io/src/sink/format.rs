@@ -31,6 +31,11 @@ pub trait WriteFormat: Clone + Debug + Send + Sync + 'static {
     /// Takes note of the table's columns, and returns what a file starts with. `changes`: time and diff follow them.
     fn open(&mut self, schema: &Schema, changes: bool) -> Result<Vec<u8>>;
 
+    /// A column of type `ty` as it is written, where that is not how it is spelled.
+    fn escape(&self, column: ArrayRef, _ty: Type) -> Result<ArrayRef> {
+        Ok(column)
+    }
+
     /// Looks at the columns of a batch.
     fn rows<'a>(&'a self, columns: &'a [ArrayRef]) -> Result<Self::Rows<'a>>;
 
