@@ -96,6 +96,13 @@ def character(value: object, what: str) -> int:
     return ord(value)
 
 
+def texts(value: object, what: str) -> list[str]:
+    """Checks an option that is a list of texts."""
+    if isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value):
+        return list(value)
+    raise invalid(f"{what}: expected a list of texts, got {show(value)}", hint=f'such as {what}=["NULL", "NA"]')
+
+
 def name(value: object, what: str = "name") -> str | None:
     """The name of a source or sink."""
     if value is None:

@@ -126,6 +126,7 @@ def read_csv(
     delimiter: int,
     quote: int,
     escape: int | None,
+    null_values: list[str],
     append_only: bool,
     on_error: str,
     dead_letter: str | None,
@@ -134,7 +135,7 @@ def read_csv(
     with_metadata: bool,
     place: _Place,
 ) -> Table: ...
-def write_csv(table: Table, path: str, mode: str, name: str | None, place: _Place) -> Sink: ...
+def write_csv(table: Table, path: str, mode: str, escape_formulas: bool, name: str | None, place: _Place) -> Sink: ...
 def subscribe(
     table: Table,
     on_change: Callable[[int, dict[str, Any], int, bool], object],
@@ -148,6 +149,7 @@ def read_json_lines(
     path: str,
     schema: list[_Column],
     field_paths: list[tuple[str, str]],
+    allow_nan: bool,
     append_only: bool,
     on_error: str,
     dead_letter: str | None,

@@ -5,6 +5,8 @@ Nothing is half-done then: the result is what it was, and once the cause is gone
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import signal
@@ -17,7 +19,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Script
-from results import sum_up
+from results import changes, sum_up
+
+import millpond as pw
 
 PROGRAM = """
 import sys
@@ -107,6 +111,23 @@ BAD_FILES = {
     "too few fields": (HEADER + b"ada,1,,\nben,2\n", "logs/bad.csv:3: ", "2 fields where the header has 4"),
     "too many fields": (HEADER + b"ada,1,,,,\n", "logs/bad.csv:2: ", "6 fields where the header has 4"),
     "bytes that are not UTF-8": (HEADER + b"ada,1,,\n\xff\xfe,2,,\n", "logs/bad.csv:3: ", "not UTF-8", "0xff"),
+    "lines that end with a carriage return alone": (
+        HEADER[:-1] + b"\rada,1,,\rben,2,,\r",
+        "logs/bad.csv:1: the header: a carriage return",
+        "tr '\\r' '\\n'",
+    ),
+    "one such line": (HEADER + b"ada,1,,\rben,2,,\n", "logs/bad.csv:2: a carriage return"),
+    "text behind a closing quote": (
+        HEADER + b'"a\\"da",1,,\n',
+        "logs/bad.csv:2: user_id: a field goes on behind its closing quote",
+        'escape="\\\\"',
+    ),
+    "NUL bytes": (HEADER + b"\0\0\0\n", "logs/bad.csv:2: ", "3 NUL bytes"),
+    "a null of another database": (
+        HEADER + b"ada,\\N,,\n",
+        'logs/bad.csv:2: access_time: "\\\\N" is not an int',
+        'null_values=["\\\\N"]',
+    ),
     "an open quote": (HEADER + b'ada,1,,\n"ben,2,,\n', "logs/bad.csv:3: ", "quote"),
     "a wrong column name": (b"user,access_time,score,paid\nada,1,,\n", "logs/bad.csv", '"user_id"', '"user"'),
     "a missing column": (b"user_id,score,paid\nada,,\n", "logs/bad.csv", '"access_time"'),
@@ -148,6 +169,140 @@ def test_bad_rows_may_be_collected(pipeline: Pipeline) -> None:
     assert re.search(r"\b2 rows? (rejected|skipped)", summary), summary
     letters = (pipeline.root / "bad-rows.csv").read_text()
     assert "bad.csv" in letters and "then" in letters and "eve,5" in letters, letters
+    pipeline.holds(ada=2000, ben=1013, cyd=1020)
+
+
+def test_a_half_written_last_row_is_left_to_the_next_run(pipeline: Pipeline) -> None:
+    """Broke once: it ended the run with exit code 3."""
+    report = pipeline.root / "report.json"
+    program = FAILS.replace("pw.run(", 'pw.run(report="report.json", ')
+    pipeline.add("half.csv", HEADER + b'ada,2000,,\n"cy')
+    pipeline.add("header.csv", b"user_id,acc")
+    notices = [
+        "logs/half.csv:3: the last row has no end yet and waits (3 bytes; a quote that opens in line 3 is not closed)",
+        "logs/header.csv:1: the last line has no newline, cannot be read, and waits for the rest (11 bytes; ",
+    ]
+    for _ in range(2):
+        said = pipeline.succeeds(program)
+        told = json.loads(report.read_text())["notices"]
+        for notice in notices:
+            assert notice in said, said
+            assert any(line.startswith(notice) for line in told), told
+        pipeline.holds(ada=2000, ben=1013)
+    pipeline.add("half.csv", HEADER + b'ada,2000,,\n"cyd",7,,')
+    pipeline.add("header.csv", HEADER + b"dan,8,,\n")
+    said = pipeline.succeeds(program)
+    assert "waits" not in said and json.loads(report.read_text())["notices"] == []
+    pipeline.holds(ada=2000, ben=1013, cyd=7, dan=8)
+
+
+def test_every_place_where_a_good_file_may_end_for_now(pipeline: Pipeline) -> None:
+    """A file that is cut anywhere is read as far as it goes, and its rest later."""
+    whole = HEADER + b'"a""d\xc3\xa9",20,1.5,true\r\nben,-3,,no\n'
+    for cut in range(len(whole)):
+        pipeline.add(f"{cut}.csv", whole[:cut])
+    pipeline.succeeds()
+    for cut in range(len(whole)):
+        pipeline.add(f"{cut}.csv", whole)
+    pipeline.succeeds()
+    table: Counter[tuple[str, ...]] = Counter()
+    sum_up(table, pipeline.root / "visits.csv")
+    assert table[('a"d\u00e9', "20", "1.5", "True")] == len(whole)
+    assert table[("ben", "-3", "", "False")] == len(whole)
+    assert len(table) == 4
+
+
+@pytest.mark.parametrize("on_error", ['"skip"', '"dead_letter", dead_letter="bad-rows.csv"'])
+def test_after_an_open_quote_the_file_is_left_out_to_its_end(on_error: str, pipeline: Pipeline) -> None:
+    """Broke once: nothing said so, and what was appended later was left out, too."""
+    program = PROGRAM.format(options=f", on_error={on_error}").replace("pw.run(", 'pw.run(report="report.json", ')
+    open_quote = HEADER + b'ada,2000,,\n"ben,1,,\ncyd,2,,\n'
+    pipeline.add("bad.csv", open_quote)
+    told = (
+        "logs/bad.csv:3: a quote opens here and is never closed: "
+        "2 lines (17 bytes) up to the end of the file are left out"
+    )
+    said = pipeline.succeeds(program)
+    assert told in said and "(1 row rejected)" in said, said
+    assert told in json.loads((pipeline.root / "report.json").read_text())["notices"]
+    pipeline.holds(ada=2000, ben=1013)
+    pipeline.add("bad.csv", open_quote + b"dan,4,,\n")
+    said = pipeline.succeeds(program)
+    assert "left out" not in said and "rejected" not in said, said
+    pipeline.holds(ada=2000, ben=1013, dan=4)
+    if "dead_letter" in on_error:
+        (letter,) = changes(pipeline.root / "bad-rows.csv")
+        assert "2 lines (17 bytes) up to the end of the file" in letter and '"ben,1,,\ncyd,2,,\n' in letter, letter
+
+
+def test_a_half_record_is_no_dead_letter(pipeline: Pipeline) -> None:
+    """Broke once: it stayed among the dead letters although the row was read later."""
+    program = PROGRAM.format(options=', on_error="dead_letter", dead_letter="bad-rows.csv"')
+    pipeline.add("half.csv", HEADER + b'eve,no,,\nada,1,,\n"cyd\n",2')
+    pipeline.succeeds(program)
+    pipeline.add("half.csv", HEADER + b'eve,no,,\nada,1,,\n"cyd\n",2,,\n')
+    pipeline.succeeds(program)
+    (letter,) = changes(pipeline.root / "bad-rows.csv")
+    assert "eve,no,," in letter
+    pipeline.holds(ada=1000, ben=1013, **{"cyd\n": 2})
+
+
+def test_nulls_of_many_spellings(tmp_path: Path) -> None:
+    class Row(pw.Schema):
+        n: int | None
+        text: str | None
+        yes: bool | None
+
+    (tmp_path / "old.csv").write_text('n,text\n1,a\n"",""\n')
+    (tmp_path / "new.csv").write_text('yes,n,text\nT,NA,NA\noff,"NA","NA"\n\\N,2,\\N\n')
+    settings = pw.io.CsvParserSettings(null_values=["NA", "\\N"])
+    rows = pw.io.csv.read(tmp_path, schema=Row, csv_settings=settings)
+    seen: list[tuple[object, ...]] = []
+    pw.io.subscribe(rows, lambda key, row, time, is_addition: seen.append(tuple(row.values())))
+    pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+    expect = [(1, "a", None), (None, "", None), (None, None, True), (None, "NA", False), (2, None, None)]
+    assert sorted(seen, key=repr) == sorted(expect, key=repr)
+
+
+@pytest.mark.parametrize("null_values", ["NA", [1], {"NA": 1}, None])
+def test_null_values_are_a_list_of_texts(null_values: object) -> None:
+    with pytest.raises(pw.InvalidError, match="null_values: expected a list of texts"):
+        pw.io.CsvParserSettings(null_values=null_values)  # type: ignore[arg-type]
+
+
+def test_formulas_are_escaped_where_that_is_asked_for(tmp_path: Path) -> None:
+    table = pw.debug.table_from_markdown("text | n\n=1+1 | -1\n@x | 2\nplain | 3")
+    for name, escape in (("plain.csv", False), ("safe.csv", True)):
+        pw.io.csv.write(table, tmp_path / name, mode="snapshot", escape_formulas=escape)
+    pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+    assert sorted((tmp_path / "plain.csv").read_text().splitlines()) == ['"=1+1",-1', '"@x",2', '"plain",3', "text,n"]
+    assert sorted((tmp_path / "safe.csv").read_text().splitlines()) == [
+        '"\'=1+1",-1',
+        '"\'@x",2',
+        '"plain",3',
+        "text,n",
+    ]
+    with pytest.raises(pw.InvalidError, match="escape_formulas"):
+        pw.io.csv.write(table, tmp_path / "x.csv", escape_formulas="yes")  # type: ignore[arg-type]
+
+
+def test_links_that_lead_nowhere_are_left_out_with_a_notice(pipeline: Pipeline) -> None:
+    """Broke once: they ended the run, and the service."""
+    logs = pipeline.root / "logs"
+    (logs / "gone.csv").symlink_to("nothing")
+    (logs / "loop.csv").symlink_to("loop.csv")
+    (logs / "below").mkdir()
+    (logs / "below" / "up").symlink_to("..")
+    (pipeline.root / "logs" / os.fsdecode(b"n\xff.csv")).write_bytes(GOOD)
+    pipeline.add("more.csv", MORE)
+    said = pipeline.succeeds()
+    for told in (
+        "logs/gone.csv is left out: a link to nothing",
+        "logs/loop.csv is left out: a link to itself",
+        "logs/below/up is left out: a link to a directory that it is in",
+        "is left out: its name is not UTF-8",
+    ):
+        assert told in said, said
     pipeline.holds(ada=2000, ben=1013, cyd=1020)
 
 

@@ -185,7 +185,7 @@ def test_a_bad_line_stops_the_run_until_it_is_repaired(case: str, tmp_path: Path
 
 def test_bad_lines_may_be_skipped_or_collected(tmp_path: Path, script: Script) -> None:
     (tmp_path / "logs").mkdir()
-    bad = [b'{"user": "ben"}\n', b"nonsense\n", b'{"user": "cyd", "at": 1}\n', b'{"user": "dan", "at": ']
+    bad = [b'{"user": "ben"}\n', b"nonsense\n", b'{"user": "cyd", "at": 1}\n', b'{"user": "dan", "at": }\n']
     (tmp_path / "logs" / "a.jsonl").write_bytes(GOOD + b"".join(bad))
     ended = script(PROGRAM.format(options=', on_error="skip"'))
     assert ended.returncode == 0 and "3 rows rejected" in ended.stderr, ended.stderr
@@ -260,3 +260,47 @@ def test_a_mistake_is_named_with_its_line(mistake: str) -> None:
         make()
     assert expect in error.value.message
     assert error.value.origin is not None and Path(__file__).name in error.value.origin
+
+
+def test_what_is_no_number_of_json_is_named_or_read(tmp_path: Path) -> None:
+    class Row(pw.Schema):
+        a: float
+        b: float | None
+
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"a":NaN,"b":-Infinity}\n{"a":Infinity}\n')
+    pw.io.jsonlines.write(pw.io.jsonlines.read(file, schema=Row), tmp_path / "out.jsonl", mode="snapshot")
+    with pytest.raises(pw.InputError, match=r"a.jsonl:1: not JSON: NaN is no number of JSON \(byte 6\)\n.*allow_nan"):
+        pw.run(monitoring_level=QUIET)
+    pw.clear()
+    table = pw.io.jsonlines.read(file, schema=Row, allow_nan=True)
+    pw.io.jsonlines.write(table, tmp_path / "out.jsonl", mode="snapshot")
+    pw.run(monitoring_level=QUIET)
+    assert sorted(map(repr, lines(tmp_path / "out.jsonl"))) == [
+        "{'a': 'Infinity', 'b': None}",
+        "{'a': 'NaN', 'b': '-Infinity'}",
+    ]
+    with pytest.raises(pw.InvalidError, match="allow_nan"):
+        pw.io.jsonlines.read(file, schema=Row, allow_nan=1)  # type: ignore[arg-type]
+
+
+def test_a_half_written_line_waits_for_the_rest(tmp_path: Path) -> None:
+    """Broke once: it ended the run."""
+    file = tmp_path / "a.jsonl"
+    whole = '{"n":1}\n{"n": 12}\n'
+    for cut in range(8, len(whole)):
+        file.write_text(whole[:cut])
+        pw.clear()
+        table = pw.io.jsonlines.read(file, schema=pw.schema_from_types(n=int), name="a")
+        pw.io.jsonlines.write(table, tmp_path / "out.jsonl", mode="snapshot")
+        report = tmp_path / "report.json"
+        pw.run(monitoring_level=QUIET, report=report, persistence_config=kept(tmp_path / "state"))
+        told = json.loads(report.read_text())["notices"]
+        ends = cut >= len(whole) - 1 or cut == 8
+        assert lines(tmp_path / "out.jsonl") == ([{"n": 1}] if cut < len(whole) - 1 else [{"n": 1}, {"n": 12}])
+        assert (told == []) == ends, told
+        assert (
+            ends
+            or f"a.jsonl:2: the last line has no newline, cannot be read, and waits for the rest ({cut - 8} byte"
+            in told[0]
+        )

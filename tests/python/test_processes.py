@@ -118,6 +118,37 @@ def test_runs_with_other_numbers_go_on_from_each_other(tmp_path: Path) -> None:
         assert is_right(tmp_path)
 
 
+def test_the_ends_of_files_are_said_whichever_process_reads_them(tmp_path: Path) -> None:
+    """What waits and what is left out to the end of a file is found where it is parsed, and told by process 0."""
+    skips = PROGRAM.replace('name="logs"', 'name="logs", on_error="skip"').replace(
+        "pw.run(", 'pw.run(report="r.json", '
+    )
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "open.csv").write_text('user,time\nann,1\n"bob,2\ncyd,3\n')
+    (tmp_path / "logs" / "half.csv").write_text("user,time\nann,2\ndan,-")
+    told = [
+        "logs/open.csv:3: a quote opens here and is never closed: "
+        "2 lines (13 bytes) up to the end of the file are left out",
+        "logs/half.csv:3: the last line has no newline, cannot be read, and waits for the rest "
+        '(5 bytes; time: "-" is not an int)',
+    ]
+    for notices, more in ((told, ""), (told[1:], "eve,4\n")):
+        with (tmp_path / "logs" / "open.csv").open("a") as file:
+            file.write(more)
+        code, errors = finish(spawn(tmp_path, "-n", "2", "-t", "1", program=skips))
+        assert code == 0, errors
+        said = json.loads((tmp_path / "r.json").read_text())["notices"]
+        assert [line for line in said if "; the first: " not in line] == notices
+    with (tmp_path / "logs" / "half.csv").open("a") as file:
+        file.write("5\n")
+    assert finish(spawn(tmp_path, "-n", "2", "-t", "1", program=skips))[0] == 0
+    table: Counter[tuple[str, str, str]] = Counter()
+    with (tmp_path / "counts.csv").open() as log:
+        for row in csv.DictReader(log):
+            table[row["user"], row["visits"], row["last"]] += int(row["diff"])
+    assert +table == {("ann", "2", "2"): 1, ("eve", "1", "4"): 1, ("dan", "1", "-5"): 1}
+
+
 def test_process_0_alone_reports_and_listens(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     append(tmp_path, 0, 1000)

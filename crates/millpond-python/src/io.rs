@@ -25,6 +25,7 @@ pub fn read_csv(
     delimiter: u8,
     quote: u8,
     escape: Option<u8>,
+    null_values: Vec<String>,
     append_only: bool,
     on_error: &str,
     dead_letter: Option<PathBuf>,
@@ -35,14 +36,22 @@ pub fn read_csv(
 ) -> PyResult<PyTable> {
     let on_error = to_on_error(on_error, dead_letter)?;
     let streaming = to_streaming(commit_every_ms);
-    let options = ReadOptions { append_only, delimiter, quote, escape, on_error, name, streaming, with_metadata };
+    let options =
+        ReadOptions { append_only, delimiter, quote, escape, null_values, on_error, name, streaming, with_metadata };
     millpond::csv::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
 
 /// Writes a table to a CSV file.
 #[pyfunction]
-pub fn write_csv(table: &PyTable, path: &str, mode: &str, name: Option<String>, place: Place) -> PyResult<PySink> {
-    Ok(PySink(millpond::csv::sink(&table.0, path, to_mode(mode)?, name, &origin(place))))
+pub fn write_csv(
+    table: &PyTable,
+    path: &str,
+    mode: &str,
+    escape_formulas: bool,
+    name: Option<String>,
+    place: Place,
+) -> PyResult<PySink> {
+    Ok(PySink(millpond::csv::sink(&table.0, path, to_mode(mode)?, escape_formulas, name, &origin(place))))
 }
 
 /// A table of the rows of files of JSON lines.
@@ -52,6 +61,7 @@ pub fn read_json_lines(
     path: &str,
     schema: Vec<PyColumn>,
     field_paths: Vec<(String, String)>,
+    allow_nan: bool,
     append_only: bool,
     on_error: &str,
     dead_letter: Option<PathBuf>,
@@ -62,7 +72,8 @@ pub fn read_json_lines(
 ) -> PyResult<PyTable> {
     let on_error = to_on_error(on_error, dead_letter)?;
     let streaming = to_streaming(commit_every_ms);
-    let options = jsonlines::ReadOptions { append_only, field_paths, on_error, name, streaming, with_metadata };
+    let options =
+        jsonlines::ReadOptions { append_only, field_paths, allow_nan, on_error, name, streaming, with_metadata };
     jsonlines::source(path, to_schema(schema)?, options, &origin(place)).map(PyTable).map_err(raise)
 }
 

@@ -26,6 +26,9 @@ pub struct ReadOptions {
     pub quote: u8,
     /// A byte that takes the next one literally inside quotes, where files use one.
     pub escape: Option<u8>,
+    /// What a field reads that is null in an optional column, beside the empty field: such as `\N` or `NULL`. Text and bytes
+    /// are null only without quotes.
+    pub null_values: Vec<String>,
     /// What happens to a row that cannot be read as the schema says.
     pub on_error: OnError,
     /// The name under which the position is kept in the state.
@@ -45,6 +48,7 @@ impl Default for ReadOptions {
             delimiter: b',',
             quote: b'"',
             escape: None,
+            null_values: Vec::new(),
             on_error: OnError::Fail,
             name: None,
             streaming: None,
@@ -100,6 +104,13 @@ impl Read {
         self
     }
 
+    /// Reads these values as null in optional columns, as [`ReadOptions::null_values`] says.
+    #[must_use]
+    pub fn null_values<V: Into<String>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self.options.null_values = values.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Reads with these options; a name given before is replaced.
     #[must_use]
     pub fn options(mut self, options: ReadOptions) -> Self {
@@ -131,11 +142,15 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         "escape": escape,
         "append_only": append_only,
     });
+    if !options.null_values.is_empty() {
+        description["null_values"] = options.null_values.clone().into();
+    }
     let (file_schema, schema) = (schema.clone(), described(schema, options.with_metadata, &mut description, origin)?);
     let read = CsvSourceOptions {
         delimiter: options.delimiter,
         quote: Some(options.quote),
         escape: options.escape,
+        null_values: options.null_values,
         on_error: options.on_error,
         append_only,
         streaming: options.streaming,
@@ -143,7 +158,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         ..CsvSourceOptions::new(path, file_schema)
     };
     let dead_letter = match on_error {
-        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::Csv.file_sink(&file, WriteMode::Append, None))),
+        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::CSV.file_sink(&file, WriteMode::Append, None))),
         OnError::Fail | OnError::Skip => None,
     };
     let (checked, place) = (read.clone(), origin.clone());
@@ -176,10 +191,18 @@ pub(crate) fn described(schema: Schema, asked: bool, description: &mut Value, or
 /// Writes a table to a CSV file: by default, in each run, the changes of that run.
 #[track_caller]
 pub fn write(table: &Table, path: impl Into<String>) -> Write {
-    Write::new(TextFormat::Csv, table, path.into(), Origin::caller())
+    Write::new(TextFormat::CSV, table, path.into(), Origin::caller())
 }
 
-/// The declaration of a result file, for fronts that carry their own origins.
-pub fn sink(table: &plan::Table, path: &str, mode: WriteMode, name: Option<String>, origin: &Origin) -> SinkDecl {
-    TextFormat::Csv.sink(table, path, mode, name, origin)
+/// The declaration of a result file, for fronts that carry their own origins. `escape_formulas` is as
+/// [`Write::escape_formulas`] says.
+pub fn sink(
+    table: &plan::Table,
+    path: &str,
+    mode: WriteMode,
+    escape_formulas: bool,
+    name: Option<String>,
+    origin: &Origin,
+) -> SinkDecl {
+    TextFormat::Csv { escape_formulas }.sink(table, path, mode, name, origin)
 }

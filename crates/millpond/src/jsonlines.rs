@@ -25,6 +25,8 @@ pub struct ReadOptions {
     pub append_only: bool,
     /// Columns that are not the field of their name, each with its JSON pointer: `("city", "/address/city")`.
     pub field_paths: Vec<(String, String)>,
+    /// Whether `NaN`, `Infinity` and `-Infinity` without quotes, which are not JSON, are values of floats.
+    pub allow_nan: bool,
     /// What happens to a row that cannot be read as the schema says.
     pub on_error: OnError,
     /// The name under which the position is kept in the state.
@@ -77,6 +79,13 @@ impl Read {
         self
     }
 
+    /// Reads `NaN`, `Infinity` and `-Infinity` without quotes as floats, as [`ReadOptions::allow_nan`] says.
+    #[must_use]
+    pub fn allow_nan(mut self) -> Self {
+        self.options.allow_nan = true;
+        self
+    }
+
     /// Goes on watching the files, as `streaming` says, until the user stops the run.
     #[must_use]
     pub fn streaming(mut self, streaming: Streaming) -> Self {
@@ -112,17 +121,21 @@ impl Read {
 /// # Errors
 /// `Invalid`, if two columns have one name, or a path is no JSON pointer or none of a column.
 pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin) -> Result<plan::Table> {
-    let ReadOptions { append_only, field_paths, on_error, name, streaming, with_metadata } = options;
+    let ReadOptions { append_only, field_paths, allow_nan, on_error, name, streaming, with_metadata } = options;
     let paths: serde_json::Map<_, _> =
         field_paths.iter().map(|(column, pointer)| (column.clone(), pointer.as_str().into())).collect();
     let mut description = json!({ "json_field_paths": paths, "append_only": append_only });
+    if allow_nan {
+        description["allow_nan"] = true.into();
+    }
     let (file_schema, schema) = (schema.clone(), described(schema, with_metadata, &mut description, origin)?);
     let dead_letter = match &on_error {
-        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::Csv.file_sink(file, WriteMode::Append, None))),
+        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::CSV.file_sink(file, WriteMode::Append, None))),
         OnError::Fail | OnError::Skip => None,
     };
     let read = JsonLinesSourceOptions {
         field_paths,
+        allow_nan,
         on_error,
         append_only,
         streaming,

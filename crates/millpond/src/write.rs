@@ -18,7 +18,10 @@ use crate::table::Table;
 /// A text format of result files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextFormat {
-    Csv,
+    Csv {
+        /// Whether a text that a spreadsheet would take for a formula gets a `'` in front of it.
+        escape_formulas: bool,
+    },
     JsonLines,
 }
 
@@ -53,6 +56,16 @@ impl Write {
         self
     }
 
+    /// Puts a `'` in front of each text, in a CSV file, that a spreadsheet would take for a formula, since it starts with `=`,
+    /// `+`, `-`, `@`, a tab or a line break. The text then reads back with that `'`.
+    #[must_use]
+    pub fn escape_formulas(mut self) -> Self {
+        if let TextFormat::Csv { escape_formulas } = &mut self.format {
+            *escape_formulas = true;
+        }
+        self
+    }
+
     /// Writes the file, at the root of `disk`, instead of a file of the local file system.
     #[must_use]
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
@@ -76,10 +89,13 @@ impl From<Write> for Output {
 }
 
 impl TextFormat {
+    /// CSV as it is written without options.
+    pub(crate) const CSV: Self = TextFormat::Csv { escape_formulas: false };
+
     /// Checks that a table of this schema can be written.
     pub(crate) fn check(self, schema: &plan::Schema, mode: WriteMode) -> Result<()> {
         match self {
-            TextFormat::Csv => Ok(()),
+            TextFormat::Csv { .. } => Ok(()),
             TextFormat::JsonLines => JsonLinesSink::check(schema, mode),
         }
     }
@@ -119,7 +135,7 @@ impl TextFormat {
 
     fn kind(self) -> &'static str {
         match self {
-            TextFormat::Csv => "csv",
+            TextFormat::Csv { .. } => "csv",
             TextFormat::JsonLines => "jsonlines",
         }
     }
@@ -135,7 +151,11 @@ impl TextFormat {
             make: Box::new(move || {
                 let disk_at = |folder: &Path| Ok(Arc::new(LocalDisk::new(folder)?) as Arc<dyn Disk>);
                 Ok(match self {
-                    TextFormat::Csv => Box::new(CsvSink::at(&path, CsvSinkOptions::with_mode(mode), disk_at)?),
+                    TextFormat::Csv { escape_formulas } => {
+                        let mut options = CsvSinkOptions::with_mode(mode);
+                        options.escape_formulas = escape_formulas;
+                        Box::new(CsvSink::at(&path, options, disk_at)?)
+                    }
                     TextFormat::JsonLines => Box::new(JsonLinesSink::at(&path, mode, disk_at)?) as Box<dyn Sink>,
                 })
             }),
@@ -151,7 +171,11 @@ impl TextFormat {
             make: Box::new(move || {
                 let disk = disk.clone();
                 Ok(match self {
-                    TextFormat::Csv => Box::new(CsvSink::new(disk, &file, CsvSinkOptions::with_mode(mode))?),
+                    TextFormat::Csv { escape_formulas } => {
+                        let mut options = CsvSinkOptions::with_mode(mode);
+                        options.escape_formulas = escape_formulas;
+                        Box::new(CsvSink::new(disk, &file, options)?)
+                    }
                     TextFormat::JsonLines => Box::new(JsonLinesSink::new(disk, &file, mode)?) as Box<dyn Sink>,
                 })
             }),

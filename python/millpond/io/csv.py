@@ -36,7 +36,9 @@ def read(
 ) -> Table:
     """A table of the rows of CSV files.
 
-    Every file has a header line. Columns are found by name; those that the schema does not have are ignored.
+    Every file has a header line. Columns are found by name; those that the schema does not have are ignored, and an
+    optional column that a file's header does not have is ``None`` in its rows, with a notice. A last line that has no
+    newline is a row, if it can be read as one; otherwise it waits for the rest, and each run names it.
 
     Args:
         path: A file, a directory (read with its subdirectories) or a glob pattern.
@@ -44,11 +46,13 @@ def read(
         mode: ``"static"`` reads what is there and ends. ``"streaming"`` goes on watching for new files and rows until
             the run is stopped; a last line without a newline then waits until it is complete. A program may change
             between the two: each goes on with the state of the other.
-        csv_settings: Delimiter, quote and escape.
+        csv_settings: Delimiter, quote, escape, and what reads as ``None``.
         append_only: Declares that rows are only ever added, never changed or removed. Then less state is kept, and a
             last line without a newline waits until it is complete.
         on_error: What happens to a row that is not as the schema says: ``"fail"`` ends the run, ``"skip"`` leaves the
-            row out, ``"dead_letter"`` appends it to a file; rows left out are counted in the summary.
+            row out, ``"dead_letter"`` appends it to a file; rows left out are counted in the summary. After a quote
+            that is never closed, all up to the end of the file is left out, since no line behind it can be trusted;
+            what is appended later is read.
         dead_letter: The file for ``on_error="dead_letter"``.
         autocommit_duration_ms: In streaming mode, a new row waits for at most so many milliseconds before it is read;
             what comes in between is one epoch, whose changes have one ``time``.
@@ -82,6 +86,7 @@ def read(
         settings._delimiter,
         settings._quote,
         settings._escape,
+        settings._null_values,
         *options,
         origin,
     )
@@ -93,6 +98,7 @@ def write(
     filename: str | os.PathLike[str],
     *,
     mode: Literal["changes", "append", "snapshot"] = "changes",
+    escape_formulas: bool = False,
     name: str | None = None,
 ) -> None:
     """Writes a table to a CSV file, in each ``pw.run()`` that follows.
@@ -103,6 +109,9 @@ def write(
         mode: ``"changes"``: the file holds the changes of this run, with the columns ``time`` and ``diff`` (1 for a
             row that is added, -1 for one that is removed). ``"append"``: the same, for all runs in one file.
             ``"snapshot"``: the present table, replaced as a whole.
+        escape_formulas: Puts a ``'`` in front of each text that a spreadsheet would take for a formula, since it starts
+            with ``=``, ``+``, ``-``, ``@``, a tab or a line break: for files that people open, with text that strangers
+            wrote. The text then reads back with that ``'``.
         name: The sink's name in the saved state.
 
     Raises:
@@ -118,4 +127,5 @@ def write(
     _check.choice(mode, "mode", ["changes", "append", "snapshot"])
     source = check_table(table, "table")
     path = _check.path(filename, "filename")
-    register(_native.write_csv(source._native, path, mode, _check.name(name), here()))
+    escape = _check.flag(escape_formulas, "escape_formulas")
+    register(_native.write_csv(source._native, path, mode, escape, _check.name(name), here()))

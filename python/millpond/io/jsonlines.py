@@ -26,6 +26,7 @@ def read(
     schema: type[Schema],
     mode: Literal["static", "streaming"] = "static",
     json_field_paths: Mapping[str, str] | None = None,
+    allow_nan: bool = False,
     append_only: bool = False,
     on_error: Literal["fail", "skip", "dead_letter"] = "fail",
     dead_letter: str | os.PathLike[str] | None = None,
@@ -48,6 +49,8 @@ def read(
             the run is stopped; a last line without a newline then waits until it is complete. A program may change
             between the two: each goes on with the state of the other.
         json_field_paths: Columns that are not the field of their name, each with its JSON pointer.
+        allow_nan: Reads ``NaN``, ``Infinity`` and ``-Infinity`` without quotes in ``float`` columns; they are not
+            JSON, although Python's ``json`` writes them. Otherwise a line that holds one is an error.
         append_only: Declares that rows are only ever added, never changed or removed. Then less state is kept, and a
             last line without a newline waits until it is complete.
         on_error: What happens to a row that is not as the schema says: ``"fail"`` ends the run, ``"skip"`` leaves the
@@ -85,6 +88,7 @@ def read(
         _check.path(path, "path"),
         native_columns(schema, "schema"),
         _field_paths(json_field_paths),
+        _check.flag(allow_nan, "allow_nan"),
         *options,
         origin,
     )
