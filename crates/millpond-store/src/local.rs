@@ -3,9 +3,9 @@
 //! Every call that changes something goes through the C library (`open`, `pwrite`, `fsync`, `ftruncate`, `rename`,
 //! `unlink`), so that a preloaded fault injector sees it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, FileType, OpenOptions, Permissions};
 use std::io::{self, ErrorKind as Io};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +13,11 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskFile, check_folder, check_name};
+use crate::manifest::DAMAGE_HINT;
 use crate::{lock, map};
 
 /// Files below this are read, not mapped: a copy is cheaper, and files that are overwritten in place stay below it.
@@ -61,8 +64,8 @@ impl LocalDisk {
         Ok(if name.is_empty() { self.root.clone() } else { self.root.join(name) })
     }
 
-    /// Options to open a file with `flags`, which is made if it is missing.
-    fn creating(&self, options: &mut OpenOptions, path: &Path) -> Result<File> {
+    /// Makes a file by `options`, and its folder if that is missing; `None` if they say that it must be new and it is not.
+    fn creating(&self, options: &mut OpenOptions, path: &Path) -> Result<Option<File>> {
         options.create(true).mode(if self.private { 0o600 } else { 0o666 });
         let opened = match options.open(path) {
             Err(error) if error.kind() == Io::NotFound => {
@@ -71,7 +74,57 @@ impl LocalDisk {
             }
             opened => opened,
         };
-        opened.map_err(|error| failed("create", path, &error))
+        match opened {
+            Err(error) if error.kind() == Io::AlreadyExists => Ok(None),
+            opened => opened.map(Some).map_err(|error| failed("create", path, &error)),
+        }
+    }
+
+    /// Opens a file that is there; `None` if it is not. It must be a regular file: opening a pipe would wait for whoever
+    /// writes to it. In a private directory it must not be a link either, which may lead to what is not ours to change.
+    fn open(&self, options: &mut OpenOptions, extra: OFlags, path: &Path) -> Result<Option<File>> {
+        let nofollow = if self.private { OFlags::NOFOLLOW } else { OFlags::empty() };
+        let opened = options.custom_flags((extra | nofollow | OFlags::NONBLOCK).bits().cast_signed()).open(path);
+        match opened {
+            Ok(file) => {
+                let kind = file.metadata().map_err(|error| failed("read", path, &error))?.file_type();
+                if kind.is_file() { Ok(Some(file)) } else { Err(self.irregular(path, kind_name(kind))) }
+            }
+            Err(error) if error.kind() == Io::NotFound => Ok(None),
+            Err(error) => match fs::symlink_metadata(path).map(|metadata| metadata.file_type()) {
+                Ok(kind) if !kind.is_file() && (self.private || !kind.is_symlink()) => {
+                    Err(self.irregular(path, kind_name(kind)))
+                }
+                _ => Err(failed("open", path, &error)),
+            },
+        }
+    }
+
+    fn irregular(&self, path: &Path, what: &str) -> Error {
+        let message = format!("{} is {what}, not a regular file", path.display());
+        if self.private { Error::data(message).with_hint(DAMAGE_HINT) } else { Error::invalid(message) }
+    }
+
+    /// Takes away what group and others may do with a private directory that is there already: whoever can write to it
+    /// could put other files in the place of saved ones.
+    fn make_private(&self) -> Result<()> {
+        let metadata = match fs::metadata(&self.root) {
+            Err(error) if error.kind() == Io::NotFound => return Ok(()),
+            metadata => metadata.map_err(|error| failed("read", &self.root, &error))?,
+        };
+        let mode = metadata.permissions().mode();
+        if !metadata.is_dir() || mode & 0o077 == 0 {
+            return Ok(());
+        }
+        match fs::set_permissions(&self.root, Permissions::from_mode(0o700)) {
+            Err(_) if mode & 0o022 != 0 => {
+                let root = self.root.display();
+                let what = format!("{root} belongs to another user, and not only that user may change files in it");
+                Err(Error::invalid(what)
+                    .with_hint(format!("save the state in a directory of its own, such as {root}/state")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes a folder and those above it, each durable in the one that holds it.
@@ -95,17 +148,26 @@ impl LocalDisk {
 impl Disk for LocalDisk {
     fn create(&self, name: &str) -> Result<Box<dyn DiskFile>> {
         let path = self.file_path(name)?;
-        let file = self.creating(OpenOptions::new().write(true).truncate(true), &path)?;
+        // What has the name may be a link that somebody put there: it goes, and what it leads to stays.
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let mut file = self.creating(&mut options, &path)?;
+        if file.is_none() {
+            if path.is_dir() && !path.is_symlink() {
+                return Err(self.irregular(&path, "a directory"));
+            }
+            self.remove(name)?;
+            file = self.creating(&mut options, &path)?;
+        }
+        let exists = || failed("create", &path, &io::Error::from(Io::AlreadyExists));
+        let file = file.ok_or_else(exists)?;
         Ok(Box::new(LocalFile::new(file, path, self.private)))
     }
 
     fn open_at(&self, name: &str, length: u64) -> Result<Box<dyn DiskFile>> {
         let path = self.file_path(name)?;
-        let file = match OpenOptions::new().write(true).open(&path) {
-            Err(error) if error.kind() == Io::NotFound => {
-                return Err(Error::data(format!("{} is missing; {length} bytes of it were saved", path.display())));
-            }
-            opened => opened.map_err(|error| failed("open", &path, &error))?,
+        let Some(file) = self.open(OpenOptions::new().write(true), OFlags::empty(), &path)? else {
+            return Err(Error::data(format!("{} is missing; {length} bytes of it were saved", path.display())));
         };
         let present = file.metadata().map_err(|error| failed("read", &path, &error))?.len();
         if present < length {
@@ -119,7 +181,7 @@ impl Disk for LocalDisk {
 
     fn read(&self, name: &str) -> Result<Option<Bytes>> {
         let path = self.file_path(name)?;
-        let Some(file) = open_to_read(&path)? else { return Ok(None) };
+        let Some(file) = self.open(OpenOptions::new().read(true), OFlags::empty(), &path)? else { return Ok(None) };
         let read = || {
             let length = file.metadata()?.len();
             if self.private && length >= MAP_FROM_BYTES {
@@ -132,7 +194,7 @@ impl Disk for LocalDisk {
 
     fn read_at(&self, name: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>> {
         let path = self.file_path(name)?;
-        let Some(file) = open_to_read(&path)? else { return Ok(None) };
+        let Some(file) = self.open(OpenOptions::new().read(true), OFlags::empty(), &path)? else { return Ok(None) };
         let read = || {
             let rest = file.metadata()?.len().saturating_sub(offset);
             fill(&file, offset, rest.min(length as u64) as usize)
@@ -142,8 +204,10 @@ impl Disk for LocalDisk {
 
     fn length(&self, name: &str) -> Result<Option<u64>> {
         let path = self.file_path(name)?;
-        match fs::metadata(&path) {
-            Ok(metadata) => Ok(Some(metadata.len())),
+        let metadata = if self.private { fs::symlink_metadata(&path) } else { fs::metadata(&path) };
+        match metadata {
+            Ok(metadata) if metadata.is_file() || !self.private => Ok(Some(metadata.len())),
+            Ok(metadata) => Err(self.irregular(&path, kind_name(metadata.file_type()))),
             Err(error) if error.kind() == Io::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path, &error)),
         }
@@ -186,18 +250,30 @@ impl Disk for LocalDisk {
 
     fn write_through(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.file_path(name)?;
-        let write = || {
-            let flags = rustix::fs::OFlags::DSYNC.bits().cast_signed();
-            let file = OpenOptions::new().write(true).custom_flags(flags).open(&path)?;
-            let written = file.write_at(bytes, 0)?;
-            if written == bytes.len() { Ok(()) } else { Err(io::Error::from(Io::WriteZero)) }
+        let Some(file) = self.open(OpenOptions::new().write(true), OFlags::DSYNC, &path)? else {
+            return Err(failed("write", &path, &io::Error::from_raw_os_error(Errno::NOENT.raw_os_error())));
         };
-        write().map_err(|error| failed("write", &path, &error))
+        let written = file.write_at(bytes, 0).and_then(|written| match written == bytes.len() {
+            true => Ok(()),
+            false => Err(io::Error::from(Io::WriteZero)),
+        });
+        written.map_err(|error| failed("write", &path, &error))
     }
 
     fn lock(&self, name: &str) -> Result<Box<dyn Send + Sync>> {
         let path = self.file_path(name)?;
-        let file = self.creating(OpenOptions::new().read(true).write(true).truncate(false), &path)?;
+        if self.private {
+            self.make_private()?;
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let mut file = self.open(&mut options, OFlags::empty(), &path)?;
+        if file.is_none() {
+            // Another process may make it at this moment.
+            file = self.creating(options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()), &path)?;
+        }
+        let missing = || failed("lock", &path, &io::Error::from(Io::NotFound));
+        let file = file.ok_or_else(missing)?;
         match lock::take(&file).map_err(|error| failed("lock", &path, &error))? {
             Ok(()) => Ok(Box::new(file)),
             Err(holder) => Err(Error::locked(format!("{} is in use: held by {holder}", self.root.display()))
@@ -283,10 +359,13 @@ fn release(file: &File) {
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
 }
 
-fn open_to_read(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
-        Err(error) if error.kind() == Io::NotFound => Ok(None),
-        opened => opened.map(Some).map_err(|error| failed("open", path, &error)),
+fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        _ if kind.is_symlink() => "a symbolic link",
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a named pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
     }
 }
 

@@ -175,3 +175,79 @@ fn a_second_process_is_told_who_holds_the_state_until_the_first_is_killed() {
     child.wait().unwrap();
     StateDir::open(disk).unwrap();
 }
+
+/// Puts what is not a regular file in the place of a file.
+fn irregular(path: &std::path::Path, kind: &str) {
+    let _ = fs::remove_file(path);
+    match kind {
+        "a symbolic link" => std::os::unix::fs::symlink("elsewhere", path).unwrap(),
+        "a directory" => fs::create_dir(path).unwrap(),
+        "a named pipe" => assert!(Command::new("mkfifo").arg(path).status().unwrap().success()),
+        _ => drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+    }
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_refused_by_name_and_never_waited_for() {
+    for kind in ["a symbolic link", "a directory", "a named pipe", "a socket"] {
+        for name in ["lock", "finished", "manifest-0000000000000001", "runs-0000000000000002-0"] {
+            let (folder, disk) = disk();
+            let state = StateDir::open(std::sync::Arc::new(disk.clone())).unwrap().0;
+            state.genesis(Vec::new()).unwrap();
+            drop(state);
+            irregular(&folder.path().join("state").join(name), kind);
+            let opened = StateDir::open(std::sync::Arc::new(disk.clone())).map(|(state, _)| {
+                let checkpoint = state.begin()?;
+                checkpoint.writer(0).append(b"a run").map(drop)
+            });
+            let error = match opened {
+                Ok(begun) if name.starts_with("runs") => begun.unwrap_err(),
+                Err(error) => error,
+                Ok(_) if kind == "a directory" && name.starts_with("manifest") => continue,
+                Ok(_) => panic!("{kind} in the place of {name} was taken"),
+            };
+            let path = folder.path().join("state").join(name);
+            assert_eq!(error.message(), format!("{} is {kind}, not a regular file", path.display()));
+            assert_eq!(error.kind(), ErrorKind::Data);
+        }
+    }
+}
+
+#[test]
+fn a_planted_link_is_replaced_and_what_it_leads_to_stays() {
+    let (folder, private) = disk();
+    let results = LocalDisk::new(folder.path().join("results")).unwrap();
+    private.create("a").unwrap();
+    results.create("a").unwrap();
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    for (disk, name) in [(&private, "state"), (&results, "results")] {
+        for (link, target) in [("one", victim.clone()), ("two", folder.path().join("missing"))] {
+            std::os::unix::fs::symlink(target, folder.path().join(name).join(link)).unwrap();
+            disk.create(link).unwrap().write_at(0, b"new").unwrap();
+            assert!(!folder.path().join(name).join(link).is_symlink());
+            assert_eq!(disk.read(link).unwrap().unwrap(), "new");
+        }
+    }
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    assert!(!folder.path().join("missing").exists());
+    // What is opened, and not made anew, does not follow a link in a private directory.
+    std::os::unix::fs::symlink(&victim, folder.path().join("state/lock")).unwrap();
+    assert_eq!(private.lock("lock").map(drop).unwrap_err().kind(), ErrorKind::Data);
+    assert_eq!(private.write_through("lock", b"x").unwrap_err().kind(), ErrorKind::Data);
+    assert_eq!(private.open_at("lock", 0).unwrap_err().kind(), ErrorKind::Data);
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+}
+
+#[test]
+fn a_state_directory_that_is_there_becomes_private() {
+    for open in [0o777, 0o755, 0o1777, 0o750] {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("state");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+        let disk = LocalDisk::private(&path).unwrap();
+        drop(disk.lock("lock").unwrap());
+        assert_eq!(mode(&folder, "state"), 0o700, "{open:o}");
+    }
+}

@@ -113,7 +113,9 @@ impl Report {
         name.push(self.path.file_name().unwrap_or_default());
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = folder_of(&self.path).join(name);
-        let written = File::create(&temporary)
+        // What has the name may be a link that somebody put there.
+        let _ = fs::remove_file(&temporary);
+        let written = File::create_new(&temporary)
             .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&temporary, &self.path));
         if written.is_err() {
