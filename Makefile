@@ -32,6 +32,8 @@ bench: develop  ## Compare with other engines, measure restarts and streaming (t
 torture: develop  ## Run the long catalogues of faults and random cases (takes hours)
 	$(call say,random programs)
 	PROPTEST_CASES=20000 MILLPOND_CASES=20000 MILLPOND_POWER_SEEDS=2000 MILLPOND_IMAGES=100000 cargo test --workspace --locked
+	$(call say,a year of runs every ten minutes)
+	MILLPOND_RUNS=52560 cargo test --release -p millpond --test growth --locked -- --nocapture
 	$(call say,kills)
 	cargo build --workspace --examples --locked
 	MILLPOND_TORTURE=1 python -m pytest -q tests/faults tests/python/test_processes.py

@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
-use millpond_engine::arrangement::{Arrangement, ArrangementSchema, Run, RunPlace, SavedArrangement, SavedRun, Select};
+use millpond_engine::arrangement::{
+    Arrangement, ArrangementSchema, Run, RunEntry, RunPlace, SavedArrangement, SavedRun, Select,
+};
 use millpond_engine::changes::Diffs;
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
@@ -42,18 +44,21 @@ fn sessions(users: impl Iterator<Item = i64>, each: usize, first_start: i64) -> 
     }
 }
 
-fn build(arrangement: &Arrangement, rows: &KeyedRows) -> Run {
+fn build(arrangement: &Arrangement, rows: &KeyedRows) -> Vec<Run> {
     let mut builder = arrangement.builder();
     builder.append(rows);
     builder.finish()
 }
 
-/// Opens a run's bytes as if saved.
-fn reopen(schema: &ArrangementSchema, run: &Run) -> Arrangement {
-    let bytes = run.bytes().clone();
-    let place = RunPlace { blob: "run".to_owned(), offset: 0, length: bytes.len() as u64 };
-    let saved = SavedRun { name: "run".to_owned(), bytes, checksum: run.checksum(), range: KeyRange::ALL, place };
-    Arrangement::open(schema.clone(), KeyRange::ALL, SavedArrangement { runs: vec![saved] }).expect("a run just built")
+/// Opens the runs of an arrangement as if saved.
+fn reopen(arrangement: &Arrangement) -> Arrangement {
+    let saved = |(number, entry): (usize, &RunEntry)| {
+        let (bytes, name) = (entry.run.bytes().clone(), format!("run-{number}"));
+        let place = RunPlace { blob: name.clone(), offset: 0, length: bytes.len() as u64 };
+        SavedRun { name, bytes, checksum: entry.run.checksum(), range: entry.range, level: entry.level, place }
+    };
+    let runs = arrangement.entries().iter().enumerate().map(saved).collect();
+    Arrangement::open(arrangement.schema().clone(), KeyRange::ALL, SavedArrangement { runs }).expect("runs just built")
 }
 
 /// The time that this thread has had a core, where the system tells (in steps of some ms); else the time of day. Others
@@ -86,9 +91,10 @@ fn main() {
     println!("build 200k keys with 5M rows of 3 ints: {time:?}");
     drop(large);
 
-    let base = build(&empty, &sessions(0..USERS, 15, 1_700_000_000));
-    println!("a run of 200k keys and 3M rows: {} bytes", base.bytes().len());
-    let time = mean(1000, || drop(reopen(&schema, &base)));
+    let mut base = Arrangement::new(schema.clone(), KeyRange::ALL);
+    base.insert(build(&empty, &sessions(0..USERS, 15, 1_700_000_000)));
+    println!("200k keys and 3M rows: {} bytes in {} runs", base.size().bytes, base.size().runs);
+    let time = mean(1000, || drop(reopen(&base)));
     println!("open it: {time:?}");
 
     let keys = sessions((0..1000).map(|i| mix(i, USERS as u64) as i64), 1, 0);
@@ -101,7 +107,7 @@ fn main() {
             println!("look up {what} of 1,000 keys in {name}: {time:?}");
         }
     };
-    let mut arrangement = reopen(&schema, &base);
+    let mut arrangement = reopen(&base);
     let cold = Instant::now();
     drop(arrangement.lookup(&keys.hashes, &keys.keys, Select::Last).expect("sound runs"));
     println!("the first lookup, which checks the blocks: {:?}", cold.elapsed());
@@ -121,13 +127,13 @@ fn main() {
     arrangement.scan(&mut count).expect("sound runs");
     println!("scan all: {rows} rows in {:?}", now() - scan);
 
-    let mut arrangement = reopen(&schema, &base);
+    let mut arrangement = reopen(&base);
     arrangement.insert(build(&arrangement, &sessions((0..USERS).step_by(2), 12, 1_700_090_000)));
     let merge = now();
     arrangement.maintain(usize::MAX).expect("sound runs");
     println!("merge 3M and 1.2M rows: {:?}, {} runs", now() - merge, arrangement.entries().len());
 
-    let mut arrangement = Arrangement::new(schema.clone(), KeyRange::ALL);
+    let mut arrangement = Arrangement::new(schema, KeyRange::ALL);
     for i in 0..2 {
         arrangement.insert(build(&arrangement, &sessions((i..2 * USERS).step_by(2), 1, 1_700_090_000)));
     }
@@ -135,7 +141,7 @@ fn main() {
     arrangement.maintain(usize::MAX).expect("sound runs");
     println!("merge twice 200k rows with a key each: {:?}", now() - merge);
 
-    let mut arrangement = reopen(&schema, &base);
+    let mut arrangement = reopen(&base);
     let (mut inserts, mut merges) = (Vec::new(), Vec::new());
     for epoch in 0..1000u64 {
         let users = (0..1000).map(|u| mix(u + epoch * 1000, USERS as u64) as i64);

@@ -9,6 +9,8 @@ use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::files::list::Look;
+
 /// What a program reads. Lives on the coordinating thread.
 pub trait Source: Send {
     /// The arrangements that hold the source's position, by name (a directory: its table of files).
@@ -16,6 +18,9 @@ pub trait Source: Send {
 
     /// Takes note that the run saves its state; called before anything else, if it does.
     fn expect_commits(&mut self) {}
+
+    /// Looks at files by means of `look`, and no longer by itself; called before anything is read, if at all.
+    fn look_by(&mut self, _look: Arc<dyn Look>) {}
 
     /// Opens saved positions; called at most once, before the first epoch.
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()>;

@@ -45,7 +45,14 @@ pub fn save_arrangement(name: &str, arrangement: &Arrangement) -> SavedArrangeme
         let bytes = entry.run.bytes().clone();
         // Places tell runs apart.
         let place = RunPlace { blob: format!("{name}-{number}"), offset: 0, length: bytes.len() as u64 };
-        SavedRun { name: name.to_owned(), bytes, checksum: entry.run.checksum(), range: entry.range, place }
+        SavedRun {
+            name: name.to_owned(),
+            bytes,
+            checksum: entry.run.checksum(),
+            range: entry.range,
+            level: entry.level,
+            place,
+        }
     });
     SavedArrangement { runs: runs.collect() }
 }

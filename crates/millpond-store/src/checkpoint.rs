@@ -7,13 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond_error::{Error, Result};
 
+use crate::compact;
 use crate::disk::{Disk, DiskFile};
 use crate::finished::{self, Mark};
-use crate::manifest::{Manifest, RunPlace, checksum_of};
-use crate::state::{Inner, MANIFEST_TEMP, blob_name, manifest_name, refuse_failed};
+use crate::manifest::{Manifest, Moves, RunPlace, checksum_of};
+use crate::state::{Inner, MANIFEST_TEMP, blob_ends, blob_name, manifest_name, refuse_failed, too_short};
 
-/// Runs of this size go into a blob of the worker's own, so that workers do not wait for each other's writes.
-const OWN_BLOB_FROM_BYTES: usize = 1 << 20;
+/// Runs of this size go into a blob of the worker's own: workers do not wait for each other's writes, and what lives long
+/// does not stand beside what is soon merged.
+const OWN_BLOB_FROM_BYTES: usize = 256 << 10;
+/// A worker's blob of this size is followed by another one.
+pub(crate) const FULL_BLOB_BYTES: u64 = 16 << 20;
+/// The further blobs of a worker have numbers so far apart.
+const NEXT_BLOB: usize = 10_000;
 /// Runs start at multiples of this.
 const ALIGN_BYTES: u64 = 64;
 
@@ -37,7 +43,8 @@ pub struct BlobWriter {
     shared: Arc<Shared>,
     worker: usize,
     apart: bool,
-    own: Option<Arc<Blob>>,
+    /// Blobs of its own; the last one is written to.
+    own: Vec<Arc<Blob>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +68,8 @@ struct Blobs {
     spare: bool,
     /// A name was created that is not durable yet.
     new_names: bool,
+    /// One more than the greatest number of a writer.
+    writers: usize,
 }
 
 impl Blobs {
@@ -104,12 +113,40 @@ impl Checkpoint {
 
     /// A writer of runs for one worker. Writers of several threads may write at the same time.
     pub fn writer(&self, worker: usize) -> BlobWriter {
-        BlobWriter { shared: self.shared.clone(), worker, apart: false, own: None }
+        let mut blobs = self.shared.blobs();
+        blobs.writers = blobs.writers.max(worker + 1);
+        drop(blobs);
+        BlobWriter::new(self.shared.clone(), worker)
     }
 
     /// Bytes written to blobs so far.
     pub fn bytes_written(&self) -> u64 {
         self.shared.blobs().bytes()
+    }
+
+    /// Keeps the directory small: copies what is left in blobs that are mostly dead, or too many, and says so in
+    /// `manifest`, which is about to be committed. Returns what was copied where; the old places stay readable until the
+    /// commit is done.
+    pub fn compact(&self, manifest: &mut Manifest) -> Result<Moves> {
+        let (written, writers) = {
+            let blobs = self.shared.blobs();
+            (blobs.bytes(), blobs.writers)
+        };
+        let disk = &*self.shared.disk;
+        let victims = compact::victims(disk, manifest, self.shared.generation, written, writers)?;
+        let mut writer = BlobWriter::new(self.shared.clone(), compact::WRITER);
+        let mut moves = Moves::new();
+        for place in victims {
+            let bytes = disk.read_at(&place.blob, place.offset, place.length as usize)?.unwrap_or_default();
+            if bytes.len() as u64 != place.length {
+                return Err(too_short(disk, &place.blob, place.offset + bytes.len() as u64));
+            }
+            let to = writer.append(&bytes)?;
+            moves.insert(place, to);
+        }
+        writer.finish()?;
+        manifest.apply(&moves);
+        Ok(moves)
     }
 
     /// Makes the checkpoint the state: syncs the blobs that are not synced yet, then writes the manifest. All writers are
@@ -132,9 +169,15 @@ impl Checkpoint {
         }
         newest.generation = manifest.generation;
         newest.manifest_checksum = checksum_of(&bytes);
-        newest.blobs = manifest.places().map(|place| place.blob.clone()).collect();
+        let blobs = std::mem::replace(&mut newest.blobs, blob_ends(manifest));
         newest.finished = false;
         newest.spare = true;
+        newest.clean = true;
+        let before = (manifest.generation > 1).then(|| manifest_name(manifest.generation - 1));
+        // The spare of a commit that wrote nothing to it; there was none before the first.
+        let spare = (manifest.generation > 1).then(|| blob_name(manifest.generation, 0));
+        let unused = blobs.into_keys().chain(spare).filter(|blob| !newest.blobs.contains_key(blob));
+        self.state.remove_unused(unused.chain(before));
         Ok(())
     }
 
@@ -185,7 +228,7 @@ impl CheckpointShare {
 
     /// A writer of runs for one worker, by its number among the workers of all processes.
     pub fn writer(&self, worker: usize) -> BlobWriter {
-        BlobWriter { shared: self.shared.clone(), worker, apart: false, own: None }
+        BlobWriter::new(self.shared.clone(), worker)
     }
 
     /// Makes everything written durable; returns how many bytes that is. All writers are done by now.
@@ -206,6 +249,10 @@ impl Drop for Checkpoint {
 }
 
 impl BlobWriter {
+    fn new(shared: Arc<Shared>, worker: usize) -> Self {
+        BlobWriter { shared, worker, apart: false, own: Vec::new() }
+    }
+
     /// Writes even small runs into a blob of the worker's own.
     #[must_use]
     pub fn apart(self) -> Self {
@@ -222,20 +269,22 @@ impl BlobWriter {
     /// Syncs what this writer wrote into a blob of its own. The commit would do it as well; here workers do it at the same
     /// time.
     pub fn finish(self) -> Result<()> {
-        let synced = self.own.as_ref().map_or(Ok(()), |blob| blob.sync());
+        let synced = self.own.iter().try_for_each(|blob| blob.sync());
         self.shared.note(synced)
     }
 
     /// The blob that a run of `length` bytes goes to.
     fn blob(&mut self, length: usize) -> Result<Arc<Blob>> {
-        if let Some(own) = &self.own {
-            return Ok(own.clone());
-        }
         if length < OWN_BLOB_FROM_BYTES && !self.apart {
             return self.shared.common_blob();
         }
-        let own = self.shared.create_blob(self.worker + 1)?;
-        Ok(self.own.insert(own).clone())
+        let has_room = |blob: &&Arc<Blob>| blob.length.load(Ordering::Relaxed) < FULL_BLOB_BYTES;
+        if let Some(own) = self.own.last().filter(has_room) {
+            return Ok(own.clone());
+        }
+        let own = self.shared.create_blob(self.worker + 1 + self.own.len() * NEXT_BLOB)?;
+        self.own.push(own.clone());
+        Ok(own)
     }
 }
 

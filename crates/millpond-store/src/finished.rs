@@ -10,7 +10,7 @@ pub(crate) const FILE: &str = "finished";
 /// Length of the file.
 pub(crate) const BYTES: usize = 2 * LINE_BYTES;
 const LINE_BYTES: usize = 71;
-const FIRST_WORDS: &str = "millpond finished 1 ";
+const FIRST_WORDS: &str = "millpond finished 2 ";
 
 /// A manifest whose logical run finished; generation 0 (and checksum 0) before the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// `millpond finished 1 <generation> <checksum of the manifest> <checksum of the line so far>`, twice.
+    /// `millpond finished 2 <generation> <checksum of the manifest> <checksum of the line so far>`, twice.
     pub(crate) fn encode(self) -> Vec<u8> {
         let mut line = format!("{FIRST_WORDS}{:016} {:016x} ", self.generation, self.manifest_checksum);
         let checksum = xxh3_64(line.as_bytes());

@@ -4,10 +4,11 @@
 //! - [`disk`]: the few operations that state and result files need, and what each promises about power loss.
 //! - [`local`], [`simulated`], [`faulty`]: a real directory, one that can lose power at any step, one that fails.
 //! - [`manifest`]: what one checkpoint consists of, and its bytes.
-//! - [`checkpoint`]: writing one: blobs from many threads, then the commit.
+//! - [`checkpoint`]: writing one: blobs from many threads, then the commit; `compact` says what is copied out of old blobs.
 //! - [`state`]: opening, the lock, the logical run, the finished mark, collection of unused files.
 
 pub mod checkpoint;
+mod compact;
 pub mod disk;
 pub mod faulty;
 mod finished;
@@ -22,6 +23,8 @@ pub use checkpoint::{BlobWriter, Checkpoint, CheckpointShare};
 pub use disk::{Disk, DiskFile};
 pub use faulty::{Failure, Fault, FaultyDisk, Operations};
 pub use local::LocalDisk;
-pub use manifest::{ArrangementRecord, LogicalRun, Manifest, PartRecord, RunPlace, RunRecord, SinkRecord, StepRecord};
+pub use manifest::{
+    ArrangementRecord, LogicalRun, Manifest, Moves, PartRecord, RunPlace, RunRecord, SinkRecord, StepRecord,
+};
 pub use simulated::SimulatedDisk;
 pub use state::{StateDir, StateReader};

@@ -1,15 +1,17 @@
 //! The manifest: what one checkpoint consists of.
 //!
-//! The file is text: the line `millpond manifest 1` (1 is the format version), one line of JSON, and one line with the
+//! The file is text: the line `millpond manifest 2` (2 is the format version), one line of JSON, and one line with the
 //! xxh3-64 of everything before it, as 16 hexadecimal digits. `docs/format.md` describes it byte by byte.
+
+use std::collections::HashMap;
 
 use millpond_error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The newest format that this engine reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
+/// The format that this engine reads and writes.
+pub const FORMAT: u32 = 2;
 const FIRST_WORDS: &str = "millpond manifest ";
 /// 16 digits and a newline.
 const CHECKSUM_LINE_BYTES: usize = 17;
@@ -80,6 +82,8 @@ pub struct RunRecord {
     pub to: u64,
     /// Rows in the whole run.
     pub rows: u64,
+    /// The level that it is in. Of one level, the key hashes that count are disjoint.
+    pub level: u32,
 }
 
 /// A stretch of a blob.
@@ -92,6 +96,9 @@ pub struct RunPlace {
     /// Number of bytes.
     pub length: u64,
 }
+
+/// Where stretches of blobs were copied to.
+pub type Moves = HashMap<RunPlace, RunPlace>;
 
 /// What a checkpoint holds of one sink.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,6 +143,17 @@ impl Manifest {
         let arrangements = self.steps.iter().flat_map(|step| &step.arrangements);
         let runs = arrangements.flat_map(|arrangement| &arrangement.runs).map(|run| &run.place);
         runs.chain(self.sinks.iter().flat_map(|sink| &sink.outbox).map(|part| &part.place))
+    }
+
+    /// Says of what was copied where it stands now.
+    pub(crate) fn apply(&mut self, moves: &Moves) {
+        let arrangements = self.steps.iter_mut().flat_map(|step| &mut step.arrangements);
+        let runs = arrangements.flat_map(|arrangement| &mut arrangement.runs).map(|run| &mut run.place);
+        for place in runs.chain(self.sinks.iter_mut().flat_map(|sink| &mut sink.outbox).map(|part| &mut part.place)) {
+            if let Some(to) = moves.get(place) {
+                *place = to.clone();
+            }
+        }
     }
 
     /// The record of a step, found by name.
@@ -191,16 +209,35 @@ fn check_format(bytes: &[u8], path: &str) -> Result<()> {
     let version = std::str::from_utf8(line).ok().and_then(|line| line.strip_prefix(FIRST_WORDS));
     match version.and_then(|version| version.parse::<u32>().ok()) {
         Some(FORMAT) => Ok(()),
-        Some(version) if version > FORMAT => Err(Error::data(format!(
-            "{path} is of state format {version}; this engine (Millpond {}) reads formats up to {FORMAT}",
-            env!("CARGO_PKG_VERSION")
-        ))
-        .with_hint("run the program with the newer Millpond that wrote the state")),
+        Some(version) => Err(other_format(bytes, path, version)),
         _ => {
             Err(Error::data(format!("{path} is damaged: its first line is not that of a manifest"))
                 .with_hint(DAMAGE_HINT))
         }
     }
+}
+
+/// The state is whole, and of another Millpond; the manifest's own words say which, if they can be read.
+fn other_format(bytes: &[u8], path: &str, version: u32) -> Error {
+    #[derive(Deserialize)]
+    struct Writer {
+        engine: String,
+    }
+    let json = bytes.split(|&byte| byte == b'\n').nth(1).unwrap_or_default();
+    let own = env!("CARGO_PKG_VERSION");
+    let writer = match serde_json::from_slice(json) {
+        Ok(Writer { engine }) if engine == own => format!(" by another build of Millpond {own}"),
+        Ok(Writer { engine }) => format!(" by Millpond {engine}"),
+        Err(_) => String::new(),
+    };
+    let message =
+        format!("{path} was written{writer} in state format {version}; this Millpond ({own}) reads format {FORMAT}");
+    Error::data(message).with_hint(if version > FORMAT {
+        "run the program with the newer Millpond that wrote the state"
+    } else {
+        "go on with the Millpond that wrote the state, or move the state directory and the result files away and run \
+         again: that computes everything anew"
+    })
 }
 
 /// Numbers that use all 64 bits, as 16 hexadecimal digits: JSON readers elsewhere round large numbers.

@@ -17,10 +17,12 @@
 //!
 //! # Commit of generation n+1, while n is the newest
 //!
-//! 1. Remove what neither manifest n nor n-1 names (not the spare). No manifest that could still be read loses a file.
-//! 2. Write blobs, sync each.
+//! 1. Remove what manifest n does not name (not the spare): what an attempt left that was cut off.
+//! 2. Write blobs, sync each. What is copied out of old blobs ([`Checkpoint::compact`]) is written like anything else.
 //! 3. Write `manifest.tmp`, sync it. Create the spare of n+2. If a blob of step 2 was not the spare, sync the folder.
 //! 4. Rename `manifest.tmp` to `manifest-<n+1>`, sync the folder. Only then anything is acknowledged.
+//! 5. Remove manifest n and the blobs that n+1 does not name. Nothing needs them, since n+1 is durable; a removal that
+//!    fails is made up for by step 1 of the next attempt.
 //!
 //! **Why no crash point loses or doubles a row.** The state is what the newest manifest names. Before the rename that is
 //! n, and all its files stand untouched: steps 2 and 3 write only to names of generation n+1 (which no manifest names)
@@ -66,7 +68,7 @@
 //! combination, in order for each name. After a failed sync nothing is assumed: the directory refuses further commits
 //! until it is opened again, and everything unsynced is written anew.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -103,12 +105,14 @@ pub(crate) struct Newest {
     /// Of the newest manifest; 0 if there is none.
     pub(crate) generation: u64,
     pub(crate) manifest_checksum: u64,
-    /// Blobs that it names.
-    pub(crate) blobs: BTreeSet<String>,
+    /// Blobs that it names, and where the last run in each ends.
+    pub(crate) blobs: BTreeMap<String, u64>,
     /// Its logical run finished.
     pub(crate) finished: bool,
     /// The spare exists, and its name is durable.
     pub(crate) spare: bool,
+    /// The directory holds nothing else of its kinds of names.
+    pub(crate) clean: bool,
     /// A checkpoint is being written.
     pub(crate) writing: bool,
     /// A write failed: what is on disk is known only after opening again.
@@ -141,7 +145,8 @@ impl StateDir {
         let path = disk.path(&name);
         let bytes = disk.read(&name)?.ok_or_else(|| missing(&path))?;
         let manifest = read_manifest(&bytes, generation, &path)?;
-        let blobs = check_lengths(&*disk, &manifest)?;
+        let blobs = blob_ends(&manifest);
+        check_lengths(&*disk, &blobs)?;
         refuse_later_blobs(&*disk, &names, generation)?;
         let manifest_checksum = checksum_of(&bytes);
         let finished = read_mark(&*disk, Mark { generation, manifest_checksum })?;
@@ -224,15 +229,22 @@ impl StateDir {
         Ok(bytes)
     }
 
-    /// Starts the next checkpoint, one at a time. Files that neither of the two newest manifests needs are removed first:
-    /// here and not after a commit, so that the finished mark can be the last thing that a run writes.
+    /// Checks that the blobs of the newest manifest are as long as they were: what is mapped cannot be read behind the end
+    /// of its file, and a process that tries is ended by the system. A file that was cut is a `Data` error that names it.
+    pub fn check_blobs(&self) -> Result<()> {
+        check_lengths(&*self.inner.disk, &self.inner.newest().blobs)
+    }
+
+    /// Starts the next checkpoint, one at a time. What an earlier attempt left behind is removed first.
     pub fn begin(&self) -> Result<Checkpoint> {
         let mut newest = self.inner.newest();
         refuse_failed(&newest)?;
         if newest.writing {
             return Err(Error::invalid("a checkpoint is being written already"));
         }
-        self.inner.collect_garbage(&newest)?;
+        if !std::mem::take(&mut newest.clean) {
+            self.inner.collect_garbage(&newest)?;
+        }
         newest.writing = true;
         Ok(Checkpoint::new(self.inner.clone(), newest.generation + 1, newest.spare))
     }
@@ -269,39 +281,30 @@ impl Inner {
         self.hash_seed
     }
 
-    /// Removes what neither of the two newest manifests names. If the older one cannot be read, nothing is removed: a
-    /// person may still want to repair it.
+    /// Removes what the newest manifest does not name, apart from the spare.
     fn collect_garbage(&self, newest: &Newest) -> Result<()> {
-        if newest.generation == 0 {
-            return Ok(());
-        }
-        let names = self.disk.list("")?;
-        let earlier = names.iter().filter_map(|name| manifest_generation(name)).filter(|&at| at < newest.generation);
-        let Ok((older, older_blobs)) = self.blobs_of(earlier.max()) else { return Ok(()) };
         let spare = blob_name(newest.generation + 1, 0);
-        for name in &names {
-            let unused = match Kind::of(name) {
-                Kind::Manifest(generation) => generation != newest.generation && Some(generation) != older,
-                Kind::Blob => !newest.blobs.contains(name) && !older_blobs.contains(name) && *name != spare,
+        for name in self.disk.list("")? {
+            let unused = match Kind::of(&name) {
+                Kind::Manifest(generation) => generation != newest.generation,
+                Kind::Blob => !newest.blobs.contains_key(&name) && (name != spare || !newest.spare),
                 Kind::Temp => true,
                 Kind::Other => false,
             };
             if unused {
-                self.disk.remove(name)?;
-                self.runs.forget(name);
+                self.disk.remove(&name)?;
+                self.runs.forget(&name);
             }
         }
         Ok(())
     }
 
-    /// The blobs that the manifest of `generation` names.
-    fn blobs_of(&self, generation: Option<u64>) -> Result<(Option<u64>, BTreeSet<String>)> {
-        let Some(number) = generation else { return Ok((None, BTreeSet::new())) };
-        let name = manifest_name(number);
-        let path = self.disk.path(&name);
-        let bytes = self.disk.read(&name)?.ok_or_else(|| missing(&path))?;
-        let manifest = read_manifest(&bytes, number, &path)?;
-        Ok((generation, manifest.places().map(|place| place.blob.clone()).collect()))
+    /// Removes what a commit left without use. That the commit is durable stays true when this fails.
+    pub(crate) fn remove_unused(&self, names: impl Iterator<Item = String>) {
+        for name in names {
+            let _ = self.disk.remove(&name);
+            self.runs.forget(&name);
+        }
     }
 }
 
@@ -380,7 +383,7 @@ fn manifest_generation(name: &str) -> Option<u64> {
     generation_number(name.strip_prefix("manifest-")?)
 }
 
-fn blob_generation(name: &str) -> Option<u64> {
+pub(crate) fn blob_generation(name: &str) -> Option<u64> {
     let (generation, number) = name.strip_prefix("runs-")?.split_once('-')?;
     let is_number = !number.is_empty() && number.len() < 10 && number.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { generation_number(generation) } else { None }
@@ -405,20 +408,27 @@ fn read_manifest(bytes: &[u8], generation: u64, path: &str) -> Result<Manifest> 
     Ok(manifest)
 }
 
-/// Checks that every blob is long enough for the runs in it; returns the blobs.
-fn check_lengths(disk: &dyn Disk, manifest: &Manifest) -> Result<BTreeSet<String>> {
-    let mut ends: HashMap<&str, u64> = HashMap::new();
-    for place in manifest.places() {
-        let end = ends.entry(&place.blob).or_default();
-        *end = (*end).max(place.offset + place.length);
+/// The blobs that a manifest names, and where the last run in each ends.
+pub(crate) fn blob_ends(manifest: &Manifest) -> BTreeMap<String, u64> {
+    let mut ends: BTreeMap<String, u64> = BTreeMap::new();
+    for RunPlace { blob, offset, length } in manifest.places() {
+        match ends.get_mut(blob) {
+            Some(end) => *end = (*end).max(offset + length),
+            None => drop(ends.insert(blob.clone(), offset + length)),
+        }
     }
-    for (&blob, &end) in &ends {
+    ends
+}
+
+/// Checks that every blob is long enough for the runs in it.
+fn check_lengths(disk: &dyn Disk, ends: &BTreeMap<String, u64>) -> Result<()> {
+    for (blob, &end) in ends {
         let length = disk.length(blob)?.ok_or_else(|| missing(&disk.path(blob)))?;
         if length < end {
             return Err(too_short(disk, blob, length));
         }
     }
-    Ok(ends.into_keys().map(str::to_owned).collect())
+    Ok(())
 }
 
 /// Whether the mark in the directory is `expected`.
@@ -474,7 +484,7 @@ fn missing(path: &str) -> Error {
     Error::data(format!("{path} is missing")).with_hint(DAMAGE_HINT)
 }
 
-fn too_short(disk: &dyn Disk, blob: &str, length: u64) -> Error {
+pub(crate) fn too_short(disk: &dyn Disk, blob: &str, length: u64) -> Error {
     let path = disk.path(blob);
     Error::data(format!("{path} is damaged: it holds {length} bytes, less than its runs need")).with_hint(DAMAGE_HINT)
 }

@@ -21,7 +21,8 @@ fn fresh(disk: &SimulatedDisk) -> StateDir {
 }
 
 fn step(places: &[RunPlace]) -> Vec<StepRecord> {
-    let record = |place: &RunPlace| RunRecord { place: place.clone(), checksum: 7, from: 0, to: u64::MAX, rows: 1 };
+    let record =
+        |place: &RunPlace| RunRecord { place: place.clone(), checksum: 7, from: 0, to: u64::MAX, rows: 1, level: 0 };
     let runs = places.iter().map(record).collect();
     let arrangements = vec![ArrangementRecord { name: "main".into(), runs }];
     vec![StepRecord { name: "sessions".into(), description: json!({"max_gap": 300, "weight": 0.1}), arrangements }]
@@ -114,28 +115,45 @@ fn opening_a_finished_state_changes_nothing() {
 }
 
 #[test]
-fn unused_files_are_removed_when_the_next_checkpoint_begins() {
+fn after_a_commit_only_what_it_names_is_there() {
     let disk = SimulatedDisk::new();
     let state = fresh(&disk);
     for epoch in [2, 4, 6] {
         commit(&state, epoch, &[b"whole state"]);
+        let generation = epoch / 2 + 1;
+        let names = ["finished".to_owned(), format!("manifest-{generation:016}")];
+        let blobs = [generation, generation + 1].map(|generation| format!("runs-{generation:016}-0"));
+        assert_eq!(disk.files(), [names, blobs].concat());
     }
-    disk.put("runs-0000000000000005-3", b"left by a crash");
+    for epoch in [8, 10] {
+        let manifest = commit(&state, epoch, &[]);
+        let spare = format!("runs-{:016}-0", manifest.generation + 1);
+        assert_eq!(disk.files(), ["finished", &format!("manifest-{:016}", manifest.generation), &spare]);
+    }
+}
+
+#[test]
+fn what_a_crash_left_is_removed_when_the_next_checkpoint_begins() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    commit(&state, 2, &[b"whole state"]);
+    drop(state);
+    disk.put("manifest-0000000000000001", b"left by a crash");
+    disk.put("runs-0000000000000001-0", b"left by a crash");
+    disk.put("runs-0000000000000003-3", b"left by a crash");
     disk.put("manifest.tmp", b"left by a crash");
     disk.put("notes.txt", b"not ours");
-    let checkpoint = state.begin().unwrap();
-    let names = disk.files();
-    let expected = [
-        "finished",
-        "manifest-0000000000000003",
-        "manifest-0000000000000004",
-        "notes.txt",
-        "runs-0000000000000003-0",
-        "runs-0000000000000004-0",
-        "runs-0000000000000005-0",
-    ];
-    assert_eq!(names, expected);
-    drop(checkpoint);
+    let (state, _) = open(&disk);
+    let expected =
+        ["finished", "manifest-0000000000000002", "notes.txt", "runs-0000000000000002-0", "runs-0000000000000003-0"];
+    drop(state.begin().unwrap());
+    assert_eq!(disk.files(), expected);
+    // A checkpoint that is given up leaves something, too.
+    let mut writer = state.begin().unwrap().writer(7).apart();
+    writer.append(b"given up").unwrap();
+    assert_eq!(disk.files().len(), 6);
+    drop(state.begin().unwrap());
+    assert_eq!(disk.files(), expected);
 }
 
 #[test]
@@ -152,21 +170,6 @@ fn a_blob_that_two_generations_share_is_kept() {
     assert_eq!(state.run_bytes(&place).unwrap(), "shared");
     drop(state);
     open(&disk);
-}
-
-#[test]
-fn nothing_is_removed_while_the_older_manifest_cannot_be_read() {
-    let disk = SimulatedDisk::new();
-    let state = fresh(&disk);
-    for epoch in [2, 4, 6] {
-        commit(&state, epoch, &[b"whole state"]);
-    }
-    disk.put("manifest-0000000000000003", b"damaged");
-    let before = disk.files();
-    drop(state.begin().unwrap());
-    assert_eq!(disk.files(), before);
-    drop(state);
-    assert_eq!(open(&disk).1.unwrap().generation, 4);
 }
 
 #[test]
@@ -236,16 +239,31 @@ fn each_directory_has_its_own_secret() {
     assert!(seeds[0] != seeds[1] && seeds[1] != seeds[2]);
 }
 
-#[test]
-fn a_newer_format_is_refused_with_both_versions() {
+/// What the directory of a manifest with this first line is refused with.
+fn refusal(first_line: &str) -> millpond_error::Error {
     let disk = SimulatedDisk::new();
     drop(fresh(&disk));
     let name = "manifest-0000000000000001";
     let text = String::from_utf8(disk.read(name).unwrap().unwrap().to_vec()).unwrap();
-    disk.put(name, text.replace("millpond manifest 1\n", "millpond manifest 2\n").as_bytes());
+    disk.put(name, text.replace("millpond manifest 2\n", first_line).as_bytes());
     let error = StateDir::open(Arc::new(disk)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
-    assert!(error.message().starts_with("manifest-0000000000000001 is of state format 2; this engine"), "{error}");
+    error
+}
+
+#[test]
+fn other_formats_are_refused_with_both_versions_and_a_way_out() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (format, way_out) in [(1, "go on with the Millpond that wrote the state"), (3, "the newer Millpond")] {
+        let error = refusal(&format!("millpond manifest {format}\n"));
+        let expected = format!(
+            "manifest-0000000000000001 was written by another build of Millpond {version} in state format {format}; \
+             this Millpond ({version}) reads format 2"
+        );
+        assert_eq!(error.message(), expected);
+        assert!(error.hint().unwrap().contains(way_out), "{error:?}");
+    }
+    assert!(refusal("millpond manifest x\n").message().contains("is damaged"));
 }
 
 #[test]
@@ -257,7 +275,7 @@ fn a_manifest_is_three_lines_of_text() {
     let text = std::str::from_utf8(&bytes).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3);
-    assert_eq!(lines[0], "millpond manifest 1");
+    assert_eq!(lines[0], "millpond manifest 2");
     let json: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
     let expected = json!({
         "engine": env!("CARGO_PKG_VERSION"),
@@ -270,7 +288,7 @@ fn a_manifest_is_three_lines_of_text() {
             "description": {"max_gap": 300, "weight": 0.1},
             "arrangements": [{"name": "main", "runs": [{
                 "blob": "runs-0000000000000002-0", "offset": 0, "length": 3, "checksum": "0000000000000007",
-                "from": "0000000000000000", "to": "ffffffffffffffff", "rows": 1,
+                "from": "0000000000000000", "to": "ffffffffffffffff", "rows": 1, "level": 0,
             }]}],
         }],
         "sinks": [],

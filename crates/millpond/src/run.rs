@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millpond_error::{Error, Result};
+use millpond_io::files::list::Look;
 use millpond_plan::{SinkDecl, lower};
 use millpond_store::{Disk, LocalDisk};
 
@@ -68,6 +69,9 @@ pub struct RunOptions {
     /// Where the run serves `/metrics` for Prometheus and `/healthz`; by default at the address that `MILLPOND_HTTP`
     /// names, if it names one. An address that other machines can reach needs a token in `MILLPOND_HTTP_TOKEN`.
     pub http: Option<HttpAddress>,
+    /// Looks at the files of all sources, for tests: they say what time it is, and what is there.
+    #[doc(hidden)]
+    pub look: Option<Arc<dyn Look>>,
 }
 
 impl Default for RunOptions {
@@ -83,6 +87,7 @@ impl Default for RunOptions {
             monitor: Monitor::default(),
             monitoring: Monitoring::default(),
             http: None,
+            look: None,
         }
     }
 }

@@ -99,6 +99,8 @@ fn the_numbers_of_two_runs_are_the_truth() {
     assert_eq!((source.files_new, source.files_changed, source.files_unchanged, source.files_read), (2, 0, 0, 2));
     assert_eq!((source.rows_read, source.rows_rejected), (3500, 0));
     assert_eq!((source.bytes_read, source.bytes_waiting), (folder.input_bytes(), 0));
+    assert_eq!((source.state_rows, source.state_runs), (2, 1), "the table of files");
+    assert!(source.state_bytes > 100);
     let [step] = &seen.steps[..] else { panic!("one step: {seen:?}") };
     assert_eq!(step.kind, "reduce");
     assert_eq!((step.rows_in, step.rows_out, step.state_rows), (3500, 1000, 1000));

@@ -1,13 +1,16 @@
 //! Levels: which runs are merged, when, and how far in one call.
 //!
 //! A *level* is entries with disjoint ranges of keys, in ascending order; taken together they are like one run. New runs
-//! come in as a level at the end, and a level is folded into the one before when that is less than three times as large,
-//! so sizes grow geometrically from the end to the start and there are few levels.
+//! come in as a level at the end, and a level is folded into the one before when that is less than four times as large,
+//! so sizes grow geometrically from the end to the start and there are few levels. What is larger is counted in rows, not
+//! in rows by width of their range: a run of one key never takes up the large one that it stands before.
 //!
-//! A fold goes from the smallest key up. When it has read enough rows for a *slice*, the merged run takes its place in
+//! A small level is folded whole, and becomes one entry. Of a large one, only the entries near the folded keys are, each
+//! from its first key to its last. A fold goes from the smallest key up. When it has enough rows for a *slice*, the merged run takes its place in
 //! the larger level, and all folded entries are cut to the keys after it. So at any time the levels hold every row once,
 //! and a checkpoint that saves them saves the progress of the fold: what the next process opens is again levels, to
 //! which the same rule applies. What a process that ends in the middle of a slice has merged since the last one is lost.
+//! No slice is small but where rows cancel, so a level has few entries, too.
 
 use std::sync::Arc;
 
@@ -21,8 +24,8 @@ use super::{ArrangementSchema, RunEntry};
 use crate::hash::KeyRange;
 
 /// A level is folded when the one before has less than so many times its rows.
-const FACTOR: u64 = 3;
-/// A fold has at most about so many slices, unless they would be too large.
+const FACTOR: u64 = 4;
+/// A large level has at most about so many slices, unless they would be too large.
 const SLICES: u64 = 64;
 
 /// The sizes of what is built; smaller in tests.
@@ -34,11 +37,18 @@ pub(super) struct Sizes {
     pub(super) small_rows: u64,
     /// About how many rows a slice has, at least and at most.
     pub(super) slice_rows: (u64, u64),
+    /// How large runs of new rows become, at least and at most.
+    pub(super) run_bytes: (usize, usize),
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Sizes { block_bytes: BLOCK_BYTES, small_rows: 1 << 14, slice_rows: (1 << 15, 1 << 19) }
+        Sizes {
+            block_bytes: BLOCK_BYTES,
+            small_rows: 1 << 14,
+            slice_rows: (1 << 15, 1 << 19),
+            run_bytes: (1 << 20, 1 << 24),
+        }
     }
 }
 
@@ -68,10 +78,12 @@ struct Fold {
     builder: RunBuilder,
     /// The keys that are not folded yet, but for those in the builder.
     left: KeyRange,
-    /// Rows read for a slice.
+    /// Rows of a slice.
     slice_rows: u64,
     /// Rows read so far for this one.
     read: u64,
+    /// About how many rows are left to read.
+    rows_left: u64,
     /// Whether it is done in one call.
     small: bool,
 }
@@ -85,32 +97,16 @@ struct Slice {
 }
 
 impl Levels {
-    /// Arranges entries that may overlap: the densest ones in the first level, and so on.
-    pub(super) fn pack(schema: ArrangementSchema, sizes: Sizes, mut entries: Vec<RunEntry>) -> Self {
-        let density = |entry: &RunEntry| {
-            let keys = (entry.range.last - entry.range.first) as f64 + 1.0;
-            entry.run.rows_within(entry.range) as f64 / keys
-        };
-        entries.sort_by(|a, b| density(b).total_cmp(&density(a)));
-        let mut levels: Vec<Level> = Vec::new();
-        for entry in entries {
-            let free =
-                |level: &&mut Level| level.entries.iter().all(|other| other.range.intersection(entry.range).is_none());
-            match levels.iter_mut().find(free) {
-                Some(level) => level.entries.push(entry),
-                None => levels.push(Level { entries: vec![entry], ..Level::default() }),
-            }
-        }
-        for level in &mut levels {
-            level.entries.sort_by_key(|entry| entry.range);
-            level.count_rows();
-        }
-        Levels { schema, sizes, levels }
+    /// The levels of these entries, whose ranges are disjoint within a level and ascend.
+    pub(super) fn new(schema: ArrangementSchema, sizes: Sizes, levels: Vec<Vec<RunEntry>>) -> Self {
+        let mut levels = Levels { schema, sizes, levels: levels.into_iter().map(Level::new).collect() };
+        levels.number(0);
+        levels
     }
 
-    /// A builder of a run for these levels.
+    /// A builder of runs for these levels.
     pub(super) fn builder(&self) -> RunBuilder {
-        RunBuilder::with_block_bytes(self.schema.clone(), self.sizes.block_bytes)
+        RunBuilder::with_sizes(self.schema.clone(), self.sizes.block_bytes, self.sizes.run_bytes)
     }
 
     /// All entries.
@@ -133,10 +129,19 @@ impl Levels {
         Ok(())
     }
 
-    /// Adds a level of one run.
-    pub(super) fn push(&mut self, entry: RunEntry) {
-        let rows = entry.run.rows();
-        self.levels.push(Level { entries: vec![entry], rows, fold: None });
+    /// Adds a level; returns it as it is numbered.
+    pub(super) fn push(&mut self, entries: Vec<RunEntry>) -> &[RunEntry] {
+        self.levels.push(Level::new(entries));
+        let last = self.levels.len() - 1;
+        self.number(last);
+        &self.levels[last].entries
+    }
+
+    /// Tells the entries from this level on which level they are in.
+    fn number(&mut self, from: usize) {
+        for (number, level) in (0..).zip(&mut self.levels).skip(from) {
+            level.entries.iter_mut().for_each(|entry| entry.level = number);
+        }
     }
 
     /// Folds as far as the budget goes, small folds and the smallest first. With `finish_slice`, if any slice is under
@@ -150,9 +155,9 @@ impl Levels {
             let slice = if fold.small {
                 fold.advance(&mut Budget::unlimited())?
             } else if finish_slice {
+                // A single key may have more rows than any slice: without its end, all work on it would be lost.
                 finish_slice = false;
-                budget.rows = budget.rows.max((fold.slice_rows * 2) as usize);
-                fold.advance(budget)?
+                fold.advance(&mut Budget::unlimited())?
             } else {
                 fold.advance(budget)?
             };
@@ -167,12 +172,13 @@ impl Levels {
         // Large ones are of two levels. The oldest come first, so that a fold that was begun in another process goes on
         // before newer runs are folded into what is left of it.
         for start in 0..self.levels.len().saturating_sub(1) {
-            if !self.is_free(start) || !self.is_free(start + 1) {
+            let (into, folded) = (&self.levels[start], &self.levels[start + 1]);
+            if !self.is_free(start) || !self.is_free(start + 1) || into.rows + folded.rows < self.sizes.small_rows {
                 continue;
             }
-            let Some(range) = cover(&self.levels[start + 1].entries, None) else { continue };
-            let (into, folded) = (self.levels[start].rows_within(range), self.levels[start + 1].rows);
-            if into < FACTOR * folded && into + folded >= self.sizes.small_rows {
+            let Some(keys) = cover(&folded.entries) else { continue };
+            let range = into.widened(keys);
+            if into.rows_within(range) < FACTOR * folded.rows {
                 self.start_fold(start, start + 2, range)?;
             }
         }
@@ -180,7 +186,9 @@ impl Levels {
         let mut end = self.levels.len();
         while end > 1 {
             end = match self.small_fold(end) {
-                Some((start, range)) => {
+                Some(start) => {
+                    let keys = self.levels[start..end].iter().filter_map(|level| cover(&level.entries));
+                    let Some(range) = keys.reduce(union) else { break };
                     self.start_fold(start, end, range)?;
                     start
                 }
@@ -190,36 +198,35 @@ impl Levels {
         Ok(())
     }
 
-    /// The first of the levels up to `end` that are to become one at once, and the range of keys to fold into it.
-    fn small_fold(&self, end: usize) -> Option<(usize, KeyRange)> {
-        let mut fold = None;
+    /// The first of the levels up to `end` that are to become one entry at once.
+    fn small_fold(&self, end: usize) -> Option<usize> {
         let mut folded = 0;
         let mut start = end - 1;
         while start > 0 && self.is_free(start) && self.is_free(start - 1) {
-            let range = cover(&self.levels[start].entries, fold.map(|(_, range)| range))?;
             folded += self.levels[start].rows;
-            let into = self.levels[start - 1].rows_within(range);
+            let into = self.levels[start - 1].rows;
             if into >= FACTOR * folded || into + folded >= self.sizes.small_rows {
                 break;
             }
             start -= 1;
-            fold = Some((start, range));
         }
-        fold
+        (start + 1 < end).then_some(start)
     }
 
     /// Starts to fold the levels after `start`, up to `end`, into it; all their keys are in `range`.
     fn start_fold(&mut self, start: usize, end: usize, range: KeyRange) -> Result<()> {
         let folded: u64 = self.levels[start + 1..end].iter().map(|level| level.rows).sum();
         let rows = self.levels[start].rows_within(range) + folded;
+        let (least, most) = self.sizes.slice_rows;
         let levels = self.levels[start..end].iter().map(|level| &*level.entries);
         let fold = Fold {
             count: end - start - 1,
             walk: Walk::new(&self.schema, levels, range)?,
             builder: self.builder(),
             left: range,
-            slice_rows: (rows / SLICES).clamp(self.sizes.slice_rows.0, self.sizes.slice_rows.1),
+            slice_rows: ((self.levels[start].rows + folded) / SLICES).clamp(least, most),
             read: 0,
+            rows_left: rows,
             small: rows < self.sizes.small_rows,
         };
         self.levels[start].fold = Some(Box::new(fold));
@@ -241,7 +248,7 @@ impl Levels {
         }
         let into = &mut self.levels[at];
         if run.rows() > 0 {
-            into.entries.push(RunEntry { run: run.into(), range });
+            into.entries.push(RunEntry { run: run.into(), range, level: 0 });
             into.entries.sort_by_key(|entry| entry.range);
         }
         if last {
@@ -257,10 +264,17 @@ impl Levels {
         } else {
             self.levels[at..=at + count].iter_mut().for_each(Level::count_rows);
         }
+        self.number(at);
     }
 }
 
 impl Level {
+    fn new(entries: Vec<RunEntry>) -> Self {
+        let mut level = Level { entries, ..Level::default() };
+        level.count_rows();
+        level
+    }
+
     fn count_rows(&mut self) {
         self.rows = self.entries.iter().map(|entry| entry.run.rows_within(entry.range)).sum();
     }
@@ -270,12 +284,27 @@ impl Level {
         let within = |entry: &RunEntry| Some(entry.run.rows_within(entry.range.intersection(range)?));
         self.entries.iter().filter_map(within).sum()
     }
+
+    /// The range from the first key to the last of the entries that have some in `range`, and of `range`. If there is
+    /// none, the nearest entry takes its place: folds never leave entries smaller than they found them.
+    fn widened(&self, range: KeyRange) -> KeyRange {
+        let keys = |entry: &RunEntry| entry.run.hashes()?.intersection(entry.range);
+        let near = self.entries.iter().filter_map(keys).filter(|keys| keys.intersection(range).is_some());
+        let nearest = || {
+            let before = self.entries.iter().rev().filter_map(keys).find(|keys| keys.last < range.first);
+            before.or_else(|| self.entries.iter().find_map(keys))
+        };
+        near.reduce(union).or_else(nearest).map_or(range, |keys| union(keys, range))
+    }
 }
 
-/// The smallest range that covers `range` and the keys of these entries; `None` for no keys.
-fn cover(entries: &[RunEntry], range: Option<KeyRange>) -> Option<KeyRange> {
-    let keys = entries.iter().filter_map(|entry| entry.run.hashes()?.intersection(entry.range));
-    keys.chain(range).reduce(|a, b| KeyRange { first: a.first.min(b.first), last: a.last.max(b.last) })
+/// The smallest range that covers the keys of these entries; `None` for no keys.
+fn cover(entries: &[RunEntry]) -> Option<KeyRange> {
+    entries.iter().filter_map(|entry| entry.run.hashes()?.intersection(entry.range)).reduce(union)
+}
+
+fn union(a: KeyRange, b: KeyRange) -> KeyRange {
+    KeyRange { first: a.first.min(b.first), last: a.last.max(b.last) }
 }
 
 /// What is left of an entry without the keys in `range`.
@@ -290,7 +319,7 @@ fn without(entry: &RunEntry, range: KeyRange) -> impl Iterator<Item = RunEntry> 
     };
     pieces.into_iter().flatten().filter_map(move |range| {
         let has_keys = range.first <= range.last && run.hashes()?.intersection(range).is_some();
-        has_keys.then(|| RunEntry { run: run.clone(), range })
+        has_keys.then(|| RunEntry { run: run.clone(), range, ..*entry })
     })
 }
 
@@ -302,7 +331,8 @@ impl Fold {
                 let Some(next) = self.walk.next_hash()? else { return Ok(Some(self.slice(self.left.last, true))) };
                 // Keys of one hash stay together.
                 let cut = next > self.left.first && self.builder.last_hash().is_none_or(|last| next > last);
-                if cut && self.read >= self.slice_rows {
+                let is_full = self.builder.rows() >= self.slice_rows || self.read >= FACTOR * self.slice_rows;
+                if cut && is_full && self.rows_left >= self.slice_rows / 2 {
                     return Ok(Some(self.slice(next - 1, false)));
                 }
             }
@@ -312,7 +342,9 @@ impl Fold {
             let before = budget.rows;
             let Fold { walk, builder, .. } = self;
             walk.next(builder.space(), budget, |plan: &Plan<'_>| builder.append_plan(plan))?;
-            self.read += (before - budget.rows) as u64;
+            let read = (before - budget.rows) as u64;
+            self.read += read;
+            self.rows_left = self.rows_left.saturating_sub(read);
         }
     }
 
@@ -323,7 +355,7 @@ impl Fold {
         }
         self.read = 0;
         let next = self.builder.like();
-        let run = std::mem::replace(&mut self.builder, next).finish();
+        let run = std::mem::replace(&mut self.builder, next).finish_one();
         Slice { range, run, last }
     }
 }

@@ -129,14 +129,14 @@ impl Walk {
 fn cut(entries: &[RunEntry], range: KeyRange) -> Vec<RunEntry> {
     let cut = |entry: &RunEntry| {
         let range = entry.range.intersection(range)?;
-        Some(RunEntry { run: entry.run.clone(), range })
+        Some(RunEntry { run: entry.run.clone(), range, ..*entry })
     };
     entries.iter().filter_map(cut).collect()
 }
 
 /// Moves to the first key of the first entry, from that of the place on, that has one in its range.
 fn enter(level: &[RunEntry], place: &mut Place) -> Result<()> {
-    while let Some(RunEntry { run, range }) = level.get(place.entry) {
+    while let Some(RunEntry { run, range, .. }) = level.get(place.entry) {
         let hashes = &run.first_hashes;
         let b = hashes.partition_point(|hash| *hash < range.first).saturating_sub(1);
         if b < hashes.len() {

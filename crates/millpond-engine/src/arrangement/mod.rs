@@ -4,6 +4,7 @@
 //! and an index of them; a `group` is the rows of one key, `cursor` looks up many keys, `merge` walks over all of them;
 //! `levels` say which runs are merged when. A `batch` is rows on their way into a block or out of one.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,6 +53,8 @@ pub struct SavedRun {
     pub checksum: u64,
     /// The keys that count; the run may hold others.
     pub range: KeyRange,
+    /// The level that it is in; of one level, the keys that count are disjoint.
+    pub level: u32,
     /// Where the bytes are.
     pub place: RunPlace,
 }
@@ -70,6 +73,8 @@ pub struct RunEntry {
     pub run: Arc<Run>,
     /// The keys that count; the run may hold others.
     pub range: KeyRange,
+    /// The level that it is in, from 0, the oldest and largest.
+    pub level: u32,
 }
 
 /// How much an arrangement holds.
@@ -164,13 +169,13 @@ impl Arrangement {
     /// Opens the part of a saved arrangement that lies in `range`. Checks the footers of the runs, not yet their blocks.
     /// A run that is damaged or of another schema is a `Data` error that names its file.
     pub fn open(schema: ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Self> {
-        let entries = open_entries(&schema, range, saved)?;
-        Ok(Arrangement::with_sizes(schema, range, entries, Sizes::default()))
+        let levels = open_levels(&schema, range, saved)?;
+        Ok(Arrangement::with_sizes(schema, range, levels, Sizes::default()))
     }
 
-    fn with_sizes(schema: ArrangementSchema, range: KeyRange, entries: Vec<RunEntry>, sizes: Sizes) -> Self {
-        let fresh = !entries.is_empty();
-        let levels = Levels::pack(schema.clone(), sizes, entries);
+    fn with_sizes(schema: ArrangementSchema, range: KeyRange, levels: Vec<Vec<RunEntry>>, sizes: Sizes) -> Self {
+        let fresh = !levels.is_empty();
+        let levels = Levels::new(schema.clone(), sizes, levels);
         let mut arrangement = Arrangement { schema, range, levels, entries: Vec::new(), fresh };
         arrangement.list_entries();
         arrangement
@@ -191,18 +196,28 @@ impl Arrangement {
         self.entries.is_empty()
     }
 
-    /// A builder of a run that can be inserted.
+    /// A builder of runs that can be inserted.
     pub fn builder(&self) -> RunBuilder {
         self.levels.builder()
     }
 
-    /// Adds a run's rows; a run without rows is dropped.
-    pub fn insert(&mut self, run: Run) {
-        let Some(keys) = run.hashes() else { return };
-        debug_assert!(self.range.contains(keys.first) && self.range.contains(keys.last), "keys of this worker");
-        let entry = RunEntry { run: Arc::new(run), range: self.range };
-        self.entries.push(entry.clone());
-        self.levels.push(entry);
+    /// Adds the rows of runs that a [builder](Self::builder) made of one step's rows.
+    pub fn insert(&mut self, runs: Vec<Run>) {
+        let mut entries: Vec<RunEntry> = Vec::with_capacity(runs.len());
+        for run in runs {
+            let Some(keys) = run.hashes() else { continue };
+            debug_assert!(self.range.contains(keys.first) && self.range.contains(keys.last), "keys of this worker");
+            let mut range = self.range;
+            if let Some(before) = entries.last_mut() {
+                // No hash is in two runs, so there is one before the first.
+                before.range.last = keys.first - 1;
+                range.first = keys.first;
+            }
+            entries.push(RunEntry { run: Arc::new(run), range, level: 0 });
+        }
+        if !entries.is_empty() {
+            self.entries.extend_from_slice(self.levels.push(entries));
+        }
     }
 
     /// Merges runs, so that their number stays logarithmic: small ones at once, large ones in slices, and of these about
@@ -215,25 +230,40 @@ impl Arrangement {
         Ok(())
     }
 
-    /// Frees the memory of saved runs of at least so many bytes: from now on they are read where they were saved. `read`
-    /// gives the bytes at a place, and the name that errors call them.
-    pub fn leave_memory(&mut self, at_least: usize, read: &dyn Fn(&RunPlace) -> Result<(String, Bytes)>) -> Result<()> {
+    /// Takes note that saved runs were copied to other places, and frees the memory of saved runs of at least so many
+    /// bytes: from now on they are read where they are. `read` gives the bytes at a place, and the name that errors call them.
+    pub fn settle(
+        &mut self,
+        moves: &HashMap<RunPlace, RunPlace>,
+        at_least: usize,
+        read: &dyn Fn(&RunPlace) -> Result<(String, Bytes)>,
+    ) -> Result<()> {
         // A run that is being merged stands in several entries.
-        let mut left: Vec<Arc<Run>> = Vec::new();
+        let mut settled: HashMap<RunPlace, Arc<Run>> = HashMap::new();
         let schema = &self.schema;
         self.levels.replace(&mut |run| {
-            let leaves = run.is_in_memory() && run.bytes().len() >= at_least;
-            let Some(place) = run.place().filter(|_| leaves) else { return Ok(None) };
-            if let Some(saved) = left.iter().find(|saved| saved.place() == Some(place)) {
-                return Ok(Some(saved.clone()));
+            let Some(saved) = run.place() else { return Ok(None) };
+            let (moved, in_memory) = (moves.get(saved), run.is_in_memory());
+            let leaves = in_memory && run.bytes().len() >= at_least;
+            let place = moved.unwrap_or(saved).clone();
+            if moved.is_none() && !leaves {
+                return Ok(None);
             }
-            let (name, bytes) = read(place)?;
-            let (checksum, place) = (run.checksum(), place.clone());
-            let saved = Arc::new(open_run(schema, SavedRun { name, bytes, checksum, range: KeyRange::ALL, place })?);
-            left.push(saved.clone());
-            Ok(Some(saved))
+            if let Some(run) = settled.get(&place) {
+                return Ok(Some(run.clone()));
+            }
+            let settle = if in_memory && !leaves {
+                run.moved_to(place.clone())
+            } else {
+                let (name, bytes) = read(&place)?;
+                let (checksum, place) = (run.checksum(), place.clone());
+                open_run(schema, SavedRun { name, bytes, checksum, range: KeyRange::ALL, level: 0, place })?
+            };
+            let run = Arc::new(settle);
+            settled.insert(place, run.clone());
+            Ok(Some(run))
         })?;
-        if !left.is_empty() {
+        if !settled.is_empty() {
             self.list_entries();
         }
         Ok(())
@@ -303,15 +333,18 @@ impl RunEntry {
     }
 }
 
-fn open_entries(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Vec<RunEntry>> {
+/// The levels of a saved arrangement, oldest first, cut to `range`. Two levels may be one elsewhere: workers number theirs
+/// each by themselves.
+fn open_levels(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Vec<Vec<RunEntry>>> {
     let mut runs = saved.runs;
     runs.retain(|saved| saved.range.intersection(range).is_some());
     // Ranges of one run that lie next to each other, as several workers save them, become one entry.
-    runs.sort_by(|a, b| (&a.place, a.range).cmp(&(&b.place, b.range)));
+    runs.sort_by(|a, b| (a.level, &a.place, a.range).cmp(&(b.level, &b.place, b.range)));
     let mut entries: Vec<RunEntry> = Vec::new();
     for saved in runs {
         let Some(within) = saved.range.intersection(range) else { continue };
-        let last = entries.last_mut().filter(|last| last.run.place() == Some(&saved.place));
+        let level = saved.level;
+        let last = entries.last_mut().filter(|last| last.level == level && last.run.place() == Some(&saved.place));
         let run = match last {
             Some(last) if last.range.last.checked_add(1) == Some(within.first) => {
                 last.range.last = within.last;
@@ -320,10 +353,25 @@ fn open_entries(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrange
             Some(last) => last.run.clone(),
             None => Arc::new(open_run(schema, saved)?),
         };
-        entries.push(RunEntry { run, range: within });
+        entries.push(RunEntry { run, range: within, level });
     }
     entries.retain(|entry| entry.run.hashes().is_some_and(|keys| keys.intersection(entry.range).is_some()));
-    Ok(entries)
+    let mut levels: Vec<Vec<RunEntry>> = Vec::new();
+    for entry in entries {
+        match levels.last_mut().filter(|level| level[0].level == entry.level) {
+            Some(level) => level.push(entry),
+            None => levels.push(vec![entry]),
+        }
+    }
+    for level in &mut levels {
+        level.sort_by_key(|entry| entry.range);
+        if let Some(pair) = level.windows(2).find(|pair| pair[0].range.last >= pair[1].range.first) {
+            let place = pair[1].run.place().map(|place| place.blob.as_str()).unwrap_or_default();
+            return Err(Error::data(format!("two runs of one level hold the same keys, one of them in {place}"))
+                .with_hint("restore the state from a copy, or reset it"));
+        }
+    }
+    Ok(levels)
 }
 
 fn open_run(schema: &ArrangementSchema, saved: SavedRun) -> Result<Run> {

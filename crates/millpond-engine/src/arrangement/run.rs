@@ -166,6 +166,20 @@ impl Run {
         assert!(!already, "a run is saved once");
     }
 
+    /// The same run, saved in another place; its bytes are those that this one has in memory.
+    pub(super) fn moved_to(&self, place: RunPlace) -> Run {
+        Run {
+            name: self.name.clone(),
+            bytes: self.bytes.clone(),
+            schema: self.schema.clone(),
+            first_hashes: self.first_hashes.clone(),
+            blocks: self.blocks.clone(),
+            checked: self.checked.iter().map(|word| AtomicU64::new(word.load(Ordering::Relaxed))).collect(),
+            place: OnceLock::from(place),
+            ..*self
+        }
+    }
+
     /// The hashes from the first key to the last; `None` if there is no key.
     pub(super) fn hashes(&self) -> Option<KeyRange> {
         self.first_hashes.first().map(|first| KeyRange { first: *first, last: self.last_hash })
@@ -374,16 +388,22 @@ pub struct RunBuilder {
     last_hash: u64,
     rows: u64,
     keys: u64,
+    /// How large runs become, at least and at most: a run ends when it takes an eighth of what was built.
+    run_bytes: (usize, usize),
+    /// The runs that ended, of smaller keys.
+    done: Vec<Run>,
 }
 
 impl RunBuilder {
-    /// A builder of a run of this schema.
+    /// A builder of one run of this schema.
     pub fn new(schema: ArrangementSchema) -> Self {
-        RunBuilder::with_block_bytes(schema, BLOCK_BYTES)
+        RunBuilder::with_sizes(schema, BLOCK_BYTES, (usize::MAX, usize::MAX))
     }
 
-    pub(super) fn with_block_bytes(schema: ArrangementSchema, block_bytes: usize) -> Self {
+    pub(super) fn with_sizes(schema: ArrangementSchema, block_bytes: usize, run_bytes: (usize, usize)) -> Self {
         RunBuilder {
+            run_bytes,
+            done: Vec::new(),
             block_bytes,
             pending: Batch::new(&schema),
             schema,
@@ -399,7 +419,7 @@ impl RunBuilder {
 
     /// A builder of another run of this kind.
     pub(super) fn like(&self) -> Self {
-        RunBuilder::with_block_bytes(self.schema.clone(), self.block_bytes)
+        RunBuilder::with_sizes(self.schema.clone(), self.block_bytes, self.run_bytes)
     }
 
     /// Adds rows, sorted; their keys come after all keys added before. Keys without rows are left out.
@@ -412,6 +432,9 @@ impl RunBuilder {
             if rows.offsets[key] == rows.offsets[key + 1] {
                 key += 1;
                 continue;
+            }
+            if self.is_full() && rows.hashes[key] > self.last_hash {
+                self.end_run();
             }
             let space = self.block_bytes.saturating_sub(self.pending.plain_bytes());
             let end = sizes.keys_that_fit(key, space);
@@ -426,6 +449,20 @@ impl RunBuilder {
                 key += 1;
             }
         }
+    }
+
+    /// Whether no row is pending and the run is so large that it ends before the next hash.
+    fn is_full(&self) -> bool {
+        let built: usize = self.done.iter().map(|run| run.bytes.len()).sum();
+        let (least, most) = self.run_bytes;
+        self.pending.hashes.is_empty() && self.bytes.len() >= (built / 8).clamp(least, most)
+    }
+
+    fn end_run(&mut self) {
+        let (next, done) = (self.like(), std::mem::take(&mut self.done));
+        let run = std::mem::replace(self, next).finish_one();
+        self.done = done;
+        self.done.push(run);
     }
 
     /// Adds a key that is too large for one block.
@@ -471,6 +508,11 @@ impl RunBuilder {
         self.block_bytes.saturating_sub(self.pending.plain_bytes()).max(self.block_bytes / 16)
     }
 
+    /// The number of rows added.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows + self.pending.diffs.len() as u64
+    }
+
     /// The hash of the last key added; `None` before the first.
     pub(super) fn last_hash(&self) -> Option<u64> {
         self.pending.hashes.last().copied().or((self.rows > 0).then_some(self.last_hash))
@@ -505,8 +547,16 @@ impl RunBuilder {
         self.pending.clear();
     }
 
-    /// The run.
-    pub fn finish(mut self) -> Run {
+    /// The runs, in ascending order of keys, no hash in two of them; none without rows.
+    pub fn finish(mut self) -> Vec<Run> {
+        let mut runs = std::mem::take(&mut self.done);
+        runs.extend(Some(self.finish_one()).filter(|run| run.rows > 0));
+        runs
+    }
+
+    /// What was added since the last run ended, as a run, with or without rows.
+    pub(super) fn finish_one(mut self) -> Run {
+        debug_assert!(self.done.is_empty(), "it is the only run");
         self.flush();
         let footer = self.bytes.len();
         self.write_footer();

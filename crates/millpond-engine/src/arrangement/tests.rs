@@ -1,6 +1,6 @@
 //! Arrangements against a model of sorted maps: random schemas, changes, merges, restarts and damage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -247,14 +247,15 @@ fn within(model: &Model, range: KeyRange) -> Model {
 struct Workers {
     workers: Vec<Arrangement>,
     blobs: BTreeMap<String, Bytes>,
+    blobs_made: usize,
 }
 
-const SMALL: Sizes = Sizes { block_bytes: 500, small_rows: 40, slice_rows: (40, 200) };
+const SMALL: Sizes = Sizes { block_bytes: 500, small_rows: 40, slice_rows: (40, 200), run_bytes: (2000, 8000) };
 
 impl Workers {
     fn new(schema: &ArrangementSchema, workers: usize, sizes: Sizes) -> Self {
         let worker = |i| Arrangement::with_sizes(schema.clone(), KeyRange::of_worker(i, workers), Vec::new(), sizes);
-        Workers { workers: (0..workers).map(worker).collect(), blobs: BTreeMap::new() }
+        Workers { workers: (0..workers).map(worker).collect(), blobs: BTreeMap::new(), blobs_made: 0 }
     }
 
     fn insert(&mut self, changes: &Model) {
@@ -270,7 +271,8 @@ impl Workers {
         let mut saved = SavedArrangement::default();
         for entry in self.workers.iter().flat_map(|worker| worker.entries()) {
             if entry.run.place().is_none() {
-                let blob = format!("run-{}", self.blobs.len());
+                self.blobs_made += 1;
+                let blob = format!("run-{}", self.blobs_made);
                 let bytes = Bytes::copy_from_slice(entry.run.bytes());
                 entry.run.set_place(RunPlace { blob: blob.clone(), offset: 0, length: bytes.len() as u64 });
                 self.blobs.insert(blob, bytes);
@@ -281,18 +283,29 @@ impl Workers {
                 bytes: self.blobs[&place.blob].clone(),
                 checksum: entry.run.checksum(),
                 range: entry.range,
+                level: entry.level,
                 place,
             });
         }
         saved
     }
 
-    /// As a checkpoint that others follow.
-    fn leave_memory(&mut self, at_least: usize) {
-        self.save();
+    /// As a checkpoint that others follow, which copied some runs to other blobs.
+    fn settle(&mut self, at_least: usize, random: &mut StdRng) {
+        let mut moves = HashMap::new();
+        for SavedRun { place, .. } in self.save().runs {
+            if random.random_bool(0.3) && !moves.contains_key(&place) {
+                self.blobs_made += 1;
+                let blob = format!("run-{}", self.blobs_made);
+                let bytes = self.blobs.remove(&place.blob).unwrap();
+                self.blobs.insert(blob.clone(), bytes);
+                moves.insert(place.clone(), RunPlace { blob, ..place });
+            }
+        }
         for worker in &mut self.workers {
             let read = |place: &RunPlace| Ok((place.blob.clone(), self.blobs[&place.blob].clone()));
-            worker.leave_memory(at_least, &read).unwrap();
+            worker.settle(&moves, at_least, &read).unwrap();
+            assert!(worker.entries().iter().all(|entry| !moves.contains_key(entry.run.place().unwrap())));
             assert!(
                 worker.entries().iter().all(|entry| !entry.run.is_in_memory() || entry.run.bytes().len() < at_least)
             );
@@ -303,8 +316,8 @@ impl Workers {
         let saved = self.save();
         let open = |i| {
             let range = KeyRange::of_worker(i, workers);
-            let entries = open_entries(schema, range, saved.clone()).unwrap();
-            Arrangement::with_sizes(schema.clone(), range, entries, sizes)
+            let levels = open_levels(schema, range, saved.clone()).unwrap();
+            Arrangement::with_sizes(schema.clone(), range, levels, sizes)
         };
         self.workers = (0..workers).map(open).collect();
     }
@@ -407,6 +420,17 @@ fn check_lookup_rows(arrangement: &Arrangement, model: &Model, keys: &Model, dra
     assert_eq!(found, expected);
 }
 
+/// Entries of a level are disjoint and in order, and know their level.
+fn check_levels(arrangement: &Arrangement) {
+    for (number, level) in (0..).zip(arrangement.levels.slices()) {
+        assert!(level.iter().all(|entry| entry.level == number));
+        assert!(level.windows(2).all(|pair| pair[0].range.last < pair[1].range.first));
+    }
+    let of_entries: Vec<_> = arrangement.entries().iter().map(|entry| (entry.level, entry.range)).collect();
+    let of_levels: Vec<_> = arrangement.levels.entries().map(|entry| (entry.level, entry.range)).collect();
+    assert_eq!(of_entries, of_levels);
+}
+
 fn check(seed: u64) {
     let mut draw = Draw::new(seed);
     let schema = draw.schema.clone();
@@ -422,11 +446,13 @@ fn check(seed: u64) {
             program.workers.iter_mut().for_each(|worker| worker.maintain(fuel).unwrap());
         }
         if draw.random.random_bool(0.2) {
-            program.leave_memory(draw.random.random_range(0..2000));
+            let at_least = draw.random.random_range(0..2000);
+            program.settle(at_least, &mut draw.random);
         }
         if draw.random.random_bool(0.2) {
             program.restart(&schema, draw.random.random_range(1..=4), sizes);
         }
+        program.workers.iter().for_each(check_levels);
         let mut keys = draw.changes(&model);
         keys.extend(model.iter().take(20).map(|(key, _)| (key.clone(), BTreeMap::new())));
         for worker in &program.workers {
@@ -451,7 +477,7 @@ fn an_arrangement_equals_its_model() {
 /// What a reader of a run sees: its content, or the kind of error.
 fn read(bytes: Bytes, checksum: u64, schema: &ArrangementSchema) -> Result<Vec<(Key, Group)>> {
     let place = RunPlace { blob: "run-7".to_owned(), offset: 0, length: bytes.len() as u64 };
-    let saved = SavedRun { name: "state/run-7".to_owned(), bytes, checksum, range: KeyRange::ALL, place };
+    let saved = SavedRun { name: "state/run-7".to_owned(), bytes, checksum, range: KeyRange::ALL, level: 0, place };
     let arrangement = Arrangement::open(schema.clone(), KeyRange::ALL, SavedArrangement { runs: vec![saved] })?;
     let mut found = Vec::new();
     arrangement.scan(&mut |rows| {
@@ -479,9 +505,9 @@ fn small_run(schema: &ArrangementSchema) -> Run {
     let row = |i: i64| vec![Cell::Int(i), if i % 3 == 0 { Cell::Null } else { Cell::Str("x".repeat(i as usize % 5)) }];
     let model: Model =
         (0..6).map(|k| (key(k), (0..if k == 3 { 40 } else { 3 }).map(|i| (row(i), 1 + i % 2)).collect())).collect();
-    let mut builder = RunBuilder::with_block_bytes(schema.clone(), 400);
+    let mut builder = RunBuilder::with_sizes(schema.clone(), 400, (usize::MAX, usize::MAX));
     builder.append(&keyed_rows(schema, &model));
-    let run = builder.finish();
+    let run = builder.finish_one();
     assert!(run.blocks.iter().any(BlockInfo::continues) && run.blocks.len() > 3);
     run
 }
@@ -571,8 +597,8 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
     let mut insert = |model: &Model| {
         let mut builder = arrangement.builder();
         builder.append(&keyed_rows(&schema, model));
-        let run = builder.finish();
-        arrangement.insert(Run::open("run", run.bytes().clone(), run.checksum()).unwrap());
+        let run = builder.finish_one();
+        arrangement.insert(vec![Run::open("run", run.bytes().clone(), run.checksum()).unwrap()]);
     };
     insert(&rows(&mut (0..200_000).map(|i| i * 10)));
     insert(&rows(&mut (0..100).map(|i| i * 9_999)));
@@ -595,26 +621,79 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
     assert_eq!(all.offsets, [0, 200_100 - 10]);
 }
 
-/// The number of levels stays logarithmic, in one long process and in many short ones.
+/// What one step adds, of what is there.
+type Changes = fn(&mut StdRng, i64, &Model) -> Model;
+
+/// New keys at random places.
+fn new_keys(random: &mut StdRng, epoch: i64, _: &Model) -> Model {
+    let count = random.random_range(1..20);
+    (0..count).map(|i| ((random.random(), vec![]), BTreeMap::from([(vec![Cell::Int(epoch + i)], 1)]))).collect()
+}
+
+/// One new key.
+fn new_key(random: &mut StdRng, epoch: i64, _: &Model) -> Model {
+    Model::from([((random.random(), vec![]), BTreeMap::from([(vec![Cell::Int(epoch)], 1)]))])
+}
+
+/// One more row of the same key, and now and then of another one.
+fn one_key(random: &mut StdRng, epoch: i64, _: &Model) -> Model {
+    let key = if random.random_bool(0.05) { random.random_range(0..4) << 61 } else { 1 << 60 };
+    Model::from([((key, vec![]), BTreeMap::from([(vec![Cell::Int(epoch)], 1)]))])
+}
+
+/// One of 300 keys gets another row in place of the one that it has.
+fn updates(random: &mut StdRng, epoch: i64, model: &Model) -> Model {
+    let key = (random.random_range(0..300) << 54, vec![]);
+    let old = model.get(&key).into_iter().flat_map(|rows| rows.keys().cloned().map(|row| (row, -1)));
+    let rows = old.chain([(vec![Cell::Int(epoch)], 1)]).collect();
+    Model::from([(key, rows)])
+}
+
+/// Many keys come at first, and then they go, one at a time.
+fn removals(random: &mut StdRng, epoch: i64, model: &Model) -> Model {
+    match model.iter().nth(random.random_range(0..model.len().max(1))) {
+        _ if epoch < 30 => (0..40).flat_map(|_| new_keys(random, epoch, model)).collect(),
+        None => Model::new(),
+        Some((key, rows)) => Model::from([(key.clone(), rows.keys().map(|row| (row.clone(), -1)).collect())]),
+    }
+}
+
+/// However many steps there were, in one long process or in as many short ones: few levels, few runs, and no more rows
+/// than twice those that are there.
 #[test]
-fn levels_stay_few() {
+fn levels_stay_few_and_small() {
     let schema = ArrangementSchema { key: vec![], row: vec![Type::Int.required()] };
-    let sizes = Sizes { block_bytes: 500, small_rows: 100, slice_rows: (100, 200) };
-    for restarts in [false, true] {
-        let mut program = Workers::new(&schema, 1, sizes);
-        let mut random = StdRng::seed_from_u64(3);
-        for epoch in 0..400i64 {
-            let changes: Model = (0..20)
-                .map(|i| ((random.random(), vec![]), BTreeMap::from([(vec![Cell::Int(epoch + i)], 1)])))
-                .collect();
-            program.insert(&changes);
-            program.workers[0].maintain(20 * 32).unwrap();
-            if restarts {
-                program.restart(&schema, 1, sizes);
+    let sizes = Sizes { block_bytes: 500, small_rows: 100, slice_rows: (100, 200), run_bytes: (4000, 8000) };
+    let kinds: [(&str, Changes); 5] = [
+        ("new keys", new_keys),
+        ("a new key", new_key),
+        ("one key", one_key),
+        ("updates", updates),
+        ("removals", removals),
+    ];
+    for (kind, changes) in kinds {
+        for restarts in [0.0, 0.5, 1.0] {
+            let mut program = Workers::new(&schema, 1, sizes);
+            let mut random = StdRng::seed_from_u64(3);
+            let mut model = Model::new();
+            for epoch in 0..700i64 {
+                let changes = changes(&mut random, epoch, &model);
+                program.insert(&changes);
+                apply(&mut model, &changes);
+                program.workers[0].maintain(changes.values().map(BTreeMap::len).sum::<usize>() * 32).unwrap();
+                if random.random_bool(restarts) {
+                    program.restart(&schema, 1, sizes);
+                }
+                let worker = &program.workers[0];
+                let (levels, runs) = (worker.levels.slices().count(), worker.entries().len());
+                let rows: u64 = worker.entries().iter().map(|entry| entry.run.rows_within(entry.range)).sum();
+                let live = model.values().map(BTreeMap::len).sum::<usize>();
+                let what = format!(
+                    "{kind}, restarts {restarts}, epoch {epoch}: {levels} levels, {runs} runs, {rows} of {live} rows"
+                );
+                assert!(levels <= 8 && runs <= 8 + live / 40 && rows <= 50 + 2 * live as u64, "{what}");
             }
-            let levels = program.workers[0].levels.slices().count();
-            assert!(levels <= 10, "{levels} levels after epoch {epoch}, restarts: {restarts}");
+            check_scan(&program.workers[0], &model);
         }
-        assert!(program.workers[0].entries().len() <= 100);
     }
 }

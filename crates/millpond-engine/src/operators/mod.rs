@@ -19,7 +19,7 @@ use millpond_plan::Literal;
 use millpond_plan::physical::OperatorSpec;
 use millpond_plan::types::{ColumnType, Schema, Type};
 
-use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
+use crate::arrangement::{Arrangement, ArrangementSchema, Run, SavedArrangement};
 use crate::cells::{Cells, Values};
 use crate::changes::{Changes, Diffs};
 use crate::hash::KeyRange;
@@ -83,13 +83,13 @@ fn open(saved: &mut Vec<(String, SavedArrangement)>, name: &str, into: &mut Arra
 }
 
 /// Adds a step's rows to an arrangement and lets it merge.
-fn insert(arrangement: &mut Arrangement, run: crate::arrangement::Run) -> Result<()> {
-    let rows = run.rows() as usize;
+fn insert(arrangement: &mut Arrangement, runs: Vec<Run>) -> Result<()> {
+    let rows: u64 = runs.iter().map(Run::rows).sum();
     if rows == 0 {
         return Ok(());
     }
-    arrangement.insert(run);
-    arrangement.maintain(rows * FUEL_PER_ROW)
+    arrangement.insert(runs);
+    arrangement.maintain(rows as usize * FUEL_PER_ROW)
 }
 
 /// The same rows, removed where they are added.

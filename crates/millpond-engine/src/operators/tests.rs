@@ -265,6 +265,7 @@ pub(crate) fn saved(workers: &mut [Box<dyn Operator>]) -> Vec<(String, SavedArra
                     bytes: entry.run.bytes().clone(),
                     checksum: entry.run.checksum(),
                     range: entry.range,
+                    level: entry.level,
                     place: RunPlace { blob, offset: 0, length: entry.run.bytes().len() as u64 },
                 }
             });

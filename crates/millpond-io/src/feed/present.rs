@@ -28,7 +28,7 @@ pub(super) struct Step {
     /// The changes, in the columns of the schema.
     pub changes: Changes,
     /// The same, to be added to the arrangement when the epoch is done.
-    run: Run,
+    runs: Vec<Run>,
 }
 
 impl Present {
@@ -60,12 +60,12 @@ impl Present {
         let mut placed: Vec<_> = self.key.iter().chain(&self.row).zip(columns).collect();
         placed.sort_by_key(|(at, _)| **at);
         let columns = placed.into_iter().map(|(_, column)| column).collect();
-        Ok(Step { changes: Changes { columns, rows, diffs }, run: builder.finish() })
+        Ok(Step { changes: Changes { columns, rows, diffs }, runs: builder.finish() })
     }
 
     /// Takes up a step that is done.
     pub fn finish(&mut self, step: Step) -> Result<()> {
-        self.rows.insert(step.run);
+        self.rows.insert(step.runs);
         self.rows.maintain(32 * step.changes.rows)
     }
 

@@ -12,10 +12,12 @@
 //! (links) is read once, under its own name or the first one in order.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use glob::{MatchOptions, Pattern};
 use millpond_error::{Error, Result};
@@ -72,6 +74,23 @@ pub struct Listing {
     pub notices: Vec<String>,
     /// What could not be read, and was left out: a sentence each, the same at each look.
     pub left_out: Vec<String>,
+}
+
+/// Looks at the files of a source.
+pub trait Look: Send + Sync + fmt::Debug {
+    /// When it looked, in nanoseconds since the UNIX epoch, and the files that `path` stands for.
+    fn look(&self, path: &str) -> Result<(i64, Listing)>;
+}
+
+/// Looks at the file system, and at the clock before: a change in between is never missed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileSystem;
+
+impl Look for FileSystem {
+    fn look(&self, path: &str) -> Result<(i64, Listing)> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok((i64::try_from(now.as_nanos()).unwrap_or(i64::MAX), list(path)?))
+    }
 }
 
 /// What kind of thing a source's path is.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
 use millpond_engine::changes::Epoch;
@@ -19,7 +19,7 @@ use super::share::FilePieceReader;
 use super::waiting::Waiting;
 use crate::files::compare::{Known, ToRead, compare};
 use crate::files::content::BLOCK_BYTES;
-use crate::files::list;
+use crate::files::list::{FileSystem, Look};
 use crate::files::table::FileTable;
 use crate::files::watch::Watch;
 use crate::source::{EpochInput, Next, PieceReader, Reject, Source, SourceCounts, Wakeup};
@@ -44,6 +44,7 @@ pub struct FileSource<F: Format> {
     /// Whether the files were listed; a static source does so once.
     listed: bool,
     watch: Option<Watch>,
+    look: Arc<dyn Look>,
     /// The time at which the files were looked at last.
     seen_ns: i64,
     input: Option<Arc<FileInput<F>>>,
@@ -69,6 +70,7 @@ impl<F: Format> FileSource<F> {
             blocks: HashMap::new(),
             listed: false,
             watch: None,
+            look: Arc::new(FileSystem),
             seen_ns: 0,
             input: None,
             bytes_waiting: 0,
@@ -95,9 +97,8 @@ impl<F: Format> FileSource<F> {
 
     /// Lists the files, and returns those that hold something to read.
     fn look(&mut self) -> Result<Vec<ToRead>> {
-        // Taken before the files are looked at, so that a change in between is never missed.
-        self.seen_ns = now_ns();
-        let listing = list::list(&self.options.path)?;
+        let (seen_ns, listing) = self.look.look(&self.options.path)?;
+        self.seen_ns = seen_ns;
         let known = Known { records: self.table.records(), blocks: &self.blocks, lines_wait: self.lines_wait() };
         let comparison = compare(&self.options.path, listing.files, known, self.seen_ns)?;
         self.counts.files_unchanged = comparison.unchanged + comparison.waiting.len() as u64;
@@ -224,6 +225,10 @@ impl<F: Format> Source for FileSource<F> {
         Ok(())
     }
 
+    fn look_by(&mut self, look: Arc<dyn Look>) {
+        self.look = look;
+    }
+
     fn is_endless(&self) -> bool {
         self.options.streaming.is_some()
     }
@@ -328,9 +333,4 @@ impl KnownMetadata {
     fn of(&self, to_read: &[ToRead]) -> Vec<Option<FileMetadata>> {
         to_read.iter().map(|task| self.last_rows.get(&task.found.key)).collect()
     }
-}
-
-fn now_ns() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }

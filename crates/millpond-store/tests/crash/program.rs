@@ -117,13 +117,14 @@ fn step(
     let arrangements = vec![ArrangementRecord { name: "rows".into(), runs }];
     let steps = vec![StepRecord { name: "keep".into(), description: json!({"operator": "keep"}), arrangements }];
     let sinks = sinks.iter().map(|sink| sink.record()).collect();
-    let manifest = Manifest { steps, sinks, ..checkpoint.manifest(epoch) };
+    let mut manifest = Manifest { steps, sinks, ..checkpoint.manifest(epoch) };
+    checkpoint.compact(&mut manifest)?;
     checkpoint.commit(&manifest)?;
     Ok(manifest)
 }
 
 fn record(place: RunPlace, bytes: &[u8]) -> RunRecord {
-    RunRecord { place, checksum: xxh3_64(bytes), from: 0, to: u64::MAX, rows: 1 }
+    RunRecord { place, checksum: xxh3_64(bytes), from: 0, to: u64::MAX, rows: 1, level: 0 }
 }
 
 /// All rows in the state, each run verified.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millpond_engine::metrics::StepCounts;
 use millpond_error::{Error, ErrorKind, Origin, Result};
-use millpond_store::{ArrangementRecord, RunRecord};
+use millpond_store::{ArrangementRecord, RunPlace, RunRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,8 @@ pub enum Order {
     /// Pieces of a source's input to read, behind it; the last ones if `last`.
     Pieces { source: usize, last: bool },
     /// Take down what is to be saved, and write it if the checkpoint has begun; give the marked sinks the present table.
-    Checkpoint { generation: Option<u64>, snapshots: Vec<bool> },
+    /// The checkpoint before has copied saved runs from one place to another: `moves`.
+    Checkpoint { generation: Option<u64>, snapshots: Vec<bool>, moves: Vec<(RunPlace, RunPlace)> },
     /// Write what was taken down last.
     Write { generation: u64 },
     /// The run is over.

@@ -135,11 +135,12 @@ impl Follower {
                     self.told(team.epoch(Epoch(epoch), &inputs))?;
                     self.speaker.send(&Word::Done(meters.own_counts()), &[])?;
                 }
-                Order::Checkpoint { generation, snapshots } => {
+                Order::Checkpoint { generation, snapshots, moves } => {
                     let share = self.share(generation, peers + 1 + process);
                     let writer = share.as_ref().map(|share| move |worker| share.writer(worker));
                     let writer = writer.as_ref().map(|writer| writer as &dyn Fn(usize) -> _);
-                    taken = self.told(team.checkpoint(writer, snapshots))?;
+                    let moves = Arc::new(moves.into_iter().collect());
+                    taken = self.told(team.checkpoint(writer, snapshots, moves))?;
                     let saved = share.map(|share| finish_share(share, &std::mem::take(&mut taken)));
                     let saved = self.told(saved.transpose())?.unwrap_or_default();
                     self.speaker.send(&Word::Saved(saved), &[])?;

@@ -28,15 +28,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_engine::Epoch;
+use millpond_engine::arrangement::StateSize;
 use millpond_engine::dataflow::Context;
 use millpond_engine::hash::HashSeed;
 use millpond_engine::operators::windowed::WindowCounts;
 use millpond_error::{Error, Result};
+use millpond_io::files::list::Look;
 use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source, Wakeup};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_plan::types::Schema;
-use millpond_store::{Checkpoint, StateDir};
+use millpond_store::{Checkpoint, Moves, StateDir};
 
 use crate::cluster::message::{Order, Speaker};
 use crate::cluster::{Cluster, Connected, Health, connect, end_with_spawner};
@@ -46,7 +48,7 @@ use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
 use remote::{Desk, Remotes};
 use save::{Save, Saving};
-use state::{SavedSteps, State, UNDELIVERED_HINT};
+use state::{SavedSteps, State, UNDELIVERED_HINT, settle};
 use team::{Fabric, SavedRuns, Team};
 
 /// How long a request to stop may wait while there is nothing to read.
@@ -177,6 +179,13 @@ struct OpenSource {
     dead_letter: Option<usize>,
 }
 
+impl OpenSource {
+    /// How much its arrangements hold.
+    fn state_size(&mut self) -> StateSize {
+        self.source.arrangements().iter().map(|(_, arrangement)| arrangement.size()).sum()
+    }
+}
+
 /// What the sources have for the next epoch.
 struct Inputs {
     /// By the index of the source.
@@ -204,6 +213,8 @@ struct Run {
     meters: Arc<Meters>,
     /// The checkpoint that is being written.
     saving: Option<Saving>,
+    /// What the last checkpoint has copied to other places.
+    moves: Arc<Moves>,
 }
 
 impl Run {
@@ -218,7 +229,11 @@ impl Run {
     ) -> Result<Self> {
         let seed = state.as_ref().map_or(HashSeed(0), State::seed);
         let mut saved = state.as_ref().map(State::saved).transpose()?.unwrap_or_default();
-        let sources = open_sources(&plan, &connectors, seed, state.is_some(), &mut saved)?;
+        let look = options.look.as_ref();
+        let mut sources = open_sources(&plan, &connectors, (seed, look), state.is_some(), &mut saved)?;
+        for (index, open) in sources.iter_mut().enumerate() {
+            meters.set_state(index, open.state_size());
+        }
         open_sinks(&plan, &connectors, state.as_ref(), &mut sinks)?;
         if let Some(state) = &mut state {
             state.begin(&connectors.sinks, &sinks)?;
@@ -258,8 +273,21 @@ impl Run {
         };
         let team = Team::start(fabric, context, snapshot, interrupt, disk)?;
         let plan = Arc::new(plan);
-        let run =
-            Run { plan, connectors, state, sources, endless, sinks, team, remotes, peers, clock, meters, saving: None };
+        let run = Run {
+            plan,
+            connectors,
+            state,
+            sources,
+            endless,
+            sinks,
+            team,
+            remotes,
+            peers,
+            clock,
+            meters,
+            saving: None,
+            moves: Arc::default(),
+        };
         if let Some(remotes) = &run.remotes {
             let opened = remotes.counts().inspect_err(|error| remotes.fail(error))?;
             run.meters.set_others(opened);
@@ -314,6 +342,7 @@ impl Run {
                 wakeup.wait_until(if unsaved && due > now { next.min(due) } else { next });
                 continue;
             }
+            self.state.iter().try_for_each(|state| state.directory().check_blobs())?;
             let (epoch, began) = (self.clock.next(), Instant::now());
             let _epoch = tracing::debug_span!("epoch", epoch = epoch.0).entered();
             self.epoch(epoch, &inputs)?;
@@ -346,6 +375,7 @@ impl Run {
     fn finish_source_epoch(&mut self, index: usize, epoch: Epoch) -> Result<()> {
         let open = &mut self.sources[index];
         open.source.finish_epoch(epoch)?;
+        self.meters.set_state(index, open.state_size());
         self.meters.finish_input(index, open.source.counts());
         let Some(sink) = open.dead_letter else { return Ok(()) };
         let rejects = open.source.take_rejects();
@@ -369,7 +399,7 @@ impl Run {
         let checkpoint = directory.map(StateDir::begin).transpose()?;
         let save = self.take_save(checkpoint.as_ref())?;
         match checkpoint {
-            Some(checkpoint) => save.write(checkpoint, self.peers)?,
+            Some(checkpoint) => self.moves = save.write(checkpoint, self.peers)?.into(),
             None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop))?,
         }
         self.deliver()
@@ -389,9 +419,11 @@ impl Run {
     fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
         let began = Instant::now();
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
+        let moves = std::mem::take(&mut self.moves);
         if let Some(remotes) = &self.remotes {
             let generation = checkpoint.map(Checkpoint::generation);
-            remotes.tell(&Order::Checkpoint { generation, snapshots: snapshots.clone() });
+            let moves = moves.iter().map(|(from, to)| (from.clone(), to.clone())).collect();
+            remotes.tell(&Order::Checkpoint { generation, snapshots: snapshots.clone(), moves });
         }
         let mut shares = Vec::new();
         if snapshots.contains(&true) {
@@ -403,12 +435,12 @@ impl Run {
         let make = make.as_ref().map(|make| make as &(dyn Fn(usize) -> _ + Sync));
         let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
         let (mut runs, prepared) = if self.peers == 1 || snapshots.contains(&true) {
-            (self.team.checkpoint(make.map(|make| make as _), snapshots)?, prepare()?)
+            (self.team.checkpoint(make.map(|make| make as _), snapshots, moves.clone())?, prepare()?)
         } else {
             // Results and runs are synced at the same time.
             thread::scope(|scope| {
                 let prepared = scope.spawn(prepare);
-                let runs = self.team.checkpoint(make.map(|make| make as _), snapshots)?;
+                let runs = self.team.checkpoint(make.map(|make| make as _), snapshots, moves.clone())?;
                 Ok::<_, Error>((
                     runs,
                     prepared
@@ -422,6 +454,9 @@ impl Run {
         }
         for open in &mut self.sources {
             for (arrangement, table) in open.source.arrangements() {
+                if let Some(state) = &self.state {
+                    settle(state.directory().runs(), &moves, table)?;
+                }
                 runs.push(SavedRuns { node: open.node, arrangement, entries: table.entries().to_vec() });
             }
         }
@@ -441,7 +476,7 @@ impl Run {
 
     fn finish_saving(&mut self) -> Result<()> {
         let Some(saving) = self.saving.take() else { return Ok(()) };
-        saving.finish()?;
+        self.moves = saving.finish()?.into();
         self.deliver()
     }
 
@@ -485,7 +520,7 @@ impl Run {
 fn open_sources(
     plan: &PhysicalPlan,
     connectors: &Connectors,
-    seed: HashSeed,
+    (seed, look): (HashSeed, Option<&Arc<dyn Look>>),
     is_saved: bool,
     saved: &mut SavedSteps,
 ) -> Result<Vec<OpenSource>> {
@@ -500,6 +535,7 @@ fn open_sources(
         let OperatorSpec::Source { columns, .. } = &plan.nodes[node].operator else { continue };
         let connector = &connectors.sources[index];
         let mut source = (connector.make)(seed)?;
+        look.into_iter().for_each(|look| source.look_by(look.clone()));
         if is_saved {
             source.expect_commits();
         }

@@ -10,7 +10,7 @@ use millpond_error::{Error, Result};
 use millpond_io::sink::Prepared;
 use millpond_io::source::Wakeup;
 use millpond_plan::physical::PhysicalPlan;
-use millpond_store::{BlobWriter, Checkpoint, PartRecord, SinkRecord, StateDir};
+use millpond_store::{BlobWriter, Checkpoint, Moves, PartRecord, SinkRecord, StateDir};
 
 use super::remote::Remotes;
 use super::state::{commit, sink_record, write_runs};
@@ -39,8 +39,8 @@ pub struct Save {
 
 impl Save {
     /// Makes the sinks durable, writes what is to be delivered and the runs that no blob holds yet as writer `writer`, and
-    /// commits.
-    pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<()> {
+    /// commits. Returns which saved runs stand in another place from now on.
+    pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<Moves> {
         let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
         if let Some(writers) = &self.writers {
             writers.begin_write(checkpoint.generation());
@@ -51,14 +51,14 @@ impl Save {
         let sinks = sinks.collect::<Result<_>>()?;
         write_runs(writer, &self.runs)?;
         let mut records: Vec<SavedRecords> = self.runs.iter().map(SavedRuns::records).collect();
-        let mut bytes = checkpoint.bytes_written();
+        let mut bytes = 0;
         for share in self.shares.into_iter().chain(self.writers.map_or(Ok(Vec::new()), |writers| writers.written())?) {
             records.extend(share.records);
             bytes += share.bytes;
         }
-        commit(checkpoint, &self.plan, self.epoch, records, sinks)?;
-        self.meters.finish_checkpoint(self.epoch, self.began, bytes);
-        Ok(())
+        let (own, moves) = commit(checkpoint, &self.plan, self.epoch, records, sinks)?;
+        self.meters.finish_checkpoint(self.epoch, self.began, own + bytes);
+        Ok(moves)
     }
 }
 
@@ -73,7 +73,7 @@ fn save_sink(connector: &SinkConnector, prepared: Prepared, writer: &mut BlobWri
 
 /// A checkpoint that is being written by a thread of its own.
 pub struct Saving {
-    thread: Option<JoinHandle<Result<()>>>,
+    thread: Option<JoinHandle<Result<Moves>>>,
     done: Arc<AtomicBool>,
 }
 
@@ -98,9 +98,9 @@ impl Saving {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Waits for the commit.
-    pub fn finish(mut self) -> Result<()> {
-        self.thread.take().map_or(Ok(()), join)
+    /// Waits for the commit. Returns which saved runs stand in another place since.
+    pub fn finish(mut self) -> Result<Moves> {
+        self.thread.take().map_or(Ok(Moves::new()), join)
     }
 }
 
@@ -121,7 +121,7 @@ impl Drop for Saving {
     }
 }
 
-fn join(thread: JoinHandle<Result<()>>) -> Result<()> {
+fn join(thread: JoinHandle<Result<Moves>>) -> Result<Moves> {
     thread.join().unwrap_or_else(|_| {
         Err(Error::unavailable("the thread that saves the state was lost")
             .with_hint("this is a defect of millpond; the checkpoint before is whole"))

@@ -12,7 +12,8 @@ use millpond_io::sink::Sink;
 use millpond_plan::difference;
 use millpond_plan::physical::{PhysicalPlan, Step};
 use millpond_store::{
-    ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, RunRecord, SinkRecord, StateDir, StateReader, StepRecord,
+    ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, Moves, RunRecord, SinkRecord, StateDir, StateReader,
+    StepRecord,
 };
 use serde_json::Value;
 
@@ -134,18 +135,20 @@ pub fn saved_run(reader: &StateReader, record: &RunRecord) -> Result<SavedRun> {
         bytes: reader.run_bytes(&record.place)?,
         checksum: record.checksum,
         range: KeyRange { first: record.from, last: record.to },
+        level: record.level,
         place: record.place.clone(),
     })
 }
 
-/// Commits a checkpoint whose runs are written and whose sinks are durable up to the positions in `sinks`.
+/// Commits a checkpoint whose runs are written and whose sinks are durable up to the positions in `sinks`. Returns how
+/// many bytes were written to blobs, and which saved runs stand in another place from now on.
 pub fn commit(
     checkpoint: Checkpoint,
     plan: &PhysicalPlan,
     epoch: Epoch,
     saved: Vec<SavedRecords>,
     sinks: Vec<SinkRecord>,
-) -> Result<()> {
+) -> Result<(u64, Moves)> {
     let mut manifest = Manifest { sinks, ..checkpoint.manifest(epoch.0) };
     let mut by_step: HashMap<&str, Vec<SavedRecords>> = HashMap::new();
     for runs in saved {
@@ -156,14 +159,18 @@ pub fn commit(
     for step in plan.nodes.iter().filter_map(|node| node.step.as_ref()) {
         manifest.steps.push(step_record(step, by_step.remove(step.name.as_str()).unwrap_or_default()));
     }
-    checkpoint.commit(&manifest)
+    let moves = checkpoint.compact(&mut manifest)?;
+    let bytes = checkpoint.bytes_written();
+    checkpoint.commit(&manifest)?;
+    Ok((bytes, moves))
 }
 
-/// Frees the memory of runs that an earlier checkpoint has saved, so that a run that goes on for long needs memory for
-/// what it touches and not for all its state. Small ones stay: they are soon merged.
-pub fn leave_memory(reader: &StateReader, arrangement: &mut Arrangement) -> Result<()> {
+/// Takes note of what the checkpoint before has copied to other places, and frees the memory of runs that it has saved, so
+/// that a run that goes on for long needs memory for what it touches and not for all its state. Small ones stay: they are
+/// soon merged.
+pub fn settle(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement) -> Result<()> {
     const AT_LEAST: usize = 256 << 10;
-    arrangement.leave_memory(AT_LEAST, &|place| Ok((reader.path(place), reader.run_bytes(place)?)))
+    arrangement.settle(moves, AT_LEAST, &|place| Ok((reader.path(place), reader.run_bytes(place)?)))
 }
 
 /// A sink at this position, with nothing to deliver.
@@ -203,14 +210,16 @@ pub fn run_record(entry: &RunEntry) -> Option<RunRecord> {
         from: entry.range.first,
         to: entry.range.last,
         rows: entry.run.rows(),
+        level: entry.level,
     })
 }
 
 /// Joins records of one run whose ranges touch: workers that share a saved run each name their part of it.
 fn join_ranges(runs: &mut Vec<RunRecord>) {
-    runs.sort_by(|a, b| (&a.place.blob, a.place.offset, a.from).cmp(&(&b.place.blob, b.place.offset, b.from)));
+    let order = |run: &RunRecord| (run.level, run.place.clone(), run.from);
+    runs.sort_by_cached_key(order);
     runs.dedup_by(|next, run| {
-        let joins = next.place == run.place && run.to.checked_add(1) == Some(next.from);
+        let joins = next.place == run.place && next.level == run.level && run.to.checked_add(1) == Some(next.from);
         if joins {
             run.to = next.to;
         }

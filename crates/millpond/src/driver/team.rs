@@ -13,7 +13,7 @@ use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
-use millpond_store::{BlobWriter, Disk, StateReader};
+use millpond_store::{BlobWriter, Disk, Moves, StateReader};
 use timely::WorkerConfig;
 use timely::communication::allocator::AllocatorBuilder;
 use timely::communication::allocator::ProcessBuilder;
@@ -21,7 +21,7 @@ use timely::communication::allocator::zero_copy::initialize::{CommsGuard, initia
 use timely::communication::{Hooks, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
-use super::state::{leave_memory, run_record, write_runs};
+use super::state::{run_record, settle, write_runs};
 use crate::cluster::message::SavedRecords;
 use crate::cluster::{Connected, Health, Link};
 
@@ -51,6 +51,8 @@ struct Checkpoint {
     snapshots: Arc<Vec<bool>>,
     /// Reads from now on what is saved, so that its memory is free again.
     saved: Option<Arc<StateReader>>,
+    /// What the checkpoint before has copied to other places.
+    moves: Arc<Moves>,
 }
 
 /// The runs of one arrangement on one worker.
@@ -185,17 +187,20 @@ impl Team {
     }
 
     /// Collects the runs of all arrangements from all workers, written if there is something that makes writers for the
-    /// workers by their numbers, and lets the sinks marked in `snapshots` have the present table.
+    /// workers by their numbers, and lets the sinks marked in `snapshots` have the present table. `moves` is what the
+    /// checkpoint before has copied to other places.
     pub fn checkpoint(
         &self,
         writer: Option<&dyn Fn(usize) -> BlobWriter>,
         snapshots: Vec<bool>,
+        moves: Arc<Moves>,
     ) -> Result<Vec<SavedRuns>> {
         let snapshots = Arc::new(snapshots);
         let saved = self.disk.clone().map(StateReader::new).map(Arc::new);
         self.ask(|worker| {
             let writer = writer.map(|writer| writer(self.first + worker));
-            Command::Checkpoint(Checkpoint { writer, snapshots: snapshots.clone(), saved: saved.clone() })
+            let (snapshots, saved, moves) = (snapshots.clone(), saved.clone(), moves.clone());
+            Command::Checkpoint(Checkpoint { writer, snapshots, saved, moves })
         })
     }
 
@@ -267,7 +272,7 @@ impl Member {
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Vec<SavedRuns> {
-        let Checkpoint { writer, snapshots, saved: reader } = checkpoint;
+        let Checkpoint { writer, snapshots, saved: reader, moves } = checkpoint;
         let mut saved = Vec::new();
         let plan = &self.context.plan;
         self.dataflow.visit(&mut |node, operator| {
@@ -281,7 +286,7 @@ impl Member {
                 written?;
             }
             for (arrangement, runs) in operator.arrangements() {
-                reader.iter().try_for_each(|reader| leave_memory(reader, runs))?;
+                reader.iter().try_for_each(|reader| settle(reader, &moves, runs))?;
                 saved.push(SavedRuns { node, arrangement, entries: runs.entries().to_vec() });
             }
             Ok(())

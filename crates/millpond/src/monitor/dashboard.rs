@@ -70,6 +70,10 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
         if source.bytes_waiting > 0 {
             more.push(format!("{} waiting", HumanBytes(source.bytes_waiting)));
         }
+        if steps {
+            let state = format!("state {}, {}", counted(source.state_rows, "row"), HumanBytes(source.state_bytes));
+            more = vec![state + "; " + &more.join(", ")];
+        }
         rows.push([
             "source".to_owned(),
             name(&source.name),
@@ -136,7 +140,7 @@ fn state(seen: &Snapshot) -> String {
     let RunSnapshot { epochs, lag_s, last_epoch_s, .. } = &seen.run;
     let mut text = counted(*epochs, "epoch");
     let _ = write!(text, ", the last took {last_epoch_s:.3} s; lag {lag_s:.1} s");
-    let _ = write!(text, "; state {}", HumanBytes(seen.sum_steps(|step| step.state_bytes)));
+    let _ = write!(text, "; state {}", HumanBytes(seen.state_bytes()));
     if let Some(last) = &seen.run.last_checkpoint {
         let now_ms = seen.run.started_ms as f64 + seen.run.elapsed_s * 1000.0;
         let age_s = (now_ms - last.committed_ms as f64).max(0.0) / 1000.0;
@@ -237,6 +241,9 @@ mod tests {
                 rows_rejected: 3,
                 bytes_read: 4096,
                 bytes_waiting: 0,
+                state_rows: 2,
+                state_bytes: 1024,
+                state_runs: 1,
             }],
             steps: vec![StepSnapshot {
                 name: "visits/reduce".into(),
@@ -265,8 +272,8 @@ mod tests {
     #[test]
     fn a_page_shows_all_in_columns_and_nothing_that_moves_the_cursor() {
         let lines = "\
-            millpond: running for 0:00:05; 4 epochs, the last took 0.002 s; lag 0.2 s; state 2.00 KiB, saved 0.5 s ago in 0.012 s\n\
-            source  visits?[2J     19,000 rows  1,000/s          4.00 KiB, 2 files read, 3 rejected\n\
+            millpond: running for 0:00:05; 4 epochs, the last took 0.002 s; lag 0.2 s; state 3.00 KiB, saved 0.5 s ago in 0.012 s\n\
+            source  visits?[2J     19,000 rows  1,000/s          state 2 rows, 1.00 KiB; 4.00 KiB, 2 files read, 3 rejected\n\
             step    visits/reduce    19,000 in  1,000/s  12 out  state 10 rows, 2.00 KiB; busy 0.5 s; 4 rows late, 1 window closed\n\
             output  r.csv              12 rows      0/s";
         assert_eq!(page(&seen(19_000), &rates(), true, 24, 200), lines);
@@ -290,7 +297,7 @@ mod tests {
         assert_eq!(
             line(&seen(19_000), &rates()),
             "millpond: 19,000 rows read (1,000/s), 12 rows written (0/s); 4 epochs, the last took 0.002 s; lag 0.2 s; \
-             state 2.00 KiB, saved 0.5 s ago in 0.012 s"
+             state 3.00 KiB, saved 0.5 s ago in 0.012 s"
         );
     }
 

@@ -48,6 +48,9 @@ pub fn text(snapshot: &Snapshot) -> String {
     page.each(COUNTER, "source_rejected_rows_total", "Rows left out.", "source", sources(|s| s.rows_rejected));
     page.each(COUNTER, "source_read_bytes_total", "Bytes read.", "source", sources(|s| s.bytes_read));
     page.each(GAUGE, "source_waiting_bytes", "Bytes seen and not read yet.", "source", sources(|s| s.bytes_waiting));
+    page.each(GAUGE, "source_state_rows", "Rows of the state.", "source", sources(|s| s.state_rows));
+    page.each(GAUGE, "source_state_bytes", "Bytes of the state.", "source", sources(|s| s.state_bytes));
+    page.each(GAUGE, "source_state_runs", "Sorted runs of the state.", "source", sources(|s| s.state_runs));
 
     let steps = |number: fn(&super::StepSnapshot) -> f64| {
         snapshot.steps.iter().map(move |step| (step.name.as_str(), step.kind.as_str(), number(step)))

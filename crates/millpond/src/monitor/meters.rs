@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millpond_engine::Epoch;
+use millpond_engine::arrangement::StateSize;
 use millpond_engine::metrics::{StepCounts, StepMetrics};
 use millpond_io::source::{EpochInput, Progress, SourceCounts};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
@@ -51,6 +52,8 @@ struct SourceState {
     /// Of epochs that are done; their rows are in `counts`.
     done: Progress,
     waiting: u64,
+    /// What its arrangements hold.
+    size: StateSize,
     lag: Lag,
     /// The input of the epoch that is under way.
     input: Option<Arc<dyn EpochInput>>,
@@ -218,6 +221,11 @@ impl Meters {
         new.iter().for_each(|notice| warn!(source = meter.name, "{notice}"));
     }
 
+    /// Takes note of how much a source's arrangements hold.
+    pub fn set_state(&self, source: usize, size: StateSize) {
+        lock(&self.sources[source].state).size = size;
+    }
+
     /// Takes note of what a sink has written so far.
     pub fn set_rows_written(&self, sink: usize, rows: u64) {
         self.sinks[sink].rows_written.store(rows, Ordering::Relaxed);
@@ -337,6 +345,9 @@ impl SourceMeter {
             rows_rejected: state.counts.rows_rejected + now.rows_rejected,
             bytes_read: state.done.bytes_read + now.bytes_read,
             bytes_waiting: state.waiting + left,
+            state_rows: state.size.rows,
+            state_bytes: state.size.bytes,
+            state_runs: state.size.runs,
         };
         (snapshot, state.lag.since())
     }

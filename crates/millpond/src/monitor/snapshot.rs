@@ -81,6 +81,12 @@ pub struct SourceSnapshot {
     pub bytes_read: u64,
     /// Bytes that were seen and are not read yet.
     pub bytes_waiting: u64,
+    /// Rows of its state, such as the table of its files, with those that cancel and are not merged away yet.
+    pub state_rows: u64,
+    /// Bytes of its state.
+    pub state_bytes: u64,
+    /// Sorted runs that its state consists of.
+    pub state_runs: u64,
 }
 
 /// The numbers of one stateful step.
@@ -128,6 +134,11 @@ impl Snapshot {
     /// The sum of one number over all steps.
     pub fn sum_steps(&self, number: impl Fn(&StepSnapshot) -> u64) -> u64 {
         self.steps.iter().map(number).sum()
+    }
+
+    /// The bytes of the state, of sources and steps.
+    pub fn state_bytes(&self) -> u64 {
+        self.sum_sources(|source| source.state_bytes) + self.sum_steps(|step| step.state_bytes)
     }
 
     /// The rows written to all outputs.
