@@ -42,7 +42,8 @@ from millpond._expression import (
 )
 from millpond._json import Json
 from millpond._native import __version__
-from millpond._run import MonitoringLevel, clear, run
+from millpond._outputs import clear
+from millpond._run import MonitoringLevel, run
 from millpond._schema import Schema, column_definition, schema_from_types
 from millpond._table import GroupedTable, Table, WindowedTable
 from millpond._time import DateTimeNaive, DateTimeUtc, Duration

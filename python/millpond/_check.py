@@ -40,6 +40,14 @@ def path(value: object, what: str) -> str:
         raise invalid(f"{what}: expected a path as text, got {show(text)}")
     if not text:
         raise invalid(f"{what}: the path is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise invalid(
+            f"{what}: the path {text!r} is not UTF-8", hint="rename what it names: paths and names are text in UTF-8"
+        ) from None
+    if "\0" in text:
+        raise invalid(f"{what}: the path {text!r} holds a zero byte")
     return text
 
 
@@ -109,6 +117,10 @@ def name(value: object, what: str = "name") -> str | None:
         return None
     if not isinstance(value, str) or not value:
         raise invalid(f"{what}: expected a non-empty str, got {show(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise invalid(f"{what}: {value!r} is not UTF-8") from None
     return value
 
 

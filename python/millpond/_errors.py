@@ -98,6 +98,10 @@ class _NoColumn(InvalidError, AttributeError):
     """An unknown column asked for as an attribute, so that `hasattr` works."""
 
 
+_NoColumn.__name__ = _NoColumn.__qualname__ = "InvalidError"  # as a traceback calls it
+_NoColumn.__module__ = "millpond"
+
+
 _BY_KIND = {
     error.kind: error for error in (InvalidError, InputError, DataError, LockedError, ChangedError, UnavailableError)
 }

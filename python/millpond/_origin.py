@@ -8,6 +8,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -24,11 +25,41 @@ def here() -> tuple[str, int]:
     """File and line of the user's program, for messages and for the plan; short if the file is below this directory."""
     frame = user_frame()
     file = frame.f_code.co_filename
+    cell = _cell(file)
+    if cell is not None:
+        return cell, frame.f_lineno
     try:
         directory = os.path.join(os.getcwd(), "")
     except OSError:  # it is gone
         directory = ""
     return file.removeprefix(directory), frame.f_lineno
+
+
+def _ipython() -> Any:
+    """The running shell of IPython or of a notebook, if there is one."""
+    module = sys.modules.get("IPython")
+    return None if module is None else module.get_ipython()
+
+
+def is_interactive() -> bool:
+    """Whether somebody enters the program piece by piece: at a prompt or in a notebook."""
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive) or _ipython() is not None
+
+
+def _cell(file: str) -> str | None:
+    """The cell of a notebook that a code object's file stands for, as tracebacks call it: ``Cell In[13]``."""
+    shell = _ipython()
+    if shell is None:
+        return None
+    try:
+        named = shell.compile.format_code_name(file)
+    except Exception:  # an older IPython
+        named = None
+    if named:
+        return " ".join(named)
+    if file.startswith("<ipython-input-"):
+        return f"Cell In[{file.removeprefix('<ipython-input-').partition('-')[0]}]"
+    return None
 
 
 def warn_deprecated(message: str) -> None:

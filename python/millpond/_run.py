@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from millpond import _check, _native
-from millpond.persistence import Config
+from millpond import _check, _native, _outputs
+from millpond._errors import InvalidError
+from millpond.persistence import Backend, Config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
 
-_sinks: list[_native.Sink] = []
 _HTTP_ADDRESS = "127.0.0.1:20000"
 
 
@@ -47,25 +47,11 @@ for _level in ("NONE", "AUTO", "AUTO_ALL", "IN_OUT", "ALL"):
     setattr(MonitoringLevel, _level, MonitoringLevel(_level))
 
 
-def register(sink: _native.Sink) -> None:
-    """Adds a sink to the program that `run` runs."""
-    _sinks.append(sink)
-
-
-def count_registered() -> int:
-    """The number of sinks of the program so far."""
-    return len(_sinks)
-
-
-def clear() -> None:
-    """Forgets every table that was to be written: in a notebook, before the program is built anew."""
-    _sinks.clear()
-
-
 def run(
     *,
     monitoring_level: MonitoringLevel = MonitoringLevel.AUTO,
     persistence_config: Config | None = None,
+    state: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     report: str | os.PathLike[str] | None = None,
     with_http_server: bool = False,
@@ -79,7 +65,10 @@ def run(
 
     Args:
         monitoring_level: What the run shows of itself on standard error; ``MonitoringLevel.NONE`` is nothing.
-        persistence_config: Where the state is kept between runs. Without it, every run starts from nothing.
+        persistence_config: Where the state is kept between runs. Without it and ``state``, every run starts from
+            nothing.
+        state: The directory where the state is kept: short for ``persistence_config=pw.persistence.Config(
+            pw.persistence.Backend.filesystem(state))``.
         workers: The number of threads; by default ``MILLPOND_WORKERS``, or else the number of cores.
         report: A file for the report of the run, as JSON, written when it ends, also if it fails; by default the file
             that ``MILLPOND_REPORT`` names, if it names one.
@@ -110,30 +99,42 @@ def run(
         raise _check.invalid(
             f"persistence_config: expected a pw.persistence.Config, got {_check.show(persistence_config)}"
         )
+    if state is not None:
+        if persistence_config is not None:
+            raise _check.invalid(
+                "state and persistence_config both say where the state is kept", hint="keep one of the two"
+            )
+        persistence_config = Config(Backend(_check.path(state, "state")))
     if workers is not None:
         _check.whole_number(workers, "workers", least=1)
     report_path = None if report is None else _check.path(report, "report")
     _check.flag(with_http_server, "with_http_server")
     address = _http(with_http_server, http_address)
-    if not _sinks:
+    sinks = _outputs.declared()
+    if not sinks:
         raise _check.invalid(
             "there is nothing to run: no table is written",
             hint='add pw.io.csv.write(table, "result.csv") before pw.run()',
         )
-    state = None if persistence_config is None else persistence_config.backend._path
+    directory = None if persistence_config is None else persistence_config.backend._path
     every_ms = None if persistence_config is None else persistence_config.snapshot_interval_ms
     from millpond import _stops  # loads modules that a program needs only when it runs
 
-    with _stops.while_running():
-        lines = _native.run(
-            _sinks,
-            state,
-            workers,
-            every_ms,
-            monitoring_level._name,
-            report_path,
-            address,
-        )
+    _outputs.note_run()
+    try:
+        with _stops.while_running():
+            lines = _native.run(
+                sinks,
+                directory,
+                workers,
+                every_ms,
+                monitoring_level._name,
+                report_path,
+                address,
+            )
+    except InvalidError as error:
+        _outputs.tell_of_cells(error)
+        raise
     if lines and monitoring_level is not MonitoringLevel.NONE:
         print(*lines, sep="\n", file=sys.stderr)
 

@@ -130,8 +130,8 @@ def column_definition(*, primary_key: bool = False, dtype: Any = None, name: str
 
     Args:
         primary_key: Whether the column is part of the primary key, which identifies a row for `Table.update_rows` and
-            its like. Of rows with one key, `pw.io.python.read` keeps the last. Files are read as they are: where a
-            table is updated by such rows, or gives them, two with one key are an error.
+            its like. Of rows with one key, `pw.io.python.read` keeps the last. Files take no schema with a primary key
+            in this version, since their rows replace none: say `Table.with_id_from` after reading instead.
         dtype: The type, if it is not annotated.
         name: The name in the data, if it is no Python identifier.
 

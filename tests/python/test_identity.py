@@ -128,7 +128,7 @@ def test_a_subject_with_a_primary_key_updates_rows() -> None:
     assert {row for row, count in counts.items() if count} == {("ann", "Paris"), ("bob", "Oslo"), ("eve", "Bonn")}
 
 
-def test_files_with_a_primary_key_are_combined_and_go_on_after_a_restart(tmp_path: Path) -> None:
+def test_files_are_combined_and_go_on_after_a_restart(tmp_path: Path) -> None:
     people, left = tmp_path / "people", tmp_path / "left"
     people.mkdir()
     left.mkdir()
@@ -136,8 +136,9 @@ def test_files_with_a_primary_key_are_combined_and_go_on_after_a_restart(tmp_pat
 
     def run() -> None:
         pw.clear()
-        persons = pw.io.csv.read(people, schema=Person, mode="static", name="people")
-        gone = pw.io.jsonlines.read(left, schema=Person, mode="static", name="left")
+        schema = pw.schema_from_types(name=str, city=str)
+        persons = pw.io.csv.read(people, schema=schema, mode="static", name="people").with_id_from(pw.this.name)
+        gone = pw.io.jsonlines.read(left, schema=schema, mode="static", name="left").with_id_from(pw.this.name)
         pw.io.csv.write(persons.difference(gone), result)
         state = pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state"))
         pw.run(persistence_config=state, monitoring_level=pw.MonitoringLevel.NONE)
@@ -167,13 +168,12 @@ def test_saying_what_identifies_a_row_keeps_the_state_of_other_steps(tmp_path: P
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "1.csv").write_text("name,city\nann,Rome\n")
 
-    class Plain(pw.Schema):
-        name: str
-        city: str
-
-    for schema in (Plain, Person, Plain):
+    schema = pw.schema_from_types(name=str, city=str)
+    for identified in (False, True, False):
         pw.clear()
         persons = pw.io.csv.read(tmp_path / "in", schema=schema, mode="static", name="people")
+        if identified:
+            persons = persons.with_id_from(pw.this.name)
         counts = persons.groupby(persons.city).reduce(persons.city, n=pw.reducers.count())
         pw.io.csv.write(counts, tmp_path / "out.csv")
         state = pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state"))

@@ -15,6 +15,7 @@ mod lines;
 mod log;
 mod number;
 mod outbox;
+mod place;
 mod position;
 #[cfg(test)]
 mod round_trip;
@@ -28,9 +29,10 @@ pub use callback::{CallbackSink, Delivery, Subscriber};
 pub use collect::{CollectSink, Collected};
 pub use csv::{CsvSink, CsvSinkOptions};
 pub use dead_letter::{rejected_rows, rejected_schema};
-pub use file::{FileSink, WriteMode, resolve};
+pub use file::{FileSink, WriteMode};
 pub use jsonlines::JsonLinesSink;
 pub use outbox::{EpochChanges, Outbox};
+pub use place::{resolve, temporary};
 
 /// What a user sees as one run: it goes on over crashes until an attempt finishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,6 +160,11 @@ pub trait Sink: Send + Sync {
 
     /// Rows written so far in this process.
     fn rows_written(&self) -> u64;
+
+    /// The rows of the present table, as published last; none, if it does not hold the present table.
+    fn current_rows(&self) -> Option<u64> {
+        None
+    }
 
     /// What no two sinks of a program may share: the full path of a file.
     fn identity(&self) -> Option<String> {

@@ -1,6 +1,11 @@
 //! What differs between two descriptions of a step, in sentences.
 
+mod clock;
+
 use serde_json::{Map, Value};
+
+/// Ends a sentence about a value that looks like the time of a run.
+pub const CLOCK: &str = ": it looks like the time of the run, and so makes another program in each run";
 
 /// Sentences that say what differs between the description of a step as saved and as it is now; none if they are
 /// equal.
@@ -95,6 +100,30 @@ fn same_fields(a: Operator<'_>, b: Operator<'_>) -> bool {
     own(a) == own(b) && a.iter().filter(|(key, _)| *key != "input").all(|(key, value)| b.get(key) == Some(value))
 }
 
+/// Whether what was saved of a source holds for what is read of it now: it may have read more.
+///
+/// ```
+/// use millpond_plan::without_unread;
+/// use serde_json::json;
+///
+/// let saved = json!({"operator": "source", "columns": {"user": "str", "page": "str"}, "settings": {"paths": {"page": "/p"}}});
+/// let now = json!({"operator": "source", "columns": {"user": "str"}, "settings": {"paths": {}}});
+/// assert_eq!(without_unread(&saved, &now), now);
+/// ```
+pub fn without_unread(saved: &Value, now: &Value) -> Value {
+    let mut saved = saved.clone();
+    let Some(read) = now.get("columns").and_then(Value::as_object).filter(|_| now["operator"] == "source") else {
+        return saved;
+    };
+    let unread = |columns: &mut Map<String, Value>| columns.retain(|column, _| read.contains_key(column));
+    if let Some(columns) = saved.get_mut("columns").and_then(Value::as_object_mut) {
+        unread(columns);
+    }
+    let settings = saved.get_mut("settings").and_then(Value::as_object_mut).into_iter().flatten();
+    settings.filter_map(|(_, setting)| setting.as_object_mut()).for_each(unread);
+    saved
+}
+
 /// Compares two operators of the same kind, field by field.
 fn fields(prefix: &str, saved: Operator<'_>, now: Operator<'_>, sentences: &mut Vec<String>) {
     let mut keys: Vec<&String> = saved.keys().chain(now.keys()).filter(|key| *key != "input").collect();
@@ -118,7 +147,9 @@ fn fields(prefix: &str, saved: Operator<'_>, now: Operator<'_>, sentences: &mut 
             }
             (Some(a), Some(b)) => {
                 let (was, is) = if a.is_array() { ("were", "are") } else { ("was", "is") };
-                sentences.push(format!("{prefix}{key} {was} {}, {is} {}", text(a), text(b)));
+                let (a, b) = (text(a), text(b));
+                let why = if clock::differs(&a, &b) { CLOCK } else { "" };
+                sentences.push(format!("{prefix}{key} {was} {a}, {is} {b}{why}"));
             }
             (Some(a), None) => sentences.push(format!("{prefix}{key} was removed ({})", text(a))),
             (None, Some(b)) => sentences.push(format!("{prefix}{key} is new ({})", text(b))),
@@ -174,7 +205,9 @@ mod tests {
     }
 
     fn source() -> Value {
-        json!({"operator": "source", "kind": "csv", "schema": ["user: str", "t: int"], "settings": {"delimiter": ","}})
+        json!({
+            "operator": "source", "kind": "csv", "columns": {"user": "str", "t": "int"}, "settings": {"delimiter": ","}
+        })
     }
 
     #[track_caller]
@@ -205,6 +238,17 @@ mod tests {
             now,
             sessions(300, source()),
             &["output last was removed (max(t))", "output n was count() + 1, is count()"],
+        );
+    }
+
+    #[test]
+    fn a_value_that_looks_like_the_time_of_the_run_is_told_apart() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let (before, now) = (format!("t > {}", now - 3600), format!("t > {now}"));
+        check(
+            sessions(300, filter(&before)),
+            sessions(300, filter(&now)),
+            &[&format!("the filter before it: predicate was {before}, is {now}{CLOCK}")],
         );
     }
 
@@ -251,13 +295,14 @@ mod tests {
     #[test]
     fn a_source_shows_its_columns_and_settings() {
         let mut now = source();
-        now["schema"] = json!(["user: str", "t: float"]);
+        now["columns"] = json!({"user": "str", "t": "float", "page": "str"});
         now["settings"]["delimiter"] = json!(";");
         check(
             sessions(300, source()),
             sessions(300, now),
             &[
-                "the source before it: schema were user: str, t: int, are user: str, t: float",
+                "the source before it: column page is new (str)",
+                "the source before it: column t was int, is float",
                 "the source before it: setting delimiter was ,, is ;",
             ],
         );

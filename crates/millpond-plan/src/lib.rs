@@ -41,11 +41,11 @@ pub mod window;
 mod zone;
 
 pub use behavior::Behavior;
-pub use difference::difference;
+pub use difference::{CLOCK, difference, without_unread};
 pub use dt::{Dt, TimeFunction, TimePart, TimeUnit};
 pub use eval::{MapStage, Mapped};
 pub use expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, coalesce, col, if_else, lit};
-pub use lower::lower;
+pub use lower::{lower, sources};
 pub use nested::make_tuple;
 pub use physical::PhysicalPlan;
 pub use reducer::{

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use millpond_error::{Error, Origin, Result};
+use serde_json::Value;
 
 use crate::check::{self, RowScope};
-use crate::describe::describe;
+use crate::describe::{self, ReadColumns, describe};
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
 use crate::physical::{
@@ -40,6 +41,9 @@ mod flatten;
 pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
     let mut lowering = Lowering { names: source_names(&sinks)?, ..Lowering::default() };
     let written = sinks.iter().map(|sink| lowering.fuse(&sink.table)).collect::<Result<Vec<_>>>()?;
+    // While columns are where the tables have them.
+    let read: Vec<ReadColumns> = written.iter().map(|fused| lowering.read_columns([fused])).collect();
+    let outputs: Vec<_> = sinks.iter().map(|sink| lowering.describe_output(sink)).collect();
     for fused in &written {
         lowering.use_columns(fused);
     }
@@ -48,11 +52,12 @@ pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
     for base in 0..lowering.bases.len() {
         plan.base(base);
     }
-    for (index, (sink, fused)) in sinks.iter().zip(&written).enumerate() {
-        plan.sink(index, sink, fused);
+    for (index, ((sink, fused), read)) in sinks.iter().zip(&written).zip(&read).enumerate() {
+        plan.sink(index, sink, fused, read);
     }
     let Emission { nodes, sources, .. } = plan;
-    Ok(PhysicalPlan { nodes, sources, sinks })
+    let described = sinks.into_iter().zip(outputs).map(|(sink, description)| SinkDecl { description, ..sink });
+    Ok(PhysicalPlan { nodes, sources, sinks: described.collect() })
 }
 
 /// The columns of a table as terms over its base.
@@ -191,7 +196,7 @@ impl Lowering {
             return Ok(known);
         }
         let base = match table.operation() {
-            Operation::Source(source) => self.source(source, table),
+            Operation::Source(source) => self.source(source),
             Operation::Group { input, keys, outputs } => self.group(table, input, keys, outputs)?,
             Operation::Session { input, time, gap, instance, behavior, outputs } => {
                 let (instance, behavior) = (instance.as_ref(), behavior.as_ref());
@@ -211,13 +216,14 @@ impl Lowering {
         Ok(self.bases.len() - 1)
     }
 
-    fn source(&mut self, source: &Arc<SourceDecl>, table: &Table) -> Base {
+    fn source(&mut self, source: &Arc<SourceDecl>) -> Base {
         let name = self.names[&Arc::as_ptr(source)].clone();
         Base {
             operator: BaseOperator::Source(source.clone()),
             schema: source.schema.clone(),
             append_only: source.append_only,
-            step: Step { name, description: describe(table) },
+            // Described when all are known that read it.
+            step: Step { name, description: Value::Null },
             used: BTreeSet::new(),
         }
     }
@@ -233,7 +239,7 @@ impl Lowering {
             fused.push(rows);
         }
         let cancels = fused.iter().any(|rows| self.bases[rows.base].cancels());
-        let step = self.step(fused[0].base, "concat", table);
+        let step = self.stateless_step(fused[0].base, "concat");
         let (schema, append_only) = (table.schema().clone(), table.append_only());
         let operator = BaseOperator::Concat { inputs: fused, cancels };
         Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
@@ -266,7 +272,7 @@ impl Lowering {
         let reduction = rows.reduction(input.schema(), &Grouping::Keys(keys), outputs)?;
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
-        let (step, schema) = (self.step(rows.base, "reduce", table), reduction.reduced.clone());
+        let (step, schema) = (self.step(&[&rows], "reduce", table), reduction.reduced.clone());
         let operator = BaseOperator::Group { rows, expands: false, spec, reduction, time: 0 };
         Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
     }
@@ -296,7 +302,7 @@ impl Lowering {
             rows.insert_column(spec.key.len(), "last window", ty, Root { term, origin: origin.cloned() });
         }
         self.use_columns(&rows);
-        let (step, schema) = (self.step(rows.base, window.name(), table), reduction.reduced.clone());
+        let (step, schema) = (self.step(&[&rows], window.name(), table), reduction.reduced.clone());
         let (expands, append_only) = (numbers.last.is_some(), table.append_only());
         let operator = BaseOperator::Group { rows, expands, spec, reduction, time: clock };
         Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
@@ -315,7 +321,7 @@ impl Lowering {
         let instance: Vec<usize> = (0..reduction.keys.len()).collect();
         let gap = reduction.gap.clone().expect("sessions have a gap");
         let spec = SessionSpec { time: instance.len(), instance, gap, reducers, form: form(input) };
-        let (step, schema) = (self.step(rows.base, "session", table), reduction.reduced.clone());
+        let (step, schema) = (self.step(&[&rows], "session", table), reduction.reduced.clone());
         let append_only = table.append_only();
         let operator = BaseOperator::Session { rows, spec, reduction };
         Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
@@ -354,10 +360,53 @@ impl Lowering {
         self.bases[fused.base].used.extend(fused.inputs());
     }
 
-    /// The name and description of a keyed table over `base`.
-    fn step(&mut self, base: usize, operator: &str, table: &Table) -> Step {
+    /// The name and description of a keyed table that reads these rows.
+    fn step(&mut self, rows: &[&Fused], operator: &str, table: &Table) -> Step {
+        let description = describe(table, &self.read_columns(rows.iter().copied()));
+        Step { description, ..self.stateless_step(rows[0].base, operator) }
+    }
+
+    /// The name of a table over `base` that has no state.
+    fn stateless_step(&mut self, base: usize, operator: &str) -> Step {
         let path = format!("{}/{operator}", self.bases[base].step.name);
-        Step { name: ordinal(&mut self.twins, path), description: describe(table) }
+        Step { name: ordinal(&mut self.twins, path), description: Value::Null }
+    }
+
+    /// The columns of sources that these rows need, whatever else of the program needs. Each base is looked at once, after
+    /// all that read it.
+    fn read_columns<'a>(&self, rows: impl IntoIterator<Item = &'a Fused>) -> ReadColumns {
+        let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        let need = |needed: &mut BTreeMap<usize, BTreeSet<usize>>, fused: &Fused, columns: Option<&BTreeSet<usize>>| {
+            needed.entry(fused.base).or_default().extend(fused.inputs_of(columns));
+        };
+        rows.into_iter().for_each(|fused| need(&mut needed, fused, None));
+        let mut read = ReadColumns::new();
+        while let Some((base, mut columns)) = needed.pop_last() {
+            match &self.bases[base].operator {
+                BaseOperator::Source(source) => {
+                    read.insert(Arc::as_ptr(source), columns);
+                }
+                BaseOperator::Concat { inputs, .. } => {
+                    inputs.iter().for_each(|fused| need(&mut needed, fused, Some(&columns)));
+                }
+                BaseOperator::Flatten { rows, column, .. } => {
+                    columns.insert(*column);
+                    need(&mut needed, rows, Some(&columns));
+                }
+                BaseOperator::Group { rows, .. } | BaseOperator::Session { rows, .. } => need(&mut needed, rows, None),
+                BaseOperator::Combine { inputs, .. } => inputs.iter().for_each(|fused| need(&mut needed, fused, None)),
+            }
+        }
+        read
+    }
+
+    /// What an output gets. The steps before it are only named, since they are described themselves.
+    fn describe_output(&self, sink: &SinkDecl) -> Value {
+        let step = |table: &Table| {
+            let base = &self.bases[self.tables.iter().position(|known| known.same_as(table))?];
+            base.keeps_state().then(|| base.step.name.clone())
+        };
+        describe::output(sink, &step)
     }
 }
 
@@ -425,6 +474,14 @@ impl Fused {
         self.terms.inputs(&self.roots())
     }
 
+    /// Those that these columns of the table need; `None` stands for all.
+    fn inputs_of(&self, columns: Option<&BTreeSet<usize>>) -> Vec<usize> {
+        let Some(columns) = columns else { return self.inputs() };
+        let predicates = self.predicates.iter().map(|root| root.term);
+        let roots: Vec<TermId> = predicates.chain(columns.iter().map(|at| self.columns[*at].1.term)).collect();
+        self.terms.inputs(&roots)
+    }
+
     /// The stage, over those columns of the base that are used at all.
     fn stage(&self, base: &Base) -> MapStage {
         let used: BTreeMap<usize, usize> =
@@ -458,6 +515,21 @@ impl Base {
         let BaseOperator::Session { reduction, .. } = &self.operator else { return false };
         let delays = |lifecycle: &Lifecycle| matches!(lifecycle.shown, Shown::AfterStart(_));
         reduction.lifecycle.as_ref().is_some_and(|lifecycle| delays(lifecycle) || !lifecycle.keep_results)
+    }
+
+    /// Whether it has a state of its own, a position included.
+    fn keeps_state(&self) -> bool {
+        !matches!(self.operator, BaseOperator::Concat { .. } | BaseOperator::Flatten { .. })
+    }
+
+    /// Its step, now that it is known who reads it.
+    fn described_step(&self) -> Step {
+        match &self.operator {
+            BaseOperator::Source(source) => {
+                Step { description: describe::source(source, &self.used), ..self.step.clone() }
+            }
+            _ => self.step.clone(),
+        }
     }
 
     /// Positions of the columns that its node gives.
@@ -575,8 +647,7 @@ impl<'a> Emission<'a> {
                 OperatorSpec::Combine { input: self.union(inputs), spec: spec.clone() }
             }
         };
-        let keeps_state = !matches!(base.operator, BaseOperator::Concat { .. } | BaseOperator::Flatten { .. });
-        let (append_only, step) = (base.append_only, keeps_state.then(|| base.step.clone()));
+        let (append_only, step) = (base.append_only, base.keeps_state().then(|| base.described_step()));
         let node = self.push(Node { operator, schema: base.used_schema(), append_only, step });
         self.places.push(node);
     }
@@ -618,10 +689,10 @@ impl<'a> Emission<'a> {
         self.push(Node { operator: OperatorSpec::Expand { input, first }, schema, append_only, step: None })
     }
 
-    fn sink(&mut self, index: usize, sink: &SinkDecl, fused: &Fused) {
+    fn sink(&mut self, index: usize, sink: &SinkDecl, fused: &Fused, read: &ReadColumns) {
         let mut input = self.map(fused);
         if sink.keeps_table {
-            input = self.keep(&sink.table, fused, input);
+            input = self.keep(&sink.table, fused, input, read);
         }
         let append_only = self.nodes[input.0].append_only;
         let operator = OperatorSpec::Sink { input, index };
@@ -629,13 +700,13 @@ impl<'a> Emission<'a> {
     }
 
     /// The node that keeps a table; one for each table.
-    fn keep(&mut self, table: &Table, fused: &Fused, input: NodeId) -> NodeId {
+    fn keep(&mut self, table: &Table, fused: &Fused, input: NodeId, read: &ReadColumns) -> NodeId {
         if let Some((_, node)) = self.kept.iter().find(|(kept, _)| kept.same_as(table)) {
             return *node;
         }
         let base = &self.lowering.bases[fused.base].step;
         let name = ordinal(&mut self.twins, format!("{}/keep", base.name));
-        let step = Step { name, description: crate::describe::keep(table) };
+        let step = Step { name, description: describe::keep(table, read) };
         let (schema, append_only) = (table.schema().clone(), self.nodes[input.0].append_only);
         let node = Node { operator: OperatorSpec::Keep { input }, schema, append_only, step: Some(step) };
         let node = self.push(node);
@@ -662,6 +733,13 @@ fn ordinal(twins: &mut HashMap<String, usize>, path: String) -> String {
     let count = twins.entry(path.clone()).or_default();
     *count += 1;
     format!("{path}-{}", *count - 1)
+}
+
+/// The sources that these outputs read, each once, in the order of the program.
+pub fn sources(sinks: &[SinkDecl]) -> Vec<Arc<SourceDecl>> {
+    let mut sources = Vec::new();
+    sinks.iter().for_each(|sink| add_sources(&sink.table, &mut sources));
+    sources.into_iter().cloned().collect()
 }
 
 /// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no user's name has.

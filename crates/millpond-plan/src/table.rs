@@ -104,7 +104,8 @@ pub struct SourceDecl {
     pub schema: Schema,
     /// Whether it never removes a row.
     pub append_only: bool,
-    /// Settings that the meaning of its rows depends on. They are part of the description of every step after it.
+    /// Settings that the meaning of its rows depends on. They are part of the description of every step after it. One that
+    /// is an object says something of each column, and counts for those that are read.
     pub description: serde_json::Value,
     /// The place in the program.
     pub origin: Origin,
@@ -121,7 +122,8 @@ pub struct SinkDecl {
     pub name: Option<String>,
     /// The kind of connector, such as `csv`.
     pub kind: &'static str,
-    /// Settings, for messages.
+    /// Settings that must stay as they are, so that what it got in earlier runs and what it gets later are one history. In a
+    /// plan that was lowered, the whole description of what it gets.
     pub description: serde_json::Value,
     /// Whether it writes the present table, which must then be kept.
     pub keeps_table: bool,

@@ -51,7 +51,8 @@ pub fn write_csv(
     name: Option<String>,
     place: Place,
 ) -> PyResult<PySink> {
-    Ok(PySink(millpond::csv::sink(&table.0, path, to_mode(mode)?, escape_formulas, name, &origin(place))))
+    let sink = millpond::csv::sink(&table.0, path, to_mode(mode)?, escape_formulas, name, &origin(place));
+    sink.map(PySink).map_err(raise)
 }
 
 /// A table of the rows of files of JSON lines.

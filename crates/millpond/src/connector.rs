@@ -6,6 +6,7 @@
 //! [`sink`] puts into a program. A run makes sources and sinks anew each time and, with saved state, hands them the
 //! position that the last checkpoint saved.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use millpond_error::Origin;
@@ -33,14 +34,18 @@ pub struct SourceConnector {
     pub dead_letter: Option<Arc<SinkConnector>>,
     /// Why the source has no place in a run with saved state, if it cannot say where it was.
     pub forgetful: Option<Error>,
+    /// The file, directory or glob that it reads, if it reads files.
+    pub path: Option<String>,
 }
 
 /// Makes a sink at the start of a run; kept, opaque, in the plan's declaration.
 pub struct SinkConnector {
     /// The name under which its position is kept in the state.
     pub name: String,
-    /// Its settings, for messages.
-    pub description: serde_json::Value,
+    /// The file that it writes, if it writes one of the local file system.
+    pub path: Option<PathBuf>,
+    /// The place in the program.
+    pub origin: Origin,
     /// Checks what can be checked before any state is touched.
     pub check: Box<dyn Fn() -> Result<()> + Send + Sync>,
     /// Makes the sink.
@@ -119,8 +124,13 @@ pub fn source(
     append_only: bool,
     make: impl Fn(HashSeed) -> Result<Box<dyn Source>> + Send + Sync + 'static,
 ) -> Table {
-    let connector =
-        SourceConnector { check: Box::new(|| Ok(())), make: Box::new(make), dead_letter: None, forgetful: None };
+    let connector = SourceConnector {
+        check: Box::new(|| Ok(())),
+        make: Box::new(make),
+        dead_letter: None,
+        forgetful: None,
+        path: None,
+    };
     Table::from(plan::Table::source(SourceDecl {
         name: Some(name.to_owned()),
         kind: "source",
@@ -316,7 +326,8 @@ pub fn declare_sink(
 ) -> SinkDecl {
     let connector = SinkConnector {
         name: name.to_owned(),
-        description: serde_json::Value::Null,
+        path: None,
+        origin: origin.clone(),
         check: Box::new(|| Ok(())),
         make: Box::new(make),
     };

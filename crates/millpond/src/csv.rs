@@ -158,7 +158,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         ..CsvSourceOptions::new(path, file_schema)
     };
     let dead_letter = match on_error {
-        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::CSV.file_sink(&file, WriteMode::Append, None))),
+        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::dead_letter(&file, origin)?)),
         OnError::Fail | OnError::Skip => None,
     };
     let (checked, place) = (read.clone(), origin.clone());
@@ -167,6 +167,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         make: Box::new(move |seed| Ok(Box::new(CsvSource::new(read.clone(), seed)) as Box<dyn Source>)),
         dead_letter,
         forgetful: None,
+        path: Some(path.to_owned()),
     };
     plan::Table::source(SourceDecl {
         name,
@@ -196,6 +197,10 @@ pub fn write(table: &Table, path: impl Into<String>) -> Write {
 
 /// The declaration of a result file, for fronts that carry their own origins. `escape_formulas` is as
 /// [`Write::escape_formulas`] says.
+///
+/// # Errors
+/// `Invalid`, if a column of a log of changes is called `time` or `diff`, if the end of the file's name says another format
+/// or a compression, or if what is there is no regular file.
 pub fn sink(
     table: &plan::Table,
     path: &str,
@@ -203,6 +208,6 @@ pub fn sink(
     escape_formulas: bool,
     name: Option<String>,
     origin: &Origin,
-) -> SinkDecl {
+) -> Result<SinkDecl> {
     TextFormat::Csv { escape_formulas }.sink(table, path, mode, name, origin)
 }

@@ -55,6 +55,7 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
         make: Box::new(move |_| Ok(Box::new(TableSource::new(columns.clone(), epochs.clone())) as Box<dyn Source>)),
         dead_letter: None,
         forgetful: None,
+        path: None,
     };
     let labelled = schema.index_of(LABEL).is_some();
     let table = plan::Table::source(SourceDecl {
@@ -83,7 +84,8 @@ pub fn collect(table: &plan::Table, workers: Option<usize>, interrupt: Option<Ar
     let shared = collected.clone();
     let connector = SinkConnector {
         name: "collect".to_owned(),
-        description: Value::Null,
+        path: None,
+        origin: table.origin().clone(),
         check: Box::new(|| Ok(())),
         make: Box::new(move || Ok(Box::new(shared.clone()) as Box<dyn Sink>)),
     };

@@ -65,6 +65,7 @@ pub fn source(
         }),
         dead_letter: None,
         forgetful: forgetful.map(|error| error.at(origin)),
+        path: None,
     };
     let table = plan::Table::source(SourceDecl {
         name,

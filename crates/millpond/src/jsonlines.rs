@@ -130,7 +130,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
     }
     let (file_schema, schema) = (schema.clone(), described(schema, with_metadata, &mut description, origin)?);
     let dead_letter = match &on_error {
-        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::CSV.file_sink(file, WriteMode::Append, None))),
+        OnError::DeadLetter(file) => Some(Arc::new(TextFormat::dead_letter(file, origin)?)),
         OnError::Fail | OnError::Skip => None,
     };
     let read = JsonLinesSourceOptions {
@@ -149,6 +149,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         make: Box::new(move |seed| Ok(Box::new(JsonLinesSource::new(read.clone(), seed)) as Box<dyn Source>)),
         dead_letter,
         forgetful: None,
+        path: Some(path.to_owned()),
     };
     plan::Table::source(SourceDecl {
         name,
@@ -171,7 +172,8 @@ pub fn write(table: &Table, path: impl Into<String>) -> Write {
 /// The declaration of a result file, for fronts that carry their own origins.
 ///
 /// # Errors
-/// `Invalid`, if a column of a log of changes is called `diff` or `time`.
+/// `Invalid`, if a column of a log of changes is called `time` or `diff`, if the end of the file's name says another format
+/// or a compression, or if what is there is no regular file.
 pub fn sink(
     table: &plan::Table,
     path: &str,
@@ -179,6 +181,5 @@ pub fn sink(
     name: Option<String>,
     origin: &Origin,
 ) -> Result<SinkDecl> {
-    TextFormat::JsonLines.check(table.schema(), mode).map_err(|error| error.at(origin))?;
-    Ok(TextFormat::JsonLines.sink(table, path, mode, name, origin))
+    TextFormat::JsonLines.sink(table, path, mode, name, origin)
 }

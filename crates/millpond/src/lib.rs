@@ -37,6 +37,7 @@ mod driver;
 pub mod feed;
 pub mod jsonlines;
 pub mod monitor;
+mod places;
 mod run;
 mod table;
 mod write;

@@ -14,11 +14,14 @@ use millpond_store::{Disk, LocalDisk};
 use crate::cluster::Cluster;
 use crate::driver;
 use crate::monitor::{HttpAddress, Monitor, Monitoring, Observers};
+use crate::places;
 
 /// Where saved state lives.
 #[derive(Clone, Debug)]
 pub struct Backend {
     disk: Arc<dyn Disk>,
+    /// Of a directory of the local file system.
+    path: Option<PathBuf>,
 }
 
 impl Backend {
@@ -27,12 +30,13 @@ impl Backend {
     /// # Errors
     /// `Invalid`, if the path cannot be made absolute. Touches no disk.
     pub fn filesystem(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Backend::disk(Arc::new(LocalDisk::private(path)?)))
+        let disk = LocalDisk::private(&path)?;
+        Ok(Backend { disk: Arc::new(disk), path: Some(path.as_ref().to_owned()) })
     }
 
     /// Any disk, such as a simulated one.
     pub fn disk(disk: Arc<dyn Disk>) -> Self {
-        Backend { disk }
+        Backend { disk, path: None }
     }
 
     pub(crate) fn as_disk(&self) -> Arc<dyn Disk> {
@@ -100,6 +104,22 @@ impl RunOptions {
         self
     }
 
+    /// Saves state in the directory at `path`, and goes on from what is saved there: short for [`RunOptions::state`] with
+    /// [`Backend::filesystem`].
+    ///
+    /// ```
+    /// use millpond::RunOptions;
+    ///
+    /// let options = RunOptions::default().state_at("state/")?;
+    /// # Ok::<(), millpond::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`Backend::filesystem`].
+    pub fn state_at(self, path: impl AsRef<Path>) -> Result<Self> {
+        Ok(self.state(Backend::filesystem(path)?))
+    }
+
     /// Uses this number of worker threads.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
@@ -165,6 +185,7 @@ impl RunOptions {
 
 /// A result that a run keeps up to date, such as what [`csv::write`](crate::csv::write) describes.
 #[derive(Clone, Debug)]
+#[must_use = "nothing is written before a run"]
 pub struct Output(pub(crate) Result<SinkDecl>);
 
 impl From<SinkDecl> for Output {
@@ -186,8 +207,10 @@ pub struct Summary {
     pub rows_read: u64,
     /// Rows that could not be read and were left out.
     pub rows_rejected: u64,
-    /// Changes handed to all sinks.
+    /// Changes handed to all sinks of changes.
     pub changes_written: u64,
+    /// Rows of all present tables that are written, as they are now; `None` if none is.
+    pub current_rows: Option<u64>,
     /// What became of the windows of each `windowby` with a behaviour, in the order of the program.
     pub windows: Vec<WindowSummary>,
     /// What the user may want to know, such as an empty input directory; each a sentence.
@@ -235,9 +258,13 @@ impl fmt::Display for Summary {
             0 => String::new(),
             late => format!(", {} ignored as late", counted(late, "row")),
         };
+        let current = match self.current_rows {
+            None => String::new(),
+            Some(rows) => format!(", {}", counted(rows, "current row")),
+        };
         write!(
             f,
-            "millpond: {files}{} read{rejected}{late}, {} written, {:.3} s",
+            "millpond: {files}{} read{rejected}{late}, {} written{current}, {:.3} s",
             counted(self.rows_read, "row"),
             counted(self.changes_written, "change"),
             self.elapsed.as_secs_f64(),
@@ -263,8 +290,16 @@ pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunO
         return sinks.and_then(lower).and_then(|plan| driver::run(plan, options));
     }
     let _run = tracing::info_span!("run").entered();
+    let state = options.state.as_ref().and_then(|state| state.path.as_deref());
+    let report = places::report_path(options.report.as_ref());
+    let conflict = places::conflict(sinks.as_deref().unwrap_or_default(), state, report.as_deref());
+    let conflict = match conflict {
+        // Nothing is written there, not even what is wrong with it.
+        Some(conflict) if conflict.is_report => return Err(conflict.error),
+        conflict => places::refuse(conflict),
+    };
     let observers = Observers::start(options)?;
-    let outcome = sinks.and_then(lower).and_then(|plan| driver::run(plan, options));
+    let outcome = conflict.and(sinks).and_then(lower).and_then(|plan| driver::run(plan, options));
     let summary = observers.finish(outcome)?;
     if options.summary {
         summary.notices.iter().for_each(|notice| eprintln!("millpond: {notice}"));

@@ -266,3 +266,47 @@ fn a_run_that_goes_on_shows_its_numbers() {
     let report = folder.report();
     assert_eq!((&report["status"], &report["run"]["streaming"]), (&json!("stopped"), &json!(true)));
 }
+
+#[test]
+fn a_present_table_is_shown_as_it_was_published() {
+    let (folder, monitor) = (Folder::new(), Monitor::default());
+    folder.write("one.csv", &visits(10, 2));
+    let logs = folder.path("logs").display().to_string();
+    let streaming = Streaming { commit_every: Duration::from_millis(10), ..Streaming::default() };
+    let result = folder.path("result.csv");
+    let visits_of = |streams: bool| {
+        let read = csv::read(logs.as_str(), [("user", Type::Str)]).name("visits");
+        let read = if streams { read.streaming(streaming) } else { read };
+        let users = read.table().groupby(["user"]).reduce([("user", col("user")), ("n", count())]);
+        csv::write(&users, result.display().to_string()).mode(csv::WriteMode::Snapshot)
+    };
+    let published = || fs::read_to_string(&result).map_or(0, |text| text.lines().count() as u64 - 1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut options = folder.options(&monitor);
+    options.interrupt = Some(stop.clone());
+    options.checkpoint_every = Duration::from_millis(10);
+    let until = |rows: u64| {
+        let deadline = Instant::now() + PATIENCE;
+        // Nothing happens after the checkpoint that publishes them.
+        while monitor.snapshot().is_none_or(|seen| seen.outputs[0].current_rows != Some(rows)) {
+            assert!(Instant::now() < deadline, "it did not happen: {:?}", monitor.snapshot());
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(published(), rows);
+    };
+    thread::scope(|scope| {
+        let stopping = Stop(&stop);
+        let running = scope.spawn(|| run([visits_of(true)], &options));
+        until(10);
+        folder.write("two.csv", &visits(12, 1));
+        until(12);
+        drop(stopping);
+        let summary = running.join().unwrap().unwrap();
+        assert_eq!((summary.changes_written, summary.current_rows), (0, Some(12)));
+    });
+    // A run that writes nothing knows how many there are.
+    let summary = run([visits_of(false)], &folder.options(&monitor)).unwrap();
+    assert_eq!((summary.rows_read, summary.current_rows), (0, Some(12)));
+    assert!(summary.to_string().contains(" 0 changes written, 12 current rows, "), "{summary}");
+    assert_eq!(folder.report()["outputs"][0]["current_rows"], 12);
+}

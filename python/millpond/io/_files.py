@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from millpond import _check
+from millpond._schema import native_columns, primary_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+
+    from millpond._schema import NativeColumn, Schema
+
+
+def file_columns(schema: type[Schema]) -> list[NativeColumn]:
+    """The columns of a schema of files, which has no primary key: rows of files are added, and replace none."""
+    columns = native_columns(schema, "schema")
+    key = primary_key(schema)
+    if key:
+        named = ", ".join(
+            f"pw.this[{_check.show(name)}]" if not name.isidentifier() else f"pw.this.{name}" for name in key
+        )
+        raise _check.invalid(
+            f"schema: {schema.__name__} has a primary key ({', '.join(key)}), and rows of files replace no "
+            "other row in this version",
+            hint=f"leave primary_key=True out; to combine tables by it, say .with_id_from({named}) after reading",
+        )
+    return columns
 
 
 def source_options(

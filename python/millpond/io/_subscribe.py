@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millpond import _check, _native
 from millpond._origin import here
-from millpond._run import count_registered, register
+from millpond._outputs import declared, register
 from millpond._table import Table, check_table
 
 TYPE_CHECKING = False
@@ -72,5 +72,6 @@ def subscribe(
         if not callable(function) and (function is not None or what == "on_change"):
             raise _check.invalid(f"{what}: expected a function, got {_check.show(function)}")
     at_once = _check.choice(delivery, "delivery", ["after_commit", "at_once"]) == "at_once"
-    chosen = _check.name(name) or f"subscription {count_registered() + 1}"
-    register(_native.subscribe(native, on_change, on_time_end, on_end, at_once, chosen, here()))
+    given = _check.name(name)
+    chosen = given or f"subscription {len(declared()) + 1}"
+    register(_native.subscribe(native, on_change, on_time_end, on_end, at_once, chosen, here()), given)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from millpond import _check, _native
 from millpond._origin import here
-from millpond._run import register
-from millpond._schema import native_columns
-from millpond._table import Table, check_table, identified
-from millpond.io._files import source_options
+from millpond._outputs import register
+from millpond._table import Table, check_table
+from millpond.io._files import file_columns, source_options
 from millpond.io._settings import CsvParserSettings
 
 TYPE_CHECKING = False
@@ -63,7 +62,7 @@ def read(
             since 1970, and ``owner``. A row keeps its object when the file grows.
 
     Raises:
-        millpond.InvalidError: If an option is wrong, or the path does not exist.
+        millpond.InvalidError: If an option is wrong, the path does not exist, or the schema has a primary key.
 
     Examples:
         >>> import millpond as pw
@@ -82,7 +81,7 @@ def read(
     origin = here()
     native = _native.read_csv(
         _check.path(path, "path"),
-        native_columns(schema, "schema"),
+        file_columns(schema),
         settings._delimiter,
         settings._quote,
         settings._escape,
@@ -90,7 +89,7 @@ def read(
         *options,
         origin,
     )
-    return Table(identified(native, schema, origin), origin)
+    return Table(native, origin)
 
 
 def write(
@@ -102,6 +101,8 @@ def write(
     name: str | None = None,
 ) -> None:
     """Writes a table to a CSV file, in each ``pw.run()`` that follows.
+
+    In a notebook or at a prompt, writing to a file again takes the place of what was declared for it before.
 
     Args:
         table: What to write.
@@ -115,7 +116,8 @@ def write(
         name: The sink's name in the saved state.
 
     Raises:
-        millpond.InvalidError: If an option is wrong.
+        millpond.InvalidError: If an option is wrong, a column of a log of changes is called ``time`` or ``diff``, or
+            the name says that the file is of another format or compressed (``.parquet``, ``.gz``).
 
     Examples:
         >>> import millpond as pw
@@ -128,4 +130,5 @@ def write(
     source = check_table(table, "table")
     path = _check.path(filename, "filename")
     escape = _check.flag(escape_formulas, "escape_formulas")
-    register(_native.write_csv(source._native, path, mode, escape, _check.name(name), here()))
+    name = _check.name(name)
+    register(_native.write_csv(source._native, path, mode, escape, name, here()), name, path)

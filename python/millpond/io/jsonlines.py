@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from millpond import _check, _native
 from millpond._origin import here
-from millpond._run import register
-from millpond._schema import native_columns
-from millpond._table import Table, check_table, identified
-from millpond.io._files import source_options
+from millpond._outputs import register
+from millpond._table import Table, check_table
+from millpond.io._files import file_columns, source_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def read(
             since 1970, and ``owner``. A row keeps its object when the file grows.
 
     Raises:
-        millpond.InvalidError: If an option is wrong, or the path does not exist.
+        millpond.InvalidError: If an option is wrong, the path does not exist, or the schema has a primary key.
 
     Examples:
         >>> import pathlib, tempfile
@@ -86,13 +85,13 @@ def read(
     origin = here()
     native = _native.read_json_lines(
         _check.path(path, "path"),
-        native_columns(schema, "schema"),
+        file_columns(schema),
         _field_paths(json_field_paths),
         _check.flag(allow_nan, "allow_nan"),
         *options,
         origin,
     )
-    return Table(identified(native, schema, origin), origin)
+    return Table(native, origin)
 
 
 def _field_paths(paths: object) -> list[tuple[str, str]]:
@@ -133,7 +132,8 @@ def write(
         name: The sink's name in the saved state.
 
     Raises:
-        millpond.InvalidError: If an option is wrong, or a column of a log of changes is called ``diff`` or ``time``.
+        millpond.InvalidError: If an option is wrong, a column of a log of changes is called ``time`` or ``diff``, or
+            the name says that the file is of another format or compressed (``.parquet``, ``.gz``).
 
     Examples:
         >>> import pathlib, tempfile
@@ -152,4 +152,5 @@ def write(
     _check.choice(mode, "mode", ["changes", "append", "snapshot"])
     source = check_table(table, "table")
     path = _check.path(filename, "filename")
-    register(_native.write_json_lines(source._native, path, mode, _check.name(name), here()))
+    name = _check.name(name)
+    register(_native.write_json_lines(source._native, path, mode, name, here()), name, path)

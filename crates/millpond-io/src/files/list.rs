@@ -12,6 +12,7 @@
 //! (links) is read once, under its own name or the first one in order.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
@@ -23,6 +24,20 @@ use glob::{MatchOptions, Pattern};
 use millpond_error::{Error, Result};
 
 const UNFINISHED: [&str; 5] = ["~", ".tmp", ".part", ".partial", ".crdownload"];
+
+/// How a glob matches.
+pub(super) const MATCHING: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// Whether a directory leaves a name out because it starts with a point.
+pub(super) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Whether a directory leaves a file out because its name says that it is not complete.
+pub(super) fn is_unfinished(name: &OsStr) -> bool {
+    UNFINISHED.iter().any(|end| name.as_encoded_bytes().ends_with(end.as_bytes()))
+}
 
 /// A file as a listing finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,8 +222,7 @@ impl Walk {
             let name = entry.file_name();
             let (path, below) = (entry.path(), below.join(&name));
             let is_utf8 = name.to_str().is_some();
-            let name = name.to_string_lossy();
-            if name.starts_with('.') {
+            if is_hidden(&name) {
                 continue;
             }
             if !is_utf8 {
@@ -218,7 +232,7 @@ impl Walk {
             let Some(metadata) = self.metadata(&path)? else { continue };
             if metadata.is_dir() {
                 self.directory(&path, &below, above)?;
-            } else if UNFINISHED.iter().any(|end| name.ends_with(end)) {
+            } else if is_unfinished(&name) {
                 self.unfinished.push(path.display().to_string());
             } else {
                 let link = entry.file_type().is_ok_and(|ty| ty.is_symlink());
@@ -265,8 +279,6 @@ impl Walk {
 
     /// Lists what matches the parts of a pattern in one directory.
     fn matches(&mut self, at: &Path, below: &Path, parts: &[Pattern], above: &mut Vec<(u64, u64)>) -> Result<()> {
-        let options =
-            MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
         let Some((part, rest)) = parts.split_first() else { return Ok(()) };
         let is_any_depth = part.as_str() == "**";
         if is_any_depth {
@@ -277,7 +289,7 @@ impl Walk {
             let entry = entry.map_err(|error| unreadable(directory, &error))?;
             let name = entry.file_name();
             let shown = name.to_string_lossy();
-            let is_match = if is_any_depth { !shown.starts_with('.') } else { part.matches_with(&shown, options) };
+            let is_match = if is_any_depth { !is_hidden(&name) } else { part.matches_with(&shown, MATCHING) };
             if !is_match {
                 continue;
             }

@@ -5,5 +5,6 @@
 pub mod compare;
 pub mod content;
 pub mod list;
+pub mod reach;
 pub mod table;
 pub mod watch;

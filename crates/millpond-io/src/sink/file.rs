@@ -15,7 +15,7 @@
 //!   length belong to a run that did not commit them: `open` cuts them off, after checking that the bytes before are
 //!   those that were committed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -30,6 +30,7 @@ use serde_json::Value;
 use super::format::WriteFormat;
 use super::lines::{LineEnds, Lines};
 use super::log::{Log, Tail};
+use super::place::{resolve, temporary};
 use super::position::Position;
 use super::{Formatter, GiveLines, LogicalRun, Prepared, Sink};
 
@@ -43,6 +44,30 @@ pub enum WriteMode {
     Append,
     /// The present table, replaced as a whole whenever it changed.
     Snapshot,
+}
+
+impl WriteMode {
+    /// Its name, as a program says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            WriteMode::Changes => "changes",
+            WriteMode::Append => "append",
+            WriteMode::Snapshot => "snapshot",
+        }
+    }
+
+    /// Checks that each column of the file has a name of its own: in a log of changes no column is `time` or `diff`.
+    pub fn check(self, schema: &Schema) -> Result<()> {
+        let taken = schema.columns().iter().find(|column| matches!(column.name.as_str(), "diff" | "time"));
+        match taken {
+            Some(column) if self != WriteMode::Snapshot => Err(Error::invalid(format!(
+                "a column is called {:?}, and so is one that each change of a log has besides",
+                column.name
+            ))
+            .with_hint("rename the column, or write the present table: mode \"snapshot\"")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A sink that writes one file.
@@ -59,6 +84,8 @@ pub struct FileSink<F> {
     /// In mode `Snapshot`: the published file is not the present table.
     stale: AtomicBool,
     rows_written: AtomicU64,
+    /// In mode `Snapshot`: how many of them the file holds that is being written.
+    present_rows: AtomicU64,
 }
 
 /// Rows of a table as lines of a file.
@@ -96,6 +123,7 @@ impl<F: WriteFormat> FileSink<F> {
             state: RwLock::default(),
             stale: AtomicBool::new(false),
             rows_written: AtomicU64::new(0),
+            present_rows: AtomicU64::new(0),
         })
     }
 
@@ -209,6 +237,7 @@ impl<F: WriteFormat> FileSink<F> {
 impl<F: WriteFormat> FileRows<F> {
     /// Gets ready for rows of `schema`; returns what the file starts with.
     fn open(&mut self, schema: &Schema) -> Result<Vec<u8>> {
+        self.mode.check(schema)?;
         self.types = schema.columns().iter().map(|column| column.ty.ty).collect();
         self.format.open(schema, self.mode != WriteMode::Snapshot)
     }
@@ -291,6 +320,7 @@ impl<F: WriteFormat> Sink for FileSink<F> {
         }
         self.with_log(|log| log.append(lines))?;
         self.rows_written.fetch_add(count, Ordering::Relaxed);
+        self.present_rows.fetch_add(count, Ordering::Relaxed);
         Ok(())
     }
 
@@ -311,7 +341,10 @@ impl<F: WriteFormat> Sink for FileSink<F> {
         }
         let log = state.log.clone().expect("the log was started above");
         let (length, tail) = log.flush()?;
+        let rows = self.present_rows.swap(0, Ordering::Relaxed);
+        let rows = self.is_snapshot().then_some(rows);
         state.position = Position::new(&self.file, length, &tail);
+        state.position.rows = rows;
         state.tail = tail;
         let position = state.position.to_value();
         if state.in_place {
@@ -337,6 +370,10 @@ impl<F: WriteFormat> Sink for FileSink<F> {
         self.rows_written.load(Ordering::Relaxed)
     }
 
+    fn current_rows(&self) -> Option<u64> {
+        self.is_snapshot().then(|| self.read_state().position.rows.unwrap_or(0))
+    }
+
     fn identity(&self) -> Option<String> {
         Some(self.disk.path(&self.file))
     }
@@ -351,26 +388,6 @@ impl<F> Drop for FileSink<F> {
             let _ = self.disk.remove(&temporary(&self.file));
         }
     }
-}
-
-/// The name that a file has until all of it is durable.
-fn temporary(file: &str) -> String {
-    format!(".{file}.millpond-tmp")
-}
-
-/// The folder and the name of a result file: what two sinks may not share. A link leads to the file that it names, since the file is renamed into
-/// place, and that must not replace the link.
-pub fn resolve(path: &Path) -> Result<(PathBuf, String)> {
-    let label = path.display();
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(Error::invalid(format!("{label} is not a regular file, so results cannot be written to it")));
-    }
-    let path = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-        return Err(Error::invalid(format!("{label:?} is not the name of a file")));
-    };
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    Ok((folder, name.to_owned()))
 }
 
 #[cfg(test)]

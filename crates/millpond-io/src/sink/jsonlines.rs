@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use millpond_engine::changes::Epoch;
-use millpond_error::{Error, Result};
+use millpond_error::Result;
 use millpond_plan::json::string::plain_bytes;
 use millpond_plan::time::{self, TIME_BYTES};
 use millpond_plan::types::{Schema, Type};
@@ -33,19 +33,6 @@ impl JsonLinesSink {
     pub fn at(path: &Path, mode: WriteMode, disk_at: impl FnOnce(&Path) -> Result<Arc<dyn Disk>>) -> Result<Self> {
         FileSink::of_path(path, mode, JsonLinesFormat::default(), disk_at)
     }
-
-    /// Checks that each field of an object has a name of its own: in a log of changes no column is `diff` or `time`.
-    pub fn check(schema: &Schema, mode: WriteMode) -> Result<()> {
-        let taken = schema.columns().iter().find(|column| matches!(column.name.as_str(), "diff" | "time"));
-        match taken {
-            Some(column) if mode != WriteMode::Snapshot => Err(Error::invalid(format!(
-                "a column is called {:?}, and so is a field that each change of a log has besides",
-                column.name
-            ))
-            .with_hint("rename the column, or write the present table: mode \"snapshot\"")),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// JSON lines, with the columns of one table.
@@ -60,8 +47,7 @@ pub struct JsonLinesFormat {
 impl WriteFormat for JsonLinesFormat {
     type Rows<'a> = JsonRows<'a>;
 
-    fn open(&mut self, schema: &Schema, changes: bool) -> Result<Vec<u8>> {
-        JsonLinesSink::check(schema, if changes { WriteMode::Changes } else { WriteMode::Snapshot })?;
+    fn open(&mut self, schema: &Schema, _changes: bool) -> Result<Vec<u8>> {
         let is_json = |ty: Type| ty.is_binary() && ty != Type::Bytes;
         self.raw = schema.columns().iter().map(|column| is_json(column.ty.ty)).collect();
         let names = schema.columns().iter().enumerate();

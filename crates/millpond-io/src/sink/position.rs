@@ -15,11 +15,14 @@ pub(super) struct Position {
     pub(super) length: u64,
     /// xxh3 of the last 64 KiB before `length`, in hexadecimal.
     tail_hash: String,
+    /// The rows of the present table that it holds.
+    #[serde(default)]
+    pub(super) rows: Option<u64>,
 }
 
 impl Position {
     pub(super) fn new(file: &str, length: u64, tail: &Tail) -> Self {
-        Position { file: file.to_owned(), length, tail_hash: hash_of(tail) }
+        Position { file: file.to_owned(), length, tail_hash: hash_of(tail), rows: None }
     }
 
     /// Where nothing is committed.
@@ -34,7 +37,11 @@ impl Position {
     }
 
     pub(super) fn to_value(&self) -> Value {
-        serde_json::json!({ "file": self.file, "length": self.length, "tail_hash": self.tail_hash })
+        let mut position = serde_json::json!({ "file": self.file, "length": self.length, "tail_hash": self.tail_hash });
+        if let Some(rows) = self.rows {
+            position["rows"] = rows.into();
+        }
+        position
     }
 
     /// Whether the bytes before `length` end with `tail`.

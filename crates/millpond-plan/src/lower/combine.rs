@@ -49,7 +49,8 @@ impl Lowering {
             rows.tag(number, number < giving, &identity, &columns);
         }
         self.bring_together(&mut fused);
-        let step = self.step(fused[0].base, combination.name(), table);
+        let rows: Vec<&Fused> = fused.iter().collect();
+        let step = self.step(&rows, combination.name(), table);
         let operator = BaseOperator::Combine { inputs: fused, spec, places };
         let schema = Schema::new(outputs);
         Ok(Base { operator, schema, append_only: table.append_only(), step, used: BTreeSet::new() })

@@ -25,7 +25,7 @@ impl Lowering {
             rows.schema = Schema::new(types.map(|(i, c)| (c.name.clone(), if i == column { lists } else { c.ty })));
         }
         let cancels = self.bases[rows.base].cancels();
-        let step = self.step(rows.base, "flatten", table);
+        let step = self.stateless_step(rows.base, "flatten");
         let (schema, append_only) = (table.schema().clone(), table.append_only());
         let operator = BaseOperator::Flatten { rows, column, cancels };
         Ok(Base { operator, schema, append_only, step, used: BTreeSet::from([column]) })

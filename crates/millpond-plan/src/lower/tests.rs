@@ -522,7 +522,7 @@ fn a_description_says_what_the_program_says() {
                 "input": {
                     "operator": "source",
                     "kind": "csv",
-                    "schema": ["user_id: str", "access_time: int", "page: str?", "bytes: int?"],
+                    "columns": {"user_id": "str", "access_time": "int"},
                     "append_only": false,
                     "settings": {"delimiter": ","},
                 },
@@ -540,13 +540,70 @@ fn descriptions_and_state_do_not_depend_on_who_reads_a_step() {
     assert_eq!(descriptions(&alone), descriptions(&narrowed));
     // Another reader of the source adds columns to it, and to nothing else.
     let shared = plan([visits, narrow]);
-    assert_eq!(descriptions(&alone), descriptions(&shared));
+    let without_source = |plan| {
+        let mut described = descriptions(plan);
+        described.remove("csv-0").expect("the source");
+        described
+    };
+    assert_eq!(without_source(&alone), without_source(&shared));
     let schema = |plan: &PhysicalPlan| {
         let session = plan.nodes.iter().find(|node| matches!(node.operator, OperatorSpec::Session { .. }));
         session.unwrap().schema.clone()
     };
     assert_eq!(schema(&alone), schema(&shared));
     assert_eq!(schema(&alone), schema(&narrowed));
+}
+
+#[test]
+fn a_source_is_described_by_the_columns_that_are_read_of_it() {
+    let visits = source(Some("visits"), false);
+    let columns = |table: Table, step: &str| {
+        let plan = plan([table]);
+        let step = plan.nodes.iter().filter_map(|node| node.step.as_ref()).find(|known| known.name == step).unwrap();
+        let mut description = &step.description;
+        while description["operator"] != "source" {
+            description =
+                if description["input"].is_null() { &description["inputs"][0] } else { &description["input"] };
+        }
+        description["columns"].as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let pages = |table: &Table| {
+        let keys = named([("page", col("page"))]);
+        table.group_reduce(keys, named([("page", col("page")), ("n", count())]), &here()).unwrap()
+    };
+    assert_eq!(columns(pages(&visits), "visits"), "page");
+    assert_eq!(columns(pages(&visits), "visits/reduce-0"), "page");
+    let filtered = visits.filter(col("bytes").gt(5), &here()).unwrap();
+    assert_eq!(columns(pages(&filtered), "visits/reduce-0"), "bytes page");
+    let both = visits.concat(std::slice::from_ref(&filtered), &here()).unwrap();
+    assert_eq!(columns(pages(&both), "visits/concat-0/reduce-0"), "bytes page");
+    let letters = pages(&visits.flatten("page", &here()).unwrap());
+    assert_eq!(columns(letters, "visits/flatten-0/reduce-0"), "page");
+    // A column that is computed and not used is not read.
+    let unused = visits.with_columns(named([("bytes", col("bytes") + 1)]), &here()).unwrap();
+    assert_eq!(columns(pages(&unused), "visits/reduce-0"), "page");
+}
+
+#[test]
+fn an_output_is_described_up_to_the_steps_before_it() {
+    let visits = source(Some("visits"), false);
+    let late = |table: &Table| table.filter(col("access_time").gt(5), &here()).unwrap();
+    let written = plan([late(&visits).select(named([("page", col("page"))]), &here()).unwrap()]);
+    assert_eq!(
+        written.sinks[0].description,
+        json!({
+            "operator": "output", "kind": "csv", "path": "out.csv", "columns": ["page: str?"],
+            "input": {
+                "operator": "select", "outputs": {"page": "page"},
+                "input": {
+                    "operator": "filter", "predicate": "access_time > 5",
+                    "input": {"operator": "step", "step": "visits"},
+                },
+            },
+        })
+    );
+    let kept = lower(vec![sink(late(&visits), true)]).unwrap();
+    assert_eq!(kept.sinks[0].description, json!({"operator": "output", "kind": "csv", "path": "out.csv"}));
 }
 
 #[test]

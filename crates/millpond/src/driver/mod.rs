@@ -18,6 +18,7 @@
 
 mod epochs;
 mod follow;
+mod outputs;
 mod remote;
 mod save;
 mod state;
@@ -42,10 +43,11 @@ use millpond_store::{Checkpoint, Moves, StateDir};
 
 use crate::cluster::message::{Order, Speaker};
 use crate::cluster::{Cluster, Connected, Health, connect, end_with_spawner};
-use crate::connector::{SinkConnector, SourceConnector};
+use crate::connector::SourceConnector;
 use crate::monitor::Meters;
 use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
+use outputs::Output;
 use remote::{Desk, Remotes};
 use save::{Save, Saving};
 use state::{SavedSteps, State, UNDELIVERED_HINT, settle};
@@ -89,7 +91,11 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     let meters = Arc::new(Meters::new(&plan, names, (cluster.processes(), workers), options.state.is_some()));
     options.monitor.look_at(Some(meters.clone()));
     let outcome = (|| {
-        let state = options.state.as_ref().map(|backend| State::open(backend.as_disk(), &plan)).transpose()?;
+        let state = options
+            .state
+            .as_ref()
+            .map(|backend| State::open(backend.as_disk(), &plan, &connectors.sinks))
+            .transpose()?;
         let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
         let mut run = Run::open(plan, (connectors, sinks), state, clock, meters, connected, options)?;
         let done = run.read_all(options).and_then(|()| run.finish());
@@ -129,34 +135,32 @@ impl LastWords {
 /// The connectors that the program put into its plan, back as what they are.
 struct Connectors {
     sources: Vec<Arc<SourceConnector>>,
-    sinks: Vec<Arc<SinkConnector>>,
+    sinks: Arc<Vec<Output>>,
 }
 
 impl Connectors {
     fn of(plan: &PhysicalPlan) -> Result<Self> {
-        let foreign = || Error::invalid("a source or sink was not made by this crate");
-        let sources = plan.sources.iter().map(|source| source.connector.clone().downcast().map_err(|_| foreign()));
-        let sinks = plan.sinks.iter().map(|sink| sink.connector.clone().downcast().map_err(|_| foreign()));
-        let mut connectors =
-            Connectors { sources: sources.collect::<Result<_>>()?, sinks: sinks.collect::<Result<_>>()? };
-        let dead_letters: Vec<_> = connectors.sources.iter().filter_map(|source| source.dead_letter.clone()).collect();
-        connectors.sinks.extend(dead_letters);
-        Ok(connectors)
+        let foreign = |_| Error::invalid("a source was not made by this crate");
+        let sources = plan.sources.iter().map(|source| source.connector.clone().downcast().map_err(foreign));
+        let sources = sources.collect::<Result<Vec<_>>>()?;
+        let sinks = Arc::new(Output::of(plan, &sources)?);
+        Ok(Connectors { sources, sinks })
     }
 
     /// Checks what can be checked before any state is touched, and makes the sinks, which touch nothing yet.
     fn check(&self) -> Result<Vec<Box<dyn Sink>>> {
         self.sources.iter().try_for_each(|source| (source.check)())?;
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        for (index, connector) in self.sinks.iter().enumerate() {
+        for connector in self.sinks.iter() {
             (connector.check)()?;
             let sink = (connector.make)()?;
             let identity = sink.identity();
-            let twin = identity.is_some() && sinks.iter().any(|other| other.identity() == identity)
-                || self.sinks[..index].iter().any(|other| other.name == connector.name);
-            if twin {
-                return Err(Error::invalid(format!("two outputs write to \"{}\"", connector.name))
-                    .with_hint("give each output a file and a name of its own"));
+            let mut made = sinks.iter().zip(self.sinks.iter());
+            let twin = made.find(|(other, known)| {
+                identity.is_some() && other.identity() == identity || known.name == connector.name
+            });
+            if let Some((_, other)) = twin {
+                return Err(connector.twin_of(other));
             }
             sinks.push(sink);
         }
@@ -388,7 +392,7 @@ impl Run {
     /// Shows what the sinks have counted.
     fn count_sinks(&self) {
         for (index, sink) in self.sinks.iter().enumerate() {
-            self.meters.set_rows_written(index, sink.rows_written());
+            self.meters.set_rows_written(index, sink.rows_written(), sink.current_rows());
         }
     }
 
@@ -452,6 +456,8 @@ impl Run {
         if late && let Some(remotes) = &self.remotes {
             shares = remotes.saved()?;
         }
+        // Present tables have just been published.
+        self.count_sinks();
         for open in &mut self.sources {
             for (arrangement, table) in open.source.arrangements() {
                 if let Some(state) = &self.state {
@@ -460,10 +466,10 @@ impl Run {
                 runs.push(SavedRuns { node: open.node, arrangement, entries: table.entries().to_vec() });
             }
         }
-        let (plan, connectors) = (self.plan.clone(), self.connectors.sinks.clone());
+        let (plan, outputs) = (self.plan.clone(), self.connectors.sinks.clone());
         let writers = self.remotes.clone().filter(|_| checkpoint.is_none());
         let meters = self.meters.clone();
-        Ok(Save { plan, epoch: self.clock.last(), runs, shares, writers, connectors, prepared, began, meters })
+        Ok(Save { plan, epoch: self.clock.last(), runs, shares, writers, outputs, prepared, began, meters })
     }
 
     /// Whether no checkpoint is under way; takes note of one that is done.
@@ -512,7 +518,10 @@ impl Run {
                 summary.windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
             }
         }
-        summary.changes_written = self.sinks[..self.plan.sinks.len()].iter().map(|sink| sink.rows_written()).sum();
+        let results = &self.sinks[..self.plan.sinks.len()];
+        let logs = results.iter().filter(|sink| sink.current_rows().is_none());
+        summary.changes_written = logs.map(|sink| sink.rows_written()).sum();
+        summary.current_rows = results.iter().filter_map(|sink| sink.current_rows()).reduce(|a, b| a + b);
         summary
     }
 }

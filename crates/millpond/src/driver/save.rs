@@ -12,11 +12,11 @@ use millpond_io::source::Wakeup;
 use millpond_plan::physical::PhysicalPlan;
 use millpond_store::{BlobWriter, Checkpoint, Moves, PartRecord, SinkRecord, StateDir};
 
+use super::outputs::Output;
 use super::remote::Remotes;
 use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
 use crate::cluster::message::{SavedRecords, Share};
-use crate::connector::SinkConnector;
 use crate::monitor::Meters;
 
 /// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
@@ -29,8 +29,8 @@ pub struct Save {
     pub shares: Vec<Share>,
     /// Other processes that have yet to write what they took down.
     pub writers: Option<Arc<Remotes>>,
-    pub connectors: Vec<Arc<SinkConnector>>,
-    /// Of every connector's sink.
+    pub outputs: Arc<Vec<Output>>,
+    /// Of every output's sink.
     pub prepared: Vec<Prepared>,
     /// When it was begun.
     pub began: Instant,
@@ -46,8 +46,8 @@ impl Save {
             writers.begin_write(checkpoint.generation());
         }
         let mut writer = checkpoint.writer(writer);
-        let sinks = self.connectors.iter().zip(self.prepared);
-        let sinks = sinks.map(|(connector, prepared)| save_sink(connector, prepared, &mut writer));
+        let sinks = self.outputs.iter().zip(self.prepared);
+        let sinks = sinks.map(|(output, prepared)| save_sink(output, prepared, &mut writer));
         let sinks = sinks.collect::<Result<_>>()?;
         write_runs(writer, &self.runs)?;
         let mut records: Vec<SavedRecords> = self.runs.iter().map(SavedRuns::records).collect();
@@ -62,13 +62,13 @@ impl Save {
     }
 }
 
-fn save_sink(connector: &SinkConnector, prepared: Prepared, writer: &mut BlobWriter) -> Result<SinkRecord> {
+fn save_sink(output: &Output, prepared: Prepared, writer: &mut BlobWriter) -> Result<SinkRecord> {
     let mut outbox = Vec::new();
     prepared.outbox.write(&mut |part| {
         outbox.push(PartRecord::new(writer.append(part)?, part));
         Ok(())
     })?;
-    Ok(SinkRecord { outbox, ..sink_record(connector, prepared.settle()?) })
+    Ok(SinkRecord { outbox, ..sink_record(output, prepared.settle()?) })
 }
 
 /// A checkpoint that is being written by a thread of its own.

@@ -9,17 +9,17 @@ use millpond_engine::arrangement::{Arrangement, RunEntry, SavedArrangement, Save
 use millpond_engine::hash::{HashSeed, KeyRange};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
-use millpond_plan::difference;
 use millpond_plan::physical::{PhysicalPlan, Step};
+use millpond_plan::{CLOCK, difference, without_unread};
 use millpond_store::{
     ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, Moves, RunRecord, SinkRecord, StateDir, StateReader,
     StepRecord,
 };
 use serde_json::Value;
 
+use super::outputs::Output;
 use super::team::SavedRuns;
 use crate::cluster::message::SavedRecords;
-use crate::connector::SinkConnector;
 
 /// What to do about a program that cannot deliver what a run before it left behind.
 pub const UNDELIVERED_HINT: &str = "run the program as it was to its end: that delivers them";
@@ -36,10 +36,10 @@ pub struct State {
 
 impl State {
     /// Opens and locks the state, and checks that it belongs to this program.
-    pub fn open(disk: Arc<dyn Disk>, plan: &PhysicalPlan) -> Result<Self> {
+    pub fn open(disk: Arc<dyn Disk>, plan: &PhysicalPlan, outputs: &[Output]) -> Result<Self> {
         let (directory, manifest) = StateDir::open(disk)?;
         if let Some(manifest) = &manifest {
-            check_program(plan, manifest, &directory.disk().path(""))?;
+            check_program(plan, outputs, manifest, &directory.disk().path(""))?;
         }
         Ok(State { directory, manifest })
     }
@@ -71,8 +71,8 @@ impl State {
     }
 
     /// Refuses a program that lacks a sink for which something waits to be delivered.
-    pub fn check_undelivered(&self, connectors: &[Arc<SinkConnector>]) -> Result<()> {
-        let gone = |sink: &&SinkRecord| !connectors.iter().any(|connector| connector.name == sink.name);
+    pub fn check_undelivered(&self, outputs: &[Output]) -> Result<()> {
+        let gone = |sink: &&SinkRecord| !outputs.iter().any(|output| output.name == sink.name);
         let Some(sink) = self.undelivered_sinks().find(gone) else { return Ok(()) };
         let what =
             format!("the output \"{}\" is gone, and changes wait in the saved state to be delivered to it", sink.name);
@@ -108,10 +108,10 @@ impl State {
 
     /// Puts the sinks' first positions on record, if the state is fresh: a run that is cut off before its first
     /// checkpoint must find where to cut its result files back to.
-    pub fn begin(&mut self, connectors: &[Arc<SinkConnector>], sinks: &[Box<dyn Sink>]) -> Result<()> {
+    pub fn begin(&mut self, outputs: &[Output], sinks: &[Box<dyn Sink>]) -> Result<()> {
         if self.manifest.is_none() {
-            let sinks = connectors.iter().zip(sinks);
-            let records = sinks.map(|(connector, sink)| sink_record(connector, sink.position())).collect();
+            let sinks = outputs.iter().zip(sinks);
+            let records = sinks.map(|(output, sink)| sink_record(output, sink.position())).collect();
             self.manifest = Some(self.directory.genesis(records)?);
         }
         Ok(())
@@ -174,8 +174,8 @@ pub fn settle(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement
 }
 
 /// A sink at this position, with nothing to deliver.
-pub fn sink_record(connector: &SinkConnector, position: Value) -> SinkRecord {
-    let (name, description) = (connector.name.clone(), connector.description.clone());
+pub fn sink_record(output: &Output, position: Value) -> SinkRecord {
+    let (name, description) = (output.name.clone(), output.description.clone());
     SinkRecord { name, description, position, outbox: Vec::new() }
 }
 
@@ -228,7 +228,7 @@ fn join_ranges(runs: &mut Vec<RunRecord>) {
 }
 
 /// Refuses a state that another program made, with what differs.
-fn check_program(plan: &PhysicalPlan, manifest: &Manifest, path: &str) -> Result<()> {
+fn check_program(plan: &PhysicalPlan, outputs: &[Output], manifest: &Manifest, path: &str) -> Result<()> {
     if manifest.steps.is_empty() && manifest.epoch == 0 {
         return Ok(());
     }
@@ -238,7 +238,7 @@ fn check_program(plan: &PhysicalPlan, manifest: &Manifest, path: &str) -> Result
         match manifest.step(&step.name) {
             None => differences.push(format!("step \"{}\" is new", step.name)),
             Some(saved) => differences.extend(
-                difference(&saved.description, &step.description)
+                difference(&without_unread(&saved.description, &step.description), &step.description)
                     .into_iter()
                     .map(|sentence| format!("step \"{}\": {sentence}", step.name)),
             ),
@@ -249,11 +249,16 @@ fn check_program(plan: &PhysicalPlan, manifest: &Manifest, path: &str) -> Result
             differences.push(format!("step \"{}\" is gone", saved.name));
         }
     }
+    differences.extend(outputs.iter().flat_map(|output| output.differences(manifest)));
     if differences.is_empty() {
         return Ok(());
     }
     let list: String = differences.iter().map(|sentence| format!("\n  {sentence}")).collect();
-    Err(Error::changed(format!("the state in {path} belongs to another program:{list}")).with_hint(
-        "run the program as it was, or give it another state directory (or remove this one) to compute everything anew",
-    ))
+    let hint = if differences.iter().any(|sentence| sentence.ends_with(CLOCK)) {
+        "a program with saved state takes no value from the clock: compare with a time of the data, or leave the choice to \
+         whoever reads the result; or give each run another state directory, to compute everything anew"
+    } else {
+        "run the program as it was, or give it another state directory (or remove this one) to compute everything anew"
+    };
+    Err(Error::changed(format!("the state in {path} belongs to another program:{list}")).with_hint(hint))
 }

@@ -106,8 +106,11 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
         rows.push([
             "output".to_owned(),
             name(&output.name),
-            counted(output.rows_written, "row"),
-            format!("{}/s", grouped(rates.of(|counts| &counts.outputs, index))),
+            counted(output.current_rows.unwrap_or(output.rows_written), "row"),
+            match output.current_rows {
+                Some(_) => "present".to_owned(),
+                None => format!("{}/s", grouped(rates.of(|counts| &counts.outputs, index))),
+            },
             String::new(),
             String::new(),
         ]);
@@ -257,7 +260,12 @@ mod tests {
                 state_bytes: 2048,
                 state_runs: 1,
             }],
-            outputs: vec![SinkSnapshot { name: "r.csv".into(), kind: "csv".into(), rows_written: 12 }],
+            outputs: vec![SinkSnapshot {
+                name: "r.csv".into(),
+                kind: "csv".into(),
+                rows_written: 12,
+                current_rows: None,
+            }],
         }
     }
 

@@ -66,6 +66,8 @@ pub fn text(snapshot: &Snapshot) -> String {
 
     let outputs = snapshot.outputs.iter().map(|s| (s.name.as_str(), s.kind.as_str(), s.rows_written));
     page.each(COUNTER, "output_rows_total", "Rows written.", "output", outputs);
+    let present = snapshot.outputs.iter().filter_map(|s| Some((s.name.as_str(), s.kind.as_str(), s.current_rows?)));
+    page.each(GAUGE, "output_current_rows", "Rows of the present table.", "output", present);
     page.0
 }
 

@@ -70,6 +70,8 @@ struct SinkMeter {
     name: String,
     kind: &'static str,
     rows_written: AtomicU64,
+    /// Of one that holds the present table.
+    current_rows: Mutex<Option<u64>>,
 }
 
 #[derive(Default)]
@@ -123,6 +125,7 @@ impl Meters {
             name: name.to_owned(),
             kind: plan.sinks.get(at).map_or("dead_letter", |sink| sink.kind),
             rows_written: AtomicU64::new(0),
+            current_rows: Mutex::default(),
         });
         Meters {
             started: Instant::now(),
@@ -226,9 +229,10 @@ impl Meters {
         lock(&self.sources[source].state).size = size;
     }
 
-    /// Takes note of what a sink has written so far.
-    pub fn set_rows_written(&self, sink: usize, rows: u64) {
+    /// Takes note of what a sink has written so far, and of how many rows it holds if it holds the present table.
+    pub fn set_rows_written(&self, sink: usize, rows: u64, current: Option<u64>) {
         self.sinks[sink].rows_written.store(rows, Ordering::Relaxed);
+        *lock(&self.sinks[sink].current_rows) = current;
     }
 
     /// Takes note that an epoch is done.
@@ -376,6 +380,7 @@ impl SinkMeter {
             name: self.name.clone(),
             kind: self.kind.to_owned(),
             rows_written: self.rows_written.load(Ordering::Relaxed),
+            current_rows: *lock(&self.current_rows),
         }
     }
 }

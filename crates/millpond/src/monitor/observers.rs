@@ -1,7 +1,6 @@
 //! All that looks at a run from outside, from before its program is checked until after its end.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use super::http::{HttpAddress, HttpServer};
 use super::report::Report;
 use super::terminal::Terminal;
 use super::{Monitor, Monitoring};
+use crate::places::report_path;
 use crate::run::RunOptions;
 
 /// What looks at one run.
@@ -30,7 +30,7 @@ const OVERDUE: Duration = Duration::from_secs(60);
 impl Observers {
     /// Starts whatever the options and the environment ask for.
     pub fn start(options: &RunOptions) -> Result<Self> {
-        let named = options.report.clone().or_else(|| named_by("MILLPOND_REPORT"));
+        let named = report_path(options.report.as_ref());
         let report = named.map(|path| Report::to(&path)).transpose()?;
         let (monitor, interrupt) = (options.monitor.clone(), options.interrupt.clone());
         monitor.look_at(None);
@@ -66,9 +66,4 @@ impl Observers {
         let value = outcome?;
         written.map(|()| value)
     }
-}
-
-/// The path in an environment variable, if there is one.
-fn named_by(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|text| !text.is_empty()).map(PathBuf::from)
 }

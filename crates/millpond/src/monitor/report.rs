@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use millpond_error::{Error, ErrorKind, Result};
+use millpond_io::sink::resolve;
 use serde::Serialize;
 
 use super::Monitor;
@@ -62,6 +63,7 @@ impl Report {
         if !folder.is_dir() {
             return Err(Error::invalid(format!("report: there is no folder \"{}\"", folder.display())));
         }
+        resolve(path).map_err(|error| error.context("report"))?;
         // A program may change its working directory.
         let path = std::path::absolute(path)
             .map_err(|error| Error::invalid(format!("report: \"{}\": {error}", path.display())))?;

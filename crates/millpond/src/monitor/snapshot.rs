@@ -121,8 +121,10 @@ pub struct SinkSnapshot {
     pub name: String,
     /// Its kind, such as `csv`, or `dead_letter`.
     pub kind: String,
-    /// Rows written: changes, or rows of present tables.
+    /// Rows written: changes, or rows of the present table, each time that it is written.
     pub rows_written: u64,
+    /// The rows of the present table that it holds; `None` for an output of changes.
+    pub current_rows: Option<u64>,
 }
 
 impl Snapshot {

@@ -415,26 +415,6 @@ fn a_snapshot_is_written_again_if_it_is_not_the_committed_one() {
     assert!(folder.opened(WriteMode::Snapshot, Some(&saved), CONTINUES).needs_snapshot());
 }
 
-// Paths.
-
-#[test]
-fn a_link_leads_to_the_file_that_it_names() {
-    let folder = Folder::new();
-    folder.put("old");
-    let link = folder.0.path().join("link.csv");
-    std::os::unix::fs::symlink("out.csv", &link).expect("a link");
-    let (root, name) = resolve(&link).expect("resolved");
-    assert_eq!(name, "out.csv");
-    assert_eq!(Ok((root, name)), resolve(&folder.0.path().join("./out.csv")));
-}
-
-#[test]
-fn a_folder_is_no_result_file() {
-    let folder = Folder::new();
-    let refused = resolve(folder.0.path()).expect_err("refused");
-    assert_eq!(refused.kind(), ErrorKind::Invalid);
-}
-
 // Against another reader, on random tables, from many threads.
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! Result files of any text format, declared.
 
+mod suffix;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,13 +79,13 @@ impl Write {
 impl From<Write> for Output {
     fn from(write: Write) -> Self {
         let Write { format, table, path, mode, name, disk, origin } = write;
-        let connector = match disk {
-            Some(disk) => format.disk_sink(disk, &path, mode),
-            None => format.file_sink(Path::new(&path), mode, name.as_deref()),
-        };
-        Output(table.plan().and_then(|table| {
-            format.check(table.schema(), mode).map_err(|error| error.at(&origin))?;
-            Ok(format.declare(table, &path, mode, name, connector, &origin))
+        Output(table.plan().and_then(|table| match disk {
+            None => format.sink(table, &path, mode, name, &origin),
+            Some(disk) => {
+                format.check(table.schema(), mode, Path::new(&path)).map_err(|error| error.at(&origin))?;
+                let connector = format.disk_sink(disk, &path, mode, &origin);
+                Ok(format.declare(table, mode, name, connector, &origin))
+            }
         }))
     }
 }
@@ -92,15 +94,16 @@ impl TextFormat {
     /// CSV as it is written without options.
     pub(crate) const CSV: Self = TextFormat::Csv { escape_formulas: false };
 
-    /// Checks that a table of this schema can be written.
-    pub(crate) fn check(self, schema: &plan::Schema, mode: WriteMode) -> Result<()> {
-        match self {
-            TextFormat::Csv { .. } => Ok(()),
-            TextFormat::JsonLines => JsonLinesSink::check(schema, mode),
-        }
+    /// Checks that a table of this schema can be written to a file of this name.
+    fn check(self, schema: &plan::Schema, mode: WriteMode, path: &Path) -> Result<()> {
+        mode.check(schema)?;
+        suffix::check(self, path)
     }
 
     /// The declaration of a result file.
+    ///
+    /// # Errors
+    /// `Invalid`, if the file cannot hold the table: by the names of its columns, by its own name or by what is there.
     pub(crate) fn sink(
         self,
         table: &plan::Table,
@@ -108,25 +111,40 @@ impl TextFormat {
         mode: WriteMode,
         name: Option<String>,
         origin: &Origin,
-    ) -> SinkDecl {
-        let connector = self.file_sink(Path::new(path), mode, name.as_deref());
-        self.declare(table, path, mode, name, connector, origin)
+    ) -> Result<SinkDecl> {
+        let checked = self.check(table.schema(), mode, Path::new(path));
+        checked.and_then(|()| resolve(Path::new(path))).map_err(|error| error.at(origin))?;
+        let connector = self.file_sink(Path::new(path), mode, name.as_deref(), origin);
+        Ok(self.declare(table, mode, name, connector, origin))
+    }
+
+    /// The file of CSV for the rejected rows of a source.
+    ///
+    /// # Errors
+    /// As for [`TextFormat::sink`].
+    pub(crate) fn dead_letter(path: &Path, origin: &Origin) -> Result<SinkConnector> {
+        let checked = suffix::check(TextFormat::CSV, path).and_then(|()| resolve(path));
+        checked.map_err(|error| error.context("dead letters").at(origin))?;
+        Ok(TextFormat::CSV.file_sink(path, WriteMode::Append, None, origin))
     }
 
     fn declare(
         self,
         table: &plan::Table,
-        path: &str,
         mode: WriteMode,
         name: Option<String>,
         connector: SinkConnector,
         origin: &Origin,
     ) -> SinkDecl {
+        let mut description = json!({ "mode": mode.name() });
+        if matches!(self, TextFormat::Csv { escape_formulas: true }) {
+            description["escape_formulas"] = true.into();
+        }
         SinkDecl {
             table: table.clone(),
             name,
             kind: self.kind(),
-            description: json!({ "path": path, "mode": mode_name(mode) }),
+            description,
             keeps_table: mode == WriteMode::Snapshot,
             origin: origin.clone(),
             connector: Arc::new(connector),
@@ -140,14 +158,15 @@ impl TextFormat {
         }
     }
 
-    pub(crate) fn file_sink(self, path: &Path, mode: WriteMode, name: Option<&str>) -> SinkConnector {
+    fn file_sink(self, path: &Path, mode: WriteMode, name: Option<&str>, origin: &Origin) -> SinkConnector {
         let name = name.map_or_else(|| path.display().to_string(), str::to_owned);
         let path = path.to_owned();
-        let checked = path.clone();
+        let (checked, place) = (path.clone(), origin.clone());
         SinkConnector {
             name,
-            description: json!({ "path": path.display().to_string(), "mode": mode_name(mode) }),
-            check: Box::new(move || resolve(&checked).map(drop)),
+            path: Some(path.clone()),
+            origin: origin.clone(),
+            check: Box::new(move || resolve(&checked).map(drop).map_err(|error| error.at(&place))),
             make: Box::new(move || {
                 let disk_at = |folder: &Path| Ok(Arc::new(LocalDisk::new(folder)?) as Arc<dyn Disk>);
                 Ok(match self {
@@ -162,11 +181,12 @@ impl TextFormat {
         }
     }
 
-    fn disk_sink(self, disk: Arc<dyn Disk>, file: &str, mode: WriteMode) -> SinkConnector {
+    fn disk_sink(self, disk: Arc<dyn Disk>, file: &str, mode: WriteMode, origin: &Origin) -> SinkConnector {
         let file = file.to_owned();
         SinkConnector {
             name: file.clone(),
-            description: json!({ "path": file, "mode": mode_name(mode) }),
+            path: None,
+            origin: origin.clone(),
             check: Box::new(|| Ok(())),
             make: Box::new(move || {
                 let disk = disk.clone();
@@ -180,13 +200,5 @@ impl TextFormat {
                 })
             }),
         }
-    }
-}
-
-fn mode_name(mode: WriteMode) -> &'static str {
-    match mode {
-        WriteMode::Changes => "changes",
-        WriteMode::Append => "append",
-        WriteMode::Snapshot => "snapshot",
     }
 }

@@ -1,0 +1,60 @@
+//! The outputs of a program as a run sees them: its sinks, in the order of the plan, then those for rejected rows.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use millpond_error::{Error, Result};
+use millpond_plan::physical::PhysicalPlan;
+use millpond_store::Manifest;
+use serde_json::{Value, json};
+
+use crate::connector::{SinkConnector, SourceConnector};
+
+/// A sink of a run.
+pub struct Output {
+    connector: Arc<SinkConnector>,
+    /// What must be the same in the next run; goes into the manifest.
+    pub description: Value,
+}
+
+impl Deref for Output {
+    type Target = SinkConnector;
+
+    fn deref(&self) -> &SinkConnector {
+        &self.connector
+    }
+}
+
+impl Output {
+    /// Those of a plan, and those for the rejected rows of its sources.
+    pub fn of(plan: &PhysicalPlan, sources: &[Arc<SourceConnector>]) -> Result<Vec<Output>> {
+        let mut outputs = Vec::with_capacity(plan.sinks.len());
+        for sink in &plan.sinks {
+            let foreign = |_| Error::invalid("a sink was not made by this crate");
+            let connector = sink.connector.clone().downcast().map_err(foreign)?;
+            outputs.push(Output { connector, description: sink.description.clone() });
+        }
+        let dead_letters = sources.iter().filter_map(|source| source.dead_letter.clone());
+        let description = || json!({ "operator": "dead letters" });
+        outputs.extend(dead_letters.map(|connector| Output { connector, description: description() }));
+        Ok(outputs)
+    }
+
+    /// The error of two outputs that the saved state could not tell apart.
+    pub fn twin_of(&self, other: &Output) -> Error {
+        let message = format!("two outputs are named \"{}\": the other one is declared at {}", self.name, other.origin);
+        Error::invalid(message).with_hint("give each output a file and a name of its own").at(&self.origin)
+    }
+
+    /// Why what an earlier run wrote and what this one would write are not one log, if they are not.
+    pub fn differences(&self, manifest: &Manifest) -> Vec<String> {
+        let sentences = match manifest.sink(&self.name) {
+            Some(saved) => millpond_plan::difference(&saved.description, &self.description),
+            None if self.description["mode"] == "append" => {
+                vec!["it is new, and a log of all runs would lack those before".to_owned()]
+            }
+            None => Vec::new(),
+        };
+        sentences.into_iter().map(|sentence| format!("output \"{}\": {sentence}", self.name)).collect()
+    }
+}
