@@ -4,8 +4,8 @@
 //! |--------------|--------------------------------------------|----------------------------|
 //! | number of rows | `int`                                    | yes                        |
 //! | number of values (rows that are not null) | `int`         | yes                        |
-//! | sum of `int` or durations | `int`, `int`: high and low half of 128 bits | yes                     |
-//! | sum of `float` | `float`, `float`: a double-double; `int`, `int`, `int`: numbers of NaN, inf, -inf | yes |
+//! | sum of `int` or durations | `int`, `int`: high and low half of 128 bits (`sums`) | yes                     |
+//! | sum of `float` | `float`, `float`, `bytes`: the exact sum (`sums`) | yes |
 //! | first, last row in order of some columns | these columns, null where there is none | only one beyond the extreme |
 //! | number of distinct rows of some columns | `int` | the operator counts, see [`Accumulators::distincts`] |
 //! | list of the values | none | the operator reads the values, see [`Accumulators::lists`] |
@@ -13,15 +13,12 @@
 //! The least value of a column is the first row in order of that column; the argument at the least value is the second column
 //! of the first row in order of both; the earliest value is that of the first row in order of arrival and value.
 //!
-//! Reducers share parts: `avg(x)` next to `sum(x)` and `count()` costs nothing over a required column. The compensated
-//! sum is Knuth's two-sum on (high, low) pairs, as in Hida, Li, Bailey, *Library for double-double arithmetic*. A
-//! float sum whose finite values pass the range of `float` stays infinite.
+//! Reducers share parts: `avg(x)` next to `sum(x)` and `count()` costs nothing over a required column.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use millpond_error::{Error, Result};
@@ -33,6 +30,7 @@ use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, require
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;
 use crate::sorting::Sorting;
+use crate::sums::{self, number_of_rows, segments, wide};
 
 /// The accumulators of some reducers over the same rows.
 #[derive(Clone, Debug)]
@@ -178,7 +176,7 @@ impl Accumulators {
         let of_part = |part: &Part| match part {
             Part::Rows | Part::Values(_) | Part::Distinct(_) => vec![int],
             Part::IntSum(_) => vec![int, int],
-            Part::FloatSum(_) => vec![float, float, int, int, int],
+            Part::FloatSum(_) => vec![float, float, Type::Bytes.required()],
             Part::Extreme(best) => best.types.iter().map(|ty| ty.ty.optional()).collect(),
         };
         self.parts.iter().flat_map(of_part).collect()
@@ -220,39 +218,42 @@ impl Accumulators {
 
     /// The accumulators of each segment of rows: one row for each neighbouring pair of `offsets`. A row of diff -1 counts and adds
     /// negatively, and is no candidate for a first or last row. Distinct rows are not counted: their number is 0.
-    pub fn of_rows(&self, rows: &[ArrayRef], diffs: &Diffs, offsets: &[u32]) -> Vec<ArrayRef> {
+    ///
+    /// # Errors
+    /// `Input` if a segment has more rows than an `int` counts.
+    pub fn of_rows(&self, rows: &[ArrayRef], diffs: &Diffs, offsets: &[u32]) -> Result<Vec<ArrayRef>> {
         let mut out = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Rows => out.push(count(None, diffs, offsets)),
-                Part::Values(argument) => out.push(count(Some(&rows[*argument]), diffs, offsets)),
-                Part::IntSum(argument) => out.extend(int_sums(&rows[*argument], diffs, offsets)),
-                Part::FloatSum(argument) => out.extend(float_sums(&rows[*argument], diffs, offsets)),
+                Part::Rows => out.push(count(None, diffs, offsets)?),
+                Part::Values(argument) => out.push(count(Some(&rows[*argument]), diffs, offsets)?),
+                Part::IntSum(argument) => out.extend(sums::int_sums(&rows[*argument], diffs, offsets)?),
+                Part::FloatSum(argument) => out.extend(sums::float_sums(&rows[*argument], diffs, offsets)?),
                 Part::Extreme(best) => out.extend(best.of_rows(rows, diffs, offsets)),
                 Part::Distinct(_) => out.push(Arc::new(Int64Array::from(vec![0; offsets.len().saturating_sub(1)]))),
             }
         }
-        out
+        Ok(out)
     }
 
     /// Adds up the rows of `accumulators` within each segment.
-    pub fn merge(&self, accumulators: &[ArrayRef], offsets: &[u32]) -> Vec<ArrayRef> {
+    ///
+    /// # Errors
+    /// `Input` if a sum has more rows than an `int` counts, `Data` if a saved sum is damaged.
+    pub fn merge(&self, accumulators: &[ArrayRef], offsets: &[u32]) -> Result<Vec<ArrayRef>> {
         let mut out = Vec::with_capacity(accumulators.len());
         for (part, at) in self.parts.iter().zip(self.starts()) {
+            let columns = &accumulators[at..at + part.width()];
             match part {
-                Part::Rows | Part::Values(_) | Part::Distinct(_) => out.push(add_ints(&accumulators[at], offsets)),
-                Part::IntSum(_) => out.extend(merge_int_sums(&accumulators[at], &accumulators[at + 1], offsets)),
-                Part::FloatSum(_) => {
-                    out.extend(merge_float_sums(&accumulators[at], &accumulators[at + 1], offsets));
-                    out.extend(accumulators[at + 2..at + 5].iter().map(|counts| add_ints(counts, offsets)));
-                }
+                Part::Rows | Part::Values(_) | Part::Distinct(_) => out.push(add_ints(&columns[0], offsets)?),
+                Part::IntSum(_) => out.extend(sums::merge_int_sums(&columns[0], &columns[1], offsets)?),
+                Part::FloatSum(_) => out.extend(sums::merge_float_sums(columns, offsets)?),
                 Part::Extreme(best) => {
-                    let columns: Vec<&ArrayRef> = accumulators[at..at + part.width()].iter().collect();
-                    out.extend(best.extreme(&columns, &Diffs::Ones, offsets));
+                    out.extend(best.extreme(&columns.iter().collect::<Vec<_>>(), &Diffs::Ones, offsets));
                 }
             }
         }
-        out
+        Ok(out)
     }
 
     /// Whether the rows of each segment can be taken back from the accumulators in the same place: not if one of them
@@ -303,14 +304,12 @@ impl Accumulators {
                         ty.int_array(low.to_vec().into(), known(values))
                     }
                     Answer::FloatSum { sum, values } => {
-                        let sums = FloatSums::of(&accumulators[sum..sum + 5]);
-                        let sums = (0..sums.high.len()).map(|i| sums.get(i)).collect();
-                        Arc::new(Float64Array::new(sums, known(values)))
+                        sums::float_answers(&accumulators[sum..sum + 3], known(values))?
                     }
                     Answer::IntAvg { sum, values } => {
                         let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
                         let numbers = ints(&accumulators[values]);
-                        let avg = |i: usize| wide(high[i], low[i]) as f64 / numbers[i] as f64;
+                        let avg = |i: usize| sums::int_mean(wide(high[i], low[i]), numbers[i]);
                         Arc::new(Float64Array::new((0..high.len()).map(avg).collect(), known(Some(values))))
                     }
                     Answer::DurationAvg { sum, values } => {
@@ -319,12 +318,11 @@ impl Accumulators {
                         let avg = |i: usize| mean(wide(high[i], low[i]), numbers[i]);
                         Type::Duration.int_array((0..high.len()).map(avg).collect(), known(Some(values)))
                     }
-                    Answer::FloatAvg { sum, values } => {
-                        let sums = FloatSums::of(&accumulators[sum..sum + 5]);
-                        let numbers = ints(&accumulators[values]);
-                        let avg = |i: usize| sums.get(i) / numbers[i] as f64;
-                        Arc::new(Float64Array::new((0..numbers.len()).map(avg).collect(), known(Some(values))))
-                    }
+                    Answer::FloatAvg { sum, values } => sums::float_means(
+                        &accumulators[sum..sum + 3],
+                        ints(&accumulators[values]),
+                        known(Some(values)),
+                    )?,
                 })
             })
             .collect()
@@ -432,14 +430,9 @@ impl Part {
             Part::Rows | Part::Values(_) | Part::Distinct(_) => 1,
             Part::Extreme(best) => best.columns.len(),
             Part::IntSum(_) => 2,
-            Part::FloatSum(_) => 5,
+            Part::FloatSum(_) => 3,
         }
     }
-}
-
-/// The 128-bit number of two halves.
-fn wide(high: i64, low: i64) -> i128 {
-    (i128::from(high) << 64) | i128::from(low as u64)
 }
 
 /// The mean of `count` numbers of 64 bits with this sum, rounded half to even; 0 if there are none.
@@ -463,164 +456,27 @@ fn positive(numbers: &ArrayRef) -> Option<NullBuffer> {
     numbers.iter().any(|n| *n <= 0).then(|| numbers.iter().map(|n| *n > 0).collect())
 }
 
-/// The segments of `offsets`, as ranges of rows.
-fn segments(offsets: &[u32]) -> impl Iterator<Item = std::ops::Range<usize>> {
-    offsets.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
-}
-
 /// Adds up the diffs of the rows of each segment (of those that are not null in `column`).
-fn count(column: Option<&ArrayRef>, diffs: &Diffs, offsets: &[u32]) -> ArrayRef {
+fn count(column: Option<&ArrayRef>, diffs: &Diffs, offsets: &[u32]) -> Result<ArrayRef> {
     let nulls = column.and_then(|column| column.nulls()).filter(|nulls| nulls.null_count() > 0);
     let counts: Vec<i64> = match (nulls, diffs) {
         (None, Diffs::Ones) => segments(offsets).map(|rows| rows.len() as i64).collect(),
-        (None, Diffs::Each(diffs)) => segments(offsets).map(|rows| diffs[rows].iter().sum()).collect(),
-        (Some(nulls), diffs) => {
-            let diff = |i: usize| if nulls.is_valid(i) { diffs.get(i) } else { 0 };
-            segments(offsets).map(|rows| rows.map(diff).sum()).collect()
+        (Some(nulls), Diffs::Ones) => {
+            segments(offsets).map(|rows| rows.filter(|&i| nulls.is_valid(i)).count() as i64).collect()
+        }
+        (nulls, Diffs::Each(diffs)) => {
+            let valid = |i: &usize| nulls.is_none_or(|nulls| nulls.is_valid(*i));
+            let total = |rows: Range<usize>| number_of_rows(rows.filter(valid).map(|i| i128::from(diffs[i])).sum());
+            segments(offsets).map(total).collect::<Result<_>>()?
         }
     };
-    Arc::new(Int64Array::from(counts))
+    Ok(Arc::new(Int64Array::from(counts)))
 }
 
-fn add_ints(column: &ArrayRef, offsets: &[u32]) -> ArrayRef {
+fn add_ints(column: &ArrayRef, offsets: &[u32]) -> Result<ArrayRef> {
     let values = ints(column);
-    Arc::new(Int64Array::from_iter_values(segments(offsets).map(|rows| values[rows].iter().sum())))
-}
-
-/// The halves of 128-bit sums.
-fn halves(sums: impl Iterator<Item = i128>) -> [ArrayRef; 2] {
-    let mut high = Vec::with_capacity(sums.size_hint().0);
-    let mut low = Vec::with_capacity(sums.size_hint().0);
-    for sum in sums {
-        high.push((sum >> 64) as i64);
-        low.push(sum as i64);
-    }
-    [Arc::new(Int64Array::from(high)), Arc::new(Int64Array::from(low))]
-}
-
-fn int_sums(column: &ArrayRef, diffs: &Diffs, offsets: &[u32]) -> [ArrayRef; 2] {
-    let cells = Cells::of(column);
-    let Values::Int(values) = cells.values else { unreachable!("an int sum is over an int column") };
-    match (cells.nulls, diffs) {
-        (None, Diffs::Ones) => halves(segments(offsets).map(|rows| values[rows].iter().map(|v| i128::from(*v)).sum())),
-        _ => {
-            let term = |i: usize| if cells.is_null(i) { 0 } else { i128::from(values[i]) * i128::from(diffs.get(i)) };
-            halves(segments(offsets).map(|rows| rows.map(term).sum()))
-        }
-    }
-}
-
-fn merge_int_sums(high: &ArrayRef, low: &ArrayRef, offsets: &[u32]) -> [ArrayRef; 2] {
-    let (high, low) = (ints(high), ints(low));
-    halves(segments(offsets).map(|rows| rows.map(|i| wide(high[i], low[i])).sum()))
-}
-
-/// A double-double: the sum of two numbers of which the second is less than half a unit in the last place of the first.
-#[derive(Clone, Copy, Default)]
-struct Compensated {
-    high: f64,
-    low: f64,
-}
-
-impl Compensated {
-    #[inline]
-    fn add(self, other: Compensated) -> Self {
-        let sum = self.high + other.high;
-        let part = sum - self.high;
-        let error = (self.high - (sum - part)) + (other.high - part) + (self.low + other.low);
-        let high = sum + error;
-        // An infinite sum has no error.
-        let low = if high.is_finite() { error - (high - sum) } else { 0.0 };
-        Compensated { high: if sum.is_finite() { high } else { sum }, low }
-    }
-
-    /// `value` times a whole number.
-    #[inline]
-    fn times(value: f64, factor: i64) -> Self {
-        let high = value * factor as f64;
-        let low = value.mul_add(factor as f64, -high);
-        Compensated { high, low: if low.is_finite() { low } else { 0.0 } }
-    }
-}
-
-fn float_sums(column: &ArrayRef, diffs: &Diffs, offsets: &[u32]) -> Vec<ArrayRef> {
-    let cells = Cells::of(column);
-    let Values::Float(values) = cells.values else { unreachable!("a float sum is over a float column") };
-    let count = offsets.len().saturating_sub(1);
-    let (mut highs, mut lows) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let mut apart: [Vec<i64>; 3] = Default::default();
-    for rows in segments(offsets) {
-        let mut sum = Compensated::default();
-        let mut counts = [0; 3];
-        for i in rows {
-            if cells.is_null(i) {
-                continue;
-            }
-            let (value, diff) = (values[i], diffs.get(i));
-            if value.is_finite() {
-                sum = sum.add(if diff == 1 {
-                    Compensated { high: value, low: 0.0 }
-                } else {
-                    Compensated::times(value, diff)
-                });
-            } else if value.is_nan() {
-                counts[0] += diff;
-            } else {
-                counts[if value > 0.0 { 1 } else { 2 }] += diff;
-            }
-        }
-        highs.push(sum.high);
-        lows.push(sum.low);
-        apart.iter_mut().zip(counts).for_each(|(column, count)| column.push(count));
-    }
-    let mut out: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(highs)), Arc::new(Float64Array::from(lows))];
-    out.extend(apart.map(|counts| Arc::new(Int64Array::from(counts)) as ArrayRef));
-    out
-}
-
-fn merge_float_sums(high: &ArrayRef, low: &ArrayRef, offsets: &[u32]) -> [ArrayRef; 2] {
-    let high = high.as_primitive::<Float64Type>().values();
-    let low = low.as_primitive::<Float64Type>().values();
-    let mut highs = Vec::with_capacity(offsets.len());
-    let mut lows = Vec::with_capacity(offsets.len());
-    for rows in segments(offsets) {
-        let term = |i: usize| Compensated { high: high[i], low: low[i] };
-        let sum = rows.map(term).fold(Compensated::default(), Compensated::add);
-        highs.push(sum.high);
-        lows.push(sum.low);
-    }
-    [Arc::new(Float64Array::from(highs)), Arc::new(Float64Array::from(lows))]
-}
-
-/// The columns of float sums.
-struct FloatSums<'a> {
-    high: &'a [f64],
-    low: &'a [f64],
-    apart: [&'a [i64]; 3],
-}
-
-impl<'a> FloatSums<'a> {
-    fn of(columns: &'a [ArrayRef]) -> Self {
-        let floats = |column: &'a ArrayRef| -> &'a [f64] { column.as_primitive::<Float64Type>().values() };
-        FloatSums {
-            high: floats(&columns[0]),
-            low: floats(&columns[1]),
-            apart: [ints(&columns[2]), ints(&columns[3]), ints(&columns[4])],
-        }
-    }
-
-    fn get(&self, i: usize) -> f64 {
-        let [nan, infinite, negative] = self.apart.map(|counts| counts[i] > 0);
-        if nan || (infinite && negative) {
-            f64::NAN
-        } else if infinite {
-            f64::INFINITY
-        } else if negative {
-            f64::NEG_INFINITY
-        } else {
-            self.high[i] + self.low[i]
-        }
-    }
+    let total = |rows: Range<usize>| number_of_rows(values[rows].iter().map(|value| i128::from(*value)).sum());
+    Ok(Arc::new(Int64Array::from(segments(offsets).map(total).collect::<Result<Vec<i64>>>()?)))
 }
 
 impl Best {

@@ -7,7 +7,8 @@
 //! - [`route`]: from changes to buckets of rows by owner of the key.
 //! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets; `waiting`: a column of them, kept small.
 //! - [`wire`]: rows as bytes between processes.
-//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns.
+//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns; `sums` and
+//!   `exact`: sums that hang on nothing but what is added.
 //! - [`expand`]: a row for each window that it is in, or for each element of a list; [`instant`]: event times as ints.
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
@@ -21,6 +22,7 @@ pub mod changes;
 mod column;
 pub mod consolidate;
 pub mod dataflow;
+mod exact;
 pub mod expand;
 pub mod gather;
 pub mod group;
@@ -33,6 +35,7 @@ pub mod operator;
 pub mod operators;
 pub mod route;
 pub mod sorting;
+mod sums;
 mod tail;
 mod waiting;
 pub mod wire;

@@ -21,6 +21,7 @@ mod difference;
 pub mod dt;
 pub mod eval;
 pub mod expr;
+pub mod float;
 pub mod json;
 mod lower;
 pub mod nested;

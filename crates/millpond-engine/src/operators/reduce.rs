@@ -139,7 +139,7 @@ impl Reduce {
         if let Some(arrivals) = &mut builders.arrivals {
             arrivals.append(&rows);
         }
-        let mut added = self.accumulators.of_rows(&rows.rows, &rows.diffs, &rows.offsets);
+        let mut added = self.accumulators.of_rows(&rows.rows, &rows.diffs, &rows.offsets)?;
         let distincts = self.accumulators.distincts();
         let mut lists: [Vec<Option<ArrayRef>>; 2] = [0, 1].map(|_| vec![None; self.accumulators.lists().len()]);
         for (order, builder) in self.orders.iter().zip(&mut builders.orders) {
@@ -186,7 +186,7 @@ impl Reduce {
             let positions = UInt32Array::from(positions);
             let both = concat(&[&known.rows, &added]);
             let both: Vec<ArrayRef> = both.iter().map(|column| take(column, &positions)).collect();
-            self.accumulators.merge(&both, &offsets)
+            self.accumulators.merge(&both, &offsets)?
         };
         Ok(Touched { hashes, keys, old_offsets: known.offsets, old: known.rows, new, reread, lists })
     }

@@ -106,20 +106,20 @@ impl Session {
     fn spans(&self, events: &KeyedRows) -> Result<Spans> {
         let times = ints(&events.rows[TIME]);
         match &self.gap {
-            Gap::Most(max_gap) => Ok(self.cut(events, |i| apart(*max_gap, times[i - 1], times[i]))),
+            Gap::Most(max_gap) => self.cut(events, |i| apart(*max_gap, times[i - 1], times[i])),
             Gap::Where(predicate) => {
                 let mut first = vec![false; times.len() + 1];
                 events.offsets.iter().for_each(|&start| first[start as usize] = true);
                 // The first event of a key has no neighbour before it.
                 let pairs = (0..times.len()).map(|i| if first[i] { (0, 0) } else { (times[i - 1], times[i]) });
                 let together = predicate::together(predicate, self, pairs)?;
-                Ok(self.cut(events, |i| !together[i]))
+                self.cut(events, |i| !together[i])
             }
         }
     }
 
     /// The runs of `events` between those that are `apart` from the one before.
-    fn cut(&self, events: &KeyedRows, apart: impl Fn(usize) -> bool) -> Spans {
+    fn cut(&self, events: &KeyedRows, apart: impl Fn(usize) -> bool) -> Result<Spans> {
         let times = ints(&events.rows[TIME]);
         let mut spans = Spans {
             offsets: Vec::with_capacity(events.offsets.len()),
@@ -146,8 +146,8 @@ impl Session {
             spans.offsets.push(cuts.len() as u32);
         }
         cuts.push(times.len() as u32);
-        spans.accumulators = self.accumulators.of_rows(&events.rows, &events.diffs, &cuts);
-        spans
+        spans.accumulators = self.accumulators.of_rows(&events.rows, &events.diffs, &cuts)?;
+        Ok(spans)
     }
 
     /// The output columns of sessions; `lists` as [`Accumulators::finish`] takes them.
@@ -361,7 +361,7 @@ impl Session {
             merged.offsets.push(merged.starts.len() as u32);
         }
         let parts: Vec<&[ArrayRef]> = parts.iter().map(Vec::as_slice).collect();
-        merged.accumulators = self.accumulators.merge(&take_all(&concat(&parts), &members), &cuts);
+        merged.accumulators = self.accumulators.merge(&take_all(&concat(&parts), &members), &cuts)?;
         Ok(merged)
     }
 

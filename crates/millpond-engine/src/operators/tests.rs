@@ -19,6 +19,7 @@ use super::*;
 use crate::arrangement::{RunPlace, SavedRun};
 use crate::cells::take;
 use crate::changes::Epoch;
+use crate::exact::{ExactSum, Magnitude};
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::{HashedChanges, KeyedChanges};
 
@@ -68,13 +69,6 @@ impl Eq for Value {}
 type Row = Vec<Value>;
 /// Rows with their multiplicities.
 type Table = BTreeMap<Row, i64>;
-
-fn canonical(value: &Value) -> Value {
-    match value {
-        Value::Float(v) => Value::Float(crate::hash::canonical_float(*v)),
-        other => other.clone(),
-    }
-}
 
 fn to_column(ty: ColumnType, cells: Vec<&Value>) -> ArrayRef {
     let column: ArrayRef = match ty.ty {
@@ -151,10 +145,9 @@ impl History {
         for (epoch, changes) in (0..).step_by(2).zip(&self.epochs) {
             let mut net = Table::new();
             for (row, diff) in changes {
-                let cell = |(c, value): (usize, &Value)| match (read.contains(&c), key.contains(&c)) {
-                    (_, true) => canonical(value),
-                    (true, false) => value.clone(),
-                    (false, false) => Value::Null,
+                let cell = |(c, value): (usize, &Value)| match read.contains(&c) || key.contains(&c) {
+                    true => value.clone(),
+                    false => Value::Null,
                 };
                 *net.entry(row.iter().enumerate().map(cell).collect()).or_default() += diff;
             }
@@ -355,11 +348,18 @@ fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
         Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
             Value::Int(random.random_range(-3..4) * if random.random_ratio(1, 9) { 1 << 50 } else { 1 })
         }
-        Type::Float => Value::Float(match random.random_range(0..12) {
+        Type::Float => Value::Float(match random.random_range(0..24) {
             0 => f64::NAN,
             1 => f64::INFINITY,
             2 => f64::NEG_INFINITY,
-            3 => -0.0,
+            3 => f64::MAX,
+            4 => f64::MIN,
+            5 => -1e300,
+            6 => 1e300,
+            7 => f64::from_bits(1),
+            8 => -f64::MIN_POSITIVE,
+            9 => -5e-320,
+            10..16 => f64::from(random.random_range(-300..300)) / 100.0,
             _ => f64::from(random.random_range(-8..8)) / 4.0,
         }),
         Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
@@ -438,13 +438,13 @@ fn list(schema: &Schema, column: usize, values: impl Iterator<Item = Value>) -> 
 fn answer(schema: &Schema, reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value {
     let Some(&column) = reducer.columns.first() else { return Value::Int(rows.len() as i64) };
     if reducer.kind == ReducerKind::CountDistinct {
-        let cells = |row: &Row| -> Row { reducer.columns.iter().map(|&c| canonical(&row[c])).collect() };
+        let cells = |row: &Row| -> Row { reducer.columns.iter().map(|&c| row[c].clone()).collect() };
         let distinct: BTreeSet<Row> = rows.iter().map(|(row, _)| cells(row)).collect();
         return Value::Int(distinct.iter().filter(|row| !row.contains(&Value::Null)).count() as i64);
     }
     if let ReducerKind::Tuple { skip_nones } | ReducerKind::SortedTuple { skip_nones } = reducer.kind {
         let by_arrival = matches!(reducer.kind, ReducerKind::Tuple { .. });
-        let values = rows.iter().map(|(row, epoch)| (if by_arrival { *epoch } else { 0 }, canonical(&row[column])));
+        let values = rows.iter().map(|(row, epoch)| (if by_arrival { *epoch } else { 0 }, row[column].clone()));
         let mut values: Vec<(u64, Value)> = values.filter(|(_, value)| !skip_nones || *value != Value::Null).collect();
         values.sort();
         return list(schema, column, values.into_iter().map(|(_, value)| value));
@@ -456,8 +456,6 @@ fn answer(schema: &Schema, reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value 
     }
     let ints = || values.iter().map(|v| if let Value::Int(v) = v { *v } else { unreachable!() });
     let floats = || values.iter().map(|v| if let Value::Float(v) = v { *v } else { unreachable!() });
-    let one_nan = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
-    let count = values.len() as f64;
     let pairs = || known.iter().map(|(row, _)| (&row[column], &row[reducer.columns[1]]));
     let arrivals = || known.iter().map(|(row, epoch)| (*epoch, &row[column]));
     match (reducer.kind, values[0]) {
@@ -468,16 +466,28 @@ fn answer(schema: &Schema, reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value 
         (ReducerKind::Earliest, _) => arrivals().min().unwrap().1.clone(),
         (ReducerKind::Latest, _) => arrivals().max().unwrap().1.clone(),
         (ReducerKind::Sum, Value::Int(_)) => Value::Int(ints().sum()),
-        (ReducerKind::Sum, _) => Value::Float(one_nan(floats().sum())),
+        (ReducerKind::Sum, _) => Value::Float(nearest(floats(), |sum| sum.nearest())),
         (ReducerKind::Avg, Value::Int(_)) if schema.columns()[column].ty.ty == Type::Duration => {
             let (sum, count) = (ints().sum::<i64>(), values.len() as i64);
             let near = sum / count - 1..=sum / count + 1;
             Value::Int(near.min_by_key(|mean| ((sum - mean * count).abs(), mean % 2 != 0)).unwrap())
         }
-        (ReducerKind::Avg, Value::Int(_)) => Value::Float(ints().sum::<i64>() as f64 / count),
-        (ReducerKind::Avg, _) => Value::Float(one_nan(floats().sum::<f64>() / count)),
+        (ReducerKind::Avg, Value::Int(_)) => {
+            let mut sum = ExactSum::default();
+            ints().for_each(|int| sum.add_int(int.into()));
+            Value::Float(sum.magnitude().nearest_mean(values.len() as i64))
+        }
+        (ReducerKind::Avg, _) => Value::Float(nearest(floats(), |sum| sum.nearest_mean(values.len() as i64))),
         _ => unreachable!("it was answered above"),
     }
+}
+
+/// What is made of the exact sum of floats, unless one of them is no number.
+fn nearest(floats: impl Iterator<Item = f64> + Clone, of_sum: impl Fn(Magnitude) -> f64) -> f64 {
+    let mut sum = ExactSum::default();
+    floats.clone().filter(|float| float.is_finite()).for_each(|float| sum.add(float, 1));
+    let others: f64 = floats.filter(|float| !float.is_finite()).sum();
+    if others == 0.0 { of_sum(sum.magnitude()) } else { millpond_plan::float::canonical(others) }
 }
 
 fn by_key(copies: Vec<(Row, u64)>, key: &[usize]) -> BTreeMap<Row, Vec<(Row, u64)>> {
@@ -612,7 +622,7 @@ fn keep(random: &mut StdRng) -> Subject {
         expect: Box::new(|history| {
             let mut expected = Table::new();
             for (row, n) in &history.present {
-                *expected.entry(row.iter().map(canonical).collect()).or_default() += n;
+                *expected.entry(row.clone()).or_default() += n;
             }
             expected
         }),
@@ -724,7 +734,7 @@ fn times_stay_times() {
     let accumulators = crate::accumulate::Accumulators::new(&reducers, &schema, &[0, 1], false);
     let rows = [times.clone(), lengths];
     for offsets in [vec![0, 3], vec![0, 1, 3], vec![0, 0, 3]] {
-        let made = accumulators.of_rows(&rows, &Diffs::Ones, &offsets);
+        let made = accumulators.of_rows(&rows, &Diffs::Ones, &offsets).unwrap();
         let types: Vec<_> = accumulators.finish(&made, &[]).unwrap().iter().map(|a| a.data_type().clone()).collect();
         assert_eq!(types, parts);
     }

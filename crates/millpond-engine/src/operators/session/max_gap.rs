@@ -146,7 +146,7 @@ impl Session {
         }
         if !in_one.is_empty() {
             let removals = select(&hits.removals, &in_one);
-            let minus = self.accumulators.of_rows(&removals.rows, &removals.diffs, &removals.offsets);
+            let minus = self.accumulators.of_rows(&removals.rows, &removals.diffs, &removals.offsets)?;
             let count = in_one.len() as u32;
             let pairs: Vec<u32> = (0..count).flat_map(|i| [i, count + i]).collect();
             let both = take_all(&concat(&[&take_all(&accumulators, &in_one), &minus]), &pairs);
@@ -166,7 +166,7 @@ impl Session {
                 offsets: one_each(in_one.len()),
                 starts: in_one.iter().map(start).collect(),
                 ends: in_one.iter().map(end).collect(),
-                accumulators: self.accumulators.merge(&both, &offsets),
+                accumulators: self.accumulators.merge(&both, &offsets)?,
             };
             candidates.add(&hits.keys, &in_one, spans);
         }

@@ -45,16 +45,16 @@ impl Session {
             return Err(self.never_added(&left, crate::operators::key_of_row(&left.offsets, row), row));
         }
         let added = filtered(events, |row| torn.outside[row]);
-        let mut candidates = Candidates::new(&old, self.points(&added));
+        let mut candidates = Candidates::new(&old, self.points(&added)?);
         let owners = crate::operators::owners(&torn.spans.offsets);
         let all: Vec<u32> = (0..owners.len() as u32).collect();
-        candidates.add(&owners, &all, self.points(&left));
+        candidates.add(&owners, &all, self.points(&left)?);
         let merged = self.merge(candidates, events.hashes.len(), &mut gone)?;
         self.replace(events, &old, &gone, merged, emit)
     }
 
     /// A session for each distinct time.
-    fn points(&self, events: &KeyedRows) -> Spans {
+    fn points(&self, events: &KeyedRows) -> Result<Spans> {
         let times = ints(&events.rows[TIME]);
         self.cut(events, |i| times[i - 1] != times[i])
     }

@@ -42,7 +42,7 @@ impl Case {
     }
 
     fn identity(&self, row: &Row) -> Row {
-        self.spec.key.iter().map(|&c| canonical(&row[c])).collect()
+        self.spec.key.iter().map(|&c| row[c].clone()).collect()
     }
 
     fn has_one_row(&self, table: usize) -> bool {
