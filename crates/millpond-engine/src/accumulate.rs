@@ -188,7 +188,7 @@ impl Accumulators {
             Part::Extreme(best) => {
                 // Nulls come first: rows must be left out only if it is a later column that has to be known.
                 let known = best.known > 0 && best.types[best.known].optional;
-                let sorting = Sorting { columns: best.columns.clone(), known, canonical: false };
+                let sorting = Sorting { columns: best.columns.clone(), known };
                 Some(Extreme { column: at, sorting, greatest: best.greatest })
             }
             _ => None,
@@ -366,8 +366,7 @@ impl Accumulators {
             ReducerKind::Count => return Answer::Plain(self.part(Part::Rows)),
             ReducerKind::CountDistinct => {
                 let known = types.iter().any(|ty| ty.optional);
-                let canonical = types.iter().any(|ty| ty.ty == Type::Float);
-                let sorting = Sorting { columns: arguments.to_vec(), known, canonical };
+                let sorting = Sorting { columns: arguments.to_vec(), known };
                 return Answer::Plain(self.part(Part::Distinct(sorting)));
             }
             ReducerKind::Min => return Answer::Plain(self.part(Part::Extreme(in_order(false)))),
@@ -383,8 +382,7 @@ impl Accumulators {
                 }
                 let column = columns.len() - 1;
                 let known = skip_nones && types[0].optional;
-                let canonical = types[0].ty == Type::Float;
-                let sorting = Sorting { columns, known, canonical };
+                let sorting = Sorting { columns, known };
                 let list = List { sorting, column, element: types[0].ty, name: name.to_owned() };
                 let at = self.lists.iter().position(|known| *known == list).unwrap_or(self.lists.len());
                 if at == self.lists.len() {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use millpond_error::{Error, Result};
 use millpond_plan::eval::MapStage;
+use millpond_plan::float::canonical_column;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan, WindowSpec};
 use millpond_plan::types::Schema;
 use timely::Accountable;
@@ -225,8 +226,10 @@ impl Dataflow {
         }
     }
 
-    /// Sends changes of a source into the present epoch.
+    /// Sends changes of a source into the present epoch, as all rows come in: from here on, floats have
+    /// [one zero and one NaN](millpond_plan::float).
     pub fn send(&mut self, source: usize, mut changes: Changes) {
+        changes.columns = changes.columns.into_iter().map(canonical_column).collect();
         self.inputs[source].send_batch(&mut changes);
     }
 

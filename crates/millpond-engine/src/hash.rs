@@ -20,8 +20,7 @@ pub struct HashSeed(pub u64);
 const NULL: [u8; 1] = [0xff];
 
 /// The hash of each row over all `columns`, from left to right: the hash of a cell is seeded with the hash of the
-/// cells before it, and the first with `seed`. Cells that are equal as keys have equal hashes: `-0.0` and `0.0`, all
-/// NaNs, all nulls.
+/// cells before it, and the first with `seed`. Cells that are equal have equal hashes; so have nulls.
 pub fn hash_columns(seed: HashSeed, columns: &[ArrayRef], rows: usize) -> Vec<u64> {
     let mut hashes = vec![seed.0; rows];
     if columns.is_empty() {
@@ -42,9 +41,7 @@ fn hash_column(column: &ArrayRef, hashes: &mut [u64]) {
         }
         DataType::Float64 => {
             let values = column.as_primitive::<Float64Type>().values();
-            chain(column, hashes, |i, seed| {
-                xxh3_64_with_seed(&canonical_float(values[i]).to_bits().to_le_bytes(), seed)
-            });
+            chain(column, hashes, |i, seed| xxh3_64_with_seed(&values[i].to_bits().to_le_bytes(), seed));
         }
         DataType::Utf8 | DataType::Binary => {
             let (offsets, bytes) = bytes(column);
@@ -72,18 +69,6 @@ fn chain(column: &ArrayRef, hashes: &mut [u64], hash: impl Fn(usize, u64) -> u64
                 *h = if nulls.is_valid(i) { hash(i, *h) } else { xxh3_64_with_seed(&NULL, *h) };
             }
         }
-    }
-}
-
-/// The one representative of the floats that are equal as keys: `0.0` for `-0.0`, one NaN for all.
-#[inline]
-pub fn canonical_float(value: f64) -> f64 {
-    if value == 0.0 {
-        0.0
-    } else if value.is_nan() {
-        f64::NAN
-    } else {
-        value
     }
 }
 
@@ -142,17 +127,6 @@ mod tests {
 
     fn hash(columns: &[ArrayRef]) -> Vec<u64> {
         hash_columns(HashSeed(7), columns, columns.first().map_or(1, |column| column.len()))
-    }
-
-    #[test]
-    fn equal_keys_have_equal_hashes() {
-        let nan = f64::from_bits(f64::NAN.to_bits() | 1 << 63);
-        let floats: ArrayRef = Arc::new(Float64Array::from(vec![0.0, -0.0, f64::NAN, nan, 1.0]));
-        let hashes = hash(&[floats]);
-        assert_eq!(hashes[0], hashes[1]);
-        assert_eq!(hashes[2], hashes[3]);
-        assert_ne!(hashes[0], hashes[2]);
-        assert_ne!(hashes[0], hashes[4]);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use millpond_plan::Literal;
+use millpond_plan::float::canonical;
 
 use crate::cells::{ints, total_order};
 use crate::changes::Changes;
-use crate::hash::canonical_float;
 
 /// The instants of times: an `int`, `float` or point in time each, never null.
 pub fn instants(times: &ArrayRef) -> Vec<i64> {
@@ -48,7 +48,7 @@ fn floats(times: &ArrayRef) -> &[f64] {
 }
 
 fn of_float(time: f64) -> i64 {
-    total_order(canonical_float(time))
+    total_order(canonical(time))
 }
 
 #[cfg(test)]

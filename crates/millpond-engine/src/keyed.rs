@@ -1,17 +1,13 @@
 //! Changes with their key hashes, and rows grouped by key.
 
-use std::sync::Arc;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, UInt32Array};
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow_select::filter::filter;
+use millpond_plan::float::is_canonical_column;
 
 use crate::cells::{concat, take};
 use crate::changes::{Changes, DiffBuffer, Diffs};
 use crate::group::repeat;
-use crate::hash::{HashSeed, canonical_float, hash_columns};
+use crate::hash::{HashSeed, hash_columns};
 use crate::number::Numbering;
 use crate::waiting::WaitingColumn;
 
@@ -27,6 +23,7 @@ pub struct HashedChanges {
 impl HashedChanges {
     /// Hashes the columns at the positions `key`.
     pub fn new(changes: Changes, seed: HashSeed, key: &[usize]) -> Self {
+        debug_assert!(changes.columns.iter().all(is_canonical_column), "no cell holds -0.0 or a second NaN");
         let key: Vec<ArrayRef> = key.iter().map(|column| changes.columns[*column].clone()).collect();
         HashedChanges { hashes: hash_columns(seed, &key, changes.rows), changes }
     }
@@ -48,7 +45,7 @@ impl HashedChanges {
 pub struct KeyedChanges {
     /// The hash of each key.
     pub(crate) hashes: Vec<u64>,
-    /// The key columns, as long as `hashes`; floats with one zero and one NaN.
+    /// The key columns, as long as `hashes`.
     pub(crate) keys: Vec<ArrayRef>,
     /// The number of each row's key.
     pub(crate) of_row: Vec<u32>,
@@ -145,7 +142,7 @@ impl KeyedChangesBuilder {
     }
 
     fn number(&mut self, HashedChanges { hashes, changes }: HashedChanges) {
-        let keys: Vec<ArrayRef> = self.key.iter().map(|&c| canonical(&changes.columns[c])).collect();
+        let keys: Vec<ArrayRef> = self.key.iter().map(|&c| changes.columns[c].clone()).collect();
         let width = changes.columns.len();
         let (numbering, _) = self.numbering.get_or_insert_with(|| (Numbering::new(&keys, hashes.len()), width));
         numbering.number(&hashes, &keys, &mut self.rows.of_row);
@@ -214,18 +211,6 @@ impl KeyedChanges {
             Column::Key(k) => take(&self.keys[*k], &UInt32Array::from(self.of_row.clone())),
         }
     }
-}
-
-/// A float column with one zero and one NaN; any other column as it is.
-pub(crate) fn canonical(column: &ArrayRef) -> ArrayRef {
-    if column.data_type() != &DataType::Float64 {
-        return column.clone();
-    }
-    let floats = column.as_primitive::<Float64Type>();
-    if floats.values().iter().all(|v| canonical_float(*v).to_bits() == v.to_bits()) {
-        return column.clone();
-    }
-    Arc::new(Float64Array::new(floats.values().iter().map(|v| canonical_float(*v)).collect(), floats.nulls().cloned()))
 }
 
 /// Rows by key in compressed sparse rows: keys sorted by (hash, key columns), and where a function says *sorted*, the

@@ -49,7 +49,7 @@ impl Numbering {
         self.hashes.len()
     }
 
-    /// Appends the numbers of the keys of these rows to `of_row`. Floats have been brought to one zero and one NaN.
+    /// Appends the numbers of the keys of these rows to `of_row`.
     pub fn number(&mut self, hashes: &[u64], columns: &[ArrayRef], of_row: &mut Vec<u32>) {
         let known = self.hashes.len();
         let before = of_row.len();

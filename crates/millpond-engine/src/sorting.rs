@@ -5,7 +5,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
 
 use crate::group::{filtered, sorted};
-use crate::keyed::{KeyedRows, canonical};
+use crate::keyed::KeyedRows;
 
 /// Rows in order of some of their columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +14,12 @@ pub struct Sorting {
     pub columns: Vec<usize>,
     /// Whether rows with a null in one of the columns are left out.
     pub known: bool,
-    /// Whether floats are brought to one zero and one NaN.
-    pub canonical: bool,
 }
 
 impl Sorting {
     /// These columns of `rows`, sorted and consolidated, with every key.
     pub fn apply(&self, rows: &KeyedRows) -> KeyedRows {
-        let column = |&c: &usize| if self.canonical { canonical(&rows.rows[c]) } else { rows.rows[c].clone() };
-        let columns: Vec<ArrayRef> = self.columns.iter().map(column).collect();
+        let columns: Vec<ArrayRef> = self.columns.iter().map(|&c| rows.rows[c].clone()).collect();
         let rows = KeyedRows { rows: columns, ..rows.clone() };
         let nulls = rows.rows.iter().fold(None, |nulls, column| NullBuffer::union(nulls.as_ref(), column.nulls()));
         match nulls.filter(|nulls| self.known && nulls.null_count() > 0) {

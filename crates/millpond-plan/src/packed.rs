@@ -37,6 +37,7 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
 use arrow_buffer::{BooleanBuffer, NullBuffer, NullBufferBuilder};
 
+use crate::float::canonical;
 use crate::types::{ColumnType, Storage, Type, byte_values, int_values};
 
 const END: u8 = 0;
@@ -61,11 +62,7 @@ pub fn put_int(value: i64, out: &mut Vec<u8>) {
 
 /// Appends an element of type `float`.
 pub fn put_float(value: f64, out: &mut Vec<u8>) {
-    let bits = match value {
-        0.0 => 0,
-        value if value.is_nan() => f64::NAN.to_bits() & !SIGN,
-        value => value.to_bits(),
-    };
+    let bits = canonical(value).to_bits();
     put_word(if bits & SIGN == 0 { bits | SIGN } else { !bits }, out);
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::float::canonical;
+
 /// `repr` of a float: the shortest digits that read back to the same number, with `.0` or an exponent.
 pub(crate) fn float(value: f64) -> String {
     let mut text = String::new();
@@ -35,19 +37,13 @@ fn write_exponent(value: f64, out: &mut impl Write) -> std::fmt::Result {
 /// `int(text)`: white space around it, a sign, digits with single underscores between them.
 pub(crate) fn parse_int(text: &str) -> Option<i64> {
     let text = trim(text);
-    match text.parse() {
-        Ok(value) => Some(value),
-        Err(_) => without_underscores(text)?.parse().ok(),
-    }
+    text.parse().ok().or_else(|| without_underscores(text)?.parse().ok())
 }
 
 /// `float(text)`.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let text = trim(text);
-    match text.parse() {
-        Ok(value) => Some(value),
-        Err(_) => without_underscores(text)?.parse().ok(),
-    }
+    text.parse().ok().or_else(|| without_underscores(text)?.parse().ok()).map(canonical)
 }
 
 /// `true` or `false` in any case, or `1` or `0`: as in CSV, since Python's `bool("False")` is true.

@@ -193,7 +193,7 @@ impl Draw {
         let mut key = self.row(&types);
         for cell in &mut key {
             if let Cell::Float(value) = cell {
-                *cell = Cell::Float(ordered(crate::hash::canonical_float(unordered(*value))));
+                *cell = Cell::Float(ordered(millpond_plan::float::canonical(unordered(*value))));
             }
         }
         let hash = hash_columns(HashSeed(1), &arrays(&types, std::iter::once(&key)), 1)[0];

@@ -7,6 +7,7 @@ use arrow_array::builder::{BinaryBuilder, BooleanBuilder, Float64Builder, Int64B
 use arrow_array::{Array, ArrayRef};
 use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
+use millpond_plan::float::canonical;
 use millpond_plan::types::{Column, Schema, Type};
 use millpond_plan::{json, packed, spelled};
 
@@ -129,7 +130,7 @@ impl Builder {
         match (self, cell) {
             (Builder::Bool(column), Cell::Bool(value)) => column.append_value(*value),
             (Builder::Int(column), Cell::Int(value)) => column.append_value(*value),
-            (Builder::Float(column), Cell::Float(value)) => column.append_value(*value),
+            (Builder::Float(column), Cell::Float(value)) => column.append_value(canonical(*value)),
             (Builder::Str(column), Cell::Str(value)) => column.append_value(value),
             (Builder::Time(_, column), Cell::Time(_, value)) => column.append_value(*value),
             (Builder::Bytes(column), Cell::Stored(_, value)) => column.append_value(value),

@@ -9,6 +9,7 @@ use arrow_buffer::NullBuffer;
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, failures, merge_errors, zip};
 use super::divisor::Divisor;
 use crate::expr::BinaryOp;
+use crate::float::{canonical, one_nan};
 use crate::terms::TermId;
 
 /// `a op b` for operands of one type.
@@ -115,13 +116,14 @@ fn int_pow(a: i64, b: i64) -> (i64, bool) {
 fn float(op: BinaryOp, operands: (Values<'_, f64>, Values<'_, f64>), pair: Common, term: TermId) -> Cells {
     let division = |_, b| (b == 0.0).then_some(Reason::DivisionByZero);
     match op {
-        BinaryOp::Add => float_loop(operands, pair, term, |a, b| a + b, |_, _| None),
-        BinaryOp::Sub => float_loop(operands, pair, term, |a, b| a - b, |_, _| None),
-        BinaryOp::Mul => float_loop(operands, pair, term, |a, b| a * b, |_, _| None),
-        BinaryOp::Div => float_loop(operands, pair, term, |a, b| a / b, division),
-        BinaryOp::FloorDiv => float_loop(operands, pair, term, |a, b| float_divmod(a, b).0, division),
-        BinaryOp::Mod => float_loop(operands, pair, term, |a, b| float_divmod(a, b).1, division),
-        BinaryOp::Pow => float_loop(operands, pair, term, f64::powf, float_pow_failure),
+        // Without a -0.0 to begin with, there is none in a sum or a difference.
+        BinaryOp::Add => float_loop(operands, pair, term, |a, b| one_nan(a + b), |_, _| None),
+        BinaryOp::Sub => float_loop(operands, pair, term, |a, b| one_nan(a - b), |_, _| None),
+        BinaryOp::Mul => float_loop(operands, pair, term, |a, b| canonical(a * b), |_, _| None),
+        BinaryOp::Div => float_loop(operands, pair, term, |a, b| canonical(a / b), division),
+        BinaryOp::FloorDiv => float_loop(operands, pair, term, |a, b| canonical(float_divmod(a, b).0), division),
+        BinaryOp::Mod => float_loop(operands, pair, term, |a, b| canonical(float_divmod(a, b).1), division),
+        BinaryOp::Pow => float_loop(operands, pair, term, |a, b| canonical(a.powf(b)), float_pow_failure),
         _ => unreachable!("not an arithmetic operator on floats"),
     }
 }
@@ -181,7 +183,7 @@ fn float_pow_failure(a: f64, b: f64) -> Option<Reason> {
 
 /// `-a`
 pub(crate) fn negate(a: &Cells, term: TermId) -> Cells {
-    one(a, term, i64::overflowing_neg, |value| -value)
+    one(a, term, i64::overflowing_neg, |value| canonical(-value))
 }
 
 /// The absolute value of a number.

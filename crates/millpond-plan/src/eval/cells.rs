@@ -7,6 +7,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_select::filter::FilterPredicate;
 
 use crate::expr::Literal;
+use crate::float::canonical;
 use crate::terms::TermId;
 use crate::types::{self, Storage, Type};
 
@@ -171,7 +172,7 @@ impl Cells {
         let data = match (value, ty) {
             (Literal::Bool(value), _) => Data::Bool(BooleanArray::from(vec![*value])),
             (Literal::Int(value), _) => Data::Int(Int64Array::from(vec![*value])),
-            (Literal::Float(value), _) => Data::Float(Float64Array::from(vec![*value])),
+            (Literal::Float(value), _) => Data::Float(Float64Array::from(vec![canonical(*value)])),
             (Literal::Str(value), _) => Data::Str(StringArray::from(vec![&**value])),
             (Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value), _) => {
                 Data::Int(Int64Array::from(vec![*value]))

@@ -148,7 +148,17 @@ fn floats_divide_as_in_python() {
     check(lit(1.0).floordiv(0.1), "9.0");
     check(lit(1.0) % 0.1, "0.09999999999999995");
     check(lit(-0.0) % 3.0, "0.0");
-    check(lit(6.0) % -3.0, "-0.0");
+    check(lit(-0.0), "0.0");
+    check(-lit(0.0), "0.0");
+    check(lit(0.0) * -1.0, "0.0");
+    check(lit(0.0) / -3.0, "0.0");
+    check(lit(-1e-300) * 1e-300, "0.0");
+    check(lit(0.0).floordiv(-3.0), "0.0");
+    check(lit(-1e-200).pow(3.0), "0.0");
+    check(lit("-0.0").cast(Type::Float), "0.0");
+    check(lit(" -0_0.0 ").str().parse_float(), "0.0");
+    check(if_else(lit(false), lit(1.0), lit(-0.0)), "0.0");
+    check(lit(6.0) % -3.0, "0.0");
     check(lit(-1.0).floordiv(f64::INFINITY), "-1.0");
     check(lit(-1.0) % f64::INFINITY, "inf");
     check(lit(f64::INFINITY).floordiv(2.0), "nan");
