@@ -10,8 +10,8 @@
 //! | number of distinct rows of some columns | `int` | the operator counts, see [`Accumulators::distincts`] |
 //! | list of the values | none | the operator reads the values, see [`Accumulators::lists`] |
 //!
-//! The least value of a column is the first row in order of that column; the argument at the least value is the second column
-//! of the first row in order of both; the earliest value is that of the first row in order of arrival and value.
+//! The least value of a column is the first row in order of that column; the arguments at the least value are the other columns
+//! of the first row in order of it and them; the earliest values are those of the first row in order of arrival and values.
 //!
 //! Reducers share parts: `avg(x)` next to `sum(x)` and `count()` costs nothing over a required column.
 
@@ -163,7 +163,23 @@ impl Accumulators {
             let types: Vec<ColumnType> = declared.iter().map(|column| column.ty).collect();
             let names: Vec<String> = declared.iter().map(|column| column.name.clone()).collect();
             let name = reducer.kind.call(&names);
-            let answer = made.answer(reducer.kind, &name, &arguments, &types, row.len());
+            let answer = match of_one_row(reducer, reducers, input) {
+                Some(of_row) => {
+                    // Of several columns by arrival none is optional.
+                    let by_arrival = matches!(reducer.kind, ReducerKind::Earliest | ReducerKind::Latest);
+                    let lead = match by_arrival {
+                        true => (row.len(), Type::Int.required()),
+                        false => (arguments[0], types[0]),
+                    };
+                    let others = of_row.iter().map(|c| (position(c), input.columns()[*c].ty));
+                    let (columns, types) = std::iter::once(lead).chain(others).unzip();
+                    let greatest = matches!(reducer.kind, ReducerKind::ArgMax | ReducerKind::Latest);
+                    let best = Best { columns, types, known: usize::from(by_arrival), greatest };
+                    let at = of_row.iter().position(|c| reducer.columns.last() == Some(c)).expect("it is one of them");
+                    Answer::Plain(made.part(Part::Extreme(best)) + 1 + at)
+                }
+                None => made.answer(reducer.kind, &name, &arguments, &types, row.len()),
+            };
             made.outputs.push(Output { name, answer });
         }
         made
@@ -356,12 +372,6 @@ impl Accumulators {
         arrival: usize,
     ) -> Answer {
         let in_order = |greatest| Best { columns: arguments.to_vec(), types: types.to_vec(), known: 0, greatest };
-        let by_arrival = |greatest| Best {
-            columns: vec![arrival, arguments[0]],
-            types: vec![Type::Int.required(), types[0]],
-            known: 1,
-            greatest,
-        };
         match kind {
             ReducerKind::Count => return Answer::Plain(self.part(Part::Rows)),
             ReducerKind::CountDistinct => {
@@ -371,10 +381,9 @@ impl Accumulators {
             }
             ReducerKind::Min => return Answer::Plain(self.part(Part::Extreme(in_order(false)))),
             ReducerKind::Max => return Answer::Plain(self.part(Part::Extreme(in_order(true)))),
-            ReducerKind::ArgMin => return Answer::Plain(self.part(Part::Extreme(in_order(false))) + 1),
-            ReducerKind::ArgMax => return Answer::Plain(self.part(Part::Extreme(in_order(true))) + 1),
-            ReducerKind::Earliest => return Answer::Plain(self.part(Part::Extreme(by_arrival(false))) + 1),
-            ReducerKind::Latest => return Answer::Plain(self.part(Part::Extreme(by_arrival(true))) + 1),
+            ReducerKind::ArgMin | ReducerKind::ArgMax | ReducerKind::Earliest | ReducerKind::Latest => {
+                unreachable!("they take a cell of a row")
+            }
             ReducerKind::Tuple { skip_nones } | ReducerKind::SortedTuple { skip_nones } => {
                 let mut columns = arguments.to_vec();
                 if matches!(kind, ReducerKind::Tuple { .. }) {
@@ -403,6 +412,30 @@ impl Accumulators {
             _ => Answer::IntAvg { sum, values: self.part(values) },
         }
     }
+}
+
+/// The columns that this reducer, if it takes a cell of a first or last row, and those like it take, each once, in the
+/// order of the reducers. They are of one row, so that no row is put together of several: of the rows that are first by
+/// their value or arrival, the first in order of these columns. Rows with a null in the column of an `earliest` or
+/// `latest` are left out, so of these, only required columns go together.
+fn of_one_row(reducer: &ReducerCall, reducers: &[ReducerCall], input: &Schema) -> Option<Vec<usize>> {
+    let required = |reducer: &ReducerCall| !input.columns()[reducer.columns[0]].ty.optional;
+    let alike = |other: &&ReducerCall| match reducer.kind {
+        ReducerKind::ArgMin | ReducerKind::ArgMax => other.columns[0] == reducer.columns[0],
+        _ => *other == reducer || required(other) && required(reducer),
+    };
+    match reducer.kind {
+        ReducerKind::ArgMin | ReducerKind::ArgMax | ReducerKind::Earliest | ReducerKind::Latest => {}
+        _ => return None,
+    }
+    let mut columns: Vec<usize> = Vec::new();
+    for other in reducers.iter().filter(|other| other.kind == reducer.kind).filter(alike) {
+        let column = other.columns[other.columns.len() - 1];
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    Some(columns)
 }
 
 /// Where a first or last row is kept. See [`Accumulators::extremes`].

@@ -435,7 +435,7 @@ fn list(schema: &Schema, column: usize, values: impl Iterator<Item = Value>) -> 
 }
 
 /// A reducer's answer over rows, each with the epoch of its arrival.
-fn answer(schema: &Schema, reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value {
+fn answer(schema: &Schema, reducer: &ReducerCall, reducers: &[ReducerCall], rows: &[(Row, u64)]) -> Value {
     let Some(&column) = reducer.columns.first() else { return Value::Int(rows.len() as i64) };
     if reducer.kind == ReducerKind::CountDistinct {
         let cells = |row: &Row| -> Row { reducer.columns.iter().map(|&c| row[c].clone()).collect() };
@@ -456,15 +456,26 @@ fn answer(schema: &Schema, reducer: &ReducerCall, rows: &[(Row, u64)]) -> Value 
     }
     let ints = || values.iter().map(|v| if let Value::Int(v) = v { *v } else { unreachable!() });
     let floats = || values.iter().map(|v| if let Value::Float(v) = v { *v } else { unreachable!() });
-    let pairs = || known.iter().map(|(row, _)| (&row[column], &row[reducer.columns[1]]));
-    let arrivals = || known.iter().map(|(row, epoch)| (*epoch, &row[column]));
+    // Equal calls of one reducer take cells of one row.
+    let like = reducers.iter().filter(|other| other.kind == reducer.kind);
+    let argument = |row: &Row| -> Row {
+        let like = like.clone().filter(|other| other.columns[0] == column);
+        like.map(|other| row[other.columns[1]].clone()).collect()
+    };
+    let pairs = || known.iter().map(|(row, _)| (row[column].clone(), argument(row), &row[reducer.columns[1]]));
+    let is_required = |column: usize| !schema.columns()[column].ty.optional;
+    let came = |row: &Row| -> Row {
+        let together = |other: usize| other == column || is_required(other) && is_required(column);
+        like.clone().filter(|other| together(other.columns[0])).map(|other| row[other.columns[0]].clone()).collect()
+    };
+    let arrivals = || known.iter().map(|(row, epoch)| (*epoch, came(row), &row[column]));
     match (reducer.kind, values[0]) {
         (ReducerKind::Min, _) => (*values.iter().min().unwrap()).clone(),
         (ReducerKind::Max, _) => (*values.iter().max().unwrap()).clone(),
-        (ReducerKind::ArgMin, _) => pairs().min().unwrap().1.clone(),
-        (ReducerKind::ArgMax, _) => pairs().max().unwrap().1.clone(),
-        (ReducerKind::Earliest, _) => arrivals().min().unwrap().1.clone(),
-        (ReducerKind::Latest, _) => arrivals().max().unwrap().1.clone(),
+        (ReducerKind::ArgMin, _) => pairs().min().unwrap().2.clone(),
+        (ReducerKind::ArgMax, _) => pairs().max().unwrap().2.clone(),
+        (ReducerKind::Earliest, _) => arrivals().min().unwrap().2.clone(),
+        (ReducerKind::Latest, _) => arrivals().max().unwrap().2.clone(),
         (ReducerKind::Sum, Value::Int(_)) => Value::Int(ints().sum()),
         (ReducerKind::Sum, _) => Value::Float(nearest(floats(), |sum| sum.nearest())),
         (ReducerKind::Avg, Value::Int(_)) if schema.columns()[column].ty.ty == Type::Duration => {
@@ -514,7 +525,7 @@ fn reduce(random: &mut StdRng, form: Form) -> Subject {
             let groups = by_key(history.copies(&read(&reducers), &by), &by).into_iter();
             groups
                 .map(|(mut row, rows)| {
-                    row.extend(reducers.iter().map(|reducer| answer(&input, reducer, &rows)));
+                    row.extend(reducers.iter().map(|reducer| answer(&input, reducer, &reducers, &rows)));
                     (row, 1)
                 })
                 .collect()
@@ -603,7 +614,7 @@ fn session_of(
                     let mut row = instance.clone();
                     row.push(session[0].0[0].clone());
                     row.push(session[session.len() - 1].0[0].clone());
-                    row.extend(reducers.iter().map(|reducer| answer(&input, reducer, session)));
+                    row.extend(reducers.iter().map(|reducer| answer(&input, reducer, &reducers, session)));
                     expected.insert(row, 1);
                 }
             }

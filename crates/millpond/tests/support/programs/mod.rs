@@ -102,7 +102,11 @@ impl Cell for bool {
 
 impl Cell for f64 {
     fn spell(&self) -> String {
-        format!("{self:?}")
+        match *self {
+            float if float.is_nan() => "nan".to_owned(),
+            float if float.is_finite() && float.abs() >= 1e16 => format!("{float:e}").replace('e', "e+"),
+            float => format!("{float:?}"),
+        }
     }
 }
 

@@ -142,6 +142,7 @@ pub fn arguments(random: &mut Random) -> Program {
         vec![
             ("user", col("user")),
             ("least", dress.clock.seconds(argmin(col("pages"), col("time"))) - ZERO),
+            ("least_page", argmin(col("pages"), col("page"))),
             ("most", dress.clock.seconds(argmax(col("pages") % 3, col("time")))),
             ("last", argmax(col("time"), col("page"))),
             ("pages", count_distinct([col("pages")])),
@@ -158,14 +159,16 @@ pub fn arguments(random: &mut Random) -> Program {
                 |visit| visit,
                 |group| {
                     let known = || group.iter().filter(|visit| visit.pages.is_some());
-                    let least = known().map(|visit| (visit.pages, visit.time)).min().map(|(_, time)| time - ZERO);
+                    // Of one row: of several with the fewest pages, of the first in order of time and page.
+                    let least = known().map(|visit| (visit.pages, visit.time, dress.page(visit))).min();
+                    let (least, least_page) = least.map(|(_, time, (.., page))| (time - ZERO, page)).unzip();
                     let most = known().map(|visit| (third(visit), visit.time)).max().map(|(_, time)| time);
                     let last = group.iter().map(|visit| (visit.time, dress.page(visit))).max();
                     let last = last.map(|(_, (.., page))| page);
                     let pages: BTreeSet<Option<i64>> = known().map(|visit| visit.pages).collect();
                     let pairs: BTreeSet<_> = known().map(|visit| (third(visit), dress.page(visit))).collect();
                     let user = Spelled(dress.user(&group[0].user));
-                    row(&[&user, &least, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
+                    row(&[&user, &least, &least_page, &most, &last, &(pages.len() as i64), &(pairs.len() as i64 + 1)])
                 },
             )
         },
@@ -224,7 +227,10 @@ pub fn arrivals(random: &mut Random) -> Program {
                 |group| {
                     let times = || group.iter().map(|(visit, epoch)| (*epoch, visit.time));
                     let pages = || group.iter().filter_map(|(visit, epoch)| Some((*epoch, visit.pages?)));
-                    let (first, last) = (times().min().map(|(_, time)| time), times().max().map(|(_, time)| time));
+                    let first = times().min().map(|(_, time)| time);
+                    // Of one row: neither the time nor the page is optional.
+                    let last = group.iter().map(|(visit, epoch)| (*epoch, visit.time, dress.page(visit))).max();
+                    let (last, page) = last.map(|(_, time, (.., page))| (time, page)).unzip();
                     let pages = pages().max().zip(pages().min()).map(|((_, last), (_, first))| last - first);
                     let mut all: Vec<_> = group.iter().map(|(visit, epoch)| (*epoch, visit.pages)).collect();
                     all.sort_unstable();
@@ -235,8 +241,6 @@ pub fn arrivals(random: &mut Random) -> Program {
                     ordered.sort_unstable();
                     let ordered: Vec<String> = ordered.into_iter().map(|(.., page)| page).collect();
                     let ordered = format!("[{}]", ordered.join(","));
-                    let page = group.iter().map(|(visit, epoch)| (*epoch, dress.page(visit))).max();
-                    let page = page.map(|(_, (.., page))| page);
                     let user = Spelled(dress.user(&group[0].0.user));
                     row(&[&user, &first, &last, &pages, &(group.len() as i64), &all, &known, &ordered, &page])
                 },
