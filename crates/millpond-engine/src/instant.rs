@@ -18,13 +18,13 @@ pub fn instants(times: &ArrayRef) -> Vec<i64> {
     }
 }
 
-/// The instants that are so much later than these times; the last instant stands for all that are beyond it.
-pub fn later(times: &ArrayRef, by: &Literal) -> Vec<i64> {
+/// The instants that are so much later than these times; those past the last instant of a watermark are, too.
+pub fn later(times: &ArrayRef, by: &Literal) -> Vec<i128> {
     match by {
-        Literal::Float(by) => floats(times).iter().map(|time| of_float(time + by)).collect(),
+        Literal::Float(by) => floats(times).iter().map(|time| of_float(time + by).into()).collect(),
         by => {
             let by = by.as_int().expect("a length is of the type of the time");
-            ints(times).iter().map(|time| time.saturating_add(by)).collect()
+            ints(times).iter().map(|time| i128::from(*time) + i128::from(by)).collect()
         }
     }
 }
@@ -67,13 +67,14 @@ mod tests {
         for (a, b) in times.windows(2).zip(instants.windows(2)).map(|(a, b)| (a[0] < a[1], b[0] < b[1])) {
             assert_eq!(a, b, "{times:?} {instants:?}");
         }
-        assert_eq!(later(&column, &Literal::Float(2.5))[2], instants[3]);
+        assert_eq!(later(&column, &Literal::Float(2.5))[2], instants[3].into());
     }
 
     #[test]
-    fn ints_that_are_too_late_are_the_last_instant() {
-        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, i64::MAX - 1]));
-        assert_eq!(later(&column, &Literal::Int(5)), [6, i64::MAX]);
+    fn ints_that_are_too_late_are_past_the_last_instant() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, i64::MAX - 1, i64::MAX]));
+        assert_eq!(later(&column, &Literal::Int(5)), [6, i128::from(i64::MAX) + 4, i128::from(i64::MAX) + 5]);
+        assert_eq!(later(&column, &Literal::Int(0))[2], i64::MAX.into());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Behaviours: when the result of a window is shown, and when the window is over.
 //!
 //! The *watermark* of a `windowby` is the greatest time that a row added to its input ever had, over all instances,
-//! workers and runs of the program. It moves between epochs, never inside one, so nothing here depends on the order of
+//! workers and runs of the program; also one that was removed in the same epoch: times are told row by row, before
+//! changes are added up. It moves between epochs, never inside one, so nothing here depends on the order of
 //! rows in an epoch or on the number of workers. After each epoch:
 //!
 //! - With a *delay*, the result of a window is shown once the watermark is at least its start + delay.
@@ -29,7 +30,8 @@
 //! where one run ends and the next begins. What is held back stays in the state.
 //!
 //! A window whose delay ends after its cutoff is closed first and shown, as it was then, when the delay is over; only then
-//! its state is freed. A bound past the largest 64-bit int is never reached.
+//! its state is freed. A bound past the largest 64-bit int is never reached; the largest one is reached by a row of that
+//! time.
 
 use millpond_error::{Error, Result};
 

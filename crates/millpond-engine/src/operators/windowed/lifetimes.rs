@@ -1,4 +1,5 @@
-//! When each window is shown and when it is over, in instants of the watermark.
+//! When each window is shown and when it is over, in instants of the watermark. They have more bits than it has, so that no
+//! sum is cut off: an instant past the last one is never reached, and the last one is.
 
 use arrow_array::{ArrayRef, BooleanArray};
 use millpond_error::Result;
@@ -10,22 +11,22 @@ use crate::instant::later;
 use crate::keyed::KeyedChanges;
 
 /// The first instant stands for what has always been, the last one for what never comes.
-const ALWAYS: i64 = i64::MIN;
-const NEVER: i64 = i64::MAX;
+const ALWAYS: i128 = i128::MIN;
+const NEVER: i128 = i128::MAX;
 
 /// Whether `watermark` has come to `due`.
 #[inline]
-pub fn is_past(due: i64, watermark: Option<i64>) -> bool {
-    due == ALWAYS || due != NEVER && watermark.is_some_and(|watermark| due <= watermark)
+pub fn is_past(due: i128, watermark: Option<i64>) -> bool {
+    due == ALWAYS || watermark.is_some_and(|watermark| due <= watermark.into())
 }
 
 /// What a window waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// From here on, it is shown.
-    pub shown: i64,
+    pub shown: i128,
     /// Here, its result is final, it has been shown if it ever will be, and its state goes.
-    pub over: i64,
+    pub over: i128,
 }
 
 impl Lifetime {
@@ -33,7 +34,7 @@ impl Lifetime {
     /// predicate that is parted, or loses its last rows, may have ended long ago.
     pub fn timers(self, watermark: Option<i64>) -> impl Iterator<Item = i64> {
         let shown = (self.shown != self.over && !is_past(self.shown, watermark)).then_some(self.shown);
-        shown.into_iter().chain([self.over]).filter(|due| *due != NEVER)
+        shown.into_iter().chain([self.over]).filter_map(|due| i64::try_from(due).ok())
     }
 }
 
@@ -65,13 +66,12 @@ impl Lifetimes {
                 let [.., start, end] = windows else { unreachable!("a session has a start and an end") };
                 let closed = self.lifecycle.cutoff.as_ref().map(|cutoff| {
                     let wait = i128::from(max_gap(spec)) + i128::from(whole(cutoff)) + 1;
-                    let closed = |end: &i64| i64::try_from(i128::from(*end) + wait).unwrap_or(NEVER);
-                    ints(end).iter().map(closed).collect()
+                    ints(end).iter().map(|end| i128::from(*end) + wait).collect()
                 });
                 (start.clone(), closed)
             }
         };
-        let closed: Vec<i64> = closed.unwrap_or_else(|| vec![NEVER; rows]);
+        let closed: Vec<i128> = closed.unwrap_or_else(|| vec![NEVER; rows]);
         let shown = match &self.lifecycle.shown {
             Shown::AtOnce => vec![ALWAYS; rows],
             Shown::AfterStart(delay) => later(&start, delay),
@@ -84,9 +84,9 @@ impl Lifetimes {
     pub fn open_from(&self, watermark: Option<i64>) -> i64 {
         match (&self.windows, &self.lifecycle.cutoff, watermark) {
             (WindowSpec::Session(spec), Some(cutoff), Some(watermark)) => {
-                watermark.min(NEVER - 1).saturating_sub(whole(cutoff)).saturating_sub(max_gap(spec))
+                watermark.saturating_sub(whole(cutoff)).saturating_sub(max_gap(spec))
             }
-            _ => ALWAYS,
+            _ => i64::MIN,
         }
     }
 

@@ -306,7 +306,7 @@ impl Turn {
                 seen.resize(row, is_past(life.shown, self.before) && stays);
                 if net != 0 {
                     for due in life.timers(self.before) {
-                        moved[usize::from(!is_past(due, self.after))].push(due, key, first, net);
+                        moved[usize::from(!is_past(due.into(), self.after))].push(due, key, first, net);
                     }
                 }
             }

@@ -607,9 +607,9 @@ fn bounds_past_the_range_are_never_reached() {
     assert_eq!(machine.emitted.len(), 2, "{:?}", machine.emitted);
 }
 
-/// A session by a predicate that would be closed at the last instant is open, so a row that is in time joins it.
+/// The last instant is one like any other: a session that is closed there is joined no more.
 #[test]
-fn a_session_that_is_never_closed_may_be_joined_at_the_last_instant() {
+fn a_session_is_closed_at_the_last_instant() {
     let behaves = Behaves::Common { delay: None, cutoff: Some(3), keep_results: true };
     let (kind, outputs) = (Kind::Session(Joins::Near(2)), vec!["user", "n"]);
     let program = Program { unit: Unit::Int, kind, behaves, append_only: false, by_user: true, outputs };
@@ -620,5 +620,23 @@ fn a_session_that_is_never_closed_may_be_joined_at_the_last_instant() {
         machine.step(&changes);
         assert_eq!(machine.emitted, replay.step(&changes));
     }
-    assert!(machine.emitted.contains_key(&vec!["ann".to_owned(), "2".to_owned()]), "{:?}", machine.emitted);
+    assert_eq!(machine.emitted.get(&vec!["ann".to_owned(), "1".to_owned()]), Some(&2), "{:?}", machine.emitted);
+}
+
+/// A result that is held back until its start is shown there, at the ends of what there is, too.
+#[test]
+fn a_window_at_the_last_instant_is_shown() {
+    let behaves = Behaves::Common { delay: Some(0), cutoff: None, keep_results: true };
+    for kind in [Kind::Session(Joins::MaxGap(2)), Kind::Session(Joins::Near(2))] {
+        let outputs = vec!["user", "n"];
+        let program = Program { unit: Unit::Int, kind, behaves, append_only: false, by_user: true, outputs };
+        let mut machine = Machine::new(&program, 1);
+        let mut replay = Replay::new(program);
+        for (user, time) in [("ann", i64::MIN), ("bob", i64::MAX)] {
+            let changes = [((time, user, None), 1)];
+            machine.step(&changes);
+            assert_eq!(machine.emitted, replay.step(&changes));
+        }
+        assert_eq!(machine.emitted.len(), 2, "{:?}", machine.emitted);
+    }
 }
