@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from millpond import _native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +19,8 @@ class Json:
     floats, bools and None. ``json[key]`` and ``json.get(key)`` of a column take it apart, ``as_int()``,
     ``as_float()``, ``as_str()`` and ``as_bool()`` read what it is.
 
-    Equal values have one text, with sorted fields. A number with a fraction or an exponent is a float, another an int;
+    Equal values have one text, with sorted fields, and only they are equal: ``1``, ``1.0``, ``true`` and ``"1"`` are
+    four values, as rows of a table and in Python. A number with a fraction or an exponent is a float, another an int;
     they keep all their digits in tables and files.
 
     Examples:
@@ -26,6 +29,8 @@ class Json:
         pw.Json({'b': 1, 'a': [True, None]})
         >>> pw.Json.parse('{"a": [1, 2]}')["a"][1].as_int()
         2
+        >>> pw.Json([1]) == pw.Json([True]), pw.Json({"a": 1, "b": 2}) == pw.Json({"b": 2, "a": 1})
+        (False, True)
         >>> class Event(pw.Schema):
         ...     event: pw.Json
         >>> events = pw.debug.table_from_markdown('''
@@ -115,10 +120,10 @@ class Json:
         return bool(self.value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Json) and bool(self.value == other.value)
+        return isinstance(other, Json) and _key(self) == _key(other)
 
     def __hash__(self) -> int:
-        return hash(_hashable(self.value))
+        return hash(_key(self))
 
     def __str__(self) -> str:
         return dumps(self)
@@ -158,9 +163,13 @@ def _plain(value: object) -> object:
     raise TypeError(f"there is no {type(value).__name__} in JSON")
 
 
-def _hashable(value: object) -> object:
-    if isinstance(value, dict):
-        return frozenset((key, _hashable(element)) for key, element in value.items())
-    if isinstance(value, list):
-        return tuple(map(_hashable, value))
-    return value
+def _key(value: Json) -> str:
+    """What equal values have in common: the one text that they have in tables."""
+    if value._text is not None:
+        return value._text
+    try:
+        text = _native.json_text(dumps(value))
+    except (TypeError, ValueError):
+        text = None
+    # Not every object of Python's is JSON; such a one equals what looks the same.
+    return repr(value.value) if text is None else text

@@ -134,6 +134,9 @@ def _key(value: Any) -> Any:
     """What a value is sorted by."""
     if isinstance(value, tuple):
         return _order(value)
+    if isinstance(value, float):
+        # A NaN is the last one, as the greatest value.
+        return (value != value, value)
     return str(value) if isinstance(value, Json) else value
 
 

@@ -36,6 +36,8 @@ mod _native {
     #[pymodule_export]
     use crate::io::{PySink, markdown, read_csv, read_json_lines, write_csv, write_json_lines};
     #[pymodule_export]
+    use crate::rows::json_text;
+    #[pymodule_export]
     use crate::run::run;
     #[pymodule_export]
     use crate::subscribe::subscribe;

@@ -4,6 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use millpond_io::sink::Collected;
+use millpond_plan::json;
 use millpond_plan::packed::{Mark, Reader};
 use millpond_plan::types::{Schema, Type, byte_values, int_values};
 use pyo3::IntoPyObjectExt;
@@ -67,7 +68,8 @@ impl<'a> Cells<'a> {
         match self {
             Cells::Bool(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Int(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
-            Cells::Float(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
+            Cells::Float(values) if values.is_valid(row) => float(py, values.value(row)),
+            Cells::Float(_) => Ok(py.None().into_bound(py)),
             Cells::Str(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Time(_, _, column) | Cells::Stored(_, _, _, column) if column.is_null(row) => {
                 Ok(py.None().into_bound(py))
@@ -87,6 +89,23 @@ impl<'a> Cells<'a> {
 fn time(py: Python<'_>, ty: Type, nanoseconds: i64) -> PyResult<Bound<'_, PyAny>> {
     static FROM_NANOSECONDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     FROM_NANOSECONDS.import(py, "millpond._time", "from_nanoseconds")?.call1((ty.to_string(), nanoseconds))
+}
+
+/// A float. The NaN is one object, so that rows that hold it are equal in Python, too: containers look at the object
+/// before they ask whether it equals itself.
+fn float(py: Python<'_>, value: f64) -> PyResult<Bound<'_, PyAny>> {
+    static NAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    match value.is_nan() {
+        true => Ok(NAN.import(py, "math", "nan")?.clone()),
+        false => value.into_bound_py_any(py),
+    }
+}
+
+/// The text that a JSON value has in tables, of any text that stands for it; nothing if it stands for none.
+#[pyfunction]
+pub fn json_text(text: &str) -> Option<String> {
+    let mut stored = Vec::new();
+    json::canonical(text.as_bytes(), &mut stored).then(|| String::from_utf8(stored).ok()).flatten()
 }
 
 /// Text, bytes or JSON.
@@ -130,7 +149,7 @@ fn value<'py>(py: Python<'py>, ty: Type, mark: Mark, reader: &mut Reader<'_>) ->
     match ty {
         Type::Bool => reader.bool().ok_or_else(whole)?.into_bound_py_any(py),
         Type::Int => reader.int().ok_or_else(whole)?.into_bound_py_any(py),
-        Type::Float => reader.float().ok_or_else(whole)?.into_bound_py_any(py),
+        Type::Float => float(py, reader.float().ok_or_else(whole)?),
         Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => time(py, ty, reader.int().ok_or_else(whole)?),
         Type::Str | Type::Bytes | Type::Json => {
             let mut bytes = Vec::new();
