@@ -7,6 +7,16 @@ expressions like any value: ``pw.reducers.max(pw.this.t) - pw.reducers.min(pw.th
 within an epoch are none. A row that is removed is the first that came of all rows equal to it in what the ``reduce``
 reads.
 
+Warning:
+    What is read together has arrived together. **All lines of the files of a static run are one epoch**, so there
+    `latest` is the largest value and not that of the last line, and `tuple` has the values in order and not as the
+    lines stand. If the order of lines matters, let a column tell it, such as a time: ``argmax(pw.this.time,
+    pw.this.city)``.
+
+Several `argmin` (or `argmax`) of one value in a ``reduce`` take their arguments from *one* row, so no row is put
+together of several. The same holds for several `earliest` (or `latest`) of columns that are not optional. To have cells
+of one row in any other case, take a tuple: ``argmax(pw.this.time, pw.make_tuple(pw.this.id, pw.this.price))``.
+
 Examples:
     >>> import millpond as pw
     >>> orders = pw.debug.table_from_markdown('''
@@ -61,12 +71,35 @@ def count() -> ColumnExpression:
 
 
 def sum(value: Operand) -> ColumnExpression:
-    """The sum of an int, float or Duration expression, of the same type."""
+    """The sum of an int, float or Duration expression, of the same type.
+
+    Floats are added up exactly, and the sum is rounded once, to the nearest float: it hangs neither on the order of the
+    rows nor on what was removed again. A NaN, or infinities of both signs, make it NaN as long as they are there.
+
+    Ints and Durations are added up in 128 bits. A sum that leaves the 64 bits of its type is an error only where it is
+    a result: at the end of an epoch, which then is not saved, so that a later run may add what brings it back.
+
+    Examples:
+        >>> import millpond as pw
+        >>> numbers = pw.debug.table_from_markdown('''
+        ...     number
+        ...     1e308
+        ...     0.1
+        ...     0.2
+        ...     -1e308
+        ... ''')
+        >>> pw.debug.compute_and_print(numbers.reduce(sum=pw.reducers.sum(numbers.number)))
+        sum
+        0.30000000000000004
+    """
     return _reducer("sum", value)
 
 
 def avg(value: Operand) -> ColumnExpression:
     """The mean: of an int or float expression a float, of a Duration one, rounded half to even to the nanosecond.
+
+    A float is the one nearest to the exact sum by the number of values, also where the sum itself is beyond the range
+    of floats or ints.
 
     Examples:
         >>> import millpond as pw
@@ -85,12 +118,12 @@ def avg(value: Operand) -> ColumnExpression:
 
 
 def min(value: Operand) -> ColumnExpression:
-    """The smallest value, of the same type."""
+    """The smallest value, of the same type; NaN is greater than every number."""
     return _reducer("min", value)
 
 
 def max(value: Operand) -> ColumnExpression:
-    """The largest value, of the same type."""
+    """The largest value, of the same type; NaN is greater than every number."""
     return _reducer("max", value)
 
 
@@ -126,7 +159,8 @@ def argmin(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpr
     """The ``argument`` of the row with the smallest ``value``.
 
     Of several rows with that value, it is the smallest argument, so that the result does not hang on the order of rows.
-    Rows without a value are left out; the argument may be None.
+    Several `argmin` of one value take one row: the one with the smallest arguments, compared in the order of the names
+    of the outputs that they stand in. Rows without a value are left out; the argument may be None.
 
     Args:
         value: What is the smallest.
@@ -154,12 +188,32 @@ def argmin(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpr
 
 
 def argmax(value: Operand, argument: Operand | EllipsisType = ...) -> ColumnExpression:
-    """The ``argument`` of the row with the largest ``value``, of several the largest argument; see `argmin`."""
+    """The ``argument`` of the row with the largest ``value``, of several the largest argument; see `argmin`.
+
+    Examples:
+        Both visits are the last ones, and their columns stay together:
+
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user  | at | page | seconds
+        ...     alice | 9  | shop | 20
+        ...     alice | 9  | home | 45
+        ... ''')
+        >>> pw.debug.compute_and_print(visits.groupby(visits.user).reduce(
+        ...     visits.user,
+        ...     page=pw.reducers.argmax(visits.at, visits.page),
+        ...     seconds=pw.reducers.argmax(visits.at, visits.seconds),
+        ... ))
+        user  | page | seconds
+        alice | shop | 20
+    """
     return _reducer("argmax", value, *_given(argument))
 
 
 def earliest(value: Operand) -> ColumnExpression:
     """The value that came first: that of the row with the smallest epoch, and of several such, the smallest value.
+
+    The lines of files that one static run reads came together: see the warning of this module.
 
     Examples:
         >>> import millpond as pw
@@ -183,7 +237,11 @@ def earliest(value: Operand) -> ColumnExpression:
 
 
 def latest(value: Operand) -> ColumnExpression:
-    """The value that came last: that of the row with the largest epoch, and of several such, the largest value."""
+    """The value that came last: that of the row with the largest epoch, and of several such, the largest value.
+
+    **Of the lines of a file that a static run reads it is the largest value, not the last line's**: they are one epoch,
+    and came together. See the warning of this module, and `earliest` for an example.
+    """
     return _reducer("latest", value)
 
 
@@ -211,6 +269,9 @@ def count_distinct(value: Operand, *more: Operand) -> ColumnExpression:
 def tuple(value: Operand, *, skip_nones: bool = False) -> ColumnExpression:
     """A list of the values in the order of their arrival: by epoch, those that came in one epoch in order.
 
+    **The values of the lines of a file that a static run reads stand in order, not as the lines do**: they are one
+    epoch, and came together. See the warning of this module.
+
     Args:
         value: What the list holds for each row.
         skip_nones: Whether None is left out.
@@ -235,7 +296,7 @@ def tuple(value: Operand, *, skip_nones: bool = False) -> ColumnExpression:
 
 
 def sorted_tuple(value: Operand, *, skip_nones: bool = False) -> ColumnExpression:
-    """A list of the values in order, None first.
+    """A list of the values in order, None first and NaN last.
 
     Args:
         value: What the list holds for each row.

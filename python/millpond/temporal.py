@@ -275,8 +275,9 @@ def common_behavior(
 ) -> CommonBehavior:
     """Windows that are shown after a delay, and closed after a cutoff.
 
-    Late rows are ignored, removals like others; the summary of a run says how many there were. A cutoff as large as
-    the greatest disorder of the rows ignores none.
+    The watermark is the greatest time of all rows added so far, even of one that was removed again, be it in the same
+    commit. Late rows are ignored, removals like others; the summary of a run says how many there were. A cutoff as
+    large as the greatest disorder of the rows ignores none.
 
     A session by a predicate is over with its last row. A row that comes after it was closed does not join it, even
     where the predicate holds of the two times: it begins a session of its own. Let the cutoff be as large as the

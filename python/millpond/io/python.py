@@ -57,7 +57,12 @@ class ConnectorSubject(abc.ABC):
     """
 
     deletions_enabled: ClassVar[bool] = False
-    """Without a primary key, whether `_remove` may be called. If it may not, operations keep less state."""
+    """Without a primary key, whether `_remove` may be called. If it may not, operations keep less state.
+
+    Such a subject's rows are known only where an operation has state: a `_remove` of a row that was never handed over
+    is an error there. Where nothing but ``select``, ``filter`` and the like stand before an output, it gets a row
+    with a ``diff`` of -1. With a primary key, every row is known.
+    """
 
     _feeding: _Feeding | None = None
 
@@ -127,7 +132,8 @@ class ConnectorSubject(abc.ABC):
     def _remove(self, **row: Any) -> None:
         """Takes a row away: with a primary key by its columns, otherwise by all of them.
 
-        A key that is not there is passed over. Without a primary key the row must have been handed over before.
+        A key that is not there is passed over. Without a primary key the row must have been handed over before; the
+        first operation with state looks, so see `deletions_enabled` where there is none.
 
         Raises:
             millpond.InputError: If the row does not fit the schema.
