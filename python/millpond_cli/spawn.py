@@ -10,14 +10,15 @@ import socket
 import subprocess
 import sys
 import threading
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import FrameType
+import time
 
 _UNAVAILABLE = 7
-_GRACE_S = 5.0
+_FAILED_GRACE_S = 5.0
 """How long processes may take to end after one has failed; then they are told to, and later killed."""
+_STOP_GRACE_S = 30.0
+"""How long they may take after a signal, to finish what they have read and to save it; then they are killed."""
+_HURRY_S = 1.0
+"""How long they may take after a second signal."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,6 +47,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="FILE",
         help="where process 0 writes the report of a run, unless the program names a file (MILLPOND_REPORT)",
     )
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=_STOP_GRACE_S,
+        metavar="SECONDS",
+        help="how long processes may take to end after SIGINT or SIGTERM, before they are killed (30)",
+    )
     parser.add_argument("program", help="the program; a .py file is run by this Python")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     parser.set_defaults(do=start)
@@ -55,6 +63,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise argparse.ArgumentTypeError(f"expected a number from 1 to 256, not {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, not {text!r}")
+    return seconds
 
 
 def start(arguments: argparse.Namespace) -> int:
@@ -78,7 +96,7 @@ def start(arguments: argparse.Namespace) -> int:
     command = [arguments.program, *arguments.arguments]
     if arguments.program.endswith(".py") and not os.access(arguments.program, os.X_OK):
         command.insert(0, sys.executable)
-    return _Supervisor().run(command, env, processes)
+    return _Supervisor(arguments.grace).run(command, env, processes)
 
 
 def _addresses(arguments: argparse.Namespace) -> list[str] | None:
@@ -105,19 +123,21 @@ def _addresses(arguments: argparse.Namespace) -> list[str] | None:
 
 
 class _Supervisor:
-    def __init__(self) -> None:
+    def __init__(self, grace_s: float) -> None:
+        self.grace_s = grace_s
         self.running: dict[int, subprocess.Popen[bytes]] = {}
-        self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        """``("ended", process)`` and ``("signal", number)``, in the order in which they came."""
         self.asked: int | None = None
-        self.early: int | None = None
-        """A signal that came before all were started."""
-        self.started = False
+        """The signal that came first."""
+        self.hurry = False
         # Nothing is ever written to it. Its writing end is open as long as this process is there, whatever ends it.
         self.pipe = os.pipe()
 
     def run(self, command: list[str], env: dict[str, str], processes: range) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._forward)
+            # It does no more than that: one handler may be called inside another.
+            signal.signal(number, lambda number, _frame: self.events.put(("signal", number)))
         try:
             for process in processes:
                 own = env | {"MILLPOND_PROCESS_ID": str(process), "MILLPOND_SPAWNER_FD": str(self.pipe[0])}
@@ -128,45 +148,59 @@ class _Supervisor:
         except OSError as error:
             self._end()
             return _say(f"cannot start {command[0]}: {error.strerror}", 2)
-        self.started = True
-        if self.early is not None:
-            self._signal(self.early)
         return self._watch()
-
-    def _forward(self, number: int, frame: FrameType | None) -> None:
-        self.asked = number
-        if self.started:
-            self._signal(number)
-        else:
-            self.early = number
-
-    def _signal(self, number: int) -> None:
-        for child in list(self.running.values()):
-            child.send_signal(number)
 
     def _wait(self, process: int, child: subprocess.Popen[bytes]) -> None:
         child.wait()
-        self.ended.put(process)
+        self.events.put(("ended", process))
 
     def _watch(self) -> int:
         failed: int | None = None
-        patience: float | None = None
         told = False
+        deadline: float | None = None
         while self.running:
             try:
-                process = self.ended.get(timeout=patience)
+                timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+                event, number = self.events.get(timeout=timeout)
             except queue.Empty:
-                for child in self.running.values():
-                    child.kill() if told else child.terminate()
-                told = True
+                if told or self.asked is not None:
+                    self._kill()
+                    deadline = None
+                else:
+                    self._signal(signal.SIGTERM)
+                    told, deadline = True, time.monotonic() + _FAILED_GRACE_S
                 continue
-            child = self.running.pop(process)
+            if event == "signal":
+                grace_s = self._take_signal(number)
+                if grace_s is not None:
+                    deadline = time.monotonic() + grace_s
+                continue
+            child = self.running.pop(number)
             if child.returncode != 0 and failed is None and self.asked is None:
-                _say(f"process {process} (pid {child.pid}) {_how(child.returncode)}", child.returncode)
-                failed, patience = (child.returncode if child.returncode > 0 else _UNAVAILABLE), _GRACE_S
+                _say(f"process {number} (pid {child.pid}) {_how(child.returncode)}", child.returncode)
+                failed = child.returncode if child.returncode > 0 else _UNAVAILABLE
+                deadline = time.monotonic() + _FAILED_GRACE_S
         if failed is not None:
             return failed
         return 0 if self.asked is None else 128 + self.asked
+
+    def _take_signal(self, number: int) -> float | None:
+        """Passes a signal on; returns how long the processes may take now. More than two say nothing new."""
+        if self.hurry:
+            return None
+        self.hurry = self.asked is not None
+        self.asked = self.asked or number
+        self._signal(number)
+        return min(self.grace_s, _HURRY_S) if self.hurry else self.grace_s
+
+    def _signal(self, number: int) -> None:
+        for child in self.running.values():
+            child.send_signal(number)
+
+    def _kill(self) -> None:
+        for process, child in self.running.items():
+            _say(f"process {process} (pid {child.pid}) did not end in time and was killed", 0)
+            child.kill()
 
     def _end(self) -> None:
         for child in self.running.values():

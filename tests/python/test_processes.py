@@ -232,6 +232,42 @@ def test_a_signal_stops_all(tmp_path: Path, number: signal.Signals, code: int) -
     assert is_right(tmp_path)
 
 
+@pytest.mark.parametrize("hurry", [False, True])
+def test_a_process_that_does_not_end_is_killed(tmp_path: Path, hurry: bool) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path, 1, 5000)
+    process = spawn(tmp_path, "-n", "2", "--grace", "100000" if hurry else "0.5", mode="streaming")
+    pids = children(process, 2)
+    until = time.monotonic() + PATIENCE_S
+    while not is_right(tmp_path) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(pids[1], signal.SIGSTOP)
+    try:
+        process.send_signal(signal.SIGTERM)
+        if hurry:
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+        code, errors = finish(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pids[1], signal.SIGKILL)
+    assert code == 143, errors
+    assert f"process 1 (pid {pids[1]}) did not end in time and was killed" in errors
+    wait_for_end(pids)
+    code, errors = finish(spawn(tmp_path, "-n", "2"))
+    assert code == 0, errors
+    assert is_right(tmp_path)
+
+
+def test_a_storm_of_signals_shows_no_traceback(tmp_path: Path) -> None:
+    process = spawn(tmp_path, "-n", "2", mode="streaming")
+    children(process, 2)
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    code, errors = finish(process)
+    assert code in (143, -signal.SIGTERM) and "Traceback" not in errors, (code, errors)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes_end_when_the_spawner_is_killed(tmp_path: Path, processes: int) -> None:
     (tmp_path / "logs").mkdir()
