@@ -12,6 +12,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import termios
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -202,6 +204,23 @@ def test_a_running_program_serves_its_numbers(program: Program) -> None:
         code, body = get(f"{url}/healthz")
         assert (code, json.loads(body)["status"]) == (200, "ok")
         assert get(f"{url}/elsewhere")[0] == 404
+
+
+def test_only_names_of_this_machine_are_answered_beside_silent_clients(program: Program) -> None:
+    program.add("one.csv", "ann")
+    with serving(program, "http_address=0") as url, contextlib.ExitStack() as silent:
+        place = urllib.parse.urlsplit(url)
+        for _ in range(80):
+            silent.enter_context(socket.create_connection(("127.0.0.1", place.port or 0)))
+        assert get(f"{url}/healthz")[0] == 200
+        for host, code in [("localhost", 200), (f"[::1]:{place.port}", 200), ("evil.example", 421)]:
+            request = urllib.request.Request(f"{url}/metrics", headers={"Host": host})
+            try:
+                with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+                    assert response.status == code
+            except urllib.error.HTTPError as error:
+                with error:
+                    assert (error.code, b"millpond_" in error.read()) == (code, False)
 
 
 def test_a_token_is_asked_for_and_never_shown(program: Program) -> None:

@@ -1,20 +1,42 @@
 //! A small HTTP/1.1 server that shows the numbers of a run: `/metrics` for Prometheus, `/healthz` for a supervisor.
 //!
-//! It reads one request of a connection, answers and closes; one connection at a time, each for at most two seconds, of
-//! which a request of more than some kilobytes is refused. It listens where it is told; anywhere but on the machine itself
-//! only with a token, which a request must then bear: `Authorization: Bearer TOKEN`.
+//! `hyper` reads and writes, on one thread. Connections are served side by side, one request each. What a client can take
+//! up is bounded: so many connections, so many bytes and so much time for the head of its request, so much time in all.
+//! When all places are taken the connection that came first makes room, since whoever asks is answered at once, and
+//! the one that has waited longest has said nothing. A body is never read.
+//!
+//! The server listens where it is told; anywhere but on the machine itself only with a token, which a request must then
+//! bear: `Authorization: Bearer TOKEN`. Without a token a request must be for this machine by name (`Host`): a page in a
+//! browser that has its own name lead here (DNS rebinding) reads nothing.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
+};
+use hyper::http::uri::Authority;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use millpond_error::{Error, Result};
 use serde_json::json;
+use subtle::ConstantTimeEq;
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
 use super::meters::Health;
 use super::{Monitor, exposition};
@@ -22,11 +44,19 @@ use super::{Monitor, exposition};
 /// The environment variable of the token.
 const TOKEN: &str = "MILLPOND_HTTP_TOKEN";
 /// Where the server listens if only a port is named, or nothing.
-const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PORT: u16 = 20_000;
-/// A connection has so much time for its request and for taking the answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// As many connections as many scrapers would need, and few enough never to use up the open files of the process.
+const MOST_CONNECTIONS: usize = 64;
+/// The least buffer that `hyper` takes; the head of a request must fit into it.
 const REQUEST_BYTES: usize = 8 << 10;
+const MOST_HEADERS: usize = 64;
+/// From the first byte of a connection to the end of its request's head, or if there is no first byte.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+/// From the first byte of a connection to the last one of its answer.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Too many open files, perhaps: it may get better.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +65,7 @@ pub struct HttpAddress(pub SocketAddr);
 impl Default for HttpAddress {
     /// `127.0.0.1:20000`.
     fn default() -> Self {
-        HttpAddress(SocketAddr::new(HOST, PORT))
+        HttpAddress(SocketAddr::new(THIS_MACHINE, PORT))
     }
 }
 
@@ -45,7 +75,7 @@ impl FromStr for HttpAddress {
     /// Reads `PORT`, `HOST:PORT` or `[HOST]:PORT`; port 0 is any that is free.
     fn from_str(text: &str) -> Result<Self> {
         if let Ok(port) = text.parse() {
-            return Ok(HttpAddress(SocketAddr::new(HOST, port)));
+            return Ok(HttpAddress(SocketAddr::new(THIS_MACHINE, port)));
         }
         let first = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
         first.map(HttpAddress).ok_or_else(|| {
@@ -64,7 +94,8 @@ impl fmt::Display for HttpAddress {
 /// A server that runs until it is dropped.
 pub struct HttpServer {
     address: SocketAddr,
-    stop: Arc<AtomicBool>,
+    /// Dropped to end the thread.
+    running: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,34 +104,34 @@ impl HttpServer {
     /// than `overdue` are a failure.
     pub fn start(address: HttpAddress, monitor: Monitor, overdue: Duration) -> Result<Self> {
         let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
-        if token.is_none() && !address.0.ip().to_canonical().is_loopback() {
+        if token.is_none() && !is_this_machine(address.0.ip()) {
             return Err(Error::invalid(format!("http_address: {address} can be reached from other machines"))
                 .with_hint(format!("set {TOKEN} to a secret that requests must bear, or listen on 127.0.0.1")));
         }
+        HttpServer::serve(address, Pages { monitor, overdue, token })
+    }
+
+    fn serve(address: HttpAddress, pages: Pages) -> Result<Self> {
         let failed = |error: io::Error| {
             Error::unavailable(format!("http_address: cannot listen on {address}: {error}"))
                 .with_hint("choose another port; 0 is any that is free")
         };
         let listener = TcpListener::bind(address.0).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let pages = Pages { monitor, overdue, token };
-        let stopped = stop.clone();
+        listener.set_nonblocking(true).map_err(failed)?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(failed)?
+        };
+        let (running, ended) = oneshot::channel::<Infallible>();
         let serve = move || {
-            for connection in listener.incoming() {
-                if stopped.load(Ordering::Acquire) {
-                    return;
-                }
-                match connection {
-                    // A client that goes away has no answer.
-                    Ok(connection) => drop(pages.answer(connection)),
-                    // Such as too many open files: it may get better.
-                    Err(_) => thread::sleep(Duration::from_millis(50)),
-                }
-            }
+            runtime.spawn(accept(listener, Arc::new(pages)));
+            // What is still open ends with the runtime.
+            let _ = runtime.block_on(ended);
         };
         let thread = thread::Builder::new().name("http".to_owned()).spawn(serve).map_err(failed)?;
-        Ok(HttpServer { address, stop, thread: Some(thread) })
+        Ok(HttpServer { address, running: Some(running), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -111,18 +142,55 @@ impl HttpServer {
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        let here = match self.address.ip() {
-            ip if !ip.is_unspecified() => ip,
-            IpAddr::V4(_) => HOST,
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        };
-        // Ends its wait for a connection.
-        let woken = TcpStream::connect_timeout(&SocketAddr::new(here, self.address.port()), PATIENCE);
-        if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
-            let _ = thread.join();
-        }
+        self.running = None;
+        let _ = self.thread.take().map(JoinHandle::join);
     }
+}
+
+/// Takes connections for ever, and serves each beside the others.
+async fn accept(listener: tokio::net::TcpListener, pages: Arc<Pages>) {
+    let mut connections = JoinSet::new();
+    let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        while connections.try_join_next().is_some() {}
+        oldest_first.retain(|connection| !connection.is_finished());
+        if oldest_first.len() >= MOST_CONNECTIONS
+            && let Some(oldest) = oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
+        oldest_first.push_back(connections.spawn(serve_one(stream, pages.clone())));
+    }
+}
+
+/// Answers one request.
+async fn serve_one(stream: TcpStream, pages: Arc<Pages>) {
+    let answer = |request: Request<_>| {
+        // The body, if there is one, is still to come.
+        let response = pages.answer(&request);
+        async { Ok::<_, Infallible>(response) }
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(REQUEST_BYTES)
+        .max_headers(MOST_HEADERS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
+    // A client that goes away, is too slow or speaks otherwise has no answer, or the one that `hyper` gives.
+    let _ = timeout(CONNECTION_TIMEOUT, connection).await;
+}
+
+/// Whether only this machine can reach the address.
+fn is_this_machine(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
 /// What the server shows.
@@ -132,69 +200,55 @@ struct Pages {
     token: Option<String>,
 }
 
-struct Answer {
-    status: &'static str,
-    content_type: &'static str,
-    body: String,
-}
+/// Status, content type, text.
+struct Answer(StatusCode, &'static str, String);
 
 impl Answer {
-    fn plain(status: &'static str, body: &str) -> Self {
-        Answer { status, content_type: "text/plain; charset=utf-8", body: format!("{body}\n") }
+    fn plain(status: StatusCode, body: &str) -> Self {
+        Answer(status, "text/plain; charset=utf-8", format!("{body}\n"))
     }
 }
 
 impl Pages {
-    fn answer(&self, mut connection: TcpStream) -> io::Result<()> {
-        connection.set_write_timeout(Some(PATIENCE))?;
-        let Some(request) = read_request(&mut connection)? else { return Ok(()) };
-        let answer = self.answer_to(&request);
-        let Answer { status, content_type, body } = &answer;
-        let challenge = if status.starts_with("401") { "WWW-Authenticate: Bearer\r\n" } else { "" };
-        let allow = if status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
-        let length = body.len();
-        let mut text = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n{challenge}{allow}\
-             Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-        );
-        if !request.starts_with("HEAD ") {
-            text.push_str(body);
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let Answer(status, content_type, text) = self.answer_to(request.method(), request.uri(), request.headers());
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        connection.write_all(text.as_bytes())
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
     }
 
-    fn answer_to(&self, request: &str) -> Answer {
-        let mut lines = request.split("\r\n");
-        let mut first = lines.next().unwrap_or_default().split(' ');
-        let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) = (first.next(), first.next(), first.next())
-        else {
-            return Answer::plain("400 Bad Request", "this is not a request of HTTP/1.1");
-        };
-        if !self.is_allowed(lines) {
-            return Answer::plain("401 Unauthorized", "a token is needed");
-        }
-        if !matches!(method, "GET" | "HEAD") {
-            return Answer::plain("405 Method Not Allowed", "only GET and HEAD");
-        }
-        match target.split('?').next() {
-            Some("/metrics") => {
-                let body = self.monitor.snapshot().map(|seen| exposition::text(&seen)).unwrap_or_default();
-                Answer { status: "200 OK", content_type: exposition::CONTENT_TYPE, body }
+    fn answer_to(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Answer {
+        match &self.token {
+            Some(token) if !bears(headers, token) => {
+                return Answer::plain(StatusCode::UNAUTHORIZED, "a token is needed");
             }
-            Some("/healthz") => self.health(),
-            _ => Answer::plain("404 Not Found", "there is /metrics and /healthz"),
+            None if !is_for_this_machine(uri, headers) => {
+                let reason = "this is not a name of this machine: ask for localhost or 127.0.0.1, or set a token in";
+                return Answer::plain(StatusCode::MISDIRECTED_REQUEST, &format!("{reason} {TOKEN}"));
+            }
+            _ => {}
         }
-    }
-
-    /// Whether the headers bear the token, if there is one.
-    fn is_allowed<'a>(&self, headers: impl Iterator<Item = &'a str>) -> bool {
-        let Some(token) = &self.token else { return true };
-        let mut fields = headers.filter_map(|line| line.split_once(':'));
-        let field = fields.find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let borne = field.and_then(|(_, value)| value.trim().split_once(' '));
-        borne.is_some_and(|(scheme, borne)| {
-            scheme.eq_ignore_ascii_case("bearer") && is_equal(borne.trim().as_bytes(), token.as_bytes())
-        })
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Answer::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+        }
+        match uri.path() {
+            "/metrics" => {
+                let text = self.monitor.snapshot().map(|seen| exposition::text(&seen)).unwrap_or_default();
+                Answer(StatusCode::OK, exposition::CONTENT_TYPE, text)
+            }
+            "/healthz" => self.health(),
+            _ => Answer::plain(StatusCode::NOT_FOUND, "there is /metrics and /healthz"),
+        }
     }
 
     fn health(&self) -> Answer {
@@ -209,89 +263,33 @@ impl Pages {
             "lag_s": run.as_ref().map(|run| run.lag_s),
             "last_checkpoint_age_s": checkpoint_age.map(|age| age.as_secs_f64()),
         });
-        let status = if overdue.is_some() { "503 Service Unavailable" } else { "200 OK" };
-        Answer { status, content_type: "application/json", body: format!("{body}\n") }
+        let status = if overdue.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        Answer(status, "application/json", format!("{body}\n"))
     }
 }
 
-/// The request up to the end of its headers; `None` if it is too long, too slow, or cut off.
-fn read_request(connection: &mut TcpStream) -> io::Result<Option<String>> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut request = Vec::new();
-    let mut part = [0; 1024];
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || request.len() > REQUEST_BYTES {
-            return Ok(None);
-        }
-        connection.set_read_timeout(Some(left))?;
-        match connection.read(&mut part)? {
-            0 => return Ok(None),
-            length => request.extend_from_slice(&part[..length]),
-        }
-    }
-    Ok(String::from_utf8(request).ok())
+/// Whether the headers bear the token.
+fn bears(headers: &HeaderMap, token: &str) -> bool {
+    let field = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let Some((scheme, borne)) = field.split_at_checked(6) else { return false };
+    let is_apart = borne.first().is_some_and(u8::is_ascii_whitespace);
+    // The time that it takes tells how long the token is, and nothing else.
+    scheme.eq_ignore_ascii_case(b"bearer") && is_apart && bool::from(borne.trim_ascii().ct_eq(token.as_bytes()))
 }
 
-/// Compares in a time that does not tell where the first difference is.
-fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+/// Whether every name that the request has for this server leads here by itself. A request without one comes from no
+/// browser.
+fn is_for_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
+    let hosts = headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok());
+    hosts.chain(uri.authority().cloned().map(Some)).all(|authority| {
+        authority.is_some_and(|authority| {
+            let host = authority.host();
+            let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let is_name = host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost");
+            is_name || literal.parse().is_ok_and(is_this_machine)
+        })
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pages(token: Option<&str>) -> Pages {
-        let token = token.map(str::to_owned);
-        Pages { monitor: Monitor::default(), overdue: Duration::from_secs(60), token }
-    }
-
-    #[track_caller]
-    fn check(token: Option<&str>, request: &str, status: &str) {
-        assert_eq!(pages(token).answer_to(request).status, status, "{request:?}");
-    }
-
-    #[test]
-    fn requests_are_answered_by_method_and_path() {
-        check(None, "GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n", "200 OK");
-        check(None, "HEAD /healthz?verbose HTTP/1.0\r\n\r\n", "200 OK");
-        check(None, "GET / HTTP/1.1\r\n\r\n", "404 Not Found");
-        check(None, "POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed");
-        check(None, "GET /metrics\r\n\r\n", "400 Bad Request");
-        check(None, "\r\n\r\n", "400 Bad Request");
-    }
-
-    #[test]
-    fn a_token_must_be_borne_as_it_is() {
-        let with = |field: &str| format!("GET /metrics HTTP/1.1\r\nHost: here\r\n{field}\r\n\r\n");
-        check(Some("s3cret"), &with("Authorization: Bearer s3cret"), "200 OK");
-        check(Some("s3cret"), &with("authorization:bearer  s3cret "), "200 OK");
-        for field in
-            ["Accept: */*", "Authorization: Bearer s3cre", "Authorization: Bearer s3creT", "Authorization: s3cret"]
-        {
-            check(Some("s3cret"), &with(field), "401 Unauthorized");
-        }
-    }
-
-    #[test]
-    fn an_address_is_a_port_of_this_machine_or_all_of_it() {
-        let parse = |text: &str| text.parse::<HttpAddress>().map(|address| address.to_string());
-        assert_eq!(parse("0").unwrap(), "127.0.0.1:0");
-        assert_eq!(parse("0.0.0.0:9000").unwrap(), "0.0.0.0:9000");
-        assert_eq!(parse("[::1]:9000").unwrap(), "[::1]:9000");
-        let error = parse("nowhere").unwrap_err();
-        assert!(error.message().contains("\"nowhere\" is not an address"), "{error}");
-    }
-
-    #[test]
-    fn a_server_ends_when_it_is_dropped() {
-        let start = |address: &str| {
-            HttpServer::start(address.parse()?, Monitor::default(), Duration::from_secs(60))
-                .map(|server| server.address())
-        };
-        let address = start("0").unwrap().to_string();
-        assert!(TcpStream::connect(&address).is_err());
-        assert!(start(&address).is_ok(), "the port is free again");
-    }
-}
+mod tests;
