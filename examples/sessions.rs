@@ -2,9 +2,15 @@
 //!
 //! `cargo run --release --example sessions`
 
+use std::process::ExitCode;
+
 use millpond::{Backend, RunOptions, Type, col, count, csv, max, min, run, session};
 
-fn main() -> millpond::Result<()> {
+fn main() -> ExitCode {
+    millpond::main(program)
+}
+
+fn program() -> millpond::Result<()> {
     let visits = csv::read("logs/", [("user_id", Type::Str), ("access_time", Type::Int)]).name("logs").table();
 
     let sessions = visits.windowby(col("access_time"), session().max_gap(300)).instance(col("user_id")).reduce([

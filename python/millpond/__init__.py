@@ -43,8 +43,9 @@ from millpond._expression import (
 from millpond._json import Json
 from millpond._native import __version__
 from millpond._outputs import clear
-from millpond._run import MonitoringLevel, run
+from millpond._run import MonitoringLevel, run, run_async
 from millpond._schema import Schema, column_definition, schema_from_types
+from millpond._summary import OutputSummary, RunSummary, SourceSummary, StepSummary
 from millpond._table import GroupedTable, Table, WindowedTable
 from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
@@ -63,7 +64,11 @@ __all__ = [
     "Json",
     "LockedError",
     "MonitoringLevel",
+    "OutputSummary",
+    "RunSummary",
     "Schema",
+    "SourceSummary",
+    "StepSummary",
     "Table",
     "UnavailableError",
     "WindowedTable",
@@ -81,6 +86,7 @@ __all__ = [
     "persistence",
     "reducers",
     "run",
+    "run_async",
     "schema_from_types",
     "temporal",
     "this",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 STOPPED = "the run was stopped"
 """The argument of a `KeyboardInterrupt` that stopped a run."""
 
+interrupted = False
+"""Whether Ctrl-C has stopped a run: then another one, while the program ends, says nothing new."""
+
 
 class Error(Exception):
     """Anything that Millpond refuses or cannot do; one subclass for each thing that the caller can do about it.
@@ -123,7 +126,8 @@ def install_excepthook() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         interactive = hasattr(sys, "ps1") or sys.flags.interactive
-        if isinstance(error, KeyboardInterrupt) and error.args == (STOPPED,) and not interactive:
+        if isinstance(error, KeyboardInterrupt) and interrupted and not interactive:
+            _hear_no_more()
             raise SystemExit(130)
         if not isinstance(error, Error) or interactive:
             previous(kind, error, traceback)
@@ -135,3 +139,15 @@ def install_excepthook() -> None:
         raise SystemExit(error.exit_code)
 
     sys.excepthook = hook
+
+
+def _hear_no_more() -> None:
+    """Lets one more Ctrl-C end the process as it is: an exception in its last moments would show where it struck."""
+    while True:
+        try:
+            import signal
+
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            return
+        except KeyboardInterrupt:
+            continue

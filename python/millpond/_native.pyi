@@ -95,10 +95,17 @@ class Table:
         outputs: list[tuple[str, Expr]],
         place: _Place,
     ) -> Table: ...
-    def collect(self) -> list[tuple[tuple[Any, ...], int, int]]: ...
+    def collect(self, signals: Signals | None = None) -> list[tuple[tuple[Any, ...], int, int]]: ...
 
 @final
 class Sink: ...
+
+@final
+class Signals:
+    def __new__(cls) -> Signals: ...
+    def __call__(self, number: int, _frame: object = None) -> None: ...
+    @property
+    def first(self) -> int | None: ...
 
 @final
 class Feed:
@@ -112,6 +119,8 @@ class Feed:
 def read_feed(
     start: Callable[[Feed, str | None], object],
     stop: Callable[[], object],
+    leave: Callable[[], object],
+    on_stop: Callable[[], object],
     schema: list[_Column],
     key: list[int],
     removals: bool,
@@ -169,4 +178,6 @@ def run(
     monitoring: str,
     report: str | None,
     http: str | None,
-) -> list[str]: ...
+    signals: Signals,
+    asked: Callable[[], bool] | None,
+) -> tuple[tuple[int, list[str], str, str] | None, str | None]: ...

@@ -24,15 +24,28 @@ def user_frame() -> FrameType:
 def here() -> tuple[str, int]:
     """File and line of the user's program, for messages and for the plan; short if the file is below this directory."""
     frame = user_frame()
-    file = frame.f_code.co_filename
+    return _short(frame.f_code.co_filename), frame.f_lineno
+
+
+def describe(function: object) -> str:
+    """A function of the user's program, by name and place: ``on_row (job.py:7)``."""
+    inner = getattr(function, "func", function)  # of a functools.partial
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    code = getattr(inner, "__code__", None)
+    if code is None and callable(inner):  # an object with a method __call__
+        code = getattr(type(inner).__call__, "__code__", None)
+    return name if code is None else f"{name} ({_short(code.co_filename)}:{code.co_firstlineno})"
+
+
+def _short(file: str) -> str:
     cell = _cell(file)
     if cell is not None:
-        return cell, frame.f_lineno
+        return cell
     try:
         directory = os.path.join(os.getcwd(), "")
     except OSError:  # it is gone
         directory = ""
-    return file.removeprefix(directory), frame.f_lineno
+    return file.removeprefix(directory)
 
 
 def _ipython() -> Any:

@@ -6,14 +6,22 @@ import os
 import sys
 
 from millpond import _check, _native, _outputs
-from millpond._errors import InvalidError
+from millpond._errors import InvalidError, UnavailableError
+from millpond._summary import RunSummary
 from millpond.persistence import Backend, Config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar
+    from typing import Any, ClassVar, Protocol
+
+    class Flag(Protocol):
+        """What may stop a run: a `threading.Event`, or another object that says whether it is set."""
+
+        def is_set(self) -> bool: ...
+
 
 _HTTP_ADDRESS = "127.0.0.1:20000"
+_WAKE_S = 0.05
 
 
 class MonitoringLevel:
@@ -56,12 +64,14 @@ def run(
     report: str | os.PathLike[str] | None = None,
     with_http_server: bool = False,
     http_address: str | int | None = None,
-) -> None:
+    stop: Flag | None = None,
+) -> RunSummary:
     """Runs the program: reads what is new, and writes every table given to ``pw.io.csv.write``.
 
-    A second call runs the same program again. Ctrl-C and SIGTERM stop a run. A static one leaves what it had not
-    finished to the next run; one with a source in streaming mode, or a subject of its own, finishes what it has read,
-    and saves its state. A script then ends with exit code 130 or 143.
+    A second call runs the same program again. Ctrl-C, SIGTERM and ``stop`` stop a run. A static one leaves what it had
+    not finished to the next run; one with a source in streaming mode, or a subject of its own, finishes what it has
+    read, and saves its state. After a signal a script ends with exit code 130 or 143; a second signal ends it at once.
+    A function of the program that does not return within ``MILLPOND_GRACE_S`` seconds (5) is left behind.
 
     Args:
         monitoring_level: What the run shows of itself on standard error; ``MonitoringLevel.NONE`` is nothing.
@@ -76,6 +86,10 @@ def run(
             ``http_address`` or ``MILLPOND_HTTP`` names an address.
         http_address: Where to serve them: ``"host:port"``, or a port of this machine alone, by default 20000; 0 is any
             that is free. An address that other machines can reach needs a token in ``MILLPOND_HTTP_TOKEN``.
+        stop: A `threading.Event` that ends the run once it is set, from another thread, a task or a handler of signals.
+
+    Returns:
+        What the run did; of one that ``stop`` has ended, what it did until then.
 
     Raises:
         millpond.Error: If the run cannot be done; the subclass says what to do about it.
@@ -116,14 +130,18 @@ def run(
             "there is nothing to run: no table is written",
             hint='add pw.io.csv.write(table, "result.csv") before pw.run()',
         )
+    if stop is not None and not callable(getattr(stop, "is_set", None)):
+        raise _check.invalid(
+            f"stop: expected a threading.Event, got {_check.show(stop)}", hint="such as stop=threading.Event()"
+        )
     directory = None if persistence_config is None else persistence_config.backend._path
     every_ms = None if persistence_config is None else persistence_config.snapshot_interval_ms
     from millpond import _stops  # loads modules that a program needs only when it runs
 
     _outputs.note_run()
     try:
-        with _stops.while_running():
-            lines = _native.run(
+        with _stops.while_running() as signals:
+            did, left = _native.run(
                 sinks,
                 directory,
                 workers,
@@ -131,12 +149,74 @@ def run(
                 monitoring_level._name,
                 report_path,
                 address,
+                signals,
+                _stops.asked_by(stop),
             )
     except InvalidError as error:
         _outputs.tell_of_cells(error)
         raise
-    if lines and monitoring_level is not MonitoringLevel.NONE:
-        print(*lines, sep="\n", file=sys.stderr)
+    if did is None:
+        raise UnavailableError(f"the run was left behind: {left}")
+    process, notices, text, numbers = did
+    if process == 0 and monitoring_level is not MonitoringLevel.NONE:
+        print(*(f"millpond: {notice}" for notice in notices), text, sep="\n", file=sys.stderr)
+    return RunSummary(text, numbers)
+
+
+async def run_async(*, stop: Flag | None = None, **options: Any) -> RunSummary:
+    """Runs the program as `run` does, on a thread of its own, so that other tasks go on meanwhile.
+
+    When the task that awaits it is cancelled, the run is stopped, and has ended when this raises
+    `asyncio.CancelledError`: Ctrl-C in a program of ``asyncio.run``, the stop button in a notebook, a `TaskGroup` of
+    which another task has failed. A second cancellation does not wait.
+
+    Args:
+        stop: As for `run`.
+        **options: All other arguments of `run`.
+
+    Examples:
+        >>> import asyncio
+        >>> import millpond as pw
+        >>> visits = pw.debug.table_from_markdown('''
+        ...     user | pages
+        ...     ann  | 3
+        ... ''')
+        >>> pw.io.subscribe(visits, lambda key, row, time, is_addition: print(row))
+        >>> summary = asyncio.run(pw.run_async(monitoring_level=pw.MonitoringLevel.NONE))
+        {'user': 'ann', 'pages': 3}
+        >>> summary.rows_read
+        1
+    """
+    import asyncio
+    import functools
+    import threading
+
+    cancelled = threading.Event()
+    flag = cancelled if stop is None else _Either(cancelled, stop)
+    work = asyncio.get_running_loop().run_in_executor(None, functools.partial(run, stop=flag, **options))
+    try:
+        while not work.done():
+            # The loop of a notebook hears of a signal only when it wakes up.
+            await asyncio.wait([work], timeout=_WAKE_S)
+        return work.result()
+    except asyncio.CancelledError:
+        cancelled.set()
+        await asyncio.wait([work])
+        error = work.exception()
+        if error is not None:
+            raise error from None
+        raise
+
+
+class _Either:
+    """A flag that is set when one of two is."""
+
+    def __init__(self, one: Flag, other: Flag) -> None:
+        self._one = one
+        self._other = other
+
+    def is_set(self) -> bool:
+        return self._one.is_set() or self._other.is_set()
 
 
 def _http(with_http_server: bool, address: str | int | None) -> str | None:

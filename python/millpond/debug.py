@@ -80,7 +80,7 @@ def compute_and_print(*tables: Table, include_id: bool = False, n_rows: int | No
     """
     for table in _checked(tables, include_id, n_rows):
         counts: dict[Row, int] = {}
-        for row, _, diff in table._native.collect():
+        for row, _, diff in _changes(table):
             counts[row] = counts.get(row, 0) + diff
         rows = [row for row in sorted(counts, key=_order) for _ in range(counts[row])]
         _print(table.column_names(), rows, n_rows)
@@ -112,7 +112,7 @@ def compute_and_print_update_stream(*tables: Table, include_id: bool = False, n_
         ann  | 2     | 4        | 1
     """
     for table in _checked(tables, include_id, n_rows):
-        changes = sorted(table._native.collect(), key=lambda change: (change[1], change[2], _order(change[0])))
+        changes = sorted(_changes(table), key=lambda change: (change[1], change[2], _order(change[0])))
         rows = [(*row, time, diff) for row, time, diff in changes]
         _print([*table.column_names(), "__time__", "__diff__"], rows, n_rows)
 
@@ -123,6 +123,14 @@ def _checked(tables: tuple[Table, ...], include_id: bool, n_rows: int | None) ->
     if n_rows is not None:
         _check.whole_number(n_rows, "n_rows", least=0)
     return [check_table(table, "table") for table in tables]
+
+
+def _changes(table: Table) -> list[tuple[Row, int, int]]:
+    """All changes of a table: row, epoch, multiplicity."""
+    from millpond import _stops
+
+    with _stops.while_running() as signals:
+        return table._native.collect(signals)
 
 
 def _order(row: Row) -> list[tuple[bool, Any]]:

@@ -269,7 +269,12 @@ pw.run(monitoring_level=pw.MonitoringLevel.NONE)
 def test_a_signal_ends_the_program(wait: str, most_s: float, signum: int, code: int, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(STOPPED.replace("{wait}", wait), encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "MILLPOND_GRACE_S": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -278,7 +283,8 @@ def test_a_signal_ends_the_program(wait: str, most_s: float, signum: int, code: 
         began = time.monotonic()
         output, errors = process.communicate(timeout=PATIENCE_S)
         assert time.monotonic() - began < most_s
-        assert (process.returncode, errors) == (code, "")
+        left = "Waits.run (program.py:10) did not return in time after the end of the run; its thread is left behind"
+        assert (process.returncode, errors) == (code, f"millpond: {left}\n" if "1000" in wait else "")
         assert output.replace("bob\n", "") == "on_stop\n"
     finally:
         process.kill()
@@ -300,8 +306,7 @@ def test_printing_an_endless_table_can_be_stopped(tmp_path: Path) -> None:
         assert process.stdout.readline() == "ann\n"
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, output) == (-signal.SIGINT, "on_stop\n"), errors
-        assert errors.endswith("KeyboardInterrupt\n")
+        assert (process.returncode, output, errors) == (130, "on_stop\n", "")
     finally:
         process.kill()
         process.communicate()

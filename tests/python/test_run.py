@@ -53,6 +53,53 @@ def test_a_run_says_one_line_or_nothing(tmp_path: Path, capfd: pytest.CaptureFix
         assert part in err
 
 
+def test_a_run_returns_what_it_did(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logs = tmp_path / "logs"
+    write_visits(logs / "a.csv", [("ann", 1), ("bob", 2), ("ann", 3)])
+    (logs / "b.csv").write_text("user,time\nann,noon\ncyd,5\n", encoding="utf-8")
+    visits = pw.io.csv.read(
+        logs, schema=Visit, name="visits", on_error="dead_letter", dead_letter=tmp_path / "rejected.csv"
+    )
+    counts = visits.windowby(
+        visits.time, window=pw.temporal.tumbling(duration=10), behavior=pw.temporal.common_behavior(cutoff=0)
+    ).reduce(n=pw.reducers.count())
+    users = visits.groupby(visits.user).reduce(visits.user)
+    pw.io.csv.write(counts, tmp_path / "counts.csv")
+    pw.io.csv.write(users, tmp_path / "users.csv", mode="snapshot")
+    summary = pw.run(persistence_config=kept(tmp_path / "state"))
+    assert isinstance(summary, pw.RunSummary)
+    assert (summary.files_new, summary.files_changed, summary.files_unchanged) == (2, 0, 0)
+    assert (summary.rows_read, summary.rows_rejected, summary.late_rows, summary.windows_closed) == (4, 1, 0, 0)
+    assert (summary.changes_written, summary.current_rows, summary.stopped, summary.process) == (1, 3, False, 0)
+    assert (summary.epochs, summary.checkpoints) == (1, 1) and summary.elapsed_s > 0
+    (source,) = summary.sources
+    assert (source.name, source.kind, source.files_new, source.rows_read, source.rows_rejected) == (
+        "visits",
+        "csv",
+        2,
+        4,
+        1,
+    )
+    outputs = [
+        (Path(output.name).name, output.kind, output.rows_written, output.current_rows) for output in summary.outputs
+    ]
+    assert outputs == [
+        ("counts.csv", "csv", 1, None),
+        ("users.csv", "csv", 3, 3),
+        ("rejected.csv", "dead_letter", 1, None),
+    ]
+    assert {step.kind for step in summary.steps} >= {"reduce"} and sum(step.rows_in for step in summary.steps) >= 8
+    line = "files 2 new, 0 changed, 0 unchanged; 4 rows read (1 row rejected), 1 change written, 3 current rows, "
+    assert str(summary).startswith(f"millpond: {line}") and repr(summary).startswith(f"<millpond.RunSummary {line}")
+    assert capfd.readouterr().err.endswith(f"{summary}\n")
+
+    write_visits(logs / "c.csv", [("ann", 100), ("dan", 6)])
+    assert pw.run(monitoring_level=QUIET, persistence_config=kept(tmp_path / "state")).windows_closed == 1
+    write_visits(logs / "d.csv", [("ann", 7)])
+    late = pw.run(monitoring_level=QUIET, persistence_config=kept(tmp_path / "state"))
+    assert (late.late_rows, late.changes_written, late.current_rows, late.files_unchanged) == (1, 0, 4, 3)
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_results_do_not_depend_on_workers(workers: int, tmp_path: Path) -> None:
     write_visits(tmp_path / "logs" / "a.csv", [(f"user{i % 7}", i) for i in range(100)])

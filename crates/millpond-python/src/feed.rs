@@ -11,17 +11,21 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
+use crate::calls::{Named, calling};
 use crate::errors::{Place, origin, raise, raised};
 use crate::table::{PyColumn, PyTable, to_schema};
 
 /// A table of the rows that a program hands over. A run calls `start(feed, position)`, which must return at once, and in
-/// the end `stop()`. `key` are the positions of the primary key's columns; `forgetful` says why a run cannot save state, with
+/// the end `stop()`, which calls the program's `on_stop`, and then, if the feeding thread does not end in time,
+/// `leave()`. `key` are the positions of the primary key's columns; `forgetful` says why a run cannot save state, with
 /// a hint, where commits carry no positions.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "called at one place, in io/python.py, where each has a name")]
 pub fn read_feed(
     start: Py<PyAny>,
     stop: Py<PyAny>,
+    leave: Py<PyAny>,
+    on_stop: Py<PyAny>,
     schema: Vec<PyColumn>,
     key: Vec<usize>,
     removals: bool,
@@ -31,7 +35,13 @@ pub fn read_feed(
     place: Place,
 ) -> PyResult<PyTable> {
     let schema = to_schema(schema)?;
-    let feeder = Arc::new(PyFeeder { start, stop, columns: Arc::new(Columns::of(&schema)) });
+    let feeder = Arc::new(PyFeeder {
+        start,
+        stop,
+        leave,
+        on_stop: Arc::new(Named { role: "on_stop of a subject".to_owned(), function: on_stop }),
+        columns: Arc::new(Columns::of(&schema)),
+    });
     let positions = forgetful.is_none();
     let autocommit = autocommit_ms.map(Duration::from_millis);
     let options = FeedOptions { schema, key, removals, positions, autocommit };
@@ -259,6 +269,8 @@ fn raise_here(py: Python<'_>, error: Error) -> PyErr {
 struct PyFeeder {
     start: Py<PyAny>,
     stop: Py<PyAny>,
+    leave: Py<PyAny>,
+    on_stop: Arc<Named>,
     columns: Arc<Columns>,
 }
 
@@ -269,10 +281,19 @@ impl Feeder for PyFeeder {
     }
 
     fn stop(&self) {
-        Python::attach(|py| {
-            if let Err(exception) = self.stop.call0(py) {
-                exception.write_unraisable(py, None);
-            }
-        });
+        calling(&self.on_stop, || call_silently(&self.stop));
     }
+
+    fn leave(&self) {
+        call_silently(&self.leave);
+    }
+}
+
+/// Calls a function whose exception ends nothing.
+fn call_silently(function: &Py<PyAny>) {
+    Python::attach(|py| {
+        if let Err(exception) = function.call0(py) {
+            exception.write_unraisable(py, None);
+        }
+    });
 }

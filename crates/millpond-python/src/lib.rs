@@ -5,13 +5,14 @@
 //!
 //! - [`expr`] and [`table`]: building a program;
 //! - [`io`]: its sources and sinks; [`subscribe`]: changes handed to Python functions; [`feed`]: rows taken from them;
-//! - [`run`]: running it, stopped by Ctrl-C; [`rows`]: results as Python values;
+//! - [`run`]: running it; [`stops`]: what asks it to end, [`calls`]: which function of the program it waits for; [`rows`]: results as Python values;
 //! - [`logging`]: what the engine says, for Python's `logging`;
 //! - [`errors`]: errors as Python exceptions.
 
 // The list above is for readers of the code: no item of this crate is public.
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod calls;
 mod errors;
 mod expr;
 mod feed;
@@ -19,6 +20,7 @@ mod io;
 mod logging;
 mod rows;
 mod run;
+mod stops;
 mod subscribe;
 mod table;
 
@@ -39,6 +41,8 @@ mod _native {
     use crate::rows::json_text;
     #[pymodule_export]
     use crate::run::run;
+    #[pymodule_export]
+    use crate::stops::Signals;
     #[pymodule_export]
     use crate::subscribe::subscribe;
     #[pymodule_export]

@@ -5,21 +5,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use millpond::{Backend, Monitoring, RunOptions};
-use millpond_error::{Error, Result};
+use millpond::feed::grace;
+use millpond::{Backend, Monitor, Monitoring, RunOptions, Stop, Summary};
+use millpond_error::{Error, ErrorKind, Result};
 use millpond_plan::SinkDecl;
 use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+use serde_json::json;
 
+use crate::calls::{Calls, Watch};
 use crate::errors::raise;
 use crate::io::PySink;
 use crate::logging;
+use crate::stops::{Signals, Stops};
 
-/// How long a signal may wait for Python's handler.
+/// How long a signal may wait for its effect.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
-/// Runs the program that writes these sinks; returns what it has to say, the summary last.
+/// What a run has to say: its number among several processes, its notices, its line of summary, and its numbers as JSON,
+/// which is read only when somebody asks for them.
+type Did = (usize, Vec<String>, String, String);
+
+/// Runs the program that writes these sinks; returns what it did, or, if it was left behind, why. `asked` is a function
+/// that says whether the program wants it to end.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the options of `run`, of which the package knows the names")]
 pub fn run(
@@ -31,7 +41,9 @@ pub fn run(
     monitoring: &str,
     report: Option<PathBuf>,
     http: Option<&str>,
-) -> PyResult<Vec<String>> {
+    signals: Py<Signals>,
+    asked: Option<Py<PyAny>>,
+) -> PyResult<(Option<Did>, Option<String>)> {
     let sinks: Vec<SinkDecl> = sinks.iter().map(|sink| sink.0.clone()).collect();
     let monitoring = match monitoring {
         "NONE" => Monitoring::None,
@@ -41,52 +53,129 @@ pub fn run(
         _ => Monitoring::Auto,
     };
     let http = http.map(str::parse).transpose().map_err(raise)?;
-    interruptible(py, move |stop| {
+    let monitor = Monitor::default();
+    let seen = monitor.clone();
+    let ended = interruptible(py, &Stops { signals, asked }, move |stop| {
         let state = state.map(Backend::filesystem).transpose()?;
-        let interrupt = Some(stop);
-        let mut options =
-            RunOptions { state, workers, summary: false, interrupt, monitoring, report, http, ..RunOptions::default() };
+        let mut options = RunOptions {
+            state,
+            workers,
+            summary: false,
+            stop,
+            monitor,
+            monitoring,
+            report,
+            http,
+            ..RunOptions::default()
+        };
         if let Some(ms) = checkpoint_every_ms {
             options.checkpoint_every = Duration::from_millis(ms);
         }
-        let summary = millpond::run(sinks, &options)?;
-        if summary.process > 0 {
-            return Ok(Vec::new());
-        }
-        let notices = summary.notices.iter().map(|notice| format!("millpond: {notice}"));
-        Ok(notices.chain([summary.to_string()]).collect())
-    })
+        millpond::run(sinks, &options)
+    })?;
+    let summary = match ended {
+        Ended::Done(summary) => summary,
+        Ended::Stopped => Summary { stopped: true, ..seen.snapshot().map(Summary::from).unwrap_or_default() },
+        Ended::Left(reason) => return Ok((None, Some(reason))),
+    };
+    let numbers = numbers(&summary);
+    Ok((Some((summary.process, summary.notices.clone(), summary.to_string(), numbers)), None))
 }
 
-/// Does `work` on a thread of its own, without the interpreter, while this thread lets Python handle signals. When a
-/// handler raises (Ctrl-C), `work` is told by the flag that it is given, and the exception is passed on once `work` has
-/// ended.
+fn numbers(summary: &Summary) -> String {
+    let numbers = json!({
+        "process": summary.process,
+        "stopped": summary.stopped,
+        "elapsed_s": summary.elapsed.as_secs_f64(),
+        "files_new": summary.files_new,
+        "files_changed": summary.files_changed,
+        "files_unchanged": summary.files_unchanged,
+        "rows_read": summary.rows_read,
+        "rows_rejected": summary.rows_rejected,
+        "changes_written": summary.changes_written,
+        "current_rows": summary.current_rows,
+        "late_rows": summary.late_rows(),
+        "windows_closed": summary.windows_closed(),
+        "epochs": summary.epochs,
+        "checkpoints": summary.checkpoints,
+        "notices": summary.notices,
+        "sources": summary.sources,
+        "steps": summary.steps,
+        "outputs": summary.outputs,
+    });
+    numbers.to_string()
+}
+
+/// How a run ended, as far as the thread knows that waited for it.
+pub enum Ended<T> {
+    /// By itself.
+    Done(T),
+    /// On request, and at once.
+    Stopped,
+    /// It has not; it was left behind, for this reason.
+    Left(String),
+}
+
+/// Does `work` on a thread of its own, without the interpreter, while this thread looks at what asks it to end: signals, a
+/// handler of the program that raises (its exception is passed on once `work` has ended), and `stops.asked`.
+///
+/// Told to end, `work` is waited for as long as it takes, with two exceptions: a second signal, and a function of the
+/// program that does not return. Then the thread is left behind.
 pub fn interruptible<T: Send + 'static>(
     py: Python<'_>,
-    work: impl FnOnce(Arc<AtomicBool>) -> Result<T> + Send + 'static,
-) -> PyResult<T> {
+    stops: &Stops,
+    work: impl FnOnce(Stop) -> Result<T> + Send + 'static,
+) -> PyResult<Ended<T>> {
     logging::begin(py)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
+    let grace = grace().map_err(raise)?;
+    let stop = Stop::new();
+    let was_asked = stops.is_asked(py)?;
+    if was_asked {
+        stop.request();
+    }
+    let calls = Arc::new(Calls::default());
+    let mut watch = Watch::new(calls.clone());
+    let running = Arc::new(AtomicBool::new(true));
+    let (told, runs) = (stop.clone(), running.clone());
     let (done, mut outcome) = mpsc::sync_channel(1);
+    let body = move || {
+        let outcome = Calls::of_thread(calls, || work(told));
+        runs.store(false, Ordering::Release);
+        // Nobody listens any more to one that was left behind.
+        let _ = done.send(outcome);
+    };
     thread::Builder::new()
         .name("millpond".to_owned())
-        .spawn(move || {
-            // Somebody listens until the work has ended.
-            let _ = done.send(work(told));
-        })
+        .spawn(body)
         .map_err(|error| raise(Error::unavailable(format!("no thread to run on: {error}"))))?;
 
-    let mut raised = None;
+    let mut raised: Option<PyErr> = None;
+    // How often the end was asked for by somebody who asks twice if he is in a hurry.
+    let mut exceptions = 0;
+    let mut asked_at = None;
+    let mut is_asked = was_asked;
     loop {
         let outcome = &mut outcome;
         let waited = py.detach(move || outcome.recv_timeout(SIGNAL_POLL));
-        if let Err(exception) = logging::hand_on(py) {
-            stop.store(true, Ordering::Relaxed);
-            raised.get_or_insert(exception);
+        let mut see = |outcome: PyResult<()>| {
+            if let Err(exception) = outcome
+                // What a signal has raised in a function of the program is the signal.
+                && stops.first().is_none()
+            {
+                exceptions += 1;
+                raised.get_or_insert(exception);
+            }
+        };
+        if asked_at.is_none() {
+            see(stops.call(|| logging::hand_on(py)));
+        } else if !matches!(waited, Err(RecvTimeoutError::Timeout)) {
+            last_words(py, stops, grace)?;
         }
         match waited {
-            Ok(result) => return raised.map_or_else(|| result.map_err(raise), Err),
+            Ok(Err(error)) if error.kind() != ErrorKind::Interrupted => return Err(raise(error)),
+            Ok(result) => {
+                return raised.map_or_else(|| Ok(result.map_or(Ended::Stopped, Ended::Done)), Err);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(raise(
@@ -95,9 +184,60 @@ pub fn interruptible<T: Send + 'static>(
                 ));
             }
         }
-        if let Err(exception) = py.check_signals() {
-            stop.store(true, Ordering::Relaxed);
-            raised.get_or_insert(exception);
+        see(py.check_signals());
+        is_asked |= stops.is_asked(py).unwrap_or_else(|exception| {
+            see(Err(exception));
+            true
+        });
+        let hurry = stops.count().max(exceptions);
+        if is_asked || hurry > 0 {
+            stop.request();
+            asked_at.get_or_insert_with(Instant::now);
+        }
+        let call = watch.look();
+        let is_stuck = |(_, since): &(_, Instant)| asked_at.is_some_and(|at| since.max(&at).elapsed() >= grace);
+        let reason = match call {
+            Some(call) if is_stuck(&call) => {
+                let (function, grace_s) = (call.0.describe(py), grace.as_secs_f64());
+                format!("{function} did not return within {grace_s} s after the run was told to end")
+            }
+            Some((function, _)) if hurry > 1 => {
+                format!("ended at once by a second signal, in {}", function.describe(py).trim_end_matches(','))
+            }
+            None if hurry > 1 => "ended at once by a second signal".to_owned(),
+            _ => continue,
+        };
+        leave_behind(py, stops, &reason, running)?;
+        return raised.map_or(Ok(Ended::Left(reason)), Err);
+    }
+}
+
+/// Hands the last events to `logging` after the end was asked for. A handler of the program that does not return is left
+/// behind, too.
+fn last_words(py: Python<'_>, stops: &Stops, grace: Duration) -> PyResult<()> {
+    let running = Arc::new(AtomicBool::new(true));
+    let runs = running.clone();
+    let (done, ended) = mpsc::sync_channel(1);
+    let hand_on = move || {
+        let outcome = Python::attach(logging::hand_on);
+        runs.store(false, Ordering::Release);
+        let _ = done.send(outcome);
+    };
+    if thread::Builder::new().name("millpond:logging".to_owned()).spawn(hand_on).is_err() {
+        return Ok(());
+    }
+    match py.detach(move || ended.recv_timeout(grace)) {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let reason = format!("a handler of logging did not return within {} s", grace.as_secs_f64());
+            leave_behind(py, stops, &reason, running)
         }
     }
+}
+
+/// Says why a thread is not waited for any more.
+fn leave_behind(py: Python<'_>, stops: &Stops, reason: &str, running: Arc<AtomicBool>) -> PyResult<()> {
+    let code = stops.first().map_or(ErrorKind::Unavailable.exit_code(), |signal| 128 + signal);
+    let is_running = PyCFunction::new_closure(py, None, None, move |_, _| running.load(Ordering::Acquire))?;
+    py.import("millpond._stops")?.getattr("leave_behind")?.call1((reason, code, is_running)).map(drop)
 }

@@ -9,6 +9,7 @@ use millpond_plan::Schema;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::calls::{Named, calling, tick};
 use crate::errors::{Place, origin, raised};
 use crate::io::PySink;
 use crate::rows::Cells;
@@ -28,7 +29,14 @@ pub fn subscribe(
 ) -> PySink {
     let columns = table.0.schema().columns();
     let names = Python::attach(|py| columns.iter().map(|c| PyString::intern(py, &c.name).unbind()).collect());
-    let functions = Arc::new(Functions { names, schema: table.0.schema().clone(), on_change, on_time_end, on_end });
+    let named = |what: &str, function| Arc::new(Named { role: format!("{what} of \"{name}\""), function });
+    let functions = Arc::new(Functions {
+        names,
+        schema: table.0.schema().clone(),
+        on_change: named("on_change", on_change),
+        on_time_end: on_time_end.map(|function| named("on_time_end", function)),
+        on_end: on_end.map(|function| named("on_end", function)),
+    });
     let delivery = if at_once { Delivery::AtOnce } else { Delivery::AfterCommit };
     PySink(declare_subscription(&table.0, name, &origin(place), functions, delivery))
 }
@@ -37,9 +45,9 @@ pub fn subscribe(
 struct Functions {
     names: Vec<Py<PyString>>,
     schema: Schema,
-    on_change: Py<PyAny>,
-    on_time_end: Option<Py<PyAny>>,
-    on_end: Option<Py<PyAny>>,
+    on_change: Arc<Named>,
+    on_time_end: Option<Arc<Named>>,
+    on_end: Option<Arc<Named>>,
 }
 
 impl Functions {
@@ -52,7 +60,7 @@ impl Functions {
     fn changes(&self, py: Python<'_>, time: u64, changes: &Changes, added: bool) -> PyResult<()> {
         let columns = Cells::of_all(&self.schema, &changes.columns);
         let keys = hash_columns(HashSeed(0), &changes.columns, changes.rows);
-        let on_change = self.on_change.bind(py);
+        let on_change = self.on_change.function.bind(py);
         for (row, key) in keys.iter().enumerate() {
             let diff = changes.diffs.get(row);
             if (diff > 0) != added {
@@ -64,6 +72,7 @@ impl Functions {
                     values.set_item(name.bind(py), column.get(py, row)?)?;
                 }
                 on_change.call1((*key, values, time, added))?;
+                tick();
             }
         }
         Ok(())
@@ -74,13 +83,17 @@ impl Subscriber for Functions {
     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
         self.call(|py| {
             // What replaces a row comes after it.
-            changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, false))?;
-            changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, true))?;
-            self.on_time_end.as_ref().map_or(Ok(()), |call| call.call1(py, (epoch.0,)).map(drop))
+            calling(&self.on_change, || {
+                changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, false))?;
+                changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, true))
+            })?;
+            let Some(on_time_end) = &self.on_time_end else { return Ok(()) };
+            calling(on_time_end, || on_time_end.function.call1(py, (epoch.0,)).map(drop))
         })
     }
 
     fn on_end(&self) -> Result<()> {
-        self.call(|py| self.on_end.as_ref().map_or(Ok(()), |call| call.call0(py).map(drop)))
+        let Some(on_end) = &self.on_end else { return Ok(()) };
+        calling(on_end, || self.call(|py| on_end.function.call0(py).map(drop)))
     }
 }

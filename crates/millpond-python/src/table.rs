@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use crate::errors::{Place, origin, raise};
 use crate::expr::{PyExpr, to_literal, to_type};
 use crate::rows;
-use crate::run::interruptible;
+use crate::run::{Ended, interruptible};
+use crate::stops::{Signals, Stops};
 
 /// A column as Python sees it: name, type, whether it may hold nulls.
 pub type PyColumn = (String, String, bool);
@@ -163,11 +164,16 @@ impl PyTable {
         self.0.sliding_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
-    /// All changes: row, epoch, multiplicity.
-    fn collect<'py>(&self, py: Python<'py>) -> PyResult<Vec<rows::Change<'py>>> {
+    /// All changes: row, epoch, multiplicity; none, if a signal has stopped the run.
+    #[pyo3(signature = (signals=None))]
+    fn collect<'py>(&self, py: Python<'py>, signals: Option<Py<Signals>>) -> PyResult<Vec<rows::Change<'py>>> {
         let table = self.0.clone();
-        let collected = interruptible(py, move |stop| millpond::debug::collect(&table, None, Some(stop)))?;
-        rows::changes(py, self.0.schema(), &collected.batches)
+        let signals = signals.map_or_else(|| Py::new(py, Signals::default()), Ok)?;
+        let stops = Stops { signals, asked: None };
+        match interruptible(py, &stops, move |stop| millpond::debug::collect(&table, None, stop))? {
+            Ended::Done(collected) => rows::changes(py, self.0.schema(), &collected.batches),
+            Ended::Stopped | Ended::Left(_) => Ok(Vec::new()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use millpond::connector::{Changes, Delivery, Epoch, subscribe};
 use millpond::csv::{Streaming, WriteMode};
-use millpond::{Backend, Error, Output, Result, RunOptions, Type, col, count, csv, max, min, run, session};
+use millpond::{Backend, Error, Result, RunOptions, Type, col, count, csv, max, min, run, session};
 
 const USAGE: &str = "usage: bench_stream INPUT OUTPUT VISITS COMMIT_MS [STATE CHECKPOINT_MS]";
 
@@ -30,7 +30,7 @@ fn program() -> Result<()> {
         ("count", count()),
     ]);
     let stop = Arc::new(AtomicBool::new(false));
-    let mut options = RunOptions { interrupt: Some(stop.clone()), ..RunOptions::default() }.quiet();
+    let mut options = RunOptions { stop: stop.clone().into(), ..RunOptions::default() }.quiet();
     if words.len() == 6 {
         options = options.state(Backend::filesystem(&words[4])?);
         options.checkpoint_every = Duration::from_millis(number(5)?);
@@ -50,7 +50,7 @@ fn program() -> Result<()> {
         Ok(())
     })
     .delivery(Delivery::AtOnce);
-    run([Output::from(csv::write(&sessions, &words[1]).mode(WriteMode::Append)), watch.into()], &options).map(drop)
+    run([csv::write(&sessions, &words[1]).mode(WriteMode::Append), watch], &options).map(drop)
 }
 
 fn main() {

@@ -21,7 +21,7 @@ pub use millpond_io::sink::{Delivery, EpochChanges, LogicalRun, Outbox, Prepared
 pub use millpond_io::source::{EpochInput, Next, Progress, Source, SourceCounts, Wakeup};
 use millpond_plan::Schema;
 
-use crate::run::Output;
+use crate::output::Output;
 use crate::table::Table;
 
 /// Makes a source at the start of a run; kept, opaque, in the plan's declaration.
@@ -58,7 +58,7 @@ pub struct SinkConnector {
 /// ```
 /// use std::sync::{Arc, Mutex};
 ///
-/// use arrow_array::Int64Array;
+/// use millpond::arrow::array::Int64Array;
 /// use millpond::connector::*;
 /// use millpond::{Result, RunOptions, Schema, Type, count, run};
 ///
@@ -146,7 +146,7 @@ pub fn source(
 ///
 /// If the run saves its state, an epoch is delivered after the commit that holds it. What may not have been delivered before
 /// a crash is delivered by the next run, under the same epochs and before anything new; so a receiver that passes over
-/// the epochs it has gets each change once. [`Delivery::AtOnce`] does not wait.
+/// the epochs it has gets each change once. [`Output::delivery`] with [`Delivery::AtOnce`] does not wait.
 ///
 /// ```
 /// use millpond::connector::{Changes, Epoch, subscribe};
@@ -196,40 +196,8 @@ pub fn source(
 /// assert_eq!(database.lock().unwrap().rows, 2);
 /// ```
 #[track_caller]
-pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Subscription {
-    Subscription {
-        table: table.clone(),
-        name: name.to_owned(),
-        subscriber: Arc::new(subscriber),
-        delivery: Delivery::default(),
-        origin: Origin::caller(),
-    }
-}
-
-/// A subscription of a Rust program: options by method, then [`run`](crate::run).
-#[derive(Clone)]
-pub struct Subscription {
-    table: Table,
-    name: String,
-    subscriber: Arc<dyn Subscriber>,
-    delivery: Delivery,
-    origin: Origin,
-}
-
-impl Subscription {
-    /// Chooses when changes are delivered.
-    #[must_use]
-    pub fn delivery(mut self, delivery: Delivery) -> Self {
-        self.delivery = delivery;
-        self
-    }
-}
-
-impl From<Subscription> for Output {
-    fn from(subscription: Subscription) -> Self {
-        let Subscription { table, name, subscriber, delivery, origin } = subscription;
-        Output(table.plan().map(|table| declare_subscription(table, &name, &origin, subscriber, delivery)))
-    }
+pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Output {
+    Output::subscription(table, name, Arc::new(subscriber), Origin::caller())
 }
 
 /// The declaration of a subscription, for fronts that carry their own origins.
@@ -314,7 +282,7 @@ pub fn declare_subscription(
 #[track_caller]
 pub fn sink(table: &Table, name: &str, make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static) -> Output {
     let origin = Origin::caller();
-    Output(table.plan().map(|table| declare_sink(table, name, &origin, make)))
+    Output::from(table.plan().map(|table| declare_sink(table, name, &origin, make)))
 }
 
 /// The declaration of a sink of your own, for fronts that carry their own origins.

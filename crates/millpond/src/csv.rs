@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 pub use millpond_io::csv::{OnError, Streaming};
 
 use crate::connector::SourceConnector;
+use crate::output::Output;
 use crate::table::Table;
 use crate::write::TextFormat;
-pub use crate::write::{Write, WriteMode};
+pub use crate::write::WriteMode;
 
 /// How CSV files are read.
 #[derive(Clone, Debug)]
@@ -191,12 +192,12 @@ pub(crate) fn described(schema: Schema, asked: bool, description: &mut Value, or
 
 /// Writes a table to a CSV file: by default, in each run, the changes of that run.
 #[track_caller]
-pub fn write(table: &Table, path: impl Into<String>) -> Write {
-    Write::new(TextFormat::CSV, table, path.into(), Origin::caller())
+pub fn write(table: &Table, path: impl Into<String>) -> Output {
+    Output::file(TextFormat::CSV, table, path.into(), Origin::caller())
 }
 
 /// The declaration of a result file, for fronts that carry their own origins. `escape_formulas` is as
-/// [`Write::escape_formulas`] says.
+/// [`Output::escape_formulas`] says.
 ///
 /// # Errors
 /// `Invalid`, if a column of a log of changes is called `time` or `diff`, if the end of the file's name says another format

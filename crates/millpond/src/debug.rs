@@ -1,7 +1,6 @@
 //! Small tables written into a program, and their results in memory: for tests, examples and first steps.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use millpond_error::{Origin, Result};
 use millpond_io::debug::{LABEL, TableSource};
@@ -14,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::connector::{SinkConnector, SourceConnector};
 use crate::driver::{EpochClock, run_from};
 use crate::run::RunOptions;
+use crate::stop::Stop;
 use crate::table::Table;
 
 /// All changes of a table, by epoch.
@@ -74,12 +74,12 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
     }
 }
 
-/// Runs a table alone, in this process and without saved state, and returns all its changes. `interrupt` stops it, as that of
+/// Runs a table alone, in this process and without saved state, and returns all its changes. `stop` stops it, as that of
 /// [`RunOptions`] does.
 ///
 /// # Errors
 /// As for [`run`](crate::run()).
-pub fn collect(table: &plan::Table, workers: Option<usize>, interrupt: Option<Arc<AtomicBool>>) -> Result<Changelog> {
+pub fn collect(table: &plan::Table, workers: Option<usize>, stop: Stop) -> Result<Changelog> {
     let collected = CollectSink::new();
     let shared = collected.clone();
     let connector = SinkConnector {
@@ -99,7 +99,7 @@ pub fn collect(table: &plan::Table, workers: Option<usize>, interrupt: Option<Ar
         connector: Arc::new(connector),
     };
     let options =
-        RunOptions { workers, interrupt, summary: false, cluster: Some(Cluster::alone()), ..RunOptions::default() };
+        RunOptions { workers, stop, summary: false, cluster: Some(Cluster::alone()), ..RunOptions::default() };
     run_from(lower(vec![sink])?, &options, |_| EpochClock::counting())?;
     Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
 }

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use millpond_error::{Error, Origin, Result};
 use millpond_io::feed::FeedSource;
-pub use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
+pub use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder, grace};
 use millpond_io::source::Source;
 use millpond_plan::{self as plan, SourceDecl};
 use serde_json::json;

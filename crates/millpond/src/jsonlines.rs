@@ -14,9 +14,10 @@ pub use millpond_io::jsonlines::{OnError, Streaming};
 
 use crate::connector::SourceConnector;
 use crate::csv::described;
+use crate::output::Output;
 use crate::table::Table;
 use crate::write::TextFormat;
-pub use crate::write::{Write, WriteMode};
+pub use crate::write::WriteMode;
 
 /// How files of JSON lines are read.
 #[derive(Clone, Debug, Default)]
@@ -165,8 +166,8 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
 /// Writes a table to a file of JSON lines: by default, in each run, the changes of that run. Each line is an object with
 /// the columns of the table and, unless the file holds the present table, `diff` and `time`.
 #[track_caller]
-pub fn write(table: &Table, path: impl Into<String>) -> Write {
-    Write::new(TextFormat::JsonLines, table, path.into(), Origin::caller())
+pub fn write(table: &Table, path: impl Into<String>) -> Output {
+    Output::file(TextFormat::JsonLines, table, path.into(), Origin::caller())
 }
 
 /// The declaration of a result file, for fronts that carry their own origins.

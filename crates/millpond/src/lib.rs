@@ -2,31 +2,37 @@
 //! emits only what changed.
 //!
 //! ```standalone_crate
-//! use millpond::{Backend, RunOptions, Type, col, count, csv, max, min, run, session};
+//! use std::process::ExitCode;
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # std::env::set_current_dir(&folder)?;
-//! # std::fs::create_dir("logs")?;
-//! # std::fs::write("logs/one.csv", "user_id,access_time\nann,1000\nann,1200\nann,9000\n")?;
-//! let visits = csv::read("logs/", [("user_id", Type::Str), ("access_time", Type::Int)]).name("logs").table();
-//! let sessions = visits
-//!     .windowby(col("access_time"), session().max_gap(300))
-//!     .instance(col("user_id"))
-//!     .reduce([
-//!         ("user_id", col("user_id")),
-//!         ("length", max(col("access_time")) - min(col("access_time"))),
-//!         ("visits", count()),
-//!     ]);
-//! run([csv::write(&sessions, "sessions.csv")], &RunOptions::default().state(Backend::filesystem("state")?))?;
-//! # let written = std::fs::read_to_string("sessions.csv")?;
-//! # assert!(written.contains("\"ann\",200,2,") && written.lines().count() == 3, "{written}");
-//! # Ok(())
-//! # }
+//! use millpond::{Backend, Result, RunOptions, Type, col, count, csv, max, min, run, session};
+//!
+//! fn main() -> ExitCode {
+//! #   let folder = tempfile::tempdir().unwrap();
+//! #   std::env::set_current_dir(&folder).unwrap();
+//! #   std::fs::create_dir("logs").unwrap();
+//! #   std::fs::write("logs/one.csv", "user_id,access_time\nann,1000\nann,1200\nann,9000\n").unwrap();
+//!     millpond::main(program) // an error becomes a message and the exit code of its kind
+//! }
+//!
+//! fn program() -> Result<()> {
+//!     let visits = csv::read("logs/", [("user_id", Type::Str), ("access_time", Type::Int)]).name("logs").table();
+//!     let sessions = visits
+//!         .windowby(col("access_time"), session().max_gap(300))
+//!         .instance(col("user_id"))
+//!         .reduce([
+//!             ("user_id", col("user_id")),
+//!             ("length", max(col("access_time")) - min(col("access_time"))),
+//!             ("visits", count()),
+//!         ]);
+//!     run([csv::write(&sessions, "sessions.csv")], &RunOptions::default().state(Backend::filesystem("state")?))?;
+//! #   let written = std::fs::read_to_string("sessions.csv").unwrap();
+//! #   assert!(written.contains("\"ann\",200,2,") && written.lines().count() == 3, "{written}");
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Start reading at [`Table`] (what a pipeline is made of), [`csv`] and [`jsonlines`] (where its rows come from and go to) and [`run`]
-//! (what happens then).
+//! (what happens then). [`main`] makes exit codes of errors, and [`Stop`] ends a run from outside.
 
 mod behavior;
 mod cluster;
@@ -37,8 +43,10 @@ mod driver;
 pub mod feed;
 pub mod jsonlines;
 pub mod monitor;
+mod output;
 mod places;
 mod run;
+mod stop;
 mod table;
 mod write;
 
@@ -53,5 +61,14 @@ pub use millpond_plan::{
     any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple, unique,
 };
 pub use monitor::{HttpAddress, Monitor, Monitoring};
-pub use run::{Backend, Output, RunOptions, Summary, WindowSummary, run};
+pub use output::Output;
+pub use run::{Backend, RunOptions, Summary, WindowSummary, run};
+pub use stop::{Stop, main};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};
+
+/// Arrow's arrays, of the version that [`connector::Changes`] are made of.
+pub mod arrow {
+    pub use arrow_array as array;
+    pub use arrow_buffer as buffer;
+    pub use arrow_schema as datatypes;
+}

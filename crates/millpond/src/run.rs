@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millpond_error::{Error, Result};
@@ -13,8 +12,12 @@ use millpond_store::{Disk, LocalDisk};
 
 use crate::cluster::Cluster;
 use crate::driver;
-use crate::monitor::{HttpAddress, Monitor, Monitoring, Observers};
+use crate::monitor::{
+    HttpAddress, Monitor, Monitoring, Observers, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot,
+};
+use crate::output::Output;
 use crate::places;
+use crate::stop::{Running, Stop};
 
 /// Where saved state lives.
 #[derive(Clone, Debug)]
@@ -54,9 +57,8 @@ pub struct RunOptions {
     pub workers: Option<usize>,
     /// Whether to print one line of summary to standard error; notices and the line go nowhere else.
     pub summary: bool,
-    /// Set to true from outside to stop the run. A static run ends at once with an `Interrupted` error, and what it had
-    /// not finished is done by the next one; a streaming run finishes its epoch, saves its state and ends well.
-    pub interrupt: Option<Arc<AtomicBool>>,
+    /// Stops the run from outside.
+    pub stop: Stop,
     /// The time between checkpoints inside a run of many epochs; they are written while the next epochs run, unless it is
     /// zero: then there is one after each epoch. The end of a run always is a checkpoint.
     pub checkpoint_every: Duration,
@@ -84,7 +86,7 @@ impl Default for RunOptions {
             state: None,
             workers: None,
             summary: true,
-            interrupt: None,
+            stop: Stop::default(),
             checkpoint_every: Duration::from_secs(1),
             cluster: None,
             report: None,
@@ -155,16 +157,19 @@ impl RunOptions {
         self
     }
 
+    /// Ends the run when `stop`, or a clone of it, is requested.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
     /// Prints nothing.
     #[must_use]
     pub fn quiet(mut self) -> Self {
         self.summary = false;
         self.monitoring = Monitoring::None;
         self
-    }
-
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     pub(crate) fn worker_count(&self) -> Result<usize> {
@@ -183,20 +188,14 @@ impl RunOptions {
     }
 }
 
-/// A result that a run keeps up to date, such as what [`csv::write`](crate::csv::write) describes.
-#[derive(Clone, Debug)]
-#[must_use = "nothing is written before a run"]
-pub struct Output(pub(crate) Result<SinkDecl>);
-
-impl From<SinkDecl> for Output {
-    fn from(sink: SinkDecl) -> Self {
-        Output(Ok(sink))
-    }
-}
+/// The kind of the outputs of rejected rows.
+pub(crate) const DEAD_LETTER: &str = "dead_letter";
 
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
+    /// Whether it was stopped before all input was read; the next run reads the rest.
+    pub stopped: bool,
     /// Files seen for the first time.
     pub files_new: u64,
     /// Files that had grown.
@@ -217,6 +216,16 @@ pub struct Summary {
     pub notices: Vec<String>,
     /// How long the run took.
     pub elapsed: Duration,
+    /// Epochs done.
+    pub epochs: u64,
+    /// Checkpoints committed to the saved state.
+    pub checkpoints: u64,
+    /// The numbers of each source, in the order of the program.
+    pub sources: Vec<SourceSnapshot>,
+    /// The numbers of each step with state, in the order of the plan.
+    pub steps: Vec<StepSnapshot>,
+    /// The numbers of each output, in the order of the program, then those of rejected rows.
+    pub outputs: Vec<SinkSnapshot>,
     /// The number of this process. Only process 0 reads and writes, and so has something to sum up.
     pub process: usize,
 }
@@ -235,12 +244,35 @@ pub struct WindowSummary {
 impl Summary {
     /// Rows ignored as late, over all steps.
     pub fn late_rows(&self) -> u64 {
-        self.windows.iter().map(|step| step.late_rows).sum()
+        self.steps.iter().map(|step| step.late_rows).sum()
     }
 
     /// Windows closed, over all steps.
     pub fn windows_closed(&self) -> u64 {
-        self.windows.iter().map(|step| step.windows_closed).sum()
+        self.steps.iter().map(|step| step.windows_closed).sum()
+    }
+}
+
+/// The numbers alone, without windows and notices.
+impl From<Snapshot> for Summary {
+    fn from(seen: Snapshot) -> Self {
+        let is_log = |output: &&SinkSnapshot| output.current_rows.is_none() && output.kind != DEAD_LETTER;
+        Summary {
+            files_new: seen.sum_sources(|source| source.files_new),
+            files_changed: seen.sum_sources(|source| source.files_changed),
+            files_unchanged: seen.sum_sources(|source| source.files_unchanged),
+            rows_read: seen.sum_sources(|source| source.rows_read),
+            rows_rejected: seen.sum_sources(|source| source.rows_rejected),
+            changes_written: seen.outputs.iter().filter(is_log).map(|output| output.rows_written).sum(),
+            current_rows: seen.outputs.iter().filter_map(|output| output.current_rows).reduce(|a, b| a + b),
+            elapsed: Duration::from_secs_f64(seen.run.elapsed_s),
+            epochs: seen.run.epochs,
+            checkpoints: seen.run.checkpoints,
+            sources: seen.sources,
+            steps: seen.steps,
+            outputs: seen.outputs,
+            ..Summary::default()
+        }
     }
 }
 
@@ -262,9 +294,10 @@ impl fmt::Display for Summary {
             None => String::new(),
             Some(rows) => format!(", {}", counted(rows, "current row")),
         };
+        let stopped = if self.stopped { "; stopped before the end" } else { "" };
         write!(
             f,
-            "millpond: {files}{} read{rejected}{late}, {} written{current}, {:.3} s",
+            "millpond: {files}{} read{rejected}{late}, {} written{current}, {:.3} s{stopped}",
             counted(self.rows_read, "row"),
             counted(self.changes_written, "change"),
             self.elapsed.as_secs_f64(),
@@ -283,8 +316,9 @@ fn counted(count: u64, noun: &str) -> String {
 /// (`Data`), state in use (`Locked`) or of another program (`Changed`), a failing disk (`Unavailable`). After an error
 /// the saved state is as the last checkpoint left it, and the run can be started again.
 pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunOptions) -> Result<Summary> {
-    let sinks = outputs.into_iter().map(|output| output.into().0).collect::<Result<Vec<SinkDecl>>>();
+    let sinks = outputs.into_iter().map(|output| output.into().declare()).collect::<Result<Vec<SinkDecl>>>();
     let cluster = options.cluster.clone().map_or_else(Cluster::from_env, Ok)?;
+    let _running = Running::begin();
     if cluster.process() > 0 {
         // Process 0 shows the run.
         return sinks.and_then(lower).and_then(|plan| driver::run(plan, options));

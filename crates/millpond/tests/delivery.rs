@@ -300,7 +300,7 @@ impl History {
         let backend = self.disk(trouble == 2);
         let stop = Arc::new(AtomicBool::new(false));
         let mut options = RunOptions::default().quiet().state(backend).workers(1 + self.random.below(3) as usize);
-        options.interrupt = Some(stop.clone());
+        options.stop = stop.clone().into();
         options.checkpoint_every = Duration::from_millis([0, 1, 15][self.random.below(3) as usize]);
         let running = thread::spawn(move || run([output], &options).map(drop));
         if streaming.is_some() {

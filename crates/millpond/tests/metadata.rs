@@ -83,7 +83,7 @@ impl History {
             let output = jsonlines::write(&self.table(streaming), RESULT).mode(WriteMode::Append);
             let options = RunOptions {
                 state: Some(Backend::disk(state.clone())),
-                interrupt: Some(stop.clone()),
+                stop: stop.clone().into(),
                 checkpoint_every,
                 cluster: Some(match processes {
                     1 => Cluster::alone(),

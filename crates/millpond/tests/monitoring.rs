@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond::csv::{self, OnError, ReadOptions, Streaming};
+use millpond::csv::{self, OnError, ReadOptions, Streaming, WriteMode};
 use millpond::monitor::Snapshot;
 use millpond::{
-    Backend, ErrorKind, Monitor, Output, RunOptions, Type, col, common_behavior, count, max, run, tumbling,
+    Backend, ErrorKind, Monitor, Output, RunOptions, Stop, Type, col, common_behavior, count, max, run, tumbling,
 };
 use serde_json::{Value, json};
 
@@ -48,8 +46,7 @@ impl Folder {
         [csv::write(
             &visits.groupby(["user"]).reduce([("n", count()), ("last", max(col("time")))]),
             self.path("result.csv").display().to_string(),
-        )
-        .into()]
+        )]
     }
 
     fn options(&self, monitor: &Monitor) -> RunOptions {
@@ -63,11 +60,11 @@ impl Folder {
 }
 
 /// Stops a run, also when a test fails.
-struct Stop<'a>(&'a AtomicBool);
+struct Stopping<'a>(&'a Stop);
 
-impl Drop for Stop<'_> {
+impl Drop for Stopping<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.request();
     }
 }
 
@@ -206,6 +203,30 @@ fn rejected_rows_and_their_file_are_counted() {
 }
 
 #[test]
+fn the_summary_counts_changes_and_present_tables_apart() {
+    let (folder, monitor) = (Folder::new(), Monitor::default());
+    let logs = folder.path("logs").display().to_string();
+    let options = folder.options(&monitor);
+    let play = || {
+        let visits = csv::read(logs.as_str(), [("user", Type::Str), ("at", Type::Int)]).name("visits").table();
+        let counts = visits.groupby(["user"]).reduce([("user", col("user")), ("n", count())]);
+        let path = |name: &str| folder.path(name).display().to_string();
+        let outputs =
+            [csv::write(&counts, path("now.csv")).mode(WriteMode::Snapshot), csv::write(&visits, path("result.csv"))];
+        run(outputs, &options).unwrap()
+    };
+    folder.write("one.csv", "user,at\nann,1\nbob,2\nann,3\n");
+    let first = play();
+    assert_eq!((first.current_rows, first.changes_written, first.checkpoints), (Some(2), 3, 1));
+    assert!(first.to_string().contains("3 rows read, 3 changes written, 2 current rows, "), "{first}");
+    assert_eq!((first.outputs[0].current_rows, first.outputs[1].rows_written), (Some(2), 3));
+    assert_eq!((first.sources[0].rows_read, first.steps[0].rows_in, first.stopped), (3, 3, false));
+    // Nothing is written, and the table is there.
+    let second = play();
+    assert_eq!((second.current_rows, second.outputs[0].rows_written, second.changes_written), (Some(2), 0, 0));
+}
+
+#[test]
 fn late_rows_and_closed_windows_are_counted() {
     let (folder, monitor) = (Folder::new(), Monitor::default());
     let logs = folder.path("logs").display().to_string();
@@ -230,11 +251,11 @@ fn late_rows_and_closed_windows_are_counted() {
 fn a_run_that_goes_on_shows_its_numbers() {
     let (folder, monitor) = (Folder::new(), Monitor::default());
     folder.write("one.csv", &visits(10, 2));
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Stop::new();
     let streaming = Some(Streaming { commit_every: Duration::from_millis(10), ..Streaming::default() });
     let program = folder.program(ReadOptions { streaming, ..ReadOptions::default() });
     let mut options = folder.options(&monitor);
-    options.interrupt = Some(stop.clone());
+    options.stop = stop.clone();
     options.checkpoint_every = Duration::from_millis(10);
     let until = |condition: &dyn Fn(&Snapshot) -> bool| {
         let deadline = Instant::now() + PATIENCE;
@@ -248,7 +269,7 @@ fn a_run_that_goes_on_shows_its_numbers() {
         }
     };
     thread::scope(|scope| {
-        let stopping = Stop(&stop);
+        let stopping = Stopping(&stop);
         let running = scope.spawn(|| run(program, &options));
         let is_saved = |seen: &Snapshot| {
             let saved = seen.run.last_checkpoint.as_ref().map(|saved| saved.epoch);
@@ -281,9 +302,9 @@ fn a_present_table_is_shown_as_it_was_published() {
         csv::write(&users, result.display().to_string()).mode(csv::WriteMode::Snapshot)
     };
     let published = || fs::read_to_string(&result).map_or(0, |text| text.lines().count() as u64 - 1);
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Stop::new();
     let mut options = folder.options(&monitor);
-    options.interrupt = Some(stop.clone());
+    options.stop = stop.clone();
     options.checkpoint_every = Duration::from_millis(10);
     let until = |rows: u64| {
         let deadline = Instant::now() + PATIENCE;
@@ -295,7 +316,7 @@ fn a_present_table_is_shown_as_it_was_published() {
         assert_eq!(published(), rows);
     };
     thread::scope(|scope| {
-        let stopping = Stop(&stop);
+        let stopping = Stopping(&stop);
         let running = scope.spawn(|| run([visits_of(true)], &options));
         until(10);
         folder.write("two.csv", &visits(12, 1));

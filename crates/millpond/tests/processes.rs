@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use millpond::csv::{self, OnError, ReadOptions, Streaming, WriteMode};
 use millpond::monitor::{Snapshot, StepSnapshot};
-use millpond::{Backend, Cluster, ErrorKind, Monitor, Result, RunOptions, Summary, Table, Type, run};
+use millpond::{Backend, Cluster, ErrorKind, Monitor, Output, Result, RunOptions, Summary, Table, Type, run};
 use support::{Random, Rows, Visit};
 
 /// How many random histories are played; `MILLPOND_CASES` says another number.
@@ -49,7 +49,7 @@ fn options(folder: &Path, threads: usize, cluster: Cluster) -> RunOptions {
     RunOptions { cluster: Some(cluster), ..RunOptions::default().quiet().state(state).workers(threads) }
 }
 
-fn outputs(folder: &Path, mode: WriteMode) -> [csv::Write; 2] {
+fn outputs(folder: &Path, mode: WriteMode) -> [Output; 2] {
     let visits = support::visits(&folder.join("logs"), false);
     let write =
         |table: &Table, name: &str| csv::write(table, folder.join(name).to_str().expect("a plain path")).mode(mode);
@@ -235,8 +235,8 @@ fn two_processes_go_on_for_ever_and_stop_together() {
         let read = csv::read(logs.to_str().expect("a plain path"), schema).name("visits").streaming(streaming);
         let output = csv::write(&support::sessions(&read.table()), sessions.to_str().expect("a plain path"));
         let options = options(folder.path(), 1, cluster);
-        let interrupt = Some(stops[process].clone());
-        run([output], &RunOptions { interrupt, checkpoint_every: Duration::from_millis(50), ..options })
+        let stop = stops[process].clone().into();
+        run([output], &RunOptions { stop, checkpoint_every: Duration::from_millis(50), ..options })
     };
     let outcomes = thread::scope(|scope| {
         let running = scope.spawn(|| together(2, program));
@@ -274,14 +274,14 @@ fn refused(kind: ErrorKind, message: &str, program: impl Fn(usize, Vec<String>) 
 fn small(folder: &Path, threads: usize, column: &str, cluster: Cluster) -> Result<Summary> {
     let visits = support::visits(&folder.join("logs"), false).groupby([column]).reduce([("n", millpond::count())]);
     let output = csv::write(&visits, folder.join("out.csv").to_str().expect("a plain path"));
-    let interrupt = Arc::new(AtomicBool::new(false));
-    let stop = interrupt.clone();
+    let stopped = Arc::new(AtomicBool::new(false));
+    let stop = stopped.clone();
     // Who waits for a process that has given up is stopped.
     let timer = thread::spawn(move || {
         thread::park_timeout(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
     });
-    let options = RunOptions { interrupt: Some(interrupt), cluster: Some(cluster), ..RunOptions::default().quiet() };
+    let options = RunOptions { stop: stopped.into(), cluster: Some(cluster), ..RunOptions::default().quiet() };
     let outcome = run([output], &options.workers(threads));
     timer.thread().unpark();
     outcome

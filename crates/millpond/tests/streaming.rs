@@ -108,7 +108,7 @@ impl History {
         let stop = Arc::new(AtomicBool::new(false));
         let state = Backend::filesystem(self.folder.path().join("state"))?;
         let mut options = RunOptions::default().quiet().state(state).workers(1 + self.random.below(3) as usize);
-        options.interrupt = Some(stop.clone());
+        options.stop = stop.clone().into();
         options.checkpoint_every = Duration::from_millis([0, 1, 20][self.random.below(3) as usize]);
         if streaming.is_none() {
             return run([output], &options).map(drop);
@@ -173,7 +173,7 @@ fn what_was_read_is_there_when_nothing_else_arrives() {
     let path = history.folder.path().join("sessions.csv");
     let output = csv::write(&support::sessions(&visits), path.to_str().expect("a plain path"));
     let stop = Arc::new(AtomicBool::new(false));
-    let options = RunOptions { interrupt: Some(stop.clone()), ..RunOptions::default().quiet() };
+    let options = RunOptions { stop: stop.clone().into(), ..RunOptions::default().quiet() };
     let running = thread::spawn(move || run([output], &options).map(drop));
     let begin = Instant::now();
     while history.emitted() != expected && begin.elapsed() < PATIENCE {

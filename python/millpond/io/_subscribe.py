@@ -60,7 +60,7 @@ def subscribe(
         >>> def show(key, row, time, is_addition):
         ...     print("+" if is_addition else "-", row)
         >>> pw.io.subscribe(counts.filter(counts.user == "ann"), show, on_end=lambda: print("end"))
-        >>> pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+        >>> summary = pw.run(monitoring_level=pw.MonitoringLevel.NONE)
         + {'user': 'ann', 'visits': 1}
         - {'user': 'ann', 'visits': 1}
         + {'user': 'ann', 'visits': 2}

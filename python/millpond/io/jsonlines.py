@@ -144,7 +144,7 @@ def write(
         ... ''')
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "users.jsonl"
         >>> pw.io.jsonlines.write(table, file, mode="snapshot")
-        >>> pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+        >>> summary = pw.run(monitoring_level=pw.MonitoringLevel.NONE)
         >>> print(file.read_text(), end="")
         {"user":"ann","visits":2}
         >>> pw.clear()

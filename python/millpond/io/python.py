@@ -6,7 +6,7 @@ import abc
 
 from millpond import _check, _native
 from millpond._errors import InputError, InvalidError
-from millpond._origin import here
+from millpond._origin import describe, here
 from millpond._schema import native_columns, primary_key
 from millpond._table import Table
 from millpond.io._subscribe import subscribe
@@ -187,8 +187,8 @@ class ConnectorSubject(abc.ABC):
     def on_stop(self) -> None:  # noqa: B027  # not everyone needs it
         """Called once for each run: when `run` has ended or, on another thread, when the program is being stopped.
 
-        Then `run` should return; it is waited for for three seconds. Whatever it hands over is not taken, and ends its
-        thread silently.
+        Then `run` should return; it is waited for for ``MILLPOND_GRACE_S`` seconds (5), and left behind after that.
+        Whatever it hands over is not taken, and ends its thread silently.
         """
 
     def on_persisted_run(self) -> None:  # noqa: B027  # not everyone needs it
@@ -232,6 +232,8 @@ class _Feeding:
         self._thread: threading.Thread | None = None
         self._stopped = True
         self._stopping = threading.Lock()
+        self._inside: object = subject.run
+        """What the thread is in."""
 
     def start(self, feed: _native.Feed, position: str | None) -> None:
         """Called by a run: lets the subject work on a thread of its own."""
@@ -254,11 +256,15 @@ class _Feeding:
         try:
             try:
                 if feed.is_saved():
+                    self._inside = self._subject.on_persisted_run
                     self._subject.on_persisted_run()
                 if position is not None:
+                    self._inside = self._subject.seek
                     self._subject.seek(json.loads(position))
+                self._inside = self._subject.run
                 self._subject.run()
             finally:
+                self._inside = self._subject.on_stop
                 self._stop_once()
         except BaseException as exception:
             feed.end(exception)
@@ -278,6 +284,16 @@ class _Feeding:
         """Called by a run that ends."""
         self._stop_once()
         self._over = True
+
+    def leave(self) -> None:
+        """Called by a run for which the subject's thread has not ended in time."""
+        import sys
+
+        left = describe(self._inside)
+        print(
+            f"millpond: {left} did not return in time after the end of the run; its thread is left behind",
+            file=sys.stderr,
+        )
 
     def _stop_once(self) -> None:
         with self._stopping:
@@ -351,6 +367,8 @@ def read(
     native = _native.read_feed(
         feeding.start,
         feeding.stop,
+        feeding.leave,
+        subject.on_stop,
         columns,
         [index for index, (column, _, _) in enumerate(columns) if column in key],
         removals,
@@ -403,7 +421,7 @@ def write(
         ...     def on_end(self):
         ...         print("end")
         >>> pw.io.python.write(pw.debug.table_from_markdown("user\nann"), Show())
-        >>> pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+        >>> summary = pw.run(monitoring_level=pw.MonitoringLevel.NONE)
         + {'user': 'ann'}
         end
         >>> pw.clear()

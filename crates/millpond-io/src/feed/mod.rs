@@ -16,4 +16,4 @@ mod tests;
 
 pub use queue::Feed;
 pub use rows::Cell;
-pub use source::{FeedOptions, FeedSource, Feeder};
+pub use source::{FeedOptions, FeedSource, Feeder, grace};

@@ -233,10 +233,11 @@ impl Feed {
         self.0.changed.notify_all();
     }
 
-    /// Waits for the feeder's end, for at most `patience`.
-    pub(super) fn wait_for_end(&self, patience: Duration) {
+    /// Waits for the feeder's end, for at most `patience`; returns whether it came.
+    pub(super) fn wait_for_end(&self, patience: Duration) -> bool {
         let running = |queue: &mut Queue| !queue.ended;
-        drop(self.0.changed.wait_timeout_while(self.lock(), patience, running));
+        let waited = self.0.changed.wait_timeout_while(self.lock(), patience, running);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

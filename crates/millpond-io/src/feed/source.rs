@@ -17,8 +17,22 @@ use crate::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
 
 const POSITION: &str = "position";
 const ROWS: &str = "rows";
-/// A feeder that is told to stop is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Seconds that a function of the program may take to return once the run is told to end.
+const GRACE: &str = "MILLPOND_GRACE_S";
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+/// How long a run that is told to end waits for a function of the program that does not return: five seconds, or what
+/// `MILLPOND_GRACE_S` says.
+///
+/// # Errors
+/// `Invalid`, if that is no number of seconds.
+pub fn grace() -> Result<Duration> {
+    let Some(text) = std::env::var_os(GRACE).filter(|text| !text.is_empty()) else { return Ok(DEFAULT_GRACE) };
+    let seconds = text.to_str().and_then(|text| text.trim().parse().ok());
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
+        Error::invalid(format!("{GRACE}: {text:?} is not a number of seconds")).with_hint(format!("such as {GRACE}=10"))
+    })
+}
 
 /// What a feed takes.
 #[derive(Clone, Debug)]
@@ -50,6 +64,9 @@ pub trait Feeder: Send + Sync {
 
     /// The run is over: the feeder shall end soon. Called once after `start`, also if the feeder has ended.
     fn stop(&self);
+
+    /// The feeder has not ended in time ([`grace`]) after `stop`, and is left behind.
+    fn leave(&self) {}
 }
 
 /// Rows that a [`Feeder`] hands over; each of its commits is an epoch.
@@ -186,7 +203,9 @@ impl Drop for FeedSource {
         if let Some(feed) = &self.feed {
             feed.stop();
             self.feeder.stop();
-            feed.wait_for_end(PATIENCE);
+            if !feed.wait_for_end(grace().unwrap_or(DEFAULT_GRACE)) {
+                self.feeder.leave();
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use millpond_error::{Error, Result};
 
 use super::handshake::{Claims, Purpose, Refusal, greet, welcome};
 use super::{Cluster, resolve};
+use crate::stop::Stop;
 
 /// All processes must be there within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,13 +35,7 @@ impl Connected {
 }
 
 /// Connects to all other processes. `threads` and `program` are what the others must have, too.
-pub fn connect(
-    cluster: &Cluster,
-    threads: usize,
-    program: u64,
-    saves: bool,
-    interrupt: Option<&AtomicBool>,
-) -> Result<Connected> {
+pub fn connect(cluster: &Cluster, threads: usize, program: u64, saves: bool, stop: &Stop) -> Result<Connected> {
     let claims = Claims {
         process: cluster.process,
         processes: cluster.processes(),
@@ -54,13 +49,13 @@ pub fn connect(
     let listening = (!expected.is_empty()).then(|| listen(cluster, claims.clone())).transpose()?;
     let mut found = BTreeMap::new();
     for process in 0..cluster.process {
-        found.insert((process, Purpose::Data), reach(cluster, process, Purpose::Data, &claims, deadline, interrupt)?);
+        found.insert((process, Purpose::Data), reach(cluster, process, Purpose::Data, &claims, deadline, stop)?);
     }
     if cluster.process > 0 {
-        found.insert((0, Purpose::Control), reach(cluster, 0, Purpose::Control, &claims, deadline, interrupt)?);
+        found.insert((0, Purpose::Control), reach(cluster, 0, Purpose::Control, &claims, deadline, stop)?);
     }
     if let Some(listening) = listening {
-        listening.collect(cluster, &expected, deadline, interrupt, &mut found)?;
+        listening.collect(cluster, &expected, deadline, stop, &mut found)?;
     }
     let mut of = |purpose| (0..cluster.processes()).map(|process| found.remove(&(process, purpose))).collect();
     Ok(Connected { cluster: cluster.clone(), data: of(Purpose::Data), control: of(Purpose::Control) })
@@ -74,8 +69,8 @@ fn expected(cluster: &Cluster) -> Vec<(usize, Purpose)> {
     data.chain(control).collect()
 }
 
-fn check_interrupt(interrupt: Option<&AtomicBool>) -> Result<()> {
-    match interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+fn check_stop(stop: &Stop) -> Result<()> {
+    match stop.is_requested() {
         true => Err(Error::interrupted("stopped on request before the run began")),
         false => Ok(()),
     }
@@ -88,12 +83,12 @@ fn reach(
     purpose: Purpose,
     claims: &Claims,
     deadline: Instant,
-    interrupt: Option<&AtomicBool>,
+    stop: &Stop,
 ) -> Result<TcpStream> {
     let address = &cluster.addresses[process];
     let mut last = String::new();
     while Instant::now() < deadline {
-        check_interrupt(interrupt)?;
+        check_stop(stop)?;
         for target in resolve(process, address)? {
             let outcome = TcpStream::connect_timeout(&target, Duration::from_secs(2));
             match outcome.map_err(Refusal::from).and_then(|stream| {
@@ -160,13 +155,13 @@ impl Listening {
         cluster: &Cluster,
         expected: &[(usize, Purpose)],
         deadline: Instant,
-        interrupt: Option<&AtomicBool>,
+        stop: &Stop,
         found: &mut BTreeMap<(usize, Purpose), TcpStream>,
     ) -> Result<()> {
         let mut refused = 0;
         loop {
             let Some((missing, _)) = expected.iter().find(|who| !found.contains_key(who)) else { return Ok(()) };
-            check_interrupt(interrupt)?;
+            check_stop(stop)?;
             if Instant::now() >= deadline {
                 let wrong = match refused {
                     0 => String::new(),

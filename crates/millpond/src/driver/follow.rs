@@ -98,8 +98,8 @@ impl Follower {
         let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
         let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
         // A service is stopped by process 0, between two epochs.
-        let interrupt = options.interrupt.clone().filter(|_| !endless);
-        let team = Team::start(fabric, context, snapshot, interrupt, self.disk.clone())?;
+        let stop = (!endless).then(|| options.stop.clone());
+        let team = Team::start(fabric, context, snapshot, stop, self.disk.clone())?;
         self.speaker.send(&Word::Opened(meters.own_counts()), &[])?;
         let peers = threads * processes;
         let mut taken: Vec<SavedRuns> = Vec::new();
@@ -109,7 +109,7 @@ impl Follower {
             let order = match self.orders.recv_timeout(SIGNAL_POLL) {
                 Ok(order) => order,
                 Err(RecvTimeoutError::Timeout) => {
-                    if endless && options.is_interrupted() && !std::mem::replace(&mut stop_sent, true) {
+                    if endless && options.stop.is_requested() && !std::mem::replace(&mut stop_sent, true) {
                         self.speaker.send(&Word::Stop, &[])?;
                     }
                     continue;

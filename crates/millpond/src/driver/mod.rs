@@ -74,10 +74,7 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     let cluster = options.cluster.clone().map_or_else(Cluster::from_env, Ok)?;
     let connected = match cluster.processes() {
         1 => None,
-        _ => {
-            let interrupt = options.interrupt.as_deref();
-            Some(connect(&cluster, workers, plan.fingerprint(), options.state.is_some(), interrupt)?)
-        }
+        _ => Some(connect(&cluster, workers, plan.fingerprint(), options.state.is_some(), &options.stop)?),
     };
     let (process, connected) = match connected {
         Some(connected) if cluster.process() > 0 => {
@@ -98,12 +95,12 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
             .transpose()?;
         let clock = clock(state.as_ref().map_or(Epoch(0), State::epoch));
         let mut run = Run::open(plan, (connectors, sinks), state, clock, meters, connected, options)?;
-        let done = run.read_all(options).and_then(|()| run.finish());
+        let done = run.read_all(options).and_then(|stopped| run.finish().map(|()| stopped));
         if let (Err(error), Some(remotes)) = (&done, &run.remotes) {
             remotes.fail(error);
         }
-        done?;
-        Ok(run.summary())
+        let stopped = done?;
+        Ok(Summary { stopped, ..run.summary() })
     })();
     if let (Err(error), Some(last_words)) = (&outcome, last_words) {
         last_words.say(error);
@@ -253,7 +250,7 @@ impl Run {
         let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, patience, metrics });
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
-        let interrupt = options.interrupt.clone().filter(|_| !endless);
+        let stop = (!endless).then(|| options.stop.clone());
         meters.open(endless);
         let disk = options.state.as_ref().map(|state| state.as_disk());
         let workers = options.worker_count()?;
@@ -275,7 +272,7 @@ impl Run {
                 Fabric::cluster(workers, connected, health)?
             }
         };
-        let team = Team::start(fabric, context, snapshot, interrupt, disk)?;
+        let team = Team::start(fabric, context, snapshot, stop, disk)?;
         let plan = Arc::new(plan);
         let run = Run {
             plan,
@@ -300,7 +297,7 @@ impl Run {
     }
 
     fn is_stopped(&self, options: &RunOptions) -> bool {
-        options.is_interrupted() || self.remotes.as_ref().is_some_and(|remotes| remotes.is_stopped())
+        options.stop.is_requested() || self.remotes.as_ref().is_some_and(|remotes| remotes.is_stopped())
     }
 
     /// Runs one epoch on the workers of all processes.
@@ -314,9 +311,11 @@ impl Run {
         Ok(())
     }
 
-    /// Runs epochs until no source has anything more to read, or the user asks to stop.
-    fn read_all(&mut self, options: &RunOptions) -> Result<()> {
+    /// Runs epochs until no source has anything more to read, or the user asks to stop; returns whether it was the latter.
+    fn read_all(&mut self, options: &RunOptions) -> Result<bool> {
         let wakeup = Wakeup::default();
+        // What the outputs hold from before.
+        self.count_sinks();
         // What may not have been delivered by the run before comes before anything new.
         self.deliver()?;
         self.sources.iter_mut().try_for_each(|open| open.source.watch(&wakeup))?;
@@ -328,8 +327,11 @@ impl Run {
             self.team.check()?;
             let Inputs { inputs, later } = self.next_inputs()?;
             let idle = inputs.is_empty();
-            if self.endless && self.is_stopped(options) || idle && later.is_none() {
-                return Ok(());
+            if self.endless && self.is_stopped(options) {
+                return Ok(true);
+            }
+            if idle && later.is_none() {
+                return Ok(false);
             }
             if self.is_saved()? && unsaved && Instant::now() >= due {
                 if every.is_zero() {
@@ -501,28 +503,15 @@ impl Run {
     }
 
     fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        for open in &self.sources {
-            let counts = open.source.counts();
-            summary.files_new += counts.files_new;
-            summary.files_changed += counts.files_changed;
-            summary.files_unchanged += counts.files_unchanged;
-            summary.rows_read += counts.rows_read;
-            summary.rows_rejected += counts.rows_rejected;
-            summary.notices.extend(counts.notices);
-        }
+        let mut windows = Vec::new();
         for (node, counts) in self.meters.counts() {
             let node = &self.plan.nodes[node.0];
             if let (OperatorSpec::Windowed { .. }, Some(step)) = (&node.operator, &node.step) {
                 let WindowCounts { late_rows, windows_closed } = counts.windows;
-                summary.windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
+                windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
             }
         }
-        let results = &self.sinks[..self.plan.sinks.len()];
-        let logs = results.iter().filter(|sink| sink.current_rows().is_none());
-        summary.changes_written = logs.map(|sink| sink.rows_written()).sum();
-        summary.current_rows = results.iter().filter_map(|sink| sink.current_rows()).reduce(|a, b| a + b);
-        summary
+        Summary { windows, notices: self.meters.notices(), ..Summary::from(self.meters.snapshot()) }
     }
 }
 

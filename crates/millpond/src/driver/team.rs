@@ -2,7 +2,6 @@
 //! time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +23,7 @@ use timely::worker::Worker;
 use super::state::{run_record, settle, write_runs};
 use crate::cluster::message::SavedRecords;
 use crate::cluster::{Connected, Health, Link};
+use crate::stop::Stop;
 
 /// Input of fewer bytes is read by one thread.
 pub const ALONE_BYTES: u64 = 512 << 10;
@@ -128,7 +128,7 @@ impl Team {
         fabric: Fabric,
         context: Arc<Context>,
         snapshot: Snapshot,
-        interrupt: Option<Arc<AtomicBool>>,
+        stop: Option<Stop>,
         disk: Option<Arc<dyn Disk>>,
     ) -> Result<Self> {
         let Fabric { builders, comms, first, health } = fabric;
@@ -148,7 +148,7 @@ impl Team {
                 dataflow: Dataflow::build(worker, &context),
                 context: context.clone(),
                 snapshot: snapshot.clone(),
-                interrupt: interrupt.clone(),
+                stop: stop.clone(),
             };
             while let Ok(command) = commands.recv() {
                 let runs = match command {
@@ -243,7 +243,7 @@ struct Member {
     dataflow: Dataflow,
     context: Arc<Context>,
     snapshot: Arc<Snapshot>,
-    interrupt: Option<Arc<AtomicBool>>,
+    stop: Option<Stop>,
 }
 
 impl Member {
@@ -261,7 +261,7 @@ impl Member {
                     if context.failure.is_set() {
                         return Ok(());
                     }
-                    if self.interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+                    if self.stop.as_ref().is_some_and(Stop::is_requested) {
                         return Err(Error::interrupted("stopped on request; nothing of this epoch was saved"));
                     }
                 }

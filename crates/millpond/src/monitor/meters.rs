@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::lag::Lag;
 use super::snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot};
+use crate::run::DEAD_LETTER;
 
 /// The numbers of one run.
 pub struct Meters {
@@ -123,7 +124,7 @@ impl Meters {
         });
         let sinks = sinks.enumerate().map(|(at, name)| SinkMeter {
             name: name.to_owned(),
-            kind: plan.sinks.get(at).map_or("dead_letter", |sink| sink.kind),
+            kind: plan.sinks.get(at).map_or(DEAD_LETTER, |sink| sink.kind),
             rows_written: AtomicU64::new(0),
             current_rows: Mutex::default(),
         });
@@ -184,7 +185,7 @@ impl Meters {
 
     /// Whether functions of the program take part, as sources or as outputs.
     pub fn calls_program(&self) -> bool {
-        let is_file = |kind: &str| matches!(kind, "csv" | "jsonlines" | "dead_letter");
+        let is_file = |kind: &str| matches!(kind, "csv" | "jsonlines" | DEAD_LETTER);
         let kinds = self.sources.iter().map(|source| source.kind).chain(self.sinks.iter().map(|sink| sink.kind));
         kinds.into_iter().any(|kind| !is_file(kind) && kind != "table")
     }

@@ -1,8 +1,6 @@
 //! All that looks at a run from outside, from before its program is checked until after its end.
 
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millpond_error::Result;
@@ -13,12 +11,11 @@ use super::report::Report;
 use super::terminal::Terminal;
 use super::{Monitor, Monitoring};
 use crate::places::report_path;
-use crate::run::RunOptions;
+use crate::run::{RunOptions, Summary};
 
 /// What looks at one run.
 pub struct Observers {
     monitor: Monitor,
-    interrupt: Option<Arc<AtomicBool>>,
     report: Option<Report>,
     server: Option<HttpServer>,
     terminal: Option<Terminal>,
@@ -32,7 +29,7 @@ impl Observers {
     pub fn start(options: &RunOptions) -> Result<Self> {
         let named = report_path(options.report.as_ref());
         let report = named.map(|path| Report::to(&path)).transpose()?;
-        let (monitor, interrupt) = (options.monitor.clone(), options.interrupt.clone());
+        let monitor = options.monitor.clone();
         monitor.look_at(None);
         let address = match (options.http, std::env::var("MILLPOND_HTTP")) {
             (Some(address), _) => Some(address),
@@ -47,11 +44,11 @@ impl Observers {
             let _ = writeln!(std::io::stderr(), "millpond: metrics at http://{}/metrics", server.address());
         }
         let terminal = Terminal::start(options.monitoring, monitor.clone())?;
-        Ok(Observers { monitor, interrupt, report, server, terminal })
+        Ok(Observers { monitor, report, server, terminal })
     }
 
     /// Ends with the run. An error of the run goes before one of the report.
-    pub fn finish<T>(mut self, outcome: Result<T>) -> Result<T> {
+    pub fn finish(mut self, outcome: Result<Summary>) -> Result<Summary> {
         self.terminal = None;
         self.server = None;
         if let Some(meters) = self.monitor.meters() {
@@ -61,9 +58,8 @@ impl Observers {
             Ok(_) => info!("run ended"),
             Err(error) => error!(kind = error.kind().name(), "run failed: {error}"),
         }
-        let stopped = self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed));
-        let written = self.report.map_or(Ok(()), |report| report.write(&outcome, stopped, &self.monitor));
-        let value = outcome?;
-        written.map(|()| value)
+        let written = self.report.map_or(Ok(()), |report| report.write(&outcome, &self.monitor));
+        let summary = outcome?;
+        written.map(|()| summary)
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Monitor;
 use super::snapshot::{RunSnapshot, SinkSnapshot, SourceSnapshot, StepSnapshot};
+use crate::run::Summary;
 
 /// What the schema is called.
 const SCHEMA: &str = "millpond.run-report";
@@ -71,7 +72,7 @@ impl Report {
     }
 
     /// Writes what has come of the run that `monitor` looks at.
-    pub fn write<T>(&self, outcome: &Result<T>, stopped: bool, monitor: &Monitor) -> Result<()> {
+    pub fn write(&self, outcome: &Result<Summary>, monitor: &Monitor) -> Result<()> {
         let error = outcome.as_ref().err();
         let meters = monitor.meters();
         let snapshot = meters.as_ref().map(|meters| meters.snapshot());
@@ -84,7 +85,7 @@ impl Report {
             version: VERSION,
             millpond: env!("CARGO_PKG_VERSION"),
             status: match error.map(Error::kind) {
-                None if stopped => "stopped",
+                None if outcome.as_ref().is_ok_and(|summary| summary.stopped) => "stopped",
                 None => "finished",
                 Some(ErrorKind::Interrupted) => "stopped",
                 Some(_) => "failed",

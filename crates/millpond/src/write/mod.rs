@@ -14,8 +14,6 @@ use serde_json::json;
 pub use millpond_io::sink::WriteMode;
 
 use crate::connector::SinkConnector;
-use crate::run::Output;
-use crate::table::Table;
 
 /// A text format of result files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,75 +25,12 @@ pub(crate) enum TextFormat {
     JsonLines,
 }
 
-/// A result file of a Rust program: options by method, then [`run`](crate::run).
-#[derive(Clone, Debug)]
-pub struct Write {
-    format: TextFormat,
-    table: Table,
-    path: String,
-    mode: WriteMode,
-    name: Option<String>,
-    disk: Option<Arc<dyn Disk>>,
-    origin: Origin,
-}
-
-impl Write {
-    pub(crate) fn new(format: TextFormat, table: &Table, path: String, origin: Origin) -> Self {
-        Write { format, table: table.clone(), path, mode: WriteMode::Changes, name: None, disk: None, origin }
-    }
-
-    /// Chooses what the file holds.
-    #[must_use]
-    pub fn mode(mut self, mode: WriteMode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Gives the name under which the position is kept in the state; by default it is the path as written.
-    #[must_use]
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
-        self
-    }
-
-    /// Puts a `'` in front of each text, in a CSV file, that a spreadsheet would take for a formula, since it starts with `=`,
-    /// `+`, `-`, `@`, a tab or a line break. The text then reads back with that `'`.
-    #[must_use]
-    pub fn escape_formulas(mut self) -> Self {
-        if let TextFormat::Csv { escape_formulas } = &mut self.format {
-            *escape_formulas = true;
-        }
-        self
-    }
-
-    /// Writes the file, at the root of `disk`, instead of a file of the local file system.
-    #[must_use]
-    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
-        self.disk = Some(disk);
-        self
-    }
-}
-
-impl From<Write> for Output {
-    fn from(write: Write) -> Self {
-        let Write { format, table, path, mode, name, disk, origin } = write;
-        Output(table.plan().and_then(|table| match disk {
-            None => format.sink(table, &path, mode, name, &origin),
-            Some(disk) => {
-                format.check(table.schema(), mode, Path::new(&path)).map_err(|error| error.at(&origin))?;
-                let connector = format.disk_sink(disk, &path, mode, &origin);
-                Ok(format.declare(table, mode, name, connector, &origin))
-            }
-        }))
-    }
-}
-
 impl TextFormat {
     /// CSV as it is written without options.
     pub(crate) const CSV: Self = TextFormat::Csv { escape_formulas: false };
 
     /// Checks that a table of this schema can be written to a file of this name.
-    fn check(self, schema: &plan::Schema, mode: WriteMode, path: &Path) -> Result<()> {
+    pub(crate) fn check(self, schema: &plan::Schema, mode: WriteMode, path: &Path) -> Result<()> {
         mode.check(schema)?;
         suffix::check(self, path)
     }
@@ -128,7 +63,7 @@ impl TextFormat {
         Ok(TextFormat::CSV.file_sink(path, WriteMode::Append, None, origin))
     }
 
-    fn declare(
+    pub(crate) fn declare(
         self,
         table: &plan::Table,
         mode: WriteMode,
@@ -181,7 +116,7 @@ impl TextFormat {
         }
     }
 
-    fn disk_sink(self, disk: Arc<dyn Disk>, file: &str, mode: WriteMode, origin: &Origin) -> SinkConnector {
+    pub(crate) fn disk_sink(self, disk: Arc<dyn Disk>, file: &str, mode: WriteMode, origin: &Origin) -> SinkConnector {
         let file = file.to_owned();
         SinkConnector {
             name: file.clone(),

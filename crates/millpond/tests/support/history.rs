@@ -130,7 +130,7 @@ impl Job {
         ];
         let options = RunOptions {
             state: disks.state.map(Backend::disk),
-            interrupt: Some(stop),
+            stop: stop.into(),
             checkpoint_every: Duration::from_millis(self.checkpoint_every_ms),
             ..RunOptions::default().quiet().workers(self.workers)
         };

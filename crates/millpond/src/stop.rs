@@ -1,0 +1,157 @@
+//! A request to end a run, made from outside it.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use millpond_error::{Error, ErrorKind, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Stops runs from any thread: give it to [`RunOptions::stop`](crate::RunOptions::stop), and keep a clone.
+///
+/// A static run ends at once with an `Interrupted` error, and what it had not finished is done by the next one; a streaming
+/// run finishes its epoch, saves its state and ends well. A request that comes before the run has begun counts, too.
+///
+/// ```
+/// use std::thread;
+/// use millpond::{RunOptions, Stop, Type, csv, run};
+///
+/// # fn main() -> millpond::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&folder).unwrap();
+/// # std::fs::create_dir("logs").unwrap();
+/// # std::fs::write("logs/one.csv", "user\nann\n").unwrap();
+/// let visits = csv::read("logs/", [("user", Type::Str)]).streaming(csv::Streaming::default()).table();
+/// let output = csv::write(&visits, "visits.csv");
+/// let stop = Stop::new();
+/// let options = RunOptions::default().quiet().stop(stop.clone());
+/// let running = thread::spawn(move || run([output], &options));
+/// stop.request();
+/// assert!(running.join().unwrap()?.stopped);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// A stop that nobody has requested.
+    pub fn new() -> Self {
+        Stop::default()
+    }
+
+    /// Asks every run that has this stop, or will have it, to end.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has asked; in a program of [`main`] also whether a signal has.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed) || Signals::received().is_some()
+    }
+}
+
+/// The flag is the request, whoever sets it.
+impl From<Arc<AtomicBool>> for Stop {
+    fn from(flag: Arc<AtomicBool>) -> Self {
+        Stop(flag)
+    }
+}
+
+/// Runs a program and ends it as `docs/errors.md` says: an error is shown on standard error, and its kind is the exit code.
+///
+/// While a run goes on, SIGINT (Ctrl-C) and SIGTERM stop it, and the exit code is 130 or 143; a second signal ends the
+/// program at once. When no run goes on they do what they always do.
+///
+/// (A `main` that returns a `Result` itself ends with exit code 1 after any error: the standard library says so.)
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
+///     millpond::main(program)
+/// }
+///
+/// fn program() -> millpond::Result<()> {
+///     // Build tables, and run them.
+///     Ok(())
+/// }
+/// ```
+pub fn main(program: impl FnOnce() -> Result<()>) -> ExitCode {
+    let outcome = Signals::install().and_then(|()| program());
+    let code = match &outcome {
+        Err(error) if error.kind() != ErrorKind::Interrupted => {
+            eprintln!("{error}");
+            error.kind().exit_code()
+        }
+        _ => match (Signals::received(), outcome) {
+            (Some(signal), _) => 128 + signal,
+            (None, Ok(())) => 0,
+            (None, Err(error)) => error.kind().exit_code(),
+        },
+    };
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// The signals that stop the runs of a program of [`main`].
+pub(crate) struct Signals {
+    /// The one that came first; 0 before that.
+    received: Arc<AtomicUsize>,
+    /// Whether the next one ends the process: no run goes on, or one was told to end already.
+    deadly: Arc<AtomicBool>,
+    runs: Mutex<usize>,
+}
+
+static SIGNALS: OnceLock<Signals> = OnceLock::new();
+
+impl Signals {
+    fn install() -> Result<()> {
+        if SIGNALS.get().is_some() {
+            return Ok(());
+        }
+        let signals =
+            Signals { received: Arc::default(), deadly: Arc::new(AtomicBool::new(true)), runs: Mutex::default() };
+        let Signals { received, deadly, .. } = &signals;
+        let registered = [SIGINT, SIGTERM].into_iter().try_for_each(|signal| {
+            // In this order: what is deadly now is looked at before this signal makes the next one deadly.
+            flag::register_conditional_default(signal, deadly.clone())?;
+            flag::register_usize(signal, received.clone(), signal as usize)?;
+            flag::register(signal, deadly.clone()).map(drop)
+        });
+        registered.map_err(|error| Error::unavailable(format!("cannot listen to signals: {error}")))?;
+        let _ = SIGNALS.set(signals);
+        Ok(())
+    }
+
+    fn received() -> Option<i32> {
+        let number = SIGNALS.get()?.received.load(Ordering::Relaxed);
+        (number > 0).then_some(number as i32)
+    }
+}
+
+/// As long as it lives, a run goes on that signals stop.
+pub(crate) struct Running(());
+
+impl Running {
+    pub(crate) fn begin() -> Self {
+        Running::count(|runs| runs + 1);
+        Running(())
+    }
+
+    fn count(change: impl FnOnce(usize) -> usize) {
+        let Some(signals) = SIGNALS.get() else { return };
+        let mut runs = signals.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        *runs = change(*runs);
+        signals.deadly.store(*runs == 0, Ordering::Relaxed);
+        if Signals::received().is_some() {
+            signals.deadly.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        Running::count(|runs| runs.saturating_sub(1));
+    }
+}
