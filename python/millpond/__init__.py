@@ -18,7 +18,10 @@ Examples:
         pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem("state")))
 """
 
+import sys
+
 from millpond import csv, debug, io, persistence, reducers, temporal
+from millpond._date_time import DateTimeNamespace
 from millpond._errors import (
     ChangedError,
     DataError,
@@ -41,12 +44,14 @@ from millpond._expression import (
     unwrap,
 )
 from millpond._json import Json
+from millpond._names import finish_class, finish_module
 from millpond._native import __version__
 from millpond._outputs import clear
 from millpond._run import MonitoringLevel, run, run_async
 from millpond._schema import Schema, column_definition, schema_from_types
 from millpond._summary import OutputSummary, RunSummary, SourceSummary, StepSummary
 from millpond._table import GroupedTable, Table, WindowedTable
+from millpond._text import StringNamespace
 from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
 __all__ = [
@@ -98,5 +103,21 @@ for _name in __all__:
     if hasattr(_object, "__qualname__") and _object.__module__.startswith("millpond._"):
         _object.__module__ = "millpond"  # so that messages show millpond.Table, where users find it
 del _name, _object
+
+for _module, _shown in (
+    (sys.modules[__name__], "pw"),
+    (io, "pw.io"),
+    (io.csv, "pw.io.csv"),
+    (io.jsonlines, "pw.io.jsonlines"),
+    (io.python, "pw.io.python"),
+    (debug, "pw.debug"),
+    (persistence, "pw.persistence"),
+    (reducers, "pw.reducers"),
+    (temporal, "pw.temporal"),
+):
+    finish_module(_module, _shown)
+finish_class(StringNamespace, ".str")
+finish_class(DateTimeNamespace, ".dt")
+del _module, _shown
 
 install_excepthook()

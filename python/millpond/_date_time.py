@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from millpond._check import choice, flag, words
 from millpond._expression import ColumnExpression, _union, to_expression
+from millpond._names import no_attribute
 from millpond._origin import here
 
 TYPE_CHECKING = False
@@ -44,6 +45,11 @@ class DateTimeNamespace:
 
     def __init__(self, expression: ColumnExpression) -> None:
         self._expression = expression
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            raise no_attribute("DateTimeNamespace", name, dir(DateTimeNamespace))
 
     def nanosecond(self) -> ColumnExpression:
         """The nanoseconds since the last full second, 0 to 999,999,999."""

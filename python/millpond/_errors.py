@@ -97,12 +97,22 @@ class UnavailableError(Error):
     exit_code = 7
 
 
-class _NoColumn(InvalidError, AttributeError):
-    """An unknown column asked for as an attribute, so that `hasattr` works."""
+class _NoName(InvalidError, AttributeError):
+    """An unknown name asked for as an attribute, so that `hasattr` works."""
+
+    def __init__(self, message: str, *, hint: str | None, origin: str | None, name: str) -> None:
+        super().__init__(message, hint=hint, origin=origin)
+        self.name = name
 
 
-_NoColumn.__name__ = _NoColumn.__qualname__ = "InvalidError"  # as a traceback calls it
-_NoColumn.__module__ = "millpond"
+class _NoArgument(InvalidError, TypeError):
+    """Arguments that a function does not take."""
+
+
+for _error in (_NoName, _NoArgument):  # shown as what users catch
+    _error.__name__ = _error.__qualname__ = "InvalidError"
+    _error.__module__ = "millpond"
+del _error
 
 
 _BY_KIND = {

@@ -7,6 +7,7 @@ import datetime
 from millpond import _native
 from millpond._check import flag, invalid, show, type_name
 from millpond._json import Json, dumps
+from millpond._names import no_attribute
 from millpond._origin import here
 from millpond._schema import native_type
 from millpond._time import to_native
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeAlias
 
     from millpond._date_time import DateTimeNamespace
+    from millpond._errors import InvalidError
     from millpond._table import Table
     from millpond._text import StringNamespace
 
@@ -88,8 +90,16 @@ class ColumnExpression:
         position = to_expression(key)
         return ColumnExpression(self._native.get(position._native, None, here()), _union(self, position))
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: builtins.str) -> None:
+            raise no_attribute("ColumnExpression", name, dir(ColumnExpression))
+
     def __iter__(self) -> NoReturn:
-        raise invalid("an expression cannot be walked through: it stands for one value in each row")
+        raise invalid(
+            "an expression cannot be walked through: it stands for one value in each row",
+            hint=f"the elements of a list become rows with table.flatten({self._code()})",
+        )
 
     def get(self, key: int | builtins.str | ColumnExpression, default: Operand = None) -> ColumnExpression:
         """The element of a tuple, a list or a `Json` with this number or name, or else ``default``.
@@ -231,8 +241,58 @@ class ColumnExpression:
     def __bool__(self) -> bool:
         raise invalid(
             "an expression has no truth value: it stands for one value in each row",
-            hint="write & | ~ for and, or, not; (a < b) & (b < c) for a < b < c; pw.if_else(...) for if",
+            hint="write & | ~ for and, or, not; (a < b) & (b < c) for a < b < c; (a == 1) | (a == 2) for a in [1, 2]; "
+            "pw.if_else(condition, a, b) for if",
         )
+
+    def _code(self) -> builtins.str:
+        """The expression as it can be pasted into the program."""
+        return self._native.code()
+
+    def _no_value(self, wanted: builtins.str, hint: builtins.str) -> InvalidError:
+        return invalid(f"an expression is no {wanted}: it stands for one value in each row", hint=hint)
+
+    def __str__(self) -> builtins.str:
+        raise self._no_value("text", f'pw.cast(str, {self._code()}); "a " + pw.cast(str, {self._code()}) joins texts')
+
+    def __format__(self, spec: builtins.str) -> builtins.str:
+        raise self._no_value("text", f'"a " + pw.cast(str, {self._code()}) joins texts, where f"a {{...}}" cannot')
+
+    def __int__(self) -> int:
+        raise self._no_value("number", f"pw.cast(int, {self._code()})")
+
+    def __float__(self) -> float:
+        raise self._no_value("number", f"pw.cast(float, {self._code()}); a root is ({self._code()}) ** 0.5")
+
+    def __complex__(self) -> complex:
+        raise self._no_value("number", f"pw.cast(float, {self._code()})")
+
+    def __index__(self) -> int:
+        raise self._no_value("number", f"pw.cast(int, {self._code()}); a part of a text is .str.slice(start, end)")
+
+    def __round__(self, digits: int | None = None) -> NoReturn:
+        raise self._no_value("number", f"({self._code()} * 100 + 0.5) // 1 / 100 rounds to two digits")
+
+    def __trunc__(self) -> NoReturn:
+        raise self._no_value("number", f"pw.cast(int, {self._code()})")
+
+    def __floor__(self) -> NoReturn:
+        raise self._no_value("number", f"({self._code()}) // 1")
+
+    def __ceil__(self) -> NoReturn:
+        raise self._no_value("number", f"-(-({self._code()}) // 1)")
+
+    def __len__(self) -> int:
+        raise self._no_value("sequence", f"{self._code()}.str.len() is the length of text")
+
+    def __contains__(self, part: object) -> bool:
+        raise self._no_value("sequence", f"{self._code()}.str.contains(...) looks into text")
+
+    def __reversed__(self) -> NoReturn:
+        raise self._no_value("sequence", "reducers and windows look at several rows")
+
+    def __call__(self, *arguments: object, **options: object) -> NoReturn:
+        raise invalid(f"an expression cannot be called: {self!r} is no method", hint=f"write {self._code()}")
 
     def __repr__(self) -> builtins.str:
         return f"<millpond.ColumnExpression {self._native}>"
@@ -405,10 +465,14 @@ def to_expression(value: object) -> ColumnExpression:
     if isinstance(value, Json):
         return ColumnExpression(_native.Expr.literal(("json", dumps(value)), here()), ())
     if value is not None and not isinstance(value, (bool, int, float, str, bytes)):
-        raise invalid(
-            f"{show(value)} ({type_name(value)}) cannot stand in an expression",
-            hint="expressions are made of columns, int, float, str, bool, bytes, Json, datetime, timedelta, None",
-        )
+        hint = "expressions are made of columns, int, float, str, bool, bytes, pw.Json, datetime, timedelta and None"
+        if callable(value) and hasattr(value, "__self__"):
+            hint = f"call it: {getattr(value, '__name__', '...')}()"
+        elif isinstance(value, (list, tuple)):
+            hint = "pw.make_tuple(...) makes a tuple of values"
+        elif isinstance(value, dict):
+            hint = "pw.Json({...}) is a value"
+        raise invalid(f"{show(value)} ({type_name(value)}) cannot stand in an expression", hint=hint)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise invalid(f"{value} does not fit into an int of 64 bits")
     return ColumnExpression(_native.Expr.literal(value, here()), ())

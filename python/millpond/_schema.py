@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import types
 
+from millpond import _native
 from millpond._check import invalid, show
 from millpond._json import Json
+from millpond._names import no_attribute
 from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
 TYPE_CHECKING = False
@@ -28,6 +30,7 @@ _TYPES: dict[object, str] = {
     bytes: "bytes",
     Json: "json",
 }
+_MAX_DEPTH = 32
 _CLASSES = {name: cls for cls, name in _TYPES.items()}
 
 
@@ -67,7 +70,8 @@ class SchemaMeta(type):
             if isinstance(definition, ColumnDefinition) and attribute not in own:
                 if definition.dtype is None:
                     raise invalid(
-                        f"schema {name}: column {show(attribute)} has no type", hint=f"{attribute}: int = ..."
+                        f"schema {name}: column {show(attribute)} has no type",
+                        hint=f"{attribute}: int = pw.column_definition(...), or dtype=int in it",
                     )
                 own = {**own, attribute: definition.dtype}
         for attribute, hint in own.items():
@@ -81,8 +85,9 @@ class SchemaMeta(type):
                     key.add(column)
             elif definition is not None:
                 raise invalid(
-                    f"schema {name}: column {show(attribute)} is given the value {show(definition)}",
-                    hint="use pw.column_definition(...)",
+                    f"schema {name}: column {show(attribute)} is given the value {show(definition)}, "
+                    "but a column has no default in this version",
+                    hint=f"pw.coalesce(pw.this.{attribute}, {definition!r}) gives a null a value",
                 )
             columns[column] = (column, *_column_type(hint, f"schema {name}: column {show(attribute)}", cls.__module__))
         cls._columns = tuple(columns.values())
@@ -99,6 +104,11 @@ class SchemaMeta(type):
     def typehints(cls) -> dict[str, Any]:
         """The type of each column, as a program would annotate it."""
         return {name: _annotation(ty, optional) for name, ty, optional in cls._columns}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> None:
+            raise no_attribute("Schema", name, dir(SchemaMeta), cls.column_names() if "_columns" in vars(cls) else ())
 
     def __repr__(cls) -> str:
         return f"<millpond.Schema {describe(cls._columns)}>" if cls._columns else "<millpond.Schema>"
@@ -184,7 +194,7 @@ def primary_key(schema: type[Schema]) -> list[str]:
 
 def describe(columns: tuple[NativeColumn, ...] | list[NativeColumn]) -> str:
     """Names and types on one line."""
-    return ", ".join(f"{name}: {ty}{' | None' if optional else ''}" for name, ty, optional in columns)
+    return ", ".join(f"{name}: {_native.spell_type(ty, optional)}" for name, ty, optional in columns)
 
 
 def native_type(hint: object, what: str) -> str:
@@ -220,7 +230,7 @@ def _class(ty: str) -> tuple[Any, str]:
     return (list[elements[0]] if name == "list" else tuple[tuple(elements)]), rest[1:]  # type: ignore[misc,valid-type]
 
 
-def _column_type(hint: object, what: str, module: str | None) -> tuple[str, bool]:
+def _column_type(hint: object, what: str, module: str | None, depth: int = 0) -> tuple[str, bool]:
     """The engine's name of the type that an annotation means, and whether nulls are allowed."""
     original = hint
     if isinstance(hint, str) and module is not None:
@@ -228,14 +238,16 @@ def _column_type(hint: object, what: str, module: str | None) -> tuple[str, bool
     members = list(hint.__args__) if _is_union(hint) else [hint]  # type: ignore[attr-defined]
     optional = type(None) in members
     members = [member for member in members if member is not type(None)]
-    ty = _name(members[0], what) if len(members) == 1 else None
+    if depth > _MAX_DEPTH:
+        raise invalid(f"{what}: tuples and lists are more than {_MAX_DEPTH} deep one in another")
+    ty = _name(members[0], what, depth) if len(members) == 1 else None
     if ty is None:
         shown = original if isinstance(original, str) else getattr(original, "__name__", None) or repr(original)
         raise invalid(f"{what} has the type {shown}", hint=_TYPES_HINT)
     return ty, optional
 
 
-def _name(hint: object, what: str) -> str | None:
+def _name(hint: object, what: str, depth: int) -> str | None:
     """The engine's name of a type; nothing if it has none."""
     of = getattr(hint, "__origin__", None)
     if of is None:
@@ -247,7 +259,7 @@ def _name(hint: object, what: str) -> str | None:
         return None
     elements = []
     for argument in arguments:
-        element, optional = _column_type(argument, what, None)
+        element, optional = _column_type(argument, what, None, depth + 1)
         elements.append(f"{element}?" if optional else element)
     return f"{of.__name__}[{', '.join(elements)}]"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from millpond import _native
 from millpond._check import invalid, renamed, show
-from millpond._errors import _NoColumn
 from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
+from millpond._names import nearest, no_attribute
 from millpond._origin import here
 from millpond._schema import describe, native_type, primary_key, schema_of
 from millpond.temporal import SessionWindow, check_behavior, check_window, native
@@ -15,7 +15,7 @@ from millpond.temporal import SessionWindow, check_behavior, check_window, nativ
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from millpond._expression import Operand
     from millpond._schema import Schema
@@ -547,14 +547,31 @@ class Table:
         return WindowedTable(self, reduce)
 
     def __getattr__(self, name: str) -> ColumnReference:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self._column(name)
+        if name.startswith("__") or name not in self.column_names():
+            raise no_attribute("Table", name, dir(Table), self.column_names())
+        return ColumnReference(name, self)
 
     def __getitem__(self, name: str) -> ColumnReference:
         if not isinstance(name, str):
             raise invalid(f"a column is asked for by its name, not by {show(name)}")
         return self._column(name)
+
+    def __len__(self) -> NoReturn:
+        raise invalid(
+            "a table has no length before the run", hint="table.reduce(rows=pw.reducers.count()) counts the rows"
+        )
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> NoReturn:
+        raise invalid(
+            "a table cannot be walked through: it is a plan, and has no rows before the run",
+            hint="pw.io.subscribe(table, on_change=...) hands over each row; table.column_names() are the columns",
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.column_names()
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.column_names()]
@@ -565,11 +582,10 @@ class Table:
     def _column(self, name: str) -> ColumnReference:
         names = self.column_names()
         if name not in names:
-            file, line = here()
-            raise _NoColumn(
+            near = nearest(name, names)
+            raise invalid(
                 f"no column {show(name)} in the table ({describe(self._native.schema())})",
-                hint=_similar(name, [*names, *(method for method in dir(Table) if not method.startswith("_"))]),
-                origin=f"{file}:{line}",
+                hint=f"did you mean {show(near)}?" if near else None,
             )
         return ColumnReference(name, self)
 
@@ -627,6 +643,11 @@ class GroupedTable:
         outputs = self._source._outputs("reduce", columns, named)
         return Table(self._reduce(outputs, here()), here())
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            raise no_attribute(type(self).__name__, name, dir(type(self)))
+
     def __repr__(self) -> str:
         return f"<millpond.{type(self).__name__} of {self._source!r}>"
 
@@ -656,13 +677,6 @@ def check_table(value: object, what: str) -> Table:
         hint = "finish it with .reduce(...)" if isinstance(value, GroupedTable) else None
         raise invalid(f"{what}: expected a table, got {show(value)}", hint=hint)
     return value
-
-
-def _similar(name: str, names: list[str]) -> str | None:
-    import difflib
-
-    similar = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {show(similar[0])}?" if similar else None
 
 
 def _reference(method: str, column: object) -> ColumnReference:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from millpond._check import flag, invalid, show
 from millpond._expression import ColumnExpression, _union, to_expression
+from millpond._names import no_attribute
 from millpond._origin import here
 
 TYPE_CHECKING = False
@@ -41,6 +42,11 @@ class StringNamespace:
 
     def __init__(self, expression: ColumnExpression) -> None:
         self._expression = expression
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            raise no_attribute("StringNamespace", name, dir(StringNamespace))
 
     def lower(self) -> ColumnExpression:
         """In lower case."""

@@ -62,10 +62,13 @@ def table_from_markdown(
 def compute_and_print(*tables: Table, include_id: bool = False, n_rows: int | None = None) -> None:
     """Computes tables and prints their rows, sorted.
 
+    Tables whose files are followed (``mode="streaming"``) are never complete, and are refused.
+
     Args:
         *tables: What to print.
         include_id: Only False: rows have no ids in this version.
-        n_rows: Print at most so many rows of each table.
+        n_rows: Print at most so many rows of each table, the first in order. Of tables that are read from files they
+            are found in little memory, however many there are.
 
     Examples:
         >>> import millpond as pw
@@ -80,7 +83,7 @@ def compute_and_print(*tables: Table, include_id: bool = False, n_rows: int | No
     """
     for table in _checked(tables, include_id, n_rows):
         counts: dict[Row, int] = {}
-        for row, _, diff in _changes(table):
+        for row, _, diff in _changes(table, n_rows):
             counts[row] = counts.get(row, 0) + diff
         rows = [row for row in sorted(counts, key=_order) for _ in range(counts[row])]
         _print(table.column_names(), rows, n_rows)
@@ -92,7 +95,7 @@ def compute_and_print_update_stream(*tables: Table, include_id: bool = False, n_
     Args:
         *tables: What to print.
         include_id: Only False: rows have no ids in this version.
-        n_rows: Print at most so many changes of each table.
+        n_rows: Print at most so many changes of each table, the first in order.
 
     Examples:
         >>> import millpond as pw
@@ -112,7 +115,9 @@ def compute_and_print_update_stream(*tables: Table, include_id: bool = False, n_
         ann  | 2     | 4        | 1
     """
     for table in _checked(tables, include_id, n_rows):
-        changes = sorted(_changes(table), key=lambda change: (change[1], change[2], _order(change[0])))
+        changes = sorted(
+            _changes(table, n_rows, by_epoch=True), key=lambda change: (change[1], change[2], _order(change[0]))
+        )
         rows = [(*row, time, diff) for row, time, diff in changes]
         _print([*table.column_names(), "__time__", "__diff__"], rows, n_rows)
 
@@ -125,12 +130,12 @@ def _checked(tables: tuple[Table, ...], include_id: bool, n_rows: int | None) ->
     return [check_table(table, "table") for table in tables]
 
 
-def _changes(table: Table) -> list[tuple[Row, int, int]]:
-    """All changes of a table: row, epoch, multiplicity."""
+def _changes(table: Table, most: int | None, by_epoch: bool = False) -> list[tuple[Row, int, int]]:
+    """All changes of a table, or those that its first rows or changes are made of: row, epoch, multiplicity."""
     from millpond import _stops
 
     with _stops.while_running() as signals:
-        return table._native.collect(signals)
+        return table._native.collect(signals, most, by_epoch)
 
 
 def _order(row: Row) -> list[tuple[bool, Any]]:

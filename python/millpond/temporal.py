@@ -57,7 +57,7 @@ class SessionWindow:
 
     __slots__ = ("max_gap", "predicate")
 
-    def __init__(self, max_gap: int | datetime.timedelta | None, predicate: ColumnExpression | None) -> None:
+    def __init__(self, max_gap: Length | None, predicate: ColumnExpression | None) -> None:
         self.max_gap = max_gap
         self.predicate = predicate
 
@@ -130,7 +130,7 @@ if TYPE_CHECKING:
 def session(
     *,
     predicate: Callable[[ColumnExpression, ColumnExpression], Operand] | None = None,
-    max_gap: int | datetime.timedelta | None = None,
+    max_gap: Length | None = None,
 ) -> SessionWindow:
     """Sessions: neighbouring rows are in one session if they are at most ``max_gap`` apart, or fulfil ``predicate``.
 
@@ -142,7 +142,7 @@ def session(
         predicate: A function of two neighbouring times, the earlier one first, that gives an expression of type bool;
             called once, with expressions.
         max_gap: The largest distance of neighbours, in the unit of the time column (a ``timedelta`` where that holds
-            points in time); equal joins.
+            points in time); equal joins. Of floats, it is the difference of both times, as a float, that counts.
 
     Examples:
         >>> import millpond as pw
@@ -174,7 +174,10 @@ def session(
         if max_gap < datetime.timedelta(0):
             raise invalid(f"max_gap: {max_gap} is negative")
         return SessionWindow(max_gap, None)
-    return SessionWindow(whole_number(max_gap, "max_gap", least=0), None)
+    gap = number(max_gap, "max_gap")
+    if gap < 0:
+        raise invalid(f"max_gap: {gap} is negative")
+    return SessionWindow(gap, None)
 
 
 def _of_times(predicate: object) -> ColumnExpression:

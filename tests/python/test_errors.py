@@ -23,7 +23,7 @@ OTHER = pw.debug.table_from_markdown("user | time\nann | 1")
 SESSION = pw.temporal.session(max_gap=3)
 
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
-    "unknown attribute": (lambda: VISITS.nam, 'no column "nam" in the table (user: str, time: int, note: str | None)'),
+    "unknown attribute": (lambda: VISITS.nam, 'a table has no column or method "nam"; its columns are "user", "time"'),
     "unknown item": (lambda: VISITS["nam"], 'no column "nam" in the table'),
     "item that is no name": (lambda: VISITS[0], "a column is asked for by its name, not by 0"),  # type: ignore[index]
     "another table's column": (lambda: OTHER.select(VISITS.user), "a column of the table (user: str, time: int, note"),
@@ -42,7 +42,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "reducer outside of reduce": (lambda: VISITS.select(n=pw.reducers.count()), "count"),
     "column outside of the key": (lambda: VISITS.groupby(VISITS.user).reduce(VISITS.time), "time"),
     "negative gap": (lambda: pw.temporal.session(max_gap=-1), "max_gap: -1 is negative"),
-    "gap that is no int": (lambda: pw.temporal.session(max_gap=1.5), "max_gap: expected an int, got 1.5 (float)"),  # type: ignore[arg-type]
+    "gap that is no number": (lambda: pw.temporal.session(max_gap="3"), 'max_gap: expected an int or a float, got "3"'),  # type: ignore[arg-type]
     "no window": (lambda: VISITS.windowby(VISITS.time, window=300), "window: expected a window, got 300"),  # type: ignore[arg-type]
     "text as time": (lambda: VISITS.windowby(VISITS.user, window=SESSION).reduce(n=pw.reducers.count()), "str"),
     "both spellings": (

@@ -146,7 +146,7 @@ BAD_LINES = {
     "null": (
         b'{"user": null, "at": 1}',
         "logs/bad.jsonl:2: user: null is not a str",
-        "hint: an optional column (str?)",
+        "hint: a column of type str | None",
     ),
     "a missing field": (b'{"user": "ben"}', "logs/bad.jsonl:2: at: the field is missing"),
     "an array": (b"[1, 2]", "logs/bad.jsonl:2: an array where an object is expected", HINT),

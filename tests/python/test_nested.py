@@ -158,7 +158,7 @@ def test_types_are_checked_when_the_plan_is_made() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"pair": (1,)}, r"pair: \(1,\) \(tuple\) is not a tuple\[int, str\?\]"),
+        ({"pair": (1,)}, r"pair: \(1,\) \(tuple\) is not a tuple\[int, str \| None\]"),
         ({"pair": ("x", None)}, r'pair: "x" \(str\) is not an int'),
         ({"event": {1, 2}}, "event: .* is not JSON"),
         ({"marks": [None]}, "marks: None is in it, which is not optional"),
@@ -193,7 +193,7 @@ def test_next_bytes_and_next_json() -> None:
 def test_a_row_is_there_for_each_element() -> None:
     table = pw.io.python.read(Subject(), schema=Row)
     marks = table.flatten(table.marks)
-    assert repr(marks).endswith("event: json, pair: tuple[int, str?], marks: float>")
+    assert repr(marks).endswith("event: pw.Json, pair: tuple[int, str | None], marks: float>")
     assert [row["marks"] for row in collect(marks)] == [1.0, float("inf"), -0.5]
 
 
@@ -243,5 +243,7 @@ def test_json_that_is_no_array_has_no_elements() -> None:
 
 def test_elements_of_several_types_are_not_one_column() -> None:
     table = pw.io.python.read(Subject(), schema=Row)
-    with pytest.raises(pw.InvalidError, match=r'"pair" is tuple\[int, str\?\], whose elements are not of one type'):
+    with pytest.raises(
+        pw.InvalidError, match=r'"pair" is tuple\[int, str \| None\], whose elements are not of one type'
+    ):
         table.flatten(table.pair)

@@ -54,7 +54,7 @@ def test_a_cast_that_fails_names_the_line_that_asks_for_it() -> None:
     with pytest.raises(pw.InputError) as caught:
         changes(table)
     assert caught.value.message.startswith(
-        'column "item": the text is not int in cast(item, int), where item = "apple"'
+        'column "item": the text is not int in pw.cast(int, item), where item = "apple"'
     )
     assert caught.value.origin is not None and "test_operations.py:" in caught.value.origin
 
@@ -111,7 +111,7 @@ def test_several_values_are_an_error_that_shows_two() -> None:
     table = shop()
     with pytest.raises(pw.InputError) as caught:
         changes(table.reduce(who=pw.reducers.unique(table.user)))
-    expect = 'column "who": there are several values in unique(min(user), max(user)), where min(user) = "ann", '
+    expect = 'column "who": there are several values in pw.reducers.unique(user), where pw.reducers.min(user) = "ann", '
     assert caught.value.message.startswith(expect)
     assert caught.value.origin is not None and "test_operations.py:" in caught.value.origin
 
@@ -133,10 +133,10 @@ def test_several_values_are_an_error_that_shows_two() -> None:
         ),
         (
             lambda t: t.concat(t.cast_to_types(cents=str)),
-            'column "cents" is int? in table 1 of the concat, but str? in table 2',
+            'column "cents" is int | None in table 1 of the concat, but str | None in table 2',
         ),
         (lambda t: t.concat(t.groupby(t.user)), "concat: expected a table"),
-        (lambda t: t.flatten(t.cents), 'column "cents" is int?, which has no elements'),
+        (lambda t: t.flatten(t.cents), 'column "cents" is int | None, which has no elements'),
         (lambda t: t.flatten("price"), 'no column "price"'),
         (lambda t: t.flatten(t.item + ""), "flatten: an expression needs a name"),
         (lambda t: t.reduce(t.user), 'column "user" is not inside a reducer'),

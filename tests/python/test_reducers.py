@@ -124,11 +124,19 @@ def test_windows_have_all_reducers(window: Any) -> None:
     [
         (
             lambda t: pw.reducers.argmin(t.cents),
-            "argmin(cents) does not say what it takes of the row",
-            "argmin(cents, x) is the x of the row with the smallest cents",
+            "pw.reducers.argmin(cents) does not say what it takes of the row",
+            "pw.reducers.argmin(pw.this.cents, pw.this.name) is the name of the row with the smallest cents",
         ),
-        (lambda t: pw.reducers.latest(None), "None has no type, but latest() needs one", ""),
-        (lambda t: pw.reducers.argmax(t.cents, pw.reducers.max(t.at)), "`max(at)` is inside another reducer", ""),
+        (
+            lambda t: pw.reducers.latest(None),
+            "None has no type, but pw.reducers.latest() needs one",
+            "say which: pw.cast(int, None)",
+        ),
+        (
+            lambda t: pw.reducers.argmax(t.cents, pw.reducers.max(t.at)),
+            "`pw.reducers.max(at)` is inside another reducer",
+            "",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_line(make: Any, message: str, hint: str) -> None:
@@ -161,6 +169,6 @@ def test_tuples_hold_all_values_by_arrival_or_in_order() -> None:
         sorted=pw.reducers.sorted_tuple(table.x),
         known_sorted=pw.reducers.sorted_tuple(table.x + 1, skip_nones=True),
     )
-    ints, optional = "list[int]", "list[int?]"
+    ints, optional = "list[int]", "list[int | None]"
     assert repr(lists) == f"<millpond.Table all: {optional}, known: {ints}, sorted: {optional}, known_sorted: {ints}>"
     assert final(lists) == [((3, None, 2, 1), (3, 2, 1), (None, 1, 2, 3), (2, 3, 4))]

@@ -121,7 +121,7 @@ def test_a_value_that_is_no_point_names_file_line_column_and_value(tmp_path: Pat
     (tmp_path / "in.csv").write_text("user,at,utc,length\nann,2026-11-22T10:00:00Z,,\n")
     with pytest.raises(pw.InputError) as caught:
         rows(pw.io.csv.read(tmp_path / "in.csv", schema=Event, mode="static"))
-    assert 'in.csv:2: at: "2026-11-22T10:00:00Z" is not a DateTimeNaive' in caught.value.message
+    assert 'in.csv:2: at: "2026-11-22T10:00:00Z" is not a pw.DateTimeNaive' in caught.value.message
     assert caught.value.hint == "one reads 2026-11-22T10:00:00, without a zone"
 
 
@@ -200,7 +200,7 @@ def test_the_mean_of_durations_is_pythons(stays: list[tuple[int, int | None]]) -
     table = table.select(table.user, length=pw.cast(pw.Duration, "PT0.000000001S") * table.nanoseconds)
     # Python rounds to the microsecond, so its durations are a thousand times as long.
     found = table.groupby(table.user).reduce(table.user, mean=pw.reducers.avg(table.length) * 1000)
-    assert repr(found) == "<millpond.Table user: int, mean: Duration | None>"
+    assert repr(found) == "<millpond.Table user: int, mean: pw.Duration | None>"
     users: dict[int, list[datetime.timedelta]] = {user: [] for user, _ in stays}
     for user, length in stays:
         if length is not None:
@@ -212,13 +212,22 @@ def test_the_mean_of_durations_is_pythons(stays: list[tuple[int, int | None]]) -
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda t: t.select(x=t.at + t.at), "cannot apply + to DateTimeNaive and DateTimeNaive"),
-        (lambda t: t.select(x=t.at < at(0).replace(tzinfo=UTC)), "cannot apply < to DateTimeNaive and DateTimeUtc"),
+        (lambda t: t.select(x=t.at + t.at), "cannot apply + to pw.DateTimeNaive and pw.DateTimeNaive"),
+        (
+            lambda t: t.select(x=t.at < at(0).replace(tzinfo=UTC)),
+            "cannot apply < to pw.DateTimeNaive and pw.DateTimeUtc",
+        ),
         (lambda t: t.select(x=pw.cast(int, t.at)), "which cannot be cast to int"),
-        (lambda t: t.windowby(t.at, window=pw.temporal.session(max_gap=3)).reduce(n=pw.reducers.count()), "a Duration"),
-        (lambda t: t.windowby(t.at, window=pw.temporal.tumbling(3)).reduce(n=pw.reducers.count()), "a Duration"),
-        (lambda t: t.groupby(t.user).reduce(x=pw.reducers.sum(t.at)), "sum needs int, float or Duration"),
-        (lambda t: t.groupby(t.user).reduce(x=pw.reducers.avg(t.at)), "avg needs int, float or Duration"),
+        (
+            lambda t: t.windowby(t.at, window=pw.temporal.session(max_gap=3)).reduce(n=pw.reducers.count()),
+            "must be pw.Duration",
+        ),
+        (
+            lambda t: t.windowby(t.at, window=pw.temporal.tumbling(3)).reduce(n=pw.reducers.count()),
+            "must be pw.Duration",
+        ),
+        (lambda t: t.groupby(t.user).reduce(x=pw.reducers.sum(t.at)), "sum needs int, float or pw.Duration"),
+        (lambda t: t.groupby(t.user).reduce(x=pw.reducers.avg(t.at)), "avg needs int, float or pw.Duration"),
         (lambda t: pw.temporal.session(max_gap=datetime.timedelta(-1)), "is negative"),
         (lambda t: t.select(x=datetime.datetime(1, 1, 1)), "does not fit into 64 bits of nanoseconds"),
     ],
@@ -263,10 +272,10 @@ def test_a_program_hands_times_over() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"at": datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)}, "at: .* is not a DateTimeNaive"),
+        ({"at": datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)}, "at: .* is not a pw.DateTimeNaive"),
         ({"at": datetime.datetime(1600, 1, 1)}, "at: .* does not fit into 64 bits of nanoseconds"),
-        ({"at": "noon"}, 'at: "noon" .* is not a DateTimeNaive'),
-        ({"at": datetime.datetime(2026, 1, 1), "stay": 7}, "stay: 7 .* is not a Duration"),
+        ({"at": "noon"}, 'at: "noon" .* is not a pw.DateTimeNaive'),
+        ({"at": datetime.datetime(2026, 1, 1), "stay": 7}, "stay: 7 .* is not a pw.Duration"),
     ],
 )
 def test_a_wrong_time_that_is_handed_over_is_named(wrong: dict[str, object], said: str) -> None:
@@ -338,7 +347,7 @@ def to_utc(at: datetime.datetime) -> pw.ColumnExpression:
 
 def test_functions_of_time_are_checked_before_anything_runs() -> None:
     table = pw.debug.table_from_markdown("a\n1")
-    with pytest.raises(pw.InvalidError, match=r'"a" is int, but dt\.hour needs DateTimeNaive or DateTimeUtc'):
+    with pytest.raises(pw.InvalidError, match=r'"a" is int, but dt\.hour needs pw.DateTimeNaive or pw.DateTimeUtc'):
         table.select(x=pw.this.a.dt.hour())
     with pytest.raises(pw.InvalidError, match='unit: "h" is none of "s", "ms", "us", "ns"'):
         pw.this.a.dt.from_timestamp("h")  # type: ignore[arg-type]
@@ -423,16 +432,16 @@ def test_clocks_of_a_zone_are_those_of_python(at: datetime.datetime, name: str) 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda at: at.dt.strftime("%Q"), 'the format "%Q" cannot write a DateTimeNaive: %Q is none of the words'),
+        (lambda at: at.dt.strftime("%Q"), 'the format "%Q" cannot write a pw.DateTimeNaive: %Q is none of the words'),
         (lambda at: at.dt.strftime("%"), 'the format "%" cannot write'),
-        (lambda at: at.dt.strftime("%z"), 'the format "%z" cannot write a DateTimeNaive'),
+        (lambda at: at.dt.strftime("%z"), 'the format "%z" cannot write a pw.DateTimeNaive'),
         (lambda at: at.dt.strftime(at), "fmt: expected a str"),
-        (lambda at: pw.this.user.dt.strptime("%H:%M"), 'the format "%H:%M" cannot read a DateTimeNaive'),
+        (lambda at: pw.this.user.dt.strptime("%H:%M"), 'the format "%H:%M" cannot read a pw.DateTimeNaive'),
         (lambda at: pw.this.user.dt.strptime("%F %c"), "%c is none of the words"),
         (lambda at: pw.this.user.dt.strptime("%F", contains_timezone=True), 'the format "%F" has no offset from UTC'),
         (lambda at: pw.this.user.dt.strptime("%F %z", contains_timezone=False), "has an offset from UTC"),
         (lambda at: at.dt.to_utc("Europe/Bonn"), 'there is no time zone "Europe/Bonn"'),
-        (lambda at: at.dt.to_naive_in_timezone("UTC"), "dt.to_naive_in_timezone needs DateTimeUtc"),
+        (lambda at: at.dt.to_naive_in_timezone("UTC"), "dt.to_naive_in_timezone needs pw.DateTimeUtc"),
     ],
 )
 def test_formats_and_zones_are_checked_before_anything_runs(make: Any, message: str) -> None:

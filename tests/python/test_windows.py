@@ -126,7 +126,7 @@ def test_a_window_shows_how_it_was_made() -> None:
 
 def test_a_time_without_a_window_ends_the_run() -> None:
     table = pw.debug.table_from_markdown("at\n0.5\nnan")
-    with pytest.raises(pw.InputError, match=r"the time is in no window in step\(at, 2.0, 0.0, 0.0\), where at = nan"):
+    with pytest.raises(pw.InputError, match=r"the time at = nan is in no window"):
         windows(table, pw.temporal.tumbling(2))
 
 
@@ -150,7 +150,7 @@ def test_a_time_without_a_window_ends_the_run() -> None:
         ),
         (
             lambda: times(1).windowby(pw.this.at, window=pw.temporal.tumbling(2)).reduce(x=pw.this._pw_window),
-            "there is no _pw_window: a column holds no tuples in this version",
+            "there is no _pw_window in this version",
         ),
     ],
 )

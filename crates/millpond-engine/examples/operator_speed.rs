@@ -28,7 +28,8 @@ fn schema() -> Schema {
 }
 
 fn session(form: Form) -> Session {
-    let spec = SessionSpec { instance: vec![0], time: 1, gap: Gap::Most(300), reducers: vec![COUNT], form };
+    let spec =
+        SessionSpec { instance: vec![0], time: 1, floats: false, gap: Gap::Most(300), reducers: vec![COUNT], form };
     Session::new(&spec, &schema(), KeyRange::ALL)
 }
 

@@ -161,8 +161,7 @@ impl Accumulators {
             let position = |&c: &usize| row.iter().position(|&r| r == c).expect("each argument is a row column");
             let arguments: Vec<usize> = reducer.columns.iter().map(position).collect();
             let types: Vec<ColumnType> = declared.iter().map(|column| column.ty).collect();
-            let names: Vec<String> = declared.iter().map(|column| column.name.clone()).collect();
-            let name = reducer.kind.call(&names);
+            let name = reducer.kind.call(declared.iter().map(|column| column.name.clone()));
             let answer = match of_one_row(reducer, reducers, input) {
                 Some(of_row) => {
                     // Of several columns by arrival none is optional.

@@ -1,27 +1,30 @@
-//! Event times as ints: an *instant* orders as the time that it stands for, whatever the type of the time.
+//! Event times as ints: an [instant](millpond_plan::instant) orders as the time that it stands for, whatever the type of the time.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use millpond_plan::Literal;
-use millpond_plan::float::canonical;
+use millpond_plan::{Literal, instant};
 
-use crate::cells::{ints, total_order};
+use crate::cells::ints;
 use crate::changes::Changes;
 
 /// The instants of times: an `int`, `float` or point in time each, never null.
 pub fn instants(times: &ArrayRef) -> Vec<i64> {
     match times.data_type() {
-        DataType::Float64 => floats(times).iter().map(|time| of_float(*time)).collect(),
+        DataType::Float64 => floats(times).iter().map(|time| instant::of(*time)).collect(),
         _ => ints(times).to_vec(),
     }
 }
 
-/// The instants that are so much later than these times; those past the last instant of a watermark are, too.
+/// The instants that are so much later than these times, or instants of floats; those past the last instant of a watermark
+/// are, too.
 pub fn later(times: &ArrayRef, by: &Literal) -> Vec<i128> {
     match by {
-        Literal::Float(by) => floats(times).iter().map(|time| of_float(time + by).into()).collect(),
+        Literal::Float(by) => match times.data_type() {
+            DataType::Float64 => floats(times).iter().map(|time| instant::of(time + by).into()).collect(),
+            _ => ints(times).iter().map(|time| instant::of(instant::float(*time) + by).into()).collect(),
+        },
         by => {
             let by = by.as_int().expect("a length is of the type of the time");
             ints(times).iter().map(|time| i128::from(*time) + i128::from(by)).collect()
@@ -35,7 +38,7 @@ pub fn greatest(changes: &Changes, time: usize) -> Option<i64> {
     let times = &changes.columns[time];
     let rows = (0..changes.rows).filter(added);
     match times.data_type() {
-        DataType::Float64 => rows.map(|row| floats(times)[row]).filter(|time| !time.is_nan()).map(of_float).max(),
+        DataType::Float64 => rows.map(|row| floats(times)[row]).filter(|time| !time.is_nan()).map(instant::of).max(),
         _ => {
             let times = ints(times);
             rows.map(|row| times[row]).max()
@@ -45,10 +48,6 @@ pub fn greatest(changes: &Changes, time: usize) -> Option<i64> {
 
 fn floats(times: &ArrayRef) -> &[f64] {
     times.as_primitive::<Float64Type>().values()
-}
-
-fn of_float(time: f64) -> i64 {
-    total_order(canonical(time))
 }
 
 #[cfg(test)]

@@ -204,11 +204,12 @@ impl Grid {
         let ruler = |line: &&str| line.contains("--") && line.chars().all(|c| matches!(c, '-' | '|' | ':' | '+' | ' '));
         let mut lines = lines.filter(|line| !ruler(line));
         let header = lines.next().ok_or_else(|| Error::invalid("the table has no header"))?;
+        let outer = Outer { start: header.starts_with('|'), end: header.ends_with('|') };
         let bars = header.contains('|');
         let header: Vec<String> = cells(header, bars).into_iter().map(str::to_owned).collect();
         let mut rows = Vec::new();
         for line in lines {
-            let mut row = cells(line, bars);
+            let mut row = if bars { outer.cells(line, header.len()) } else { cells(line, bars) };
             // `| a | b` in the header, `1 | x | y` below it: the outer bar of the header was a column of labels.
             let labelled = row.len() == header.len() + 1;
             let unnamed = header.iter().position(String::is_empty).and_then(|field| row.get(field));
@@ -300,9 +301,50 @@ fn cells(line: &str, bars: bool) -> Vec<&str> {
     line.split('|').map(str::trim).collect()
 }
 
+/// Whether the header begins and ends with a bar.
+struct Outer {
+    start: bool,
+    end: bool,
+}
+
+impl Outer {
+    /// The cells of a row below a header of so many names: a bar at its end is an outer one, or stands before an empty cell.
+    fn cells<'a>(&self, line: &'a str, names: usize) -> Vec<&'a str> {
+        let count = names + usize::from(self.start && !line.starts_with('|'));
+        let ends = [(true, self.end), (true, !self.end), (false, self.end), (false, !self.end)];
+        let split = |(start, end): (bool, bool)| {
+            let line = line.strip_prefix('|').filter(|_| start).unwrap_or(line);
+            let line = line.strip_suffix('|').filter(|_| end).unwrap_or(line);
+            line.split('|').map(str::trim).collect::<Vec<_>>()
+        };
+        ends.into_iter().map(split).find(|cells| cells.len() == count).unwrap_or_else(|| cells(line, true))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check_cells(header: &str, row: &str, expect: &[&str]) {
+        let outer = Outer { start: header.starts_with('|'), end: header.ends_with('|') };
+        assert_eq!(outer.cells(row, cells(header, true).len()), expect);
+    }
+
+    #[test]
+    fn a_bar_at_the_end_may_stand_before_an_empty_cell() {
+        check_cells("a | b", "3 |", &["3", ""]);
+        check_cells("a | b", "| 3", &["", "3"]);
+        check_cells("a | b", "|", &["", ""]);
+        check_cells("a | b", "1 | 2 |", &["1", "2"]);
+        check_cells("a | b", "| 1 | 2 |", &["1", "2"]);
+        check_cells("| a | b |", "| 3 | |", &["3", ""]);
+        check_cells("| a | b |", "| | |", &["", ""]);
+        // The first column has no name: it holds labels.
+        check_cells("| a | b", "1 | x | y", &["1", "x", "y"]);
+        check_cells("| a | b", "1 | x |", &["1", "x", ""]);
+        check_cells("| a | b |", "1 | x | |", &["1", "x", ""]);
+    }
 
     /// Shows the epochs of a table, rows separated by `;`, each with its diff.
     fn show(source: &mut TableSource) -> Vec<String> {
@@ -361,7 +403,7 @@ mod tests {
     fn a_given_schema_is_checked() {
         let schema = Schema::new([("a", Type::Int.required())]);
         let error = TableSource::from_markdown("a\n1\nx", Some(schema)).unwrap_err();
-        assert_eq!(error.message(), "a: \"x\" is not of type int");
+        assert_eq!(error.message(), "a: \"x\" is not of type Type::Int");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Where results go: the contract of a sink, and the sinks.
 //!
 //! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`]; [`CallbackSink`]
-//! hands changes to a function, after their commit by way of an [`Outbox`]; [`CollectSink`] keeps them for tests and
-//! previews; [`rejected_rows`] makes rows for a sink of input rows that could not be read.
+//! hands changes to a function, after their commit by way of an [`Outbox`]; [`CollectSink`] keeps them for tests, [`HeadSink`] the
+//! first of them for previews; [`rejected_rows`] makes rows for a sink of input rows that could not be read.
 
 mod callback;
 mod collect;
@@ -10,6 +10,7 @@ mod csv;
 mod dead_letter;
 mod file;
 mod format;
+mod head;
 mod jsonlines;
 mod lines;
 mod log;
@@ -30,6 +31,7 @@ pub use collect::{CollectSink, Collected};
 pub use csv::{CsvSink, CsvSinkOptions};
 pub use dead_letter::{rejected_rows, rejected_schema};
 pub use file::{FileSink, WriteMode};
+pub use head::{HeadOrder, HeadSink};
 pub use jsonlines::JsonLinesSink;
 pub use outbox::{EpochChanges, Outbox};
 pub use place::{resolve, temporary};

@@ -4,9 +4,11 @@
 
 use millpond_error::{Error, Result};
 
+use crate::deep::{check_depth, deep};
 use crate::dt::TimeFunction;
-use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, column_text, quoted};
+use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
 use crate::nested;
+use crate::notation::{self, Notation, Speller, code, hint, one_of, spoken};
 use crate::terms::{Op, TermId, TermType, Terms};
 use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};
@@ -107,7 +109,16 @@ pub(crate) fn same_type(place: &str, name: &str, ty: &mut ColumnType, found: Col
         let error = Error::invalid(format!(
             "column {name_there} is {ty} in table 1 of the {place}, but {found} in table {number}"
         ));
-        return Err(error.with_hint(format!("cast_to_types({}={})", column_text(name), ty.ty)));
+        if !castable(found.ty, ty.ty) {
+            return Err(error);
+        }
+        let (to, word) = (ty.ty, Speller::PLAN.column(name) == name);
+        let call = match Notation::of_program() {
+            Notation::Python if word => format!("cast_to_types({name}={to})"),
+            Notation::Python => format!("cast_to_types(**{{{name_there}: {to}}})"),
+            _ => format!("cast_to_types([({name_there}, {to})])"),
+        };
+        return Err(error.with_hint(format!("table {number} can be given as .{call}")));
     }
     ty.optional |= found.optional;
     Ok(())
@@ -129,7 +140,7 @@ pub(crate) fn outputs(terms: &mut Terms, scope: &mut dyn Scope, columns: &[(Stri
         let term = term(terms, scope, expr)?;
         let ty = terms.ty(term).column().ok_or_else(|| {
             let error = Error::invalid(format!("column {} has no type: it is always None", quoted(name)));
-            at(error.with_hint("say which: cast(None, int)"), expr)
+            at(error.with_hint(typed_none_hint()), expr)
         })?;
         types.push((name.as_str(), ty));
     }
@@ -152,17 +163,21 @@ pub(crate) fn predicate(terms: &mut Terms, scope: &mut dyn Scope, predicate: &Ex
         None => Ok(typed_none(terms, Type::Bool)),
         Some(_) => {
             let ty = terms.ty(term);
-            Err(at(Error::invalid(format!("{} is {ty}, but a filter needs bool", subject(predicate))), predicate))
+            Err(at(
+                Error::invalid(format!("{} is {ty}, but a filter needs {}", subject(predicate), Type::Bool)),
+                predicate,
+            ))
         }
     }
 }
 
 /// The term of `expr`.
 pub(crate) fn term(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {
+    check_depth(expr)?;
     if let Some(resolved) = scope.resolve(expr, terms) {
         return resolved.map_err(|error| at(error, expr));
     }
-    typed(terms, scope, expr).map_err(|error| at(error, expr))
+    deep(|| typed(terms, scope, expr)).map_err(|error| at(error, expr))
 }
 
 fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {
@@ -328,7 +343,8 @@ fn if_else(
         None => typed_none(terms, Type::Bool),
         Some(_) => {
             let ty = terms.ty(test);
-            return Err(Error::invalid(format!("{} is {ty}, but if_else needs bool", subject(condition))));
+            let (subject, function) = (subject(condition), Notation::of_program().function("if_else"));
+            return Err(Error::invalid(format!("{subject} is {ty}, but {function} needs {}", Type::Bool)));
         }
     };
     let (a, b, ty) = unify(terms, "if_else", then, otherwise)?;
@@ -337,7 +353,7 @@ fn if_else(
 
 fn coalesce(terms: &mut Terms, operands: &[Operand<'_>]) -> Result<TermId> {
     let Some((last, before)) = operands.split_last() else {
-        return Err(Error::invalid("coalesce needs an argument"));
+        return Err(Error::invalid(format!("{} needs an argument", Notation::of_program().function("coalesce"))));
     };
     let mut result = *last;
     for operand in before.iter().rev() {
@@ -363,6 +379,7 @@ pub(crate) fn unify(
         (Some(x), Some(y)) if let Some(ty) = x.common(y) => Some(ty),
         _ => {
             let (left, right) = subjects(left, right);
+            let function = Notation::of_program().function(function);
             return Err(Error::invalid(format!(
                 "{left} is {left_type}, but {right} is {right_type}: {function} cannot give one or the other"
             )));
@@ -382,15 +399,31 @@ fn cast(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Result<TermId> {
     Ok(match ty.ty {
         None => typed_none(terms, to),
         Some(from) if from == to => a,
-        Some(from) if (from.is_time() && to != Type::Str) || (to.is_time() && from != Type::Str) => {
-            let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
-            return Err(error.with_hint("points in time and durations are cast to and from str only"));
-        }
-        Some(from) if (from.is_binary() || to.is_binary()) && !nested::castable(from, to) => {
-            return Err(nested::no_cast(expr, ty, to));
-        }
+        Some(from) if !castable(from, to) => return Err(no_cast(expr, ty, to)),
         Some(_) => terms.add(Op::Cast(a), TermType::new(to, ty.optional)),
     })
+}
+
+/// Whether values of one type can be converted to another.
+pub(crate) fn castable(from: Type, to: Type) -> bool {
+    if from.is_time() || to.is_time() {
+        return from == to || from == Type::Str || to == Type::Str;
+    }
+    from == to || !(from.is_binary() || to.is_binary()) || nested::castable(from, to)
+}
+
+/// The error of a cast that is none.
+fn no_cast(expr: &Expr, ty: TermType, to: Type) -> Error {
+    let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
+    if ty.ty.is_some_and(Type::is_time) || to.is_time() {
+        return error.with_hint(format!("points in time and durations are cast to and from {} only", Type::Str));
+    }
+    nested::no_cast_hint(error, expr, ty.ty, to)
+}
+
+/// How a `None` gets a type.
+pub(crate) fn typed_none_hint() -> &'static str {
+    hint("say which: lit(Literal::None).cast(Type::Int)", "say which: pw.cast(int, None)")
 }
 
 fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) -> Result<TermId> {
@@ -435,14 +468,16 @@ fn arguments(
         let ty = terms.ty(operand);
         if !ty.ty.is_some_and(|ty| accepted.contains(&ty)) {
             let place = if i == 0 { method.to_owned() } else { format!("argument {i} of {method}") };
-            let needed = accepted.iter().map(Type::to_string).collect::<Vec<_>>().join(" or ");
+            let needed = one_of(accepted);
             let error = Error::invalid(format!("{} is {ty}, but {place} needs {needed}", subject(expr)));
             return Err(match accepted {
-                [Type::Duration] => error.with_hint("a duration is written as a timedelta, such as timedelta(hours=1)"),
-                [needed] if needed.is_point() => {
-                    error.with_hint("to_utc and to_naive_in_timezone convert between points in a time zone and in UTC")
+                [Type::Duration] => error.with_hint(notation::duration()),
+                [needed] if needed.is_point() && ty.ty.is_some_and(Type::is_point) => {
+                    error.with_hint(format!("{} makes one of the other", zoned(expr, *needed)))
                 }
-                [needed] => error.with_hint(format!("cast(..., {needed})")),
+                [needed] if ty.ty.is_some_and(|ty| castable(ty, *needed)) => {
+                    error.with_hint(notation::cast(expr, *needed))
+                }
                 _ => error,
             });
         }
@@ -450,6 +485,12 @@ fn arguments(
         typed.push(operand);
     }
     Ok((typed, optional))
+}
+
+/// The call that makes a point in time of type `needed` of one of the other type.
+fn zoned(expr: &Expr, needed: Type) -> String {
+    let (expr, method) = (code(expr), if needed == Type::DateTimeUtc { "to_utc" } else { "to_naive_in_timezone" });
+    format!("{expr}.{}.{method}(\"Europe/Berlin\")", hint("dt()", "dt"))
 }
 
 /// The term itself, or a null of type `ty` if it is a `None` without a type.
@@ -489,21 +530,36 @@ fn is_negative(terms: &Terms, a: TermId) -> bool {
 
 fn operator_error(terms: &Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b): Operand<'_>) -> Error {
     let (left_type, right_type) = (terms.ty(a), terms.ty(b));
+    let written = (left, right);
     let (left, right) = subjects(left, right);
     let but = if left_type == right_type { "and" } else { "but" };
     let error = Error::invalid(format!(
         "{left} is {left_type}, {but} {right} is {right_type}: cannot apply {} to {left_type} and {right_type}",
         op.symbol()
     ));
-    let types = [left_type.ty, right_type.ty];
-    if types.contains(&Some(Type::Json)) {
-        error.with_hint("as_int(), as_float(), as_str() and as_bool() make a value of JSON")
-    } else if types.contains(&Some(Type::Str)) && op == BinaryOp::Add {
-        error.with_hint("cast(..., str) makes text of any value")
-    } else if types.contains(&Some(Type::Str)) && types.iter().any(|ty| ty.is_some_and(is_number)) {
-        error.with_hint("cast(..., int) and cast(..., float) read numbers from text")
-    } else if types.contains(&Some(Type::Bool)) {
-        error.with_hint("cast(..., int) makes 1 of True and 0 of False")
+    let (Some(left_type), Some(right_type)) = (left_type.ty, right_type.ty) else { return error };
+    // The one of this type first, if one is.
+    let of = |ty: Type| match (left_type == ty, right_type == ty) {
+        (true, _) => Some((written.0, right_type, written.1)),
+        (false, true) => Some((written.1, left_type, written.0)),
+        (false, false) => None,
+    };
+    if let Some((json, ..)) = of(Type::Json) {
+        let json = code(json);
+        error.with_hint(format!("{json}.as_int() makes an int of JSON; so do as_float(), as_str() and as_bool()"))
+    } else if let Some((_, ty, other)) = of(Type::Str)
+        && op == BinaryOp::Add
+        && castable(ty, Type::Str)
+    {
+        error.with_hint(format!("{} makes text of it", notation::cast(other, Type::Str)))
+    } else if let Some((text, ty, _)) = of(Type::Str)
+        && is_number(ty)
+    {
+        error.with_hint(format!("{} reads a number from text", notation::cast(text, ty)))
+    } else if let Some((flag, ty, _)) = of(Type::Bool)
+        && (is_number(ty) || ty == Type::Bool)
+    {
+        error.with_hint(format!("{} makes 1 of true and 0 of false", notation::cast(flag, Type::Int)))
     } else {
         error
     }
@@ -513,8 +569,8 @@ fn operator_error(terms: &Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b
 pub(crate) fn subject(expr: &Expr) -> String {
     match expr.kind() {
         ExprKind::Column(name) => format!("column {}", quoted(name)),
-        ExprKind::Literal(value) => format!("the value {value}"),
-        _ => format!("`{expr}`"),
+        ExprKind::Literal(value) => format!("the value {}", Notation::of_program().literal(value)),
+        _ => format!("`{}`", spoken(expr)),
     }
 }
 
@@ -543,12 +599,19 @@ pub(crate) fn no_column<'a>(name: &str, known: impl Iterator<Item = &'a str>) ->
     } else {
         Error::invalid(format!("no column {}: there are {list}", quoted(name)))
     };
-    let limit = name.chars().count().max(3) / 3;
-    let near = known.iter().map(|known| (distance(name, known), known)).filter(|(distance, _)| *distance <= limit);
-    match near.min() {
-        Some((_, near)) => error.with_hint(format!("did you mean {}?", quoted(near))),
+    match nearest(name, known) {
+        Some(near) => error.with_hint(format!("did you mean {}?", quoted(near))),
         None => error,
     }
+}
+
+/// The name that somebody who wrote `name` may have meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = name.chars().count();
+    let near = known.into_iter().map(|known| (distance(name, known), known)).filter(|(distance, known)| {
+        *distance <= length.max(3) / 3 && *distance < length.min(known.chars().count()).max(1)
+    });
+    near.min().map(|(_, near)| near)
 }
 
 /// Levenshtein distance, without regard to case.
@@ -586,7 +649,7 @@ mod tests {
     #[track_caller]
     fn check(expr: Expr, expected: &str) {
         let found = match select(&schema(), &[("x".into(), expr)]) {
-            Ok(schema) => schema.columns()[0].ty.to_string(),
+            Ok(schema) => schema.columns()[0].ty.name(),
             Err(error) => match error.hint() {
                 Some(hint) => format!("{} ({hint})", error.message()),
                 None => error.message().to_owned(),
@@ -613,20 +676,20 @@ mod tests {
     fn a_mismatch_names_both_columns_and_types() {
         check(
             col("s") - col("i"),
-            "column \"s\" is str, but \"i\" is int: cannot apply - to str and int \
-             (cast(..., int) and cast(..., float) read numbers from text)",
+            "column \"s\" is Type::Str, but \"i\" is Type::Int: cannot apply - to Type::Str and Type::Int \
+             (col(\"s\").cast(Type::Int) reads a number from text)",
         );
         check(
             col("s").eq(1),
-            "column \"s\" is str, but the value 1 is int: cannot apply == to str and int \
-             (cast(..., int) and cast(..., float) read numbers from text)",
+            "column \"s\" is Type::Str, but the value 1 is Type::Int: cannot apply == to Type::Str and Type::Int \
+             (col(\"s\").cast(Type::Int) reads a number from text)",
         );
         check(
             (col("b") & col("b_")) + 1,
-            "`b & b_` is bool?, but the value 1 is int: cannot apply + to bool? and int \
-             (cast(..., int) makes 1 of True and 0 of False)",
+            "`b & b_` is Type::Bool.optional(), but the value 1 is Type::Int: cannot apply + to Type::Bool.optional() and Type::Int \
+             ((col(\"b\") & col(\"b_\")).cast(Type::Int) makes 1 of true and 0 of false)",
         );
-        check(-col("s"), "column \"s\" is str: cannot apply - to str");
+        check(-col("s"), "column \"s\" is Type::Str: cannot apply - to Type::Str");
     }
 
     #[test]
@@ -653,9 +716,9 @@ mod tests {
         check(if_else(col("b"), col("s"), lit(Literal::None)), "str?");
         check(
             if_else(col("b"), col("s"), 1),
-            "column \"s\" is str, but the value 1 is int: if_else cannot give one or the other",
+            "column \"s\" is Type::Str, but the value 1 is Type::Int: if_else cannot give one or the other",
         );
-        check(if_else(col("i"), 1, 2), "column \"i\" is int, but if_else needs bool");
+        check(if_else(col("i"), 1, 2), "column \"i\" is Type::Int, but if_else needs Type::Bool");
         check(coalesce([col("i_"), col("f_")]), "float?");
         check(coalesce([col("i_"), lit(0)]), "int");
         check(coalesce([lit(Literal::None), col("s")]), "str");
@@ -663,7 +726,10 @@ mod tests {
 
     #[test]
     fn none_alone_has_no_type() {
-        check(lit(Literal::None), "column \"x\" has no type: it is always None (say which: cast(None, int))");
+        check(
+            lit(Literal::None),
+            "column \"x\" has no type: it is always None (say which: lit(Literal::None).cast(Type::Int))",
+        );
         check(lit(Literal::None).cast(Type::Int), "int?");
     }
 
@@ -674,10 +740,13 @@ mod tests {
         check(col("s").str().slice(lit(Literal::None), 1), "str?");
         check(col("s").str().parse_float(), "float");
         check(col("s").str().try_parse_float(), "float?");
-        check((col("i") + 1).str().upper(), "`i + 1` is int, but str.upper needs str (cast(..., str))");
+        check(
+            (col("i") + 1).str().upper(),
+            "`i + 1` is Type::Int, but str.upper needs Type::Str ((col(\"i\") + 1).cast(Type::Str))",
+        );
         check(
             col("s").str().starts_with(1),
-            "the value 1 is int, but argument 1 of str.startswith needs str (cast(..., str))",
+            "the value 1 is Type::Int, but argument 1 of str.startswith needs Type::Str (lit(1).cast(Type::Str))",
         );
         let short = Expr::new(ExprKind::Text(TextFunction::Find, vec![col("s")]));
         check(short, "str.find has 0 arguments, but takes 1");
@@ -699,11 +768,14 @@ mod tests {
         check(point.dt().timestamp_ns(), "int");
         check(point.dt().floor(std::time::Duration::from_secs(1)), "DateTimeUtc");
         check((&point - &point).dt().hours(), "int");
-        check(col("i").dt().year(), "column \"i\" is int, but dt.year needs DateTimeNaive or DateTimeUtc");
+        check(
+            col("i").dt().year(),
+            "column \"i\" is Type::Int, but dt.year needs Type::DateTimeNaive or Type::DateTimeUtc",
+        );
         check(
             point.dt().round(5),
-            "the value 5 is int, but argument 1 of dt.round needs Duration \
-             (a duration is written as a timedelta, such as timedelta(hours=1))",
+            "the value 5 is Type::Int, but argument 1 of dt.round needs Type::Duration \
+             (a duration is such as std::time::Duration::from_secs(300))",
         );
     }
 
@@ -718,17 +790,13 @@ mod tests {
         check(utc.dt().to_naive_in_timezone("Asia/Tokyo"), "DateTimeNaive");
         check(
             naive.dt().strftime("%F %Q"),
-            "the format \"%F %Q\" cannot write a DateTimeNaive: %Q is none of the words that it may have",
+            "the format \"%F %Q\" cannot write a Type::DateTimeNaive: %Q is none of the words that it may have",
         );
         check(
             naive.dt().to_utc("Asia/Kyoto"),
             "there is no time zone \"Asia/Kyoto\" (names are those of the IANA database, such as \"Europe/Berlin\")",
         );
-        check(
-            col("i").dt().to_utc("UTC"),
-            "column \"i\" is int, but dt.to_utc needs DateTimeNaive \
-             (to_utc and to_naive_in_timezone convert between points in a time zone and in UTC)",
-        );
+        check(col("i").dt().to_utc("UTC"), "column \"i\" is Type::Int, but dt.to_utc needs Type::DateTimeNaive");
     }
 
     #[test]
@@ -762,6 +830,6 @@ mod tests {
     fn a_filter_needs_bool() {
         assert!(filter(&schema(), &col("b_")).is_ok());
         let error = filter(&schema(), &(col("i") + 1)).unwrap_err();
-        assert_eq!(error.message(), "`i + 1` is int, but a filter needs bool");
+        assert_eq!(error.message(), "`i + 1` is Type::Int, but a filter needs Type::Bool");
     }
 }

@@ -3,7 +3,8 @@
 use millpond_error::{Error, Result};
 
 use crate::check::{self, RowScope};
-use crate::expr::Expr;
+use crate::expr::{Expr, col};
+use crate::notation::{code, hint};
 use crate::physical::Combination;
 use crate::table::Table;
 use crate::terms::Terms;
@@ -62,7 +63,7 @@ fn common_identity(place: &str, tables: &[Table]) -> Result<Schema> {
             let error = Error::invalid(format!(
                 "nothing is known to identify the rows of table {number} of the {place}, the one of {made}"
             ));
-            return Err(error.with_hint("say which columns do: with_id_from(...)"));
+            return Err(error.with_hint(with_id_from(table)));
         };
         let found = found.columns();
         if number == 1 {
@@ -74,17 +75,28 @@ fn common_identity(place: &str, tables: &[Table]) -> Result<Schema> {
             let error = Error::invalid(format!(
                 "the rows of table 1 of the {place} are identified by {first}, but those of table {number} by {other}"
             ));
-            return Err(error.with_hint("with_id_from(...) says what identifies a row"));
+            return Err(error.with_hint(with_id_from(table)));
         }
         common.iter_mut().zip(found).for_each(|((_, ty), there)| ty.optional |= there.ty.optional);
     }
     Ok(Schema::new(common))
 }
 
+/// The call that says what identifies the rows of a table, for example of its first column.
+fn with_id_from(table: &Table) -> String {
+    let first = table.schema().columns().first().map_or("id", |column| column.name.as_str());
+    let column = code(&col(first));
+    let columns = hint("[COLUMN]", "COLUMN").replace("COLUMN", &column);
+    format!("say which columns do, for example with_id_from({columns})")
+}
+
 /// `user: str, day: int`
 fn by(identity: Option<&Schema>) -> String {
     match identity {
-        Some(identity) if !identity.is_empty() => identity.to_string(),
+        Some(identity) if !identity.is_empty() => {
+            let columns = identity.columns().iter().map(|column| format!("{}: {}", column.name, column.ty));
+            columns.collect::<Vec<_>>().join(", ")
+        }
         _ => "no column, since there is one row".to_owned(),
     }
 }

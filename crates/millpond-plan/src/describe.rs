@@ -12,7 +12,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::behavior::Behavior;
-use crate::expr::{Expr, ExprKind, Literal, column_text};
+use crate::expr::{Expr, ExprKind, Literal};
+use crate::notation::Speller;
 use crate::session::SessionGap;
 use crate::table::{Operation, SinkDecl, SourceDecl, Table};
 use crate::types::Schema;
@@ -21,18 +22,21 @@ use crate::window::WindowLength;
 /// The positions of the columns that are read of each source, by its place in memory.
 pub(crate) type ReadColumns = HashMap<*const SourceDecl, BTreeSet<usize>>;
 
-/// Describes tables.
-#[derive(Clone, Copy)]
-pub(crate) struct Describe<'a> {
-    /// What is read of the sources.
-    pub read: &'a ReadColumns,
-    /// The name of a table that is a step, where it is enough to name it: what it is, is said by itself.
-    pub step: &'a dyn Fn(&Table) -> Option<String>,
+/// The description of a table and of all before it, of whose sources these columns are read: a list of operators, each
+/// after those that it is made of, whose numbers it names. The last is the table's own. Equal operators are one, so the
+/// list says the same however the program shares its tables.
+pub(crate) fn describe(table: &Table, read: &ReadColumns) -> Value {
+    let mut description = Description::new(read, &|_| None);
+    description.add(table, false);
+    Value::Array(description.operators)
 }
 
-/// The description of a table and of all before it, of whose sources these columns are read.
-pub(crate) fn describe(table: &Table, read: &ReadColumns) -> Value {
-    Describe { read, step: &|_| None }.table(table, false)
+/// The description of a kept table. Whole rows are kept, so the order of columns is described.
+pub(crate) fn keep(table: &Table, read: &ReadColumns) -> Value {
+    let mut description = Description::new(read, &|_| None);
+    let input = description.add(table, false);
+    description.push(json!({ "operator": "keep", "schema": columns(table.schema()), "input": input }));
+    Value::Array(description.operators)
 }
 
 /// What a source is, of which these columns are read.
@@ -42,7 +46,7 @@ pub(crate) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
     let columns = source.schema.columns().iter().enumerate();
     let columns: Map<String, Value> = columns
         .filter(|(at, _)| keeps_rows || read.contains(at))
-        .map(|(_, column)| (column.name.clone(), Value::from(column.ty.to_string())))
+        .map(|(_, column)| (column.name.clone(), Value::from(column.ty.name())))
         .collect();
     let mut settings = source.description.clone();
     for of_columns in settings.as_object_mut().into_iter().flatten().filter_map(|(_, setting)| setting.as_object_mut())
@@ -58,109 +62,162 @@ pub(crate) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
     })
 }
 
-/// What an output gets: all that makes what it got before and what it gets now one history.
+/// What an output gets: all that makes what it got before and what it gets now one history. A table that is a step is only
+/// named: what it is, is said by itself.
 pub(crate) fn output(sink: &SinkDecl, step: &dyn Fn(&Table) -> Option<String>) -> Value {
     let mut fields = json!({ "operator": "output", "kind": sink.kind });
     if let Some(settings) = sink.description.as_object() {
         settings.iter().for_each(|(name, value)| fields[name] = value.clone());
     }
+    let read = ReadColumns::new();
+    let mut description = Description::new(&read, step);
     if !sink.keeps_table {
         fields["columns"] = json!(columns(sink.table.schema()));
-        fields["input"] = Describe { read: &ReadColumns::new(), step }.table(&sink.table, false);
+        fields["input"] = json!(description.add(&sink.table, false));
     }
-    fields
+    description.push(fields);
+    Value::Array(description.operators)
 }
 
-impl Describe<'_> {
-    /// What identifies a row is described where it matters: a program that says so for later keeps its state.
-    fn table(&self, table: &Table, identified: bool) -> Value {
-        if let Some(step) = (self.step)(table) {
-            return json!({ "operator": "step", "step": step });
-        }
-        self.operation(table, identified)
+/// A table, and whether what identifies its rows matters. That is described where it does: a program that says so for
+/// later keeps its state.
+type Part<'a> = (&'a Table, bool);
+
+struct Description<'a> {
+    /// What is read of the sources.
+    read: &'a ReadColumns,
+    /// The name of a table that is a step, where it is enough to name it.
+    step: &'a dyn Fn(&Table) -> Option<String>,
+    operators: Vec<Value>,
+    /// The number of each operator by its text.
+    known: HashMap<String, usize>,
+}
+
+impl<'a> Description<'a> {
+    fn new(read: &'a ReadColumns, step: &'a dyn Fn(&Table) -> Option<String>) -> Self {
+        Description { read, step, operators: Vec::new(), known: HashMap::new() }
     }
 
-    fn operation(&self, table: &Table, identified: bool) -> Value {
-        match table.operation() {
-            Operation::Source(declared) => {
-                source(declared, self.read.get(&Arc::as_ptr(declared)).unwrap_or(&BTreeSet::new()))
+    /// The number of a table, which is added with all before it: without recursion, for a program may chain many.
+    fn add(&mut self, table: &Table, identified: bool) -> usize {
+        let mut numbers: HashMap<(*const (), bool), usize> = HashMap::new();
+        let key = |(table, identified): Part<'_>| (table.address(), identified);
+        let mut waiting: Vec<Part<'_>> = vec![(table, identified)];
+        while let Some(&part) = waiting.last() {
+            let step = (self.step)(part.0);
+            let parts = if step.is_some() { Vec::new() } else { before(part) };
+            let missing = parts.iter().rev().filter(|part| !numbers.contains_key(&key(**part)));
+            let mut missing: Vec<Part<'_>> = missing.copied().collect();
+            if !missing.is_empty() {
+                waiting.append(&mut missing);
+                continue;
             }
-            Operation::Select { input, columns, keeps_others } => json!({
-                "operator": if *keeps_others { "with_columns" } else { "select" },
-                "outputs": expressions(columns),
-                "input": self.table(input, identified),
-            }),
-            Operation::Filter { input, predicate } => json!({
-                "operator": "filter",
-                "predicate": predicate.to_string(),
-                "input": self.table(input, identified),
-            }),
-            Operation::Identify { input, .. } if !identified => self.table(input, false),
-            Operation::Identify { input, columns } => json!({
-                "operator": "with_id_from",
-                "columns": columns.iter().map(Expr::to_string).collect::<Vec<_>>(),
-                "input": self.table(input, false),
-            }),
-            Operation::Combine { inputs, combination } => json!({
-                "operator": combination.name(),
-                "inputs": inputs.iter().map(|input| self.table(input, true)).collect::<Vec<_>>(),
-            }),
-            Operation::Group { input, keys, outputs } => json!({
-                "operator": "reduce",
-                "keys": keys.iter().map(key).collect::<Vec<_>>(),
+            let inputs: Vec<usize> = parts.iter().map(|part| numbers[&key(*part)]).collect();
+            let number = match (step, part.0.operation(), part.1) {
+                (Some(step), ..) => self.push(json!({ "operator": "step", "step": step })),
+                (None, Operation::Identify { .. }, false) => inputs[0],
+                (None, operation, _) => self.push(operator(operation, &inputs, self.read)),
+            };
+            numbers.insert(key(part), number);
+            waiting.pop();
+        }
+        numbers[&key((table, identified))]
+    }
+
+    fn push(&mut self, operator: Value) -> usize {
+        let next = self.operators.len();
+        let number = *self.known.entry(operator.to_string()).or_insert(next);
+        if number == next {
+            self.operators.push(operator);
+        }
+        number
+    }
+}
+
+/// What comes before a table.
+fn before((table, identified): Part<'_>) -> Vec<Part<'_>> {
+    let operation = table.operation();
+    let matters = match operation {
+        Operation::Select { .. } | Operation::Filter { .. } => identified,
+        Operation::Combine { .. } => true,
+        _ => false,
+    };
+    operation.inputs().iter().map(|input| (input, matters)).collect()
+}
+
+/// One operator, over operators of these numbers and sources of which these columns are read.
+fn operator(operation: &Operation, inputs: &[usize], read: &ReadColumns) -> Value {
+    match operation {
+        Operation::Source(declared) => source(declared, read.get(&Arc::as_ptr(declared)).unwrap_or(&BTreeSet::new())),
+        Operation::Select { columns, keeps_others, .. } => json!({
+            "operator": if *keeps_others { "with_columns" } else { "select" },
+            "outputs": expressions(columns),
+            "input": inputs[0],
+        }),
+        Operation::Filter { predicate, .. } => json!({
+            "operator": "filter",
+            "predicate": predicate.to_string(),
+            "input": inputs[0],
+        }),
+        Operation::Identify { columns, .. } => json!({
+            "operator": "with_id_from",
+            "columns": columns.iter().map(Expr::to_string).collect::<Vec<_>>(),
+            "input": inputs[0],
+        }),
+        Operation::Combine { combination, .. } => json!({
+            "operator": combination.name(),
+            "inputs": inputs,
+        }),
+        Operation::Group { keys, outputs, .. } => json!({
+            "operator": "reduce",
+            "keys": keys.iter().map(key).collect::<Vec<_>>(),
+            "outputs": expressions(outputs),
+            "input": inputs[0],
+        }),
+        Operation::Session { time, gap, instance, behavior, outputs, .. } => {
+            let mut fields = json!({
+                "operator": "session",
+                "time": time.to_string(),
+                "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
                 "outputs": expressions(outputs),
-                "input": self.table(input, false),
-            }),
-            Operation::Session { input, time, gap, instance, behavior, outputs } => {
-                let mut fields = json!({
-                    "operator": "session",
-                    "time": time.to_string(),
-                    "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
-                    "outputs": expressions(outputs),
-                    "input": self.table(input, false),
-                });
-                match gap {
-                    SessionGap::Most(max_gap) => fields["max_gap"] = literal(max_gap),
-                    SessionGap::Where(predicate) => fields["predicate"] = Value::from(predicate.to_string()),
-                }
-                describe_behavior(behavior.as_ref(), &mut fields);
-                fields
+                "input": inputs[0],
+            });
+            match gap {
+                SessionGap::Most(max_gap) => fields["max_gap"] = literal(max_gap),
+                SessionGap::Where(predicate) => fields["predicate"] = Value::from(predicate.to_string()),
             }
-            Operation::Concat { inputs } => json!({
-                "operator": "concat",
-                "inputs": inputs.iter().map(|input| self.table(input, false)).collect::<Vec<_>>(),
-            }),
-            Operation::Flatten { input, column } => json!({
-                "operator": "flatten",
-                "column": column,
-                "input": self.table(input, false),
-            }),
-            Operation::Sliding { input, window, outputs } => {
-                let mut fields = json!({
-                    "operator": window.name(),
-                    "time": window.time.to_string(),
-                    "hop": number(&window.hop),
-                    "instance": window.instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
-                    "outputs": expressions(outputs),
-                    "input": self.table(input, false),
-                });
-                match &window.length {
-                    WindowLength::Hops(hops) => fields["ratio"] = json!(hops),
-                    WindowLength::Duration(duration) => fields["duration"] = number(duration),
-                }
-                if let Some(origin) = &window.origin {
-                    fields["origin"] = number(origin);
-                }
-                describe_behavior(window.behavior.as_ref(), &mut fields);
-                fields
+            describe_behavior(behavior.as_ref(), &mut fields);
+            fields
+        }
+        Operation::Concat { .. } => json!({
+            "operator": "concat",
+            "inputs": inputs,
+        }),
+        Operation::Flatten { column, .. } => json!({
+            "operator": "flatten",
+            "column": column,
+            "input": inputs[0],
+        }),
+        Operation::Sliding { window, outputs, .. } => {
+            let mut fields = json!({
+                "operator": window.name(),
+                "time": window.time.to_string(),
+                "hop": number(&window.hop),
+                "instance": window.instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
+                "outputs": expressions(outputs),
+                "input": inputs[0],
+            });
+            match &window.length {
+                WindowLength::Hops(hops) => fields["ratio"] = json!(hops),
+                WindowLength::Duration(duration) => fields["duration"] = number(duration),
             }
+            if let Some(origin) = &window.origin {
+                fields["origin"] = number(origin);
+            }
+            describe_behavior(window.behavior.as_ref(), &mut fields);
+            fields
         }
     }
-}
-
-/// The description of a kept table. Whole rows are kept, so the order of columns is described.
-pub(crate) fn keep(table: &Table, read: &ReadColumns) -> Value {
-    json!({ "operator": "keep", "schema": columns(table.schema()), "input": describe(table, read) })
 }
 
 fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
@@ -204,10 +261,14 @@ fn number(value: &Literal) -> Value {
 
 /// `user_id`, or `minute = time // 60`.
 fn key((name, expr): &(String, Expr)) -> String {
-    let (name, text) = (column_text(name), expr.to_string());
+    let (name, text) = (Speller::PLAN.column(name), expr.to_string());
     if name == text { text } else { format!("{name} = {text}") }
 }
 
 fn columns(schema: &Schema) -> Vec<String> {
-    schema.columns().iter().map(|column| format!("{}: {}", column_text(&column.name), column.ty)).collect()
+    schema
+        .columns()
+        .iter()
+        .map(|column| format!("{}: {}", Speller::PLAN.column(&column.name), column.ty.name()))
+        .collect()
 }

@@ -2,102 +2,209 @@
 
 mod clock;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::deep::deep;
 
 /// Ends a sentence about a value that looks like the time of a run.
 pub const CLOCK: &str = ": it looks like the time of the run, and so makes another program in each run";
 
 /// Sentences that say what differs between the description of a step as saved and as it is now; none if they are
-/// equal.
+/// equal. A description is a list of operators, each after those that it is made of; the last is the step.
 ///
 /// ```
 /// use millpond_plan::difference;
 /// use serde_json::json;
 ///
-/// let saved = json!({"operator": "session", "max_gap": 300, "input": {"operator": "source"}});
-/// let now = json!({"operator": "session", "max_gap": 600, "input": {"operator": "source"}});
+/// let saved = json!([{"operator": "source"}, {"operator": "session", "max_gap": 300, "input": 0}]);
+/// let now = json!([{"operator": "source"}, {"operator": "session", "max_gap": 600, "input": 0}]);
 /// assert_eq!(difference(&saved, &now), ["max_gap was 300, is 600"]);
 /// ```
 pub fn difference(saved: &Value, now: &Value) -> Vec<String> {
     if saved == now {
         return Vec::new();
     }
-    let (saved, now) = (operators(saved), operators(now));
-    let mut sentences = Vec::new();
-    for pair in align(&saved, &now) {
-        match pair {
-            (Some(i), Some(j)) => {
-                let step = (i, j) == (0, 0) && name(saved[i]) == name(now[j]);
-                let prefix = if step { String::new() } else { format!("the {} before it: ", name(now[j])) };
-                fields(&prefix, saved[i], now[j], &mut sentences);
+    let (saved, now) = (Operators::new(saved), Operators::new(now));
+    let mut comparison = Comparison { saved, now, compared: HashSet::new(), sentences: Vec::new() };
+    if let (Some(i), Some(j)) = (comparison.saved.last(), comparison.now.last()) {
+        comparison.compare("", i, j);
+    }
+    if comparison.sentences.is_empty() {
+        comparison.sentences.push("it was described in another way".to_owned());
+    }
+    comparison.sentences
+}
+
+type Fields<'a> = &'a Map<String, Value>;
+
+/// The operators of a description.
+struct Operators<'a> {
+    fields: Vec<Fields<'a>>,
+    /// A hash of each with all before it.
+    hashes: Vec<u128>,
+}
+
+impl<'a> Operators<'a> {
+    /// What is no list of operators has none.
+    fn new(description: &'a Value) -> Self {
+        let list = description.as_array().map_or(&[][..], Vec::as_slice);
+        let mut operators = Operators { fields: Vec::new(), hashes: Vec::new() };
+        for fields in list.iter().filter_map(Value::as_object) {
+            let at = operators.fields.len();
+            let mut text: String = own(fields).map(|(key, value)| format!("{key}:{value};")).collect();
+            for input in inputs(fields).filter(|input| *input < at) {
+                text.push_str(&format!("{:x},", operators.hashes[input]));
             }
-            (Some(i), None) => sentences.push(format!("{} was removed{}", article(saved[i]), details(saved[i]))),
-            (None, Some(j)) => sentences.push(format!("{} was added{}", article(now[j]), details(now[j]))),
-            (None, None) => {}
+            operators.fields.push(fields);
+            operators.hashes.push(xxh3_128(text.as_bytes()));
         }
+        operators
     }
-    if sentences.is_empty() {
-        sentences.push("it was described in another way".to_owned());
+
+    fn last(&self) -> Option<usize> {
+        self.fields.len().checked_sub(1)
     }
-    sentences
+
+    /// The operator of this number, then those before it, down to a source or to one of several tables.
+    fn chain(&self, mut number: usize) -> Vec<usize> {
+        let mut chain = vec![number];
+        while let Some(input) = self.fields[number].get("input").and_then(number_of)
+            && input < number
+        {
+            number = input;
+            chain.push(number);
+        }
+        chain
+    }
+
+    fn name(&self, number: usize) -> &'a str {
+        name(self.fields[number])
+    }
 }
 
-type Operator<'a> = &'a Map<String, Value>;
-
-/// The operators of a description: the step's own, then those before it, down to the source.
-fn operators(mut description: &Value) -> Vec<Operator<'_>> {
-    let mut operators = Vec::new();
-    while let Value::Object(fields) = description {
-        operators.push(fields);
-        description = fields.get("input").unwrap_or(&Value::Null);
-    }
-    operators
+/// The fields of an operator that do not say what it is made of.
+fn own(fields: Fields<'_>) -> impl Iterator<Item = (&String, &Value)> {
+    fields.iter().filter(|(key, _)| *key != "input" && *key != "inputs")
 }
 
-fn name(operator: Operator<'_>) -> &str {
+/// The numbers of the operators that it is made of.
+fn inputs(fields: Fields<'_>) -> impl Iterator<Item = usize> {
+    let several = fields.get("inputs").and_then(Value::as_array).into_iter().flatten();
+    fields.get("input").into_iter().chain(several).filter_map(number_of)
+}
+
+fn number_of(value: &Value) -> Option<usize> {
+    value.as_u64().and_then(|number| usize::try_from(number).ok())
+}
+
+fn name(operator: Fields<'_>) -> &str {
     operator.get("operator").and_then(Value::as_str).unwrap_or("step")
 }
 
-/// Pairs up operators of the same kind, in order, equal ones if possible: a longest common subsequence.
-fn align(saved: &[Operator<'_>], now: &[Operator<'_>]) -> Vec<(Option<usize>, Option<usize>)> {
-    let score = |i: usize, j: usize| {
-        let likeness = if name(saved[i]) != name(now[j]) {
-            return 0;
-        } else if same_fields(saved[i], now[j]) {
-            2
-        } else {
-            1
-        };
-        // A step that kept its kind is that step.
-        if (i, j) == (0, 0) { likeness + saved.len() + now.len() } else { likeness }
-    };
-    let mut best = vec![vec![0; now.len() + 1]; saved.len() + 1];
-    for i in (0..saved.len()).rev() {
-        for j in (0..now.len()).rev() {
-            let paired = if score(i, j) > 0 { best[i + 1][j + 1] + score(i, j) } else { 0 };
-            best[i][j] = paired.max(best[i + 1][j]).max(best[i][j + 1]);
-        }
-    }
-    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
-    while i < saved.len() || j < now.len() {
-        let both = i < saved.len() && j < now.len();
-        if both && score(i, j) > 0 && best[i][j] == best[i + 1][j + 1] + score(i, j) {
-            pairs.push((Some(i), Some(j)));
-            (i, j) = (i + 1, j + 1);
-        } else if i < saved.len() && (j == now.len() || best[i][j] == best[i + 1][j]) {
-            pairs.push((Some(i), None));
-            i += 1;
-        } else {
-            pairs.push((None, Some(j)));
-            j += 1;
-        }
-    }
-    pairs
+struct Comparison<'a> {
+    saved: Operators<'a>,
+    now: Operators<'a>,
+    /// Pairs of tables that were compared: a program may share one many times.
+    compared: HashSet<(usize, usize)>,
+    sentences: Vec<String>,
 }
 
-fn same_fields(a: Operator<'_>, b: Operator<'_>) -> bool {
-    let own = |fields: Operator<'_>| fields.iter().filter(|(key, _)| *key != "input").count();
-    own(a) == own(b) && a.iter().filter(|(key, _)| *key != "input").all(|(key, value)| b.get(key) == Some(value))
+impl Comparison<'_> {
+    /// Adds what differs between two tables.
+    fn compare(&mut self, prefix: &str, saved: usize, now: usize) {
+        if self.saved.hashes[saved] == self.now.hashes[now] || !self.compared.insert((saved, now)) {
+            return;
+        }
+        let (mut saved, mut now) = (self.saved.chain(saved), self.now.chain(now));
+        while let (Some(i), Some(j)) = (saved.last(), now.last())
+            && self.saved.hashes[*i] == self.now.hashes[*j]
+        {
+            saved.pop();
+            now.pop();
+        }
+        for pair in self.align(&saved, &now) {
+            match pair {
+                (Some(i), Some(j)) => {
+                    let (old, new) = (saved[i], now[j]);
+                    let step = (i, j) == (0, 0) && self.saved.name(old) == self.now.name(new);
+                    let before = if step { String::new() } else { format!("the {} before it: ", self.now.name(new)) };
+                    let before = format!("{prefix}{before}");
+                    fields(&before, self.saved.fields[old], self.now.fields[new], &mut self.sentences);
+                    self.tables(&before, old, new);
+                }
+                (Some(i), None) => {
+                    let operator = self.saved.fields[saved[i]];
+                    self.sentences.push(format!("{prefix}{} was removed{}", article(operator), details(operator)));
+                }
+                (None, Some(j)) => {
+                    let operator = self.now.fields[now[j]];
+                    self.sentences.push(format!("{prefix}{} was added{}", article(operator), details(operator)));
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Compares the several tables that two operators are made of, one by one.
+    fn tables(&mut self, prefix: &str, saved: usize, now: usize) {
+        let several = |fields: Fields<'_>| -> Vec<usize> {
+            if fields.contains_key("inputs") { inputs(fields).collect() } else { Vec::new() }
+        };
+        let (old, new) = (several(self.saved.fields[saved]), several(self.now.fields[now]));
+        if old.len() != new.len() {
+            self.sentences.push(format!("{prefix}it had {} tables, has {}", old.len(), new.len()));
+            return;
+        }
+        for (number, (old, new)) in (1..).zip(old.into_iter().zip(new)) {
+            if old < saved && new < now {
+                deep(|| self.compare(&format!("{prefix}in table {number}, "), old, new));
+            }
+        }
+    }
+
+    /// Pairs up operators of the same kind, in order, equal ones if possible: a longest common subsequence.
+    fn align(&self, saved: &[usize], now: &[usize]) -> Vec<(Option<usize>, Option<usize>)> {
+        let score = |i: usize, j: usize| {
+            let (old, new) = (self.saved.fields[saved[i]], self.now.fields[now[j]]);
+            let likeness = if name(old) != name(new) {
+                return 0;
+            } else if own(old).eq(own(new)) {
+                2
+            } else {
+                1
+            };
+            // A step that kept its kind is that step.
+            if (i, j) == (0, 0) { likeness + (saved.len() + now.len()) as u32 } else { likeness }
+        };
+        let mut best = vec![vec![0_u32; now.len() + 1]; saved.len() + 1];
+        for i in (0..saved.len()).rev() {
+            for j in (0..now.len()).rev() {
+                let paired = match score(i, j) {
+                    0 => 0,
+                    score => best[i + 1][j + 1] + score,
+                };
+                best[i][j] = paired.max(best[i + 1][j]).max(best[i][j + 1]);
+            }
+        }
+        let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
+        while i < saved.len() || j < now.len() {
+            let both = i < saved.len() && j < now.len();
+            if both && score(i, j) > 0 && best[i][j] == best[i + 1][j + 1] + score(i, j) {
+                pairs.push((Some(i), Some(j)));
+                (i, j) = (i + 1, j + 1);
+            } else if i < saved.len() && (j == now.len() || best[i][j] == best[i + 1][j]) {
+                pairs.push((Some(i), None));
+                i += 1;
+            } else {
+                pairs.push((None, Some(j)));
+                j += 1;
+            }
+        }
+        pairs
+    }
 }
 
 /// Whether what was saved of a source holds for what is read of it now: it may have read more.
@@ -106,41 +213,36 @@ fn same_fields(a: Operator<'_>, b: Operator<'_>) -> bool {
 /// use millpond_plan::without_unread;
 /// use serde_json::json;
 ///
-/// let saved = json!({"operator": "source", "columns": {"user": "str", "page": "str"}, "settings": {"paths": {"page": "/p"}}});
-/// let now = json!({"operator": "source", "columns": {"user": "str"}, "settings": {"paths": {}}});
+/// let settings = json!({"paths": {"page": "/p"}});
+/// let saved = json!([{"operator": "source", "columns": {"user": "str", "page": "str"}, "settings": settings}]);
+/// let now = json!([{"operator": "source", "columns": {"user": "str"}, "settings": {"paths": {}}}]);
 /// assert_eq!(without_unread(&saved, &now), now);
 /// ```
 pub fn without_unread(saved: &Value, now: &Value) -> Value {
     let mut saved = saved.clone();
-    let Some(read) = now.get("columns").and_then(Value::as_object).filter(|_| now["operator"] == "source") else {
+    let Some(read) = now[0].get("columns").and_then(Value::as_object).filter(|_| now[0]["operator"] == "source") else {
+        return saved;
+    };
+    let Some(source) = saved.get_mut(0).filter(|_| now[1].is_null()) else {
         return saved;
     };
     let unread = |columns: &mut Map<String, Value>| columns.retain(|column, _| read.contains_key(column));
-    if let Some(columns) = saved.get_mut("columns").and_then(Value::as_object_mut) {
+    if let Some(columns) = source.get_mut("columns").and_then(Value::as_object_mut) {
         unread(columns);
     }
-    let settings = saved.get_mut("settings").and_then(Value::as_object_mut).into_iter().flatten();
+    let settings = source.get_mut("settings").and_then(Value::as_object_mut).into_iter().flatten();
     settings.filter_map(|(_, setting)| setting.as_object_mut()).for_each(unread);
     saved
 }
 
 /// Compares two operators of the same kind, field by field.
-fn fields(prefix: &str, saved: Operator<'_>, now: Operator<'_>, sentences: &mut Vec<String>) {
-    let mut keys: Vec<&String> = saved.keys().chain(now.keys()).filter(|key| *key != "input").collect();
+fn fields(prefix: &str, saved: Fields<'_>, now: Fields<'_>, sentences: &mut Vec<String>) {
+    let mut keys: Vec<&String> = own(saved).chain(own(now)).map(|(key, _)| key).collect();
     keys.sort_unstable();
     keys.dedup();
     for key in keys {
         match (saved.get(key), now.get(key)) {
             (Some(a), Some(b)) if a == b => {}
-            (Some(Value::Array(a)), Some(Value::Array(b))) if key == "inputs" && a.len() == b.len() => {
-                for (number, (a, b)) in (1..).zip(a.iter().zip(b)) {
-                    let inside = difference(a, b).into_iter();
-                    sentences.extend(inside.map(|sentence| format!("{prefix}in table {number}, {sentence}")));
-                }
-            }
-            (Some(Value::Array(a)), Some(Value::Array(b))) if key == "inputs" => {
-                sentences.push(format!("{prefix}it had {} tables, has {}", a.len(), b.len()));
-            }
             (Some(Value::Object(a)), Some(Value::Object(b))) => {
                 let noun = key.strip_suffix('s').unwrap_or(key);
                 fields(&format!("{prefix}{noun} "), a, b, sentences);
@@ -171,14 +273,14 @@ fn text(value: &Value) -> String {
 }
 
 /// `a filter`
-fn article(operator: Operator<'_>) -> String {
+fn article(operator: Fields<'_>) -> String {
     let name = name(operator);
     let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {name}")
 }
 
 /// `: x > 1`, what an operator that is in one description only does.
-fn details(operator: Operator<'_>) -> String {
+fn details(operator: Fields<'_>) -> String {
     let own: Vec<&Value> =
         operator.iter().filter(|(key, _)| *key == "predicate" || *key == "outputs").map(|(_, value)| value).collect();
     if own.is_empty() {
@@ -194,20 +296,47 @@ mod tests {
 
     use super::*;
 
+    /// Operators in which each is made of the one before, or of the tables that it holds.
+    fn list(operators: impl IntoIterator<Item = Value>) -> Value {
+        let mut list: Vec<Value> = Vec::new();
+        for mut operator in operators {
+            if let Some(Value::Array(tables)) = operator.get("inputs").cloned() {
+                let mut inputs = Vec::new();
+                for table in tables {
+                    let shift = list.len() as u64;
+                    for mut operator in table.as_array().unwrap().clone() {
+                        if let Some(input) = operator.get("input").and_then(Value::as_u64) {
+                            operator["input"] = json!(input + shift);
+                        }
+                        list.push(operator);
+                    }
+                    inputs.push(list.len() - 1);
+                }
+                operator["inputs"] = json!(inputs);
+            } else if let Some(before) = list.len().checked_sub(1) {
+                operator["input"] = json!(before);
+            }
+            list.push(operator);
+        }
+        Value::Array(list)
+    }
+
     fn sessions(gap: i64, input: Value) -> Value {
-        json!({
-            "operator": "session", "max_gap": gap, "instance": ["user"], "outputs": {"n": "count()"}, "input": input
-        })
+        let session = json!({"operator": "session", "max_gap": gap, "instance": ["user"], "outputs": {"n": "count()"}});
+        let mut operators = input.as_array().unwrap().clone();
+        let before = operators.len() - 1;
+        operators.push(session);
+        operators.last_mut().unwrap()["input"] = json!(before);
+        Value::Array(operators)
     }
 
     fn filter(predicate: &str) -> Value {
-        json!({"operator": "filter", "predicate": predicate, "input": source()})
+        list([source()[0].clone(), json!({"operator": "filter", "predicate": predicate})])
     }
 
     fn source() -> Value {
-        json!({
-            "operator": "source", "kind": "csv", "columns": {"user": "str", "t": "int"}, "settings": {"delimiter": ","}
-        })
+        let settings = json!({"delimiter": ","});
+        json!([{"operator": "source", "kind": "csv", "columns": {"user": "str", "t": "int"}, "settings": settings}])
     }
 
     #[track_caller]
@@ -228,7 +357,7 @@ mod tests {
     #[test]
     fn outputs_are_compared_by_name() {
         let mut now = sessions(300, source());
-        now["outputs"] = json!({"n": "count() + 1", "last": "max(t)"});
+        now[1]["outputs"] = json!({"n": "count() + 1", "last": "max(t)"});
         check(
             sessions(300, source()),
             now.clone(),
@@ -269,7 +398,8 @@ mod tests {
 
     #[test]
     fn another_kind_of_step_is_a_removal_and_an_addition() {
-        let reduce = json!({"operator": "reduce", "keys": ["user"], "outputs": {"n": "count()"}, "input": source()});
+        let reduce = json!({"operator": "reduce", "keys": ["user"], "outputs": {"n": "count()"}});
+        let reduce = list([source()[0].clone(), reduce]);
         check(
             sessions(300, source()),
             reduce,
@@ -279,7 +409,7 @@ mod tests {
 
     #[test]
     fn the_tables_of_a_concat_are_compared_one_by_one() {
-        let concat = |inputs: &[Value]| json!({"operator": "concat", "inputs": inputs});
+        let concat = |inputs: &[Value]| list([json!({"operator": "concat", "inputs": inputs})]);
         check(
             sessions(300, concat(&[source(), filter("t > 1")])),
             sessions(300, concat(&[source(), filter("t > 2")])),
@@ -295,8 +425,8 @@ mod tests {
     #[test]
     fn a_source_shows_its_columns_and_settings() {
         let mut now = source();
-        now["columns"] = json!({"user": "str", "t": "float", "page": "str"});
-        now["settings"]["delimiter"] = json!(";");
+        now[0]["columns"] = json!({"user": "str", "t": "float", "page": "str"});
+        now[0]["settings"]["delimiter"] = json!(";");
         check(
             sessions(300, source()),
             sessions(300, now),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use millpond_error::{Error, Result};
 
 use crate::expr::{Expr, ExprKind, quoted};
+use crate::notation::Notation;
 use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
 use crate::time_format::TimeFormat;
 use crate::types::Type;
@@ -396,10 +397,13 @@ impl TimeFunction {
     }
 
     /// What stands after the arguments in the text of a call.
-    pub(crate) fn options(&self) -> Vec<String> {
+    pub(crate) fn options(&self, notation: Notation) -> Vec<String> {
         match self {
             TimeFunction::Timestamp(Some(unit)) | TimeFunction::FromTimestamp { unit, .. } => {
-                vec![format!("unit=\"{}\"", unit.symbol())]
+                vec![match notation {
+                    Notation::Rust => format!("TimeUnit::{unit:?}"),
+                    _ => format!("unit=\"{}\"", unit.symbol()),
+                }]
             }
             TimeFunction::Strftime(format) | TimeFunction::Strptime { format, .. } => vec![quoted(format.text())],
             TimeFunction::ToUtc(zone) | TimeFunction::ToNaive(zone) => vec![quoted(zone.name())],

@@ -18,7 +18,9 @@ use std::sync::Arc;
 
 use millpond_error::Origin;
 
+use crate::deep::deep;
 use crate::dt::TimeFunction;
+use crate::notation::Speller;
 use crate::reducer::Reducer;
 use crate::text::TextFunction;
 use crate::types::Type;
@@ -140,6 +142,58 @@ pub struct Expr(Arc<Node>);
 struct Node {
     kind: ExprKind,
     origin: Option<Origin>,
+    /// How many operations stand one in another, this one included.
+    depth: u32,
+}
+
+/// One level after another, since each would otherwise be freed on the stack of the one above it.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut parts = Vec::new();
+        self.kind.take_parts(&mut parts);
+        while let Some(part) = parts.pop() {
+            if let Some(mut node) = Arc::into_inner(part.0) {
+                node.kind.take_parts(&mut parts);
+            }
+        }
+    }
+}
+
+impl ExprKind {
+    /// Calls `visit` with each operand.
+    fn parts(&self, mut visit: impl FnMut(&Expr)) {
+        match self {
+            ExprKind::Column(_) | ExprKind::Literal(_) => {}
+            ExprKind::Unary(_, a) | ExprKind::Cast(a, _) | ExprKind::JsonAs(a, _) => visit(a),
+            ExprKind::Binary(_, a, b) | ExprKind::FillError(a, b) => [a, b].into_iter().for_each(visit),
+            ExprKind::IfElse(a, b, c) => [a, b, c].into_iter().for_each(visit),
+            ExprKind::Get(a, key, default) => [a, key].into_iter().chain(default).for_each(visit),
+            ExprKind::Coalesce(parts)
+            | ExprKind::Text(_, parts)
+            | ExprKind::Time(_, parts)
+            | ExprKind::Tuple(parts)
+            | ExprKind::Reducer(_, parts) => parts.iter().for_each(visit),
+        }
+    }
+
+    /// Moves the operands to `out`, unless it has none.
+    fn take_parts(&mut self, out: &mut Vec<Expr>) {
+        if matches!(self, ExprKind::Column(_) | ExprKind::Literal(_)) {
+            return;
+        }
+        match std::mem::replace(self, ExprKind::Tuple(Vec::new())) {
+            ExprKind::Column(_) | ExprKind::Literal(_) => {}
+            ExprKind::Unary(_, a) | ExprKind::Cast(a, _) | ExprKind::JsonAs(a, _) => out.push(a),
+            ExprKind::Binary(_, a, b) | ExprKind::FillError(a, b) => out.extend([a, b]),
+            ExprKind::IfElse(a, b, c) => out.extend([a, b, c]),
+            ExprKind::Get(a, key, default) => out.extend([a, key].into_iter().chain(default)),
+            ExprKind::Coalesce(parts)
+            | ExprKind::Text(_, parts)
+            | ExprKind::Time(_, parts)
+            | ExprKind::Tuple(parts)
+            | ExprKind::Reducer(_, parts) => out.extend(parts),
+        }
+    }
 }
 
 /// The column of this name.
@@ -171,7 +225,18 @@ impl Expr {
     /// An expression that comes from the caller's place in the program.
     #[track_caller]
     pub fn new(kind: ExprKind) -> Self {
-        Expr(Arc::new(Node { kind, origin: Some(Origin::caller()) }))
+        Expr::made(kind, Some(Origin::caller()))
+    }
+
+    fn made(kind: ExprKind, origin: Option<Origin>) -> Self {
+        let mut depth = 0;
+        kind.parts(|part| depth = depth.max(part.depth()));
+        Expr(Arc::new(Node { kind, origin, depth: depth.saturating_add(1) }))
+    }
+
+    /// How many operations stand one in another in it.
+    pub(crate) fn depth(&self) -> u32 {
+        self.0.depth
     }
 
     /// An operator applied to `operand`.
@@ -205,7 +270,7 @@ impl Expr {
     /// The same expression, said to come from `origin` (its operands keep their own).
     #[must_use]
     pub fn at(&self, origin: Origin) -> Self {
-        Expr(Arc::new(Node { kind: self.0.kind.clone(), origin: Some(origin) }))
+        Expr::made(self.0.kind.clone(), Some(origin))
     }
 
     /// What it is.
@@ -228,10 +293,11 @@ impl Expr {
 
     /// Whether both are the same expression, wherever they were written.
     pub fn same_as(&self, other: &Expr) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.depth() == other.depth() && deep(|| self.same_parts(other)))
+    }
+
+    fn same_parts(&self, other: &Expr) -> bool {
         use ExprKind::*;
-        if Arc::ptr_eq(&self.0, &other.0) {
-            return true;
-        }
         match (self.kind(), other.kind()) {
             (Column(a), Column(b)) => a == b,
             (Literal(a), Literal(b)) => a == b,
@@ -515,7 +581,7 @@ impl Hash for Literal {
     }
 }
 
-/// How Python writes it.
+/// How Python writes it, and the plan.
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -526,10 +592,10 @@ impl fmt::Display for Literal {
             Literal::Float(value) => f.write_str(&crate::spelling::float(*value)),
             Literal::Str(value) => f.write_str(&quoted(value)),
             Literal::Stored(Type::Bytes, bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
-            Literal::Stored(ty, bytes) => write!(f, "{ty}({})", crate::spelled::text(*ty, bytes)),
+            Literal::Stored(ty, bytes) => write!(f, "{}({})", ty.name(), crate::spelled::text(*ty, bytes)),
             Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => {
                 let ty = self.ty().expect("only None has no type");
-                write!(f, "{ty}(\"{}\")", crate::time::text(ty, *value))
+                write!(f, "{}(\"{}\")", ty.name(), crate::time::text(ty, *value))
             }
         }
     }
@@ -557,144 +623,19 @@ impl BinaryOp {
             BinaryOp::Xor => "^",
         }
     }
-
-    /// How tightly it binds, as in Python; more is tighter.
-    pub(crate) fn precedence(self) -> u8 {
-        match self {
-            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => 1,
-            BinaryOp::Or => 2,
-            BinaryOp::Xor => 3,
-            BinaryOp::And => 4,
-            BinaryOp::Add | BinaryOp::Sub => 5,
-            BinaryOp::Mul | BinaryOp::Div | BinaryOp::FloorDiv | BinaryOp::Mod => 6,
-            BinaryOp::Pow => 8,
-        }
-    }
 }
 
-/// How tightly a prefix operator binds.
-pub(crate) const PREFIX_PRECEDENCE: u8 = 7;
-/// How tightly a name, a literal or a call binds.
-pub(crate) const ATOM_PRECEDENCE: u8 = 9;
-
-/// The expression in Python's notation. Two expressions have the same text exactly if they are the same.
+/// The expression in the [plan's notation](crate::notation), as descriptions hold it. Two expressions have the same text
+/// exactly if they are the same.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&text(self).0)
+        f.write_str(&Speller::PLAN.expr(self).0)
     }
 }
 
 impl fmt::Debug for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// The text of an expression and how tightly its outermost operator binds.
-fn text(expr: &Expr) -> (String, u8) {
-    let plain = |expr: &Expr| text(expr).0;
-    match expr.kind() {
-        ExprKind::Column(name) => (column_text(name), ATOM_PRECEDENCE),
-        ExprKind::Literal(value) => literal_text(value),
-        ExprKind::Unary(op, a) => unary_text(*op, text(a)),
-        ExprKind::Binary(op, a, b) => binary_text(*op, text(a), text(b)),
-        ExprKind::IfElse(a, b, c) => call_text("if_else", &[plain(a), plain(b), plain(c)]),
-        ExprKind::Coalesce(arguments) => call_text("coalesce", &arguments.iter().map(plain).collect::<Vec<_>>()),
-        ExprKind::Cast(a, ty) => call_text("cast", &[plain(a), ty.to_string()]),
-        ExprKind::FillError(a, b) => call_text("fill_error", &[plain(a), plain(b)]),
-        ExprKind::Text(function, operands) => text_method(function, operands.iter().map(text)),
-        ExprKind::Time(function, operands) => time_method(function, operands.iter().map(text)),
-        ExprKind::Tuple(elements) => call_text("make_tuple", &elements.iter().map(plain).collect::<Vec<_>>()),
-        ExprKind::Get(a, key, default) => get_text(text(a), plain(key), default.as_ref().map(plain)),
-        ExprKind::JsonAs(a, ty) => json_as_text(text(a), *ty),
-        ExprKind::Reducer(kind, arguments) => {
-            let skips = matches!(kind, Reducer::Tuple { skip_nones: true } | Reducer::SortedTuple { skip_nones: true });
-            let option = skips.then(|| "skip_nones=True".to_owned());
-            call_text(kind.name(), &arguments.iter().map(plain).chain(option).collect::<Vec<_>>())
-        }
-    }
-}
-
-pub(crate) fn literal_text(value: &Literal) -> (String, u8) {
-    let text = value.to_string();
-    let precedence = if text.starts_with('-') { PREFIX_PRECEDENCE } else { ATOM_PRECEDENCE };
-    (text, precedence)
-}
-
-pub(crate) fn call_text(function: &str, arguments: &[String]) -> (String, u8) {
-    (format!("{function}({})", arguments.join(", ")), ATOM_PRECEDENCE)
-}
-
-/// `a.str.find(b)`
-pub(crate) fn text_method(function: &TextFunction, operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
-    method_text(&format!("str.{}", function.name()), operands, function.options())
-}
-
-/// `a.dt.floor(b)`
-pub(crate) fn time_method(function: &TimeFunction, operands: impl Iterator<Item = (String, u8)>) -> (String, u8) {
-    method_text(&format!("dt.{}", function.name()), operands, function.options())
-}
-
-fn method_text(name: &str, mut operands: impl Iterator<Item = (String, u8)>, options: Vec<String>) -> (String, u8) {
-    let subject = within(operands.next().expect("a method has a subject"), ATOM_PRECEDENCE);
-    let arguments: Vec<String> = operands.map(|(text, _)| text).chain(options).collect();
-    call_text(&format!("{subject}.{name}"), &arguments)
-}
-
-/// `a[key]`, `a.get(key, default)`
-pub(crate) fn get_text(subject: (String, u8), key: String, default: Option<String>) -> (String, u8) {
-    let subject = within(subject, ATOM_PRECEDENCE);
-    match default {
-        Some(default) => call_text(&format!("{subject}.get"), &[key, default]),
-        None => (format!("{subject}[{key}]"), ATOM_PRECEDENCE),
-    }
-}
-
-/// `a.as_int()`
-pub(crate) fn json_as_text(subject: (String, u8), ty: Type) -> (String, u8) {
-    call_text(&format!("{}.as_{ty}", within(subject, ATOM_PRECEDENCE)), &[])
-}
-
-pub(crate) fn unary_text(op: UnaryOp, operand: (String, u8)) -> (String, u8) {
-    let prefix = match op {
-        UnaryOp::Neg => "-",
-        UnaryOp::Not => "~",
-        UnaryOp::Abs => return call_text("abs", &[operand.0]),
-        UnaryOp::IsNone => return call_text("is_none", &[operand.0]),
-        UnaryOp::IsNotNone => return call_text("is_not_none", &[operand.0]),
-        UnaryOp::Unwrap => return call_text("unwrap", &[operand.0]),
-    };
-    // `-1` is a literal, so the negation of the literal 1 is `-(1)`.
-    let number = operand.0.starts_with(|c: char| c.is_ascii_digit()) || matches!(operand.0.as_str(), "inf" | "nan");
-    let operand = if number { format!("({})", operand.0) } else { within(operand, PREFIX_PRECEDENCE) };
-    (format!("{prefix}{operand}"), PREFIX_PRECEDENCE)
-}
-
-pub(crate) fn binary_text(op: BinaryOp, left: (String, u8), right: (String, u8)) -> (String, u8) {
-    let precedence = op.precedence();
-    // Equal operators group from the left, but comparisons not at all and powers from the right.
-    let (left_needs, right_needs) = match op {
-        BinaryOp::Pow => (precedence + 1, PREFIX_PRECEDENCE),
-        _ if precedence == 1 => (precedence + 1, precedence + 1),
-        _ => (precedence, precedence + 1),
-    };
-    let (left, right) = (within(left, left_needs), within(right, right_needs));
-    (format!("{left} {} {right}", op.symbol()), precedence)
-}
-
-fn within((text, precedence): (String, u8), needs: u8) -> String {
-    if precedence < needs { format!("({text})") } else { text }
-}
-
-/// A column's name if it reads as one word and not as a literal, else a call of `col`.
-pub(crate) fn column_text(name: &str) -> String {
-    let mut letters = name.chars();
-    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    let word = first && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if word && !matches!(name, "None" | "True" | "False" | "inf" | "nan") {
-        name.to_owned()
-    } else {
-        format!("col({})", quoted(name))
     }
 }
 

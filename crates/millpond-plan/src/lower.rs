@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use millpond_error::{Error, Origin, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::check::{self, RowScope};
+use crate::deep::deep;
 use crate::describe::{self, ReadColumns, describe};
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
@@ -134,6 +135,10 @@ struct Lowering {
 impl Lowering {
     /// The table over its base, whose needed columns are not marked yet.
     fn fuse(&mut self, table: &Table) -> Result<Fused> {
+        deep(|| self.fused(table))
+    }
+
+    fn fused(&mut self, table: &Table) -> Result<Fused> {
         match table.operation() {
             Operation::Source(_) | Operation::Concat { .. } | Operation::Flatten { .. } => {
                 let base = self.base_of(table)?;
@@ -320,7 +325,8 @@ impl Lowering {
         let reducers = self.rows(&mut rows, &reduction);
         let instance: Vec<usize> = (0..reduction.keys.len()).collect();
         let gap = reduction.gap.clone().expect("sessions have a gap");
-        let spec = SessionSpec { time: instance.len(), instance, gap, reducers, form: form(input) };
+        let floats = reduction.floats;
+        let spec = SessionSpec { time: instance.len(), instance, floats, gap, reducers, form: form(input) };
         let (step, schema) = (self.step(&[&rows], "session", table), reduction.reduced.clone());
         let append_only = table.append_only();
         let operator = BaseOperator::Session { rows, spec, reduction };
@@ -526,7 +532,7 @@ impl Base {
     fn described_step(&self) -> Step {
         match &self.operator {
             BaseOperator::Source(source) => {
-                Step { description: describe::source(source, &self.used), ..self.step.clone() }
+                Step { description: json!([describe::source(source, &self.used)]), ..self.step.clone() }
             }
             _ => self.step.clone(),
         }
@@ -737,15 +743,22 @@ fn ordinal(twins: &mut HashMap<String, usize>, path: String) -> String {
 
 /// The sources that these outputs read, each once, in the order of the program.
 pub fn sources(sinks: &[SinkDecl]) -> Vec<Arc<SourceDecl>> {
-    let mut sources = Vec::new();
-    sinks.iter().for_each(|sink| add_sources(&sink.table, &mut sources));
-    sources.into_iter().cloned().collect()
+    sources_of(sinks).into_iter().cloned().collect()
+}
+
+fn sources_of(sinks: &[SinkDecl]) -> Vec<&Arc<SourceDecl>> {
+    let mut sources: Vec<&Arc<SourceDecl>> = Vec::new();
+    for source in sinks.iter().flat_map(|sink| sink.table.sources()) {
+        if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
+            sources.push(source);
+        }
+    }
+    sources
 }
 
 /// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no user's name has.
 fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>> {
-    let mut sources: Vec<&Arc<SourceDecl>> = Vec::new();
-    sinks.iter().for_each(|sink| add_sources(&sink.table, &mut sources));
+    let sources = sources_of(sinks);
     let mut given = HashSet::new();
     for source in &sources {
         if let Some(name) = &source.name
@@ -766,27 +779,6 @@ fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>
         },
     };
     Ok(sources.into_iter().map(|source| (Arc::as_ptr(source), name(source))).collect())
-}
-
-/// Adds the sources that a table stands on, each once.
-fn add_sources<'a>(table: &'a Table, sources: &mut Vec<&'a Arc<SourceDecl>>) {
-    match table.operation() {
-        Operation::Source(source) => {
-            if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
-                sources.push(source);
-            }
-        }
-        Operation::Concat { inputs } | Operation::Combine { inputs, .. } => {
-            inputs.iter().for_each(|input| add_sources(input, sources));
-        }
-        Operation::Select { input, .. }
-        | Operation::Filter { input, .. }
-        | Operation::Identify { input, .. }
-        | Operation::Flatten { input, .. }
-        | Operation::Group { input, .. }
-        | Operation::Session { input, .. }
-        | Operation::Sliding { input, .. } => add_sources(input, sources),
-    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use millpond_error::{Error, Result};
 
 use crate::check::{self, Operand, give_type, subject, unify};
 use crate::expr::{Expr, ExprKind, Literal, col};
+use crate::notation::{self, code, one_of, spoken};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, Schema, Type};
+use crate::types::{ColumnType, MAX_DEPTH, Schema, Type};
 
 /// The tuple of the values of these expressions. It has a value where elements are null.
 #[track_caller]
@@ -65,12 +66,23 @@ pub(crate) fn tuple(terms: &mut Terms, operands: &[Operand<'_>]) -> Result<TermI
     let types = operands.iter().map(|(expr, term)| {
         terms.ty(*term).column().ok_or_else(|| {
             Error::invalid(format!("{} in a tuple has no type: it is always None", subject(expr)))
-                .with_hint("say which: cast(None, int)")
+                .with_hint(check::typed_none_hint())
         })
     });
     let types: Vec<ColumnType> = types.collect::<Result<_>>()?;
     let elements = operands.iter().map(|(_, term)| *term).collect();
-    Ok(terms.add(Op::Tuple(elements), TermType::new(Type::tuple(types), false)))
+    let ty = Type::tuple(types);
+    check_depth(ty)?;
+    Ok(terms.add(Op::Tuple(elements), TermType::new(ty, false)))
+}
+
+/// Refuses a type that is too deep to be saved and read back.
+pub(crate) fn check_depth(ty: Type) -> Result<()> {
+    if ty.depth() <= MAX_DEPTH {
+        return Ok(());
+    }
+    let (deep, most) = (ty.depth(), MAX_DEPTH);
+    Err(Error::invalid(format!("tuples and lists are {deep} deep one in another, but {most} at most are possible")))
 }
 
 /// The term of an element.
@@ -87,11 +99,11 @@ pub(crate) fn get(
         Some(Type::Json) => matches!(key_type.ty, Some(Type::Int | Type::Str)),
         _ => {
             let error = Error::invalid(format!("{} is {ty}, which has no elements", subject(expr)));
-            return Err(error.with_hint("elements are those of a tuple, a list or a json"));
+            return Err(error.with_hint("tuples, lists and JSON values have elements"));
         }
     };
     if !key_fits {
-        let needed = if ty.ty == Some(Type::Json) { "an int or a str" } else { "an int" };
+        let needed = one_of(if ty.ty == Some(Type::Json) { &[Type::Int, Type::Str] } else { &[Type::Int] });
         let message = format!("{} is {key_type}, but an element of {ty} is asked for by {needed}", subject(key));
         return Err(Error::invalid(message));
     }
@@ -120,8 +132,8 @@ fn unify_default(
     let both = unify(terms, "get", (expr, found), (default_expr, default));
     both.ok().filter(|(element, ..)| *element == found).ok_or_else(|| {
         let (element, given) = (terms.ty(found), terms.ty(default));
-        let of = subject(expr);
-        Error::invalid(format!("the elements of {of} are {element}, but the default {default_expr} is {given}"))
+        let (of, default) = (subject(expr), spoken(default_expr));
+        Error::invalid(format!("the elements of {of} are {element}, but the default {default} is {given}"))
     })
 }
 
@@ -134,9 +146,9 @@ fn tuple_element(
 ) -> Result<TermId> {
     let ty = terms.ty(from);
     let Op::Literal(Literal::Int(number)) = *terms.op(position) else {
-        let message = format!("{} is not an int that is known from the start", subject(key));
+        let message = format!("{} is no number that is known from the start", subject(key));
         return Err(Error::invalid(format!("{message}, but the elements of {ty} differ in type"))
-            .with_hint("write the number of the element: pair[0]"));
+            .with_hint(format!("write the number of the element: {}", code(&expr.item(0)))));
     };
     let counted = if number < 0 { number.checked_add(elements.len() as i64) } else { Some(number) };
     let place = counted.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < elements.len());
@@ -169,7 +181,7 @@ pub(crate) fn elements(terms: &mut Terms, (expr, a): Operand<'_>) -> Result<(Ter
             _ => "which has no elements",
         };
         let error = Error::invalid(format!("{} is {ty}, {problem}", subject(expr)));
-        return Err(error.with_hint("flatten takes a list, a tuple of one type, a json array or a str"));
+        return Err(error.with_hint("flatten takes a list, a tuple of one type, a JSON array or text"));
     };
     Ok((terms.add(Op::Elements(a), TermType::new(Type::list(element), ty.optional)), element))
 }
@@ -195,8 +207,10 @@ pub(crate) fn json_as(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Re
     let a = give_type(terms, a, Type::Json);
     let ty = terms.ty(a);
     if ty.ty != Some(Type::Json) {
-        let error = Error::invalid(format!("{} is {ty}, but as_{to}() needs json", subject(expr)));
-        return Err(error.with_hint(format!("cast(..., {to})")));
+        let (name, json) = (to.name(), Type::Json);
+        let error = Error::invalid(format!("{} is {ty}, but as_{name}() needs {json}", subject(expr)));
+        let castable = ty.ty.is_some_and(|ty| check::castable(ty, to));
+        return Err(if castable { error.with_hint(notation::cast(expr, to)) } else { error });
     }
     Ok(terms.add(Op::JsonAs(a), TermType::new(to, true)))
 }
@@ -210,15 +224,17 @@ pub(crate) fn castable(from: Type, to: Type) -> bool {
     }
 }
 
-/// The error of a cast that is none.
-pub(crate) fn no_cast(expr: &Expr, ty: TermType, to: Type) -> Error {
-    let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
-    error.with_hint(match (ty.ty, to) {
+/// Adds to the error of a cast that is none what can be done.
+pub(crate) fn no_cast_hint(error: Error, expr: &Expr, from: Option<Type>, to: Type) -> Error {
+    let (text, json) = (Type::Str, Type::Json);
+    error.with_hint(match (from, to) {
         (Some(Type::Json), Type::Int | Type::Float | Type::Bool) => {
-            format!("as_{to}() reads it, and gives null for others")
+            format!("{}.as_{}() reads it, and gives null for others", code(expr), to.name())
         }
-        (Some(Type::Bytes), _) | (_, Type::Bytes) => "bytes are cast to and from str only, as UTF-8".to_owned(),
-        _ => "json, tuples and lists are cast to and from str, as JSON text, and into each other".to_owned(),
+        (Some(Type::Bytes), _) | (_, Type::Bytes) => {
+            format!("{} is cast to and from {text} only, as UTF-8", Type::Bytes)
+        }
+        _ => format!("{json}, tuples and lists are cast to and from {text}, as JSON text, and into each other"),
     })
 }
 
@@ -263,9 +279,12 @@ mod tests {
         check_flatten(Type::Json.optional(), "i: int, x: json");
         check_flatten(Type::Str.required(), "i: int, x: str");
         let mixed = Type::tuple([Type::Int, Type::Float]).required();
-        check_flatten(mixed, "column \"x\" is tuple[int, float], whose elements are not of one type");
-        check_flatten(Type::Bytes.optional(), "column \"x\" is bytes?, which has no elements");
-        check_flatten(Type::tuple([Type::Int; 0]).required(), "column \"x\" is tuple[], which has no elements");
+        check_flatten(
+            mixed,
+            "column \"x\" is Type::tuple([Type::Int, Type::Float]), whose elements are not of one type",
+        );
+        check_flatten(Type::Bytes.optional(), "column \"x\" is Type::Bytes.optional(), which has no elements");
+        check_flatten(Type::tuple([Type::Int; 0]).required(), "column \"x\" is Type::tuple([]), which has no elements");
     }
 
     const NONE: Literal = Literal::None;
@@ -286,15 +305,24 @@ mod tests {
 
     #[test]
     fn what_has_no_elements_is_refused_with_its_type() {
-        check(col("i").item(0), "column \"i\" is int, which has no elements");
-        check(col("pair").item(2), "column \"pair\" is tuple[int, str?], which has no element 2");
+        check(col("i").item(0), "column \"i\" is Type::Int, which has no elements");
+        check(
+            col("pair").item(2),
+            "column \"pair\" is Type::tuple([Type::Int.required(), Type::Str.optional()]), which has no element 2",
+        );
         check(
             col("pair").item(col("i")),
-            "column \"i\" is not an int that is known from the start, but the elements of tuple[int, str?] differ in type",
+            "column \"i\" is no number that is known from the start, but the elements of Type::tuple([Type::Int.required(), Type::Str.optional()]) differ in type",
         );
-        check(col("ints").item("a"), "the value \"a\" is str, but an element of list[int] is asked for by an int");
-        check(col("ints").get(0, "a"), "the elements of column \"ints\" are int, but the default \"a\" is str");
-        check(col("s").as_int(), "column \"s\" is str, but as_int() needs json");
+        check(
+            col("ints").item("a"),
+            "the value \"a\" is Type::Str, but an element of Type::list(Type::Int) is asked for by Type::Int",
+        );
+        check(
+            col("ints").get(0, "a"),
+            "the elements of column \"ints\" are Type::Int, but the default \"a\" is Type::Str",
+        );
+        check(col("s").as_int(), "column \"s\" is Type::Str, but as_int() needs Type::Json");
         check(make_tuple([lit(NONE)]), "the value None in a tuple has no type: it is always None");
     }
 
@@ -303,9 +331,9 @@ mod tests {
         check(col("pair").cast(Type::Str), "x: str");
         check(col("json").cast(Type::list(Type::Int)), "x: list[int]");
         check(col("bytes").cast(Type::Str), "x: str");
-        check(col("json").cast(Type::Int), "column \"json\" is json, which cannot be cast to int");
-        check(col("i").cast(Type::Json), "column \"i\" is int, which cannot be cast to json");
-        check(col("bytes").cast(Type::Json), "column \"bytes\" is bytes, which cannot be cast to json");
+        check(col("json").cast(Type::Int), "column \"json\" is Type::Json, which cannot be cast to Type::Int");
+        check(col("i").cast(Type::Json), "column \"i\" is Type::Int, which cannot be cast to Type::Json");
+        check(col("bytes").cast(Type::Json), "column \"bytes\" is Type::Bytes, which cannot be cast to Type::Json");
     }
 
     #[test]
@@ -313,12 +341,12 @@ mod tests {
         check(col("json").eq(col("json_opt")), "x: bool");
         check(
             col("json").lt(col("json")),
-            "column \"json\" is json, and \"json\" is json: cannot apply < to json and json",
+            "column \"json\" is Type::Json, and \"json\" is Type::Json: cannot apply < to Type::Json and Type::Json",
         );
         check(col("pair").lt(make_tuple([col("i"), col("s")])), "x: bool");
         check(
             col("pair").eq(col("ints")),
-            "column \"pair\" is tuple[int, str?], but \"ints\" is list[int]: cannot apply == to tuple[int, str?] and list[int]",
+            "column \"pair\" is Type::tuple([Type::Int.required(), Type::Str.optional()]), but \"ints\" is Type::list(Type::Int): cannot apply == to Type::tuple([Type::Int.required(), Type::Str.optional()]) and Type::list(Type::Int)",
         );
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::eval::MapStage;
 use crate::expr::{Expr, Literal};
+use crate::notation::{ATOM, Speller};
 use crate::table::{SinkDecl, SourceDecl};
 use crate::types::{Schema, Type};
 
@@ -196,8 +197,11 @@ pub struct ReduceSpec {
 pub struct SessionSpec {
     /// Columns that make up the instance (the key); may be empty.
     pub instance: Vec<usize>,
-    /// The column of event times: a required `int` or point in time.
+    /// The column of event times: a required `int` or point in time; an `int` where times are floats, the
+    /// [instant](crate::instant) of each.
     pub time: usize,
+    /// Whether times are floats.
+    pub floats: bool,
     /// What neighbours in a session fulfil.
     pub gap: Gap,
     /// The reducers, in the order of their output columns.
@@ -211,6 +215,8 @@ pub struct SessionSpec {
 pub enum Gap {
     /// They are no further apart than this: not negative; nanoseconds between points in time.
     Most(i64),
+    /// The difference of their times, as a float, is not more than this: finite and not negative.
+    MostFloat(f64),
     /// The one output of this stage is true of the times of a row and of the next one, which are its inputs.
     Where(Arc<MapStage>),
 }
@@ -229,6 +235,7 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Gap::Most(max_gap) => write!(f, "max_gap {max_gap}"),
+            Gap::MostFloat(max_gap) => write!(f, "max_gap {max_gap:?}"),
             Gap::Where(predicate) => write!(f, "{predicate}"),
         }
     }
@@ -389,11 +396,15 @@ impl ReducerKind {
         }
     }
 
-    /// A call of it, as the program writes it.
-    pub fn call(self, arguments: &[String]) -> String {
-        let skips =
-            matches!(self, ReducerKind::Tuple { skip_nones: true } | ReducerKind::SortedTuple { skip_nones: true });
-        format!("{}({}{})", self.name(), arguments.join(", "), if skips { ", skip_nones=True" } else { "" })
+    /// A call of it over columns that are written so, as the program writes it.
+    pub fn call(self, columns: impl IntoIterator<Item = String>) -> String {
+        let columns = columns.into_iter().map(|text| (text, ATOM)).collect();
+        Speller::of_program().reducer(self.name(), self.skips_nones(), columns)
+    }
+
+    /// Whether it leaves nulls out where the same function otherwise would not.
+    pub(crate) fn skips_nones(self) -> bool {
+        matches!(self, ReducerKind::Tuple { skip_nones: true } | ReducerKind::SortedTuple { skip_nones: true })
     }
 }
 
@@ -402,12 +413,19 @@ impl ReducerKind {
 pub struct Step {
     /// The user's name for it, or its path in the plan as written, with an ordinal for twins.
     pub name: String,
-    /// Everything the state depends on, as canonical JSON: operator, parameters, expressions and steps before it.
+    /// Everything the state depends on, as canonical JSON: a list of operators with parameters and expressions, each after
+    /// those that it is made of; the last is the step's own.
     /// Two programs may share a state exactly if these are equal; the difference explains a refusal.
     pub description: serde_json::Value,
 }
 
 impl Step {
+    /// The name of its operator.
+    pub fn operator(&self) -> &str {
+        let last = self.description.as_array().and_then(|operators| operators.last());
+        last.and_then(|operator| operator["operator"].as_str()).unwrap_or("step")
+    }
+
     /// A 64-bit hash of the description's canonical text.
     pub fn fingerprint(&self) -> u64 {
         xxhash_rust::xxh3::xxh3_64(self.description.to_string().as_bytes())
@@ -480,7 +498,7 @@ fn write_reduce(input: NodeId, name: &str, spec: &ReduceSpec, f: &mut fmt::Forma
 }
 
 fn write_session(input: NodeId, name: &str, spec: &SessionSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let SessionSpec { instance, time, gap, reducers, form } = spec;
+    let SessionSpec { instance, time, floats: _, gap, reducers, form } = spec;
     write!(f, "session {} {name} ({form}) ", input.0)?;
     write!(f, "instance {instance:?} time {time} {gap}: ")?;
     write_reducers(reducers, f)
@@ -504,8 +522,8 @@ impl fmt::Display for Lifecycle {
 fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (i, reducer) in reducers.iter().enumerate() {
         let comma = if i > 0 { ", " } else { "" };
-        let columns: Vec<String> = reducer.columns.iter().map(usize::to_string).collect();
-        write!(f, "{comma}{}", reducer.kind.call(&columns))?;
+        let columns = reducer.columns.iter().map(|column| (column.to_string(), ATOM)).collect();
+        write!(f, "{comma}{}", Speller::PLAN.reducer(reducer.kind.name(), reducer.kind.skips_nones(), columns))?;
     }
     Ok(())
 }

@@ -5,21 +5,24 @@
 //! window end), reducers`. For tumbling and sliding windows the last key is the window's number. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
 //! depends only on what the step's description says, where outputs are sorted by name.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use millpond_error::{Error, Result};
 
 use crate::behavior::Behavior;
-use crate::check::{self, RowScope, Scope, at, no_column, subject};
+use crate::check::{self, RowScope, Scope, at, no_column, subject, typed_none_hint};
 use crate::eval::MapStage;
-use crate::expr::{Expr, ExprKind};
+use crate::expr::{Expr, ExprKind, col};
+use crate::nested;
+use crate::notation::{self, Notation, Speller, code, one_of, spoken};
 use crate::physical::{Gap, Lifecycle, ReducerKind};
 use crate::reducer::Reducer;
 use crate::session::SessionGap;
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
-use crate::terms::{Op, TermId, Terms};
+use crate::terms::{Op, TermId, TermType, Terms};
 use crate::types::{ColumnType, Schema, Type};
-use crate::window::{SlidingWindow, Windows};
+use crate::window::{self, SlidingWindow, Windows};
 
 /// The column of windows' numbers, which no program sees.
 const WINDOW_NUMBER: &str = "window";
@@ -50,6 +53,8 @@ pub(crate) struct Reduction {
     pub outputs: Vec<TermId>,
     /// The outputs' columns.
     pub schema: Schema,
+    /// Whether it is of sessions whose times are floats.
+    pub floats: bool,
 }
 
 /// The numbers of the windows that a row is in. Their column is the last key.
@@ -116,8 +121,10 @@ struct ReduceScope<'a> {
     time: Option<TermId>,
     gap: Option<Gap>,
     plain: Vec<Plain>,
-    /// Positions in `plain` of a session's start and end.
-    session: Option<(usize, usize)>,
+    /// The time of a session as a term of the rows, and its start and end as results.
+    session: Option<(TermId, [TermId; 2])>,
+    /// What of `plain` no program sees: the number of a window, or a session's bounds as instants.
+    hidden: Range<usize>,
     windows: Option<WindowNumbers>,
     lifecycle: Option<Lifecycle>,
     /// Start and end of a window that has a number, as results.
@@ -143,6 +150,7 @@ impl<'a> ReduceScope<'a> {
             gap: None,
             plain: Vec::new(),
             session: None,
+            hidden: 0..0,
             windows: None,
             lifecycle: None,
             bounds: Vec::new(),
@@ -159,7 +167,7 @@ impl<'a> ReduceScope<'a> {
                 if let Some(instance) = instance {
                     scope.key(INSTANCE, instance)?;
                 }
-                scope.session(time, gap, *behavior)?;
+                scope.session(time, gap, *behavior, results)?;
             }
             Grouping::Sliding(window) => {
                 if let Some(instance) = &window.instance {
@@ -184,31 +192,48 @@ impl<'a> ReduceScope<'a> {
         Ok(())
     }
 
-    fn session(&mut self, time: &Expr, gap: &SessionGap, behavior: Option<&Behavior>) -> Result<()> {
+    fn session(
+        &mut self,
+        time: &Expr,
+        gap: &SessionGap,
+        behavior: Option<&Behavior>,
+        results: &mut Terms,
+    ) -> Result<()> {
         let term = check::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
-        let good = ty.ty.is_some_and(|ty| ty == Type::Int || ty.is_point()) && !ty.optional;
+        let good = ty.ty.is_some_and(window::is_time) && !ty.optional;
         let Some(time_type) = ty.ty.filter(|_| good) else {
-            let needed = "int, DateTimeNaive or DateTimeUtc";
+            let needed = one_of(&[Type::Int, Type::Float, Type::DateTimeNaive, Type::DateTimeUtc]);
             let error =
                 Error::invalid(format!("{} is {ty}, but the time of a session must be {needed}", subject(time)));
             let error = match ty.ty {
-                Some(ty) if ty == Type::Int || ty.is_point() => {
-                    error.with_hint("filter by is_not_none() and use unwrap(), or coalesce() with a default")
-                }
-                Some(_) => error.with_hint("cast(..., int)"),
-                None => error,
+                Some(ty) if window::is_time(ty) => error.with_hint(notation::required(time)),
+                Some(ty) if check::castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
+                _ => error,
             };
             return Err(at(error, time));
         };
         self.gap = Some(gap.resolve(time, time_type)?);
         self.lifecycle = behavior.map(|behavior| behavior.lifecycle(time, time_type)).transpose()?;
-        self.time = Some(term);
+        let floats = time_type == Type::Float;
+        let kept = if floats { Type::Int } else { time_type };
         let start = self.plain.len();
         for name in [WINDOW_START, WINDOW_END] {
-            self.plain.push(Plain { name: name.to_owned(), expr: None, ty: time_type.required() });
+            self.plain.push(Plain { name: name.to_owned(), expr: None, ty: kept.required() });
         }
-        self.session = Some((start, start + 1));
+        for (i, plain) in self.plain.iter().enumerate() {
+            results.input(i, plain.ty);
+        }
+        let mut bounds = [start, start + 1].map(|position| results.input(position, kept.required()));
+        if floats {
+            self.time = Some(self.rows.add(Op::Instant(term), TermType::new(Type::Int, false)));
+            bounds = bounds.map(|bound| results.add(Op::OfInstant(bound), TermType::new(Type::Float, false)));
+            self.bounds = vec![(WINDOW_START, bounds[0]), (WINDOW_END, bounds[1])];
+            self.hidden = start..start + 2;
+        } else {
+            self.time = Some(term);
+        }
+        self.session = Some((term, bounds));
         Ok(())
     }
 
@@ -220,9 +245,10 @@ impl<'a> ReduceScope<'a> {
         self.keys.push((WINDOW_NUMBER.to_owned(), first.unwrap_or(last)));
         self.lifecycle =
             window.behavior.as_ref().map(|behavior| behavior.lifecycle(&window.time, windows.ty())).transpose()?;
-        let ty = Type::Int.required();
+        let (ty, position) = (Type::Int.required(), self.plain.len());
         self.plain.push(Plain { name: WINDOW_NUMBER.to_owned(), expr: None, ty });
-        let number = results.input(self.plain.len() - 1, ty);
+        self.hidden = position..position + 1;
+        let number = results.input(position, ty);
         let (start, end) = windows.bounds(results, number);
         self.bounds = vec![(WINDOW_START, start), (WINDOW_END, end)];
         let (last, spans) = (first.map(|_| last), Arc::new(windows.spans()));
@@ -237,11 +263,15 @@ impl<'a> ReduceScope<'a> {
         let mut types = Vec::with_capacity(arguments.len());
         for argument in arguments {
             let term = check::term(self.rows, &mut row, argument)?;
-            let no_type = || Error::invalid(format!("None has no type, but {}() needs one", reducer.name()));
+            let no_type = || {
+                let name = Notation::of_program().reducer(reducer.name());
+                Error::invalid(format!("None has no type, but {name}() needs one")).with_hint(typed_none_hint())
+            };
             types.push((argument, self.rows.ty(term).column().ok_or_else(no_type)?));
             terms.push(term);
         }
         let ty = reducer_type(reducer, &types)?;
+        nested::check_depth(ty.ty)?;
         let mut call = |kind| self.call(kind, &terms, arguments, ty, results);
         Ok(match reducer {
             Reducer::Count => call(ReducerKind::Count),
@@ -272,19 +302,23 @@ impl<'a> ReduceScope<'a> {
         ty: ColumnType,
         results: &mut Terms,
     ) -> TermId {
-        if let (Some((start, end)), Some(time)) = (self.session, self.time)
+        if let Some((time, [start, end])) = self.session
             && arguments == [time]
         {
             match kind {
-                ReducerKind::Min => return results.input(start, self.plain[start].ty),
-                ReducerKind::Max => return results.input(end, self.plain[end].ty),
+                ReducerKind::Min => return start,
+                ReducerKind::Max => return end,
                 _ => {}
             }
         }
         let known = self.calls.iter().position(|known| known.kind == kind && known.arguments == arguments);
         let position = known.unwrap_or_else(|| {
-            let written: Vec<String> = written.iter().map(Expr::to_string).collect();
-            let text = kind.call(&written);
+            let speller = Speller::of_program();
+            let text = speller.reducer(
+                kind.name(),
+                kind.skips_nones(),
+                written.iter().map(|expr| speller.expr(expr)).collect(),
+            );
             self.calls.push(Call { kind, arguments: arguments.to_vec(), ty, text });
             self.calls.len() - 1
         });
@@ -296,8 +330,9 @@ impl<'a> ReduceScope<'a> {
         let windowed = self.session.is_some() || self.windows.is_some();
         if schema.index_of(name).is_none() {
             if windowed && name == WINDOW {
-                return Error::invalid(format!("there is no {WINDOW}: a column holds no tuples in this version"))
-                    .with_hint(format!("a window's parts are {INSTANCE}, {WINDOW_START} and {WINDOW_END}"));
+                let error = Error::invalid(format!("there is no {WINDOW} in this version"));
+                let parts = [WINDOW_START, WINDOW_END].map(|name| Expr::new(ExprKind::Column(name.to_owned())));
+                return error.with_hint(code(&nested::make_tuple(parts)));
             }
             let plain = self.visible().map(|(_, plain)| plain.name.as_str());
             let bounds = self.bounds.iter().map(|(name, _)| *name);
@@ -305,20 +340,20 @@ impl<'a> ReduceScope<'a> {
             return no_column(name, plain.chain(bounds).chain(columns));
         }
         let what = if windowed { "the instance of the window" } else { "a key of the groupby" };
-        let text = Expr::new(ExprKind::Column(name.to_owned()));
+        let column = Expr::new(ExprKind::Column(name.to_owned()));
         let name = crate::expr::quoted(name);
         let error = if self.keys.is_empty() && !windowed {
             Error::invalid(format!("column {name} is not inside a reducer"))
         } else {
             Error::invalid(format!("column {name} is neither {what} nor inside a reducer"))
         };
-        error.with_hint(format!("a group has many values of it; take one with a reducer, for example max({text})"))
+        let taken = notation::reducer(Reducer::Max, &[&column]);
+        error.with_hint(format!("a group has many values of it; take one with a reducer, for example {taken}"))
     }
 
     /// What may be used plainly, with its position.
     fn visible(&self) -> impl Iterator<Item = (usize, &Plain)> {
-        let number = self.windows.as_ref().map(|_| self.keys.len() - 1);
-        self.plain.iter().enumerate().filter(move |(position, _)| Some(*position) != number)
+        self.plain.iter().enumerate().filter(|(position, _)| !self.hidden.contains(position))
     }
 
     /// The keys, or the instance with both bounds of the window.
@@ -329,6 +364,7 @@ impl<'a> ReduceScope<'a> {
 
     fn finish(self, mut results: Terms, outputs: Vec<TermId>, schema: Schema) -> Reduction {
         let identity = self.identity(&mut results);
+        let floats = self.session.is_some_and(|(time, _)| Some(time) != self.time);
         let plain = self.plain.into_iter().map(|plain| (plain.name, plain.ty));
         let calls = self.calls.iter().map(|call| (call.text.clone(), call.ty));
         Reduction {
@@ -343,6 +379,7 @@ impl<'a> ReduceScope<'a> {
             identity,
             outputs,
             schema,
+            floats,
         }
     }
 }
@@ -367,14 +404,16 @@ impl Scope for ReduceScope<'_> {
 
 /// Checks that a reducer has as many arguments as it takes.
 fn check_number(reducer: Reducer, arguments: &[Expr]) -> Result<()> {
-    let name = reducer.name();
+    let name = Notation::of_program().reducer(reducer.name());
     let problem = match (reducer, arguments.len()) {
         (Reducer::Count, 0) | (Reducer::ArgMin | Reducer::ArgMax, 2) | (Reducer::CountDistinct, 1..) => return Ok(()),
-        (Reducer::Count, _) => "count() counts rows and takes no argument".to_owned(),
+        (Reducer::Count, _) => format!("{name}() counts rows and takes no argument"),
         (Reducer::ArgMin | Reducer::ArgMax, 1) => {
             let (value, most) = (&arguments[0], if reducer == Reducer::ArgMin { "smallest" } else { "largest" });
-            let error = Error::invalid(format!("{name}({value}) does not say what it takes of the row"));
-            let hint = format!("{name}({value}, x) is the x of the row with the {most} {value}; a row has no id");
+            let spoken = spoken(value);
+            let error = Error::invalid(format!("{name}({spoken}) does not say what it takes of the row"));
+            let both = notation::reducer(reducer, &[value, &col("name")]);
+            let hint = format!("{both} is the name of the row with the {most} {spoken}; a row has no id");
             return Err(error.with_hint(hint));
         }
         (Reducer::ArgMin | Reducer::ArgMax, found) => format!("{name}() has {found} arguments, but takes 2"),
@@ -403,16 +442,25 @@ fn reducer_type(reducer: Reducer, arguments: &[(&Expr, ColumnType)]) -> Result<C
         }
         (Reducer::Avg, Type::Int | Type::Float) => Ok(ColumnType { ty: Type::Float, ..*ty }),
         (Reducer::Sum | Reducer::Avg, of) => {
-            let needed = if of.is_time() { "int, float or Duration" } else { "int or float" };
-            let error = Error::invalid(format!("{} is {ty}, but {} needs {needed}", subject(argument), reducer.name()));
-            Err(error.with_hint(match ty.ty {
+            let needed = [Type::Int, Type::Float, Type::Duration];
+            let needed = one_of(if of.is_time() { &needed } else { &needed[..2] });
+            let name = Notation::of_program().reducer(reducer.name());
+            let error = Error::invalid(format!("{} is {ty}, but {name} needs {needed}", subject(argument)));
+            Err(match ty.ty {
                 of if of.is_time() => {
-                    "subtract points in time for a duration; divide a duration by another with // for a number"
-                        .to_owned()
+                    error.with_hint("one point in time less another is a duration, which can be summed")
                 }
-                Type::Bool => format!("cast({argument}, int) makes 1 of True and 0 of False"),
-                _ => format!("cast({argument}, int) or cast({argument}, float)"),
-            }))
+                Type::Bool => {
+                    error.with_hint(format!("{} makes 1 of true and 0 of false", notation::cast(argument, Type::Int)))
+                }
+                of if check::castable(of, Type::Int) => error.with_hint(format!(
+                    "{} or {}",
+                    notation::cast(argument, Type::Int),
+                    notation::cast(argument, Type::Float)
+                )),
+                Type::Json => error.with_hint(format!("{}.as_int() makes an int of JSON, or null", code(argument))),
+                _ => error,
+            })
         }
     }
 }

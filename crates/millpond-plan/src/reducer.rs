@@ -76,6 +76,11 @@ impl Reducer {
         }
     }
 
+    /// Whether it leaves nulls out where the same function otherwise would not.
+    pub(crate) fn skips_nones(self) -> bool {
+        matches!(self, Reducer::Tuple { skip_nones: true } | Reducer::SortedTuple { skip_nones: true })
+    }
+
     /// The name of its function.
     pub fn name(self) -> &'static str {
         match self {

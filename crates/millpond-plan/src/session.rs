@@ -5,6 +5,7 @@ use millpond_error::{Error, Result};
 use crate::check::{self, Scope, at, subject};
 use crate::eval::{MapStage, Root};
 use crate::expr::{Expr, ExprKind, Literal, UnaryOp, quoted};
+use crate::notation::{self, Notation, hint, one_of, spoken};
 use crate::physical::Gap;
 use crate::terms::{TermId, Terms};
 use crate::types::{Schema, Type};
@@ -17,8 +18,8 @@ pub const AFTER: &str = "b";
 /// What neighbours in a session fulfil.
 #[derive(Clone, Debug)]
 pub enum SessionGap {
-    /// Their times are no further apart than this: a literal, not negative; an `int` where the time is one, else a
-    /// `Duration`.
+    /// Their times are no further apart than this: a literal, not negative; an `int` or a `float` as the time, a `Duration`
+    /// between points in time. Of floats it is their difference, as a float, that is not more.
     Most(Expr),
     /// This holds: a `bool` over the columns [`BEFORE`] and [`AFTER`], the times of two neighbours; null is false. Rows of
     /// one time are in one session, and it is not asked.
@@ -31,13 +32,26 @@ impl SessionGap {
         match self {
             SessionGap::Most(expr) => {
                 let gap = max_gap(expr)?;
-                let found = gap.ty().expect("a gap is not None");
-                if (ty == Type::Int) == (found == Type::Int) {
-                    return Ok(Gap::Most(gap.as_int().expect("a gap is an int or a duration")));
+                match (&gap, ty) {
+                    (Literal::Int(gap), Type::Int) => return Ok(Gap::Most(*gap)),
+                    (Literal::Int(gap), Type::Float) => return Ok(Gap::MostFloat(*gap as f64)),
+                    (Literal::Float(gap), Type::Float) => return Ok(Gap::MostFloat(*gap)),
+                    (Literal::Duration(gap), ty) if ty.is_point() => return Ok(Gap::Most(*gap)),
+                    _ => {}
                 }
-                let needed = if ty == Type::Int { "an int" } else { "a Duration" };
-                let time = subject(time);
-                Err(Error::invalid(format!("max_gap is {gap}, which is {found}, but must be {needed}: {time} is {ty}")))
+                let found = gap.ty().expect("a gap is not None");
+                let needed = if ty.is_point() { Type::Duration } else { ty };
+                let written = Notation::of_program().literal(&gap);
+                let message = format!("max_gap is {written}, which is {found}, but must be {needed}");
+                let error = Error::invalid(format!("{message}: {} is {ty}", subject(time)));
+                Err(match (found, needed) {
+                    (Type::Float, Type::Int) => {
+                        let cast = notation::cast(time, Type::Float);
+                        error.with_hint(format!("give a whole number, or take {cast} as the time"))
+                    }
+                    (_, Type::Duration) => error.with_hint(notation::duration()),
+                    _ => error,
+                })
             }
             SessionGap::Where(expr) => Gap::predicate(expr, ty),
         }
@@ -48,7 +62,11 @@ impl SessionGap {
 pub(crate) fn max_gap(max_gap: &Expr) -> Result<Literal> {
     let problem = match max_gap.kind() {
         ExprKind::Literal(gap @ (Literal::Int(0..) | Literal::Duration(0..))) => return Ok(gap.clone()),
-        ExprKind::Literal(gap @ (Literal::Int(_) | Literal::Duration(_))) => {
+        ExprKind::Literal(gap @ Literal::Float(value)) if value.is_finite() && *value >= 0.0 => return Ok(gap.clone()),
+        ExprKind::Literal(gap @ Literal::Float(value)) if !value.is_finite() => {
+            format!("max_gap is {gap}, but must be finite")
+        }
+        ExprKind::Literal(gap @ (Literal::Int(_) | Literal::Float(_) | Literal::Duration(_))) => {
             format!("max_gap is {gap}, but must not be negative")
         }
         ExprKind::Unary(UnaryOp::Neg, a) if matches!(a.kind(), ExprKind::Literal(Literal::Int(_))) => {
@@ -56,9 +74,10 @@ pub(crate) fn max_gap(max_gap: &Expr) -> Result<Literal> {
         }
         ExprKind::Literal(value) => {
             let ty = value.ty().map_or("None".to_owned(), |ty| ty.to_string());
-            format!("max_gap is {value}, which is {ty}, but must be an int or a Duration, as the time asks")
+            let needed = one_of(&[Type::Int, Type::Float, Type::Duration]);
+            format!("max_gap is {value}, which is {ty}, but must be {needed}, as the time asks")
         }
-        _ => format!("max_gap is `{max_gap}`, but must be a number that is known before the run"),
+        _ => format!("max_gap is `{}`, but must be a number that is known before the run", spoken(max_gap)),
     };
     Err(at(Error::invalid(problem), max_gap))
 }
@@ -71,9 +90,13 @@ pub(crate) fn predicate(expr: &Expr, ty: Type) -> Result<MapStage> {
     let term = check::term(&mut terms, &mut TimesScope { columns }, expr)?;
     let found = terms.ty(term);
     if found.ty != Some(Type::Bool) {
-        let error =
-            Error::invalid(format!("{} is {found}, but the predicate of a session must be bool", subject(expr)));
-        return Err(at(error.with_hint("compare the two times: b - a < ..."), expr));
+        let error = Error::invalid(format!(
+            "{} is {found}, but the predicate of a session must be {}",
+            subject(expr),
+            Type::Bool
+        ));
+        let hint = hint("such as |a, b| (b - a).lt(300)", "such as lambda a, b: b - a < 300");
+        return Err(at(error.with_hint(hint), expr));
     }
     let compacted = terms.compact(&[term], |input| input);
     let root = Root { term: compacted.roots[0], origin: expr.origin().cloned() };

@@ -4,6 +4,7 @@
 //! place in the user's program; nothing runs until [`lower`](crate::lower()) makes a plan of it.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +39,50 @@ struct Node {
     identity: Option<Schema>,
     append_only: bool,
     origin: Origin,
+}
+
+/// One table after another, since each would otherwise be freed on the stack of the one that is made of it.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut inputs = self.operation.take_inputs();
+        while let Some(input) = inputs.pop() {
+            if let Some(mut node) = Arc::into_inner(input.0) {
+                inputs.append(&mut node.operation.take_inputs());
+            }
+        }
+    }
+}
+
+impl Operation {
+    /// The tables that it is made of.
+    pub(crate) fn inputs(&self) -> &[Table] {
+        match self {
+            Operation::Source(_) => &[],
+            Operation::Concat { inputs } | Operation::Combine { inputs, .. } => inputs,
+            Operation::Select { input, .. }
+            | Operation::Filter { input, .. }
+            | Operation::Identify { input, .. }
+            | Operation::Flatten { input, .. }
+            | Operation::Group { input, .. }
+            | Operation::Session { input, .. }
+            | Operation::Sliding { input, .. } => std::slice::from_ref(input),
+        }
+    }
+
+    /// Leaves none of them.
+    fn take_inputs(&mut self) -> Vec<Table> {
+        match std::mem::replace(self, Operation::Concat { inputs: Vec::new() }) {
+            Operation::Source(_) => Vec::new(),
+            Operation::Concat { inputs } | Operation::Combine { inputs, .. } => inputs,
+            Operation::Select { input, .. }
+            | Operation::Filter { input, .. }
+            | Operation::Identify { input, .. }
+            | Operation::Flatten { input, .. }
+            | Operation::Group { input, .. }
+            | Operation::Session { input, .. }
+            | Operation::Sliding { input, .. } => vec![input],
+        }
+    }
 }
 
 /// How a table is made.
@@ -334,9 +379,30 @@ impl Table {
         &self.0.origin
     }
 
+    /// The external tables that it stands on, each once.
+    pub fn sources(&self) -> Vec<&Arc<SourceDecl>> {
+        let mut sources: Vec<&Arc<SourceDecl>> = Vec::new();
+        let (mut tables, mut seen) = (vec![self], HashSet::new());
+        while let Some(table) = tables.pop() {
+            if let Operation::Source(source) = table.operation()
+                && !sources.iter().any(|known| Arc::ptr_eq(known, source))
+            {
+                sources.push(source);
+            }
+            let inputs = table.operation().inputs().iter().rev();
+            tables.extend(inputs.filter(|input| seen.insert(input.address())));
+        }
+        sources
+    }
+
     /// Whether both are the same table: made by the same call, not just alike.
     pub fn same_as(&self, other: &Table) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What tells it from other tables of the program.
+    pub(crate) fn address(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
     }
 
     /// The columns of a reduce, and what identifies its rows.

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
+use crate::deep::deep;
 use crate::dt::TimeFunction;
-use crate::expr::{self, BinaryOp, Literal, UnaryOp};
+use crate::expr::{BinaryOp, Literal, UnaryOp};
+use crate::notation::{ATOM, Bound, Speller};
 use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};
 use crate::window::Bounds;
@@ -55,6 +57,10 @@ pub(crate) enum Op {
     JsonAs(TermId),
     /// The number of the last bound that a time is not below.
     Step(TermId, Bounds),
+    /// The [instant](crate::instant) of a float; an error where it is not finite.
+    Instant(TermId),
+    /// The float of an instant.
+    OfInstant(TermId),
 }
 
 /// The type of a term; `ty` is missing for a literal `None` that nothing has given a type yet.
@@ -143,6 +149,8 @@ impl Op {
             Op::Elements(a) => Op::Elements(to(a)),
             Op::JsonAs(a) => Op::JsonAs(to(a)),
             Op::Step(a, bounds) => Op::Step(to(a), bounds),
+            Op::Instant(a) => Op::Instant(to(a)),
+            Op::OfInstant(a) => Op::OfInstant(to(a)),
         }
     }
 }
@@ -178,9 +186,10 @@ impl Terms {
         inputs(&self.terms, roots)
     }
 
-    /// The text of a term over input columns of these names.
+    /// The text of a term over input columns of these names, as the program writes it.
     pub(crate) fn text(&self, id: TermId, inputs: &Schema) -> String {
-        text(&self.terms, id, &|input| input_text(inputs, input)).0
+        let speller = Speller::of_program();
+        text(speller, &self.terms, id, &|input| input_text(speller, inputs, input)).0
     }
 
     /// The terms that `roots` need, with the input at position `i` moved to `position(i)`.
@@ -229,40 +238,44 @@ fn needed(terms: &[Term], roots: &[TermId]) -> Vec<bool> {
 }
 
 /// How an input column is written. The result of a reducer is named after its call.
-pub(crate) fn input_text(inputs: &Schema, input: usize) -> String {
-    let name = &inputs.columns()[input].name;
-    if name.ends_with(')') { name.clone() } else { expr::column_text(name) }
+pub(crate) fn input_text(speller: Speller, inputs: &Schema, input: usize) -> String {
+    speller.input(&inputs.columns()[input].name)
 }
 
-/// The text of a term, over input columns of these names, and how tightly its outermost operator binds.
-pub(crate) fn text(terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> (String, u8) {
-    let part = |id: TermId| text(terms, id, name);
-    let plain = |id: TermId| part(id).0;
+/// The text of a term, over input columns of these names.
+pub(crate) fn text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
+    deep(|| parts_text(speller, terms, id, name))
+}
+
+fn parts_text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
+    let part = |id: TermId| text(speller, terms, id, name);
+    let parts = |ids: &[TermId]| ids.iter().map(|id| part(*id)).collect::<Vec<_>>();
     let term = &terms[id.index()];
     match &term.op {
-        Op::Input(position) => (name(*position), expr::ATOM_PRECEDENCE),
-        Op::Literal(value) => expr::literal_text(value),
-        Op::Unary(op, a) => expr::unary_text(*op, part(*a)),
-        Op::Binary(op, a, b) => expr::binary_text(*op, part(*a), part(*b)),
-        Op::IfElse(a, b, c) => expr::call_text("if_else", &[plain(*a), plain(*b), plain(*c)]),
-        Op::Coalesce(a, b) => expr::call_text("coalesce", &[plain(*a), plain(*b)]),
-        Op::Cast(a) => {
-            let to = term.ty.ty.map(|ty| ty.to_string()).unwrap_or_default();
-            expr::call_text("cast", &[plain(*a), to])
-        }
-        Op::Widen(a) => part(*a),
-        Op::FillError(a, b) => expr::call_text("fill_error", &[plain(*a), plain(*b)]),
-        Op::Unique(a, b) => expr::call_text("unique", &[plain(*a), plain(*b)]),
-        Op::Text(function, operands) => expr::text_method(function, operands.iter().map(|operand| part(*operand))),
-        Op::Time(function, operands) => expr::time_method(function, operands.iter().map(|operand| part(*operand))),
-        Op::Tuple(elements) => expr::call_text("make_tuple", &elements.iter().map(|id| plain(*id)).collect::<Vec<_>>()),
-        Op::Element(a, position) => expr::get_text(part(*a), position.to_string(), None),
-        Op::Get(a, key, default) => expr::get_text(part(*a), plain(*key), default.map(plain)),
-        Op::Elements(a) => expr::call_text("flatten", &[plain(*a)]),
-        Op::JsonAs(a) => expr::json_as_text(part(*a), term.ty.ty.unwrap_or(Type::Json)),
+        Op::Input(position) => (name(*position), ATOM),
+        Op::Literal(value) => speller.literal(value),
+        Op::Unary(op, a) => speller.unary(*op, part(*a)),
+        Op::Binary(op, a, b) => speller.binary(*op, part(*a), part(*b)),
+        Op::IfElse(a, b, c) => speller.call("if_else", parts(&[*a, *b, *c])),
+        Op::Coalesce(a, b) => speller.list_call("coalesce", parts(&[*a, *b])),
+        Op::Cast(a) => speller.cast(part(*a), term.ty.ty.expect("a cast has a type")),
+        Op::Widen(a) | Op::Instant(a) | Op::OfInstant(a) => part(*a),
+        Op::FillError(a, b) => speller.fill_error(part(*a), part(*b)),
+        // Both are results of the reducer's argument, and named so.
+        Op::Unique(a, b) => match part(*a).0.strip_prefix(&speller.notation.reducer("min")) {
+            Some(argument) => (format!("{}{argument}", speller.notation.reducer("unique")), ATOM),
+            None => speller.call("unique", parts(&[*a, *b])),
+        },
+        Op::Text(function, operands) => speller.text(function, parts(operands)),
+        Op::Time(function, operands) => speller.time(function, parts(operands)),
+        Op::Tuple(elements) => speller.list_call("make_tuple", parts(elements)),
+        Op::Element(a, position) => speller.get(part(*a), (position.to_string(), ATOM), None),
+        Op::Get(a, key, default) => speller.get(part(*a), part(*key), default.map(part)),
+        Op::Elements(a) => (format!("flatten({})", part(*a).0), ATOM),
+        Op::JsonAs(a) => speller.json_as(part(*a), term.ty.ty.unwrap_or(Type::Json)),
         Op::Step(a, bounds) => {
-            let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(Literal::to_string);
-            expr::call_text("step", &[plain(*a), hop, origin, shift])
+            let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(|value| speller.literal(value));
+            speller.call("step", vec![part(*a), hop, origin, shift])
         }
     }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::expr::{Expr, ExprKind, quoted};
+use crate::notation::Notation;
 use crate::types::Type;
 
 /// What a method of [`Text`] computes. The first operand is the text, the others are the arguments.
@@ -269,12 +270,15 @@ impl TextFunction {
     }
 
     /// What stands after the arguments in the text of a call.
-    pub(crate) fn options(&self) -> Vec<String> {
+    pub(crate) fn options(&self, notation: Notation) -> Vec<String> {
         let mut options = Vec::new();
         if let TextFunction::ParseBool { words, .. } = self {
-            options.push(words.to_string());
+            options.push(match notation {
+                Notation::Rust => format!("BoolWords::new({words})"),
+                _ => words.to_string(),
+            });
         }
-        if self.is_optional() {
+        if self.is_optional() && notation != Notation::Rust {
             options.push("optional=True".into());
         }
         options

@@ -32,6 +32,8 @@ use arrow_schema::{ArrowError, DataType, Field, TimeUnit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::notation::Notation;
+
 /// The time zone of Arrow's `Timestamp` for [`Type::DateTimeUtc`].
 const UTC: &str = "UTC";
 
@@ -63,7 +65,7 @@ pub enum Storage {
     Bytes,
 }
 
-/// What a cell holds, apart from null. Written and read as it is displayed: `tuple[int, str?]`.
+/// What a cell holds, apart from null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
     /// True or false.
@@ -137,6 +139,11 @@ impl Type {
         })
     }
 
+    /// How it is written wherever it is saved: `tuple[int, str?]`.
+    pub fn name(self) -> String {
+        Notation::Plan.ty(self)
+    }
+
     /// How its cells are stored.
     pub const fn storage(self) -> Storage {
         match self {
@@ -177,6 +184,11 @@ impl Type {
             (Type::List(a), Type::List(b)) => a.common(*b).map(Type::list),
             _ => None,
         }
+    }
+
+    /// How many tuples and lists stand one in another.
+    pub fn depth(self) -> usize {
+        self.elements().map_or(0, |elements| 1 + elements.iter().map(|ty| ty.ty.depth()).max().unwrap_or(0))
     }
 
     /// Whether its values are stored as bytes.
@@ -246,6 +258,11 @@ impl Type {
 }
 
 impl ColumnType {
+    /// How it is written wherever it is saved: `int?`.
+    pub fn name(self) -> String {
+        Notation::Plan.column_type(self)
+    }
+
     /// The type of values of both; see [`Type::common`].
     pub fn common(self, other: ColumnType) -> Option<ColumnType> {
         Some(ColumnType { ty: self.ty.common(other.ty)?, optional: self.optional || other.optional })
@@ -271,36 +288,17 @@ impl From<Type> for ColumnType {
     }
 }
 
+/// As the program of this process spells it.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Type::Tuple(elements) => return write_elements(f, "tuple", elements),
-            Type::List(element) => return write_elements(f, "list", std::slice::from_ref(*element)),
-            Type::Bool => "bool",
-            Type::Int => "int",
-            Type::Float => "float",
-            Type::Str => "str",
-            Type::DateTimeNaive => "DateTimeNaive",
-            Type::DateTimeUtc => "DateTimeUtc",
-            Type::Duration => "Duration",
-            Type::Bytes => "bytes",
-            Type::Json => "json",
-        })
+        f.write_str(&Notation::of_program().ty(*self))
     }
-}
-
-fn write_elements(f: &mut fmt::Formatter<'_>, of: &str, elements: &[ColumnType]) -> fmt::Result {
-    write!(f, "{of}[")?;
-    for (i, element) in elements.iter().enumerate() {
-        write!(f, "{}{element}", if i > 0 { ", " } else { "" })?;
-    }
-    f.write_str("]")
 }
 
 /// The deepest nesting of tuples and lists.
 pub const MAX_DEPTH: usize = 32;
 
-/// Reads what is displayed.
+/// Reads a [`Type::name`].
 impl FromStr for Type {
     type Err = String;
 
@@ -356,7 +354,7 @@ fn read_elements(text: &mut &str, depth: usize) -> Option<Vec<ColumnType>> {
 
 impl Serialize for Type {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.name())
     }
 }
 
@@ -366,10 +364,10 @@ impl<'de> Deserialize<'de> for Type {
     }
 }
 
+/// As the program of this process spells it.
 impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.ty)?;
-        if self.optional { f.write_str("?") } else { Ok(()) }
+        f.write_str(&Notation::of_program().column_type(*self))
     }
 }
 
@@ -425,13 +423,14 @@ impl Schema {
     }
 }
 
+/// As the plan writes it: `user: str, age: int?`.
 impl fmt::Display for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, column) in self.columns.iter().enumerate() {
             if i > 0 {
                 f.write_str(", ")?;
             }
-            write!(f, "{}: {}", column.name, column.ty)?;
+            write!(f, "{}: {}", column.name, column.ty.name())?;
         }
         Ok(())
     }

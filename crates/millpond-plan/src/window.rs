@@ -14,9 +14,10 @@
 use millpond_error::{Error, Result};
 
 use crate::behavior::Behavior;
-use crate::check::{at, subject};
+use crate::check::{self, at, subject};
 use crate::eval::{MapStage, Root};
 use crate::expr::{BinaryOp, Expr, Literal};
+use crate::notation::{self, one_of};
 use crate::terms::{self, Op, TermId, TermType, Terms};
 use crate::types::{ColumnType, Schema, Type};
 
@@ -204,10 +205,10 @@ impl Windows {
 }
 
 /// What the time of a window may be.
-const TIMES: &str = "int, float, DateTimeNaive or DateTimeUtc";
+const TIMES: [Type; 4] = [Type::Int, Type::Float, Type::DateTimeNaive, Type::DateTimeUtc];
 
-fn is_time(ty: Type) -> bool {
-    matches!(ty, Type::Int | Type::Float) || ty.is_point()
+pub(crate) fn is_time(ty: Type) -> bool {
+    TIMES.contains(&ty)
 }
 
 /// The type of a window's time, which is never null.
@@ -215,16 +216,19 @@ fn time_type(time: &Expr, ty: Option<ColumnType>) -> Result<Type> {
     match ty {
         Some(ColumnType { ty, optional: false }) if is_time(ty) => Ok(ty),
         Some(ty) => {
-            let error = Error::invalid(format!("{} is {ty}, but the time of a window must be {TIMES}", subject(time)));
+            let times = one_of(&TIMES);
+            let error = Error::invalid(format!("{} is {ty}, but the time of a window must be {times}", subject(time)));
             let error = match ty.ty {
-                ty if is_time(ty) => {
-                    error.with_hint("filter by is_not_none() and use unwrap(), or coalesce() with a default")
-                }
-                _ => error.with_hint("cast(..., int) or cast(..., float)"),
+                ty if is_time(ty) => error.with_hint(notation::required(time)),
+                ty if check::castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
+                _ => error,
             };
             Err(at(error, time))
         }
-        None => Err(at(Error::invalid(format!("the time of a window is always None, but must be {TIMES}")), time)),
+        None => {
+            let error = format!("the time of a window is always None, but must be {}", one_of(&TIMES));
+            Err(at(Error::invalid(error), time))
+        }
     }
 }
 
@@ -236,7 +240,8 @@ pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Resu
             Some(value) => Ok(Literal::Int(value)),
             None => {
                 let time = subject(time);
-                Err(Error::invalid(format!("{what} is {value}, but must be a {needed}: {time} is {ty}")))
+                let error = Error::invalid(format!("{what} is {value}, but must be {needed}: {time} is {ty}"));
+                Err(if needed == Type::Duration { error.with_hint(notation::duration()) } else { error })
             }
         };
     }
@@ -247,8 +252,10 @@ pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Resu
         (Literal::Float(_), Type::Float) => Err(Error::invalid(format!("{what} is {value}, but must be finite"))),
         (Literal::Float(_), _) => {
             let subject = subject(time);
-            let error = Error::invalid(format!("{what} is {value}, which is float, but {subject} is int"));
-            Err(error.with_hint(format!("give an int, or cast({time}, float)")))
+            let (float, int) = (Type::Float, Type::Int);
+            let error = Error::invalid(format!("{what} is {value}, which is {float}, but {subject} is {int}"));
+            let cast = notation::cast(time, float);
+            Err(error.with_hint(format!("give a whole number, or take {cast} as the time")))
         }
         _ => Err(Error::invalid(format!("{what} is {value}, but must be a number"))),
     }

@@ -1,8 +1,10 @@
 //! `Expr`: an expression of the plan.
 
 use millpond_plan::{
-    BinaryOp, BoolWords, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFormat, TimeFunction, TimeUnit, Type,
-    UnaryOp, spelled,
+    BinaryOp, BoolWords, ColumnType, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFormat, TimeFunction,
+    TimeUnit, Type, UnaryOp,
+    notation::{code, spoken},
+    spelled,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -130,8 +132,19 @@ impl PyExpr {
     }
 
     fn __str__(&self) -> String {
-        self.0.to_string()
+        spoken(&self.0)
     }
+
+    /// As it can be pasted into the program.
+    fn code(&self) -> String {
+        code(&self.0)
+    }
+}
+
+/// How the program spells a type that the engine calls so.
+#[pyfunction]
+pub fn spell_type(name: &str, optional: bool) -> PyResult<String> {
+    Ok(ColumnType { ty: to_type(name)?, optional }.to_string())
 }
 
 /// A type by its name.

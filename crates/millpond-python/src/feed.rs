@@ -238,7 +238,7 @@ fn to_nanoseconds(value: &Bound<'_, PyAny>, ty: Type) -> std::result::Result<Opt
     let found = of_object.and_then(|of_object| of_object.call1((value,))).and_then(|pair| pair.extract());
     let found: Option<(String, i64)> =
         found.map_err(|_: PyErr| format!("{} does not fit into 64 bits of nanoseconds", show(value)))?;
-    Ok(found.filter(|(found, _)| *found == ty.to_string()).map(|(_, nanoseconds)| nanoseconds))
+    Ok(found.filter(|(found, _)| *found == ty.name()).map(|(_, nanoseconds)| nanoseconds))
 }
 
 fn is_int(value: &Bound<'_, PyAny>) -> bool {

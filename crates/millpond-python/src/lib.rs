@@ -32,7 +32,7 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::expr::PyExpr;
+    use crate::expr::{PyExpr, spell_type};
     #[pymodule_export]
     use crate::feed::{PyFeed, read_feed};
     #[pymodule_export]
@@ -51,6 +51,7 @@ mod _native {
     /// Called when the module is loaded.
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        millpond_plan::Notation::Python.speak();
         crate::logging::install();
         Ok(())
     }

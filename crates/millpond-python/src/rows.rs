@@ -88,7 +88,7 @@ impl<'a> Cells<'a> {
 
 fn time(py: Python<'_>, ty: Type, nanoseconds: i64) -> PyResult<Bound<'_, PyAny>> {
     static FROM_NANOSECONDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    FROM_NANOSECONDS.import(py, "millpond._time", "from_nanoseconds")?.call1((ty.to_string(), nanoseconds))
+    FROM_NANOSECONDS.import(py, "millpond._time", "from_nanoseconds")?.call1((ty.name(), nanoseconds))
 }
 
 /// A float. The NaN is one object, so that rows that hold it are equal in Python, too: containers look at the object

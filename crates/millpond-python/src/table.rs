@@ -1,5 +1,6 @@
 //! `Table`: a table of the plan.
 
+use millpond::debug::HeadOrder;
 use millpond_plan::{
     Behavior, ColumnType, Expr, Literal, Schema, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit,
 };
@@ -50,7 +51,7 @@ fn named(columns: Named<'_>) -> Vec<(String, Expr)> {
 impl PyTable {
     fn schema(&self) -> Vec<PyColumn> {
         let columns = self.0.schema().columns().iter();
-        columns.map(|column| (column.name.clone(), column.ty.ty.to_string(), column.ty.optional)).collect()
+        columns.map(|column| (column.name.clone(), column.ty.ty.name(), column.ty.optional)).collect()
     }
 
     fn select(&self, outputs: Named<'_>, place: Place) -> PyResult<PyTable> {
@@ -164,13 +165,25 @@ impl PyTable {
         self.0.sliding_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
-    /// All changes: row, epoch, multiplicity; none, if a signal has stopped the run.
-    #[pyo3(signature = (signals=None))]
-    fn collect<'py>(&self, py: Python<'py>, signals: Option<Py<Signals>>) -> PyResult<Vec<rows::Change<'py>>> {
+    /// All changes, or what the first rows or changes are made of: row, epoch, multiplicity; none, if a signal has stopped
+    /// the run.
+    #[pyo3(signature = (signals=None, most=None, by_epoch=false))]
+    fn collect<'py>(
+        &self,
+        py: Python<'py>,
+        signals: Option<Py<Signals>>,
+        most: Option<usize>,
+        by_epoch: bool,
+    ) -> PyResult<Vec<rows::Change<'py>>> {
         let table = self.0.clone();
+        let order = if by_epoch { HeadOrder::Changes } else { HeadOrder::Rows };
         let signals = signals.map_or_else(|| Py::new(py, Signals::default()), Ok)?;
         let stops = Stops { signals, asked: None };
-        match interruptible(py, &stops, move |stop| millpond::debug::collect(&table, None, stop))? {
+        let collect = move |stop| match most {
+            Some(most) => millpond::debug::head(&table, most, order, None, stop),
+            None => millpond::debug::collect(&table, None, stop),
+        };
+        match interruptible(py, &stops, collect)? {
             Ended::Done(collected) => rows::changes(py, self.0.schema(), &collected.batches),
             Ended::Stopped | Ended::Left(_) => Ok(Vec::new()),
         }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use millpond_error::{Origin, Result};
+use millpond_engine::hash::HashSeed;
+use millpond_error::{Error, Origin, Result};
 use millpond_io::debug::{LABEL, TableSource};
-use millpond_io::sink::{CollectSink, Collected, Sink};
+pub use millpond_io::sink::HeadOrder;
+use millpond_io::sink::{CollectSink, Collected, HeadSink, Sink};
 use millpond_io::source::Source;
-use millpond_plan::{self as plan, Schema, SinkDecl, SourceDecl, lower};
+use millpond_plan::{self as plan, Schema, SinkDecl, SourceDecl, lower, notation};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
@@ -78,16 +80,45 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
 /// [`RunOptions`] does.
 ///
 /// # Errors
-/// As for [`run`](crate::run()).
+/// As for [`run`](crate::run()); `Invalid`, if a source of files is followed and so never ends.
 pub fn collect(table: &plan::Table, workers: Option<usize>, stop: Stop) -> Result<Changelog> {
     let collected = CollectSink::new();
-    let shared = collected.clone();
+    run_into(table, collected.clone(), workers, stop)?;
+    Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
+}
+
+/// As [`collect`], but no more than the first `most`: the smallest rows with nulls first, or the first changes, by epoch.
+/// Of a table of files, memory hangs on `most` alone, as long as no row is removed again.
+///
+/// # Errors
+/// As for [`collect`].
+pub fn head(
+    table: &plan::Table,
+    most: usize,
+    order: HeadOrder,
+    workers: Option<usize>,
+    stop: Stop,
+) -> Result<Changelog> {
+    // Where a row that was kept is removed, all are needed after all, and only files can be read again.
+    let again = table.sources().iter().all(|source| source.kind != "feed");
+    if order == HeadOrder::Changes || again {
+        let sink = HeadSink::new(most, order);
+        run_into(table, sink.clone(), workers, stop.clone())?;
+        if let Some(batches) = sink.take()? {
+            return Ok(Changelog { schema: table.schema().clone(), batches });
+        }
+    }
+    collect(table, workers, stop)
+}
+
+fn run_into(table: &plan::Table, sink: impl Sink + Clone + 'static, workers: Option<usize>, stop: Stop) -> Result<()> {
+    ends(table)?;
     let connector = SinkConnector {
         name: "collect".to_owned(),
         path: None,
         origin: table.origin().clone(),
         check: Box::new(|| Ok(())),
-        make: Box::new(move || Ok(Box::new(shared.clone()) as Box<dyn Sink>)),
+        make: Box::new(move || Ok(Box::new(sink.clone()) as Box<dyn Sink>)),
     };
     let sink = SinkDecl {
         table: table.clone(),
@@ -100,6 +131,19 @@ pub fn collect(table: &plan::Table, workers: Option<usize>, stop: Stop) -> Resul
     };
     let options =
         RunOptions { workers, stop, summary: false, cluster: Some(Cluster::alone()), ..RunOptions::default() };
-    run_from(lower(vec![sink])?, &options, |_| EpochClock::counting())?;
-    Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
+    run_from(lower(vec![sink])?, &options, |_| EpochClock::counting()).map(drop)
+}
+
+/// Refuses a table over files that are followed. A table that the program feeds ends when the program says so.
+fn ends(table: &plan::Table) -> Result<()> {
+    for source in table.sources().into_iter().filter(|source| source.kind != "feed") {
+        let connector = source.connector.downcast_ref::<SourceConnector>();
+        let Some(connector) = connector.filter(|connector| connector.forgetful.is_none()) else { continue };
+        if (connector.make)(HashSeed(0))?.is_endless() {
+            let error = Error::invalid("this table is never complete: its files are followed as they grow");
+            let hint = notation::hint("read it without .streaming(...)", "read it with mode=\"static\"");
+            return Err(error.with_hint(hint).at(&source.origin));
+        }
+    }
+    Ok(())
 }

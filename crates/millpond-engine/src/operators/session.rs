@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use arrow_array::{ArrayRef, UInt32Array};
 use millpond_error::Result;
-use millpond_plan::Literal;
 use millpond_plan::physical::{Form, Gap, SessionSpec};
 use millpond_plan::types::{Schema, Type};
+use millpond_plan::{Literal, instant};
 
 use super::arrivals::with_arrival;
 use super::windowed::{WindowOperator, Windowed};
@@ -34,7 +34,7 @@ use crate::operator::Operator;
 mod max_gap;
 mod predicate;
 
-use max_gap::apart;
+use max_gap::MaxGap;
 
 /// Columns of the arrangement `sessions`.
 const END: usize = 0;
@@ -54,8 +54,10 @@ pub struct Session {
     gap: Gap,
     /// Sessions that end before it are closed, and their rows are no neighbours; without a behaviour, none are.
     open_from: i64,
-    /// The type of the time: an `int` or a point in time.
+    /// The type of the time as it is kept: an `int` or a point in time.
     time: Type,
+    /// Whether times are instants of floats.
+    floats: bool,
     accumulators: Accumulators,
     sessions: Arrangement,
     events: Option<Arrangement>,
@@ -96,6 +98,7 @@ impl Session {
             row,
             with_arrival,
             time,
+            floats: spec.floats,
             gap: spec.gap.clone(),
             open_from: i64::MIN,
             accumulators,
@@ -106,7 +109,8 @@ impl Session {
     fn spans(&self, events: &KeyedRows) -> Result<Spans> {
         let times = ints(&events.rows[TIME]);
         match &self.gap {
-            Gap::Most(max_gap) => self.cut(events, |i| apart(*max_gap, times[i - 1], times[i])),
+            Gap::Most(max_gap) => self.cut(events, |i| max_gap.apart(times[i - 1], times[i])),
+            Gap::MostFloat(max_gap) => self.cut(events, |i| max_gap.apart(times[i - 1], times[i])),
             Gap::Where(predicate) => {
                 let mut first = vec![false; times.len() + 1];
                 events.offsets.iter().for_each(|&start| first[start as usize] = true);
@@ -190,6 +194,7 @@ impl Session {
         } else {
             match &self.gap {
                 Gap::Most(max_gap) => self.update_by_max_gap(&events, *max_gap, emit)?,
+                Gap::MostFloat(max_gap) => self.update_by_max_gap(&events, *max_gap, emit)?,
                 Gap::Where(_) => self.update_by_predicate(&events, emit)?,
             }
         };
@@ -320,7 +325,7 @@ impl Session {
         let mut order: Vec<u32> = (0..starts.len() as u32).filter(|&i| i >= old_rows || !gone[i as usize]).collect();
         order.sort_by_key(|&i| (owners[i as usize], starts[i as usize], ends[i as usize]));
         let together = match &self.gap {
-            Gap::Most(_) => Vec::new(),
+            Gap::Most(_) | Gap::MostFloat(_) => Vec::new(),
             Gap::Where(predicate) => {
                 let pairs = order.windows(2).map(|pair| match [pair[0] as usize, pair[1] as usize] {
                     [a, b] if owners[a] == owners[b] => (ends[a], starts[b]),
@@ -331,7 +336,8 @@ impl Session {
         };
         // Of the n-th in order, and where the one before it ends.
         let apart = |n: usize, end: i64| match &self.gap {
-            Gap::Most(max_gap) => apart(*max_gap, end, starts[order[n] as usize]),
+            Gap::Most(max_gap) => max_gap.apart(end, starts[order[n] as usize]),
+            Gap::MostFloat(max_gap) => max_gap.apart(end, starts[order[n] as usize]),
             Gap::Where(_) => !together[n - 1],
         };
 
@@ -369,7 +375,9 @@ impl Session {
         let instance = show(&self.names, &rows.keys, key);
         let separator = if instance.is_empty() { "" } else { ", " };
         let time = self.names.last().map_or("time", String::as_str);
-        never_added(&format!("{instance}{separator}{time}={}", Literal::of_int(self.time, ints(&rows.rows[TIME])[row])))
+        let value = ints(&rows.rows[TIME])[row];
+        let value = if self.floats { Literal::Float(instant::float(value)) } else { Literal::of_int(self.time, value) };
+        never_added(&format!("{instance}{separator}{time}={value}"))
     }
 }
 

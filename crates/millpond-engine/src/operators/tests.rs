@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int6
 use millpond_error::ErrorKind;
 use millpond_plan::physical::{Form, Gap, ReduceSpec, ReducerCall, ReducerKind, SessionSpec};
 use millpond_plan::types::{ColumnType, Schema, Type};
-use millpond_plan::{Expr, col, if_else, lit};
+use millpond_plan::{Expr, col, if_else, instant, lit};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -332,6 +332,11 @@ fn random_cell(random: &mut StdRng, name: &str, ty: ColumnType) -> Value {
     if name == "near time" {
         return Value::Int(random.random_range(0..40));
     }
+    if name == "float time" {
+        let near = f64::from(random.random_range(-20..20));
+        let scale = [0.1, 0.1, 0.1, 1.0, 1e16, 1e-310, 1e307][random.random_range(0..7)];
+        return Value::Int(instant::of(near * scale));
+    }
     if name == "time" {
         let near: i64 = random.random_range(0..40);
         return Value::Int(match random.random_range(0..20) {
@@ -582,6 +587,21 @@ fn session_by_predicate(random: &mut StdRng, form: Form) -> Subject {
     session_of(random, form, (schema, instance, values), gap, together)
 }
 
+/// Over instants of floats, by a gap or a predicate.
+fn session_of_floats(random: &mut StdRng, form: Form) -> Subject {
+    let (schema, instance, values) = random_schema(random);
+    let others = schema.columns()[1..].iter().map(|column| (column.name.clone(), column.ty));
+    let schema = Schema::new(std::iter::once(("float time".to_owned(), Type::Int.required())).chain(others));
+    let max_gap = [0.0, 5e-324, 0.1, 0.3, 0.5, 2.0, 1e16, 1e307][random.random_range(0..8)];
+    let float = |instant: i128| instant::float(instant as i64);
+    let together: Together = Box::new(move |a, b| float(b) - float(a) <= max_gap);
+    let gap = match random.random_ratio(1, 4) {
+        true => Gap::predicate(&(col("b") - col("a")).le(max_gap), Type::Float).unwrap(),
+        false => Gap::MostFloat(max_gap),
+    };
+    session_of(random, form, (schema, instance, values), gap, together)
+}
+
 fn session_of(
     random: &mut StdRng,
     form: Form,
@@ -594,7 +614,8 @@ fn session_of(
         // Sums of times at the ends of the range overflow.
         .filter(|r| !r.columns.contains(&0) || !matches!(r.kind, ReducerKind::Sum | ReducerKind::Avg))
         .collect();
-    let spec = SessionSpec { instance: instance.clone(), time: 0, gap, reducers: reducers.clone(), form };
+    let floats = schema.columns()[0].name == "float time";
+    let spec = SessionSpec { instance: instance.clone(), time: 0, floats, gap, reducers: reducers.clone(), form };
     let (input, by) = (schema.clone(), instance.clone());
     Subject {
         schema,
@@ -661,6 +682,16 @@ fn session_full_keeps_the_law() {
 }
 
 #[test]
+fn session_of_floats_append_only_keeps_the_law() {
+    check_law(|random| session_of_floats(random, Form::AppendOnly), false);
+}
+
+#[test]
+fn session_of_floats_full_keeps_the_law() {
+    check_law(|random| session_of_floats(random, Form::Full), true);
+}
+
+#[test]
 fn session_by_predicate_append_only_keeps_the_law() {
     check_law(|random| session_by_predicate(random, Form::AppendOnly), false);
 }
@@ -689,7 +720,14 @@ fn check_error(operator: &str, steps: &[&[(&str, i64, i64, i64)]], expect: &str)
             Box::new(move |range| Box::new(Reduce::new(&spec, &input, range)))
         }
         "session" => {
-            let spec = SessionSpec { instance: vec![0], time: 1, gap: Gap::Most(5), reducers, form: Form::Full };
+            let spec = SessionSpec {
+                instance: vec![0],
+                time: 1,
+                floats: false,
+                gap: Gap::Most(5),
+                reducers,
+                form: Form::Full,
+            };
             Box::new(move |range| Box::new(Session::new(&spec, &input, range)))
         }
         _ => Box::new(move |range| Box::new(Keep::new(&input, range))),
@@ -712,7 +750,7 @@ const BIG: i64 = i64::MAX;
 
 #[test]
 fn a_sum_that_does_not_fit_is_an_input_error() {
-    let expect = "sum(value) is 18446744073709551614, which is outside the range of int";
+    let expect = "sum(value) is 18446744073709551614, which is outside the range of Type::Int";
     check_error("reduce", &[&[("a", 0, BIG, 2)]], expect);
     check_error("session", &[&[("a", 0, BIG, 1)], &[("a", 3, BIG, 1)]], expect);
 }

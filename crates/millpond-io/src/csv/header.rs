@@ -185,7 +185,7 @@ impl Header {
         let near: Vec<_> = names.iter().take(3).map(|(_, name)| shown(name)).collect();
         let hint = match (self.names.len(), names.first()) {
             (1, _) => format!("the header is one column, {}: is the delimiter right?", near[0]),
-            (_, Some((distance, nearest))) if *distance <= name.len() / 3 + 1 => {
+            (_, Some((distance, nearest))) if *distance <= name.len() / 3 + 1 && !nearest.is_empty() => {
                 format!("did you mean {}? the header has {}", shown(nearest), self.listed())
             }
             _ => format!("the header has {}", self.listed()),

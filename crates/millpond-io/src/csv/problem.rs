@@ -146,7 +146,8 @@ const NULL_WORDS: [&str; 14] =
 fn not_of_type(value: &str, column: &Column, has_null_values: bool) -> (String, Option<String>) {
     let ty = column.ty.ty;
     if value.is_empty() {
-        let hint = (!column.ty.optional).then(|| format!("an optional column ({ty}?) reads an empty field as null"));
+        let optional = ty.optional();
+        let hint = (!column.ty.optional).then(|| format!("a column of type {optional} reads an empty field as null"));
         return (format!("the empty field is not {}", a(ty)), hint);
     }
     let digits = value.strip_prefix(['+', '-']).unwrap_or(value);

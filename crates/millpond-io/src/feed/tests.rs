@@ -242,8 +242,8 @@ fn a_row_that_does_not_fit_is_refused_as_a_whole() {
         assert!(read_epoch(&mut source, &[0, 1, 2], &mut bag));
         assert_eq!(bag.into_keys().next().unwrap(), ["bob", "1.5", "false"]);
     };
-    check(&[Cell::Str("ann"), Cell::Null, Cell::Null], "new: a value is missing, of type bool");
-    check(&[Cell::Str("ann"), Cell::Int(1), Cell::Bool(true)], "size: Int(1) is not of type float");
+    check(&[Cell::Str("ann"), Cell::Null, Cell::Null], "new: a value is missing, of type Type::Bool");
+    check(&[Cell::Str("ann"), Cell::Int(1), Cell::Bool(true)], "size: Int(1) is not of type Type::Float");
     check(&[Cell::Str("ann")], "a row of 1 values where the schema has 3 columns");
 }
 

@@ -144,7 +144,8 @@ fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
 }
 
 fn optional(column: &Column) -> Option<String> {
-    (!column.ty.optional).then(|| format!("an optional column ({}?) reads null where there is no value", column.ty.ty))
+    let optional = column.ty.ty.optional();
+    (!column.ty.optional).then(|| format!("a column of type {optional} reads null where there is no value"))
 }
 
 /// A value as it stands in the file, cut if it is long.

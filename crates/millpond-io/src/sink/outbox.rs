@@ -101,7 +101,7 @@ fn saved_schema(schema: &Schema) -> SchemaRef {
     let own = [Field::new("epoch", DataType::UInt64, false), Field::new("diff", DataType::Int64, false)];
     let arrow = schema.to_arrow();
     let columns = schema.columns().iter().zip(arrow.fields()).map(|(column, field)| {
-        let ty = ("type".to_owned(), column.ty.to_string());
+        let ty = ("type".to_owned(), column.ty.name());
         field.as_ref().clone().with_nullable(true).with_metadata([ty])
     });
     Arc::new(arrow_schema::Schema::new(own.into_iter().chain(columns).collect::<Vec<_>>()))

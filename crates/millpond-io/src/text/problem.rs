@@ -109,7 +109,8 @@ pub(crate) fn a(ty: Type) -> String {
         Type::Int => "an int".to_owned(),
         Type::Bytes => "bytes in base64".to_owned(),
         Type::Json => "JSON".to_owned(),
-        ty => format!("a {ty}"),
+        Type::Tuple(_) | Type::List(_) => format!("a {ty}"),
+        ty => format!("a {}", ty.name()),
     }
 }
 
@@ -119,7 +120,7 @@ pub(crate) fn outside(ty: Type, value: &[u8]) -> Option<(String, String)> {
         return None;
     }
     let (least, greatest) = (time::text(ty, i64::MIN), time::text(ty, i64::MAX));
-    let reason = format!("is outside the range of {ty}, which is {least} to {greatest}");
+    let reason = format!("is outside the range of {}, which is {least} to {greatest}", ty.name());
     Some((reason, "a str column takes it".to_owned()))
 }
 

@@ -38,7 +38,9 @@ use arrow_buffer::BooleanBuffer;
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 use millpond_error::{Error, Origin, Result};
 
-use crate::expr::{BinaryOp, Literal, UnaryOp, column_text, quoted};
+use crate::deep::deep;
+use crate::expr::{BinaryOp, Literal, UnaryOp, quoted};
+use crate::notation::{Speller, hint};
 use crate::terms::{self, Op, Term, TermId};
 use crate::types::{self, ColumnType, Schema, Type};
 use cells::{Cells, Data, Reason};
@@ -135,12 +137,12 @@ impl MapStage {
         }
     }
 
-    fn text(&self, term: TermId) -> String {
-        terms::text(&self.terms, term, &|input| self.input_text(input)).0
+    fn text(&self, speller: Speller, term: TermId) -> String {
+        terms::text(speller, &self.terms, term, &|input| self.input_text(speller, input)).0
     }
 
-    fn input_text(&self, input: usize) -> String {
-        terms::input_text(&self.inputs, input)
+    fn input_text(&self, speller: Speller, input: usize) -> String {
+        terms::input_text(speller, &self.inputs, input)
     }
 }
 
@@ -162,18 +164,19 @@ impl PartialEq for MapStage {
 impl fmt::Display for MapStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, predicate) in self.predicates.iter().enumerate() {
-            write!(f, "{} {}", if i == 0 { "where" } else { " and" }, self.text(predicate.term))?;
+            write!(f, "{} {}", if i == 0 { "where" } else { " and" }, self.text(Speller::PLAN, predicate.term))?;
         }
         if !self.predicates.is_empty() {
             f.write_str(": ")?;
         }
         for (i, (name, root)) in self.outputs.iter().enumerate() {
-            let text = self.text(root.term);
+            let text = self.text(Speller::PLAN, root.term);
             let comma = if i > 0 { ", " } else { "" };
-            if *name == text || column_text(name) == text {
+            let column = Speller::PLAN.column(name);
+            if *name == text || column == text {
                 write!(f, "{comma}{text}")?;
             } else {
-                write!(f, "{comma}{} = {text}", column_text(name))?;
+                write!(f, "{comma}{column} = {text}")?;
             }
         }
         Ok(())
@@ -238,7 +241,7 @@ impl<'a> Batch<'a> {
     fn cells(&mut self, id: TermId) -> Cells {
         let (mut cells, filtered) = match self.done[id.index()].take() {
             Some(done) => done,
-            None => self.compute(id),
+            None => deep(|| self.compute(id)),
         };
         for filter in &self.filters[filtered..] {
             cells = cells.filter(filter);
@@ -318,6 +321,8 @@ impl<'a> Batch<'a> {
             }
             Op::JsonAs(a) => nested::json_as(&self.cells(*a), to, id),
             Op::Step(a, bounds) => step::step(&self.cells(*a), bounds, id),
+            Op::Instant(a) => step::instant(&self.cells(*a), id),
+            Op::OfInstant(a) => step::of_instant(&self.cells(*a)),
         };
         (cells, self.filters.len())
     }
@@ -330,20 +335,34 @@ impl<'a> Batch<'a> {
             Some(kept) => kept.set_indices().nth(row).expect("a row that is left was selected"),
             None => row,
         };
+        let speller = Speller::of_program();
         let values: Vec<String> = terms::inputs(&self.stage.terms, &[term])
             .into_iter()
             .map(|input| {
                 let ColumnType { ty, .. } = self.stage.inputs.columns()[input].ty;
-                format!("{} = {}", self.stage.input_text(input), value(&self.columns[input], ty, row))
+                let value = value(&self.columns[input], ty, row);
+                format!("{} = {}", self.stage.input_text(speller, input), speller.notation.literal(&value))
             })
             .collect();
-        let text = self.stage.text(term);
-        let mut message = format!("{place}: {} in {text}", reason_text(reason, self.stage.terms[term.index()].ty.ty));
-        if !values.is_empty() {
+        let Term { op, ty } = &self.stage.terms[term.index()];
+        let mut message = match op {
+            // The number of a window is no column or call that the program has written.
+            Op::Step(time, _) | Op::Instant(time) => match &self.stage.terms[time.index()].op {
+                Op::Input(_) => format!("the time {} is in no window", values.join(", ")),
+                _ => format!("the time {} is in no window", self.stage.text(speller, *time)),
+            },
+            _ => format!("{place}: {} in {}", reason_text(reason, ty.ty), self.stage.text(speller, term)),
+        };
+        if !values.is_empty() && !message.contains(&values.join(", ")) {
             message = format!("{message}, where {}", values.join(", "));
         }
-        let error =
-            Error::input(message).with_hint("fill_error(...) gives such cells a value, filter(...) drops their rows");
+        let error = Error::input(message).with_hint(match op {
+            Op::Step(..) | Op::Instant(_) => ".filter(...) drops the rows whose time is in no window",
+            _ => hint(
+                ".fill_error(...) gives such cells a value, .filter(...) drops their rows",
+                "pw.fill_error(..., None) makes null of such cells, .filter(...) drops their rows",
+            ),
+        });
         match &root.origin {
             Some(origin) => error.at(origin),
             None => error,
@@ -380,9 +399,9 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::DivisionByZero => "division by zero".into(),
         Reason::IntOverflow => match ty {
             Some(ty @ (Type::DateTimeNaive | Type::DateTimeUtc)) => {
-                format!("the {ty} is outside 64 bits of nanoseconds, the years 1677 to 2262")
+                format!("the {} is outside 64 bits of nanoseconds, the years 1677 to 2262", ty.name())
             }
-            Some(ty) if ty.is_time() => format!("the {ty} is outside 64 bits of nanoseconds"),
+            Some(ty) if ty.is_time() => format!("the {} is outside 64 bits of nanoseconds", ty.name()),
             _ => "the int is outside 64 bits".into(),
         },
         Reason::FloatOverflow => "the float is too large".into(),
@@ -390,7 +409,7 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::NotAnInt => "the float is no int of 64 bits".into(),
         Reason::Unreadable => match ty {
             Some(Type::Str) => "the bytes are not UTF-8".into(),
-            Some(ty) => format!("the text is not {ty}"),
+            Some(ty) => format!("the text is not {}", ty.name()),
             None => "the text cannot be read".into(),
         },
         Reason::Null => "there is no value".into(),

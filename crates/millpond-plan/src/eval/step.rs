@@ -1,10 +1,11 @@
 //! The number of the last of some regular bounds that a time is not below, see [`crate::window`].
 
-use arrow_array::Int64Array;
+use arrow_array::{Float64Array, Int64Array};
 
 use super::cells::{Cells, Data, ErrorCode, Reason, failures, merge_errors};
 use super::divisor::Divisor;
 use crate::expr::Literal;
+use crate::instant;
 use crate::terms::TermId;
 use crate::window::Bounds;
 
@@ -31,6 +32,21 @@ pub(crate) fn step(a: &Cells, bounds: &Bounds, term: TermId) -> Cells {
         }
         _ => unreachable!("the type check brings the bounds to the type of the time"),
     }
+}
+
+/// The instants of floats.
+pub(crate) fn instant(a: &Cells, term: TermId) -> Cells {
+    let Data::Float(times) = &a.data else { unreachable!("only a float becomes an instant") };
+    let instant = |time: f64| time.is_finite().then(|| instant::of(time));
+    numbers(a, times.values(), term, Reason::NoWindow, instant)
+}
+
+/// The floats of instants.
+pub(crate) fn of_instant(a: &Cells) -> Cells {
+    let Data::Int(instants) = &a.data else { unreachable!("an instant is an int") };
+    let times: Vec<f64> = instants.values().iter().map(|instant| instant::float(*instant)).collect();
+    let data = Data::Float(Float64Array::new(times.into(), a.data.nulls().cloned()));
+    Cells::new(data, a.constant, a.errors.clone())
 }
 
 fn numbers<T: Copy>(a: &Cells, times: &[T], term: TermId, reason: Reason, number: impl Fn(T) -> Option<i64>) -> Cells {

@@ -35,7 +35,7 @@ impl Output {
             outputs.push(Output { connector, description: sink.description.clone() });
         }
         let dead_letters = sources.iter().filter_map(|source| source.dead_letter.clone());
-        let description = || json!({ "operator": "dead letters" });
+        let description = || json!([{ "operator": "dead letters" }]);
         outputs.extend(dead_letters.map(|connector| Output { connector, description: description() }));
         Ok(outputs)
     }
@@ -46,11 +46,16 @@ impl Output {
         Error::invalid(message).with_hint("give each output a file and a name of its own").at(&self.origin)
     }
 
+    fn appends(&self) -> bool {
+        let own = self.description.as_array().and_then(|operators| operators.last());
+        own.is_some_and(|own| own["mode"] == "append")
+    }
+
     /// Why what an earlier run wrote and what this one would write are not one log, if they are not.
     pub fn differences(&self, manifest: &Manifest) -> Vec<String> {
         let sentences = match manifest.sink(&self.name) {
             Some(saved) => millpond_plan::difference(&saved.description, &self.description),
-            None if self.description["mode"] == "append" => {
+            None if self.appends() => {
                 vec!["it is new, and a log of all runs would lack those before".to_owned()]
             }
             None => Vec::new(),

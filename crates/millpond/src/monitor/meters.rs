@@ -118,7 +118,7 @@ impl Meters {
             Some(StepMeter {
                 node: NodeId(at),
                 name: step.name.clone(),
-                kind: step.description["operator"].as_str().unwrap_or("step").to_owned(),
+                kind: step.operator().to_owned(),
                 metrics: Arc::default(),
             })
         });

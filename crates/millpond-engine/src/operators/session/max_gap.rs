@@ -14,6 +14,7 @@
 use std::ops::Range;
 
 use millpond_error::Result;
+use millpond_plan::instant;
 
 use super::{ACCUMULATORS, Candidates, END, START, Session, Spans, TIME, kept_rows, take_all};
 use crate::arrangement::Select;
@@ -38,7 +39,7 @@ impl Session {
     pub(super) fn update_by_max_gap(
         &self,
         events: &KeyedRows,
-        max_gap: i64,
+        max_gap: impl MaxGap,
         emit: &mut dyn FnMut(KeyedRows),
     ) -> Result<KeyedRows> {
         let old = self.near(events, max_gap)?;
@@ -58,11 +59,12 @@ impl Session {
     }
 
     /// The sessions that the events of each key can join, and those between.
-    fn near(&self, events: &KeyedRows, max_gap: i64) -> Result<KeyedRows> {
+    fn near(&self, events: &KeyedRows, max_gap: impl MaxGap) -> Result<KeyedRows> {
         let times = ints(&events.rows[TIME]);
-        let bounds = events.offsets.windows(2).map(|pair| {
-            (reach(max_gap, times[pair[0] as usize]).start, reach(max_gap, times[pair[1] as usize - 1]).end)
-        });
+        let bounds = events
+            .offsets
+            .windows(2)
+            .map(|pair| (max_gap.reach(times[pair[0] as usize]).start, max_gap.reach(times[pair[1] as usize - 1]).end));
         let (from, until): (Vec<i64>, Vec<i64>) = bounds.unzip();
         let select = Select::Range { from: &from, until: &until, until_column: START };
         let near = self.sessions.lookup(&events.hashes, &events.keys, select)?;
@@ -108,7 +110,7 @@ impl Session {
     fn pieces(
         &self,
         events: &KeyedRows,
-        max_gap: i64,
+        max_gap: impl MaxGap,
         old: &KeyedRows,
         hits: &Hits,
         candidates: &mut Candidates,
@@ -119,8 +121,8 @@ impl Session {
         let removed = ints(&hits.removals.rows[TIME]);
         let stretch = |hit: u32| {
             let of = hits.removals.offsets[hit as usize] as usize..hits.removals.offsets[hit as usize + 1] as usize;
-            let from = reach(max_gap, removed[of.start]).start.max(starts[session(hit)]);
-            from..reach(max_gap, removed[of.end - 1]).end.min(ends[session(hit)])
+            let from = max_gap.reach(removed[of.start]).start.max(starts[session(hit)]);
+            from..max_gap.reach(removed[of.end - 1]).end.min(ends[session(hit)])
         };
         let close = self.left(events, hits, &all, stretch)?;
         let accumulators = take_all(&old.rows[ACCUMULATORS..], &hits.sessions);
@@ -130,7 +132,7 @@ impl Session {
         let times = ints(&close.rows[TIME]);
         for &hit in &all {
             let rows = close.offsets[hit as usize] as usize..close.offsets[hit as usize + 1] as usize;
-            let gap = times[rows].windows(2).any(|pair| apart(max_gap, pair[0], pair[1]));
+            let gap = times[rows].windows(2).any(|pair| max_gap.apart(pair[0], pair[1]));
             if stretch(hit) == (starts[session(hit)]..ends[session(hit)]) {
                 whole.push(hit);
             } else if !gap && can_take_back[hit as usize] {
@@ -192,15 +194,39 @@ impl Session {
     }
 }
 
-/// Whether an event at `next` is not in the session that ends at `end`.
-#[inline]
-pub(super) fn apart(max_gap: i64, end: i64, next: i64) -> bool {
-    next > end && next.abs_diff(end) > max_gap as u64
+/// How far apart neighbours may be.
+pub(super) trait MaxGap: Copy {
+    /// Whether an event at `next` is not in the session that ends at `end`. What is later is apart from all that this is
+    /// apart from.
+    fn apart(self, end: i64, next: i64) -> bool;
+
+    /// No time before or after these can be in one session with `time` and nothing between.
+    fn reach(self, time: i64) -> Range<i64>;
 }
 
-/// The time `max_gap` before, or after: the first or last that can be in one session with `time`.
-fn reach(max_gap: i64, time: i64) -> Range<i64> {
-    time.saturating_sub(max_gap)..time.saturating_add(max_gap)
+impl MaxGap for i64 {
+    #[inline]
+    fn apart(self, end: i64, next: i64) -> bool {
+        next > end && next.abs_diff(end) > self as u64
+    }
+
+    fn reach(self, time: i64) -> Range<i64> {
+        time.saturating_sub(self)..time.saturating_add(self)
+    }
+}
+
+/// Of instants of floats.
+impl MaxGap for f64 {
+    #[inline]
+    fn apart(self, end: i64, next: i64) -> bool {
+        next > end && instant::float(next) - instant::float(end) > self
+    }
+
+    /// A difference that is rounded to the gap is less than the next float after it, and a bound is rounded once more.
+    fn reach(self, time: i64) -> Range<i64> {
+        let (time, gap) = (instant::float(time), self.next_up());
+        instant::of((time - gap).next_down())..instant::of((time + gap).next_up())
+    }
 }
 
 /// The rows that are added, and those that are removed; both with all keys.

@@ -10,10 +10,12 @@
 //! predicate is not asked. What is left of a torn session may have ended long before the watermark, and so be over as
 //! soon as it is made.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
 use millpond_error::Result;
-use millpond_plan::MapStage;
+use millpond_plan::{MapStage, instant};
 
 use super::{Candidates, END, START, Session, Spans, TIME};
 use crate::arrangement::Select;
@@ -123,8 +125,12 @@ pub(super) fn together(
     pairs: impl Iterator<Item = (i64, i64)> + Clone,
 ) -> Result<Vec<bool>> {
     let different: Vec<(i64, i64)> = pairs.clone().filter(|(a, b)| a != b).collect();
-    let column = |cell: fn(&(i64, i64)) -> i64| {
-        session.time.int_array(different.iter().map(cell).collect::<Vec<i64>>().into(), None)
+    let column = |cell: fn(&(i64, i64)) -> i64| -> ArrayRef {
+        let times = different.iter().map(cell);
+        match session.floats {
+            true => Arc::new(Float64Array::from_iter_values(times.map(instant::float))),
+            false => session.time.int_array(times.collect::<Vec<i64>>().into(), None),
+        }
     };
     let mapped = predicate.apply(&[column(|pair| pair.0), column(|pair| pair.1)], different.len())?;
     let answers: &BooleanArray = mapped.columns[0].as_boolean();

@@ -3,8 +3,8 @@
 
 use arrow_array::{ArrayRef, BooleanArray};
 use millpond_error::Result;
-use millpond_plan::Literal;
 use millpond_plan::physical::{Gap, Lifecycle, SessionSpec, Shown, WindowSpec};
+use millpond_plan::{Literal, instant};
 
 use crate::cells::ints;
 use crate::instant::later;
@@ -65,8 +65,11 @@ impl Lifetimes {
             WindowSpec::Session(spec) => {
                 let [.., start, end] = windows else { unreachable!("a session has a start and an end") };
                 let closed = self.lifecycle.cutoff.as_ref().map(|cutoff| {
-                    let wait = i128::from(max_gap(spec)) + i128::from(whole(cutoff)) + 1;
-                    ints(end).iter().map(|end| i128::from(*end) + wait).collect()
+                    let closed = |end: &i64| match cutoff {
+                        Literal::Float(cutoff) => closed_float(*end, float_gap(spec), *cutoff),
+                        cutoff => i128::from(*end) + i128::from(max_gap(spec)) + i128::from(whole(cutoff)) + 1,
+                    };
+                    ints(end).iter().map(closed).collect()
                 });
                 (start.clone(), closed)
             }
@@ -83,6 +86,10 @@ impl Lifetimes {
     /// The first end of a session that is not closed at `watermark`.
     pub fn open_from(&self, watermark: Option<i64>) -> i64 {
         match (&self.windows, &self.lifecycle.cutoff, watermark) {
+            (WindowSpec::Session(_), Some(Literal::Float(cutoff)), Some(watermark)) => {
+                // Only a predicate asks, which has no gap.
+                instant::of(instant::float(watermark) - cutoff)
+            }
             (WindowSpec::Session(spec), Some(cutoff), Some(watermark)) => {
                 watermark.saturating_sub(whole(cutoff)).saturating_sub(max_gap(spec))
             }
@@ -100,7 +107,10 @@ impl Lifetimes {
                 rows.of_row.iter().map(|&key| !is_past(closed[key as usize], Some(watermark))).collect()
             }
             WindowSpec::Session(spec) => {
-                let first = watermark.saturating_sub(whole(cutoff));
+                let first = match cutoff {
+                    Literal::Float(cutoff) => instant::of(instant::float(watermark) - cutoff),
+                    cutoff => watermark.saturating_sub(whole(cutoff)),
+                };
                 ints(&rows.column(spec.time)).iter().map(|time| *time >= first).collect()
             }
         };
@@ -112,11 +122,30 @@ impl Lifetimes {
 fn max_gap(spec: &SessionSpec) -> i64 {
     match spec.gap {
         Gap::Most(max_gap) => max_gap,
-        Gap::Where(_) => 0,
+        Gap::MostFloat(_) | Gap::Where(_) => 0,
     }
 }
 
-/// The cutoff of sessions.
+/// The same where times are floats.
+fn float_gap(spec: &SessionSpec) -> f64 {
+    match spec.gap {
+        Gap::MostFloat(max_gap) => max_gap,
+        Gap::Most(_) | Gap::Where(_) => 0.0,
+    }
+}
+
+/// The first instant of the watermark at which no row in time can join a session that ends here.
+///
+/// A row in time is not before `watermark - cutoff`, and joins if its distance from the end is at most the gap. Each sum is
+/// rounded up to a float that is more, so that the two differences, rounded, are still not less than what they must
+/// be: the distance is more than the gap.
+fn closed_float(end: i64, max_gap: f64, cutoff: f64) -> i128 {
+    let last = (instant::float(end) + max_gap.next_up()).next_up();
+    let closed = (last + cutoff.next_up()).next_up();
+    if closed.is_finite() { instant::of(closed).into() } else { NEVER }
+}
+
+/// The cutoff of sessions over whole times.
 fn whole(cutoff: &Literal) -> i64 {
-    cutoff.as_int().expect("sessions have whole times")
+    cutoff.as_int().expect("other times are whole")
 }

@@ -40,7 +40,7 @@ fn an_int_outside_64_bits() {
 
 #[test]
 fn an_empty_field_of_a_required_column() {
-    let hint = "hint: an optional column (int?) reads an empty field as null";
+    let hint = "hint: a column of type Type::Int.optional() reads an empty field as null";
     fails("user,at\na,\n", &format!("logs/x.csv:2: at: the empty field is not an int\n{hint}"));
 }
 

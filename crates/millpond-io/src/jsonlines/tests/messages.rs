@@ -51,13 +51,13 @@ fn a_number_out_of_range() {
 
 #[test]
 fn a_value_that_is_not_there() {
-    let hint = |ty| format!("hint: an optional column ({ty}?) reads null where there is no value");
-    line_fails("{\"user\":\"a\"}", &format!("at: the field is missing\n{}", hint("int")));
-    line_fails("{\"user\":null,\"at\":1}", &format!("user: null is not a str\n{}", hint("str")));
+    let hint = |ty| format!("hint: a column of type Type::{ty}.optional() reads null where there is no value");
+    line_fails("{\"user\":\"a\"}", &format!("at: the field is missing\n{}", hint("Int")));
+    line_fails("{\"user\":null,\"at\":1}", &format!("user: null is not a str\n{}", hint("Str")));
     let mut play = Play::json_lines("city: str");
     play.options.field_paths = vec![("city".into(), "/address/city".into())];
     let error = play.write("x.jsonl", "{\"address\":[]}").run().unwrap_err();
-    let expect = format!("logs/x.jsonl:1: city: the field /address/city is missing\n{}", hint("str"));
+    let expect = format!("logs/x.jsonl:1: city: the field /address/city is missing\n{}", hint("Str"));
     assert_eq!(play.shorten(&error.to_string()), expect);
 }
 

@@ -155,7 +155,7 @@ fn a_behaviour_is_part_of_the_description() {
     let session = |behavior| {
         let steps = plan([behaving_sessions(behavior, &["n"])]);
         let step = steps.nodes.iter().filter_map(|node| node.step.clone()).next_back().unwrap();
-        let mut description = step.description;
+        let mut description = step.description[1].clone();
         description
             .as_object_mut()
             .unwrap()
@@ -176,7 +176,7 @@ fn a_length_fits_the_time() {
     window_error(tumbling(common(Some(Literal::Int(-1)), None, true)), "delay is -1, but must not be negative");
     window_error(
         tumbling(common(None, Some(Literal::Float(0.5)), true)),
-        "cutoff is 0.5, which is float, but column \"access_time\" is int (give an int, or cast(access_time, float))",
+        "cutoff is 0.5, which is Type::Float, but column \"access_time\" is Type::Int (give a whole number, or take col(\"access_time\").cast(Type::Float) as the time)",
     );
     window_error(
         tumbling(once(Some(Literal::Duration(5)))),

@@ -222,24 +222,24 @@ fn tables_without_a_common_identity_are_refused() {
     check_error(
         counts.difference(&visits, &here()),
         "nothing is known to identify the rows of table 2 of the difference, the one of visits.py:12 \
-         (say which columns do: with_id_from(...))",
+         (say which columns do, for example with_id_from([col(\"user_id\")]))",
     );
     check_error(
         counts.intersect(&[counts.clone(), sessions(&visits)], &here()),
-        "the rows of table 1 of the intersect are identified by user_id: str, but those of table 3 by \
-         _pw_instance: str, _pw_window_start: int, _pw_window_end: int \
-         (with_id_from(...) says what identifies a row)",
+        "the rows of table 1 of the intersect are identified by user_id: Type::Str, but those of table 3 by \
+         _pw_instance: Type::Str, _pw_window_start: Type::Int, _pw_window_end: Type::Int \
+         (say which columns do, for example with_id_from([col(\"user_id\")]))",
     );
     let all = visits.group_reduce(vec![], named([("n", count())]), &here()).unwrap();
     check_error(
         counts.difference(&all, &here()),
-        "the rows of table 1 of the difference are identified by user_id: str, but those of table 2 by \
-         no column, since there is one row (with_id_from(...) says what identifies a row)",
+        "the rows of table 1 of the difference are identified by user_id: Type::Str, but those of table 2 by \
+         no column, since there is one row (say which columns do, for example with_id_from([col(\"n\")]))",
     );
     check_error(
         counts.difference(&visits.with_id_from(vec![col("bytes")], &here()).unwrap(), &here()),
-        "the rows of table 1 of the difference are identified by user_id: str, but those of table 2 by bytes: int? \
-         (with_id_from(...) says what identifies a row)",
+        "the rows of table 1 of the difference are identified by user_id: Type::Str, but those of table 2 by \
+         bytes: Type::Int.optional() (say which columns do, for example with_id_from([col(\"user_id\")]))",
     );
     check_error(counts.intersect(&[], &here()), "intersect needs another table");
 }
@@ -254,7 +254,9 @@ fn an_update_needs_columns_that_fit() {
     );
     let text = || corrections().cast_to_types(&[("bytes".to_owned(), Type::Str)], &here()).unwrap();
     let other_type = |place| {
-        format!("column \"bytes\" is int? in table 1 of the {place}, but str? in table 2 (cast_to_types(bytes=int))")
+        format!(
+            "column \"bytes\" is Type::Int.optional() in table 1 of the {place}, but Type::Str.optional() in table 2 (table 2 can be given as .cast_to_types([(\"bytes\", Type::Int)]))"
+        )
     };
     check_error(counts.update_rows(&text(), &here()), &other_type("update_rows"));
     check_error(counts.update_cells(&text(), &here()), &other_type("update_cells"));

@@ -1,0 +1,470 @@
+//! How a text writes types, values and expressions: as the plan does, or as the user's program would.
+//!
+//! A [`Type`] is displayed as the program spells it, since it is shown to people; what is saved asks for
+//! [`Type::name`]. An [`Expr`] is displayed as the plan writes it, since descriptions hold it; messages ask for [`spoken`],
+//! and hints that can be pasted for [`code`].
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::deep::deep;
+use crate::dt::TimeFunction;
+use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
+use crate::reducer::Reducer;
+use crate::text::TextFunction;
+use crate::types::{ColumnType, Type};
+
+/// Whose way of writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// The plan's: it stands in saved descriptions, and is the same for programs of every language.
+    Plan,
+    /// That of Rust programs.
+    Rust,
+    /// That of Python programs.
+    Python,
+}
+
+/// Whether the program of this process is written in Python.
+static PROGRAM: AtomicU8 = AtomicU8::new(Notation::Rust as u8);
+
+impl Notation {
+    /// That of the program that runs in this process: Rust, unless a front end has said otherwise.
+    pub fn of_program() -> Notation {
+        if PROGRAM.load(Ordering::Relaxed) == Notation::Python as u8 { Notation::Python } else { Notation::Rust }
+    }
+
+    /// Says that programs of this process are written so; a front end does it before it makes anything.
+    pub fn speak(self) {
+        PROGRAM.store(self as u8, Ordering::Relaxed);
+    }
+
+    /// The name of a type: `int`, `Type::Int`; `pw.Duration`, `Type::Duration`.
+    pub fn ty(self, ty: Type) -> String {
+        let elements =
+            |types: &[ColumnType]| types.iter().map(|ty| self.column_type(*ty)).collect::<Vec<_>>().join(", ");
+        match (self, ty) {
+            (Notation::Rust, Type::Tuple(types)) if mixed(types) => {
+                let types = types.iter().map(|ty| self.rust_column_type(*ty)).collect::<Vec<_>>().join(", ");
+                format!("Type::tuple([{types}])")
+            }
+            (Notation::Rust, Type::Tuple(types)) => format!("Type::tuple([{}])", elements(types)),
+            (Notation::Rust, Type::List(ty)) => format!("Type::list({})", self.column_type(*ty)),
+            (_, Type::Tuple(types)) if types.is_empty() && self == Notation::Python => "tuple[()]".to_owned(),
+            (_, Type::Tuple(types)) => format!("tuple[{}]", elements(types)),
+            (_, Type::List(ty)) => format!("list[{}]", self.column_type(*ty)),
+            (Notation::Rust, ty) => format!("Type::{ty:?}"),
+            (Notation::Python, Type::Json) => "pw.Json".to_owned(),
+            (Notation::Python, ty) if ty.is_time() => format!("pw.{ty:?}"),
+            (_, ty) => {
+                let name = format!("{ty:?}");
+                if ty.is_time() { name } else { name.to_lowercase() }
+            }
+        }
+    }
+
+    /// The name of a type that may hold nulls: `int?`, `Type::Int.optional()`, `int | None`.
+    pub fn column_type(self, ColumnType { ty, optional }: ColumnType) -> String {
+        let name = self.ty(ty);
+        match (optional, self) {
+            (false, _) => name,
+            (true, Notation::Plan) => format!("{name}?"),
+            (true, Notation::Rust) => format!("{name}.optional()"),
+            (true, Notation::Python) => format!("{name} | None"),
+        }
+    }
+
+    /// A type among others in a Rust array, whose elements are of one type.
+    fn rust_column_type(self, ty: ColumnType) -> String {
+        if ty.optional { self.column_type(ty) } else { format!("{}.required()", self.ty(ty.ty)) }
+    }
+
+    /// A value: `True`, `true`.
+    pub fn literal(self, value: &Literal) -> String {
+        match (self, value) {
+            (Notation::Rust, Literal::Bool(value)) => value.to_string(),
+            _ => value.to_string(),
+        }
+    }
+
+    /// One of two texts that say the same, each in the notation of its language.
+    pub fn choose<'a>(self, rust: &'a str, python: &'a str) -> &'a str {
+        if self == Notation::Python { python } else { rust }
+    }
+
+    /// The name of a function of the package: `pw.coalesce`, `coalesce`.
+    pub fn function(self, name: &str) -> String {
+        if self == Notation::Python { format!("pw.{name}") } else { name.to_owned() }
+    }
+
+    /// The name of a reducer: `pw.reducers.max`, `max`.
+    pub fn reducer(self, name: &str) -> String {
+        if self == Notation::Python { format!("pw.reducers.{name}") } else { name.to_owned() }
+    }
+}
+
+/// Whether some of the types are optional, and some are not.
+fn mixed(types: &[ColumnType]) -> bool {
+    types.iter().any(|ty| ty.optional) && types.iter().any(|ty| !ty.optional)
+}
+
+/// An expression as a message says it: as the program writes it, with columns by their plain names.
+pub fn spoken(expr: &Expr) -> String {
+    Speller { notation: Notation::of_program(), pasted: false }.expr(expr).0
+}
+
+/// An expression as it can be pasted into the program.
+pub fn code(expr: &Expr) -> String {
+    Speller { notation: Notation::of_program(), pasted: true }.expr(expr).0
+}
+
+/// A cast, as it can be pasted into the program: `pw.cast(str, pw.this.x)`, `col("x").cast(Type::Str)`.
+pub(crate) fn cast(expr: &Expr, to: Type) -> String {
+    let speller = Speller { notation: Notation::of_program(), pasted: true };
+    speller.cast(speller.expr(expr), to).0
+}
+
+/// What a hint says in the program's language.
+pub fn hint<'a>(rust: &'a str, python: &'a str) -> &'a str {
+    Notation::of_program().choose(rust, python)
+}
+
+/// How a program writes a duration.
+pub(crate) fn duration() -> &'static str {
+    hint(
+        "a duration is such as std::time::Duration::from_secs(300)",
+        "a duration is such as datetime.timedelta(minutes=5)",
+    )
+}
+
+/// The types in one sentence: `int, float or str`.
+pub(crate) fn one_of(types: &[Type]) -> String {
+    let names: Vec<String> = types.iter().map(Type::to_string).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} or {last}", before.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// A reducer over this expression, as it can be pasted into the program.
+pub(crate) fn reducer(reducer: Reducer, arguments: &[&Expr]) -> String {
+    let speller = Speller { notation: Notation::of_program(), pasted: true };
+    speller.reducer(
+        reducer.name(),
+        reducer.skips_nones(),
+        arguments.iter().map(|argument| speller.expr(argument)).collect(),
+    )
+}
+
+/// What a hint says of a time that may be null.
+pub(crate) fn required(time: &Expr) -> String {
+    let time = code(time);
+    hint(
+        "keep the rows that have one, .filter(TIME.is_not_none()), and give TIME.unwrap()",
+        "keep the rows that have one, .filter(TIME.is_not_none()), and give pw.unwrap(TIME)",
+    )
+    .replace("TIME", &time)
+}
+
+/// A text, and how tightly its outermost operator binds; more is tighter.
+pub(crate) type Bound = (String, u8);
+
+/// How tightly a prefix operator binds.
+pub(crate) const PREFIX: u8 = 7;
+/// How tightly a name, a literal or a call binds.
+pub(crate) const ATOM: u8 = 9;
+
+/// How tightly an operator binds its operands.
+fn precedence(op: BinaryOp) -> u8 {
+    match op {
+        BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => 1,
+        BinaryOp::Or => 2,
+        BinaryOp::Xor => 3,
+        BinaryOp::And => 4,
+        BinaryOp::Add | BinaryOp::Sub => 5,
+        BinaryOp::Mul | BinaryOp::Div | BinaryOp::FloorDiv | BinaryOp::Mod => 6,
+        BinaryOp::Pow => 8,
+    }
+}
+
+/// Writes expressions part by part, from the texts of their operands.
+#[derive(Clone, Copy)]
+pub(crate) struct Speller {
+    pub notation: Notation,
+    /// Whether columns are written as the program must.
+    pub pasted: bool,
+}
+
+impl Speller {
+    pub const PLAN: Speller = Speller { notation: Notation::Plan, pasted: false };
+
+    /// That of messages about a run.
+    pub fn of_program() -> Self {
+        Speller { notation: Notation::of_program(), pasted: false }
+    }
+
+    pub fn expr(self, expr: &Expr) -> Bound {
+        deep(|| self.parts(expr))
+    }
+
+    fn parts(self, expr: &Expr) -> Bound {
+        let part = |expr: &Expr| self.expr(expr);
+        let parts = |all: &[Expr]| all.iter().map(part).collect::<Vec<_>>();
+        match expr.kind() {
+            ExprKind::Column(name) => (self.column(name), ATOM),
+            ExprKind::Literal(value) => self.literal(value),
+            ExprKind::Unary(op, a) => self.unary(*op, part(a)),
+            ExprKind::Binary(op, a, b) => self.binary(*op, part(a), part(b)),
+            ExprKind::IfElse(a, b, c) => self.call("if_else", vec![part(a), part(b), part(c)]),
+            ExprKind::Coalesce(arguments) => self.list_call("coalesce", parts(arguments)),
+            ExprKind::Cast(a, ty) => self.cast(part(a), *ty),
+            ExprKind::FillError(a, b) => self.fill_error(part(a), part(b)),
+            ExprKind::Text(function, operands) => self.text(function, parts(operands)),
+            ExprKind::Time(function, operands) => self.time(function, parts(operands)),
+            ExprKind::Tuple(elements) => self.list_call("make_tuple", parts(elements)),
+            ExprKind::Get(a, key, default) => self.get(part(a), part(key), default.as_ref().map(part)),
+            ExprKind::JsonAs(a, ty) => self.json_as(part(a), *ty),
+            ExprKind::Reducer(kind, arguments) => {
+                (self.reducer(kind.name(), kind.skips_nones(), parts(arguments)), ATOM)
+            }
+        }
+    }
+
+    /// A column's name if it reads as one word and not as a literal, else a call that takes it; a call in any case where
+    /// it is to be pasted.
+    pub fn column(self, name: &str) -> String {
+        let mut letters = name.chars();
+        let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        let word = first && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let word = word && !matches!(name, "None" | "True" | "False" | "inf" | "nan");
+        match (self.notation, self.pasted) {
+            (Notation::Python, true) if word => format!("pw.this.{name}"),
+            (Notation::Plan | Notation::Rust, true) => format!("col({})", quoted(name)),
+            _ if word => name.to_owned(),
+            (Notation::Python, _) => format!("pw.this[{}]", quoted(name)),
+            _ => format!("col({})", quoted(name)),
+        }
+    }
+
+    /// A column of the plan, some of which are named after the call that they are the result of.
+    pub fn input(self, name: &str) -> String {
+        if name.ends_with(')') { name.to_owned() } else { self.column(name) }
+    }
+
+    pub fn literal(self, value: &Literal) -> Bound {
+        let text = self.notation.literal(value);
+        let precedence = if text.starts_with('-') { PREFIX } else { ATOM };
+        (text, precedence)
+    }
+
+    /// A call of a function of the package.
+    pub fn call(self, function: &str, arguments: Vec<Bound>) -> Bound {
+        (call(&self.notation.function(function), arguments.into_iter().map(|(text, _)| text)), ATOM)
+    }
+
+    /// The same of a function that takes an array in Rust.
+    pub fn list_call(self, function: &str, arguments: Vec<Bound>) -> Bound {
+        if self.notation != Notation::Rust {
+            return self.call(function, arguments);
+        }
+        let arguments: Vec<String> = arguments.into_iter().map(|(text, _)| text).collect();
+        (format!("{function}([{}])", arguments.join(", ")), ATOM)
+    }
+
+    pub fn cast(self, value: Bound, to: Type) -> Bound {
+        let ty = self.notation.ty(to);
+        match self.notation {
+            Notation::Plan => self.call("cast", vec![value, (ty, ATOM)]),
+            Notation::Python => self.call("cast", vec![(ty, ATOM), value]),
+            Notation::Rust => self.method(value, "cast", [ty]),
+        }
+    }
+
+    pub fn fill_error(self, value: Bound, other: Bound) -> Bound {
+        match self.notation {
+            Notation::Rust => self.method(value, "fill_error", [other.0]),
+            _ => self.call("fill_error", vec![value, other]),
+        }
+    }
+
+    pub fn text(self, function: &TextFunction, operands: Vec<Bound>) -> Bound {
+        let rust = self.notation == Notation::Rust;
+        let attempt = if rust && function.is_optional() { "try_" } else { "" };
+        let name = format!("{}.{attempt}{}", if rust { "str()" } else { "str" }, function.name());
+        self.method_of(&name, operands, function.options(self.notation))
+    }
+
+    pub fn time(self, function: &TimeFunction, operands: Vec<Bound>) -> Bound {
+        let name = format!("{}.{}", if self.notation == Notation::Rust { "dt()" } else { "dt" }, function.name());
+        self.method_of(&name, operands, function.options(self.notation))
+    }
+
+    fn method_of(self, name: &str, operands: Vec<Bound>, options: Vec<String>) -> Bound {
+        let mut operands = operands.into_iter();
+        let subject = operands.next().expect("a method has a subject");
+        self.method(subject, name, operands.map(|(text, _)| text).chain(options))
+    }
+
+    fn method(self, subject: Bound, name: &str, arguments: impl IntoIterator<Item = String>) -> Bound {
+        (call(&format!("{}.{name}", self.receiver(subject)), arguments), ATOM)
+    }
+
+    /// What a method is called of; a value is no expression in Rust.
+    fn receiver(self, subject: Bound) -> String {
+        let value = subject.0.starts_with(|c: char| c.is_ascii_digit() || c == '"' || c == '-')
+            || matches!(subject.0.as_str(), "true" | "false");
+        if self.notation == Notation::Rust && value && !subject.0.contains(' ') {
+            return format!("lit({})", subject.0);
+        }
+        within(subject, ATOM)
+    }
+
+    /// `a[key]`, `a.get(key, default)`
+    pub fn get(self, subject: Bound, key: Bound, default: Option<Bound>) -> Bound {
+        match (default, self.notation) {
+            (Some(default), _) => self.method(subject, "get", [key.0, default.0]),
+            (None, Notation::Rust) => self.method(subject, "item", [key.0]),
+            (None, _) => (format!("{}[{}]", within(subject, ATOM), key.0), ATOM),
+        }
+    }
+
+    /// `a.as_int()`
+    pub fn json_as(self, subject: Bound, ty: Type) -> Bound {
+        self.method(subject, &format!("as_{}", ty.name()), [])
+    }
+
+    pub fn unary(self, op: UnaryOp, operand: Bound) -> Bound {
+        let prefix = match (op, self.notation) {
+            (UnaryOp::Neg, _) => "-",
+            (UnaryOp::Not, Notation::Rust) => "!",
+            (UnaryOp::Not, _) => "~",
+            (UnaryOp::Abs, Notation::Rust) => return self.method(operand, "abs", []),
+            (UnaryOp::Abs, _) => return (call("abs", [operand.0]), ATOM),
+            (UnaryOp::IsNone, Notation::Plan) => return self.call("is_none", vec![operand]),
+            (UnaryOp::IsNotNone, Notation::Plan) => return self.call("is_not_none", vec![operand]),
+            (UnaryOp::IsNone, _) => return self.method(operand, "is_none", []),
+            (UnaryOp::IsNotNone, _) => return self.method(operand, "is_not_none", []),
+            (UnaryOp::Unwrap, Notation::Rust) => return self.method(operand, "unwrap", []),
+            (UnaryOp::Unwrap, _) => return self.call("unwrap", vec![operand]),
+        };
+        // `-1` is a literal, so the negation of the literal 1 is `-(1)`.
+        let number = operand.0.starts_with(|c: char| c.is_ascii_digit()) || matches!(operand.0.as_str(), "inf" | "nan");
+        let operand = if number { format!("({})", operand.0) } else { within(operand, PREFIX) };
+        (format!("{prefix}{operand}"), PREFIX)
+    }
+
+    pub fn binary(self, op: BinaryOp, left: Bound, right: Bound) -> Bound {
+        let method = match op {
+            BinaryOp::Eq => "eq",
+            BinaryOp::Ne => "ne",
+            BinaryOp::Lt => "lt",
+            BinaryOp::Le => "le",
+            BinaryOp::Gt => "gt",
+            BinaryOp::Ge => "ge",
+            BinaryOp::FloorDiv => "floordiv",
+            BinaryOp::Pow => "pow",
+            _ => "",
+        };
+        if self.notation == Notation::Rust && !method.is_empty() {
+            return self.method(left, method, [right.0]);
+        }
+        let precedence = precedence(op);
+        // Equal operators group from the left, but comparisons not at all and powers from the right.
+        let (left_needs, right_needs) = match op {
+            BinaryOp::Pow => (precedence + 1, PREFIX),
+            _ if precedence == 1 => (precedence + 1, precedence + 1),
+            _ => (precedence, precedence + 1),
+        };
+        let (left, right) = (within(left, left_needs), within(right, right_needs));
+        (format!("{left} {} {right}", op.symbol()), precedence)
+    }
+
+    /// A call of a reducer of this name.
+    pub fn reducer(self, name: &str, skips: bool, arguments: Vec<Bound>) -> String {
+        let option = (skips && self.notation != Notation::Rust).then(|| "skip_nones=True".to_owned());
+        let arguments = arguments.into_iter().map(|(text, _)| text).chain(option);
+        let mut text = match (name, self.notation) {
+            ("count_distinct", Notation::Rust) => format!("{name}([{}])", arguments.collect::<Vec<_>>().join(", ")),
+            _ => call(&self.notation.reducer(name), arguments),
+        };
+        if skips && self.notation == Notation::Rust {
+            text.push_str(".skip_nones()");
+        }
+        text
+    }
+}
+
+fn call(function: &str, arguments: impl IntoIterator<Item = String>) -> String {
+    format!("{function}({})", arguments.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn within((text, precedence): Bound, needs: u8) -> String {
+    if precedence < needs { format!("({text})") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{col, if_else, lit, max, tuple};
+
+    #[track_caller]
+    fn check(expr: &Expr, python: &str, rust: &str) {
+        let text = |notation| Speller { notation, pasted: true }.expr(expr).0;
+        assert_eq!(text(Notation::Python), python);
+        assert_eq!(text(Notation::Rust), rust);
+    }
+
+    #[test]
+    fn types_are_spelled_as_the_program_does() {
+        let place = Type::tuple([Type::Str.required(), Type::Float.optional()]);
+        let types = [
+            (Type::Int.required(), "int", "Type::Int", "int"),
+            (Type::Float.optional(), "float?", "Type::Float.optional()", "float | None"),
+            (Type::Duration.required(), "Duration", "Type::Duration", "pw.Duration"),
+            (Type::DateTimeUtc.optional(), "DateTimeUtc?", "Type::DateTimeUtc.optional()", "pw.DateTimeUtc | None"),
+            (Type::Json.required(), "json", "Type::Json", "pw.Json"),
+            (Type::Bytes.required(), "bytes", "Type::Bytes", "bytes"),
+            (
+                Type::list(place).required(),
+                "list[tuple[str, float?]]",
+                "Type::list(Type::tuple([Type::Str.required(), Type::Float.optional()]))",
+                "list[tuple[str, float | None]]",
+            ),
+        ];
+        for (ty, plan, rust, python) in types {
+            assert_eq!(Notation::Plan.column_type(ty), plan);
+            assert_eq!(Notation::Rust.column_type(ty), rust);
+            assert_eq!(Notation::Python.column_type(ty), python);
+        }
+    }
+
+    #[test]
+    fn expressions_can_be_pasted() {
+        let (a, b) = (col("a"), col("b c"));
+        check(&a.cast(Type::Str), "pw.cast(str, pw.this.a)", "col(\"a\").cast(Type::Str)");
+        check(&max(&b), "pw.reducers.max(pw.this[\"b c\"])", "max(col(\"b c\"))");
+        check(
+            &(a.gt(1) & b.is_none()),
+            "(pw.this.a > 1) & pw.this[\"b c\"].is_none()",
+            "col(\"a\").gt(1) & col(\"b c\").is_none()",
+        );
+        check(&(lit(7) - &a).floordiv(2), "(7 - pw.this.a) // 2", "(7 - col(\"a\")).floordiv(2)");
+        check(&lit(7).pow(&a), "7 ** pw.this.a", "lit(7).pow(col(\"a\"))");
+        check(&!a.eq(true), "~(pw.this.a == True)", "!col(\"a\").eq(true)");
+        check(&a.str().len(), "pw.this.a.str.len()", "col(\"a\").str().len()");
+        check(&a.dt().hour(), "pw.this.a.dt.hour()", "col(\"a\").dt().hour()");
+        check(
+            &if_else(a.is_none(), 0, &a),
+            "pw.if_else(pw.this.a.is_none(), 0, pw.this.a)",
+            "if_else(col(\"a\").is_none(), 0, col(\"a\"))",
+        );
+        check(&a.item("x").as_int(), "pw.this.a[\"x\"].as_int()", "col(\"a\").item(\"x\").as_int()");
+        check(
+            &tuple(&a).skip_nones(),
+            "pw.reducers.tuple(pw.this.a, skip_nones=True)",
+            "tuple(col(\"a\")).skip_nones()",
+        );
+        check(&a.unwrap().abs(), "abs(pw.unwrap(pw.this.a))", "col(\"a\").unwrap().abs()");
+        check(&a.fill_error(0), "pw.fill_error(pw.this.a, 0)", "col(\"a\").fill_error(0)");
+    }
+}

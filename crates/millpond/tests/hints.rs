@@ -1,0 +1,133 @@
+//! Hints that show code, in Rust: each stands in the program below it as it was given, and the program works.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use millpond::{
+    Expr, Literal, Stop, Table, TimeUnit, Type, argmax, col, count, csv, debug, lit, make_tuple, max, session, sum,
+    tumbling,
+};
+
+fn table() -> Table {
+    debug::table_from_markdown("i | f | s | b | o\n1 | 1.5 | x | true |\n2 | 2.5 | y | false | 3")
+}
+
+#[track_caller]
+fn check(mistake: &Table, hint: &str) {
+    let error = mistake.schema().unwrap_err();
+    assert_eq!(error.hint(), Some(hint), "{error}");
+}
+
+#[track_caller]
+fn works(table: &Table) {
+    debug::collect(table.plan().unwrap(), Some(1), Stop::default()).unwrap();
+}
+
+fn select(x: Expr) -> Table {
+    table().select([("x", x)])
+}
+
+fn reduce(x: Expr) -> Table {
+    table().groupby(["i"]).reduce([("x", x)])
+}
+
+/// The mistake, the words around the code in the hint, and what the program becomes with it.
+macro_rules! hints {
+    ($($name:ident: $mistake:expr, $before:literal $code:expr, $after:literal => $follow:expr;)*) => { $(
+        #[test]
+        fn $name() {
+            check(&$mistake, &format!("{}{}{}", $before, stringify!($code), $after));
+            works(&$follow($code));
+        }
+    )* };
+}
+
+hints! {
+    text_and_a_number: select(col("s") + col("i")),
+        "" col("i").cast(Type::Str), " makes text of it" => |code: Expr| select(col("s").cast(Type::Str) + code);
+    bool_and_number: select(col("b") + col("i")),
+        "" col("b").cast(Type::Int), " makes 1 of true and 0 of false" => |code: Expr| select(code + col("i"));
+    always_none: select(lit(Literal::None)),
+        "say which: " lit(Literal::None).cast(Type::Int), "" => select;
+    text_method_of_a_number: select(col("i").str().len()),
+        "" col("i").cast(Type::Str), "" => |code: Expr| select(code.str().len());
+    floor_by_a_number: select(col("i").dt().from_timestamp(TimeUnit::Seconds).dt().floor(5)),
+        "a duration is such as " std::time::Duration::from_secs(300), "" =>
+            |code| select(col("i").dt().from_timestamp(TimeUnit::Seconds).dt().floor(code));
+    column_outside_of_a_reducer: reduce(col("f")),
+        "a group has many values of it; take one with a reducer, for example " max(col("f")), "" => reduce;
+    argmax_of_one_argument: reduce(argmax_of_one()),
+        "" argmax(col("f"), col("name")), " is the name of the row with the largest f; a row has no id" =>
+            |code| table().with_columns([("name", col("s"))]).groupby(["i"]).reduce([("x", code)]);
+    sum_of_bools: reduce(sum(col("b"))),
+        "" col("b").cast(Type::Int), " makes 1 of true and 0 of false" => |code: Expr| reduce(sum(code));
+    element_by_a_column: select(pair().item(col("i"))),
+        "write the number of the element: " make_tuple([col("i"), col("f")]).item(0), "" => select;
+    bool_as_the_time_of_a_session:
+        table().windowby(col("b"), session().max_gap(3)).reduce([("n", count())]),
+        "" col("b").cast(Type::Int), "" =>
+            |code: Expr| table().windowby(code, session().max_gap(3)).reduce([("n", count())]);
+    float_window_over_ints: table().windowby(col("i"), tumbling(0.5)).reduce([("n", count())]),
+        "give a whole number, or take " col("i").cast(Type::Float), " as the time" =>
+            |code: Expr| table().windowby(code, tumbling(0.5)).reduce([("n", count())]);
+    the_window_as_a_tuple: table().windowby(col("i"), tumbling(5)).reduce([("x", col("_pw_window"))]),
+        "" make_tuple([col("_pw_window_start"), col("_pw_window_end")]), "" =>
+            |code: Expr| table().windowby(col("i"), tumbling(5)).reduce([("x", code)]);
+}
+
+fn argmax_of_one() -> Expr {
+    Expr::reducer(millpond_plan::Reducer::ArgMax, [col("f")])
+}
+
+fn pair() -> Expr {
+    make_tuple([col("i"), col("f")])
+}
+
+#[test]
+fn types_are_said_as_rust_says_them() {
+    let error = table().filter(col("o")).schema().unwrap_err();
+    assert_eq!(error.message(), "column \"o\" is Type::Int.optional(), but a filter needs Type::Bool");
+}
+
+#[test]
+fn tables_of_other_types_are_cast() {
+    let other = table().select([("i", col("i").cast(Type::Str))]);
+    check(
+        &table().select([("i", col("i"))]).concat([&other]),
+        "table 2 can be given as .cast_to_types([(\"i\", Type::Int)])",
+    );
+    works(&table().select([("i", col("i"))]).concat([&other.cast_to_types([("i", Type::Int)])]));
+}
+
+#[test]
+fn tables_are_identified() {
+    check(&table().difference(&table()), "say which columns do, for example with_id_from([col(\"i\")])");
+    let identified = || table().with_id_from([col("i")]);
+    works(&identified().difference(&identified()));
+}
+
+#[test]
+fn a_table_that_is_followed_is_never_complete() {
+    let options = csv::read("logs", [("a", Type::Int)]).streaming(csv::Streaming::default()).table();
+    let error = debug::collect(options.plan().unwrap(), None, Stop::default()).unwrap_err();
+    assert_eq!(error.hint(), Some("read it without .streaming(...)"));
+}
+
+/// On the 2 MiB of a test's thread.
+#[test]
+fn deep_programs_work_and_are_freed() {
+    let mut sum = col("i");
+    for _ in 0..2_500 {
+        sum = sum + 1;
+    }
+    works(&select(sum));
+    let wide = (0..4_096).fold(col("i"), |sum, _| sum + col("i"));
+    works(&select(wide));
+    let filtered = (0..4_000).fold(table(), |table, i| table.filter(col("i").gt(-i)));
+    works(&filtered);
+    let deep = (0..1_000_000).fold(col("i"), |deep, _| -deep);
+    let error = select(deep.clone()).schema().unwrap_err();
+    assert_eq!(error.message(), "an expression is 1000001 operations deep, but 10000 at most are possible");
+    drop(deep);
+    let columns = (0..10_000).fold(table(), |table, _| table.select([("i", col("i"))]));
+    assert_eq!(columns.schema().unwrap().len(), 1);
+}

@@ -1,0 +1,286 @@
+"""Names that a program asks for and that are not there: the nearest name, or that this version has none.
+
+A name that is asked for as an attribute is an `AttributeError` as well, so that `hasattr`, `copy` and notebooks work;
+those that Python and notebooks look for themselves (`is_looked_for`) are refused without a word. A wrong argument is
+a `TypeError` as well.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+
+from millpond._check import invalid, show
+from millpond._errors import _NoArgument, _NoName
+from millpond._origin import here
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+_ELSEWHERE = {
+    "Table": """
+        C, asof_join, asof_join_left, asof_join_outer, asof_join_right, asof_now_join, asof_now_join_inner,
+        asof_now_join_left, await_futures, buffer, copy, debug, deduplicate, diff, empty, forget, freeze,
+        from_columns, from_streams, having, id, inactivity_detection, interpolate, interval_join,
+        interval_join_inner, interval_join_left, interval_join_outer, interval_join_right, ix, ix_ref, join,
+        join_inner, join_left, join_outer, join_right, keys, live, plot, pointer_from,
+        promise_universe_is_equal_to, promise_universe_is_subset_of, promise_universes_are_disjoint,
+        promise_universes_are_equal, remove_errors, restrict, show, slice, sort, split, stream_to_table,
+        to_stream, typehints, update_id_type, update_types, window_join, window_join_inner, window_join_left,
+        window_join_outer, window_join_right, with_prefix, with_suffix, with_universe_of
+    """,
+    "ColumnExpression": "num, bin, to_datetime",
+    "StringNamespace": """
+        capitalize, casefold, center, encode, expandtabs, extract, format, fullmatch, isalnum, isalpha,
+        isdigit, isnumeric, isspace, join, ljust, lstrip, match, parse_json, partition, removeprefix,
+        removesuffix, reversed, rfind, rjust, rpartition, rsplit, rstrip, splitlines, swapcase, title,
+        to_bytes, to_datetime, translate, zfill
+    """,
+    "DateTimeNamespace": "ceil, date, isoformat, isocalendar, quarter, time, to_duration, dayofyear, week",
+    "GroupedTable": "join, having, windowby, deduplicate",
+    "Schema": """
+        as_dict, assert_equal_to, assert_matches_schema, columns, columns_to_json_serializable_dict,
+        default_values, dtypes, from_dict, generate_class, generate_class_to_file, id_type, keys, to_dict,
+        types, update_properties, update_types, values, with_id_type, with_types, without
+    """,
+    "pw": """
+        BaseCustomAccumulator, ColumnNamespace, Date, ERROR, JoinMode, Joinable, LiveTable, PersistenceMode,
+        Pointer, PyObjectWrapper, TableLike, TableSlice, Type, UDF, apply, apply_async, apply_with_type,
+        assert_column_values, assert_table_has_schema, asynchronous, attribute, cli, declare_type, demo,
+        enable_interactive_mode, export_table, global_error_log, graphs, groupby, import_table, indexing,
+        input_attribute, input_method, iterate, iterate_universe, join, join_inner, join_left, join_outer,
+        join_right, left, load_yaml, local_error_log, method, ml, numba_apply, ordered, output_attribute,
+        pandas_transformer, require, right, run_all, schema_builder, schema_from_csv, schema_from_dict,
+        schema_from_pandas, set_license_key, set_monitoring_config, sql, stateful, statistical, stdlib,
+        table_transformer, transformer, udf, udf_async, udfs, universes, unpack_col, unpack_col_dict, utils,
+        viz, wrap_py_object, xpacks
+    """,
+    "pw.io": """
+        OnChangeCallback, OnFinishCallback, SynchronizedColumn, airbyte, bigquery, debezium, deltalake,
+        dynamodb, elasticsearch, fs, gdrive, http, iceberg, kafka, kinesis, leann, logstash, milvus, minio,
+        mongodb, mqtt, mssql, mysql, nats, null, parquet, plaintext, postgres, pubsub, pyfilesystem, questdb,
+        rabbitmq, redpanda, register_input_synchronization_group, s3, s3_csv, slack, sqlite
+    """,
+    "pw.reducers": """
+        collect, first, int_sum, last, list, mean, median, mode, ndarray, npsum, nunique, quantile,
+        stateful_many, stateful_single, std, stddev, udf_reducer, var
+    """,
+    "pw.temporal": """
+        AsofJoinResult, AsofNowJoinResult, Behavior, Direction, Interval, IntervalJoinResult, Window,
+        WindowJoinResult, add_update_timestamp_utc, asof_join, asof_join_left, asof_join_outer,
+        asof_join_right, asof_now_join, asof_now_join_inner, asof_now_join_left, inactivity_detection,
+        interval, interval_join, interval_join_inner, interval_join_left, interval_join_outer,
+        interval_join_right, intervals_over, utc_now, window_join, window_join_inner, window_join_left,
+        window_join_outer, window_join_right, windowby
+    """,
+    "pw.debug": """
+        StreamGenerator, StreamGeneratorError, diff_tables, parse_to_table, table_from_dicts,
+        table_from_pandas, table_from_parquet, table_from_rows, table_to_dicts, table_to_pandas,
+        table_to_parquet
+    """,
+    "pw.persistence": "PersistenceMode, s3, azure, mock",
+    "Backend": "azure, mock, s3",
+    "pw.io.csv": "CsvParserSettings",
+    "pw.io.python": "ConnectorObserver, InteractiveCsvPlayer, write, read_from_iterable",
+    "pw.io.jsonlines": "",
+}
+"""The public names of the same interface elsewhere, which programs may bring along. Some may be here by now."""
+
+_INSTEAD = {
+    ("Table", "columns"): "table.column_names() gives the names, table.schema the types",
+    ("Table", "dtypes"): "table.schema says the types",
+    ("Table", "head"): "pw.debug.compute_and_print(table, n_rows=5) prints the first rows",
+    ("Table", "show"): "pw.debug.compute_and_print(table) prints the rows",
+    ("Table", "limit"): "pw.debug.compute_and_print(table, n_rows=5) prints the first rows",
+    ("Table", "shape"): "table.reduce(rows=pw.reducers.count()) counts the rows",
+    ("Table", "to_pandas"): 'pw.io.csv.write(table, "result.csv") writes what pandas reads',
+    ("Table", "to_csv"): 'pw.io.csv.write(table, "result.csv")',
+    ("Table", "to_dict"): "pw.io.subscribe(table, on_change=...) hands over each row as a dictionary",
+    ("Table", "collect"): "pw.io.subscribe(table, on_change=...) hands over each row",
+    ("Table", "where"): "table.filter(...)",
+    ("Table", "drop"): "table.without(...)",
+    ("Table", "assign"): "table.with_columns(...)",
+    ("Table", "apply"): "table.select(...) computes columns from expressions",
+    ("Table", "union"): "table.concat(...)",
+    ("Table", "append"): "table.concat(...)",
+    ("Table", "concat_reindex"): "table.concat(...)",
+    ("Table", "group_by"): "table.groupby(...)",
+    ("Table", "agg"): "table.reduce(...)",
+    ("Table", "astype"): "table.cast_to_types(...)",
+    ("Table", "explode"): "table.flatten(...)",
+    ("Table", "count"): "table.reduce(rows=pw.reducers.count())",
+    ("GroupedTable", "agg"): "reduce(...)",
+    ("GroupedTable", "count"): "reduce(rows=pw.reducers.count())",
+    ("ColumnExpression", "cast"): "pw.cast(int, ...)",
+    ("ColumnExpression", "astype"): "pw.cast(int, ...)",
+    ("ColumnExpression", "isin"): "(pw.this.x == 1) | (pw.this.x == 2)",
+    ("ColumnExpression", "isna"): "pw.this.x.is_none()",
+    ("ColumnExpression", "isnull"): "pw.this.x.is_none()",
+    ("ColumnExpression", "fillna"): "pw.coalesce(pw.this.x, 0)",
+    ("ColumnExpression", "between"): "(pw.this.x >= 1) & (pw.this.x <= 2)",
+    ("ColumnExpression", "abs"): "abs(pw.this.x)",
+    ("ColumnExpression", "sum"): "pw.reducers.sum(pw.this.x)",
+    ("ColumnExpression", "max"): "pw.reducers.max(pw.this.x)",
+    ("ColumnExpression", "min"): "pw.reducers.min(pw.this.x)",
+    ("ColumnExpression", "mean"): "pw.reducers.avg(pw.this.x)",
+    ("ColumnExpression", "count"): "pw.reducers.count()",
+    ("pw.reducers", "mean"): "pw.reducers.avg(...)",
+    ("pw.reducers", "average"): "pw.reducers.avg(...)",
+    ("pw.reducers", "nunique"): "pw.reducers.count_distinct(...)",
+    ("pw.reducers", "first"): "pw.reducers.earliest(...)",
+    ("pw.reducers", "last"): "pw.reducers.latest(...)",
+    ("pw.reducers", "list"): "pw.reducers.tuple(...)",
+    ("StringNamespace", "length"): "len()",
+    ("StringNamespace", "lstrip"): "strip()",
+    ("StringNamespace", "rstrip"): "strip()",
+    ("Schema", "columns"): "column_names() gives the names",
+}
+"""What does the same here."""
+
+_PHRASES = {
+    "Table": "a table has",
+    "GroupedTable": "a grouped table has",
+    "WindowedTable": "a table cut into windows has",
+    "ColumnExpression": "an expression has",
+    "ColumnReference": "an expression has",
+    "StringNamespace": ".str has",
+    "DateTimeNamespace": ".dt has",
+    "Schema": "a schema has",
+}
+
+
+def is_looked_for(name: str) -> bool:
+    """Whether Python or a notebook looks for a name on its own, to see what an object can do."""
+    return name.startswith("_")
+
+
+def no_attribute(owner: str, name: str, known: Iterable[str], columns: Iterable[str] = ()) -> AttributeError:
+    """The error for an unknown method or function of `owner`; `known` are those that are there."""
+    if is_looked_for(name):
+        return AttributeError(name)
+    columns = [column for column in columns if column]
+    known = [name for name in known if not name.startswith("_")]
+    elsewhere = _elsewhere(owner)
+    subject = _PHRASES.get(owner) or f"{owner} has"
+    kind = "method" if owner in _PHRASES else "name"
+    instead = _INSTEAD.get((owner, name)) or _INSTEAD.get((_base(owner), name))
+    near = nearest(name, [*columns, *known])
+    file, line = here()
+    if name in elsewhere and near not in columns:
+        message, hint = f"{subject} no {kind} {show(name)} in this version", instead
+    elif owner == "Table" and instead is None:
+        listed = ", ".join(map(show, columns))
+        message, hint = f"a table has no column or method {show(name)}; its columns are {listed}", None
+    else:
+        message, hint = f"{subject} no {kind} {show(name)}", instead
+    if hint is None and near is not None:
+        hint = f"did you mean {show(near)}?"
+    return _NoName(message, hint=hint, origin=f"{file}:{line}", name=name)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The name that somebody who wrote `name` may have meant."""
+    import difflib
+
+    by_case = {candidate.lower(): candidate for candidate in known if candidate}
+    found = difflib.get_close_matches(name.lower(), by_case, 1, cutoff=0.7)
+    return by_case[found[0]] if found else None
+
+
+def _base(owner: str) -> str:
+    return {"WindowedTable": "GroupedTable", "ColumnReference": "ColumnExpression"}.get(owner, owner)
+
+
+def _elsewhere(owner: str) -> set[str]:
+    return {name.strip() for name in _ELSEWHERE.get(_base(owner), "").split(",")}
+
+
+def finish_module(module: types.ModuleType, shown: str) -> None:
+    """Lets the functions of a module say what is wrong with their arguments, and the module with other names."""
+    public = list(module.__all__)
+
+    def missing(name: str) -> Any:
+        raise no_attribute(shown, name, public)
+
+    module.__getattr__ = missing  # type: ignore[method-assign]
+    for name in public:
+        value = getattr(module, name)
+        if isinstance(value, types.FunctionType) and not hasattr(value, "__wrapped__"):
+            setattr(module, name, checked(value, f"{shown}.{name}"))
+        elif isinstance(value, type) and value.__module__.startswith("millpond"):
+            finish_class(value, f"{shown}.{name}")
+
+
+def finish_class(cls: type, shown: str) -> None:
+    """The same for the public methods of a class, and for making an object of it."""
+    if issubclass(cls, BaseException) or hasattr(cls, "__members__"):
+        return
+    for name, value in list(vars(cls).items()):
+        if hasattr(value, "__wrapped__"):
+            continue
+        elif name == "__init__" and shown.startswith("pw."):
+            setattr(cls, name, checked(value, shown))
+        elif name.startswith("_"):
+            continue
+        elif isinstance(value, types.FunctionType):
+            setattr(cls, name, checked(value, f".{name}"))
+        elif isinstance(value, (classmethod, staticmethod)):
+            setattr(cls, name, type(value)(checked(value.__func__, f"{shown}.{name}")))
+
+
+def checked(function: Callable[..., Any], shown: str) -> Callable[..., Any]:
+    """The function, whose caller is told in words of a wrong argument."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise  # from inside the function
+            refused = _no_argument(function, shown, arguments, options)
+        raise refused
+
+    return call
+
+
+def _no_argument(
+    function: Callable[..., Any], shown: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> Exception:
+    """What is wrong with the arguments of a call."""
+    import inspect  # only where it is needed, for the sake of quick starts
+
+    kinds = inspect.Parameter
+    parameters = list(inspect.signature(function).parameters.values())
+    if parameters and parameters[0].name in ("self", "cls"):
+        parameters, arguments = parameters[1:], arguments[1:]
+    by_name = [p.name for p in parameters if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
+    by_place = [p.name for p in parameters if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.POSITIONAL_ONLY)]
+    file, line = here()
+
+    def error(message: str, hint: str | None) -> Exception:
+        return _NoArgument(f"{shown}: {message}", hint=hint, origin=f"{file}:{line}")
+
+    listed = f"the arguments are {', '.join(by_name)}" if by_name else None
+    for name in options:
+        if name not in by_name:
+            near = nearest(name, by_name)
+            return error(
+                f"there is no argument {show(name)} in this version", f"did you mean {near}=?" if near else listed
+            )
+    if len(arguments) > len(by_place):
+        most = f"{len(by_place)} argument{'' if len(by_place) == 1 else 's'}"
+        extra = [name for name in by_name if name not in by_place and name not in options]
+        hint = f"name the others, such as {extra[0]}=..." if extra else listed
+        return error(f"{most} at most can be given without a name, but {len(arguments)} are", hint)
+    for name in by_place[: len(arguments)]:
+        if name in options:
+            return error(f"the argument {name} is given twice", None)
+    for parameter in parameters:
+        given = parameter.name in options or parameter.name in by_place[: len(arguments)]
+        variable = parameter.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+        if parameter.default is kinds.empty and not variable and not given:
+            return error(f"the argument {parameter.name} is missing", listed)
+    return invalid(f"{shown}: the arguments do not fit")

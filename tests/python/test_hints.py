@@ -1,0 +1,698 @@
+"""Hints that show code: each is pasted into the program that it was given to, which then works."""
+
+# mypy: disable-error-code="attr-defined,arg-type,call-arg,call-overload,index,misc,operator"
+
+from __future__ import annotations
+
+import copy
+import datetime
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Script
+
+import millpond as pw
+
+
+class Row(pw.Schema):
+    i: int
+    f: float
+    s: str
+    b: bool
+    o: int | None
+    j: pw.Json
+    at: pw.DateTimeNaive
+    utc: pw.DateTimeUtc
+    d: pw.Duration
+    pair: tuple[int, str]
+    ints: list[int]
+    raw: bytes
+
+
+ROW = '1|1.5|7|true|2|{"x":3}|2026-01-02T03:04:05|2026-01-02T03:04:05Z|PT5M|[1,"a"]|[1,2]|YQ=='
+T = pw.debug.table_from_markdown(f"{'|'.join(Row.column_names())}\n{ROW}", schema=Row)
+OTHER = pw.debug.table_from_markdown("i | s\n1 | x", schema=pw.schema_from_types(i=str, s=str))
+SESSION = pw.temporal.session(max_gap=3)
+HOURS = pw.temporal.tumbling(duration=3)
+ONE = pw.reducers.count()
+
+
+def select(code: Any) -> pw.Table:
+    return T.select(x=code)
+
+
+def reduce(code: Any) -> pw.Table:
+    return T.groupby(T.i).reduce(x=code)
+
+
+def windows(time: Any, window: Any = HOURS) -> pw.Table:
+    return T.windowby(time, window=window).reduce(n=ONE)
+
+
+Mistake = tuple[Callable[[], Any], str, str, Callable[[Any], pw.Table]]
+
+# The mistake, the whole hint, the part of it that is code, and what the program becomes with it.
+HINTS: dict[str, Mistake] = {
+    "text and a number": (
+        lambda: select(pw.this.s + pw.this.i),
+        "pw.cast(str, pw.this.i) makes text of it",
+        "pw.cast(str, pw.this.i)",
+        lambda code: select(pw.this.s + code),
+    ),
+    "number and text": (
+        lambda: select(pw.this.i * pw.this.s),
+        "pw.cast(int, pw.this.s) reads a number from text",
+        "pw.cast(int, pw.this.s)",
+        lambda code: select(pw.this.i * code),
+    ),
+    "float and text": (
+        lambda: select(pw.this.f < pw.this.s),
+        "pw.cast(float, pw.this.s) reads a number from text",
+        "pw.cast(float, pw.this.s)",
+        lambda code: select(pw.this.f < code),
+    ),
+    "bool and number": (
+        lambda: select(pw.this.b + pw.this.i),
+        "pw.cast(int, pw.this.b) makes 1 of true and 0 of false",
+        "pw.cast(int, pw.this.b)",
+        lambda code: select(code + pw.this.i),
+    ),
+    "json and number": (
+        lambda: select(pw.this.j["x"] + 1),
+        'pw.this.j["x"].as_int() makes an int of JSON; so do as_float(), as_str() and as_bool()',
+        'pw.this.j["x"].as_int()',
+        lambda code: select(code + 1),
+    ),
+    "always None": (
+        lambda: select(None),
+        "say which: pw.cast(int, None)",
+        "pw.cast(int, None)",
+        select,
+    ),
+    "None in a tuple": (
+        lambda: select(pw.make_tuple(1, None)),
+        "say which: pw.cast(int, None)",
+        "pw.cast(int, None)",
+        lambda code: select(pw.make_tuple(1, code)),
+    ),
+    "None in a reducer": (
+        lambda: reduce(pw.reducers.max(None)),
+        "say which: pw.cast(int, None)",
+        "pw.cast(int, None)",
+        lambda code: reduce(pw.reducers.max(code)),
+    ),
+    "argument of a text method": (
+        lambda: select(pw.this.s.str.find(pw.this.i)),
+        "pw.cast(str, pw.this.i)",
+        "pw.cast(str, pw.this.i)",
+        lambda code: select(pw.this.s.str.find(code)),
+    ),
+    "text method of a number": (
+        lambda: select(pw.this.i.str.len()),
+        "pw.cast(str, pw.this.i)",
+        "pw.cast(str, pw.this.i)",
+        lambda code: select(code.str.len()),
+    ),
+    "floor by a number": (
+        lambda: select(pw.this.at.dt.floor(5)),
+        "a duration is such as datetime.timedelta(minutes=5)",
+        "datetime.timedelta(minutes=5)",
+        lambda code: select(pw.this.at.dt.floor(code)),
+    ),
+    "point of the other kind": (
+        lambda: select(pw.this.utc.dt.to_utc("Europe/Berlin")),
+        'pw.this.utc.dt.to_naive_in_timezone("Europe/Berlin") makes one of the other',
+        'pw.this.utc.dt.to_naive_in_timezone("Europe/Berlin")',
+        lambda code: select(code.dt.to_utc("Europe/Berlin")),
+    ),
+    "unknown time zone": (
+        lambda: select(pw.this.at.dt.to_utc("Berlin")),
+        'names are those of the IANA database, such as "Europe/Berlin"',
+        '"Europe/Berlin"',
+        lambda code: select(pw.this.at.dt.to_utc(code)),
+    ),
+    "value as JSON": (
+        lambda: select(pw.this.s.as_int()),
+        "pw.cast(int, pw.this.s)",
+        "pw.cast(int, pw.this.s)",
+        select,
+    ),
+    "cast of JSON": (
+        lambda: select(pw.cast(int, pw.this.j["x"])),
+        'pw.this.j["x"].as_int() reads it, and gives null for others',
+        'pw.this.j["x"].as_int()',
+        select,
+    ),
+    "element by a column": (
+        lambda: select(pw.this.pair[pw.this.i]),
+        "write the number of the element: pw.this.pair[0]",
+        "pw.this.pair[0]",
+        select,
+    ),
+    "column outside of a reducer": (
+        lambda: reduce(pw.this.s),
+        "a group has many values of it; take one with a reducer, for example pw.reducers.max(pw.this.s)",
+        "pw.reducers.max(pw.this.s)",
+        reduce,
+    ),
+    "argmax of one argument": (
+        lambda: reduce(pw.reducers.argmax(pw.this.f)),
+        "pw.reducers.argmax(pw.this.f, pw.this.name) is the name of the row with the largest f; a row has no id",
+        "pw.reducers.argmax(pw.this.f, pw.this.name)",
+        lambda code: T.with_columns(name=pw.this.s).groupby(pw.this.i).reduce(x=code),
+    ),
+    "sum of text": (
+        lambda: reduce(pw.reducers.sum(pw.this.s)),
+        "pw.cast(int, pw.this.s) or pw.cast(float, pw.this.s)",
+        "pw.cast(float, pw.this.s)",
+        lambda code: reduce(pw.reducers.sum(code)),
+    ),
+    "sum of bools": (
+        lambda: reduce(pw.reducers.sum(pw.this.b)),
+        "pw.cast(int, pw.this.b) makes 1 of true and 0 of false",
+        "pw.cast(int, pw.this.b)",
+        lambda code: reduce(pw.reducers.sum(code)),
+    ),
+    "sum of JSON": (
+        lambda: reduce(pw.reducers.sum(pw.this.j["x"])),
+        'pw.this.j["x"].as_int() makes an int of JSON, or null',
+        'pw.this.j["x"].as_int()',
+        lambda code: reduce(pw.reducers.sum(code)),
+    ),
+    "the window as a tuple": (
+        lambda: T.windowby(T.i, window=HOURS).reduce(x=pw.this._pw_window),
+        "pw.make_tuple(pw.this._pw_window_start, pw.this._pw_window_end)",
+        "pw.make_tuple(pw.this._pw_window_start, pw.this._pw_window_end)",
+        lambda code: T.windowby(T.i, window=HOURS).reduce(x=code),
+    ),
+    "text as the time of a window": (
+        lambda: windows(T.s),
+        "pw.cast(int, pw.this.s)",
+        "pw.cast(int, pw.this.s)",
+        windows,
+    ),
+    "text as the time of a session": (
+        lambda: windows(T.s, SESSION),
+        "pw.cast(int, pw.this.s)",
+        "pw.cast(int, pw.this.s)",
+        lambda code: windows(code, SESSION),
+    ),
+    "optional time of a session": (
+        lambda: windows(T.o, SESSION),
+        "keep the rows that have one, .filter(pw.this.o.is_not_none()), and give pw.unwrap(pw.this.o)",
+        "pw.unwrap(pw.this.o)",
+        lambda code: T.filter(pw.this.o.is_not_none()).windowby(code, window=SESSION).reduce(n=ONE),
+    ),
+    "float window over ints": (
+        lambda: windows(T.i, pw.temporal.tumbling(duration=0.5)),
+        "give a whole number, or take pw.cast(float, pw.this.i) as the time",
+        "pw.cast(float, pw.this.i)",
+        lambda code: windows(code, pw.temporal.tumbling(duration=0.5)),
+    ),
+    "float gap over ints": (
+        lambda: windows(T.i, pw.temporal.session(max_gap=0.5)),
+        "give a whole number, or take pw.cast(float, pw.this.i) as the time",
+        "pw.cast(float, pw.this.i)",
+        lambda code: windows(code, pw.temporal.session(max_gap=0.5)),
+    ),
+    "number as a duration": (
+        lambda: windows(T.at),
+        "a duration is such as datetime.timedelta(minutes=5)",
+        "datetime.timedelta(minutes=5)",
+        lambda code: windows(T.at, pw.temporal.tumbling(duration=code)),
+    ),
+    "number as a gap of points": (
+        lambda: windows(T.at, SESSION),
+        "a duration is such as datetime.timedelta(minutes=5)",
+        "datetime.timedelta(minutes=5)",
+        lambda code: windows(T.at, pw.temporal.session(max_gap=code)),
+    ),
+    "predicate that is no bool": (
+        lambda: windows(T.i, pw.temporal.session(predicate=lambda a, b: b - a)),
+        "such as lambda a, b: b - a < 300",
+        "lambda a, b: b - a < 300",
+        lambda code: windows(T.i, pw.temporal.session(predicate=code)),
+    ),
+    "predicate that is no function": (
+        lambda: pw.temporal.session(predicate=True),
+        "predicate=lambda a, b: b - a < 10",
+        "lambda a, b: b - a < 10",
+        lambda code: windows(T.i, pw.temporal.session(predicate=code)),
+    ),
+    "no window": (
+        lambda: T.windowby(T.i, window=300),
+        "window=pw.temporal.session(max_gap=300)",
+        "pw.temporal.session(max_gap=300)",
+        lambda code: windows(T.i, code),
+    ),
+    "tables that are not identified": (
+        lambda: T.difference(T),
+        "say which columns do, for example with_id_from(pw.this.i)",
+        "pw.this.i",
+        lambda code: T.with_id_from(code).difference(T.with_id_from(code)),
+    ),
+    "columns of other types": (
+        lambda: T.select(T.i, T.s).concat(OTHER),
+        "table 2 can be given as .cast_to_types(i=int)",
+        "dict(i=int)",
+        lambda code: T.select(T.i, T.s).concat(OTHER.cast_to_types(**code).filter(pw.this.i > 5)),
+    ),
+    "misspelled column": (
+        lambda: select(pw.this.att),
+        'did you mean "at"?',
+        "pw.this.at",
+        select,
+    ),
+    "text of a column": (
+        lambda: select(f"user {pw.this.s}"),
+        '"a " + pw.cast(str, pw.this.s) joins texts, where f"a {...}" cannot',
+        '"a " + pw.cast(str, pw.this.s)',
+        select,
+    ),
+    "str of a column": (
+        lambda: select(str(T.i)),
+        'pw.cast(str, pw.this.i); "a " + pw.cast(str, pw.this.i) joins texts',
+        "pw.cast(str, pw.this.i)",
+        select,
+    ),
+    "int of a column": (
+        lambda: select(int(pw.this.s)),
+        "pw.cast(int, pw.this.s)",
+        "pw.cast(int, pw.this.s)",
+        select,
+    ),
+    "root of a column": (
+        lambda: select(__import__("math").sqrt(pw.this.f)),
+        "pw.cast(float, pw.this.f); a root is (pw.this.f) ** 0.5",
+        "(pw.this.f) ** 0.5",
+        select,
+    ),
+    "floor of a column": (
+        lambda: select(__import__("math").floor(pw.this.f)),
+        "(pw.this.f) // 1",
+        "(pw.this.f) // 1",
+        select,
+    ),
+    "ceiling of a column": (
+        lambda: select(__import__("math").ceil(pw.this.f)),
+        "-(-(pw.this.f) // 1)",
+        "-(-(pw.this.f) // 1)",
+        select,
+    ),
+    "rounded column": (
+        lambda: select(round(pw.this.f, 2)),
+        "(pw.this.f * 100 + 0.5) // 1 / 100 rounds to two digits",
+        "(pw.this.f * 100 + 0.5) // 1 / 100",
+        select,
+    ),
+    "length of a column": (
+        lambda: select(len(pw.this.s)),
+        "pw.this.s.str.len() is the length of text",
+        "pw.this.s.str.len()",
+        select,
+    ),
+    "column as an index": (
+        lambda: select("abc"[pw.this.i]),
+        "pw.cast(int, pw.this.i); a part of a text is .str.slice(start, end)",
+        "pw.cast(int, pw.this.i)",
+        select,
+    ),
+    "walk through a column": (
+        lambda: list(T.ints),
+        "the elements of a list become rows with table.flatten(pw.this.ints)",
+        "pw.this.ints",
+        lambda code: T.flatten(code),
+    ),
+    "truth of a column": (
+        lambda: T.filter(pw.this.i in [1, 2]),
+        "write & | ~ for and, or, not; (a < b) & (b < c) for a < b < c; (a == 1) | (a == 2) for a in [1, 2]; "
+        "pw.if_else(condition, a, b) for if",
+        "(pw.this.i == 1) | (pw.this.i == 2)",
+        lambda code: T.filter(code),
+    ),
+    "method that is not called": (
+        lambda: select(pw.this.s.str.lower),
+        "call it: lower()",
+        "pw.this.s.str.lower()",
+        select,
+    ),
+    "list as a value": (
+        lambda: select([1, 2]),
+        "pw.make_tuple(...) makes a tuple of values",
+        "pw.make_tuple(1, 2)",
+        select,
+    ),
+    "dictionary as a value": (
+        lambda: select({"a": 1}),
+        "pw.Json({...}) is a value",
+        'pw.Json({"a": 1})',
+        select,
+    ),
+    "group by nothing": (
+        lambda: T.groupby(),
+        "table.reduce(...) makes one row of the whole table",
+        "T.reduce(n=pw.reducers.count())",
+        lambda code: code,
+    ),
+    "default of a column": (
+        lambda: type("Visit", (pw.Schema,), {"__annotations__": {"o": int | None}, "o": 5}),
+        "pw.coalesce(pw.this.o, 5) gives a null a value",
+        "pw.coalesce(pw.this.o, 5)",
+        select,
+    ),
+}
+
+# What a hint says in words, or with a part that only the user knows.
+WORDS = {
+    "group by nothing": "T.reduce(n=pw.reducers.count())",
+    "misspelled column": "pw.this.at",
+    "truth of a column": "(pw.this.i == 1) | (pw.this.i == 2)",
+    "method that is not called": "pw.this.s.str.lower()",
+    "list as a value": "pw.make_tuple(1, 2)",
+    "dictionary as a value": 'pw.Json({"a": 1})',
+    "columns of other types": "dict(i=int)",
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_a_program_that_follows_the_hint_works(name: str) -> None:
+    mistake, hint, code, follow = HINTS[name]
+    with pytest.raises(pw.Error) as caught:
+        mistake()
+    assert caught.value.hint == hint
+    assert code in hint or WORDS.get(name) == code
+    follow(eval(code, {"pw": pw, "T": T, "datetime": datetime}))._native.collect()
+
+
+NOT_THERE: dict[str, tuple[Callable[[], Any], str]] = {
+    "a method of other versions": (lambda: T.join, 'a table has no method "join" in this version'),
+    "head": (
+        lambda: T.head,
+        'a table has no method "head"\nhint: pw.debug.compute_and_print(table, n_rows=5) prints the first rows',
+    ),
+    "columns": (lambda: T.columns, 'a table has no method "columns"\nhint: table.column_names() gives the names'),
+    "to_pandas": (lambda: T.to_pandas, 'a table has no method "to_pandas"\nhint: pw.io.csv.write(table'),
+    "a misspelled method": (lambda: T.filtr, 'no column or method "filtr"'),
+    "a misspelled column": (lambda: T.utcc, 'did you mean "utc"?'),
+    "another case": (lambda: T.GroupBy, 'did you mean "groupby"?'),
+    "text": (lambda: T.s.str.lowr, '.str has no method "lowr"\nhint: did you mean "lower"?'),
+    "text, elsewhere": (lambda: T.s.str.title, '.str has no method "title" in this version'),
+    "times": (lambda: T.at.dt.hours_, 'did you mean "hours"?'),
+    "an expression": (lambda: T.i.fillna, "pw.coalesce(pw.this.x, 0)"),
+    "a numeric method": (lambda: T.i.num, 'an expression has no method "num" in this version'),
+    "groups": (lambda: T.groupby(T.i).agg, 'a grouped table has no method "agg"\nhint: reduce(...)'),
+    "windows": (lambda: T.windowby(T.i, window=HOURS).redcue, 'did you mean "reduce"?'),
+    "a schema": (lambda: Row.column_name, 'a schema has no method "column_name"\nhint: did you mean "column_names"?'),
+    "the package": (lambda: pw.udf, 'pw has no name "udf" in this version'),
+    "the package, misspelled": (lambda: pw.colesce, 'pw has no name "colesce"\nhint: did you mean "coalesce"?'),
+    "a connector": (lambda: pw.io.kafka, 'pw.io has no name "kafka" in this version'),
+    "a connector's function": (lambda: pw.io.csv.raed, 'pw.io.csv has no name "raed"\nhint: did you mean "read"?'),
+    "a reducer": (lambda: pw.reducers.ndarray, 'pw.reducers has no name "ndarray" in this version'),
+    "a reducer by another name": (lambda: pw.reducers.mean, "pw.reducers.avg(...)"),
+    "a window": (lambda: pw.temporal.tumblin, 'did you mean "tumbling"?'),
+    "a join": (lambda: pw.temporal.asof_join, 'pw.temporal has no name "asof_join" in this version'),
+    "debug": (lambda: pw.debug.table_from_pandas, 'pw.debug has no name "table_from_pandas" in this version'),
+    "persistence": (lambda: pw.persistence.Backnd, 'did you mean "Backend"?'),
+}
+
+
+@pytest.mark.parametrize("name", NOT_THERE)
+def test_a_name_that_is_not_there_is_said_to_be_so(name: str) -> None:
+    ask, expected = NOT_THERE[name]
+    with pytest.raises(pw.InvalidError) as caught:
+        ask()
+    assert expected in str(caught.value)
+    assert isinstance(caught.value, AttributeError)
+    assert str(caught.value).startswith(("tests/", "/"))
+
+
+ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
+    "misspelled": (
+        lambda: pw.io.csv.read("x", shema=Row),
+        'pw.io.csv.read: there is no argument "shema" in this version\nhint: did you mean schema=?',
+    ),
+    "unknown": (
+        lambda: pw.io.csv.read("x", schema=Row, quux=5),
+        'pw.io.csv.read: there is no argument "quux" in this version\nhint: the arguments are path, schema,',
+    ),
+    "missing": (lambda: pw.io.csv.read("x"), "pw.io.csv.read: the argument schema is missing"),
+    "too many": (
+        lambda: T.s.str.lower(1),
+        ".lower: 0 arguments at most can be given without a name, but 1 are",
+    ),
+    "twice": (
+        lambda: T.s.str.find("a", sub="b"),
+        ".find: the argument sub is given twice",
+    ),
+    "of a window": (
+        lambda: pw.temporal.session(max_gapp=3),
+        "did you mean max_gap=?",
+    ),
+    "of windowby": (
+        lambda: T.windowby(T.i, window=HOURS, instanc=T.s),
+        "did you mean instance=?",
+    ),
+    "of groupby": (
+        lambda: T.groupby(T.i, instance=T.s),
+        '.groupby: there is no argument "instance" in this version',
+    ),
+    "of a reducer": (
+        lambda: pw.reducers.tuple(T.i, skip_none=True),
+        "did you mean skip_nones=?",
+    ),
+    "of a class": (
+        lambda: pw.persistence.Config(pw.persistence.Backend.filesystem("x"), snapshot_interval=3),
+        "pw.persistence.Config: there is no argument",
+    ),
+    "of run": (lambda: pw.run(persistence_confg=None), "did you mean persistence_config=?"),
+    "of debug": (lambda: pw.debug.compute_and_print(T, nrows=5), "did you mean n_rows=?"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_that_are_not_there_are_said_to_be_so(name: str) -> None:
+    call, expected = ARGUMENTS[name]
+    with pytest.raises(pw.InvalidError) as caught:
+        call()
+    assert expected in str(caught.value)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_an_error_of_the_users_own_is_not_touched() -> None:
+    def predicate(a: pw.ColumnExpression, b: pw.ColumnExpression) -> bool:
+        raise TypeError("mine")
+
+    with pytest.raises(TypeError, match="mine") as caught:
+        pw.temporal.session(predicate=predicate)
+    assert not isinstance(caught.value, pw.Error)
+
+
+@pytest.mark.parametrize("value", [T, T.i, T.s.str, T.at.dt, T.groupby(T.i), Row, pw, pw.io, pw.reducers, pw.this])
+def test_what_python_and_notebooks_look_for_is_quietly_not_there(value: object) -> None:
+    names = ["__wrapped__", "__array__", "_repr_html_", "_ipython_canary_method_should_not_exist_", "__len_hint__"]
+    for name in names:
+        assert not hasattr(value, name)
+    assert repr(value)
+    dir(value)
+
+
+def test_expressions_are_copied_and_shown_for_debugging() -> None:
+    assert repr(T.i) == "<millpond.ColumnReference i>"
+    assert repr(T.i + 1) == "<millpond.ColumnExpression i + 1>"
+    assert repr(pw.cast(str, T.i)) == "<millpond.ColumnExpression pw.cast(str, i)>"
+    assert repr(copy.copy(T.i)) == repr(T.i)
+    assert hash(T.i) != hash(T.s)
+    with pytest.raises(TypeError):
+        pickle.dumps(T)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: bool(T.i),
+        lambda: 1 if T.b else 2,
+        lambda: T.b and T.b,
+        lambda: not T.b,
+        lambda: 1 in T.ints,
+        lambda: float(T.i),
+        lambda: complex(T.i),
+        lambda: range(T.i),
+        lambda: "%s" % T.s,  # noqa: UP031
+        lambda: "{}".format(T.s),  # noqa: UP032
+        lambda: f"{T.s:>5}",
+        lambda: " ".join(T.s),
+        lambda: sorted(T.s),
+        lambda: reversed(T.s),
+        lambda: max(T.i, T.f),
+        lambda: [1, 2, 3][T.i],
+        lambda: T.i(),
+        lambda: len(T),
+        lambda: list(T),
+    ],
+)
+def test_what_an_expression_is_not_is_refused_with_a_way_out(use: Callable[[], Any]) -> None:
+    with pytest.raises(pw.InvalidError) as caught:
+        use()
+    assert caught.value.hint
+    assert str(Path(__file__).name) in (caught.value.origin or "")
+
+
+def test_types_are_said_as_python_says_them() -> None:
+    assert repr(T.select(T.o, T.j, T.at, T.pair)) == (
+        "<millpond.Table o: int | None, j: pw.Json, at: pw.DateTimeNaive, pair: tuple[int, str]>"
+    )
+    with pytest.raises(pw.InvalidError, match=r'column "o" is int \| None, but str.len needs str'):
+        select(T.o.str.len())
+
+
+def test_an_empty_column_name_is_not_what_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",b\n1,2\n")
+    table = pw.io.csv.read(tmp_path / "a.csv", schema=pw.schema_from_types(x=int), mode="static")
+    with pytest.raises(pw.InputError) as caught:
+        pw.debug.compute_and_print(table)
+    assert 'did you mean ""' not in str(caught.value)
+
+
+DEEP = """
+import sys, threading
+import millpond as pw
+
+class Row(pw.Schema):
+    a: int
+
+def main():
+    table = pw.debug.table_from_markdown("a\\n1\\n2", schema=Row)
+    {program}
+
+for run in (main, lambda: (thread := threading.Thread(target=main)).start() or thread.join()):
+    run()
+print("done")
+"""
+
+DEEP_PROGRAMS = {
+    "additions": "e = table.a\n    for i in range(2500): e = e + 1\n    pw.debug.compute_and_print(table.select(e=e))",
+    "a wide sum": "pw.debug.compute_and_print(table.select(e=sum([table.a] * 4096)))",
+    "choices": "e = table.a\n    for i in range(1500): e = pw.if_else(table.a == i, i, e)\n"
+    "    pw.debug.compute_and_print(table.select(e=e))",
+    "filters": "t = table\n    for i in range(4000): t = t.filter(pw.this.a > -i)\n    pw.debug.compute_and_print(t)",
+    "columns": "t = table\n    for i in range(1000): t = t.with_columns(a=pw.this.a + 1)\n"
+    "    pw.debug.compute_and_print(t)",
+    "concats": "t = table\n    for i in range(200): t = t.concat(table)\n"
+    "    pw.debug.compute_and_print(t.reduce(n=pw.reducers.count()))",
+    "groupbys": "t = table\n    for i in range(60): t = t.groupby(pw.this.a).reduce(pw.this.a)\n"
+    "    pw.debug.compute_and_print(t)",
+    "updates": "t = table.with_id_from(pw.this.a)\n    u = t\n    for i in range(60): t = t.update_rows(u)\n"
+    "    pw.debug.compute_and_print(t)",
+}
+
+
+@pytest.mark.parametrize("name", DEEP_PROGRAMS)
+def test_deep_programs_work_on_any_thread(name: str, script: Script) -> None:
+    result = script(DEEP.format(program=DEEP_PROGRAMS[name]))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith("done\n")
+
+
+def test_what_is_too_deep_is_refused_by_name(script: Script) -> None:
+    result = script(DEEP.format(program="e = table.a\n    for i in range(20000): e = e + 1\n    table.select(e=e)"))
+    assert result.returncode == 2
+    assert "an expression is 20001 operations deep, but 10000 at most are possible" in result.stderr
+    nested = "e = table.a\n    for i in range(40): e = pw.make_tuple(e)\n    table.select(e=e)"
+    result = script(DEEP.format(program=nested))
+    assert result.returncode == 2
+    assert "tuples and lists are 33 deep one in another, but 32 at most are possible" in result.stderr
+    annotated = "t = int\n    for i in range(40): t = list[t]\n    pw.schema_from_types(x=t)"
+    result = script(DEEP.format(program=annotated))
+    assert result.returncode == 2
+    assert "more than 32 deep" in result.stderr
+
+
+def test_a_chain_of_steps_finds_its_state_again(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("a\n1\n2\n")
+    program = """
+import sys
+import millpond as pw
+t = pw.io.csv.read("in.csv", schema=pw.schema_from_types(a=int), mode="static")
+for i in range(int(sys.argv[1])):
+    t = t.filter(pw.this.a > -i)
+pw.io.csv.write(t.groupby(pw.this.a).reduce(pw.this.a, n=pw.reducers.count()), "out.csv")
+pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem("state")))
+"""
+    for _ in range(2):
+        result = script(program, "150")
+        assert result.returncode == 0, result.stderr
+    result = script(program, "149")
+    assert result.returncode == 6
+    assert "a filter was removed: a > -149" in result.stderr
+
+
+def test_the_first_rows_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{i * 7919 % 100_003},{i % 3}\n" for i in range(100_000))
+    (tmp_path / "a.csv").write_text("a,b\n" + rows)
+    table = pw.io.csv.read(tmp_path / "a.csv", schema=pw.schema_from_types(a=int, b=int), mode="static")
+    expected = sorted((i * 7919 % 100_003, i % 3) for i in range(100_000))[:3]
+    pw.debug.compute_and_print(table, n_rows=3)
+    assert capsys.readouterr().out.split("\n")[1:-1] == [f"{a} | {b}" for a, b in expected]
+    pw.debug.compute_and_print(table.groupby(table.b).reduce(table.b, n=pw.reducers.count()), n_rows=1)
+    assert capsys.readouterr().out == "b | n\n0 | 33334\n"
+    pw.debug.compute_and_print_update_stream(table, n_rows=1)
+    a, b = expected[0]
+    assert capsys.readouterr().out.split("\n")[1] == f"{a} | {b} | 2        | 1"
+
+
+def test_the_first_rows_are_right_where_rows_go_again(capsys: pytest.CaptureFixture[str]) -> None:
+    table = pw.debug.table_from_markdown("a | __time__ | __diff__\n1 | 2 | 1\n2 | 2 | 1\n3 | 2 | 1\n1 | 4 | -1")
+    pw.debug.compute_and_print(table, n_rows=2)
+    assert capsys.readouterr().out == "a\n2\n3\n"
+
+
+def test_a_table_that_is_followed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    table = pw.io.csv.read(tmp_path, schema=pw.schema_from_types(a=int), mode="streaming")
+    for show in (pw.debug.compute_and_print, pw.debug.compute_and_print_update_stream):
+        with pytest.raises(pw.InvalidError, match="never complete") as caught:
+            show(table, n_rows=5)
+        assert caught.value.hint == 'read it with mode="static"'
+        assert str(Path(__file__).name) in (caught.value.origin or "")
+
+
+FLOATS = pw.debug.table_from_markdown(
+    """
+    t
+    0.1
+    0.5
+    0.9
+    1.5
+    """
+)
+
+
+def test_sessions_over_floats(capsys: pytest.CaptureFixture[str]) -> None:
+    def show(gap: float) -> str:
+        window = pw.temporal.session(max_gap=gap)
+        bounds = {"start": pw.this._pw_window_start, "end": pw.this._pw_window_end}
+        result = FLOATS.windowby(FLOATS.t, window=window).reduce(**bounds, last=pw.reducers.max(pw.this.t), n=ONE)
+        pw.debug.compute_and_print(result)
+        return capsys.readouterr().out
+
+    assert show(0.5) == "start | end | last | n\n0.1   | 0.9 | 0.9  | 3\n1.5   | 1.5 | 1.5  | 1\n"
+    assert show(1) == "start | end | last | n\n0.1   | 1.5 | 1.5  | 4\n"
+    assert show(0).count("\n") == 5
+
+
+@pytest.mark.parametrize("window", [pw.temporal.session(max_gap=0.5), pw.temporal.tumbling(duration=0.5)])
+@pytest.mark.parametrize("time", ["nan", "inf", "-inf"])
+def test_a_time_that_is_not_finite_is_named(window: Any, time: str) -> None:
+    table = pw.debug.table_from_markdown(f"t\n1.5\n{time}", schema=pw.schema_from_types(t=float))
+    with pytest.raises(pw.InputError) as caught:
+        table.windowby(table.t, window=window).reduce(n=ONE)._native.collect()
+    assert caught.value.message == f"the time t = {time} is in no window"
+    assert caught.value.hint == ".filter(...) drops the rows whose time is in no window"
+
+
+def test_an_empty_last_cell_is_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    pw.debug.compute_and_print(pw.debug.table_from_markdown("a | b\n1 | 2\n3 |"))
+    assert capsys.readouterr().out == "a | b\n1 | 2\n3 |\n"
