@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench torture docs lint lint-rust lint-python licences test-rust test-python test-faults test-soak develop clean
+.PHONY: help demo test bench torture docs lint lint-rust lint-python licences test-rust test-python error-places test-faults test-soak develop clean
 
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
@@ -14,6 +14,9 @@ export PATH := $(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport CONDA_PREFIX
 
+# Which places of the sources make an error, as the tests reach them.
+ERROR_PLACES := $(CURDIR)/target/error-places.txt
+
 say = @printf '\n\033[1m%s\033[0m\n' "$(1)"
 
 help:  ## Show this list
@@ -22,7 +25,7 @@ help:  ## Show this list
 demo: develop  ## Build Millpond and play the four acts of a small pipeline
 	@python examples/demo.py
 
-test: lint test-rust test-python test-faults test-soak  ## Build everything, run all lints and tests
+test: lint test-rust test-python error-places test-faults test-soak  ## Build everything, run all lints and tests
 	$(call say,everything passed)
 
 bench: develop  ## Compare with other engines, measure restarts and streaming (takes about an hour)
@@ -57,7 +60,7 @@ lint-python: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
-	mypy tests/faults tests/check_licences.py
+	mypy tests/faults tests/check_licences.py tests/error_places.py
 	mypy tests/soak docs/hooks.py
 
 licences: .venv/ready
@@ -67,11 +70,16 @@ licences: .venv/ready
 
 test-rust: .venv/ready
 	$(call say,Rust tests)
-	cargo test --workspace --locked
+	rm -f $(ERROR_PLACES)
+	MILLPOND_ERROR_PLACES=$(ERROR_PLACES) cargo test --workspace --locked
 
 test-python: develop
 	$(call say,Python tests$(comma) documents included)
-	python -m pytest -q
+	PYTHONPATH=tests/python/places MILLPOND_ERROR_PLACES=$(ERROR_PLACES) python -m pytest -q
+
+error-places: test-rust test-python
+	$(call say,places that make an error)
+	python tests/error_places.py --report $(ERROR_PLACES)
 
 test-faults: .venv/ready
 	$(call say,kills and errors at every change to the disk)

@@ -29,7 +29,12 @@ def script(tmp_path: Path) -> Script:
     def run(code: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         path = tmp_path / "script.py"
         path.write_text(code, encoding="utf-8")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("MILLPOND", "PYTHONW"))}
+        noted = {"MILLPOND_ERROR_PLACES"}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if name in noted or not name.startswith(("MILLPOND", "PYTHONW"))
+        }
         return subprocess.run(
             [sys.executable, path.name, *arguments],
             cwd=tmp_path,

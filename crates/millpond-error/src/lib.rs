@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(debug_assertions)]
+mod places;
+
 /// The result of anything in Millpond that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -104,6 +107,7 @@ macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident => $kind:ident),* $(,)?) => {
         impl Error {
             $($(#[$doc])*
+            #[track_caller]
             pub fn $name(message: impl Into<String>) -> Self {
                 Error::new(ErrorKind::$kind, message)
             })*
@@ -130,13 +134,19 @@ constructors! {
 
 impl Error {
     /// An error of `kind`; `message` is a sentence without a period, in lower case.
+    #[track_caller]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        #[cfg(debug_assertions)]
+        places::reached(std::panic::Location::caller());
         Error { kind, message: message.into(), hint: None, origin: None, cause: None }
     }
 
     /// Adds the next step that the user could take, shown on a line of its own.
     #[must_use]
+    #[track_caller]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        #[cfg(debug_assertions)]
+        places::reached(std::panic::Location::caller());
         self.hint = Some(hint.into());
         self
     }
