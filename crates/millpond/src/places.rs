@@ -114,7 +114,7 @@ fn outputs(sinks: &[SinkDecl], sources: &[Arc<SourceDecl>]) -> Vec<Output> {
         let (folder, name) = resolve(path).ok()?;
         Some(Output {
             label: format!("the {what} \"{}\"", path.display()),
-            files: vec![Written::new(&folder, &name), Written::new(&folder, temporary(&name))],
+            files: vec![Written::new(&folder, &name), Written::not_through_links(&folder, temporary(&name))],
             origin: Some(connector.origin.clone()),
             is_report: false,
         })
@@ -135,7 +135,7 @@ fn report_output(path: &Path) -> Option<Output> {
 fn state_output(directory: &Path) -> Output {
     Output {
         label: format!("the saved state in \"{}\"", directory.display()),
-        files: STATE_NAMES.iter().map(|name| Written::new(directory, name)).collect(),
+        files: STATE_NAMES.iter().map(|name| Written::not_through_links(directory, name)).collect(),
         origin: None,
         is_report: false,
     }

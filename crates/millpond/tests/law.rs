@@ -25,8 +25,13 @@ fn cases() -> u64 {
 fn check(seed: u64, format: Format, mode: WriteMode, append_only: bool) {
     let mut random = Random(seed);
     let folder = tempfile::tempdir().expect("a folder");
-    let (logs, sessions, users) =
-        (folder.path().join("logs"), folder.path().join("sessions.csv"), folder.path().join("users.csv"));
+    let result = |name: &str| {
+        folder.path().join(name).with_extension(match format {
+            Format::Csv => "csv",
+            Format::JsonLines => "jsonl",
+        })
+    };
+    let (logs, sessions, users) = (folder.path().join("logs"), result("sessions"), result("users"));
     let mut all: Vec<Visit> = Vec::new();
     let (mut session_sum, mut user_sum) = (Rows::new(), Rows::new());
     let mut last_epoch = 0;

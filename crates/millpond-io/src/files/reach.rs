@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -33,11 +34,20 @@ pub struct Written {
 impl Written {
     /// The file of this name in a folder, which need not be there.
     pub fn new(folder: &Path, name: impl AsRef<OsStr>) -> Self {
+        Written::with(folder, name.as_ref(), |path| fs::metadata(path))
+    }
+
+    /// The same of a file that is made anew, or refused where it is a link: what a link leads to is not written.
+    pub fn not_through_links(folder: &Path, name: impl AsRef<OsStr>) -> Self {
+        Written::with(folder, name.as_ref(), |path| fs::symlink_metadata(path))
+    }
+
+    fn with(folder: &Path, name: &OsStr, metadata: impl Fn(&Path) -> io::Result<Metadata>) -> Self {
         let folder = real(folder);
-        let identity_of = |path: &Path| fs::metadata(path).ok().as_ref().and_then(identity);
-        let name = name.as_ref().to_owned();
-        let path = folder.join(&name);
-        Written { folder: identity_of(&folder), file: identity_of(&path), path, name }
+        let path = folder.join(name);
+        let identity_of = |found: io::Result<Metadata>| found.ok().as_ref().and_then(identity);
+        let (of_folder, file) = (identity_of(fs::metadata(&folder)), identity_of(metadata(&path)));
+        Written { folder: of_folder, file, path, name: name.to_owned() }
     }
 
     /// Whether both are one file.
