@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench torture docs lint lint-rust lint-python licences test-rust test-python error-places test-faults test-soak develop clean
+.PHONY: help demo test wheel bench torture docs lint lint-rust lint-python licences test-rust test-python error-places test-faults test-soak develop clean
 
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
@@ -42,6 +42,9 @@ torture: develop  ## Run the long catalogues of faults and random cases (takes h
 	MILLPOND_TORTURE=1 python -m pytest -q tests/faults tests/python/test_processes.py
 	$(call say,half an hour of streaming)
 	MILLPOND_SOAK_SECONDS=1800 python -m pytest -q -s tests/soak
+
+wheel: .venv/ready  ## Build the Python package as a wheel, in target/wheels/
+	maturin build --release --locked
 
 docs: .venv/ready  ## Build the site of documents in site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict

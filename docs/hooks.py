@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = "https://github.com/millpond/millpond/blob/main/"
 LINK = re.compile(r"\]\((\.\./[^)\s]+)\)")
+FILE = re.compile(r"^<!-- (file|append): (\S+) -->\n```(\w+)$", re.MULTILINE)
 
 
 def on_config(config: Any) -> None:
@@ -34,10 +35,14 @@ def pages_in(navigation: Any) -> Iterator[str]:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links to a file of the repository that is no page, such as ARCHITECTURE.md, lead to the repository."""
+    """Blocks that are files get a title; links to what is no page, such as ARCHITECTURE.md, lead to the repository."""
+
+    def titled(block: re.Match[str]) -> str:
+        action, name, language = block.groups()
+        return f'```{language} title="{name}{" (goes on)" if action == "append" else ""}"'
 
     def absolute(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page.file.src_uri), link[1]))
         return link[0] if path.startswith("docs/") else f"]({REPOSITORY}{path})"
 
-    return LINK.sub(absolute, markdown)
+    return LINK.sub(absolute, FILE.sub(titled, markdown))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from millpond import __version__
 from millpond_cli import spawn
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def main(words: Sequence[str] | None = None) -> int:
     """Does what the command line says; returns the exit code."""
     parser = argparse.ArgumentParser(prog="millpond", description="Runs programs that use Millpond.")
+    parser.add_argument("--version", action="version", version=f"millpond {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     spawn.add_to(commands)
     arguments = parser.parse_args(words)

@@ -100,3 +100,26 @@ def test_the_pictures_are_there_in_both_schemes(site: Path) -> None:
     assert re.search(r'<source[^>]*prefers-color-scheme: dark[^>]*srcset="?([^">]+)', picture[0])
     for path in re.findall(r'(?:src|srcset)="([^"]+)"', picture[0]):
         assert (site / path).exists(), path
+
+
+def test_search_works_in_pages_that_are_opened_from_a_folder(site: Path) -> None:
+    index = (site / "search" / "search_index.js").read_text()
+    assert index.startswith("var __index = {")
+    assert "flock -n state/lock" in index
+    for page in ("index.html", "reference/tables.html"):
+        shim = re.search(r'<script src="?([^ ">]+iframe-worker\.js)', (site / page).read_text())
+        assert shim, page
+        assert ((site / page).parent / shim[1]).exists()
+
+
+def test_a_block_that_is_a_file_has_its_name_for_a_title(site: Path) -> None:
+    shown = re.findall(r'<span class="?filename"?>([^<]+)</span>', (site / "restart.html").read_text())
+    assert "work.py" in shown
+    assert "reports/tuesday.csv (goes on)" in shown
+    blocks = re.findall(r"^<!-- (?:file|append): ", (ROOT / "docs/restart.md").read_text(), re.MULTILINE)
+    assert len(shown) == len(blocks)
+
+
+def test_long_lines_of_blocks_are_wrapped(site: Path) -> None:
+    assert re.search(r'<link rel="?stylesheet"? href="?assets/site\.css', (site / "index.html").read_text())
+    assert "pre-wrap" in (site / "assets" / "site.css").read_text()
