@@ -35,8 +35,7 @@ def main(logs: str, result: str, state: str | None = None) -> None:
     )
     pw.io.csv.write(sessions, result)
 
-    config = None if state is None else pw.persistence.Config(pw.persistence.Backend.filesystem(state))
-    pw.run(persistence_config=config)
+    pw.run(state=state)
 
 
 if __name__ == "__main__":

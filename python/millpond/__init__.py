@@ -15,7 +15,7 @@ Examples:
             visits.access_time, window=pw.temporal.session(max_gap=300), instance=visits.user_id
         ).reduce(visits.user_id, start=pw.this._pw_window_start, visits=pw.reducers.count())
         pw.io.csv.write(sessions, "sessions.csv")
-        pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem("state")))
+        pw.run(state="state")
 """
 
 import sys
