@@ -13,7 +13,7 @@
 //! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
 //! - [`metrics`]: what the steps count about themselves.
-//! - [`dataflow`]: the one file that knows timely.
+//! - [`dataflow`]: the dataflow of timely that drives operators; [`route`] and [`wire`] are its partitions and containers.
 
 pub mod accumulate;
 pub mod arrangement;

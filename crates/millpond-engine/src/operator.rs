@@ -14,9 +14,10 @@ pub trait Operator: Send {
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()>;
 
     /// Applies one epoch's input and hands the output changes to `emit`, batch by batch: net changes only, and all
-    /// changes of one key in one batch (sessions that are shown late, or forgotten, excepted). `input` yields one entry for each *bucket*, in ascending, disjoint ranges of hashes (some 100,000
-    /// rows each at most, so that one fits the cache); rows inside are in no particular order. Bad data (an overflowing sum) is an `Input` error that ends the run; so is state
-    /// that could not be read.
+    /// changes of one key in one batch (sessions that are shown late, or forgotten, excepted). `input` yields one entry for
+    /// each *bucket*, in ascending, disjoint ranges of hashes (a fixed number of them, so that one fits the cache unless the
+    /// epoch is very large or its keys are few); rows inside are in no particular order. Bad data (an overflowing sum) is an
+    /// `Input` error that ends the run; so is state that could not be read.
     fn step(
         &mut self,
         epoch: Epoch,

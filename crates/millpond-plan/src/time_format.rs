@@ -46,8 +46,11 @@ impl TimeFormat {
             Ok((parts, has_zone)) => (Ok(parts), has_zone),
             Err(reason) => (Err(reason), false),
         };
-        let forms =
-            if has_zone { ["%z", "%:z", "Z"].map(|zone| with_zone(text, zone)).into() } else { vec![text.into()] };
+        let forms = if has_zone {
+            ["%z", "%:z", "%:::z", "Z"].map(|zone| with_zone(text, zone)).into()
+        } else {
+            vec![text.into()]
+        };
         TimeFormat { text: text.into(), parts, has_zone, forms }
     }
 

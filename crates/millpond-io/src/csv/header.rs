@@ -183,7 +183,12 @@ impl Header {
             self.names.iter().map(|n| (distance(&n.to_lowercase(), &name.to_lowercase()), n)).collect();
         names.sort_by_key(|(distance, _)| *distance);
         let near: Vec<_> = names.iter().take(3).map(|(_, name)| shown(name)).collect();
+        let padded = self.names.iter().find(|padded| padded.trim() == name);
         let hint = match (self.names.len(), names.first()) {
+            _ if let Some(padded) = padded => {
+                let padded = shown(padded);
+                format!("{padded} has white space around it: remove it there, or name the column of the schema so")
+            }
             (1, _) => format!("the header is one column, {}: is the delimiter right?", near[0]),
             (_, Some((distance, nearest))) if *distance <= name.len() / 3 + 1 && !nearest.is_empty() => {
                 format!("did you mean {}? the header has {}", shown(nearest), self.listed())

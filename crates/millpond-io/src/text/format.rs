@@ -13,7 +13,7 @@ use super::reader::Reading;
 use super::rows::Rows;
 use super::waiting::Waiting;
 
-/// A format whose rows end with a newline. It is asked once for a file or a piece of about 1 MiB, never for a row.
+/// A format whose rows end with a newline. It is asked once for a file or a piece of about 256 KiB, never for a row.
 pub trait Format: Clone + Debug + Send + Sync + Sized + 'static {
     /// The name of the format in messages.
     const NAME: &'static str;

@@ -1,7 +1,7 @@
 //! The files of one epoch as a queue of pieces, read and parsed by several threads.
 //!
-//! Large files are read and cut under the queue's lock, since where a row ends may depend on the quotes before it; small
-//! ones are handed out whole, several at once. Parsing and hashing happen outside the lock.
+//! Large files are read, hashed and cut under the queue's lock, since where a row ends may depend on the quotes before it;
+//! small ones are handed out whole, several at once. Parsing happens outside the lock.
 //!
 //! Pieces are numbered as they are handed out, in the order of files and lines. When one fails, no more are handed out,
 //! and every thread waits for the pieces before it: so the error that is returned does not depend on chance.

@@ -178,6 +178,9 @@ fn a_header_without_a_column() {
     let expect = "logs/x.csv:1: no column \"user\" in the header; nearest: \"user;at\"\n\
         hint: the header is one column, \"user;at\": is the delimiter right?";
     fails("user;at\na;1\n", expect);
+    let expect = "logs/x.csv:1: no column \"at\" in the header; nearest: \" at\", \"user\"\n\
+        hint: \" at\" has white space around it: remove it there, or name the column of the schema so";
+    fails("user, at\na,1\n", expect);
 }
 
 #[test]

@@ -120,6 +120,9 @@ fn offsets_are_read_with_and_without_a_colon() {
             read(&format!("2026-11-22T10:00:00{zone}"), format, "the text is not DateTimeUtc");
         }
     }
+    // Hours alone, as several databases write an offset.
+    read("2026-11-22 10:00:00+03", "%F %T%z", "DateTimeUtc(\"2026-11-22T07:00:00Z\")");
+    read("2026-11-22 10:00:00-11", "%F %T%z", "DateTimeUtc(\"2026-11-22T21:00:00Z\")");
     read("Z 2026-11-22 %z", "%z %F %%z", "DateTimeUtc(\"2026-11-22T00:00:00Z\")");
     let beyond = "the DateTimeUtc is outside 64 bits of nanoseconds, the years 1677 to 2262";
     read("9999-12-31T23:59:59Z", "%FT%T%z", beyond);
