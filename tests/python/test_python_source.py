@@ -591,7 +591,7 @@ def test_what_a_long_run_has_saved_is_read_where_it_was_saved(tmp_path: Path) ->
         def seek(self, position: int) -> None: ...
 
         def run(self) -> None:
-            # What a commit brings is merged with what it is not much smaller than; the last one leaves the rest as it is.
+            # What is not much smaller than the state is merged with it; the last commits leave it as it is.
             for part, rows in enumerate([30_000, 30_000, 30_000, 1, 1]):
                 for row in range(rows):
                     self.next(user=f"user {part} {row}")
