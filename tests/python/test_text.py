@@ -131,7 +131,9 @@ def parsed(kind: type[int] | type[float], text: str) -> int | float | None:
         value = kind(text)
     except ValueError:
         return None
-    return None if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
+    if isinstance(value, float):
+        return value + 0.0  # no cell holds -0.0
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def test_white_space_is_what_python_takes_for_it() -> None:

@@ -121,7 +121,7 @@ def test_a_value_that_is_no_point_names_file_line_column_and_value(tmp_path: Pat
     (tmp_path / "in.csv").write_text("user,at,utc,length\nann,2026-11-22T10:00:00Z,,\n")
     with pytest.raises(pw.InputError) as caught:
         rows(pw.io.csv.read(tmp_path / "in.csv", schema=Event, mode="static"))
-    assert 'in.csv:2: at: "2026-11-22T10:00:00Z" is not a pw.DateTimeNaive' in caught.value.message
+    assert 'in.csv:2: at: "2026-11-22T10:00:00Z" is not a DateTimeNaive' in caught.value.message
     assert caught.value.hint == "one reads 2026-11-22T10:00:00, without a zone"
 
 

@@ -221,7 +221,7 @@ mod tests {
         let folder = folder(entries);
         let path = folder.path().join(file);
         let written = Written::new(path.parent().expect("a parent"), path.file_name().expect("a name"));
-        let other = Written::new(folder.path(), "other");
+        let other = Written::new(folder.path().parent().expect("a parent"), "other");
         let root = folder.path().display().to_string();
         let found = first_read(&format!("{root}/{source}"), &[other, written]);
         let found = found.map(|(at, path)| {
