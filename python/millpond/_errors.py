@@ -7,7 +7,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import CodeType, TracebackType
     from typing import ClassVar
 
 
@@ -16,6 +16,9 @@ STOPPED = "the run was stopped"
 
 interrupted = False
 """Whether Ctrl-C has stopped a run: then another one, while the program ends, says nothing new."""
+
+last_code: CodeType | None = None
+"""That of the hook which a script ends with."""
 
 
 class Error(Exception):
@@ -149,6 +152,8 @@ def install_excepthook() -> None:
         raise SystemExit(error.exit_code)
 
     sys.excepthook = hook
+    global last_code
+    last_code = hook.__code__
 
 
 def _hear_no_more() -> None:

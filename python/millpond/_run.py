@@ -186,6 +186,7 @@ async def run_async(*, stop: Flag | None = None, **options: Any) -> RunSummary:
         {'user': 'ann', 'pages': 3}
         >>> summary.rows_read
         1
+        >>> pw.clear()
     """
     import asyncio
     import functools

@@ -14,6 +14,7 @@ from millpond import _errors, _native
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
     from typing import Any
 
     from millpond._run import Flag
@@ -34,7 +35,7 @@ def while_running() -> Iterator[_native.Signals]:
     if threading.current_thread() is threading.main_thread():
         for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
             handler = signal.getsignal(number)
-            if handler is default or _is_of_a_loop(handler):
+            if handler in (default, _interrupt_again) or _is_of_a_loop(handler):
                 before[number] = handler
                 signal.signal(number, signals)
     try:
@@ -43,11 +44,25 @@ def while_running() -> Iterator[_native.Signals]:
         if signals.first == signal.SIGINT:
             _errors.interrupted = True
         for which, handler in before.items():
-            signal.signal(which, handler)
+            again = signals.first == which == signal.SIGINT and handler is signal.default_int_handler
+            signal.signal(which, _interrupt_again if again else handler)
     if signals.first == signal.SIGINT:
         raise KeyboardInterrupt(_errors.STOPPED)
     if signals.first is not None:
         raise SystemExit(128 + signals.first)
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> None:
+    """Takes the place of Python's own handler of SIGINT once a run was stopped by one.
+
+    It does the same, but where the script is ending for the first: an exception there would show where it struck.
+    """
+    inside = frame
+    while inside is not None:
+        if inside.f_code is _errors.last_code:
+            os._exit(128 + number)
+        inside = inside.f_back
+    signal.default_int_handler(number, frame)
 
 
 def _is_of_a_loop(handler: object) -> bool:
