@@ -74,6 +74,7 @@ struct Processes {
     killed: Vec<bool>,
     /// The one that is asked to stop.
     asked: usize,
+    is_stopped: bool,
 }
 
 impl Processes {
@@ -93,7 +94,12 @@ impl Processes {
                 .spawn()
                 .expect("a process")
         };
-        Processes { running: (0..processes).map(start).collect(), killed: vec![false; processes], asked }
+        Processes {
+            running: (0..processes).map(start).collect(),
+            killed: vec![false; processes],
+            asked,
+            is_stopped: false,
+        }
     }
 
     fn ask(&mut self, process: usize) {
@@ -127,6 +133,7 @@ impl Running for Processes {
     }
 
     fn stop(&mut self) {
+        self.is_stopped = true;
         // Whoever is asked to stop, all stop.
         self.ask(self.asked);
     }
@@ -143,7 +150,9 @@ impl Running for Processes {
     }
 
     fn join(mut self: Box<Self>) -> Ended {
-        if !self.wait(GRACE) {
+        // A run that nothing happened to ends by itself, however slow the machine is.
+        let is_disturbed = self.is_stopped || self.killed.contains(&true);
+        if is_disturbed && !self.wait(GRACE) {
             (0..self.running.len()).for_each(|process| self.ask(process));
         }
         assert!(self.wait(PATIENCE), "processes that are asked to stop end");

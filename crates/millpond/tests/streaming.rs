@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -75,8 +75,12 @@ impl History {
         self.all.extend(batch);
     }
 
+    fn result(&self) -> PathBuf {
+        self.folder.path().join(if self.json_lines { "sessions.jsonl" } else { "sessions.csv" })
+    }
+
     fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("sessions.csv")).unwrap_or_default()
+        fs::read_to_string(self.result()).unwrap_or_default()
     }
 
     /// What all runs so far have emitted.
@@ -101,7 +105,7 @@ impl History {
     fn play_run(&mut self, streaming: Option<Streaming>) -> millpond::Result<()> {
         let visits = if self.json_lines { json_visits } else { visits };
         let sessions = support::sessions(&visits(&self.folder.path().join("logs"), self.append_only, streaming));
-        let path = self.folder.path().join("sessions.csv");
+        let path = self.result();
         let path = path.to_str().expect("a plain path");
         let output = if self.json_lines { jsonlines::write(&sessions, path) } else { csv::write(&sessions, path) };
         let output = output.mode(self.mode);
@@ -170,7 +174,7 @@ fn what_was_read_is_there_when_nothing_else_arrives() {
     history.arrive();
     let expected = support::expected_sessions(&history.all);
     let visits = visits(&history.folder.path().join("logs"), false, Some(Streaming::default()));
-    let path = history.folder.path().join("sessions.csv");
+    let path = history.result();
     let output = csv::write(&support::sessions(&visits), path.to_str().expect("a plain path"));
     let stop = Arc::new(AtomicBool::new(false));
     let options = RunOptions { stop: stop.clone().into(), ..RunOptions::default().quiet() };
