@@ -1,4 +1,4 @@
-//! Event times as ints: an [instant](millpond_plan::instant) orders as the time that it stands for, whatever the type of the time.
+//! Event times as ints: an instant of `millpond_plan` orders as the time that it stands for, whatever the type of the time.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
