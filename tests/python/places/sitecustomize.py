@@ -42,14 +42,14 @@ class Noting(ast.NodeTransformer):
 compiled = SourceFileLoader.source_to_code
 
 
-def source_to_code(self: Any, data: Any, path: Any, *, _optimization: int = -1) -> Any:
+def source_to_code(self: Any, data: Any, path: Any, **options: Any) -> Any:
     if PACKAGE not in path:
-        return compiled(self, data, path, _optimization=_optimization)  # type: ignore[call-arg]
+        return compiled(self, data, path, **options)
     tree = Noting(path[path.index(PACKAGE) + 1 :]).visit(ast.parse(data))
-    return compile(tree, path, "exec", dont_inherit=True, optimize=_optimization)
+    return compile(tree, path, "exec", dont_inherit=True, optimize=options.get("_optimize", -1))
 
 
 if FILE:
     setattr(builtins, NOTE, note)
-    SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign,assignment]
+    SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign]
     sys.pycache_prefix = FILE + ".pycache"  # what was compiled without notes is not to be found
