@@ -71,17 +71,10 @@ impl Operation {
 
     /// Leaves none of them.
     fn take_inputs(&mut self) -> Vec<Table> {
-        match std::mem::replace(self, Operation::Concat { inputs: Vec::new() }) {
-            Operation::Source(_) => Vec::new(),
-            Operation::Concat { inputs } | Operation::Combine { inputs, .. } => inputs,
-            Operation::Select { input, .. }
-            | Operation::Filter { input, .. }
-            | Operation::Identify { input, .. }
-            | Operation::Flatten { input, .. }
-            | Operation::Group { input, .. }
-            | Operation::Session { input, .. }
-            | Operation::Sliding { input, .. } => vec![input],
-        }
+        // They stay alive in the copies, so that none is freed with what is replaced here.
+        let inputs = self.inputs().to_vec();
+        *self = Operation::Concat { inputs: Vec::new() };
+        inputs
     }
 }
 

@@ -179,8 +179,7 @@ impl Header {
     }
 
     fn missing(&self, name: &str, file: &str) -> Error {
-        let mut names: Vec<_> =
-            self.names.iter().map(|n| (distance(&n.to_lowercase(), &name.to_lowercase()), n)).collect();
+        let mut names: Vec<_> = self.names.iter().map(|known| (distance(known, name), known)).collect();
         names.sort_by_key(|(distance, _)| *distance);
         let near: Vec<_> = names.iter().take(3).map(|(_, name)| shown(name)).collect();
         let padded = self.names.iter().find(|padded| padded.trim() == name);
@@ -208,18 +207,8 @@ impl Header {
     }
 }
 
-/// The number of characters to insert, remove or replace (Levenshtein); very long names are cut.
+/// The number of characters to insert, remove or replace (Levenshtein), without regard to case; very long names are cut.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(100).collect(), b.chars().take(100).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    let cut = |text: &str| text.to_lowercase().chars().take(100).collect::<String>();
+    strsim::levenshtein(&cut(a), &cut(b))
 }
