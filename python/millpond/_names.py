@@ -151,6 +151,10 @@ _PHRASES = {
 }
 
 
+_ANY_ARGUMENTS = 0x04 | 0x08
+"""``inspect.CO_VARARGS`` and ``CO_VARKEYWORDS``, of a module that is slow to import."""
+
+
 def is_looked_for(name: str) -> bool:
     """Whether Python or a notebook looks for a name on its own, to see what an object can do."""
     return name.startswith("_")
@@ -225,9 +229,15 @@ def finish_class(cls: type, shown: str) -> None:
         elif name.startswith("_"):
             continue
         elif isinstance(value, types.FunctionType):
-            setattr(cls, name, checked(value, f".{name}"))
+            if not _takes_anything(value):
+                setattr(cls, name, checked(value, f".{name}"))
         elif isinstance(value, (classmethod, staticmethod)):
             setattr(cls, name, type(value)(checked(value.__func__, f"{shown}.{name}")))
+
+
+def _takes_anything(function: types.FunctionType) -> bool:
+    """Whether a call of it never fails on its way in: such a function looks at its arguments itself."""
+    return function.__code__.co_flags & _ANY_ARGUMENTS == _ANY_ARGUMENTS
 
 
 def checked(function: Callable[..., Any], shown: str) -> Callable[..., Any]:
@@ -240,13 +250,13 @@ def checked(function: Callable[..., Any], shown: str) -> Callable[..., Any]:
         except TypeError as error:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                 raise  # from inside the function
-            refused = _no_argument(function, shown, arguments, options)
+            refused = no_argument(function, shown, arguments, options)
         raise refused
 
     return call
 
 
-def _no_argument(
+def no_argument(
     function: Callable[..., Any], shown: str, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Exception:
     """What is wrong with the arguments of a call."""

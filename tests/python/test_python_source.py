@@ -609,3 +609,13 @@ def test_what_a_long_run_has_saved_is_read_where_it_was_saved(tmp_path: Path) ->
     config = pw.persistence.Config(backend, snapshot_interval_ms=0)
     pw.run(persistence_config=config, monitoring_level=pw.MonitoringLevel.NONE)
     assert f"{tmp_path}/state/runs-" in mapped[0]
+
+
+def test_a_value_without_the_name_of_its_column_is_refused() -> None:
+    subject = Subject(lambda subject: subject.next("ann"))  # type: ignore[arg-type]
+    pw.io.subscribe(pw.io.python.read(subject, schema=Plain), lambda key, row, time, is_addition: None)
+    with pytest.raises(
+        pw.InvalidError, match=r"^[^\n]*\.next: 0 arguments at most can be given without a name"
+    ) as caught:
+        pw.run(monitoring_level=QUIET)
+    assert isinstance(caught.value, TypeError)

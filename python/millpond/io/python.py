@@ -6,6 +6,7 @@ import abc
 
 from millpond import _check, _native
 from millpond._errors import InputError, InvalidError
+from millpond._names import no_argument
 from millpond._origin import describe, here
 from millpond._schema import native_columns, primary_key
 from millpond._table import Table
@@ -14,7 +15,7 @@ from millpond.io._subscribe import subscribe
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
-    from typing import Any, ClassVar, Literal
+    from typing import Any, ClassVar, Literal, NoReturn
 
     from millpond._schema import Schema
 
@@ -70,7 +71,7 @@ class ConnectorSubject(abc.ABC):
     def run(self) -> None:
         """Hands the rows over, and returns when there are no more."""
 
-    def next(self, **row: Any) -> None:
+    def next(self, *values: NoReturn, **row: Any) -> None:
         """Hands a row over, each column by its name. An optional column that is left out is ``None``.
 
         Waits while more than about a million rows, or 64 MiB, wait to be processed. So a function that takes changes,
@@ -78,8 +79,10 @@ class ConnectorSubject(abc.ABC):
 
         Raises:
             millpond.InputError: If the row does not fit the schema; it names the column, the value and its type.
-            millpond.InvalidError: If the subject is not being run.
+            millpond.InvalidError: If the subject is not being run, or a value is given without its column's name.
         """
+        if values:  # looked at here, since a function around this one would cost as much as the rest, for each row
+            raise no_argument(ConnectorSubject.next, ".next", (self, *values), row)
         self._working().push(row, True)
 
     def next_json(self, message: dict[str, Any] | str) -> None:
