@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millpond_error::{Error, Origin, Result};
-use millpond_io::files::reach::{Written, first_read};
+use millpond_io::files::reach::{Folder, Written, first_read};
 use millpond_io::sink::{resolve, temporary};
 use millpond_plan::{SinkDecl, SourceDecl, sources};
 
@@ -44,14 +44,18 @@ pub(crate) fn conflict(sinks: &[SinkDecl], state: Option<&Path>, report: Option<
     let results = outputs.len();
     outputs.extend(state.map(state_output));
     let (results, state_files) = outputs.split_at(results);
+    // One look at what a source reads is for all that is written.
+    let files = results
+        .iter()
+        .chain(state_files)
+        .flat_map(|output| output.files.iter().map(move |file| (output, file.clone())));
+    let (owners, files): (Vec<&Output>, Vec<Written>) = files.unzip();
     for source in &sources {
         let Some(path) = source.connector.downcast_ref::<SourceConnector>().and_then(|it| it.path.as_deref()) else {
             continue;
         };
-        for output in results.iter().chain(state_files) {
-            if let Some((_, found)) = first_read(path, &output.files) {
-                return Some(output.is_read(source, path, &found));
-            }
+        if let Some((at, found)) = first_read(path, &files) {
+            return Some(owners[at].is_read(source, path, &found));
         }
     }
     if let (Some(state), Some(directory)) = (state, state_files.first()) {
@@ -112,9 +116,10 @@ fn outputs(sinks: &[SinkDecl], sources: &[Arc<SourceDecl>]) -> Vec<Output> {
         let path = connector.path.as_deref()?;
         // What cannot be written is told of by itself.
         let (folder, name) = resolve(path).ok()?;
+        let folder = Folder::new(&folder);
         Some(Output {
             label: format!("the {what} \"{}\"", path.display()),
-            files: vec![Written::new(&folder, &name), Written::not_through_links(&folder, temporary(&name))],
+            files: vec![folder.file(&name), folder.file_not_through_links(temporary(&name))],
             origin: Some(connector.origin.clone()),
             is_report: false,
         })
@@ -126,16 +131,17 @@ fn report_output(path: &Path) -> Option<Output> {
     let absolute = std::path::absolute(path).ok()?;
     Some(Output {
         label: format!("the report \"{}\"", path.display()),
-        files: vec![Written::new(absolute.parent()?, absolute.file_name()?)],
+        files: vec![Folder::new(absolute.parent()?).file(absolute.file_name()?)],
         origin: None,
         is_report: true,
     })
 }
 
 fn state_output(directory: &Path) -> Output {
+    let folder = Folder::new(directory);
     Output {
         label: format!("the saved state in \"{}\"", directory.display()),
-        files: STATE_NAMES.iter().map(|name| Written::not_through_links(directory, name)).collect(),
+        files: STATE_NAMES.iter().map(|name| folder.file_not_through_links(name)).collect(),
         origin: None,
         is_report: false,
     }

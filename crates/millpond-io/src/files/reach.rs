@@ -31,25 +31,38 @@ pub struct Written {
     file: Option<Identity>,
 }
 
-impl Written {
-    /// The file of this name in a folder, which need not be there.
-    pub fn new(folder: &Path, name: impl AsRef<OsStr>) -> Self {
-        Written::with(folder, name.as_ref(), |path| fs::metadata(path))
+/// A folder that files are written in; it need not be there.
+pub struct Folder {
+    /// The path to it, without links as far as it is there.
+    path: PathBuf,
+    identity: Option<Identity>,
+}
+
+impl Folder {
+    /// The folder at this path.
+    pub fn new(path: &Path) -> Self {
+        let path = real(path);
+        Folder { identity: fs::metadata(&path).ok().as_ref().and_then(identity), path }
+    }
+
+    /// Its file of this name.
+    pub fn file(&self, name: impl AsRef<OsStr>) -> Written {
+        self.written(name.as_ref(), |path| fs::metadata(path))
     }
 
     /// The same of a file that is made anew, or refused where it is a link: what a link leads to is not written.
-    pub fn not_through_links(folder: &Path, name: impl AsRef<OsStr>) -> Self {
-        Written::with(folder, name.as_ref(), |path| fs::symlink_metadata(path))
+    pub fn file_not_through_links(&self, name: impl AsRef<OsStr>) -> Written {
+        self.written(name.as_ref(), |path| fs::symlink_metadata(path))
     }
 
-    fn with(folder: &Path, name: &OsStr, metadata: impl Fn(&Path) -> io::Result<Metadata>) -> Self {
-        let folder = real(folder);
-        let path = folder.join(name);
-        let identity_of = |found: io::Result<Metadata>| found.ok().as_ref().and_then(identity);
-        let (of_folder, file) = (identity_of(fs::metadata(&folder)), identity_of(metadata(&path)));
-        Written { folder: of_folder, file, path, name: name.to_owned() }
+    fn written(&self, name: &OsStr, metadata: impl Fn(&Path) -> io::Result<Metadata>) -> Written {
+        let path = self.path.join(name);
+        let file = metadata(&path).ok().as_ref().and_then(identity);
+        Written { folder: self.identity, file, path, name: name.to_owned() }
     }
+}
 
+impl Written {
     /// Whether both are one file.
     pub fn is(&self, other: &Written) -> bool {
         self.path == other.path || self.file.is_some() && self.file == other.file
@@ -220,8 +233,8 @@ mod tests {
     fn check(entries: &[&str], source: &str, file: &str, expected: &str) {
         let folder = folder(entries);
         let path = folder.path().join(file);
-        let written = Written::new(path.parent().expect("a parent"), path.file_name().expect("a name"));
-        let other = Written::new(folder.path().parent().expect("a parent"), "other");
+        let written = Folder::new(path.parent().expect("a parent")).file(path.file_name().expect("a name"));
+        let other = Folder::new(folder.path().parent().expect("a parent")).file("other");
         let root = folder.path().display().to_string();
         let found = first_read(&format!("{root}/{source}"), &[other, written]);
         let found = found.map(|(at, path)| {
