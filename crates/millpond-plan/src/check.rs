@@ -4,7 +4,7 @@
 
 use millpond_error::{Error, Result};
 
-use crate::deep::{check_depth, deep};
+use crate::deep::{check_depth, deep_of};
 use crate::dt::TimeFunction;
 use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
 use crate::nested;
@@ -177,7 +177,7 @@ pub(crate) fn term(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Res
     if let Some(resolved) = scope.resolve(expr, terms) {
         return resolved.map_err(|error| at(error, expr));
     }
-    deep(|| typed(terms, scope, expr)).map_err(|error| at(error, expr))
+    deep_of(expr.depth(), || typed(terms, scope, expr)).map_err(|error| at(error, expr))
 }
 
 fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use millpond_error::Origin;
 
-use crate::deep::deep;
+use crate::deep::deep_of;
 use crate::dt::TimeFunction;
 use crate::notation::Speller;
 use crate::reducer::Reducer;
@@ -293,7 +293,8 @@ impl Expr {
 
     /// Whether both are the same expression, wherever they were written.
     pub fn same_as(&self, other: &Expr) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.depth() == other.depth() && deep(|| self.same_parts(other)))
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.depth() == other.depth() && deep_of(self.depth(), || self.same_parts(other)))
     }
 
     fn same_parts(&self, other: &Expr) -> bool {

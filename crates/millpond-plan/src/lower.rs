@@ -17,7 +17,7 @@ use millpond_error::{Error, Origin, Result};
 use serde_json::{Value, json};
 
 use crate::check::{self, RowScope};
-use crate::deep::deep;
+use crate::deep::deep_of;
 use crate::describe::{self, ReadColumns, describe};
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
@@ -130,12 +130,17 @@ struct Lowering {
     names: HashMap<*const SourceDecl, String>,
     /// How many unnamed steps have this path.
     twins: HashMap<String, usize>,
+    /// How many tables are being fused, each for the one before.
+    levels: u32,
 }
 
 impl Lowering {
     /// The table over its base, whose needed columns are not marked yet.
     fn fuse(&mut self, table: &Table) -> Result<Fused> {
-        deep(|| self.fused(table))
+        self.levels += 1;
+        let fused = deep_of(self.levels, || self.fused(table));
+        self.levels -= 1;
+        fused
     }
 
     fn fused(&mut self, table: &Table) -> Result<Fused> {

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::deep::deep;
+use crate::deep::deep_of;
 use crate::dt::TimeFunction;
 use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
 use crate::reducer::Reducer;
@@ -204,7 +204,7 @@ impl Speller {
     }
 
     pub fn expr(self, expr: &Expr) -> Bound {
-        deep(|| self.parts(expr))
+        deep_of(expr.depth(), || self.parts(expr))
     }
 
     fn parts(self, expr: &Expr) -> Bound {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::deep::deep;
+use crate::deep::deep_of;
 use crate::dt::TimeFunction;
 use crate::expr::{BinaryOp, Literal, UnaryOp};
 use crate::notation::{ATOM, Bound, Speller};
@@ -244,7 +244,8 @@ pub(crate) fn input_text(speller: Speller, inputs: &Schema, input: usize) -> Str
 
 /// The text of a term, over input columns of these names.
 pub(crate) fn text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
-    deep(|| parts_text(speller, terms, id, name))
+    // A term comes after all that it is made of.
+    deep_of(id.index() as u32, || parts_text(speller, terms, id, name))
 }
 
 fn parts_text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
