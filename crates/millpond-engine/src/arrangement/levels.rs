@@ -47,7 +47,7 @@ impl Default for Sizes {
             block_bytes: BLOCK_BYTES,
             small_rows: 1 << 14,
             slice_rows: (1 << 15, 1 << 19),
-            run_bytes: (1 << 20, 1 << 24),
+            run_bytes: (1 << 21, 1 << 24),
         }
     }
 }
