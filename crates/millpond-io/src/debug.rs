@@ -20,6 +20,8 @@ use crate::source::{EpochInput, Next, Source, SourceCounts};
 /// The column of a table's labels.
 pub const LABEL: &str = "__id__";
 const POSITION: &str = "position";
+/// The most that a row of a table says of equal ones: so the sums of no table leave 64 bits.
+const MOST_AT_ONCE: u64 = 1_000_000_000;
 
 /// Rows in memory, epoch by epoch. Its position is the number of epochs delivered: with saved state, a second run with
 /// more epochs delivers only the further ones.
@@ -51,7 +53,7 @@ impl TableSource {
     ///
     /// Cells are separated by `|` if the header has one, otherwise by white space. Outer `|` and lines of `-` are passed over; a
     /// first column without a name holds labels, which become a column [`LABEL`] of text if each row has one. There is one epoch for each `__time__`, ascending (0 if
-    /// there is no such column); `__diff__` is how often a row is added. Empty cells and `None` are null. The types are
+    /// there is no such column); `__diff__` is how often a row is added, at most a billion times. Empty cells and `None` are null. The types are
     /// the narrowest of int, float, bool and str that all cells of the column have, or those of `schema`.
     pub fn from_markdown(text: &str, schema: Option<Schema>) -> Result<Self> {
         let table = Grid::parse(text)?;
@@ -61,7 +63,7 @@ impl TableSource {
             match name.as_str() {
                 "" => {}
                 "__time__" => times = table.ints(field)?,
-                "__diff__" => diffs = table.ints(field)?,
+                "__diff__" => diffs = table.diffs(field)?,
                 _ => columns.push((name.clone(), field)),
             }
         }
@@ -246,6 +248,15 @@ impl Grid {
         cells.map(|cell| cell.parse().map_err(|_| Error::invalid(format!("{name}: {cell:?} is not an int")))).collect()
     }
 
+    fn diffs(&self, field: usize) -> Result<Vec<i64>> {
+        let diffs = self.ints(field)?;
+        match diffs.iter().find(|diff| diff.unsigned_abs() > MOST_AT_ONCE) {
+            None => Ok(diffs),
+            Some(diff) => Err(Error::invalid(format!("__diff__: {diff} is more than {MOST_AT_ONCE} rows at once"))
+                .with_hint("__diff__ is 1 for a row that is added and -1 for one that is removed")),
+        }
+    }
+
     fn column(&self, field: usize, ty: ColumnType, rows: &[usize]) -> Result<ArrayRef> {
         let cells = || rows.iter().map(|row| self.rows[*row][field].as_deref());
         for cell in cells() {
@@ -380,6 +391,17 @@ mod tests {
         ";
         check(text, "user: str, at: int, __id__: str", &["bob,20,2 x1", "ada,10,1 x1; bob,20,3 x-1"]);
         assert!(!TableSource::from_markdown(text, None).unwrap().append_only());
+    }
+
+    /// Broke once: the sums of such numbers went round, and nothing said so.
+    #[test]
+    fn a_diff_beyond_a_billion_is_refused() {
+        let table = |diff: &str| TableSource::from_markdown(&format!("a | __diff__\n1 | {diff}\n1 | 1"), None);
+        for diff in ["1000000001", "-1000000001", "9223372036854775807", "-9223372036854775808"] {
+            let error = table(diff).unwrap_err();
+            assert_eq!(error.message(), format!("__diff__: {diff} is more than 1000000000 rows at once"));
+        }
+        assert_eq!(show(&mut table("-1000000000").unwrap()), ["1 x-1000000000; 1 x1"]);
     }
 
     #[test]

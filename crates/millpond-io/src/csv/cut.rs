@@ -14,8 +14,8 @@ pub struct Cutter {
     scanned: usize,
     /// The start of the row that is not yet whole.
     row_start: usize,
-    /// The quote that opened the field that is not yet closed.
-    open: Option<usize>,
+    /// The quote that opened the field that is not yet closed; negative where it was passed over.
+    open: Option<i64>,
 }
 
 impl Cut for Cutter {
@@ -23,18 +23,33 @@ impl Cut for Cutter {
         self.row_start
     }
 
-    fn open_quote(&self) -> Option<usize> {
+    fn open_quote(&self) -> Option<i64> {
         self.open
     }
 
     fn shift(&mut self, gone: usize) {
         self.scanned -= gone;
         self.row_start -= gone;
-        self.open = self.open.map(|open| open - gone);
+        self.open = self.open.map(|open| open - gone as i64);
     }
 
     fn advance(&mut self, text: &[u8], at_end: bool) {
         while self.step(text, at_end, &mut |newlines| memrchr(b'\n', newlines)) {}
+    }
+
+    fn first_row_end(&mut self, text: &[u8], at_end: bool) -> Option<usize> {
+        let start = self.row_start;
+        while self.step(text, at_end, &mut |newlines| memchr(b'\n', newlines)) && self.row_start == start {}
+        (self.row_start > start).then_some(self.row_start)
+    }
+
+    fn pass_over(&mut self) -> usize {
+        // What opens a quote is the byte before it.
+        let gone = self.scanned.saturating_sub(1);
+        self.scanned -= gone;
+        self.row_start = 0;
+        self.open = self.open.map(|open| open - gone as i64);
+        gone
     }
 }
 
@@ -42,13 +57,6 @@ impl Cutter {
     /// For a text whose first row starts at `start`.
     pub(crate) fn new(dialect: Dialect, start: usize) -> Self {
         Cutter { dialect, scanned: start, row_start: start, open: None }
-    }
-
-    /// The end of the first row, behind its newline.
-    pub fn first_row_end(&mut self, text: &[u8], at_end: bool) -> Option<usize> {
-        let start = self.row_start;
-        while self.step(text, at_end, &mut |newlines| memchr(b'\n', newlines)) && self.row_start == start {}
-        (self.row_start > start).then_some(self.row_start)
     }
 
     /// Takes the text up to the next quote into account; whether there may be more to do.
@@ -80,7 +88,7 @@ impl Cutter {
         let opens =
             at == self.row_start || matches!(text[at - 1], byte if byte == self.dialect.delimiter || byte == b'\n');
         if opens {
-            self.open = Some(at);
+            self.open = Some(at as i64);
         }
         self.scanned = at + 1;
         true

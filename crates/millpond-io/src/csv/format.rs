@@ -59,7 +59,7 @@ impl Csv {
     /// What of a header that ends with the file waits for the rest.
     fn waiting(&self, unfinished: Unfinished, path: &Path, reading: &Reading<Self>) -> Result<Option<Waiting>> {
         let Unfinished { header, line, bytes, lines, open_quote, ends_line } = unfinished;
-        let waiting = Waiting { line, bytes, lines, open_quote, reason: None };
+        let waiting = Waiting { line, bytes, lines, open_quote, ..Waiting::default() };
         if reading.lines_wait {
             return Ok(Some(waiting));
         }

@@ -118,7 +118,7 @@ fn parse(text: &[u8], whole: bool, dialect: &Dialect, path: &Path) -> Result<Opt
                 line,
                 bytes: (text.len() - start) as u64,
                 lines: count_lines(&text[start..]),
-                open_quote: open.map(line_at),
+                open_quote: open.map(|open| line_at(open as usize)),
                 ends_line: text.ends_with(b"\n"),
             }),
         }));

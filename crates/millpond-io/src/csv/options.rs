@@ -28,7 +28,7 @@ pub struct CsvSourceOptions {
     pub on_error: OnError,
     /// Whether files only ever grow by whole lines: no row is ever taken back, and a last line without a newline waits.
     pub append_only: bool,
-    /// Sizes at which reading stops with an error.
+    /// Sizes at which reading stops with an error, or leaves a row out.
     pub limits: Limits,
     /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
     pub streaming: Option<Streaming>,
@@ -37,7 +37,7 @@ pub struct CsvSourceOptions {
     pub with_metadata: bool,
 }
 
-/// Sizes at which reading stops with an error, so that a broken file cannot take all memory.
+/// Sizes at which reading stops with an error, or leaves a row out, so that a broken file cannot take all memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one field, as written.

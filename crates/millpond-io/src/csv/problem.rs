@@ -5,7 +5,9 @@ use std::ops::Range;
 use millpond_plan::types::{Column, Type};
 
 use super::dialect::{Dialect, Odd};
-use crate::text::problem::{LONE_RETURN, Told, a, nul_bytes, outside, plural, shown, thousands, type_hint};
+use crate::text::problem::{
+    LONE_RETURN, OPEN_QUOTE, Told, a, conversion, nul_bytes, outside, plural, shown, thousands, type_hint,
+};
 
 /// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Teller<'_> {
                 };
                 Told { hint, is_final: found as usize > fields, ..Told::row(reason) }
             }
-            Wrong::Unclosed => Told { to_end: true, ..Told::row("a quote opens here and is never closed") },
+            Wrong::Unclosed => Told { to_end: true, ..Told::row(OPEN_QUOTE) },
             Wrong::Odd { at, odd } => {
                 let row = self.row();
                 let at = (at - self.row.start) as usize;
@@ -168,5 +170,5 @@ fn not_of_type(value: &str, column: &Column, has_null_values: bool) -> (String, 
         return (reason, Some(hint));
     }
     let hint = (value.trim() != value).then(|| "there is white space around the value".to_owned());
-    (reason, hint.or_else(|| type_hint(ty)))
+    (reason, hint.or_else(|| conversion(value, column)).or_else(|| type_hint(ty)))
 }

@@ -42,6 +42,8 @@ pub struct ToRead {
     pub known: Option<FileRecord>,
     /// The hashes of the whole blocks that were read before.
     pub blocks: Vec<u128>,
+    /// Whether the file goes on behind what is to be read of it now.
+    pub goes_on: bool,
 }
 
 /// What is known of the files of a source.
@@ -74,7 +76,7 @@ pub fn compare(root: &str, files: Vec<Found>, known: Known<'_>, seen_ns: i64) ->
     let mut comparison = Comparison::default();
     for (i, found) in files.into_iter().enumerate() {
         let Some(record) = records.get(&found.key).copied() else {
-            comparison.to_read.push(ToRead { found, known: None, blocks: Vec::new() });
+            comparison.to_read.push(ToRead { found, known: None, blocks: Vec::new(), goes_on: false });
             continue;
         };
         let Some(mut blocks) = verified.remove(&i) else {
@@ -91,7 +93,7 @@ pub fn compare(root: &str, files: Vec<Found>, known: Known<'_>, seen_ns: i64) ->
             continue;
         }
         blocks.truncate((record.read_to / BLOCK_BYTES as u64) as usize);
-        comparison.to_read.push(ToRead { found, known: Some(record), blocks });
+        comparison.to_read.push(ToRead { found, known: Some(record), blocks, goes_on: false });
     }
     Ok(comparison)
 }

@@ -22,8 +22,8 @@ pub struct JsonLinesSourceOptions {
     pub on_error: OnError,
     /// Whether files only ever grow by whole lines: no row is ever taken back, and a last line without a newline waits.
     pub append_only: bool,
-    /// Bytes of one row; a longer one cannot be read. One that is four times as long ends the run, whatever `on_error`
-    /// says, so that a broken file cannot take all memory.
+    /// Bytes of one row; a longer one cannot be read. Of one that is four times as long nothing is kept, so that a broken
+    /// file cannot take all memory: dead letters hold its start.
     pub row_bytes: usize,
     /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
     pub streaming: Option<Streaming>,

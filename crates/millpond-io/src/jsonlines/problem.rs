@@ -4,7 +4,7 @@ use millpond_plan::types::{Column, Type};
 
 use super::paths::Paths;
 use super::scan::{Fault, Span, What};
-use crate::text::problem::{LONE_RETURN, Told, a, nul_bytes, outside, thousands, type_hint};
+use crate::text::problem::{LONE_RETURN, Told, a, conversion, nul_bytes, outside, thousands, type_hint};
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ fn not_of_type(value: &str, column: &Column) -> (String, Option<String>) {
         Type::Str if value.starts_with('"') => "holds half of a pair of \\u escapes".to_owned(),
         ty => format!("is not {}", a(ty)),
     };
-    let hint = if value == "null" { optional(column) } else { type_hint(ty) };
+    let hint = if value == "null" { optional(column) } else { conversion(value, column).or_else(|| type_hint(ty)) };
     (format!("{} {reason}", shown(value)), hint)
 }
 

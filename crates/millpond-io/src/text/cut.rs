@@ -5,8 +5,9 @@ pub trait Cut: std::fmt::Debug + Send {
     /// The start of the row that is not yet whole: all before are whole rows.
     fn row_start(&self) -> usize;
 
-    /// The quote that is open where the text ends, in a format in which it may hold newlines.
-    fn open_quote(&self) -> Option<usize> {
+    /// The quote that is open where the text ends, in a format in which it may hold newlines. Negative where that part of
+    /// the text was passed over.
+    fn open_quote(&self) -> Option<i64> {
         None
     }
 
@@ -15,6 +16,13 @@ pub trait Cut: std::fmt::Debug + Send {
 
     /// Takes the text into account, which has grown at its end. `at_end` says that no more will follow.
     fn advance(&mut self, text: &[u8], at_end: bool);
+
+    /// The same, up to the end of the first whole row, behind its newline. Once it is found, nothing more can be asked.
+    fn first_row_end(&mut self, text: &[u8], at_end: bool) -> Option<usize>;
+
+    /// Passes over what was taken into account of a row that is not yet whole: so many bytes at the start of the text are to
+    /// be dropped. From here on only [`Cut::first_row_end`] and [`Cut::open_quote`] have a meaning.
+    fn pass_over(&mut self) -> usize;
 }
 
 /// Rows are lines, whatever stands in them.
@@ -48,5 +56,17 @@ impl Cut for LineCutter {
             self.row_start = self.scanned + newline + 1;
         }
         self.scanned = self.scanned.max(text.len());
+    }
+
+    fn first_row_end(&mut self, text: &[u8], _at_end: bool) -> Option<usize> {
+        let new = text.get(self.scanned..).unwrap_or_default();
+        let end = memchr::memchr(b'\n', new).map(|newline| self.scanned + newline + 1);
+        self.scanned = end.unwrap_or(self.scanned.max(text.len()));
+        end
+    }
+
+    fn pass_over(&mut self) -> usize {
+        self.row_start = 0;
+        std::mem::take(&mut self.scanned)
     }
 }

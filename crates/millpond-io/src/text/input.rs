@@ -19,13 +19,13 @@ use millpond_plan::types::Column;
 use super::format::Format;
 use super::metadata::FileMetadata;
 use super::options::OnError;
-use super::problem::{Problem, Told, plural};
-use super::reader::{Buffer, FileReader, Piece, Reached, Reading};
+use super::problem::{OPEN_QUOTE, Problem, Told, plural, thousands};
+use super::reader::{Buffer, FileReader, Piece, Reached, Reading, TooLong};
 use super::rows::Rows;
 use super::share::{FileResult, SharedFile, SharedPiece, SharedPlace, SharedResult, halves};
 use super::waiting::{Waiting, count_lines};
 use crate::files::compare::{ToRead, hash_last_block};
-use crate::files::content::{BLOCK_BYTES, block_count, hash_of_blocks};
+use crate::files::content::{BLOCK_BYTES, block_count, hash_of_blocks, read_at};
 use crate::files::table::FileRecord;
 use crate::source::{EpochInput, Progress, Reject};
 
@@ -255,6 +255,9 @@ impl<F: Format> FileInput<F> {
     }
 
     fn parse(&self, piece: &Piece<F>, buffer: &Buffer, parsing: &mut F::Scratch, rows: &mut Rows) -> Result<()> {
+        if let Some(row) = piece.too_long {
+            return self.leave_out(piece, row);
+        }
         let format = &self.reading.format;
         let stop = self.on_error == OnError::Fail;
         let bytes = buffer.bytes();
@@ -323,7 +326,7 @@ impl<F: Format> FileInput<F> {
             let line = piece.file.line_at(piece.offset + start as u64 + u64::from(problem.place))?;
             return Err(error_of(&piece.file.path.display().to_string(), line, told));
         }
-        let Told { column, reason, .. } = told;
+        let Told { column, reason, is_final, .. } = told;
         let column = column.map(|column| format!("{column}: ")).unwrap_or_default();
         let line = piece.file.line_at(piece.offset + start as u64)?;
         Ok(Waiting {
@@ -332,6 +335,7 @@ impl<F: Format> FileInput<F> {
             lines: count_lines(text),
             open_quote: None,
             reason: Some(format!("{column}{reason}")),
+            is_final,
         })
     }
 
@@ -370,7 +374,7 @@ impl<F: Format> FileInput<F> {
             let row = &text[problem.row.start as usize..problem.row.end as usize];
             if to_end {
                 let (lines, bytes) = (plural(count_lines(row) as usize, "line"), plural(row.len(), "byte"));
-                reason = format!("{reason}: {lines} ({bytes}) up to the end of the file are left out");
+                reason = to_the_end(&reason, &lines, &bytes);
                 lock(&self.left_out).push((piece.file.index, format!("{file}:{line}: {reason}")));
             }
             let row = String::from_utf8_lossy(row).into_owned();
@@ -378,6 +382,32 @@ impl<F: Format> FileInput<F> {
             rejects.push((piece.file.index, at, reject));
         }
         self.keep_rejects(rejects);
+        Ok(())
+    }
+
+    /// Leaves out a row over the limit.
+    #[cold]
+    fn leave_out(&self, piece: &Piece<F>, row: TooLong) -> Result<()> {
+        // Dead letters hold its start.
+        const MOST_BYTES: u64 = 64 << 10;
+        let TooLong { start, bytes, lines, open_quote } = row;
+        let file = piece.file.path.display().to_string();
+        let at = open_quote.unwrap_or(start);
+        let line = piece.file.line_at(at)?;
+        let (lines, length) = (plural(lines as usize, "line"), plural(bytes as usize, "byte"));
+        let reason = match open_quote {
+            Some(_) => {
+                let reason = to_the_end(OPEN_QUOTE, &lines, &length);
+                lock(&self.left_out).push((piece.file.index, format!("{file}:{line}: {reason}")));
+                reason
+            }
+            None => format!("a row of more than {} bytes: {lines} ({length})", thousands(self.reading.row_bytes)),
+        };
+        let mut text = vec![0; bytes.min(MOST_BYTES) as usize];
+        read_at(&piece.file.file, &piece.file.path, &mut text, start)?;
+        let row = String::from_utf8_lossy(&text).into_owned();
+        self.rows_rejected.fetch_add(1, Ordering::Relaxed);
+        self.keep_rejects(vec![(piece.file.index, at, Reject { file, line, column: None, value: None, reason, row })]);
         Ok(())
     }
 
@@ -491,7 +521,7 @@ impl<F: Format> FileInput<F> {
         }
         let mut records = Vec::with_capacity(self.tasks.len());
         let mut blocks = Vec::with_capacity(self.tasks.len());
-        let (mut waiting, mut last_rows) = (Vec::new(), Vec::new());
+        let (mut waiting, mut read_whole, mut last_rows) = (Vec::new(), Vec::new(), Vec::new());
         let mut lacking: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (task, outcome) in self.tasks.iter().zip(&self.outcomes) {
             let mut outcome = lock(outcome);
@@ -499,6 +529,10 @@ impl<F: Format> FileInput<F> {
                 return Err(Error::unavailable(format!("{} was not read to its end", task.found.path.display())));
             };
             let file = || task.found.path.display().to_string();
+            let is_too_long = |left: &Waiting| left.bytes > self.reading.row_bytes as u64;
+            if task.goes_on && reached.waiting.take_if(|left| is_too_long(left)).is_some() {
+                read_whole.push(task.found.key.clone());
+            }
             if let Some(unread) = outcome.waiting.take() {
                 reached = Reached { read_to: reached.last_row_start, waiting: Some(unread), ..reached };
             }
@@ -517,7 +551,7 @@ impl<F: Format> FileInput<F> {
         let mut left_out = std::mem::take(&mut *lock(&self.left_out));
         left_out.sort();
         let left_out = left_out.into_iter().map(|(_, notice)| notice).collect();
-        Ok(Finished { records, blocks, waiting, left_out, lacking, last_rows })
+        Ok(Finished { records, blocks, waiting, read_whole, left_out, lacking, last_rows })
     }
 }
 
@@ -529,6 +563,8 @@ pub(crate) struct Finished {
     pub blocks: Vec<(String, Vec<u128>)>,
     /// What is left at the ends of files and waits for the rest.
     pub waiting: Vec<(String, Waiting)>,
+    /// The files in which a row over the limit goes on behind what was read of them.
+    pub read_whole: Vec<String>,
     /// What was left out up to the ends of files: a sentence each.
     pub left_out: Vec<String>,
     /// The files that do not have a column which is read.
@@ -585,6 +621,11 @@ impl Outcome {
 
 fn misfit() -> Error {
     Error::unavailable("another process read input that it was not given")
+}
+
+/// Why the rest of a file is left out, and how much that is.
+fn to_the_end(reason: &str, lines: &str, bytes: &str) -> String {
+    format!("{reason}: {lines} ({bytes}) up to the end of the file are left out")
 }
 
 /// An error that names file, line, column and reason.

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use millpond_plan::time;
-use millpond_plan::types::Type;
+use millpond_plan::notation::{code, hint};
+use millpond_plan::types::{Column, ColumnType, Type};
+use millpond_plan::{TimeUnit, col, time};
 
 /// A row that cannot be read, as positions in the text of its piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,9 @@ pub(crate) fn thousands(number: usize) -> String {
     out
 }
 
+/// What is wrong with a row that takes the rest of its file into a field.
+pub(crate) const OPEN_QUOTE: &str = "a quote opens here and is never closed";
+
 /// What is wrong with a file whose lines end as lines do not, and what helps.
 pub(crate) const LONE_RETURN: (&str, &str) = (
     "a carriage return (\\r) that neither stands in quotes nor ends a line with \\n",
@@ -122,6 +126,63 @@ pub(crate) fn outside(ty: Type, value: &[u8]) -> Option<(String, String)> {
     let (least, greatest) = (time::text(ty, i64::MIN), time::text(ty, i64::MAX));
     let reason = format!("is outside the range of {}, which is {least} to {greatest}", ty.name());
     Some((reason, "a str column takes it".to_owned()))
+}
+
+/// What helps with a value that spells a point in time or a duration in another way: a column of another type, and an
+/// expression that converts it. `value` stands in quotes where it is a string of JSON.
+pub(crate) fn conversion(value: &str, column: &Column) -> Option<String> {
+    let (ty, it) = (column.ty.ty, code(&col(&column.name)));
+    let take = |from: Type, code: String| {
+        let from = ColumnType { ty: from, optional: column.ty.optional };
+        Some(format!("declare the column as {from}, and take {code}"))
+    };
+    let is_number = value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| c.is_ascii_digit());
+    let number = value.parse::<f64>().ok().filter(|number| is_number && number.is_finite());
+    if let Some(number) = number {
+        let from = if value.contains(['.', 'e', 'E']) { Type::Float } else { Type::Int };
+        let is_date = from == Type::Int && value.len() == 8 && (value.starts_with("19") || value.starts_with("20"));
+        return match ty {
+            Type::DateTimeNaive | Type::DateTimeUtc if is_date => None,
+            Type::DateTimeNaive | Type::DateTimeUtc => {
+                // What such a number counts is guessed by the year that it would be.
+                let unit = match number.abs() {
+                    ..1e11 => TimeUnit::Seconds,
+                    ..1e14 => TimeUnit::Milliseconds,
+                    ..1e17 => TimeUnit::Microseconds,
+                    _ => TimeUnit::Nanoseconds,
+                };
+                let dt = col(&column.name).dt();
+                let point = if ty == Type::DateTimeUtc { dt.utc_from_timestamp(unit) } else { dt.from_timestamp(unit) };
+                take(from, code(&point))
+            }
+            Type::Duration if from == Type::Int => {
+                let second = hint("std::time::Duration::from_secs(1)", "datetime.timedelta(seconds=1)");
+                take(from, format!("{it} * {second} if it counts seconds"))
+            }
+            _ => None,
+        };
+    }
+    let format = clock(value.trim_matches('"')).filter(|_| ty == Type::Duration)?;
+    let rust = "(lit(\"1970-01-01T\") + IT).dt().strptime(\"%Y-%m-%dT%H:%M\") - lit(\"1970-01-01\").dt().strptime(\"%Y-%m-%d\")";
+    let python = "(\"1970-01-01T\" + IT).dt.strptime(\"%Y-%m-%dT%H:%M\") - datetime.datetime(1970, 1, 1)";
+    take(Type::Str, hint(rust, python).replace("%H:%M", format).replace("IT", &it))
+}
+
+/// The format of a duration below a day that is written as clocks show a time: `01:30`, `01:30:00`, `1:30:00.5`.
+fn clock(text: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (seconds, fraction) = match parts.get(2) {
+        Some(seconds) => seconds.split_once('.').map_or((*seconds, None), |(whole, fraction)| (whole, Some(fraction))),
+        None => ("00", None),
+    };
+    let is_time = (2..=3).contains(&parts.len()) && parts[..2].iter().chain([&seconds]).all(is_number);
+    let is_time = is_time && parts[0].parse().is_ok_and(|hour: u8| hour < 24);
+    is_time.then_some(match (parts.len(), fraction) {
+        (2, _) => "%H:%M",
+        (_, None) => "%H:%M:%S",
+        (_, Some(_)) => "%H:%M:%S.%f",
+    })
 }
 
 /// How a value of such a type reads, for types whose spelling a user may not know.

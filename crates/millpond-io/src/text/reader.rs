@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::memchr_iter;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
+use serde::{Deserialize, Serialize};
 
 use super::cut::Cut;
 use super::format::{Format, Start};
@@ -30,8 +31,10 @@ pub struct Reading<F> {
     pub schema: Schema,
     /// The columns that are used, as positions in the schema.
     pub columns: Vec<usize>,
-    /// Bytes of one row at which reading stops with an error.
+    /// Bytes of one row at which reading stops with an error, or leaves it out.
     pub row_bytes: usize,
+    /// Whether a row that cannot be read is left out.
+    pub leave_out: bool,
     /// Whether a last line without a newline waits for the rest.
     pub lines_wait: bool,
     /// What says of each file what the column `_metadata` holds, where there is one.
@@ -73,6 +76,20 @@ pub(crate) struct Piece<F: Format> {
     pub last_row: Option<usize>,
     /// The number of bytes in the buffer.
     pub length: usize,
+    /// A row over the limit, instead of a text.
+    pub too_long: Option<TooLong>,
+}
+
+/// A row over the limit, which was passed over, up to its end or that of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TooLong {
+    /// Its place in the file.
+    pub start: u64,
+    pub bytes: u64,
+    /// The lines that it is in.
+    pub lines: u64,
+    /// The quote that is open at the end of the file.
+    pub open_quote: Option<u64>,
 }
 
 /// How far a file was read; known when its last piece is handed out.
@@ -89,9 +106,13 @@ pub(crate) struct Reached {
 #[derive(Debug)]
 pub(crate) struct FileReader<F: Format> {
     file: Arc<OpenFile<F>>,
+    format: F,
     row_bytes: usize,
+    leave_out: bool,
     lines_wait: bool,
     size: u64,
+    /// Whether the file goes on behind `size`.
+    goes_on: bool,
     /// The byte to read next.
     next: u64,
     hasher: BlockHasher,
@@ -99,6 +120,8 @@ pub(crate) struct FileReader<F: Format> {
     /// What follows the rows that were handed out, and its position in the file.
     rest: Vec<u8>,
     rest_offset: u64,
+    /// Whether the rest may hold whole rows.
+    rest_is_new: bool,
     /// The row to take back, by its position in the file.
     retract: Option<Range<u64>>,
     reached: Option<Reached>,
@@ -131,6 +154,12 @@ impl Buffer {
     pub fn fill<F: Format>(&mut self, file: &OpenFile<F>, offset: u64, length: usize) -> Result<()> {
         self.length = 0;
         self.append(file, offset, length)
+    }
+
+    /// Drops bytes at the start.
+    fn drop(&mut self, gone: usize) {
+        self.bytes.copy_within(gone..self.length, 0);
+        self.length -= gone;
     }
 
     fn set(&mut self, bytes: &[u8]) {
@@ -175,14 +204,18 @@ impl<F: Format> FileReader<F> {
         let offset = (first_block * BLOCK_BYTES) as u64;
         Ok(FileReader {
             file,
+            format: reading.format.clone(),
             row_bytes: reading.row_bytes,
+            leave_out: reading.leave_out,
             lines_wait: reading.lines_wait,
             size,
+            goes_on: task.goes_on,
             next: offset,
             hasher: BlockHasher::new(first_block),
             cutter: reading.format.cutter((data_start - offset) as usize),
             rest: Vec::new(),
             rest_offset: offset,
+            rest_is_new: false,
             retract: (known.last_rows > 0).then_some(known.last_row_start..known.read_to),
             reached,
         })
@@ -210,27 +243,30 @@ impl<F: Format> FileReader<F> {
 
     /// Reads the next piece: usually [`PIECE_BYTES`], more if a row is longer. `None` at the end of the file.
     pub fn next_piece(&mut self, buffer: &mut Buffer) -> Result<Option<Piece<F>>> {
-        if self.next >= self.size {
+        let mut at_end = self.next >= self.size;
+        if at_end && !self.rest_is_new {
             self.reached.get_or_insert(Reached { read_to: self.size, last_row_start: self.size, ..Reached::default() });
             return Ok(None);
         }
         buffer.set(&self.rest);
         let text_start = self.cutter.row_start();
-        let mut at_end = false;
-        while !at_end && self.cutter.row_start() == text_start {
-            let length = (self.size - self.next).min(PIECE_BYTES as u64) as usize;
-            let start = buffer.length;
-            buffer.append(&self.file, self.next, length)?;
-            self.hasher.update(&buffer.bytes()[start..]);
-            self.next += length as u64;
-            at_end = self.next >= self.size;
+        if std::mem::take(&mut self.rest_is_new) {
+            self.cutter.advance(buffer.bytes(), at_end);
+        }
+        while self.cutter.row_start() == text_start {
+            if buffer.length.saturating_sub(text_start) > self.row_bytes {
+                if !self.leave_out || self.file.layout.is_none() {
+                    return Err(self.too_long()?);
+                }
+                return self.leave_out_row(buffer);
+            }
+            if at_end {
+                break;
+            }
+            at_end = self.read_on(buffer)?;
             if self.file.layout.is_some() {
                 self.cutter.advance(buffer.bytes(), at_end);
             }
-            self.check_row(buffer.length)?;
-        }
-        if at_end {
-            self.hasher.end();
         }
         let mut text_end = self.cutter.row_start();
         let mut last_row = None;
@@ -248,21 +284,91 @@ impl<F: Format> FileReader<F> {
             self.rest_offset += text_end as u64;
             self.cutter.shift(text_end);
         }
-        let retract = self.retract.take().map(|row| (row.start - offset) as usize..(row.end - offset) as usize);
         Ok(Some(Piece {
-            file: self.file.clone(),
             text: text_start.min(text_end)..text_end,
-            offset,
-            retract,
+            retract: self.take_retract(offset),
             last_row,
             length: buffer.length,
+            ..self.empty_piece(offset)
         }))
+    }
+
+    fn empty_piece(&self, offset: u64) -> Piece<F> {
+        let file = self.file.clone();
+        Piece { file, text: 0..0, offset, retract: None, last_row: None, length: 0, too_long: None }
+    }
+
+    /// The row to take back, as a place in a buffer that starts here.
+    fn take_retract(&mut self, offset: u64) -> Option<Range<usize>> {
+        self.retract.take().map(|row| (row.start - offset) as usize..(row.end - offset) as usize)
+    }
+
+    /// Appends the next bytes of the file to the buffer; whether they are the last.
+    fn read_on(&mut self, buffer: &mut Buffer) -> Result<bool> {
+        let length = (self.size - self.next).min(PIECE_BYTES as u64) as usize;
+        let start = buffer.length;
+        buffer.append(&self.file, self.next, length)?;
+        self.hasher.update(&buffer.bytes()[start..]);
+        self.next += length as u64;
+        let at_end = self.next >= self.size;
+        if at_end {
+            self.hasher.end();
+        }
+        Ok(at_end)
+    }
+
+    /// Leaves out the row at the start of the text, which is over the limit, up to its end or that of the file. Keeps
+    /// nothing of it.
+    fn leave_out_row(&mut self, buffer: &mut Buffer) -> Result<Option<Piece<F>>> {
+        let mut offset = self.rest_offset;
+        let row_start = self.cutter.row_start();
+        if let Some(retract) = self.take_retract(offset) {
+            // First, what was read of the row is taken back.
+            self.rest.clear();
+            self.rest.extend_from_slice(buffer.bytes());
+            self.rest_is_new = true;
+            let (text, retract, length) = (row_start..row_start, Some(retract), buffer.length);
+            return Ok(Some(Piece { text, retract, length, ..self.empty_piece(offset) }));
+        }
+        let start = offset + row_start as u64;
+        let mut newlines = memchr_iter(b'\n', &buffer.bytes()[row_start..]).count() as u64;
+        while self.next < self.size {
+            let gone = self.cutter.pass_over();
+            buffer.drop(gone);
+            offset += gone as u64;
+            let known = buffer.length;
+            let at_end = self.read_on(buffer)?;
+            let end = self.cutter.first_row_end(buffer.bytes(), at_end);
+            newlines += memchr_iter(b'\n', &buffer.bytes()[known..end.unwrap_or(buffer.length)]).count() as u64;
+            let Some(end) = end else { continue };
+            self.rest.clear();
+            self.rest.extend_from_slice(&buffer.bytes()[end..]);
+            self.rest_offset = offset + end as u64;
+            self.rest_is_new = true;
+            self.cutter = self.format.cutter(0);
+            let too_long = TooLong { start, bytes: self.rest_offset - start, lines: newlines, open_quote: None };
+            return Ok(Some(Piece { too_long: Some(too_long), ..self.empty_piece(start) }));
+        }
+        let bytes = self.size - start;
+        let open_quote = self.cutter.open_quote().map(|open| offset.wrapping_add_signed(open));
+        let is_line = buffer.bytes().ends_with(b"\n");
+        if open_quote.is_some() && is_line && !self.goes_on {
+            self.reached = Some(Reached { read_to: self.size, last_row_start: self.size, ..Reached::default() });
+            let too_long = TooLong { start, bytes, lines: newlines, open_quote };
+            return Ok(Some(Piece { too_long: Some(too_long), ..self.empty_piece(start) }));
+        }
+        let (line, lines) = (self.file.line_at(start)?, newlines + u64::from(!is_line));
+        let open_quote = open_quote.map(|open| self.file.line_at(open)).transpose()?;
+        let waiting = Some(Waiting { line, lines, bytes, open_quote, ..Waiting::default() });
+        self.reached = Some(Reached { read_to: start, last_row_start: start, waiting });
+        Ok(None)
     }
 
     /// What the end of the file means for its last row, which starts at `row_start` in the buffer, and may not be whole.
     fn reach_end(&self, offset: u64, row_start: usize, row: &[u8]) -> Result<Reached> {
         let row_start = offset + row_start as u64;
-        let open_quote = self.cutter.open_quote().map(|open| self.file.line_at(offset + open as u64)).transpose()?;
+        let open_quote = self.cutter.open_quote();
+        let open_quote = open_quote.map(|open| self.file.line_at(offset.wrapping_add_signed(open))).transpose()?;
         // Lines that stand in a quote which may have been opened by mistake are whole, and are taken for what they are.
         let is_whole = row_start >= self.size || !self.lines_wait && (open_quote.is_none() || row.ends_with(b"\n"));
         if is_whole {
@@ -270,23 +376,20 @@ impl<F: Format> FileReader<F> {
             return Ok(Reached { read_to: self.size, last_row_start, waiting: None });
         }
         let (line, lines) = (self.file.line_at(row_start)?, count_lines(row));
-        let waiting = Some(Waiting { line, lines, bytes: row.len() as u64, open_quote, reason: None });
+        let waiting = Some(Waiting { line, lines, bytes: row.len() as u64, open_quote, ..Waiting::default() });
         Ok(Reached { read_to: row_start, last_row_start: row_start, waiting })
     }
 
-    fn check_row(&self, end: usize) -> Result<()> {
-        let length = end.saturating_sub(self.cutter.row_start());
-        if length <= self.row_bytes {
-            return Ok(());
-        }
-        let start = self.rest_offset + self.cutter.row_start() as u64;
-        let line = self.file.line_at(start)?;
+    /// The row under way is over the limit.
+    #[cold]
+    fn too_long(&self) -> Result<Error> {
+        let line = self.file.line_at(self.rest_offset + self.cutter.row_start() as u64)?;
         let limit = thousands(self.row_bytes);
         let error = Error::input(format!("{}:{line}: a row of more than {limit} bytes", self.file.path.display()));
-        Err(match self.cutter.open_quote() {
+        Ok(match self.cutter.open_quote() {
             None => error,
             Some(open) => {
-                let line = self.file.line_at(self.rest_offset + open as u64)?;
+                let line = self.file.line_at(self.rest_offset.wrapping_add_signed(open))?;
                 error.with_hint(format!("a quote that opens in line {line} is not closed"))
             }
         })

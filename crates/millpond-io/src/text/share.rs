@@ -17,7 +17,7 @@ use super::format::Format;
 use super::input::{FileInput, Metadata, Scratch, Work};
 use super::metadata::{Describe, FileMetadata};
 use super::options::OnError;
-use super::reader::{FileReader, OpenFile, Piece, Reached, Reading};
+use super::reader::{FileReader, OpenFile, Piece, Reached, Reading, TooLong};
 use super::waiting::Waiting;
 use crate::files::compare::ToRead;
 use crate::files::list::{Found, Stamp, unreadable};
@@ -45,6 +45,8 @@ pub(crate) struct SharedFile {
     last_row: Option<String>,
     /// Whole blocks that were read before.
     blocks: usize,
+    /// Whether the file goes on behind what is to be read of it now.
+    goes_on: bool,
     /// Where reading ended, where the last row started that had no newline, and whether it counted.
     known: Option<(u64, u64, u64)>,
 }
@@ -57,6 +59,7 @@ pub(crate) struct SharedPlace {
     retract: Option<(usize, usize)>,
     last_row: Option<usize>,
     length: usize,
+    too_long: Option<TooLong>,
 }
 
 /// What came out of a piece.
@@ -100,6 +103,7 @@ impl SharedFile {
             metadata: metadata.map(|metadata| metadata.to_string()),
             last_row: last_row.map(|metadata| metadata.to_string()),
             blocks: task.blocks.len(),
+            goes_on: task.goes_on,
             known: task.known.map(|known| (known.read_to, known.last_row_start, known.last_rows)),
         }
     }
@@ -120,7 +124,7 @@ impl SharedFile {
             last_rows,
             ..FileRecord::default()
         });
-        Ok(ToRead { found, known, blocks: vec![0; self.blocks] })
+        Ok(ToRead { found, known, blocks: vec![0; self.blocks], goes_on: self.goes_on })
     }
 }
 
@@ -132,6 +136,7 @@ impl SharedPlace {
             retract: piece.retract.as_ref().map(|row| (row.start, row.end)),
             last_row: piece.last_row,
             length: piece.length,
+            too_long: piece.too_long,
         }
     }
 
@@ -143,6 +148,7 @@ impl SharedPlace {
             retract: self.retract.map(|(start, end)| start..end),
             last_row: self.last_row,
             length: self.length,
+            too_long: self.too_long,
         }
     }
 }

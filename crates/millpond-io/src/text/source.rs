@@ -50,6 +50,8 @@ pub struct FileSource<F: Format> {
     input: Option<Arc<FileInput<F>>>,
     /// Bytes that were seen and left for later epochs.
     bytes_waiting: u64,
+    /// The files that are read to their end next, since one of their rows is longer than what one epoch takes.
+    read_whole: BTreeSet<String>,
     counts: SourceCounts,
     /// What a run that goes on for ever has said already.
     told: BTreeSet<String>,
@@ -74,6 +76,7 @@ impl<F: Format> FileSource<F> {
             seen_ns: 0,
             input: None,
             bytes_waiting: 0,
+            read_whole: BTreeSet::new(),
             counts: SourceCounts::default(),
             told: BTreeSet::new(),
             rejects: Mutex::default(),
@@ -127,21 +130,22 @@ impl<F: Format> FileSource<F> {
     /// Leaves about as many bytes to read as one epoch takes; returns how many more there are. A file is read as if it
     /// had been seen while it was shorter.
     fn limit(&self, to_read: &mut Vec<ToRead>, epoch_bytes: u64) -> u64 {
-        // A row always fits, so each epoch gets ahead.
+        // A row that is no longer than it may be always fits, so each epoch gets ahead.
         let mut room = epoch_bytes.max((self.options.row_bytes + BLOCK_BYTES) as u64);
         for index in 0..to_read.len() {
             let read_to = to_read[index].known.map_or(0, |known| known.read_to);
-            let size = &mut to_read[index].found.stamp.size;
-            let left = *size - read_to;
-            if left > room {
-                *size = read_to + room;
+            let ToRead { found, goes_on, .. } = &mut to_read[index];
+            let left = found.stamp.size - read_to;
+            if left > room && !self.read_whole.contains(&found.key) {
+                found.stamp.size = read_to + room;
+                *goes_on = true;
                 let behind = to_read[index + 1..].iter();
                 let behind = behind.map(|task| task.found.stamp.size - task.known.map_or(0, |known| known.read_to));
                 let waiting = left - room + behind.sum::<u64>();
                 to_read.truncate(index + usize::from(room > 0));
                 return waiting;
             }
-            room -= left;
+            room = room.saturating_sub(left);
         }
         0
     }
@@ -157,6 +161,7 @@ impl<F: Format> FileSource<F> {
             columns: columns.iter().copied().filter(|column| *column < self.options.schema.len()).collect(),
             format: self.format.clone(),
             row_bytes: self.options.row_bytes,
+            leave_out: self.options.on_error != OnError::Fail,
             lines_wait: self.lines_wait(),
             describe,
         }
@@ -258,6 +263,7 @@ impl<F: Format> Source for FileSource<F> {
             let began = watch.begin_look();
             let mut to_read = self.look()?;
             self.bytes_waiting = self.limit(&mut to_read, streaming.epoch_bytes);
+            self.read_whole.clear();
             input = self.read(to_read, columns);
             watch.end_look(began, streaming.commit_every, self.bytes_waiting > 0);
         }
@@ -268,7 +274,8 @@ impl<F: Format> Source for FileSource<F> {
 
     fn finish_epoch(&mut self, _epoch: Epoch) -> Result<()> {
         let Some(input) = &self.input else { return Ok(()) };
-        let Finished { records, blocks, waiting, left_out, lacking, last_rows } = input.finish(self.seen_ns)?;
+        let Finished { records, blocks, waiting, read_whole, left_out, lacking, last_rows } =
+            input.finish(self.seen_ns)?;
         self.table.update(records)?;
         if let Some(known) = &mut self.metadata {
             known.last_rows.update(last_rows)?;
@@ -286,6 +293,7 @@ impl<F: Format> Source for FileSource<F> {
             self.rejects.get_mut().unwrap_or_else(PoisonError::into_inner).extend(rejects);
         }
         self.input = None;
+        self.read_whole.extend(read_whole);
         self.note_lacking(lacking);
         left_out.into_iter().for_each(|notice| self.note_once(notice.clone(), || notice));
         if self.options.streaming.is_some() {

@@ -16,7 +16,7 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
 }
 
 /// What waits, from the start of its row to the end of the file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The physical line that it starts in.
     pub line: u64,
@@ -28,15 +28,20 @@ pub struct Waiting {
     pub open_quote: Option<u64>,
     /// Why it cannot be read as it is, where that was tried.
     pub reason: Option<String>,
+    /// Whether it stays wrong, whatever follows before its line ends.
+    pub is_final: bool,
 }
 
 impl Waiting {
     /// A sentence that names file, line and bytes.
     pub fn notice(&self, file: &str) -> String {
-        let Waiting { line, bytes, lines, open_quote, reason } = self;
+        let Waiting { line, bytes, lines, open_quote, reason, is_final } = self;
         let what = match (open_quote, reason) {
             (Some(_), _) => "the last row has no end yet and waits",
             (None, None) => "the last line has no newline yet and waits",
+            (None, Some(_)) if *is_final => {
+                "the last line cannot be read, and is left out as soon as a newline ends it"
+            }
             (None, Some(_)) => "the last line has no newline, cannot be read, and waits for the rest",
         };
         let why = match (open_quote, reason) {
@@ -63,7 +68,7 @@ impl Rest {
             *(if at < self.start { &mut line } else { &mut lines }) += newlines;
             at += text.len() as u64;
         }
-        let waiting = Waiting { line, lines: lines + 1, bytes: self.size - self.start, open_quote: None, reason: None };
+        let waiting = Waiting { line, lines: lines + 1, bytes: self.size - self.start, ..Waiting::default() };
         Ok((self.path.display().to_string(), waiting))
     }
 }

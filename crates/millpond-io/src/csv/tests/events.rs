@@ -212,6 +212,103 @@ fn after_an_open_quote_a_file_is_left_out_to_its_end_and_what_comes_later_is_rea
     assert!(ran.counts.notices.contains(&told.to_owned()), "{:?}", ran.counts.notices);
 }
 
+/// Broke once: such a row ended the run, where a shorter one was left out.
+#[test]
+fn a_row_over_the_limit_is_left_out_as_a_shorter_one_is() {
+    let bad = |length: usize| (0..length).map(|i| if i % 7 == 3 { "\n" } else { "\"\"" }).collect::<String>();
+    let letters = || OnError::DeadLetter("rejected.csv".into());
+    for length in (0..300).step_by(11) {
+        // The quote is never closed; it is, but its row is no good; so is one of many lines.
+        for (row, end) in
+            [("\"", "\nd,4\n"), ("\"", "\"x,1\nd,4\n"), ("\"", "\",1,\"\n\",2\nd,4\ne,5"), ("xx", "\nd,4\n")]
+        {
+            let filler = if row == "xx" { "\"".repeat(length) } else { bad(length) };
+            let text = format!("user,at\na,1\nb,2\n{row}{filler}{end}");
+            let mut ran = [64 << 20, 40].map(|limit| {
+                let mut play = play();
+                play.options.on_error = letters();
+                play.options.limits.row_bytes = limit;
+                let first = play.write("a.csv", &text).run().unwrap();
+                let later = play.append("a.csv", "\nf,6\n").run().unwrap();
+                let rejects: Vec<_> = first.rejects.iter().map(|reject| (reject.line, reject.row.clone())).collect();
+                assert_eq!(first.counts.rows_rejected as usize, rejects.len());
+                ((first.rows, later.rows), rejects, later.rejects.len())
+            });
+            // The line behind it is its own: a row over several lines is named by its first one.
+            ran.iter_mut().flat_map(|(_, rejects, _)| rejects).for_each(|(line, _)| *line = (*line).min(4));
+            ran.iter_mut().flat_map(|(_, rejects, _)| rejects).for_each(|(_, row)| *row = row.trim_end().to_owned());
+            assert_eq!(ran[0], ran[1], "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_row_over_the_limit_is_named_with_its_lines_and_bytes() {
+    let open = format!("user,at\na,1\n\"bob,2\n{}", "cyd,3\n".repeat(60));
+    let told = "logs/a.csv:3: a quote opens here and is never closed: 61 lines (367 bytes) up to the end of the file are left out";
+    let closed = format!("{open}\",7\nd,4\n");
+    let too_long = "logs/a.csv:3: a row of more than 100 bytes: 62 lines (371 bytes)";
+    for (text, told, rows_then, is_notice) in [(&open, told, "+a:1", true), (&closed, too_long, "+a:1 +d:4", false)] {
+        for on_error in [OnError::Skip, OnError::DeadLetter("rejected.csv".into())] {
+            // A file that is watched may be cut where an epoch has enough.
+            for streaming in [false, true] {
+                let mut play = play();
+                play.options.on_error = on_error.clone();
+                play.options.limits.row_bytes = 100;
+                play.options.streaming =
+                    streaming.then(|| Streaming { epoch_bytes: 1, commit_every: Duration::from_millis(0) });
+                let ran = play.write("a.csv", text).run().unwrap();
+                assert_eq!((rows(&ran).as_str(), ran.counts.rows_rejected), (rows_then, 1), "{streaming}");
+                let notices = ran.counts.notices.join("; ");
+                assert!(notices.contains(told) || !is_notice && on_error != OnError::Skip, "{notices}");
+                if on_error != OnError::Skip {
+                    let rejects: Vec<_> = ran.rejects.iter().map(|reject| play.shorten(&reject.to_string())).collect();
+                    assert_eq!(rejects, [told]);
+                    assert!(text.contains(ran.rejects[0].row.trim_end()), "{}", ran.rejects[0].row);
+                }
+                let ran = play.append("a.csv", "e,5\n").run().unwrap();
+                assert_eq!((rows(&ran).as_str(), ran.counts.rows_rejected), ("+e:5", 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_over_the_limit_without_a_newline_waits_for_it() {
+    let mut play = play();
+    play.options.on_error = OnError::DeadLetter("rejected.csv".into());
+    play.options.limits.row_bytes = 100;
+    assert_eq!(rows(&play.write("a.csv", "user,at\na,1\nb,2").run().unwrap()), "+a:1 +b:2");
+    let ran = play.append("a.csv", "3".repeat(200)).run().unwrap();
+    assert_eq!((rows(&ran).as_str(), ran.counts.unfinished_lines), ("-b:2", 1));
+    let notice = "logs/a.csv:3: the last line has no newline yet and waits (203 bytes)";
+    assert_eq!(ran.counts.notices, [notice]);
+    assert_eq!(play.run().unwrap().counts.notices, [notice]);
+    let ran = play.append("a.csv", "\nc,3\n").run().unwrap();
+    assert_eq!((rows(&ran).as_str(), ran.counts.rows_rejected), ("+c:3", 1));
+    let told = "logs/a.csv:3: a row of more than 100 bytes: 1 line (204 bytes)";
+    assert_eq!(play.shorten(&ran.rejects[0].to_string()), told);
+}
+
+/// A row that nothing can make good: it is no dead letter before its line has ended, since more of it may come.
+#[test]
+fn a_bad_last_line_is_left_out_when_its_newline_comes() {
+    for on_error in [OnError::Skip, OnError::DeadLetter("rejected.csv".into())] {
+        let mut play = play();
+        play.options.on_error = on_error;
+        play.write("a.csv", "user,at\na,1\nb,2,3");
+        let what = "the last line cannot be read, and is left out as soon as a newline ends it";
+        let notice = format!("logs/a.csv:3: {what} (5 bytes; 3 fields where the header has 2)");
+        for _ in 0..2 {
+            let ran = play.run().unwrap();
+            assert_eq!((&ran.counts.notices[..], ran.counts.rows_rejected), (&[notice.clone()][..], 0));
+        }
+        let ran = play.append("a.csv", ",4\nc,3").run().unwrap();
+        assert_eq!((rows(&ran).as_str(), ran.counts.rows_rejected, ran.counts.unfinished_lines), ("+c:3", 1, 0));
+        assert!(ran.rejects.iter().all(|reject| reject.row == "b,2,3,4"), "{:?}", ran.rejects);
+    }
+}
+
 #[test]
 fn a_watched_file_says_once_that_an_open_quote_holds_back_what_follows() {
     let mut play = play();

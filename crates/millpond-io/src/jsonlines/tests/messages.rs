@@ -200,8 +200,13 @@ fn rows_over_the_limit() {
     assert_eq!(play.shorten(&error), "logs/x.jsonl:2: a row of 1,001 bytes is over the limit of 1,000");
     play.options.on_error = OnError::Skip;
     assert_eq!(play.run().unwrap().counts.rows_read, 1);
+    let ran = play.append("x.jsonl", row(5000) + &row(1000)).run().unwrap();
+    assert_eq!((ran.counts.rows_read, ran.counts.rows_rejected), (1, 1));
+    let notice = "1 row left out; the first: logs/x.jsonl:3: a row of more than 4,000 bytes: 1 line (5,001 bytes)";
+    assert_eq!(ran.counts.notices, [notice]);
+    play.options.on_error = OnError::Fail;
     let error = play.append("x.jsonl", row(5000)).run().unwrap_err().to_string();
-    assert_eq!(play.shorten(&error), "logs/x.jsonl:3: a row of more than 4,000 bytes");
+    assert_eq!(play.shorten(&error), "logs/x.jsonl:5: a row of more than 4,000 bytes");
 }
 
 #[test]
