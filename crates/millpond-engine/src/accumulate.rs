@@ -19,7 +19,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use millpond_error::{Error, Result};
 use millpond_plan::packed;
@@ -38,6 +38,8 @@ pub struct Accumulators {
     parts: Vec<Part>,
     lists: Vec<List>,
     outputs: Vec<Output>,
+    /// Whether a sum that does not fit is left to [`Accumulators::reasons`].
+    defers: bool,
 }
 
 /// A list of all values of a column, which is no accumulator: the operator makes it of the rows.
@@ -152,7 +154,7 @@ impl Accumulators {
     /// which the row arrived, if a [reducer asks for it](needs_arrival). With `count_rows` the first accumulator column
     /// is the number of rows, whether or not a reducer asks for it.
     pub fn new(reducers: &[ReducerCall], input: &Schema, row: &[usize], count_rows: bool) -> Self {
-        let mut made = Accumulators { parts: Vec::new(), lists: Vec::new(), outputs: Vec::new() };
+        let mut made = Accumulators { parts: Vec::new(), lists: Vec::new(), outputs: Vec::new(), defers: false };
         if count_rows {
             made.part(Part::Rows);
         }
@@ -290,6 +292,27 @@ impl Accumulators {
         can
     }
 
+    /// A sum that does not fit is no error of [`finish`](Self::finish) from now on: its cell means nothing, and
+    /// [`reasons`](Self::reasons) say why.
+    pub fn defer_errors(&mut self) {
+        self.defers = true;
+    }
+
+    /// Why rows of [`finish`](Self::finish) have no answers, a null for each that has; nothing where that is an error at once.
+    pub fn reasons(&self, accumulators: &[ArrayRef], rows: usize) -> Option<ArrayRef> {
+        let mut reasons: Option<Vec<Option<String>>> = None;
+        for Output { name, answer } in self.outputs.iter().filter(|_| self.defers) {
+            let Answer::IntSum { sum, ty, .. } = *answer else { continue };
+            let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
+            for i in too_wide(high, low) {
+                let reasons = reasons.get_or_insert_with(|| vec![None; rows]);
+                reasons[i].get_or_insert_with(|| does_not_fit(name, wide(high[i], low[i]), ty).to_string());
+            }
+        }
+        let reasons = reasons.map_or_else(|| StringArray::new_null(rows), StringArray::from);
+        self.defers.then(|| Arc::new(reasons) as ArrayRef)
+    }
+
     /// The output columns, in the order of the reducers. `lists` are the [lists](Self::lists), a column each.
     ///
     /// # Errors
@@ -304,17 +327,8 @@ impl Accumulators {
                     Answer::List(at) => lists[at].clone(),
                     Answer::IntSum { sum, values, ty } => {
                         let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
-                        if let Some(i) = (0..high.len()).find(|&i| high[i] != low[i] >> 63) {
-                            let value = wide(high[i], low[i]);
-                            let (value, hint) = match ty {
-                                Type::Int => (
-                                    value.to_string(),
-                                    "cast the column to float before the sum, or take fewer rows together",
-                                ),
-                                _ => (format!("{value} ns"), "take fewer rows together"),
-                            };
-                            return Err(Error::input(format!("{name} is {value}, which is outside the range of {ty}"))
-                                .with_hint(hint));
+                        if let Some(i) = too_wide(high, low).next().filter(|_| !self.defers) {
+                            return Err(does_not_fit(name, wide(high[i], low[i]), ty));
                         }
                         ty.int_array(low.to_vec().into(), known(values))
                     }
@@ -463,6 +477,21 @@ impl Part {
             Part::FloatSum(_) => 3,
         }
     }
+}
+
+/// Which sums, as halves, are outside 64 bits.
+fn too_wide<'a>(high: &'a [i64], low: &'a [i64]) -> impl Iterator<Item = usize> + 'a {
+    (0..high.len()).filter(|&i| high[i] != low[i] >> 63)
+}
+
+/// The sum of the reducer of this name is no value of its type.
+#[cold]
+fn does_not_fit(name: &str, sum: i128, ty: Type) -> Error {
+    let (value, hint) = match ty {
+        Type::Int => (sum.to_string(), "cast the column to float before the sum, or take fewer rows together"),
+        _ => (format!("{sum} ns"), "take fewer rows together"),
+    };
+    Error::input(format!("{name} is {value}, which is outside the range of {ty}")).with_hint(hint)
 }
 
 /// The mean of `count` numbers of 64 bits with this sum, rounded half to even; 0 if there are none.

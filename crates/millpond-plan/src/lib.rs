@@ -64,5 +64,5 @@ pub use table::{SessionWindow, SinkDecl, SourceDecl, Table};
 pub use text::{BoolWords, Text, TextFunction};
 pub use time_format::TimeFormat;
 pub use types::{Column, ColumnType, Schema, Type};
-pub use window::{SlidingWindow, WindowLength};
+pub use window::{SlidingWindow, WindowLength, WindowSpans};
 pub use zone::Zone;

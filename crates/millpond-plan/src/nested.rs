@@ -36,13 +36,14 @@ impl Expr {
         Expr::new(ExprKind::Get(self.clone(), key.into(), Some(default.into())))
     }
 
-    /// The int that a JSON value is; null if it is none, or is outside 64 bits.
+    /// The int that a JSON value is; null if it is none, an error value if it is outside 64 bits.
     #[track_caller]
     pub fn as_int(&self) -> Expr {
         Expr::new(ExprKind::JsonAs(self.clone(), Type::Int))
     }
 
-    /// The float nearest to the number that a JSON value is; null if it is none.
+    /// The float nearest to the number that a JSON value is; null if it is none, an error value if it is too large for a
+    /// float, such as `1e400`.
     #[track_caller]
     pub fn as_float(&self) -> Expr {
         Expr::new(ExprKind::JsonAs(self.clone(), Type::Float))

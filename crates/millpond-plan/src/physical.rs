@@ -14,6 +14,7 @@ use crate::expr::{Expr, Literal};
 use crate::notation::{ATOM, Speller};
 use crate::table::{SinkDecl, SourceDecl};
 use crate::types::{Schema, Type};
+use crate::window::WindowSpans;
 
 /// The position of a node in [`PhysicalPlan::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -248,8 +249,8 @@ pub enum WindowSpec {
     Numbered {
         /// The reduce.
         spec: ReduceSpec,
-        /// Makes start and end of a column of numbers.
-        spans: Arc<MapStage>,
+        /// Start and end by number.
+        spans: Arc<WindowSpans>,
     },
     /// Sessions.
     Session(SessionSpec),

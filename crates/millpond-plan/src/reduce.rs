@@ -12,7 +12,6 @@ use millpond_error::{Error, Result};
 
 use crate::behavior::Behavior;
 use crate::check::{self, RowScope, Scope, at, no_column, subject, typed_none_hint};
-use crate::eval::MapStage;
 use crate::expr::{Expr, ExprKind, col};
 use crate::nested;
 use crate::notation::{self, Notation, Speller, code, one_of, spoken};
@@ -22,7 +21,7 @@ use crate::session::SessionGap;
 use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
 use crate::terms::{Op, TermId, TermType, Terms};
 use crate::types::{ColumnType, Schema, Type};
-use crate::window::{self, SlidingWindow, Windows};
+use crate::window::{self, SlidingWindow, WindowSpans, Windows};
 
 /// The column of windows' numbers, which no program sees.
 const WINDOW_NUMBER: &str = "window";
@@ -67,8 +66,8 @@ pub(crate) struct WindowNumbers {
     pub bounds: [TermId; 2],
     /// The time that they are computed of.
     pub time: TermId,
-    /// Makes start and end of a column of numbers.
-    pub spans: Arc<MapStage>,
+    /// Start and end by number.
+    pub spans: Arc<WindowSpans>,
 }
 
 /// What is reduced by what.

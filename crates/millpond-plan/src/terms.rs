@@ -57,6 +57,8 @@ pub(crate) enum Op {
     JsonAs(TermId),
     /// The number of the last bound that a time is not below.
     Step(TermId, Bounds),
+    /// The bound of this number, of whole numbers.
+    Bound(TermId, Bounds),
     /// The [instant](crate::instant) of a float; an error where it is not finite.
     Instant(TermId),
     /// The float of an instant.
@@ -149,6 +151,7 @@ impl Op {
             Op::Elements(a) => Op::Elements(to(a)),
             Op::JsonAs(a) => Op::JsonAs(to(a)),
             Op::Step(a, bounds) => Op::Step(to(a), bounds),
+            Op::Bound(a, bounds) => Op::Bound(to(a), bounds),
             Op::Instant(a) => Op::Instant(to(a)),
             Op::OfInstant(a) => Op::OfInstant(to(a)),
         }
@@ -277,6 +280,11 @@ fn parts_text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize)
         Op::Step(a, bounds) => {
             let [hop, origin, shift] = [&bounds.hop, &bounds.origin, &bounds.shift].map(|value| speller.literal(value));
             speller.call("step", vec![part(*a), hop, origin, shift])
+        }
+        Op::Bound(a, Bounds { hop, origin, shift }) => {
+            let steps = speller.binary(BinaryOp::Mul, part(*a), speller.literal(hop));
+            let more = [origin, shift].into_iter().filter(|value| **value != Literal::Int(0));
+            more.fold(steps, |sum, value| speller.binary(BinaryOp::Add, sum, speller.literal(value)))
         }
     }
 }

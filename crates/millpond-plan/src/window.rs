@@ -6,7 +6,7 @@
 //! - `end(k) = start(k + n)` if the length is `n` hops (a tumbling window: one), and `start(k) + duration` otherwise.
 //!
 //! A row is assigned to numbers, and a reduce keeps state by number; the bounds are computed of it afterwards. With ints
-//! all of this is exact. With floats each operation rounds once, in the order written above. So bounds never fall as `k`
+//! all of this is exact, and only a bound that is shown has to fit 64 bits. With floats each operation rounds once, in the order written above. So bounds never fall as `k`
 //! grows, a tumbling window ends exactly where the next one starts, and a time is in a window exactly if it is not below
 //! the start and below the end that the result shows. A float without a window (NaN, an infinity, or so large that
 //! neighbouring bounds are one number) is an error value.
@@ -19,6 +19,7 @@ use crate::eval::{MapStage, Root};
 use crate::expr::{BinaryOp, Expr, Literal};
 use crate::notation::{self, one_of};
 use crate::terms::{self, Op, TermId, TermType, Terms};
+use crate::time;
 use crate::types::{ColumnType, Schema, Type};
 
 /// The most windows that one row may be in.
@@ -57,6 +58,51 @@ pub(crate) struct Bounds {
     pub hop: Literal,
     pub origin: Literal,
     pub shift: Literal,
+}
+
+impl Bounds {
+    /// Bound `k` of whole numbers. It is exact, and may be outside 64 bits.
+    pub fn whole(&self, k: i64) -> i128 {
+        let [hop, origin, shift] = [&self.hop, &self.origin, &self.shift].map(whole);
+        i128::from(k) * hop + origin + shift
+    }
+
+    /// Says of bound `k`, which is no value of type `ty`, what it is.
+    pub fn outside(&self, k: i64, ty: Type) -> String {
+        let (bound, shift) = (self.whole(k), whole(&self.shift));
+        let text = |value: i128| match i64::try_from(value) {
+            Ok(value) if ty.is_time() => time::text(ty, value),
+            _ => value.to_string(),
+        };
+        let (first, last) = (text(i64::MIN.into()), text(i64::MAX.into()));
+        match bound < i64::MIN.into() {
+            true => format!(
+                "the window before that of {} starts before {first}, the first {ty}",
+                text(bound + whole(&self.hop))
+            ),
+            false => format!("the window that starts at {} ends after {last}, the last {ty}", text(bound - shift)),
+        }
+    }
+}
+
+fn whole(value: &Literal) -> i128 {
+    value.as_int().expect("bounds of whole times are whole").into()
+}
+
+/// Start and end of windows by their number.
+#[derive(Clone, Debug)]
+pub enum WindowSpans {
+    /// Of whole times. A window may end after the last one, and start before the first one.
+    Whole {
+        /// The distance between starts.
+        hop: i64,
+        /// The start of window 0.
+        origin: i64,
+        /// From a window's start to its end.
+        duration: i64,
+    },
+    /// Of floats: makes start and end of a column of numbers.
+    Floats(MapStage),
 }
 
 /// A [`SlidingWindow`] whose numbers fit the time. Those of a point in time are nanoseconds, as ints.
@@ -137,6 +183,10 @@ impl Windows {
 
     /// Start and end of the window of this number.
     pub fn bounds(&self, terms: &mut Terms, number: TermId) -> (TermId, TermId) {
+        if self.ty() != Type::Float {
+            let WindowLength::Duration(duration) = &self.length else { unreachable!("hops of ints are a duration") };
+            return (self.bound(terms, number, Literal::Int(0)), self.bound(terms, number, duration.clone()));
+        }
         let start = self.start(terms, number);
         let end = match &self.length {
             WindowLength::Hops(hops) => {
@@ -148,15 +198,21 @@ impl Windows {
         (start, end)
     }
 
-    /// What makes start and end of a column of numbers.
-    pub fn spans(&self) -> MapStage {
+    /// Start and end by number.
+    pub fn spans(&self) -> WindowSpans {
+        if let (Literal::Int(hop), Literal::Int(origin), WindowLength::Duration(Literal::Int(duration))) =
+            (&self.hop, &self.origin, &self.length)
+        {
+            return WindowSpans::Whole { hop: *hop, origin: *origin, duration: *duration };
+        }
         let mut terms = Terms::default();
         let number = terms.input(0, Type::Int.required());
         let (start, end) = self.bounds(&mut terms, number);
         let terms::Compacted { terms, roots } = terms.compact(&[start, end], |input| input);
         let names = ["start of a window", "end of a window"];
         let outputs = names.iter().zip(roots).map(|(name, term)| ((*name).to_owned(), Root { term, origin: None }));
-        MapStage::new(Schema::new([("window", Type::Int.required())]), terms, Vec::new(), outputs.collect())
+        let inputs = Schema::new([("window", Type::Int.required())]);
+        WindowSpans::Floats(MapStage::new(inputs, terms, Vec::new(), outputs.collect()))
     }
 
     /// The type of the bounds, which is that of the time.
@@ -180,9 +236,16 @@ impl Windows {
         terms.add(Op::Step(time, bounds), TermType::new(Type::Int, false))
     }
 
+    /// A bound of whole numbers.
+    fn bound(&self, terms: &mut Terms, number: TermId, shift: Literal) -> TermId {
+        let bounds = Bounds { hop: self.hop.clone(), origin: self.origin.clone(), shift };
+        terms.add(Op::Bound(number, bounds), TermType::new(self.ty(), false))
+    }
+
+    /// The start of a window of floats.
     fn start(&self, terms: &mut Terms, number: TermId) -> TermId {
         let ty = TermType::new(self.ty(), false);
-        let number = if self.ty() == Type::Float { terms.add(Op::Widen(number), ty) } else { number };
+        let number = terms.add(Op::Widen(number), ty);
         let hop = literal(terms, &self.hop);
         let steps = terms.add(Op::Binary(BinaryOp::Mul, number, hop), ty);
         sum(terms, steps, &self.origin)

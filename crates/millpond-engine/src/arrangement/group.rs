@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use millpond_error::Result;
+use millpond_error::{Error, Result};
 use millpond_plan::types::ColumnType;
 
 use super::batch::RowPlan;
@@ -369,6 +369,12 @@ fn smallest(cursors: &[RowCursor<'_>], types: &[ColumnType]) -> Smallest {
     found
 }
 
+/// The sum of two multiplicities of equal rows. What enters is bounded, so that no sum comes near 64 bits.
+#[inline]
+fn added(sum: i64, diff: i64) -> Result<i64> {
+    sum.checked_add(diff).ok_or_else(|| Error::data("the multiplicity of a row is outside 64 bits"))
+}
+
 /// Moves all cursors at a row equal to that of `at` past it; returns the sum of the multiplicities.
 fn pass_equal(
     cursors: &mut Vec<RowCursor<'_>>,
@@ -384,7 +390,7 @@ fn pass_equal(
             i += 1;
             continue;
         }
-        sum = sum.wrapping_add(cursor.block.diffs().get(cursor.row as usize) as i64);
+        sum = added(sum, cursor.block.diffs().get(cursor.row as usize) as i64)?;
         budget.take(1);
         if cursor.skip(1, types)? {
             i += 1;
@@ -460,7 +466,7 @@ pub(super) fn last_live<'a>(
                 i += 1;
                 continue;
             }
-            sum = sum.wrapping_add(cursor.block.diffs().get(cursor.row as usize) as i64);
+            sum = added(sum, cursor.block.diffs().get(cursor.row as usize) as i64)?;
             if cursor.back(types)? {
                 i += 1;
             } else {
@@ -473,4 +479,18 @@ pub(super) fn last_live<'a>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_multiplicity_outside_64_bits_is_named() {
+        assert_eq!(added(i64::MAX - 1, 1).unwrap(), i64::MAX);
+        for (sum, diff) in [(i64::MAX, 1), (i64::MIN, -1), (1 << 62, 1 << 62)] {
+            let error = added(sum, diff).unwrap_err();
+            assert_eq!(error.message(), "the multiplicity of a row is outside 64 bits");
+        }
+    }
 }

@@ -121,7 +121,14 @@ impl Reduce {
         let list =
             |list: &List| list.of(&self.order(&list.sorting).rows.lookup(&groups.hashes, &groups.keys, Select::All)?);
         let lists = self.accumulators.lists().iter().map(list).collect::<Result<Vec<_>>>()?;
-        self.accumulators.finish(&groups.rows, &of_known(&lists, &groups.offsets))
+        self.finish(&groups.rows, &of_known(&lists, &groups.offsets))
+    }
+
+    /// The output columns of groups with these accumulators and lists.
+    fn finish(&self, accumulators: &[ArrayRef], lists: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+        let mut columns = self.accumulators.finish(accumulators, lists)?;
+        columns.extend(self.accumulators.reasons(accumulators, accumulators[ROWS].len()));
+        Ok(columns)
     }
 
     /// The changes of a bucket by key.
@@ -243,12 +250,9 @@ impl Reduce {
             new = new.iter().map(|column| take(column, &kept)).collect();
             new_lists = new_lists.iter().map(|column| take(column, &kept)).collect();
         }
-        let answers = self.accumulators.finish(&new, &new_lists)?;
-        let old_answers = if old.is_empty() {
-            Vec::new()
-        } else {
-            self.accumulators.finish(&old, &of_known(&old_lists, &old_offsets))?
-        };
+        let answers = self.finish(&new, &new_lists)?;
+        let old_answers =
+            if old.is_empty() { Vec::new() } else { self.finish(&old, &of_known(&old_lists, &old_offsets))? };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
         emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }));
         let before = RowsOf { offsets: &old_offsets, columns: &old };
@@ -291,6 +295,10 @@ impl Operator for Reduce {
 }
 
 impl WindowOperator for Reduce {
+    fn defer_errors(&mut self) {
+        self.accumulators.defer_errors();
+    }
+
     fn step_by_key(
         &mut self,
         epoch: Epoch,

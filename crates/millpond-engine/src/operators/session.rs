@@ -158,6 +158,7 @@ impl Session {
     fn answers(&self, sessions: &[ArrayRef], lists: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let mut columns = vec![sessions[START].clone(), sessions[END].clone()];
         columns.extend(self.accumulators.finish(&sessions[ACCUMULATORS..], lists)?);
+        columns.extend(self.accumulators.reasons(&sessions[ACCUMULATORS..], sessions[START].len()));
         Ok(columns)
     }
 
@@ -464,6 +465,10 @@ impl Operator for Session {
 }
 
 impl WindowOperator for Session {
+    fn defer_errors(&mut self) {
+        self.accumulators.defer_errors();
+    }
+
     fn close_before(&mut self, end: i64) {
         self.open_from = end;
     }

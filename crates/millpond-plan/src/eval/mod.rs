@@ -43,6 +43,7 @@ use crate::expr::{BinaryOp, Literal, UnaryOp, quoted};
 use crate::notation::{Speller, hint};
 use crate::terms::{self, Op, Term, TermId};
 use crate::types::{self, ColumnType, Schema, Type};
+use crate::window::Bounds;
 use cells::{Cells, Data, Reason};
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.
@@ -321,6 +322,7 @@ impl<'a> Batch<'a> {
             }
             Op::JsonAs(a) => nested::json_as(&self.cells(*a), to, id),
             Op::Step(a, bounds) => step::step(&self.cells(*a), bounds, id),
+            Op::Bound(a, bounds) => step::bound(&self.cells(*a), bounds, id),
             Op::Instant(a) => step::instant(&self.cells(*a), id),
             Op::OfInstant(a) => step::of_instant(&self.cells(*a)),
         };
@@ -335,6 +337,14 @@ impl<'a> Batch<'a> {
             Some(kept) => kept.set_indices().nth(row).expect("a row that is left was selected"),
             None => row,
         };
+        let at = |error: Error| match &root.origin {
+            Some(origin) => error.at(origin),
+            None => error,
+        };
+        let Term { op, ty } = &self.stage.terms[term.index()];
+        if let Op::Bound(number, bounds) = op {
+            return at(self.outside(place, row, *number, bounds, ty.ty.unwrap_or(Type::Int)));
+        }
         let speller = Speller::of_program();
         let values: Vec<String> = terms::inputs(&self.stage.terms, &[term])
             .into_iter()
@@ -344,13 +354,18 @@ impl<'a> Batch<'a> {
                 format!("{} = {}", self.stage.input_text(speller, input), speller.notation.literal(&value))
             })
             .collect();
-        let Term { op, ty } = &self.stage.terms[term.index()];
         let mut message = match op {
             // The number of a window is no column or call that the program has written.
-            Op::Step(time, _) | Op::Instant(time) => match &self.stage.terms[time.index()].op {
-                Op::Input(_) => format!("the time {} is in no window", values.join(", ")),
-                _ => format!("the time {} is in no window", self.stage.text(speller, *time)),
-            },
+            Op::Step(time, _) | Op::Instant(time) => {
+                let time = match &self.stage.terms[time.index()].op {
+                    Op::Input(_) => values.join(", "),
+                    _ => self.stage.text(speller, *time),
+                };
+                match reason {
+                    Reason::IntOverflow => format!("the time {time} is in a window that starts outside 64 bits"),
+                    _ => format!("the time {time} is in no window"),
+                }
+            }
             _ => format!("{place}: {} in {}", reason_text(reason, ty.ty), self.stage.text(speller, term)),
         };
         if !values.is_empty() && !message.contains(&values.join(", ")) {
@@ -363,10 +378,22 @@ impl<'a> Batch<'a> {
                 "pw.fill_error(..., None) makes null of such cells, .filter(...) drops their rows",
             ),
         });
-        match &root.origin {
-            Some(origin) => error.at(origin),
-            None => error,
-        }
+        at(error)
+    }
+
+    /// A bound of a window that is no value of its type. The number of the window is no column of the program.
+    fn outside(&self, place: &str, row: usize, number: TermId, bounds: &Bounds, ty: Type) -> Error {
+        let Op::Input(input) = self.stage.terms[number.index()].op else {
+            unreachable!("the number of a window is a column")
+        };
+        let Literal::Int(number) = value(&self.columns[input], Type::Int, row) else {
+            unreachable!("the number of a window is an int")
+        };
+        let drops = ".filter(...) before the windows drops their rows";
+        Error::input(format!("{place}: {}", bounds.outside(number, ty))).with_hint(hint(
+            &format!(".fill_error(...) gives such bounds a value, {drops}"),
+            &format!("pw.fill_error(..., None) makes null of such bounds, {drops}"),
+        ))
     }
 }
 

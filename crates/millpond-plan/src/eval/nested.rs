@@ -107,11 +107,13 @@ fn place(number: i64, count: impl FnOnce() -> usize) -> Option<usize> {
     count().checked_sub(usize::try_from(number.unsigned_abs()).ok()?)
 }
 
-/// The value of type `to` that each JSON value is, or null.
+/// The value of type `to` that each JSON value is, or null. A number that `to` has no place for is an error.
 pub(crate) fn json_as(a: &Cells, to: Type, term: TermId) -> Cells {
     let mut text = Vec::new();
     let mut packed = Vec::new();
-    cells(a, to, term, |_, value, out| {
+    let common = Common::of_all(std::slice::from_ref(a));
+    let missing = if to == Type::Int { Reason::IntOverflow } else { Reason::FloatOverflow };
+    Keyed { a, key: a, common: &common, missing }.cells(to, term, |_, value, out| {
         packed.clear();
         let read = match to {
             Type::Int => json::as_int(value).map(|value| crate::packed::put_int(value, &mut packed)),
@@ -124,6 +126,7 @@ pub(crate) fn json_as(a: &Cells, to: Type, term: TermId) -> Cells {
         };
         match read {
             Some(()) => out.push_next(&mut Reader::new(&packed)),
+            None if json::is_outside(value, to) => Some(false),
             None => {
                 out.push_null();
                 Some(true)

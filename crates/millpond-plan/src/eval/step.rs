@@ -34,6 +34,12 @@ pub(crate) fn step(a: &Cells, bounds: &Bounds, term: TermId) -> Cells {
     }
 }
 
+/// The bounds of these numbers, of whole numbers.
+pub(crate) fn bound(a: &Cells, bounds: &Bounds, term: TermId) -> Cells {
+    let Data::Int(ks) = &a.data else { unreachable!("the number of a window is an int") };
+    numbers(a, ks.values(), term, Reason::IntOverflow, |k| i64::try_from(bounds.whole(k)).ok())
+}
+
 /// The instants of floats.
 pub(crate) fn instant(a: &Cells, term: TermId) -> Cells {
     let Data::Float(times) = &a.data else { unreachable!("only a float becomes an instant") };

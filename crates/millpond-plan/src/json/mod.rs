@@ -13,6 +13,7 @@ use std::ops::Range;
 use string::{plain_bytes, unescape};
 
 use crate::spelling;
+use crate::types::Type;
 
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 128;
@@ -407,6 +408,16 @@ pub fn as_float(value: &[u8]) -> Option<f64> {
     match Reader::new(value).value()? {
         Token::Number(text) => std::str::from_utf8(text).ok()?.parse().ok().filter(|float: &f64| float.is_finite()),
         _ => None,
+    }
+}
+
+/// Whether the value is an int outside 64 bits or, as a `float`, a number that is too large for one.
+pub fn is_outside(value: &[u8], ty: Type) -> bool {
+    let number = matches!(Reader::new(value).value(), Some(Token::Number(_)));
+    match ty {
+        Type::Int => number && is_int(value) && as_int(value).is_none(),
+        Type::Float => number && as_float(value).is_none(),
+        _ => false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! When each window is shown and when it is over, in instants of the watermark. They have more bits than it has, so that no
 //! sum is cut off: an instant past the last one is never reached, and the last one is.
 
-use arrow_array::{ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray};
 use millpond_error::Result;
 use millpond_plan::physical::{Gap, Lifecycle, SessionSpec, Shown, WindowSpec};
-use millpond_plan::{Literal, instant};
+use millpond_plan::{Literal, WindowSpans, instant};
 
 use crate::cells::ints;
 use crate::instant::later;
@@ -57,28 +57,25 @@ impl Lifetimes {
 
     /// What windows wait for: `windows` are the columns of numbered windows' keys, or at least start and end of sessions.
     pub fn of(&self, windows: &[ArrayRef], rows: usize) -> Result<Vec<Lifetime>> {
-        let (start, closed) = match &self.windows {
-            WindowSpec::Numbered { spans, .. } => {
-                let spans = spans.apply(&windows[windows.len() - 1..], rows)?.columns;
-                (spans[0].clone(), self.lifecycle.cutoff.as_ref().map(|cutoff| later(&spans[1], cutoff)))
-            }
+        let Lifecycle { shown, cutoff, .. } = &self.lifecycle;
+        let closed = cutoff.as_ref().map(|cutoff| match &self.windows {
+            WindowSpec::Numbered { spans, .. } => after(spans, &windows[windows.len() - 1], Side::End, cutoff),
             WindowSpec::Session(spec) => {
-                let [.., start, end] = windows else { unreachable!("a session has a start and an end") };
-                let closed = self.lifecycle.cutoff.as_ref().map(|cutoff| {
-                    let closed = |end: &i64| match cutoff {
-                        Literal::Float(cutoff) => closed_float(*end, float_gap(spec), *cutoff),
-                        cutoff => i128::from(*end) + i128::from(max_gap(spec)) + i128::from(whole(cutoff)) + 1,
-                    };
-                    ints(end).iter().map(closed).collect()
-                });
-                (start.clone(), closed)
+                let closed = |end: &i64| match cutoff {
+                    Literal::Float(cutoff) => closed_float(*end, float_gap(spec), *cutoff),
+                    cutoff => i128::from(*end) + i128::from(max_gap(spec)) + i128::from(whole(cutoff)) + 1,
+                };
+                Ok(ints(&windows[windows.len() - 1]).iter().map(closed).collect())
             }
-        };
-        let closed: Vec<i128> = closed.unwrap_or_else(|| vec![NEVER; rows]);
-        let shown = match &self.lifecycle.shown {
-            Shown::AtOnce => vec![ALWAYS; rows],
-            Shown::AfterStart(delay) => later(&start, delay),
-            Shown::AtClose => closed.clone(),
+        });
+        let closed: Vec<i128> = closed.unwrap_or_else(|| Ok(vec![NEVER; rows]))?;
+        let shown = match (shown, &self.windows) {
+            (Shown::AtOnce, _) => vec![ALWAYS; rows],
+            (Shown::AfterStart(delay), WindowSpec::Numbered { spans, .. }) => {
+                after(spans, &windows[windows.len() - 1], Side::Start, delay)?
+            }
+            (Shown::AfterStart(delay), WindowSpec::Session(_)) => later(&windows[windows.len() - 2], delay),
+            (Shown::AtClose, _) => closed.clone(),
         };
         Ok(shown.into_iter().zip(closed).map(|(shown, closed)| Lifetime { shown, over: closed.max(shown) }).collect())
     }
@@ -102,8 +99,7 @@ impl Lifetimes {
         let (Some(cutoff), Some(watermark)) = (&self.lifecycle.cutoff, watermark) else { return Ok(None) };
         let in_time: Vec<bool> = match &self.windows {
             WindowSpec::Numbered { spans, .. } => {
-                let spans = spans.apply(&rows.keys[rows.keys.len() - 1..], rows.hashes.len())?.columns;
-                let closed = later(&spans[1], cutoff);
+                let closed = after(spans, &rows.keys[rows.keys.len() - 1], Side::End, cutoff)?;
                 rows.of_row.iter().map(|&key| !is_past(closed[key as usize], Some(watermark))).collect()
             }
             WindowSpec::Session(spec) => {
@@ -116,6 +112,28 @@ impl Lifetimes {
         };
         Ok(in_time.contains(&false).then(|| BooleanArray::from(in_time)))
     }
+}
+
+/// A bound of a window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Start,
+    End,
+}
+
+/// The instants that are so much later than this bound of the windows of these numbers. No bound of whole numbers is cut off.
+fn after(spans: &WindowSpans, numbers: &ArrayRef, side: Side, by: &Literal) -> Result<Vec<i128>> {
+    Ok(match spans {
+        WindowSpans::Whole { hop, origin, duration } => {
+            let length = if side == Side::End { *duration } else { 0 };
+            let shift = i128::from(*origin) + i128::from(length) + i128::from(whole(by));
+            ints(numbers).iter().map(|number| i128::from(*number) * i128::from(*hop) + shift).collect()
+        }
+        WindowSpans::Floats(stage) => {
+            let spans = stage.apply(std::slice::from_ref(numbers), numbers.len())?.columns;
+            later(&spans[usize::from(side == Side::End)], by)
+        }
+    })
 }
 
 /// How far behind the end of a session a row may join it, before a cutoff says more: a predicate names no such distance.

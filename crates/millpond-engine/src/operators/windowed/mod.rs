@@ -22,9 +22,10 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array};
 use arrow_select::filter::filter;
-use millpond_error::Result;
+use millpond_error::{Error, Result};
 use millpond_plan::physical::{Lifecycle, WindowSpec};
 use millpond_plan::types::{Schema, Type};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,10 @@ const CHUNK_KEYS: usize = 1 << 16;
 /// arrangements have the operator's key. If a key has several windows, the first column of each arrangement is a time
 /// (of a session, its end), and the rows of a window are those with a time from its start to its end.
 pub trait WindowOperator: Operator {
+    /// Says that an answer which does not fit is an error only where it is shown: all rows of windows get a last column of
+    /// texts, which says why a row may not be shown, and is null for all others.
+    fn defer_errors(&mut self);
+
     /// Says that windows with bounds that end before `end` are closed: no row of the next step is in them, and none joins
     /// them. Nothing is to be done where no row could.
     fn close_before(&mut self, _end: i64) {}
@@ -120,7 +125,7 @@ struct Chosen {
 impl Windowed {
     /// An operator without state, for the keys of `range`.
     pub fn new(windows: &WindowSpec, lifecycle: &Lifecycle, input: &Schema, range: KeyRange) -> Self {
-        let (inside, mut columns, bounds): (Box<dyn WindowOperator>, _, _) = match windows {
+        let (mut inside, mut columns, bounds): (Box<dyn WindowOperator>, _, _) = match windows {
             WindowSpec::Numbered { spec, .. } => {
                 (Box::new(Reduce::new(spec, input, range)), types_of(input, &spec.key), 0)
             }
@@ -128,6 +133,7 @@ impl Windowed {
                 (Box::new(Session::new(spec, input, range)), types_of(input, &spec.instance), 2)
             }
         };
+        inside.defer_errors();
         let keys = columns.len();
         if let WindowSpec::Session(spec) = windows {
             columns.extend(types_of(input, &[spec.time, spec.time]));
@@ -163,7 +169,7 @@ impl Windowed {
         self.in_chunks(&windows, |chunk, lifetimes| {
             let ends = |life: &Lifetime| is_past(life.over, turn.after) && is_past(life.shown, turn.before);
             let Some(chosen) = self.choose(chunk, lifetimes.iter().map(ends)) else { return Ok(()) };
-            emit_rows(negated(self.inside.present(&chosen.hashes, &chosen.keys, chosen.select())?), emit);
+            emit_rows(negated(self.present(&chosen)?), emit);
             Ok(())
         })
     }
@@ -175,7 +181,7 @@ impl Windowed {
             let stays = |life: &Lifetime| self.lifetimes.keeps_results() || !is_past(life.over, turn.after);
             let comes = |life: &Lifetime| !is_past(life.shown, turn.before) && is_past(life.shown, turn.after);
             if let Some(chosen) = self.choose(chunk, lifetimes.iter().map(|life| comes(life) && stays(life))) {
-                emit_rows(self.inside.present(&chosen.hashes, &chosen.keys, chosen.select())?, emit);
+                emit_rows(self.present(&chosen)?, emit);
             }
             let ends = |life: &Lifetime| is_past(life.over, turn.after);
             let closed = lifetimes.iter().filter(|life| ends(life)).count() as u64;
@@ -189,6 +195,13 @@ impl Windowed {
         }
         self.counts.windows_closed += over.iter().map(|(_, closed)| closed).sum::<u64>();
         Ok(())
+    }
+
+    /// The present results of these windows.
+    fn present(&self, chosen: &Chosen) -> Result<KeyedRows> {
+        let mut rows = self.inside.present(&chosen.hashes, &chosen.keys, chosen.select())?;
+        take_reasons(&mut rows.rows)?;
+        Ok(rows)
     }
 
     /// Windows by key, those that came and went left out.
@@ -243,7 +256,9 @@ impl Windowed {
         };
         let lifetimes = self.lifetimes.of(columns, changes.rows)?;
         let shown: Vec<bool> = lifetimes.iter().map(|life| is_past(life.shown, self.watermark)).collect();
-        Ok(filtered(&changes, &BooleanArray::from(shown)))
+        let mut changes = filtered(&changes, &BooleanArray::from(shown));
+        take_reasons(&mut changes.columns)?;
+        Ok(changes)
     }
 
     /// Puts the watermark on record, and by how many workers the timers are divided.
@@ -277,7 +292,7 @@ impl Turn {
     /// Notes what windows come and go by these changes of their results; gives the rows that are to be seen.
     fn take_up(
         self,
-        rows: KeyedRows,
+        mut rows: KeyedRows,
         lifetimes: &Lifetimes,
         bounds: usize,
         [now, later]: [&mut Pending; 2],
@@ -315,6 +330,7 @@ impl Turn {
             moved.into_pending(&rows, bounds, pending);
         }
         if seen.iter().all(|seen| *seen) {
+            take_reasons(&mut rows.rows)?;
             return Ok(rows);
         }
         let (offsets, kept) = kept_rows(&rows.offsets, &seen);
@@ -322,7 +338,8 @@ impl Turn {
             Diffs::Ones => Diffs::Ones,
             Diffs::Each(diffs) => Diffs::Each(kept.values().iter().map(|&row| diffs[row as usize]).collect()),
         };
-        let columns = rows.rows.iter().map(|column| take(column, &kept)).collect();
+        let mut columns = rows.rows.iter().map(|column| take(column, &kept)).collect();
+        take_reasons(&mut columns)?;
         Ok(KeyedRows { offsets, rows: columns, diffs, ..rows })
     }
 }
@@ -364,6 +381,21 @@ impl Chosen {
             None => Select::All,
             Some((from, until)) => Select::Range { from, until, until_column: 0 },
         }
+    }
+}
+
+/// Takes off the column of why rows may not be shown.
+///
+/// # Errors
+/// The first reason.
+fn take_reasons(columns: &mut Vec<ArrayRef>) -> Result<()> {
+    let reasons = columns.pop().expect("windows have a column of reasons");
+    match reasons.as_string::<i32>().iter().flatten().next() {
+        None => Ok(()),
+        Some(reason) => Err(match reason.split_once("\nhint: ") {
+            Some((message, hint)) => Error::input(message).with_hint(hint),
+            None => Error::input(reason),
+        }),
     }
 }
 

@@ -49,7 +49,17 @@ fn json_is_taken_apart_by_name_and_number() {
     check(event().get("x", NONE), "None");
     check(event().get("n", NONE).get("deeper", NONE).as_int(), "None");
     check(json("[1e400, 123456789012345678901]").item(1), "json(123456789012345678901)");
-    check(json("123456789012345678901").as_int(), "None");
+    check(json("123456789012345678901").as_int(), "the int is outside 64 bits");
+    check(json("-123456789012345678901").as_int(), "the int is outside 64 bits");
+    check(json("123456789012345678901").as_float(), "1.2345678901234568e+20");
+    check(json("1e400").as_float(), "the float is too large");
+    check(json("-1e400").as_float(), "the float is too large");
+    check(json("1e-400").as_float(), "0.0");
+    for value in ["\"1e400\"", "true", "null", "[1e400]"] {
+        check(json(value).as_float(), "None");
+        check(json(value).as_int(), "None");
+    }
+    check(json("1e400").as_int(), "None");
 }
 
 #[test]
