@@ -123,11 +123,17 @@ class ColumnExpression:
         return ColumnExpression(native, _union(self, position, other))
 
     def as_int(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
-        """The int that a `Json` value is, or ``default``; with ``unwrap``, a value that is none stops the run."""
+        """The int that a `Json` value is, or ``default``; with ``unwrap``, a value that is none stops the run.
+
+        An int outside 64 bits is an error cell.
+        """
         return self._json_as("int", default, unwrap)
 
     def as_float(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
-        """The float nearest to the number that a `Json` value is, or ``default``; ``unwrap`` is as for `as_int`."""
+        """The float nearest to the number that a `Json` value is, or ``default``; ``unwrap`` is as for `as_int`.
+
+        A number that is too large for a float, such as ``1e400``, is an error cell.
+        """
         return self._json_as("float", default, unwrap)
 
     def as_str(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:

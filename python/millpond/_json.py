@@ -59,7 +59,10 @@ class Json:
     @staticmethod
     def parse(text: str | bytes) -> Json:
         """The value that a JSON text stands for."""
-        return Json(_loads(text))
+        value = Json(_loads(text))
+        # A number may have more digits, or a larger exponent, than a float of Python's.
+        value._text = _native.json_text(text if isinstance(text, str) else text.decode())
+        return value
 
     @staticmethod
     def dumps(value: Any) -> str:

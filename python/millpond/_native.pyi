@@ -101,7 +101,9 @@ class Table:
     ) -> list[tuple[tuple[Any, ...], int, int]]: ...
 
 @final
-class Sink: ...
+class Sink:
+    @property
+    def name(self) -> str | None: ...
 
 @final
 class Signals:

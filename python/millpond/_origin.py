@@ -75,6 +75,29 @@ def _cell(file: str) -> str | None:
     return None
 
 
+def running_cell() -> tuple[str, int] | None:
+    """What tells the cell of a notebook that is being run from all others, and this run of it from those before.
+
+    A front end that names its cells says which one it is; otherwise it is known by its text.
+    """
+    shell = _ipython()
+    count = getattr(shell, "execution_count", None)
+    if not isinstance(count, int):
+        return None
+    message = getattr(shell, "parent_header", None)
+    metadata = message.get("metadata") if isinstance(message, dict) else None
+    name = metadata.get("cellId") if isinstance(metadata, dict) else None
+    if isinstance(name, str):
+        return name, count
+    cell = None
+    frame: FrameType | None = user_frame()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and _cell(frame.f_code.co_filename) is not None:
+            cell = frame.f_code.co_filename
+        frame = frame.f_back
+    return None if cell is None else (cell, count)
+
+
 def warn_deprecated(message: str) -> None:
     """Warns about an older spelling, at the line that uses it; shown by default if that line is in the main script."""
     import warnings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from millpond._origin import here, is_interactive
+from millpond._origin import here, is_interactive, running_cell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from millpond._errors import InvalidError
 
 _sinks: list[tuple[frozenset[str], _native.Sink]] = []
-"""Each with what no other has: the name that the state finds it by, and its file."""
+"""Each with what no other has: the name that the state finds it by, and its file; or else the run of a cell."""
 _waiting: list[str] = []
 """Where outputs were declared since the last run."""
 _is_watched = False
@@ -32,9 +32,35 @@ def register(sink: _native.Sink, name: str | None, path: str | None = None) -> N
         own.add(f"name {name or path}")
     if is_interactive():
         _sinks[:] = [(others, known) for others, known in _sinks if not own & others]
-    _sinks.append((frozenset(own), sink))
+    _sinks.append((frozenset(own or _unnamed()), sink))
     _waiting.append("{}:{}".format(*here()))
     _watch_exit()
+
+
+def next_subscription() -> str:
+    """The name of a subscription to which the program gives none; no other has it.
+
+    The cell of a notebook that is run again declares its subscriptions again: those of the run before are forgotten.
+    """
+    mine = _unnamed()
+    if mine:
+        cell = next(iter(mine)).rpartition(" ")[0]
+        _sinks[:] = [(own, sink) for own, sink in _sinks if own == mine or not any(_is_run(it, cell) for it in own)]
+    number = len(_sinks) + 1
+    names = {sink.name for _, sink in _sinks}
+    while f"subscription {number}" in names:
+        number += 1
+    return f"subscription {number}"
+
+
+def _unnamed() -> frozenset[str]:
+    """What an output without name and file has of its own: the cell that declares it, and which of its runs this is."""
+    cell = running_cell()
+    return frozenset() if cell is None else frozenset({"cell {} {}".format(*cell)})
+
+
+def _is_run(own: str, cell: str) -> bool:
+    return own.rpartition(" ")[0] == cell
 
 
 def declared() -> list[_native.Sink]:

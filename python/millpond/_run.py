@@ -73,6 +73,9 @@ def run(
     read, and saves its state. After a signal a script ends with exit code 130 or 143; a second signal ends it at once.
     A function of the program that does not return within ``MILLPOND_GRACE_S`` seconds (5) is left behind.
 
+    A run on another thread goes on when whoever waits for it is interrupted or cancelled, such as by the stop button of
+    a notebook in ``await asyncio.to_thread(pw.run)``: give it ``stop``, or use `run_async`, which stops it.
+
     Args:
         monitoring_level: What the run shows of itself on standard error; ``MonitoringLevel.NONE`` is nothing.
         persistence_config: Where the state is kept between runs. Without it and ``state``, every run starts from

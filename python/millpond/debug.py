@@ -25,7 +25,9 @@ def table_from_markdown(
     """A table written down as text, with ``|`` between the columns.
 
     A column ``__time__`` says in which epoch a row comes, a column ``__diff__`` whether it is added (1) or removed
-    (-1). A first column without a name says what identifies a row, see `Table.with_id_from`; so do ``id_from`` and the
+    (-1); it may also say how often, up to a billion times.
+
+    A first column without a name says what identifies a row, see `Table.with_id_from`; so do ``id_from`` and the
     primary key of the schema.
 
     Args:

@@ -247,3 +247,112 @@ def test_elements_of_several_types_are_not_one_column() -> None:
         pw.InvalidError, match=r'"pair" is tuple\[int, str \| None\], whose elements are not of one type'
     ):
         table.flatten(table.pair)
+
+
+SPELLINGS = {
+    "100": "100",
+    "100.0": "100.0",
+    "1e2": "100.0",
+    "[100]": "[100]",
+    "[100.0]": "[100.0]",
+    '{"a":100}': '{"a":100}',
+    '{"a":1E2}': '{"a":100.0}',
+    '"100"': '"100"',
+    "1e400": "1e400",
+    "[1e400,-1e400]": "[1e400,-1e400]",
+    "9007199254740993.0": "9.007199254740993e15",
+    "9007199254740993": "9007199254740993",
+    "123456789012345678901": "123456789012345678901",
+    "1E-400": "1e-400",
+    "0.0": "0.0",
+    "-0": "0",
+    "true": "true",
+    "null": "null",
+}
+"""Values of JSON, and the one text that tells each from all others."""
+
+
+def test_json_values_are_told_apart_in_every_sink(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Row(pw.Schema):
+        n: int
+        j: pw.Json
+
+    lines = [f'{{"n": {n}, "j": {text}}}' for n, text in enumerate(SPELLINGS)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    expected = list(SPELLINGS.values())
+
+    def read_back(file: str) -> pw.Table:
+        reads = {"csv": pw.io.csv.read, "jsonl": pw.io.jsonlines.read}
+        return reads[file.rpartition(".")[2]](tmp_path / file, schema=Row, mode="static")
+
+    table = pw.io.jsonlines.read(tmp_path / "in.jsonl", schema=Row, mode="static")
+    for number in (1, 2):
+        seen: dict[int, str] = {}
+        pw.io.csv.write(table, tmp_path / f"out{number}.csv", mode="snapshot")
+        pw.io.jsonlines.write(table, tmp_path / f"out{number}.jsonl", mode="snapshot")
+        pw.io.jsonlines.write(
+            table.select(pw.this.n, pair=pw.make_tuple(pw.this.j, pw.this.j), text=pw.cast(str, pw.this.j)),
+            tmp_path / f"pair{number}.jsonl",
+            mode="snapshot",
+        )
+        pw.io.subscribe(table, lambda key, row, time, is_addition, seen=seen: seen.update({row["n"]: str(row["j"])}))
+        pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+        pw.clear()
+        assert [seen[n] for n in range(len(expected))] == expected
+        written = (tmp_path / f"out{number}.jsonl").read_text(encoding="utf-8")
+        assert sorted(written.splitlines()) == sorted(f'{{"n":{n},"j":{text}}}' for n, text in enumerate(expected))
+        csv = (tmp_path / f"out{number}.csv").read_text(encoding="utf-8").splitlines()[1:]
+        quoted = [text.replace('"', '""') for text in expected]
+        assert sorted(csv) == sorted(f'{n},"{text}"' for n, text in enumerate(quoted))
+        pairs = (tmp_path / f"pair{number}.jsonl").read_text(encoding="utf-8").splitlines()
+        texts = [text.replace('"', '\\"') for text in expected]
+        assert sorted(pairs) == sorted(
+            f'{{"n":{n},"pair":[{text},{text}],"text":"{escaped}"}}'
+            for n, (text, escaped) in enumerate(zip(expected, texts, strict=True))
+        )
+        # What was written is read as the same values.
+        table = read_back(f"out{number}.{'csv' if number == 1 else 'jsonl'}")
+    pw.debug.compute_and_print(table.select(pw.this.j))
+    assert sorted(capsys.readouterr().out.splitlines()[1:]) == sorted(expected)
+    groups = table.groupby(table.j).reduce(table.j, n=pw.reducers.count())
+    assert len(list(groups._native.collect())) == len(set(expected)) == len(expected) - 1
+
+
+def test_a_json_value_keeps_its_text_on_its_way_through_python() -> None:
+    for text, expected in SPELLINGS.items():
+        value = pw.Json.parse(text)
+        assert str(value) == expected, text
+        assert (value == pw.Json.parse(expected)) and hash(value) == hash(pw.Json.parse(expected))
+    assert len({pw.Json.parse(text) for text in SPELLINGS}) == len(set(SPELLINGS.values()))
+    with pytest.raises(ValueError, match="Expecting"):
+        pw.Json.parse("[")
+
+    class Rows(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            for text in SPELLINGS:
+                self.next(j=pw.Json.parse(text))
+
+    seen: list[str] = []
+    table = pw.io.python.read(Rows(), schema=pw.schema_from_types(j=pw.Json))
+    pw.io.subscribe(table, lambda key, row, time, is_addition: seen.append(str(row["j"])))
+    pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+    pw.clear()
+    assert sorted(seen) == sorted(SPELLINGS.values())
+
+
+def test_a_number_that_its_type_has_no_place_for_is_named() -> None:
+    """Broke once: it was None, as if there were no number."""
+    for text, read, reason in (
+        ("1e400", pw.this.j.as_float(), "the float is too large in j.as_float(), where j = "),
+        ("-1e400", pw.this.j.as_float(), "the float is too large"),
+        ("9223372036854775808", pw.this.j.as_int(), "the int is outside 64 bits in j.as_int(), where j = "),
+        ("-9223372036854775809", pw.this.j.as_int(), "the int is outside 64 bits"),
+    ):
+        table = pw.debug.table_from_markdown(f"j\n{text}", schema=pw.schema_from_types(j=pw.Json))
+        with pytest.raises(pw.InputError) as caught:
+            list(table.select(x=read)._native.collect())
+        assert reason in caught.value.message and text in caught.value.message, caught.value
+        filled = table.select(x=pw.fill_error(read, -1))._native.collect()
+        assert [row for row, _, _ in filled] == [(-1,)]
+    table = pw.debug.table_from_markdown("j\n9223372036854775808", schema=pw.schema_from_types(j=pw.Json))
+    assert [row for row, _, _ in table.select(x=pw.this.j.as_float())._native.collect()] == [(2.0**63,)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import types
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,21 @@ class Shell:
     def __init__(self) -> None:
         self.cells: dict[str, int] = {}
         self.names: dict[str, Any] = {"pw": pw}
+        self.execution_count = 0
+        self.parent_header: dict[str, Any] = {}
         self.compile = self
 
     def format_code_name(self, name: str) -> tuple[str, str] | None:
         return ("Cell", f"In[{self.cells[name]}]") if name in self.cells else None
 
-    def run(self, code: str) -> None:
-        file = f"/tmp/ipykernel_7/{len(self.cells)}.py"
-        self.cells[file] = len(self.cells) + 1
-        exec(compile(code, file, "exec"), self.names)
+    def run(self, code: str, cell: str | None = None) -> None:
+        """Runs a cell; as IPython does, each of its statements by itself. ``cell`` is its name in the front end."""
+        file = f"/tmp/ipykernel_7/{zlib.crc32(code.encode())}.py"
+        self.execution_count += 1
+        self.cells[file] = self.execution_count
+        self.parent_header = {"metadata": {} if cell is None else {"cellId": cell}}
+        for statement in ast.parse(code).body:
+            exec(compile(ast.Module([statement], []), file, "exec"), self.names)
 
 
 @pytest.fixture
@@ -65,6 +73,42 @@ def test_an_output_takes_the_place_of_one_with_its_file(shell: Shell, tmp_path: 
     shell.run("pw.io.csv.write(visits.select(pw.this.user), './x.csv', mode='snapshot', name='two')")
     shell.run("pw.run(monitoring_level=QUIET)")
     assert (tmp_path / "x.csv").read_text() == 'user\n"ann"\n'
+
+
+def test_a_cell_that_is_run_again_subscribes_again(shell: Shell, tmp_path: Path) -> None:
+    """Broke once: each change came as often as the cell had been run."""
+    seen: list[str] = []
+    shell.names["seen"] = seen
+    follow = "pw.io.subscribe({}, lambda key, row, time, is_addition: seen.append('{}' + row['user']))"
+    shell.run(READ)
+    # Two subscriptions of one cell, one of them in a loop, and the same text in another cell.
+    cell = follow.format("visits", "a") + "\nfor mark in 'bc': " + follow.format("visits", "b")
+    for _ in range(3):
+        shell.run(cell)
+    shell.run(follow.format("visits", "d"))
+    shell.run("pw.io.csv.write(visits, 'x.csv')")
+    shell.run(cell)
+    shell.run("pw.run(monitoring_level=QUIET, state='s')")
+    assert sorted(seen) == ["aann", "bann", "bann", "dann"]
+    # A front end that names its cells: the text may change.
+    shell.run("pw.clear()")
+    seen.clear()
+    shell.run(READ)
+    for mark in "xyz":
+        shell.run(follow.format("visits", mark), cell="7f3a")
+    shell.run(follow.format("visits", "z"), cell="0b11")
+    shell.run("pw.run(monitoring_level=QUIET)")
+    assert sorted(seen) == ["zann", "zann"]
+
+
+def test_a_subscription_with_a_name_takes_the_place_of_another_cells(shell: Shell) -> None:
+    seen: list[str] = []
+    shell.names["seen"] = seen
+    shell.run(READ)
+    for mark in "ab":
+        shell.run(f"pw.io.subscribe(visits, lambda *change: seen.append('{mark}'), name='s')")
+    shell.run("pw.run(monitoring_level=QUIET)")
+    assert seen == ["b"]
 
 
 def test_a_name_that_two_cells_give_is_explained(shell: Shell) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import zoneinfo
 from pathlib import Path
 from typing import Any
@@ -458,3 +459,63 @@ def test_a_text_that_does_not_fit_a_format_is_an_error_value() -> None:
         pw.InputError, match=r'the text is not DateTimeNaive in user\.dt\.strptime\("%F"\), where user = "ann"'
     ):
         rows(times().select(x=read))
+
+
+def read_text(directory: Path, kind: str, value: str, ty: object) -> pw.Table:
+    """The table of one value, as it stands in a file of CSV or JSON lines."""
+    texts = {"csv": f"user,at\nann,{value}\n", "jsonl": f'{{"user": "ann", "at": {value}}}\n'}
+    (directory / f"in.{kind}").write_text(texts[kind], encoding="utf-8")
+    reads = {"csv": pw.io.csv.read, "jsonl": pw.io.jsonlines.read}
+    schema = pw.schema_from_types(user=str, at=ty)
+    return reads[kind](directory / f"in.{kind}", schema=schema, mode="static")
+
+
+OTHER_SPELLINGS: list[tuple[str, str, object, str]] = [
+    ("jsonl", "1700000000123", pw.DateTimeNaive, "2023-11-14 22:13:20.123000"),
+    ("jsonl", "1700000000", pw.DateTimeUtc, "2023-11-14 22:13:20+00:00"),
+    ("jsonl", "1700000000.5", pw.DateTimeUtc, "2023-11-14 22:13:20.500000+00:00"),
+    ("jsonl", "1.7e9", pw.DateTimeNaive, "2023-11-14 22:13:20"),
+    ("jsonl", "1700000000123456", pw.DateTimeNaive | None, "2023-11-14 22:13:20.123456"),
+    ("jsonl", "1700000000123456000", pw.DateTimeNaive, "2023-11-14 22:13:20.123456"),
+    ("csv", "-1700000000123", pw.DateTimeUtc | None, "1916-02-18 01:46:39.877000+00:00"),
+    ("csv", "0", pw.DateTimeNaive, "1970-01-01 00:00:00"),
+    ("csv", "90", pw.Duration, "0:01:30"),
+    ("jsonl", "90", pw.Duration | None, "0:01:30"),
+    ("csv", "01:30:00", pw.Duration, "1:30:00"),
+    ("csv", "1:30", pw.Duration | None, "1:30:00"),
+    ("csv", "23:59:59.25", pw.Duration, "23:59:59.250000"),
+    ("jsonl", '"01:30:00"', pw.Duration, "1:30:00"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "ty", "shown"), OTHER_SPELLINGS)
+def test_the_hint_for_another_spelling_of_a_time_can_be_followed(
+    kind: str, value: str, ty: object, shown: str, tmp_path: Path
+) -> None:
+    """Broke once: epoch milliseconds, as pandas writes them, and clock times were refused without a way on."""
+    with pytest.raises(pw.InputError) as caught:
+        rows(read_text(tmp_path, kind, value, ty))
+    hint = re.fullmatch(r"declare the column as (.*), and take (.*?)( if it counts seconds)?", caught.value.hint or "")
+    assert hint, caught.value.hint
+    names = {"pw": pw, "datetime": datetime, "int": int, "float": float, "str": str}
+    table = read_text(tmp_path, kind, value, eval(hint[1], names))
+    assert [str(at) for (at,) in rows(table.select(at=eval(hint[2], names)))] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "ty"),
+    [
+        ("csv", "20240101", pw.DateTimeNaive),
+        ("csv", "25:00:00", pw.Duration),
+        ("csv", "soon", pw.Duration),
+        ("csv", "1:2:3:4", pw.Duration),
+        ("csv", "1.5", pw.Duration),
+        ("jsonl", "true", pw.DateTimeUtc),
+        ("jsonl", '"1700000000"', pw.DateTimeUtc),
+        ("csv", "1e999", pw.DateTimeUtc),
+    ],
+)
+def test_a_hint_does_not_guess(kind: str, value: str, ty: object, tmp_path: Path) -> None:
+    with pytest.raises(pw.InputError) as caught:
+        rows(read_text(tmp_path, kind, value, ty))
+    assert caught.value.hint is not None and caught.value.hint.startswith("one reads"), caught.value.hint

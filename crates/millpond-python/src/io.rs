@@ -16,6 +16,15 @@ use crate::table::{PyColumn, PyTable, to_schema};
 #[pyclass(frozen, name = "Sink", module = "millpond._native")]
 pub struct PySink(pub SinkDecl);
 
+#[pymethods]
+impl PySink {
+    /// The name that the state finds it by.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+}
+
 /// A table of the rows of CSV files.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "called at one place, in the package's io/csv.py, where each has a name")]

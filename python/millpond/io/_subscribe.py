@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millpond import _check, _native
 from millpond._origin import here
-from millpond._outputs import declared, register
+from millpond._outputs import next_subscription, register
 from millpond._table import Table, check_table
 
 TYPE_CHECKING = False
@@ -43,7 +43,8 @@ def subscribe(
         delivery: ``"after_commit"``, or ``"at_once"``: as soon as their time is done. What came after the last commit
             before a crash is then computed and delivered again, with later times. Without saved state there is no
             commit, and both are the same.
-        name: The subscription's name in the saved state.
+        name: The subscription's name in the saved state. In a notebook, a subscription takes the place of one that has
+            its name; without a name, of those that its cell declared when it was run before.
 
     Raises:
         millpond.InvalidError: If a function cannot be called.
@@ -73,5 +74,5 @@ def subscribe(
             raise _check.invalid(f"{what}: expected a function, got {_check.show(function)}")
     at_once = _check.choice(delivery, "delivery", ["after_commit", "at_once"]) == "at_once"
     given = _check.name(name)
-    chosen = given or f"subscription {len(declared()) + 1}"
+    chosen = given or next_subscription()
     register(_native.subscribe(native, on_change, on_time_end, on_end, at_once, chosen, here()), given)
