@@ -95,7 +95,7 @@ test-soak: develop
 
 develop: .venv/ready
 	$(call say,the Python package$(comma) release build)
-	maturin develop --release --locked
+	maturin develop --release --locked --features error-places
 
 .venv/ready: requirements-dev.txt docs/requirements.txt
 	$(call say,the virtual environment .venv)

@@ -1,15 +1,17 @@
 """Which places of the sources make an error, and which of them no test reaches.
 
 The tests note the places that they reach in the file that the environment variable MILLPOND_ERROR_PLACES names: the
-Rust sources where an `Error` is made or gets a hint, the Python package where something is raised. This script lists
-all such places by reading the sources, and says which are missing in the notes. Those that no test can reach, or that
-none does yet, stand in tests/error_places.txt with a reason; one on that list that is reached must be taken off.
+Rust sources where an `Error` is made or gets a hint, the Python package where something is raised or such an error is
+returned. This script lists all such places by reading the sources, and fails for each that is missing in the notes.
+Those that no test can reach stand in tests/error_places.txt, below a line with the reason; one on that list that is
+reached, or gone, must be taken off. It fails as well for a note that is no place of its list: then it would not see
+that place missing.
 
     MILLPOND_ERROR_PLACES=$PWD/target/error-places.txt make test-rust test-python
     python tests/error_places.py target/error-places.txt
 
-With ``--write``, the list is written anew: reasons are kept, new places get "not reached yet". With ``--report``, it is
-counted only, and what is missing is written beside the notes.
+What is missing is written beside the notes, in target/error-places.missing.txt, as well; with ``--report``, that is
+all.
 """
 
 from __future__ import annotations
@@ -17,41 +19,73 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXCEPTIONS = ROOT / "tests" / "error_places.txt"
 KINDS = "invalid|input|data|locked|changed|unavailable|interrupted|new"
 MADE = re.compile(rf"\bError::(?:{KINDS})\(|\.with_hint\(")
-NOT_YET = "not reached yet"
+TEST_MODULE = re.compile(r"(?:pub(?:\(crate\))? )?mod (\w+)( \{|;)")
+RETURNED = re.compile(r"(?:\w+\.)?(?:error|invalid|_No\w+|\w+Error)")
+"""What the Python package calls to make an error."""
 
 Place = tuple[str, int]
 
 
+def rust_sources() -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """Each file of a crate's library with its numbered lines, without tests."""
+    files = sorted((ROOT / "crates").glob("*/src/**/*.rs"))
+    texts = {path: path.read_text().split("\n") for path in files}
+    tests: set[Path] = set()
+    for path, lines in texts.items():
+        for attribute, module in pairwise(lines):
+            if attribute == "#[cfg(test)]" and (declared := TEST_MODULE.match(module)):
+                folder = path.parent if path.stem in ("lib", "main", "mod") else path.with_suffix("")
+                tests |= {folder / f"{declared[1]}.rs", folder / declared[1]}
+    for path, lines in texts.items():
+        if tests.isdisjoint([path, *path.parents]):
+            yield str(path.relative_to(ROOT)), list(without_tests(lines))
+
+
+def without_tests(lines: list[str]) -> Iterator[tuple[int, str]]:
+    inside = False
+    for number, line in enumerate(lines, 1):
+        if lines[number - 2 : number - 1] == ["#[cfg(test)]"] and line.endswith("{"):
+            inside = True
+        if not inside:
+            yield number, line
+        inside = inside and line != "}"
+
+
 def rust_places() -> dict[Place, str]:
-    """Calls that make an `Error` or give it a hint, outside of tests, by file and line; with their line of source."""
-    found: dict[Place, str] = {}
-    for path in sorted((ROOT / "crates").glob("*/src/**/*.rs")):
-        if path.name == "tests.rs" or "tests" in path.parts or path.parts[-3] == "millpond-error":
-            continue
-        for number, line in enumerate(path.read_text().split("\n"), 1):
-            if line.startswith("#[cfg(test)]"):
-                break  # the tests stand at the end of a file
-            if MADE.search(line) and not line.lstrip().startswith("//"):
-                found[str(path.relative_to(ROOT)), number] = line.strip()
-    return found
+    """Calls that make an `Error` or give it a hint, by file and line; with their line of source."""
+    return {
+        (file, number): line.strip()
+        for file, lines in rust_sources()
+        if not file.startswith("crates/millpond-error/")
+        for number, line in lines
+        if MADE.search(line) and not line.lstrip().startswith("//")
+    }
 
 
 def python_places() -> dict[Place, str]:
-    """Statements that raise, by file and line; with their line of source."""
+    """Statements that raise something, or return an error that they make; with their line of source."""
     found: dict[Place, str] = {}
     for path in sorted((ROOT / "python" / "millpond").glob("**/*.py")):
         text = path.read_text()
         lines = text.split("\n")
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Raise) and node.exc is not None:
+            if (isinstance(node, ast.Raise) and node.exc is not None) or returns_error(node):
                 found[str(path.relative_to(ROOT)), node.lineno] = lines[node.lineno - 1].strip()
     return found
+
+
+def returns_error(node: ast.AST) -> bool:
+    """Whether a statement is such as ``return invalid(...)``."""
+    made = isinstance(node, ast.Return) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func)
+    return bool(made and RETURNED.fullmatch(made))
 
 
 def named(places: dict[Place, str]) -> dict[str, Place]:
@@ -66,10 +100,16 @@ def named(places: dict[Place, str]) -> dict[str, Place]:
     return names
 
 
+def hidden(notes: set[Place], places: set[Place]) -> list[Place]:
+    """Notes of the libraries that are no places: of an error that is made in a way that this script does not know."""
+    known = {(file, number) for file, lines in rust_sources() for number, _ in lines}
+    return sorted((notes & known) - places)
+
+
 def exceptions() -> dict[str, str]:
     """The reason for each place that is not reached."""
     reasons: dict[str, str] = {}
-    reason = NOT_YET
+    reason = ""
     for line in EXCEPTIONS.read_text().splitlines() if EXCEPTIONS.exists() else ():
         if line.startswith("# "):
             reason = line[2:]
@@ -78,40 +118,32 @@ def exceptions() -> dict[str, str]:
     return reasons
 
 
-def write(unreached: list[str], reasons: dict[str, str]) -> None:
-    by_reason: dict[str, list[str]] = {}
-    for name in unreached:
-        by_reason.setdefault(reasons.get(name, NOT_YET), []).append(name)
-    blocks = [f"# {reason}\n" + "\n".join(sorted(names)) for reason, names in sorted(by_reason.items())]
-    EXCEPTIONS.write_text("\n\n".join(blocks) + "\n")
-
-
 def main() -> int:
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    notes = Path(arguments[0])
-    reached = set(notes.read_text().split()) if notes.exists() else set()
+    noted = Path(arguments[0])
+    lines = noted.read_text().split() if noted.exists() else []
+    notes = {(file, int(number)) for file, _, number in (line.rpartition(":") for line in lines)}
     names = named({**rust_places(), **python_places()})
-    missing = [name for name, (file, line) in names.items() if f"{file}:{line}" not in reached]
+    missing = {name: place for name, place in names.items() if place not in notes}
     reasons = exceptions()
-    if "--write" in sys.argv:
-        write(missing, reasons)
-        reasons = exceptions()
     print(f"{len(names)} places make an error; tests reach {len(names) - len(missing)}; {len(reasons)} are excepted")
+    listed = "".join(sorted(f"{file}:{line}\n" for file, line in missing.values()))
+    noted.with_suffix(".missing.txt").write_text(listed)
     if "--report" in sys.argv:
-        lines = sorted("{}:{}\n".format(*names[name]) for name in missing)
-        notes.with_suffix(".missing.txt").write_text("".join(lines))
         return 0
-    unexplained = [name for name in missing if name not in reasons]
-    for name in unexplained:
-        file, line = names[name]
+    unexplained = {name: place for name, place in missing.items() if not reasons.get(name)}
+    for name, (file, line) in unexplained.items():
         print(f"{file}:{line}: no test reaches it: {name.removeprefix(f'{file}: ')}")
     stale = [name for name in reasons if name not in missing]
     for name in stale:
         print(f"{EXCEPTIONS.name}: take it off the list, it is reached or gone: {name}")
-    return 1 if unexplained or stale else 0
+    unseen = hidden(notes, set(names.values()))
+    for file, line in unseen:
+        print(f"{file}:{line}: an error is made here, and this script does not see how")
+    return 1 if unexplained or stale or unseen else 0
 
 
 if __name__ == "__main__":

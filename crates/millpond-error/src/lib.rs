@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(debug_assertions)]
+#[cfg(any(debug_assertions, feature = "error-places"))]
 mod places;
 
 /// The result of anything in Millpond that can fail.
@@ -136,7 +136,7 @@ impl Error {
     /// An error of `kind`; `message` is a sentence without a period, in lower case.
     #[track_caller]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        #[cfg(debug_assertions)]
+        #[cfg(any(debug_assertions, feature = "error-places"))]
         places::reached(std::panic::Location::caller());
         Error { kind, message: message.into(), hint: None, origin: None, cause: None }
     }
@@ -145,7 +145,7 @@ impl Error {
     #[must_use]
     #[track_caller]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        #[cfg(debug_assertions)]
+        #[cfg(any(debug_assertions, feature = "error-places"))]
         places::reached(std::panic::Location::caller());
         self.hint = Some(hint.into());
         self

@@ -1,12 +1,13 @@
-"""Notes each place of the package that raises an error, for tests/error_places.py; Python imports it by its name.
+"""Notes each place of the package that makes an error, for tests/error_places.py; Python imports it by its name.
 
-The package is compiled so that each ``raise`` notes its line first.
+The package is compiled so that each ``raise``, and each ``return`` of an error that a call has made, notes its line.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import os
 import sys
 from importlib.machinery import SourceFileLoader
@@ -19,23 +20,33 @@ NOTE = "__millpond_note__"
 known: set[tuple[str, int]] = set()
 
 
-def note(path: str, line: int, raised: Any) -> Any:
-    if (path, line) not in known:
+def note(path: str, line: int, value: Any) -> Any:
+    cls = value if isinstance(value, type) else type(value)
+    if issubclass(cls, BaseException) and (path, line) not in known:
         known.add((path, line))
-        with open(str(FILE), "a") as file:
+        # Whether a test passes does not hang on what is noted about it: a full disk may be what it is about.
+        with contextlib.suppress(OSError), open(str(FILE), "a") as file:
             file.write(f"{path}:{line}\n")
-    return raised
+    return value
 
 
 class Noting(ast.NodeTransformer):
     def __init__(self, path: str) -> None:
         self.path = path
 
+    def noted(self, statement: ast.stmt, value: ast.expr) -> ast.expr:
+        place = [ast.Constant(self.path), ast.Constant(statement.lineno)]
+        call = ast.Call(ast.Name(NOTE, ast.Load()), [*place, value], [])
+        return ast.fix_missing_locations(ast.copy_location(call, value))
+
     def visit_Raise(self, node: ast.Raise) -> ast.Raise:
         if node.exc is not None:
-            place = [ast.Constant(self.path), ast.Constant(node.lineno)]
-            call = ast.Call(ast.Name(NOTE, ast.Load()), [*place, node.exc], [])
-            node.exc = ast.fix_missing_locations(ast.copy_location(call, node.exc))
+            node.exc = self.noted(node, node.exc)
+        return node
+
+    def visit_Return(self, node: ast.Return) -> ast.Return:
+        if isinstance(node.value, ast.Call):
+            node.value = self.noted(node, node.value)
         return node
 
 
