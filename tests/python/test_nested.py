@@ -141,7 +141,7 @@ def test_elements_and_json_in_expressions() -> None:
 def test_a_missing_element_stops_the_run_and_is_named() -> None:
     table = pw.io.python.read(Subject(), schema=Row)
     pw.io.subscribe(table.select(b=pw.this.event["b"]), on_change=lambda key, row, time, is_addition: None)
-    with pytest.raises(pw.InputError, match='there is no such element in event\\["b"\\], where event = json\\(null\\)'):
+    with pytest.raises(pw.InputError, match=r"no such element in event.*, where event = pw.Json.parse\('null'\)"):
         pw.run()
 
 
@@ -235,7 +235,9 @@ def test_json_that_is_no_array_has_no_elements() -> None:
     )
     with pytest.raises(pw.InputError) as caught:
         table.flatten(pw.this.event)._native.collect()
-    assert caught.value.message == 'column "event": the json is no array in flatten(event), where event = json({"b":1})'
+    assert caught.value.message == (
+        'column "event": the json is no array in flatten(event), where event = pw.Json.parse(\'{"b":1}\')'
+    )
     assert caught.value.origin is not None and "test_nested.py:" in caught.value.origin
     lists = table.select(event=pw.fill_error(pw.cast(list[pw.Json], pw.this.event), pw.cast(list[pw.Json], "[7]")))
     assert lists.flatten(pw.this.event)._native.collect() == [((pw.Json(7),), 2, 1)]

@@ -5,7 +5,7 @@
 use millpond_error::{Error, Result};
 
 use crate::deep::{check_depth, deep_of};
-use crate::dt::TimeFunction;
+use crate::dt::{TimeFunction, TimeUnit};
 use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
 use crate::nested;
 use crate::notation::{self, Notation, Speller, code, hint, one_of, spoken};
@@ -416,9 +416,28 @@ pub(crate) fn castable(from: Type, to: Type) -> bool {
 fn no_cast(expr: &Expr, ty: TermType, to: Type) -> Error {
     let error = Error::invalid(format!("{} is {ty}, which cannot be cast to {to}", subject(expr)));
     if ty.ty.is_some_and(Type::is_time) || to.is_time() {
-        return error.with_hint(format!("points in time and durations are cast to and from {} only", Type::Str));
+        return error.with_hint(no_time_cast(expr, ty.ty, to));
     }
     nested::no_cast_hint(error, expr, ty.ty, to)
+}
+
+/// What makes one type of the other, where one of them is a point in time or a duration.
+fn no_time_cast(expr: &Expr, from: Option<Type>, to: Type) -> String {
+    let dt = expr.dt();
+    match (from, to) {
+        (Some(Type::DateTimeNaive | Type::DateTimeUtc), Type::Int | Type::Float) => {
+            format!("{} is a number of seconds since 1970", code(&dt.timestamp(TimeUnit::Seconds)))
+        }
+        (Some(Type::Duration), Type::Int | Type::Float) => format!("{} is a number of seconds", code(&dt.seconds())),
+        (Some(Type::Int | Type::Float), Type::DateTimeNaive) => {
+            format!("{} takes it for seconds since 1970", code(&dt.from_timestamp(TimeUnit::Seconds)))
+        }
+        (Some(Type::Int | Type::Float), Type::DateTimeUtc) => {
+            format!("{} takes it for seconds since 1970", code(&dt.utc_from_timestamp(TimeUnit::Seconds)))
+        }
+        (Some(from), to) if from.is_point() && to.is_point() => format!("{} makes one of the other", zoned(expr, to)),
+        _ => format!("points in time and durations are cast to and from {} only", Type::Str),
+    }
 }
 
 /// How a `None` gets a type.
@@ -710,6 +729,7 @@ mod tests {
         check(coalesce([col("i_"), col("f_")]), "float?");
         check(coalesce([col("i_"), lit(0)]), "int");
         check(coalesce([lit(Literal::None), col("s")]), "str");
+        check(coalesce(Vec::<Expr>::new()), "coalesce needs an argument");
     }
 
     #[test]
@@ -785,6 +805,49 @@ mod tests {
             "there is no time zone \"Asia/Kyoto\" (names are those of the IANA database, such as \"Europe/Berlin\")",
         );
         check(col("i").dt().to_utc("UTC"), "column \"i\" is Type::Int, but dt.to_utc needs Type::DateTimeNaive");
+        let zoned = Expr::new(ExprKind::Time(
+            TimeFunction::Strptime { format: crate::TimeFormat::new("%F %T").into(), contains_timezone: Some(true) },
+            vec![col("s")],
+        ));
+        check(
+            zoned,
+            "the format \"%F %T\" has no offset from UTC, but contains_timezone says otherwise \
+             (%z reads an offset such as +0100, %:z one such as +01:00)",
+        );
+    }
+
+    #[test]
+    fn a_time_is_made_of_a_number_and_a_number_of_a_time() {
+        use crate::dt::TimeUnit::Seconds;
+        let (naive, utc) = (col("i").dt().from_timestamp(Seconds), col("i").dt().utc_from_timestamp(Seconds));
+        let hint = |expr: Expr| {
+            let error = select(&schema(), &[("x".into(), expr)]).unwrap_err();
+            error.hint().unwrap().replace("col(\"i\").dt().", "")
+        };
+        assert_eq!(
+            hint(naive.cast(Type::Int)),
+            "from_timestamp(TimeUnit::Seconds).dt().timestamp(TimeUnit::Seconds) is a number of seconds since 1970"
+        );
+        assert_eq!(
+            hint((&naive - &naive).cast(Type::Float)),
+            "(from_timestamp(TimeUnit::Seconds) - from_timestamp(TimeUnit::Seconds)).dt().seconds() is a number of seconds"
+        );
+        assert_eq!(
+            hint(col("i").cast(Type::DateTimeNaive)),
+            "from_timestamp(TimeUnit::Seconds) takes it for seconds since 1970"
+        );
+        assert_eq!(
+            hint(col("f").cast(Type::DateTimeUtc)),
+            "col(\"f\").dt().utc_from_timestamp(TimeUnit::Seconds) takes it for seconds since 1970"
+        );
+        assert_eq!(
+            hint(utc.cast(Type::DateTimeNaive)),
+            "utc_from_timestamp(TimeUnit::Seconds).dt().to_naive_in_timezone(\"Europe/Berlin\") makes one of the other"
+        );
+        assert_eq!(
+            hint(col("b").cast(Type::Duration)),
+            "points in time and durations are cast to and from Type::Str only"
+        );
     }
 
     #[test]
@@ -812,6 +875,8 @@ mod tests {
     fn names_are_unique() {
         let error = select(&schema(), &[("x".into(), col("i")), ("x".into(), col("s"))]).unwrap_err();
         assert_eq!(error.message(), "select has two columns named \"x\"");
+        let error = select(&schema(), &[(String::new(), col("i"))]).unwrap_err();
+        assert_eq!(error.message(), "select has a column without a name");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::deep::deep_of;
 use crate::describe::{self, ReadColumns, describe};
 use crate::eval::{MapStage, Root};
 use crate::expr::quoted;
+use crate::notation::hint;
 use crate::physical::{
     CombineSpec, Consolidate, Form, Lifecycle, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall,
     SessionSpec, Shown, Step, WindowSpec,
@@ -770,7 +771,9 @@ fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>
             && !given.insert(name.clone())
         {
             let error = Error::invalid(format!("two sources are named {}", quoted(name)));
-            return Err(error.with_hint("saved state is found by name: give each its own").at(&source.origin));
+            let own = hint(".name(NAME)", "name=NAME").replace("NAME", &quoted(&format!("{name}-2")));
+            let hint = format!("saved state is found by name: give each its own, such as {own}");
+            return Err(error.with_hint(hint).at(&source.origin));
         }
     }
     let mut twins = HashMap::new();

@@ -78,10 +78,11 @@ impl Notation {
         if ty.optional { self.column_type(ty) } else { format!("{}.required()", self.ty(ty.ty)) }
     }
 
-    /// A value: `True`, `true`.
+    /// A value: `True`, `true`; `datetime.timedelta(seconds=300)`, `Duration("PT5M")`.
     pub fn literal(self, value: &Literal) -> String {
         match (self, value) {
             (Notation::Rust, Literal::Bool(value)) => value.to_string(),
+            (Notation::Python, value) => crate::spelling::literal(value).unwrap_or_else(|| value.to_string()),
             _ => value.to_string(),
         }
     }
@@ -466,5 +467,38 @@ mod tests {
         );
         check(&a.unwrap().abs(), "abs(pw.unwrap(pw.this.a))", "col(\"a\").unwrap().abs()");
         check(&a.fill_error(0), "pw.fill_error(pw.this.a, 0)", "col(\"a\").fill_error(0)");
+    }
+
+    #[test]
+    fn values_are_spelled_as_the_program_makes_them() {
+        let json = Literal::Stored(Type::Json, (*b"{\"a\":null}").into());
+        let values = [
+            (Literal::Bool(true), "True", "true"),
+            (json, "pw.Json.parse('{\"a\":null}')", r#"json({"a":null})"#),
+            (Literal::Duration(-1_500_000), "datetime.timedelta(microseconds=-1500)", "Duration(\"-PT0.001500S\")"),
+            (Literal::Duration(300_000_000_000), "datetime.timedelta(seconds=300)", "Duration(\"PT5M\")"),
+            (Literal::Duration(1), "Duration(\"PT0.000000001S\")", "Duration(\"PT0.000000001S\")"),
+            (
+                Literal::DateTimeNaive(1_000_000_000_000_000_000),
+                "datetime.datetime(2001, 9, 9, 1, 46, 40)",
+                "DateTimeNaive(\"2001-09-09T01:46:40\")",
+            ),
+            (
+                Literal::DateTimeUtc(-1000),
+                "datetime.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.timezone.utc)",
+                "DateTimeUtc(\"1969-12-31T23:59:59.999999Z\")",
+            ),
+            (
+                Literal::DateTimeNaive(0),
+                "datetime.datetime(1970, 1, 1, 0, 0)",
+                "DateTimeNaive(\"1970-01-01T00:00:00\")",
+            ),
+        ];
+        for (value, python, rust) in values {
+            assert_eq!(
+                (Notation::Python.literal(&value), Notation::Rust.literal(&value)),
+                (python.into(), rust.into())
+            );
+        }
     }
 }

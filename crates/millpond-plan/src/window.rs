@@ -17,7 +17,7 @@ use crate::behavior::Behavior;
 use crate::check::{self, at, subject};
 use crate::eval::{MapStage, Root};
 use crate::expr::{BinaryOp, Expr, Literal};
-use crate::notation::{self, one_of};
+use crate::notation::{self, Notation, one_of};
 use crate::terms::{self, Op, TermId, TermType, Terms};
 use crate::time;
 use crate::types::{ColumnType, Schema, Type};
@@ -297,13 +297,14 @@ fn time_type(time: &Expr, ty: Option<ColumnType>) -> Result<Type> {
 
 /// A number of the window, of the type of the time; in nanoseconds, as an int, for a point in time.
 pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Result<Literal> {
+    let written = || Notation::of_program().literal(value);
     if ty.is_point() {
         let needed = if what == "origin" { ty } else { Type::Duration };
         return match value.as_int().filter(|_| value.ty() == Some(needed)) {
             Some(value) => Ok(Literal::Int(value)),
             None => {
                 let time = subject(time);
-                let error = Error::invalid(format!("{what} is {value}, but must be {needed}: {time} is {ty}"));
+                let error = Error::invalid(format!("{what} is {}, but must be {needed}: {time} is {ty}", written()));
                 Err(if needed == Type::Duration { error.with_hint(notation::duration()) } else { error })
             }
         };
@@ -312,15 +313,15 @@ pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Resu
         (Literal::Int(_), Type::Int) => Ok(value.clone()),
         (Literal::Int(value), _) => Ok(Literal::Float(*value as f64)),
         (Literal::Float(number), Type::Float) if number.is_finite() => Ok(value.clone()),
-        (Literal::Float(_), Type::Float) => Err(Error::invalid(format!("{what} is {value}, but must be finite"))),
+        (Literal::Float(_), Type::Float) => Err(Error::invalid(format!("{what} is {}, but must be finite", written()))),
         (Literal::Float(_), _) => {
             let subject = subject(time);
             let (float, int) = (Type::Float, Type::Int);
-            let error = Error::invalid(format!("{what} is {value}, which is {float}, but {subject} is {int}"));
+            let error = Error::invalid(format!("{what} is {}, which is {float}, but {subject} is {int}", written()));
             let cast = notation::cast(time, float);
             Err(error.with_hint(format!("give a whole number, or take {cast} as the time")))
         }
-        _ => Err(Error::invalid(format!("{what} is {value}, but must be a number"))),
+        _ => Err(Error::invalid(format!("{what} is {}, but must be a number", written()))),
     }
 }
 

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use millpond::{
-    Expr, Literal, Stop, Table, TimeUnit, Type, argmax, col, count, csv, debug, lit, make_tuple, max, session, sum,
-    tumbling,
+    Expr, Literal, Stop, Table, TimeUnit, Type, Window, argmax, col, count, csv, debug, lit, make_tuple, max, session,
+    sum, tumbling,
 };
 
 fn table() -> Table {
@@ -72,6 +72,75 @@ hints! {
     the_window_as_a_tuple: table().windowby(col("i"), tumbling(5)).reduce([("x", col("_pw_window"))]),
         "" make_tuple([col("_pw_window_start"), col("_pw_window_end")]), "" =>
             |code: Expr| table().windowby(col("i"), tumbling(5)).reduce([("x", code)]);
+    number_and_text: select(col("i") * text()),
+        "" col("i").cast(Type::Str).cast(Type::Int), " reads a number from text" =>
+            |code: Expr| select(col("i") * code);
+    json_and_number: select(json() + 1),
+        "" make_tuple([col("i")]).cast(Type::Json).item(0).as_int(),
+        " makes an int of JSON; so do as_float(), as_str() and as_bool()" => |code: Expr| select(code + 1);
+    none_in_a_tuple: select(make_tuple([lit(1), lit(Literal::None)])),
+        "say which: " lit(Literal::None).cast(Type::Int), "" => |code: Expr| select(make_tuple([lit(1), code]));
+    none_in_a_reducer: reduce(max(lit(Literal::None))),
+        "say which: " lit(Literal::None).cast(Type::Int), "" => |code: Expr| reduce(max(code));
+    argument_of_a_text_method: select(col("s").str().find(col("i"))),
+        "" col("i").cast(Type::Str), "" => |code: Expr| select(col("s").str().find(code));
+    point_of_the_other_kind: select(utc().dt().to_utc("Europe/Berlin")),
+        "" col("i").dt().utc_from_timestamp(TimeUnit::Seconds).dt().to_naive_in_timezone("Europe/Berlin"),
+        " makes one of the other" => select;
+    unknown_time_zone: select(utc().dt().to_naive_in_timezone("Berlin")),
+        "names are those of the IANA database, such as " "Europe/Berlin", "" =>
+            |code| select(utc().dt().to_naive_in_timezone(code));
+    point_as_a_number: select(utc().cast(Type::Int)),
+        "" col("i").dt().utc_from_timestamp(TimeUnit::Seconds).dt().timestamp(TimeUnit::Seconds),
+        " is a number of seconds since 1970" => select;
+    number_as_a_point: select(col("i").cast(Type::DateTimeUtc)),
+        "" col("i").dt().utc_from_timestamp(TimeUnit::Seconds), " takes it for seconds since 1970" => select;
+    number_as_a_point_without_a_zone: select(col("f").cast(Type::DateTimeNaive)),
+        "" col("f").dt().from_timestamp(TimeUnit::Seconds), " takes it for seconds since 1970" => select;
+    value_as_json: select(text().as_int()),
+        "" col("i").cast(Type::Str).cast(Type::Int), "" => select;
+    cast_of_json: select(json().cast(Type::Int)),
+        "" make_tuple([col("i")]).cast(Type::Json).item(0).as_int(), " reads it, and gives null for others" => select;
+    sum_of_text: reduce(sum(text())),
+        "col(\"i\").cast(Type::Str).cast(Type::Int) or " col("i").cast(Type::Str).cast(Type::Float), "" =>
+            |code: Expr| reduce(sum(code));
+    sum_of_json: reduce(sum(json())),
+        "" make_tuple([col("i")]).cast(Type::Json).item(0).as_int(), " makes an int of JSON, or null" =>
+            |code: Expr| reduce(sum(code));
+    optional_time_of_a_session: windows(col("o"), session().max_gap(3)),
+        "keep the rows that have one, .filter(col(\"o\").is_not_none()), and give " col("o").unwrap(), "" =>
+            |code: Expr| table().filter(col("o").is_not_none()).windowby(code, tumbling(3)).reduce([("n", count())]);
+    float_gap_over_ints: windows(col("i"), session().max_gap(0.5)),
+        "give a whole number, or take " col("i").cast(Type::Float), " as the time" =>
+            |code: Expr| windows(code, session().max_gap(0.5));
+    number_as_a_gap_of_points: windows(utc(), session().max_gap(3)),
+        "a duration is such as " std::time::Duration::from_secs(300), "" =>
+            |code: std::time::Duration| windows(utc(), session().max_gap(code));
+    number_as_a_duration: windows(utc(), tumbling(3)),
+        "a duration is such as " std::time::Duration::from_secs(300), "" =>
+            |code: std::time::Duration| windows(utc(), tumbling(code));
+    predicate_that_is_no_bool: by_predicate(|a, b| b - a),
+        "such as " |a, b| (b - a).lt(300), "" => by_predicate;
+}
+
+fn utc() -> Expr {
+    col("i").dt().utc_from_timestamp(TimeUnit::Seconds)
+}
+
+fn text() -> Expr {
+    col("i").cast(Type::Str)
+}
+
+fn json() -> Expr {
+    make_tuple([col("i")]).cast(Type::Json).item(0)
+}
+
+fn windows(time: Expr, window: impl Into<Window>) -> Table {
+    table().windowby(time, window).reduce([("n", count())])
+}
+
+fn by_predicate(predicate: impl FnOnce(Expr, Expr) -> Expr) -> Table {
+    windows(col("i"), session().predicate(predicate))
 }
 
 fn argmax_of_one() -> Expr {
@@ -103,6 +172,20 @@ fn tables_are_identified() {
     check(&table().difference(&table()), "say which columns do, for example with_id_from([col(\"i\")])");
     let identified = || table().with_id_from([col("i")]);
     works(&identified().difference(&identified()));
+}
+
+#[test]
+fn a_cell_that_cannot_be_computed_gets_a_value_or_its_row_is_left_out() {
+    let quotient = || col("i").floordiv(col("i") - 1);
+    let mistake = select(quotient());
+    let error = debug::collect(mistake.plan().unwrap(), Some(1), Stop::default()).unwrap_err();
+    assert_eq!(
+        error.hint(),
+        Some(".fill_error(...) gives such cells a value, .filter(...) drops their rows"),
+        "{error}"
+    );
+    works(&select(quotient().fill_error(0)));
+    works(&table().filter(!col("i").eq(1)).select([("x", quotient())]));
 }
 
 #[test]

@@ -358,6 +358,10 @@ fn a_window_fits_its_time() {
     );
     window_error(windows(60, WindowLength::Hops(1), Some("x".into())), "origin is \"x\", but must be a number");
     window_error(windows(0, WindowLength::Hops(2), None), "hop is 0, but must be more than 0");
+    window_error(
+        SlidingWindow { time: lit(Literal::None), ..tumbling() },
+        "the time of a window is always None, but must be Type::Int, Type::Float, Type::DateTimeNaive or Type::DateTimeUtc",
+    );
     window_error(windows(1, WindowLength::Hops(0), None), "ratio is 0, but must be at least 1");
     window_error(windows(5, WindowLength::Duration(Literal::Int(-1)), None), "duration is -1, but must be more than 0");
     window_error(
@@ -493,7 +497,7 @@ fn two_sources_of_one_name_are_refused() {
     let error = lower(sinks.into()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "visits.py:12: two sources are named \"logs\"\nhint: saved state is found by name: give each its own"
+        "visits.py:12: two sources are named \"logs\"\nhint: saved state is found by name: give each its own, such as .name(\"logs-2\")"
     );
 }
 
@@ -828,6 +832,11 @@ fn a_whole_table_is_reduced_without_a_key() {
         2: map 1 n = count(), bytes = sum(bytes)
         3: sink 2 csv
     "#]],
+    );
+    check_error(source(None, true).group_reduce(vec![], vec![], &here()), "reduce needs at least one output");
+    check_error(
+        source(None, true).group_reduce(named([("k", lit(Literal::None))]), named([("n", count())]), &here()),
+        "the value None is no key: it is the same for every row",
     );
     check_error(
         source(None, true).group_reduce(vec![], named([("page", col("page"))]), &here()),
