@@ -164,14 +164,26 @@ fn glob_root(pattern: &str) -> Result<Root> {
 }
 
 fn nearest_existing(path: &Path) -> String {
-    let existing = path.ancestors().skip(1).find(|p| !p.as_os_str().is_empty() && p.exists());
-    match existing {
-        Some(parent) => format!("{} exists", parent.display()),
-        None => match std::env::current_dir() {
-            Ok(directory) => format!("relative paths start at {}", directory.display()),
-            Err(_) => "relative paths start at the working directory".into(),
-        },
+    let steps: Vec<&Path> = path.ancestors().collect();
+    let missing = steps.windows(2).find(|pair| pair[1].as_os_str().is_empty() || pair[1].exists());
+    let Some(&[missing, above]) = missing else { return "give the path of a file or directory".to_owned() };
+    if let Some(near) = nearest_name(missing, above) {
+        return format!("did you mean {}?", above.join(near).display());
     }
+    match (above.as_os_str().is_empty(), std::env::current_dir()) {
+        (false, _) => format!("{} exists", above.display()),
+        (true, Ok(directory)) => format!("relative paths start at {}", directory.display()),
+        (true, Err(_)) => "relative paths start at the working directory".into(),
+    }
+}
+
+/// The name in a directory that somebody who wrote the path `missing` may have meant.
+fn nearest_name(missing: &Path, directory: &Path) -> Option<String> {
+    let wanted = missing.file_name()?.to_string_lossy();
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let names = fs::read_dir(directory).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let near = names.map(|name| (strsim::levenshtein(&wanted, &name), name));
+    near.filter(|(distance, _)| *distance <= wanted.chars().count() / 3).min().map(|(_, name)| name)
 }
 
 /// Lists the files that a path stands for.
