@@ -295,7 +295,7 @@ class ColumnExpression:
         raise self._no_value("sequence", f"{self._code()}.str.contains(...) looks into text")
 
     def __reversed__(self) -> NoReturn:
-        raise self._no_value("sequence", "reducers and windows look at several rows")
+        raise self._no_value("sequence", f"pw.reducers.sorted_tuple({self._code()}) has the values of a group in order")
 
     def __call__(self, *arguments: object, **options: object) -> NoReturn:
         raise invalid(f"an expression cannot be called: {self!r} is no method", hint=f"write {self._code()}")
@@ -376,7 +376,7 @@ def coalesce(*values: Operand) -> ColumnExpression:
         >>> coalesced = pw.coalesce(pw.this.nickname, pw.this.name, "nobody")
     """
     if not values:
-        raise invalid("coalesce: no value is given")
+        raise invalid("coalesce: no value is given", hint='such as pw.coalesce(pw.this.name, "nobody")')
     expressions = [to_expression(value) for value in values]
     native = _native.Expr.coalesce([expression._native for expression in expressions], here())
     return ColumnExpression(native, _union(*expressions))

@@ -106,7 +106,7 @@ class Json:
 
     def _as(self, cls: type[T]) -> T:
         if not isinstance(self.value, cls):
-            raise ValueError(f"{self} is not a {cls.__name__}")
+            raise ValueError(f"{self} is not {'an' if cls is int else 'a'} {cls.__name__}")
         found: T = self.value
         return found
 

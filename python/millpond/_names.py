@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import types
 
-from millpond._check import invalid, show
+from millpond._check import show
 from millpond._errors import _NoArgument, _NoName
 from millpond._origin import here
 
@@ -105,7 +105,6 @@ _INSTEAD = {
     ("Table", "apply"): "table.select(...) computes columns from expressions",
     ("Table", "union"): "table.concat(...)",
     ("Table", "append"): "table.concat(...)",
-    ("Table", "concat_reindex"): "table.concat(...)",
     ("Table", "group_by"): "table.groupby(...)",
     ("Table", "agg"): "table.reduce(...)",
     ("Table", "astype"): "table.cast_to_types(...)",
@@ -288,9 +287,7 @@ def no_argument(
     for name in by_place[: len(arguments)]:
         if name in options:
             return error(f"the argument {name} is given twice", None)
-    for parameter in parameters:
-        given = parameter.name in options or parameter.name in by_place[: len(arguments)]
-        variable = parameter.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
-        if parameter.default is kinds.empty and not variable and not given:
-            return error(f"the argument {parameter.name} is missing", listed)
-    return invalid(f"{shown}: the arguments do not fit")
+    # Python has refused the call, so what is left is one without a default.
+    needed = [p.name for p in parameters if p.default is kinds.empty and p.name in {*by_name, *by_place}]
+    missing = next(name for name in needed if name not in options and name not in by_place[: len(arguments)])
+    return error(f"the argument {missing} is missing", listed)

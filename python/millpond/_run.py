@@ -114,12 +114,15 @@ def run(
         )
     if persistence_config is not None and not isinstance(persistence_config, Config):
         raise _check.invalid(
-            f"persistence_config: expected a pw.persistence.Config, got {_check.show(persistence_config)}"
+            f"persistence_config: expected a pw.persistence.Config, got {_check.show(persistence_config)}",
+            hint='state="state" is short for persistence_config='
+            'pw.persistence.Config(pw.persistence.Backend.filesystem("state"))',
         )
     if state is not None:
         if persistence_config is not None:
             raise _check.invalid(
-                "state and persistence_config both say where the state is kept", hint="keep one of the two"
+                "state and persistence_config both say where the state is kept",
+                hint=f"leave persistence_config out: state={_check.show(state)} is short for it",
             )
         persistence_config = Config(Backend(_check.path(state, "state")))
     if workers is not None:

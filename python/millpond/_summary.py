@@ -169,7 +169,7 @@ class RunSummary(_Numbers):
     def __getattr__(self, name: str) -> Any:
         """Reads the numbers when one of them is asked for the first time: most programs ask for none."""
         if name.startswith("_") or name not in self.__slots__:
-            raise AttributeError(f"a RunSummary has no {name!r}")
+            raise AttributeError(f"a RunSummary has no {name!r}", name=name, obj=self)
         import json
 
         values = json.loads(self._json)

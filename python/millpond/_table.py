@@ -197,7 +197,10 @@ class Table:
             <millpond.Table user: str, year: int>
         """
         if names_mapping is not None and names:
-            raise invalid("rename: a dictionary and names are given", hint="give one of the two")
+            new = ", ".join(f"{new}=..." for new in names)
+            raise invalid(
+                "rename: a dictionary and names are given", hint=f"call it twice: .rename({{...}}).rename({new})"
+            )
         return self.rename_columns(**names) if names_mapping is None else self.rename_by_dict(names_mapping)
 
     def cast_to_types(self, **types: Any) -> Table:

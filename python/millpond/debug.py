@@ -126,7 +126,7 @@ def compute_and_print_update_stream(*tables: Table, include_id: bool = False, n_
 
 def _checked(tables: tuple[Table, ...], include_id: bool, n_rows: int | None) -> list[Table]:
     if _check.flag(include_id, "include_id"):
-        raise _check.invalid("include_id: rows have no ids in this version", hint="leave it out")
+        raise _check.invalid("include_id: rows have no ids in this version", hint="leave include_id out")
     if n_rows is not None:
         _check.whole_number(n_rows, "n_rows", least=0)
     return [check_table(table, "table") for table in tables]

@@ -15,6 +15,12 @@ import millpond as pw
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def environment() -> dict[str, str]:
+    """That of a program which the shell of whoever runs the tests says nothing to; places of errors are noted."""
+    said = {name for name in os.environ if name.startswith(("MILLPOND", "PYTHONW"))} - {"MILLPOND_ERROR_PLACES"}
+    return {name: value for name, value in os.environ.items() if name not in said}
+
+
 @pytest.fixture(autouse=True)
 def _nothing_to_run() -> Iterator[None]:
     pw.clear()
@@ -29,16 +35,10 @@ def script(tmp_path: Path) -> Script:
     def run(code: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         path = tmp_path / "script.py"
         path.write_text(code, encoding="utf-8")
-        noted = {"MILLPOND_ERROR_PLACES"}
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if name in noted or not name.startswith(("MILLPOND", "PYTHONW"))
-        }
         return subprocess.run(
             [sys.executable, path.name, *arguments],
             cwd=tmp_path,
-            env={**clean, **env},
+            env={**environment(), **env},
             capture_output=True,
             text=True,
             timeout=60,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,76 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "no worker": (lambda: pw.run(workers=0), "workers: 0 is less than 1"),
     "nothing to run": (lambda: pw.run(), "there is nothing to run: no table is written"),
     "ids": (lambda: pw.debug.compute_and_print(VISITS, include_id=True), "rows have no ids in this version"),
+    "path of bytes": (lambda: pw.io.csv.read(b"x", schema=Visit), "path: expected a path as text, got b'x'"),  # type: ignore[arg-type]
+    "empty path": (lambda: pw.io.csv.read("", schema=Visit), "path: the path is empty"),
+    "zero byte": (lambda: pw.io.csv.read("a\0b", schema=Visit), "path: the path 'a\\x00b' holds a zero byte"),
+    "format that is no text": (lambda: VISITS.note.dt.strptime(5), "expected a str, got 5"),  # type: ignore[arg-type]
+    "text as a number": (lambda: pw.run(workers="2"), 'workers: expected an int, got "2" (str)'),  # type: ignore[arg-type]
+    "huge number": (lambda: pw.run(workers=2**63), "workers: 9223372036854775808 is too large"),
+    "empty name": (lambda: pw.io.csv.read("x", schema=Visit, name=""), 'name: expected a non-empty str, got ""'),
+    "empty name of a column": (lambda: pw.column_definition(name=""), 'name: expected a non-empty str, got ""'),
+    "level that is none": (
+        lambda: pw.run(monitoring_level="NONE"),  # type: ignore[arg-type]
+        'monitoring_level: expected a pw.MonitoringLevel, got "NONE"',
+    ),
+    "config that is none": (
+        lambda: pw.run(persistence_config="state"),  # type: ignore[arg-type]
+        'persistence_config: expected a pw.persistence.Config, got "state"',
+    ),
+    "time that is no column": (
+        lambda: VISITS.windowby("time", window=SESSION),  # type: ignore[arg-type]
+        'windowby: expected a time column, got "time"',
+    ),
+    "number among words": (
+        lambda: VISITS.note.str.parse_bool(true_values=[1]),  # type: ignore[list-item]
+        "true_values: expected words, got 1",
+    ),
+    "table of no text": (lambda: pw.debug.table_from_markdown(5), "table_def: expected text, got 5"),  # type: ignore[arg-type]
+    "one mark for two things": (
+        lambda: pw.io.CsvParserSettings(delimiter='"'),
+        'delimiter: """ is also the quote or the escape',
+    ),
+    "settings that are none": (
+        lambda: pw.io.csv.read("x", schema=Visit, csv_settings=";"),  # type: ignore[arg-type]
+        'csv_settings: expected a pw.io.CsvParserSettings, got ";"',
+    ),
+    "observer that is none": (
+        lambda: pw.io.python.write(VISITS, 5),  # type: ignore[arg-type]
+        "observer: expected a pw.io.python.ConnectorObserver, got 5",
+    ),
+    "receiver that is none": (
+        lambda: pw.io.subscribe(VISITS, "print"),  # type: ignore[arg-type]
+        'on_change: expected a function, got "print"',
+    ),
+    "item of this that is no name": (lambda: pw.this[0], "a column is asked for by its name, not by 0"),  # type: ignore[index]
+    "nothing to choose from": (lambda: pw.coalesce(), "coalesce: no value is given"),
+    "column without a name": (lambda: VISITS.select(**{"": VISITS.time}), "select has a column without a name"),
+    "identity of nothing": (lambda: VISITS.with_id_from(), "with_id_from needs a column"),
+    "identity of no value": (
+        lambda: VISITS.with_id_from(pw.coalesce(None)),
+        "`pw.coalesce(None)` identifies no row: it is always None",
+    ),
+    "nothing to intersect": (lambda: VISITS.intersect(), "intersect needs another table"),
+    "reduce to nothing": (lambda: VISITS.groupby(VISITS.user).reduce(), "reduce needs at least one output"),
+    "instance of no value": (
+        lambda: VISITS.windowby(VISITS.time, window=SESSION, instance=pw.coalesce(None)).reduce(n=pw.reducers.count()),
+        "`pw.coalesce(None)` is no key: it is the same for every row",
+    ),
+    "time of no value": (
+        lambda: VISITS.windowby(pw.coalesce(None), window=pw.temporal.tumbling(3)).reduce(n=pw.reducers.count()),
+        "the time of a window is always None, but must be int, float, pw.DateTimeNaive or pw.DateTimeUtc",
+    ),
+    "window of 65 bits": (
+        lambda: VISITS.windowby(VISITS.time, window=pw.temporal.sliding(2**62, ratio=2)).reduce(n=pw.reducers.count()),
+        "2 times the hop 4611686018427387904 is no duration of 64 bits",
+    ),
+    "duration over ints": (
+        lambda: VISITS.windowby(VISITS.time, window=pw.temporal.tumbling(datetime.timedelta(minutes=5))).reduce(
+            n=pw.reducers.count()
+        ),
+        "duration is datetime.timedelta(seconds=300), but must be a number",
+    ),
+    "element that is not there": (lambda: VISITS.select(x=pw.make_tuple(1, "a")[2]), "which has no element 2"),
 }
 
 
@@ -102,6 +173,20 @@ def test_a_mistake_ends_a_script_without_traceback_unless_asked(script: Script) 
     ended = script(code, MILLPOND_TRACEBACK="1")
     assert ended.returncode == 2
     assert ended.stderr.startswith("Traceback")
+
+
+def test_a_summary_says_which_number_it_lacks() -> None:
+    pw.io.subscribe(VISITS, lambda key, row, time, is_addition: None)
+    summary = pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+    with pytest.raises(AttributeError, match="a RunSummary has no 'rows'"):
+        _ = summary.rows
+
+
+def test_no_thread_for_a_run_is_an_error_of_the_machine(script: Script) -> None:
+    code = "import millpond as pw\npw.debug.compute_and_print(pw.debug.table_from_markdown('a\\n1'))\n"
+    ended = script(code, RUST_MIN_STACK=str(2**50))  # no machine has as much for the stack of a thread
+    assert ended.returncode == 7, ended.stderr
+    assert ended.stderr.startswith("no thread to run on: ")
 
 
 def test_other_exceptions_keep_their_traceback(script: Script) -> None:

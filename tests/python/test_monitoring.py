@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import environment
 
 import millpond as pw
 
@@ -69,11 +70,10 @@ class Program:
     def start(
         self, *arguments: str, stderr: int = subprocess.PIPE, env: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("MILLPOND", "PYTHONW"))}
         process = subprocess.Popen(
             [sys.executable, "program.py", *arguments],
             cwd=self.root,
-            env={**clean, "TERM": "xterm", **(env or {})},
+            env={**environment(), "TERM": "xterm", **(env or {})},
             stdout=subprocess.PIPE,
             stderr=stderr,
         )

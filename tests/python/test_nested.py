@@ -358,3 +358,17 @@ def test_a_number_that_its_type_has_no_place_for_is_named() -> None:
         assert [row for row, _, _ in filled] == [(-1,)]
     table = pw.debug.table_from_markdown("j\n9223372036854775808", schema=pw.schema_from_types(j=pw.Json))
     assert [row for row, _, _ in table.select(x=pw.this.j.as_float())._native.collect()] == [(2.0**63,)]
+
+
+def test_a_json_value_says_what_it_is_not() -> None:
+    for read, message in (
+        (lambda: pw.Json(True).as_int(), "true is not an int"),
+        (lambda: pw.Json("1").as_int(), '"1" is not an int'),
+        (lambda: pw.Json([1]).as_dict(), "[1] is not a dict"),
+        (lambda: pw.Json({"a": 1}).as_float(), '{"a":1} is not a float'),
+    ):
+        with pytest.raises(ValueError) as caught:
+            read()
+        assert str(caught.value) == message
+    with pytest.raises(TypeError, match="there is no set in JSON"):
+        pw.Json.dumps({"a": {1}})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import environment
 
 import millpond as pw
 
@@ -27,11 +27,10 @@ BOTH = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signa
 def running(root: Path, code: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """A script that has said that it is ready."""
     (root / "job.py").write_text(code, encoding="utf-8")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MILLPOND")}
     process = subprocess.Popen(
         [sys.executable, "job.py"],
         cwd=root,
-        env={**clean, **env},
+        env={**environment(), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -371,6 +370,28 @@ def test_an_error_of_a_run_reaches_the_task_that_awaits_it(tmp_path: Path) -> No
     pw.io.csv.write(numbers, tmp_path / "result.csv")
     with pytest.raises(pw.InputError, match='"x" is not an int'):
         asyncio.run(pw.run_async(monitoring_level=QUIET))
+
+
+def test_an_error_of_a_run_that_is_cancelled_is_not_hidden() -> None:
+    seen, goes_on = threading.Event(), threading.Event()
+
+    def fail(key: int, row: dict[str, object], time: int, is_addition: bool) -> None:
+        seen.set()
+        goes_on.wait(WATCHDOG_S)
+        raise ValueError("mine")
+
+    pw.io.subscribe(pw.debug.table_from_markdown("a\n1"), fail)
+
+    async def main() -> None:
+        task = asyncio.create_task(pw.run_async(monitoring_level=QUIET))
+        assert await asyncio.to_thread(seen.wait, WATCHDOG_S)
+        task.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(ValueError, match="mine"):
+            await task
+
+    asyncio.run(main())
 
 
 def test_a_function_that_never_returns_is_left_behind_by_an_event(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import random
 from collections import Counter
@@ -134,6 +135,7 @@ def test_a_time_without_a_window_ends_the_run() -> None:
     ("make", "message"),
     [
         (lambda: pw.temporal.tumbling(0), "duration: 0 is not more than 0"),
+        (lambda: pw.temporal.tumbling(datetime.timedelta(0)), "duration: 0:00:00 is not more than 0"),
         (
             lambda: pw.temporal.tumbling("5"),  # type: ignore[arg-type]
             'duration: expected an int or a float, got "5" (str)',

@@ -48,7 +48,10 @@ def source_options(
     commit_every_ms = _check.whole_number(autocommit_duration_ms, "autocommit_duration_ms", least=0)
     _check.choice(on_error, "on_error", ["fail", "skip", "dead_letter"])
     if (dead_letter is None) == (on_error == "dead_letter"):
-        raise _check.invalid('dead_letter= goes with on_error="dead_letter", and that needs it')
+        raise _check.invalid(
+            'dead_letter= goes with on_error="dead_letter", and that needs it',
+            hint='such as on_error="dead_letter", dead_letter="bad-rows.csv"',
+        )
     return (
         _check.flag(append_only, "append_only"),
         on_error,

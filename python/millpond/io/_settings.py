@@ -41,7 +41,10 @@ class CsvParserSettings:
         self._escape = None if escape is None else _check.character(escape, "escape")
         self._null_values = _check.texts(null_values, "null_values")
         if self._delimiter in (self._quote, self._escape):
-            raise _check.invalid(f"delimiter: {_check.show(delimiter)} is also the quote or the escape")
+            raise _check.invalid(
+                f"delimiter: {_check.show(delimiter)} is also the quote or the escape",
+                hint='give another one, such as quote="\'"',
+            )
 
     def __repr__(self) -> str:
         escape = None if self._escape is None else chr(self._escape)

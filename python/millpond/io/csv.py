@@ -74,7 +74,10 @@ def read(
     """
     settings = CsvParserSettings() if csv_settings is None else csv_settings
     if not isinstance(settings, CsvParserSettings):
-        raise _check.invalid(f"csv_settings: expected a pw.io.CsvParserSettings, got {_check.show(settings)}")
+        raise _check.invalid(
+            f"csv_settings: expected a pw.io.CsvParserSettings, got {_check.show(settings)}",
+            hint='such as csv_settings=pw.io.CsvParserSettings(delimiter=";")',
+        )
     options = source_options(
         mode, append_only, on_error, dead_letter, autocommit_duration_ms, name, persistent_id, with_metadata
     )

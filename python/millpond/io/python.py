@@ -173,7 +173,8 @@ class ConnectorSubject(abc.ABC):
             return
         if position is None:
             raise _check.invalid(
-                "commit: the position is missing", hint="a subject with seek() says its position in every commit"
+                "commit: the position is missing",
+                hint="self.commit(position=...) with where the rows so far end: seek(position) gets it back",
             )
         import json
 
@@ -197,13 +198,12 @@ class ConnectorSubject(abc.ABC):
     def on_persisted_run(self) -> None:  # noqa: B027  # not everyone needs it
         """Called before `seek` and `run`, on their thread, in a run that saves its state."""
 
-    def seek(self, position: Any) -> None:
+    def seek(self, position: Any) -> None:  # noqa: B027  # not everyone needs it
         """Called before `run` with the position of the last commit that was saved, if one was.
 
         `run` must then hand over what comes after it. Defining this method makes a subject fit for saved state; each of
         its commits has a position, and rows count with the commit only.
         """
-        raise NotImplementedError
 
     def _working(self) -> _native.Feed:
         feed = None if self._feeding is None else self._feeding.usable_feed()
@@ -217,7 +217,11 @@ class ConnectorSubject(abc.ABC):
         columns = [] if self._feeding is None else self._feeding.columns
         if len(columns) != 1 or columns[0][0] != "data" or columns[0][1] not in types:
             needed = " or ".join(types)
-            raise _check.invalid(f"{method}: the schema must have one column, data: {needed}", hint="or use next()")
+            row = ", ".join(f"{name}=..." for name, _, _ in columns)
+            raise _check.invalid(
+                f"{method}: the schema must have one column, data: {needed}",
+                hint=f"self.next({row}) hands over a row of this schema",
+            )
         return columns[0][1]
 
 
@@ -352,7 +356,8 @@ def read(
     class_name = type(subject).__name__
     if subject._feeding is not None:
         raise _check.invalid(
-            f"subject: this {class_name} is read by another table already", hint="make another one, or use that table"
+            f"subject: this {class_name} is read by another table already",
+            hint=f"give each table one of its own: pw.io.python.read({class_name}(...), schema={schema.__name__})",
         )
     columns = native_columns(schema, "schema")
     key = primary_key(schema)

@@ -1,0 +1,116 @@
+"""Names of other tools and versions: the error says what does the same here, and that works."""
+
+# mypy: disable-error-code="attr-defined"
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import millpond as pw
+from millpond import _names
+
+
+class Row(pw.Schema):
+    x: int
+    s: str
+
+
+TABLE = pw.debug.table_from_markdown("x | s\n1 | a\n2 | b", schema=Row)
+GROUPED = TABLE.groupby(TABLE.s)
+OWNERS = {
+    "Table": TABLE,
+    "GroupedTable": GROUPED,
+    "ColumnExpression": TABLE.x,
+    "StringNamespace": TABLE.s.str,
+    "Schema": Row,
+    "pw.reducers": pw.reducers,
+}
+WHOLE = "TABLE.select(x={})"
+GROUPS = "GROUPED.reduce(x={})"
+
+# For each hint its code and the program that it is a part of, in which "..." is what the user has there.
+FOLLOWED: dict[tuple[str, str], tuple[str, str]] = {
+    ("Table", "columns"): ("table.column_names()", "table.column_names()"),
+    ("Table", "dtypes"): ("table.schema", "table.schema"),
+    ("Table", "head"): ("pw.debug.compute_and_print(table, n_rows=5)", "pw.debug.compute_and_print(table, n_rows=5)"),
+    ("Table", "show"): ("pw.debug.compute_and_print(table)", "pw.debug.compute_and_print(table)"),
+    ("Table", "limit"): ("pw.debug.compute_and_print(table, n_rows=5)", "pw.debug.compute_and_print(table, n_rows=5)"),
+    ("Table", "shape"): ("table.reduce(rows=pw.reducers.count())", "table.reduce(rows=pw.reducers.count())"),
+    ("Table", "to_pandas"): ('pw.io.csv.write(table, "result.csv")', 'pw.io.csv.write(table, "result.csv")'),
+    ("Table", "to_csv"): ('pw.io.csv.write(table, "result.csv")', 'pw.io.csv.write(table, "result.csv")'),
+    ("Table", "to_dict"): (
+        "pw.io.subscribe(table, on_change=...)",
+        "pw.io.subscribe(table, on_change=lambda key, row, time, is_addition: dict(row))",
+    ),
+    ("Table", "collect"): (
+        "pw.io.subscribe(table, on_change=...)",
+        "pw.io.subscribe(table, on_change=lambda key, row, time, is_addition: None)",
+    ),
+    ("Table", "where"): ("table.filter(...)", "table.filter(pw.this.x > 1)"),
+    ("Table", "drop"): ("table.without(...)", "table.without(pw.this.x)"),
+    ("Table", "assign"): ("table.with_columns(...)", "table.with_columns(y=pw.this.x + 1)"),
+    ("Table", "apply"): ("table.select(...)", "table.select(y=pw.this.x + 1)"),
+    ("Table", "union"): ("table.concat(...)", "table.concat(table)"),
+    ("Table", "append"): ("table.concat(...)", "table.concat(table)"),
+    ("Table", "group_by"): ("table.groupby(...)", "table.groupby(pw.this.s).reduce(pw.this.s)"),
+    ("Table", "agg"): ("table.reduce(...)", "table.reduce(n=pw.reducers.count())"),
+    ("Table", "astype"): ("table.cast_to_types(...)", "table.cast_to_types(x=float)"),
+    ("Table", "explode"): ("table.flatten(...)", "table.flatten(pw.this.s)"),
+    ("Table", "count"): ("table.reduce(rows=pw.reducers.count())", "table.reduce(rows=pw.reducers.count())"),
+    ("GroupedTable", "agg"): ("reduce(...)", "GROUPED.reduce(n=pw.reducers.count())"),
+    ("GroupedTable", "count"): ("reduce(rows=pw.reducers.count())", "GROUPED.reduce(rows=pw.reducers.count())"),
+    ("ColumnExpression", "cast"): ("pw.cast(int, ...)", WHOLE.format("pw.cast(int, pw.this.x)")),
+    ("ColumnExpression", "astype"): ("pw.cast(int, ...)", WHOLE.format("pw.cast(int, pw.this.x)")),
+    ("ColumnExpression", "isin"): (
+        "(pw.this.x == 1) | (pw.this.x == 2)",
+        "TABLE.filter((pw.this.x == 1) | (pw.this.x == 2))",
+    ),
+    ("ColumnExpression", "isna"): ("pw.this.x.is_none()", WHOLE.format("pw.this.x.is_none()")),
+    ("ColumnExpression", "isnull"): ("pw.this.x.is_none()", WHOLE.format("pw.this.x.is_none()")),
+    ("ColumnExpression", "fillna"): ("pw.coalesce(pw.this.x, 0)", WHOLE.format("pw.coalesce(pw.this.x, 0)")),
+    ("ColumnExpression", "between"): (
+        "(pw.this.x >= 1) & (pw.this.x <= 2)",
+        "TABLE.filter((pw.this.x >= 1) & (pw.this.x <= 2))",
+    ),
+    ("ColumnExpression", "abs"): ("abs(pw.this.x)", WHOLE.format("abs(pw.this.x)")),
+    ("ColumnExpression", "sum"): ("pw.reducers.sum(pw.this.x)", GROUPS.format("pw.reducers.sum(pw.this.x)")),
+    ("ColumnExpression", "max"): ("pw.reducers.max(pw.this.x)", GROUPS.format("pw.reducers.max(pw.this.x)")),
+    ("ColumnExpression", "min"): ("pw.reducers.min(pw.this.x)", GROUPS.format("pw.reducers.min(pw.this.x)")),
+    ("ColumnExpression", "mean"): ("pw.reducers.avg(pw.this.x)", GROUPS.format("pw.reducers.avg(pw.this.x)")),
+    ("ColumnExpression", "count"): ("pw.reducers.count()", GROUPS.format("pw.reducers.count()")),
+    ("pw.reducers", "mean"): ("pw.reducers.avg(...)", GROUPS.format("pw.reducers.avg(pw.this.x)")),
+    ("pw.reducers", "average"): ("pw.reducers.avg(...)", GROUPS.format("pw.reducers.avg(pw.this.x)")),
+    ("pw.reducers", "nunique"): (
+        "pw.reducers.count_distinct(...)",
+        GROUPS.format("pw.reducers.count_distinct(pw.this.x)"),
+    ),
+    ("pw.reducers", "first"): ("pw.reducers.earliest(...)", GROUPS.format("pw.reducers.earliest(pw.this.x)")),
+    ("pw.reducers", "last"): ("pw.reducers.latest(...)", GROUPS.format("pw.reducers.latest(pw.this.x)")),
+    ("pw.reducers", "list"): ("pw.reducers.tuple(...)", GROUPS.format("pw.reducers.tuple(pw.this.x)")),
+    ("StringNamespace", "length"): ("len()", WHOLE.format("pw.this.s.str.len()")),
+    ("StringNamespace", "lstrip"): ("strip()", WHOLE.format("pw.this.s.str.strip()")),
+    ("StringNamespace", "rstrip"): ("strip()", WHOLE.format("pw.this.s.str.strip()")),
+    ("Schema", "columns"): ("column_names()", "Row.column_names()"),
+}
+
+
+def test_each_hint_is_followed() -> None:
+    assert FOLLOWED.keys() == _names._INSTEAD.keys()
+
+
+@pytest.mark.parametrize(("owner", "name"), FOLLOWED)
+def test_what_a_hint_says_does_the_same(owner: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pw.InvalidError) as caught:
+        getattr(OWNERS[owner], name)
+    code, program = FOLLOWED[owner, name]
+    assert code in (caught.value.hint or "")
+    assert re.search(re.escape(code).replace(re.escape("..."), ".+"), program)
+    made = eval(program, {"pw": pw, "table": TABLE, "TABLE": TABLE, "GROUPED": GROUPED, "Row": Row})
+    if isinstance(made, pw.Table):
+        assert made._native.collect()
+    elif made is None and "pw.io" in program:
+        pw.run(monitoring_level=pw.MonitoringLevel.NONE)
