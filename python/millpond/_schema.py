@@ -54,8 +54,9 @@ class ColumnDefinition:
 class SchemaMeta(type):
     """The class of schemas: reads the annotations when a schema is defined."""
 
-    _columns: tuple[NativeColumn, ...]
-    _primary_key: frozenset[str]
+    if TYPE_CHECKING:  # annotations here would be taken for those of a schema that has none
+        _columns: tuple[NativeColumn, ...]
+        _primary_key: frozenset[str]
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         super().__init__(name, bases, namespace)

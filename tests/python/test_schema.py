@@ -63,3 +63,14 @@ def test_a_column_with_a_value_is_refused() -> None:
 
         class Wrong(pw.Schema):
             x: int = 1
+
+
+def test_a_schema_of_definitions_alone_has_their_columns_only() -> None:
+    class Defined(pw.Schema):
+        x = pw.column_definition(dtype=int, name="an x")
+
+    class Same(Defined):
+        pass
+
+    for schema in (Defined, Same):
+        assert repr(schema) == "<millpond.Schema an x: int>"
