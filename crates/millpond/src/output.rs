@@ -9,7 +9,8 @@ use millpond_io::sink::{Delivery, Subscriber, WriteMode};
 use millpond_plan::SinkDecl;
 use millpond_store::Disk;
 
-use crate::connector::declare_subscription;
+use crate::connector::{Changes, Epoch, declare_subscription};
+use crate::stop::calling;
 use crate::table::Table;
 use crate::write::TextFormat;
 
@@ -147,10 +148,32 @@ impl Output {
         match self.0 {
             Declared::File(file) => file.declare(),
             Declared::Subscription(Subscription { table, name, subscriber, delivery, origin }) => {
+                let subscriber = Arc::new(Called { roles: ["on_epoch", "on_end"].map(role(&name)), subscriber });
                 Ok(declare_subscription(table.plan()?, &name, &origin, subscriber, delivery))
             }
             Declared::Sink(sink) => sink,
         }
+    }
+}
+
+/// A subscriber whose calls are known while they go on.
+struct Called {
+    /// What each of its functions is there for.
+    roles: [String; 2],
+    subscriber: Arc<dyn Subscriber>,
+}
+
+fn role(name: &str) -> impl Fn(&str) -> String {
+    move |function| format!("{function} of {name:?}")
+}
+
+impl Subscriber for Called {
+    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+        calling(&self.roles[0], || self.subscriber.on_epoch(epoch, changes))
+    }
+
+    fn on_end(&self) -> Result<()> {
+        calling(&self.roles[1], || self.subscriber.on_end())
     }
 }
 

@@ -318,7 +318,7 @@ fn counted(count: u64, noun: &str) -> String {
 pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunOptions) -> Result<Summary> {
     let sinks = outputs.into_iter().map(|output| output.into().declare()).collect::<Result<Vec<SinkDecl>>>();
     let cluster = options.cluster.clone().map_or_else(Cluster::from_env, Ok)?;
-    let _running = Running::begin();
+    let _running = Running::begin()?;
     if cluster.process() > 0 {
         // Process 0 shows the run.
         return sinks.and_then(lower).and_then(|plan| driver::run(plan, options));

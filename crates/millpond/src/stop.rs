@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use millpond_error::{Error, ErrorKind, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::feed::grace;
 
 /// Stops runs from any thread: give it to [`RunOptions::stop`](crate::RunOptions::stop), and keep a clone.
 ///
@@ -62,7 +66,8 @@ impl From<Arc<AtomicBool>> for Stop {
 /// Runs a program and ends it as `docs/errors.md` says: an error is shown on standard error, and its kind is the exit code.
 ///
 /// While a run goes on, SIGINT (Ctrl-C) and SIGTERM stop it, and the exit code is 130 or 143; a second signal ends the
-/// program at once. When no run goes on they do what they always do.
+/// program at once, and so does a [subscriber](crate::connector::subscribe) that has not returned within
+/// `MILLPOND_GRACE_S` seconds (5): as after a kill, nothing is lost. When no run goes on they do what they always do.
 ///
 /// (A `main` that returns a `Result` itself ends with exit code 1 after any error: the standard library says so.)
 ///
@@ -130,13 +135,58 @@ impl Signals {
     }
 }
 
+/// The functions of the program that are being called, each since when.
+static CALLS: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+
+fn calls() -> MutexGuard<'static, Vec<(String, Instant)>> {
+    CALLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Calls a function of the program, which a run that is told to end does not wait for for ever. `role` is what it is there
+/// for, such as `on_epoch of "prices"`.
+pub(crate) fn calling<T>(role: &str, call: impl FnOnce() -> T) -> T {
+    struct Called(Instant);
+    impl Drop for Called {
+        fn drop(&mut self) {
+            calls().retain(|(_, since)| *since != self.0);
+        }
+    }
+    let called = Called(Instant::now());
+    calls().push((role.to_owned(), called.0));
+    call()
+}
+
+/// Ends the process once a signal has come and a function of the program does not return.
+fn watch_calls(running: &AtomicBool, grace: Duration) {
+    const POLL: Duration = Duration::from_millis(50);
+    let mut told_at = None;
+    while running.load(Ordering::Relaxed) {
+        thread::sleep(POLL);
+        let Some(signal) = Signals::received() else { continue };
+        let told_at = *told_at.get_or_insert_with(Instant::now);
+        let is_stuck = |(_, since): &&(String, Instant)| told_at.max(*since).elapsed() >= grace;
+        if let Some((role, _)) = calls().iter().find(is_stuck) {
+            let grace_s = grace.as_secs_f64();
+            eprintln!("millpond: {role} did not return within {grace_s} s after the run was told to end");
+            std::process::exit(128 + signal);
+        }
+    }
+}
+
 /// As long as it lives, a run goes on that signals stop.
-pub(crate) struct Running(());
+pub(crate) struct Running(Arc<AtomicBool>);
 
 impl Running {
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn begin() -> Result<Self> {
+        let running = Running(Arc::new(AtomicBool::new(true)));
+        if SIGNALS.get().is_some() {
+            let (goes_on, grace) = (running.0.clone(), grace()?);
+            let watching = thread::Builder::new().name("millpond:signals".to_owned());
+            let watching = watching.spawn(move || watch_calls(&goes_on, grace));
+            watching.map_err(|error| Error::unavailable(format!("no thread to listen to signals: {error}")))?;
+        }
         Running::count(|runs| runs + 1);
-        Running(())
+        Ok(running)
     }
 
     fn count(change: impl FnOnce(usize) -> usize) {
@@ -152,6 +202,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
         Running::count(|runs| runs.saturating_sub(1));
     }
 }

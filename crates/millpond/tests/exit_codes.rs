@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     each_kind_has_its_exit_code();
     a_signal_stops_a_service_which_saves_its_state();
     a_second_signal_ends_a_run_at_once();
+    a_subscriber_that_does_not_return_is_left_behind_and_named();
     without_a_run_a_signal_ends_the_program();
     a_program_may_stop_its_run_itself();
     ExitCode::SUCCESS
@@ -80,9 +81,18 @@ fn service(on_epoch: impl Fn(Epoch, &[Changes]) -> Result<()> + Send + Sync + 's
 }
 
 fn start(program: &str, folder: &Path) -> Child {
+    start_with(program, folder, "")
+}
+
+fn start_with(program: &str, folder: &Path, grace_s: &str) -> Child {
     let this = std::env::current_exe().expect("this program");
     let mut command = Command::new(this);
-    command.env(PROGRAM, program).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("MILLPOND_GRACE_S", grace_s)
+        .env(PROGRAM, program)
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.spawn().expect("a process")
 }
 
@@ -161,6 +171,27 @@ fn a_second_signal_ends_a_run_at_once() {
     assert!(child.try_wait().expect("a child").is_none(), "its epoch is not done");
     tell(&child, Signal::TERM);
     assert_eq!(end(child).0.signal(), Some(Signal::TERM.as_raw()), "a shell says 143");
+}
+
+fn a_subscriber_that_does_not_return_is_left_behind_and_named() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let folder = folder();
+        let mut child = start_with("stuck", folder.path(), "0.3");
+        ready(&mut child);
+        tell(&child, signal);
+        let (status, errors) = end(child);
+        let told = "millpond: on_epoch of \"watch\" did not return within 0.3 s after the run was told to end\n";
+        assert_eq!((status.code(), errors.as_str()), (Some(code), told));
+        // Nothing is lost: what was not delivered is delivered by the next run.
+        let mut again = start("service", folder.path());
+        ready(&mut again);
+        tell(&again, signal);
+        assert_eq!(end(again).0.code(), Some(code));
+    }
+    let folder = folder();
+    let (status, errors) = end(start_with("static", folder.path(), "soon"));
+    assert_eq!(status.code(), Some(2));
+    assert_eq!(errors, "MILLPOND_GRACE_S: \"soon\" is not a number of seconds\nhint: such as MILLPOND_GRACE_S=10\n");
 }
 
 fn without_a_run_a_signal_ends_the_program() {

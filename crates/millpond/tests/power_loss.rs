@@ -139,6 +139,7 @@ fn windows_with_a_behaviour_survive_power_loss() {
         cutoff: Some(450),
         keep_results: false,
         exactly_once,
+        floats: false,
     };
     check(WriteMode::Append, Some(windows(Kind::Sessions, true)));
     check(WriteMode::Changes, Some(windows(Kind::Tumbling, false)));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use millpond::{
-    Table, Window, col, common_behavior, count, earliest, exactly_once_behavior, latest, max, session, sorted_tuple,
-    sum, tumbling, tuple,
+    Literal, Table, Window, col, common_behavior, count, earliest, exactly_once_behavior, latest, max, session,
+    sorted_tuple, sum, tumbling, tuple,
 };
 
 use super::{Random, Rows, Visit, array, optional, quoted};
@@ -25,13 +25,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn window(self, length: i64) -> Window {
+    /// `ten` is a distance between times of which only some are multiples.
+    fn window(self, length: Literal, ten: Literal) -> Window {
         match self {
             Kind::Tumbling => tumbling(length).into(),
             Kind::Sessions => session().max_gap(length).into(),
             Kind::Near => session().predicate(|a, b| (b - a).le(length)).into(),
             Kind::Far => session().predicate(|a, b| (b - a).gt(length)).into(),
-            Kind::Tens => session().predicate(|_, b| (b % 10).ne(0)).into(),
+            Kind::Tens => session().predicate(|_, b| (b % ten).ne(0)).into(),
         }
     }
 
@@ -55,6 +56,8 @@ pub struct Windows {
     pub cutoff: Option<i64>,
     pub keep_results: bool,
     pub exactly_once: bool,
+    /// Whether times are floats: quarters of what the visits say.
+    pub floats: bool,
 }
 
 impl Windows {
@@ -64,25 +67,39 @@ impl Windows {
         let (keep_results, exactly_once) = (random.below(2) == 0, random.below(3) == 0);
         let kinds = [Kind::Tumbling, Kind::Tumbling, Kind::Sessions, Kind::Near, Kind::Far, Kind::Tens];
         let kind = kinds[random.below(kinds.len() as u64) as usize];
-        Windows { kind, length: 75 * (1 + random.below(5) as i64), delay, cutoff, keep_results, exactly_once }
+        let length = 75 * (1 + random.below(5) as i64);
+        let floats = random.below(3) == 0;
+        Windows { kind, length, delay, cutoff, keep_results, exactly_once, floats }
+    }
+
+    /// So many seconds, of the type of the times.
+    fn span(&self, seconds: i64) -> Literal {
+        if self.floats { Literal::Float(seconds as f64 / 4.0) } else { Literal::Int(seconds) }
+    }
+
+    /// How a result file spells a time.
+    fn spell(&self, time: i64) -> String {
+        if self.floats { format!("{:?}", time as f64 / 4.0) } else { time.to_string() }
     }
 
     /// User, start, last time, number of visits, sum of pages, and the pages by their arrival and in order.
     pub fn of(&self, visits: &Table) -> Table {
-        let windowed = visits.windowby(col("time"), self.kind.window(self.length)).instance(col("user"));
+        let time = if self.floats { col("time") / 4 } else { col("time") };
+        let window = self.kind.window(self.span(self.length), self.span(10));
+        let windowed = visits.windowby(time, window).instance(col("user"));
         let windowed = if self.exactly_once {
             let behavior = exactly_once_behavior();
             windowed.behavior(match self.cutoff {
-                Some(shift) => behavior.shift(shift),
+                Some(shift) => behavior.shift(self.span(shift)),
                 None => behavior,
             })
         } else {
             let mut behavior = common_behavior().keep_results(self.keep_results);
             if let Some(delay) = self.delay {
-                behavior = behavior.delay(delay);
+                behavior = behavior.delay(self.span(delay));
             }
             if let Some(cutoff) = self.cutoff {
-                behavior = behavior.cutoff(cutoff);
+                behavior = behavior.cutoff(self.span(cutoff));
             }
             windowed.behavior(behavior)
         };
@@ -181,12 +198,12 @@ impl Replay {
             let delay = self.windows.delay.filter(|_| !self.windows.exactly_once);
             let shown_at = delay.map_or(i64::MIN, |delay| start + delay);
             if self.is_closed(end) {
-                self.held.push((shown_at, result(start, window)));
+                self.held.push((shown_at, self.result(start, window)));
                 continue;
             }
             self.open.extend(window.iter().cloned());
             if !self.windows.exactly_once && self.is_past(shown_at) {
-                *shown.entry(result(start, window)).or_default() += 1;
+                *shown.entry(self.result(start, window)).or_default() += 1;
             }
         }
         for (shown_at, row) in std::mem::take(&mut self.held) {
@@ -202,10 +219,14 @@ impl Replay {
         self.kept.iter().for_each(|(row, count)| *shown.entry(row.clone()).or_default() += count);
         shown
     }
+
+    fn result(&self, start: i64, window: &[(Visit, Vec<u64>)]) -> String {
+        result(&self.windows.spell(start), window)
+    }
 }
 
 /// The result of a window that starts at `start`.
-fn result(start: i64, window: &[(Visit, Vec<u64>)]) -> String {
+fn result(start: &str, window: &[(Visit, Vec<u64>)]) -> String {
     let copies = window.iter().flat_map(|(visit, came)| came.iter().map(move |epoch| (*epoch, visit.pages)));
     let mut copies: Vec<(u64, Option<i64>)> = copies.collect();
     copies.sort_unstable();

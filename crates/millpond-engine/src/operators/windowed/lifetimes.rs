@@ -34,7 +34,9 @@ impl Lifetime {
     /// predicate that is parted, or loses its last rows, may have ended long ago.
     pub fn timers(self, watermark: Option<i64>) -> impl Iterator<Item = i64> {
         let shown = (self.shown != self.over && !is_past(self.shown, watermark)).then_some(self.shown);
-        shown.into_iter().chain([self.over]).filter_map(|due| i64::try_from(due).ok())
+        // A window may start, and even end, before the first instant, which any watermark has come to.
+        let reached = |due: i128| i64::try_from(due.max(i64::MIN.into())).ok();
+        shown.into_iter().chain([self.over]).filter_map(reached)
     }
 }
 
