@@ -1,5 +1,6 @@
 //! One error type for every crate, with kinds by what the caller can do.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -141,6 +142,16 @@ impl Error {
         Error { kind, message: message.into(), hint: None, origin: None, cause: None }
     }
 
+    /// The error of a panic, which is a defect of Millpond: what it ended, and the reason that it gave.
+    #[must_use]
+    #[track_caller]
+    pub fn of_panic(what: &str, panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let reason = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
+        Error::unavailable(format!("{what} failed: {reason}"))
+            .with_hint("this is a defect of millpond; the last checkpoint is whole, and nothing is saved after it")
+    }
+
     /// Adds the next step that the user could take, shown on a line of its own.
     #[must_use]
     #[track_caller]
@@ -228,6 +239,24 @@ mod tests {
         let place = Origin { file: "visits.py".into(), line: 7 };
         let error = Error::invalid("no column \"user\"").with_hint("did you mean \"user_id\"?").at(&place);
         assert_eq!(error.to_string(), "visits.py:7: no column \"user\"\nhint: did you mean \"user_id\"?");
+    }
+
+    #[test]
+    fn a_panic_is_an_error_that_tells_its_reason() {
+        let panics: [(fn(), &str); 3] = [
+            (|| panic!("row {} is gone", 7), "row 7 is gone"),
+            (|| panic!("a row is gone"), "a row is gone"),
+            (|| std::panic::panic_any(7), "unknown reason"),
+        ];
+        for (panics, reason) in panics {
+            let panic = std::panic::catch_unwind(panics).unwrap_err();
+            let error = Error::of_panic("reading input", &*panic);
+            let text = format!(
+                "reading input failed: {reason}\n\
+                 hint: this is a defect of millpond; the last checkpoint is whole, and nothing is saved after it"
+            );
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unavailable, text));
+        }
     }
 
     #[test]

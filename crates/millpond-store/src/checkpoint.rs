@@ -156,7 +156,8 @@ impl Checkpoint {
     /// nothing more until it is opened again.
     pub fn commit(self, manifest: &Manifest) -> Result<()> {
         if manifest.generation != self.shared.generation {
-            return Err(Error::invalid("the manifest is not of this checkpoint"));
+            let (found, own) = (manifest.generation, self.shared.generation);
+            return Err(Error::invalid(format!("a manifest of generation {found} is not of the checkpoint {own}")));
         }
         refuse_failed(&self.state.newest())?;
         self.check_shares(manifest)?;
@@ -189,7 +190,8 @@ impl Checkpoint {
         for place in manifest.places().filter(|place| place.blob.starts_with(prefix) && !own.contains(&place.blob)) {
             if self.shared.disk.length(&place.blob)?.is_none_or(|length| length < place.offset + place.length) {
                 let path = self.shared.disk.path(&place.blob);
-                return Err(Error::invalid(format!("another process saved its state, but not in {path}"))
+                let what = format!("another process saved its state elsewhere: {path} is not there as it wrote it");
+                return Err(Error::invalid(what)
                     .with_hint("all processes need the same state directory, such as one on a shared file system"));
             }
         }

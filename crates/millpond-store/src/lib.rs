@@ -24,7 +24,8 @@ pub use disk::{Disk, DiskFile};
 pub use faulty::{Failure, Fault, FaultyDisk, Operations};
 pub use local::LocalDisk;
 pub use manifest::{
-    ArrangementRecord, LogicalRun, Manifest, Moves, PartRecord, RunPlace, RunRecord, SinkRecord, StepRecord,
+    ArrangementRecord, DAMAGE_HINT, LogicalRun, Manifest, Moves, PartRecord, RunPlace, RunRecord, SinkRecord,
+    StepRecord,
 };
 pub use simulated::SimulatedDisk;
 pub use state::{StateDir, StateReader};

@@ -475,7 +475,8 @@ fn refuse_later_blobs(disk: &dyn Disk, names: &[String], newest: u64) -> Result<
 
 pub(crate) fn refuse_failed(newest: &Newest) -> Result<()> {
     if newest.failed {
-        return Err(Error::unavailable("an earlier write to the state directory failed; it must be opened again"));
+        return Err(Error::unavailable("an earlier write of the saved state failed, and nothing is saved after it")
+            .with_hint("run the program again: it goes on from the last checkpoint"));
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use millpond_error::ErrorKind;
-use millpond_store::{Disk, LocalDisk, StateDir};
+use millpond_error::{Error, ErrorKind};
+use millpond_store::{DAMAGE_HINT, Disk, LocalDisk, SimulatedDisk, StateDir};
 use tempfile::{TempDir, tempdir};
 
 fn disk() -> (TempDir, LocalDisk) {
@@ -62,8 +63,6 @@ fn opening_cuts_a_file_back() {
     disk.create("a").unwrap().write_at(0, b"abcdef").unwrap();
     disk.open_at("a", 3).unwrap().write_at(3, b"X").unwrap();
     assert_eq!(disk.read("a").unwrap().unwrap(), "abcX");
-    assert_eq!(disk.open_at("a", 5).unwrap_err().kind(), ErrorKind::Data);
-    assert_eq!(disk.open_at("b", 0).unwrap_err().kind(), ErrorKind::Data);
 }
 
 #[test]
@@ -144,8 +143,13 @@ fn a_second_handle_is_told_who_holds_the_lock() {
     let held = disk.lock("lock").unwrap();
     let Err(error) = disk.lock("lock") else { panic!("locked twice") };
     assert_eq!(error.kind(), ErrorKind::Locked);
-    let holder = format!("held by process {} since 2", std::process::id());
-    assert!(error.message().contains(&holder) && error.message().ends_with("(UTC)"), "{error}");
+    let root = disk.root().display().to_string();
+    let holder = format!("{root} is in use: held by process {} since 2", std::process::id());
+    assert!(error.message().starts_with(&holder) && error.message().ends_with("(UTC)"), "{error}");
+    let hint = "wait for it or stop it, or give this program a state directory of its own";
+    assert_eq!(error.hint(), Some(hint));
+    // A directory of its own, or the end of the other.
+    LocalDisk::private(format!("{root}-of-its-own")).unwrap().lock("lock").unwrap();
     drop(held);
     disk.lock("lock").unwrap();
 }
@@ -208,9 +212,54 @@ fn what_is_not_a_regular_file_is_refused_by_name_and_never_waited_for() {
             };
             let path = folder.path().join("state").join(name);
             assert_eq!(error.message(), format!("{} is {kind}, not a regular file", path.display()));
-            assert_eq!(error.kind(), ErrorKind::Data);
+            assert_eq!((error.kind(), error.hint()), (ErrorKind::Data, Some(DAMAGE_HINT)));
         }
     }
+}
+
+#[test]
+fn a_result_goes_to_a_regular_file_whose_name_the_system_takes() {
+    let folder = tempdir().unwrap();
+    let results = LocalDisk::new(folder.path()).unwrap();
+    fs::create_dir(folder.path().join("a")).unwrap();
+    let root = folder.path().display();
+    let error = results.create("a").unwrap_err();
+    assert_eq!(error.to_string(), format!("{root}/a is a directory, not a regular file"));
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let long = "x".repeat(300);
+    let error = results.create(&long).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot create {root}/{long}: File name too long (os error 36)"));
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+/// What both kinds of disks say, without the folder of the real one.
+#[track_caller]
+fn check_both(act: fn(&dyn Disk) -> Error, kind: ErrorKind, text: &str) {
+    let folder = tempdir().unwrap();
+    let root = format!("{}/", folder.path().display());
+    let disks: [&dyn Disk; 2] = [&LocalDisk::new(folder.path()).unwrap(), &SimulatedDisk::new()];
+    for disk in disks {
+        disk.create("ab").unwrap().write_at(0, b"ab").unwrap();
+        let error = act(disk);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(error.to_string().replace(&root, "").replace(" (os error 2)", ""), text);
+        assert_eq!(disk.read("ab").unwrap().unwrap(), "ab");
+    }
+}
+
+#[test]
+fn a_simulated_disk_fails_as_a_real_one_does() {
+    let (data, invalid, unavailable) = (ErrorKind::Data, ErrorKind::Invalid, ErrorKind::Unavailable);
+    check_both(|disk| disk.open_at("a", 3).unwrap_err(), data, "a is missing; 3 bytes of it were saved");
+    check_both(|disk| disk.open_at("ab", 3).unwrap_err(), data, "ab holds 2 bytes, of 3 saved ones");
+    let text = "cannot rename a to b: No such file or directory";
+    check_both(|disk| disk.rename("a", "b").unwrap_err(), unavailable, text);
+    let text = "cannot write a: No such file or directory";
+    check_both(|disk| disk.write_through("a", b"x").unwrap_err(), unavailable, text);
+    let text = "file name \"a\\nb\" holds a control character";
+    check_both(|disk| disk.create("a\nb").unwrap_err(), invalid, text);
+    let text = "file name \"../a\" must be relative and must not hold empty, \".\" or \"..\" parts";
+    check_both(|disk| disk.read("../a").unwrap_err(), invalid, text);
 }
 
 #[test]
@@ -237,6 +286,51 @@ fn a_planted_link_is_replaced_and_what_it_leads_to_stays() {
     assert_eq!(private.write_through("lock", b"x").unwrap_err().kind(), ErrorKind::Data);
     assert_eq!(private.open_at("lock", 0).unwrap_err().kind(), ErrorKind::Data);
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
+}
+
+/// A directory that all may write to and that somebody else owns cannot be made private; one in it can.
+#[test]
+fn a_directory_of_another_user_that_others_may_change_is_refused() {
+    const TEST: &str = "a_directory_of_another_user_that_others_may_change_is_refused";
+    let open = match std::env::var_os("MILLPOND_TEST_OPEN") {
+        Some(path) => std::path::PathBuf::from(path),
+        None if rustix::process::geteuid().is_root() => {
+            // The superuser may do everything: the test goes on as nobody.
+            let folder = tempdir().unwrap();
+            let program = folder.path().join("program");
+            fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+            for path in [folder.path(), &program] {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+            }
+            let mut child = Command::new(&program);
+            child.args(["--exact", TEST]).env("MILLPOND_TEST_OPEN", folder.path()).current_dir("/");
+            // Nobody may write to the list of places that make an error.
+            let places = folder.path().join("places");
+            child.env("MILLPOND_ERROR_PLACES", &places);
+            assert!(child.uid(65_534).gid(65_534).status().unwrap().success());
+            if let Some(list) = std::env::var_os("MILLPOND_ERROR_PLACES") {
+                let mut list = fs::OpenOptions::new().create(true).append(true).open(list).unwrap();
+                list.write_all(&fs::read(places).unwrap()).unwrap();
+            }
+            return;
+        }
+        // The usual folder for what is temporary is the superuser's, and open to all.
+        None => std::path::PathBuf::from("/tmp"),
+    };
+    let error = LocalDisk::private(&open).unwrap().lock("lock").map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let (open, own) = (open.display(), format!("{}/state", open.display()));
+    let text = format!(
+        "{open} belongs to another user, and not only that user may change files in it\n\
+         hint: save the state in a directory of its own, such as {own}"
+    );
+    assert_eq!(error.to_string(), text);
+    // As the hint says, unless another run of this test by another user has been there.
+    if fs::symlink_metadata(&own).is_err() {
+        drop(LocalDisk::private(&own).unwrap().lock("lock").unwrap());
+        assert_eq!(fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::remove_dir_all(&own).unwrap();
+    }
 }
 
 #[test]

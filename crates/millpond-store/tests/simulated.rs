@@ -131,3 +131,33 @@ fn the_lock_is_free_after_the_guard_and_after_the_cut() {
     drop(guard);
     disk.lock("lock").unwrap();
 }
+
+#[test]
+fn a_disk_without_power_does_nothing_more() {
+    let disk = with_file("abc");
+    let open = disk.open_at("a", 3).unwrap();
+    disk.cut_at(1, 0);
+    let errors = [
+        disk.create("b").unwrap_err(),
+        open.write_at(0, b"x").unwrap_err(),
+        disk.folder("state").read("a").unwrap_err(),
+    ];
+    let names = ["the disk", "a", "state/a"];
+    for (error, name) in errors.iter().zip(names) {
+        assert_eq!(error.to_string(), format!("cannot use {name}: the power is off"));
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(disk.image().unwrap().read("a").unwrap().unwrap(), "abc");
+}
+
+#[test]
+fn a_simulated_directory_is_locked_once() {
+    let disk = SimulatedDisk::new().folder("state");
+    let held = disk.lock("lock").unwrap();
+    let error = disk.lock("lock").map(drop).unwrap_err();
+    let holder = std::process::id();
+    assert_eq!(error.to_string(), format!("\"state\" is in use: held by process {holder} (simulated)"));
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    drop(held);
+    disk.lock("lock").unwrap();
+}

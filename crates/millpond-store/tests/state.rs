@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use millpond_error::ErrorKind;
+use millpond_error::{Error, ErrorKind};
 use millpond_store::{
-    ArrangementRecord, Disk, Failure, Fault, FaultyDisk, LocalDisk, LogicalRun, Manifest, Operations, RunPlace,
-    RunRecord, SimulatedDisk, StateDir, StepRecord,
+    ArrangementRecord, CheckpointShare, Disk, Failure, Fault, FaultyDisk, LocalDisk, LogicalRun, Manifest, Operations,
+    PartRecord, RunPlace, RunRecord, SimulatedDisk, SinkRecord, StateDir, StepRecord,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
 
 fn open(disk: &SimulatedDisk) -> (StateDir, Option<Manifest>) {
     StateDir::open(Arc::new(disk.clone())).unwrap()
@@ -208,29 +209,210 @@ fn workers_write_at_the_same_time_into_one_blob_or_their_own() {
     assert_eq!(places[0][0].blob, "runs-0000000000000002-1");
 }
 
+/// The error is of this kind and reads so, its hint included.
+#[track_caller]
+fn check_error(error: &Error, kind: ErrorKind, text: &str) {
+    assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+}
+
 #[test]
 fn one_checkpoint_at_a_time() {
     let state = fresh(&SimulatedDisk::new());
     let first = state.begin().unwrap();
-    assert_eq!(state.begin().unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(state.mark_finished().unwrap_err().kind(), ErrorKind::Invalid);
+    let second = state.begin().unwrap_err();
+    check_error(&second, ErrorKind::Invalid, "a checkpoint is being written already");
+    let early = state.mark_finished().unwrap_err();
+    check_error(&early, ErrorKind::Invalid, "a run finishes after its last checkpoint, not before");
     drop(first);
     state.begin().unwrap();
+}
+
+#[test]
+fn a_manifest_of_another_checkpoint_is_not_committed() {
+    let state = fresh(&SimulatedDisk::new());
+    let checkpoint = state.begin().unwrap();
+    let manifest = Manifest { generation: 9, ..checkpoint.manifest(2) };
+    let error = checkpoint.commit(&manifest).unwrap_err();
+    check_error(&error, ErrorKind::Invalid, "a manifest of generation 9 is not of the checkpoint 2");
+    commit(&state, 2, &[b"a"]);
+}
+
+#[test]
+fn another_process_must_save_into_the_same_directory() {
+    let (disk, elsewhere) = (SimulatedDisk::new(), SimulatedDisk::new());
+    let state = fresh(&disk);
+    let save = |theirs: &SimulatedDisk| {
+        let checkpoint = state.begin().unwrap();
+        let share = CheckpointShare::new(Arc::new(theirs.clone()), checkpoint.generation(), 5);
+        let place = share.writer(3).append(b"of process 1").unwrap();
+        share.finish().unwrap();
+        let manifest = Manifest { steps: step(std::slice::from_ref(&place)), ..checkpoint.manifest(2) };
+        checkpoint.commit(&manifest).map(|()| place)
+    };
+    let text = "another process saved its state elsewhere: runs-0000000000000002-5 is not there as it wrote it\n\
+                hint: all processes need the same state directory, such as one on a shared file system";
+    check_error(&save(&elsewhere).unwrap_err(), ErrorKind::Invalid, text);
+    assert_eq!(state.generation(), 1);
+    // As the hint says.
+    let place = save(&disk).unwrap();
+    assert_eq!(state.run_bytes(&place).unwrap(), "of process 1");
 }
 
 #[test]
 fn nothing_is_committed_after_a_failed_write() {
     let disk = SimulatedDisk::new();
     drop(fresh(&disk));
-    let fault = Fault { operations: Operations::Writes, at: 1, for_ever: false, failure: Failure::ShortWrite };
-    let (state, _) = StateDir::open(Arc::new(FaultyDisk::new(disk, fault))).unwrap();
+    let failures = [
+        (Failure::ShortWrite, "Input/output error (os error 5)"),
+        (Failure::Full, "No space left on device (os error 28)"),
+    ];
+    for (failure, reason) in failures {
+        let fault = Fault { operations: Operations::Writes, at: 1, for_ever: false, failure };
+        let (state, _) = StateDir::open(Arc::new(FaultyDisk::new(disk.clone(), fault))).unwrap();
+        let checkpoint = state.begin().unwrap();
+        let failed = checkpoint.writer(0).append(b"run").unwrap_err();
+        let text = format!("cannot use runs-0000000000000002-0: {reason}");
+        check_error(&failed, ErrorKind::Unavailable, &text);
+        let manifest = checkpoint.manifest(2);
+        let text = "an earlier write of the saved state failed, and nothing is saved after it\n\
+                    hint: run the program again: it goes on from the last checkpoint";
+        check_error(&checkpoint.commit(&manifest).unwrap_err(), ErrorKind::Unavailable, text);
+        check_error(&state.begin().unwrap_err(), ErrorKind::Unavailable, text);
+        check_error(&state.mark_finished().unwrap_err(), ErrorKind::Unavailable, text);
+        assert_eq!(state.generation(), 1);
+    }
+    // As the hint says.
+    let (state, last) = open(&disk);
+    assert_eq!(last.unwrap().generation, 1);
+    commit(&state, 2, &[b"run"]);
+}
+
+const WAY_OUT: &str =
+    "restore the state directory from a backup, or remove it and let the next run compute everything again";
+const MANIFEST: &str = "manifest-0000000000000002";
+const BLOB: &str = "runs-0000000000000002-0";
+
+/// A finished state with one run and something to be delivered.
+fn saved() -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
     let checkpoint = state.begin().unwrap();
-    assert_eq!(checkpoint.writer(0).append(b"run").unwrap_err().kind(), ErrorKind::Unavailable);
-    let manifest = checkpoint.manifest(2);
-    assert_eq!(checkpoint.commit(&manifest).unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(state.begin().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(state.mark_finished().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(state.generation(), 1);
+    let mut writer = checkpoint.writer(0);
+    let run = writer.append(b"a run").unwrap();
+    let part = PartRecord::new(writer.append(b"changes").unwrap(), b"changes");
+    writer.finish().unwrap();
+    let sink = SinkRecord { name: "alerts".into(), description: json!([]), position: json!(null), outbox: vec![part] };
+    let manifest = Manifest { steps: step(&[run]), sinks: vec![sink], ..checkpoint.manifest(2) };
+    checkpoint.commit(&manifest).unwrap();
+    state.mark_finished().unwrap();
+    drop(state);
+    disk
+}
+
+/// Reads all that a run reads when it starts.
+fn read_all(disk: &SimulatedDisk) -> Result<(), Error> {
+    let (state, manifest) = StateDir::open(Arc::new(disk.copy()))?;
+    let manifest = manifest.expect("a manifest");
+    state.check_blobs()?;
+    manifest.steps.iter().flat_map(|step| &step.arrangements).flat_map(|arrangement| &arrangement.runs).try_for_each(
+        |run| {
+            assert_eq!(state.run_bytes(&run.place)?, "a run");
+            Ok::<_, Error>(())
+        },
+    )?;
+    manifest.sinks.iter().flat_map(|sink| &sink.outbox).try_for_each(|part| state.part_bytes(part).map(drop))
+}
+
+/// Writes a manifest whose checksum is right.
+fn rewrite(disk: &SimulatedDisk, change: impl Fn(&mut Value)) {
+    let bytes = disk.read(MANIFEST).unwrap().unwrap();
+    let mut json: Value = serde_json::from_slice(bytes.split(|byte| *byte == b'\n').nth(1).unwrap()).unwrap();
+    change(&mut json);
+    let body = format!("millpond manifest 2\n{json}\n");
+    disk.put(MANIFEST, format!("{body}{:016x}\n", xxh3_64(body.as_bytes())).as_bytes());
+}
+
+/// What is damaged, how, and what is said of it; the hint is the same for all.
+type Damage = (fn(&SimulatedDisk), &'static str);
+
+const DAMAGES: &[Damage] = &[
+    (
+        |disk| disk.put(MANIFEST, b"millpond m"),
+        "manifest-0000000000000002 is damaged: its first line is not that of a manifest",
+    ),
+    (
+        |disk| disk.put(MANIFEST, b"millpond manifest 2\n"),
+        "manifest-0000000000000002 is damaged: its checksum does not match",
+    ),
+    (
+        |disk| rewrite(disk, |json| json["epoch"] = json!("soon")),
+        "manifest-0000000000000002 is damaged: invalid type: string \"soon\", expected u64",
+    ),
+    (
+        |disk| rewrite(disk, |json| json["hash_seed"] = json!("5eed")),
+        "manifest-0000000000000002 is damaged: \"5eed\" is not 16 hexadecimal digits",
+    ),
+    (
+        |disk| rewrite(disk, |json| json["steps"][0]["arrangements"][0]["runs"][0]["blob"] = json!("../runs")),
+        "manifest-0000000000000002 is damaged: \"../runs\" is not the name of a blob",
+    ),
+    (
+        |disk| rewrite(disk, |json| json["steps"][0]["arrangements"][0]["runs"][0]["offset"] = json!(u64::MAX)),
+        "manifest-0000000000000002 is damaged: a run has an impossible length",
+    ),
+    (
+        |disk| rewrite(disk, |json| json["generation"] = json!(7)),
+        "manifest-0000000000000002 holds generation 7, not its own",
+    ),
+    (
+        |disk| rewrite(disk, |json| json["epoch"] = json!(4)),
+        "manifest-0000000000000002 is not the manifest that finished was written for",
+    ),
+    (|disk| disk.remove(MANIFEST).unwrap(), "manifest-0000000000000002 is missing"),
+    (|disk| disk.remove("finished").unwrap(), "finished is missing"),
+    (|disk| disk.put("finished", b"millpond"), "finished is damaged: it holds 8 bytes"),
+    (|disk| disk.remove(BLOB).unwrap(), "runs-0000000000000002-0 is missing"),
+    (|disk| disk.put(BLOB, b"a r"), "runs-0000000000000002-0 is damaged: it holds 3 bytes, less than its runs need"),
+    (
+        |disk| disk.put(BLOB, &[b"a run".as_slice(), &[0; 59], b"chances"].concat()),
+        "runs-0000000000000002-0 is damaged: the checksum of what is to be delivered does not match",
+    ),
+];
+
+/// Damage is told by the name of the file, whatever it is; nothing is changed by that, and both ways out lead out.
+#[test]
+fn damage_names_the_file_and_the_hint_leads_out_of_it() {
+    let disk = saved();
+    read_all(&disk).unwrap();
+    let backup: Vec<_> = disk.files().into_iter().map(|name| (name.clone(), disk.read(&name).unwrap())).collect();
+    for (damage, what) in DAMAGES {
+        damage(&disk);
+        let damaged = disk.files();
+        let error = read_all(&disk).unwrap_err();
+        assert_eq!((error.kind(), error.hint()), (ErrorKind::Data, Some(WAY_OUT)));
+        assert!(error.message().starts_with(what), "{error}");
+        assert_eq!(disk.files(), damaged);
+        // Restored from a backup.
+        backup.iter().for_each(|(name, bytes)| disk.put(name, bytes.as_ref().unwrap()));
+        read_all(&disk).unwrap();
+        // Removed.
+        let removed = disk.copy();
+        removed.files().iter().for_each(|name| removed.remove(name).unwrap());
+        commit(&fresh(&removed), 2, &[b"everything again"]);
+    }
+}
+
+/// A blob that is cut while a run has the state open is damage, too.
+#[test]
+fn a_blob_that_is_cut_later_is_named() {
+    let disk = saved();
+    let (state, manifest) = open(&disk);
+    let manifest = manifest.unwrap();
+    disk.put(BLOB, b"a r");
+    let text =
+        format!("runs-0000000000000002-0 is damaged: it holds 3 bytes, less than its runs need\nhint: {WAY_OUT}");
+    check_error(&state.check_blobs().unwrap_err(), ErrorKind::Data, &text);
+    check_error(&state.run_bytes(manifest.places().next().unwrap()).unwrap_err(), ErrorKind::Data, &text);
 }
 
 #[test]
