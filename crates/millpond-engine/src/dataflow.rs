@@ -113,17 +113,7 @@ impl Failure {
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.set(error),
-            Err(panic) => {
-                let reason = panic
-                    .downcast_ref::<String>()
-                    .map(String::as_str)
-                    .or_else(|| panic.downcast_ref::<&str>().copied())
-                    .unwrap_or("unknown reason");
-                self.set(
-                    Error::unavailable(format!("{what} failed: {reason}"))
-                        .with_hint("this is a defect of millpond; nothing of this run was saved"),
-                );
-            }
+            Err(panic) => self.set(Error::of_panic(what, &*panic)),
         }
     }
 }
@@ -538,5 +528,21 @@ impl Accountable for Changes {
 impl Accountable for Packet {
     fn record_count(&self) -> i64 {
         self.count as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_or_panic_is_kept() {
+        let failure = Failure::default();
+        failure.guard("reading input", || Ok(()));
+        failure.check().unwrap();
+        failure.guard("reading input", || panic!("a row is gone"));
+        failure.guard("routing", || Err(Error::input("never reached")));
+        failure.set(Error::input("too late"));
+        assert_eq!(failure.check().unwrap_err().message(), "reading input failed: a row is gone");
     }
 }

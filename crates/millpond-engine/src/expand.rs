@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, UInt32Array};
 use millpond_error::{Error, Result};
 use millpond_plan::{ColumnType, packed};
+use millpond_store::DAMAGE_HINT;
 
 use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs};
@@ -41,7 +42,7 @@ pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes)) {
 /// `Data` if the bytes of a list are not as they were written.
 pub fn flatten(changes: &Changes, column: usize, element: ColumnType, emit: &mut dyn FnMut(Changes)) -> Result<()> {
     let Some((elements, offsets)) = packed::flatten(&changes.columns[column], element) else {
-        return Err(Error::data("a list is not as it was written"));
+        return Err(Error::data("a list of the saved state is not as it was written").with_hint(DAMAGE_HINT));
     };
     let rows = owners(&offsets);
     for start in (0..rows.len()).step_by(PIECE_ROWS) {
@@ -70,6 +71,7 @@ fn piece(changes: &Changes, replaced: Range<usize>, rows: Vec<u32>, column: Arra
 mod tests {
     use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
+    use millpond_error::ErrorKind;
     use millpond_plan::Type;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
@@ -180,7 +182,8 @@ mod tests {
         let lists: ArrayRef = Arc::new(arrow_array::BinaryArray::from(vec![&b"\x02\x00"[..]]));
         let error =
             flatten(&Changes::new(vec![lists], vec![1].into()), 0, Type::Int.required(), &mut |_| {}).unwrap_err();
-        assert_eq!(error.message(), "a list is not as it was written");
+        let text = format!("a list of the saved state is not as it was written\nhint: {DAMAGE_HINT}");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array};
 use arrow_buffer::NullBuffer;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Type;
+use millpond_store::DAMAGE_HINT;
 
 use crate::cells::{Cells, Text, Values, bytes, ints};
 use crate::changes::Diffs;
@@ -344,7 +345,7 @@ fn counts(rest: &[u8]) -> Result<[i64; 3]> {
 }
 
 fn damaged() -> Error {
-    Error::data("the saved state holds a sum of floats that cannot be read")
+    Error::data("the saved state holds a sum of floats that cannot be read").with_hint(DAMAGE_HINT)
 }
 
 /// The columns of sums of floats, to read.
@@ -429,9 +430,7 @@ impl FloatSums {
         if !in_two {
             self.push_digits(&digits);
         }
-        if i32::try_from(self.rest.len()).is_err() {
-            return Err(Error::input("the sums of one batch need over 2 GiB").with_hint("take fewer rows together"));
-        }
+        check_rest(self.rest.len())?;
         self.push(high, low);
         Ok(())
     }
@@ -453,9 +452,18 @@ impl FloatSums {
     }
 }
 
+/// Checks that the rests of sums, of so many bytes, have a place in one column.
+fn check_rest(bytes: usize) -> Result<()> {
+    if bytes > i32::MAX as usize {
+        return Err(Error::input("the sums of one batch need over 2 GiB").with_hint("take fewer rows together"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use arrow_array::Array;
+    use millpond_error::ErrorKind;
     use proptest::prelude::*;
 
     use super::*;
@@ -612,14 +620,26 @@ mod tests {
             let column = |value: f64| Arc::new(Float64Array::from(vec![value])) as ArrayRef;
             let columns = [column(1.0), column(0.0), Type::Bytes.byte_array(vec![0, length], rest, None).unwrap()];
             let error = merge_float_sums(&columns, &[0, 1]).unwrap_err();
-            assert_eq!(error.kind(), millpond_error::ErrorKind::Data);
+            let text = format!("the saved state holds a sum of floats that cannot be read\nhint: {DAMAGE_HINT}");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
         }
+    }
+
+    #[test]
+    fn sums_of_one_batch_have_2_gib_at_most() {
+        check_rest(i32::MAX as usize).unwrap();
+        let error = check_rest(1 << 31).unwrap_err();
+        let text = "the sums of one batch need over 2 GiB\nhint: take fewer rows together";
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, text));
     }
 
     #[test]
     fn sums_beyond_128_bits_are_named() {
         let column: ArrayRef = Arc::new(Int64Array::from(vec![i64::MIN; 3]));
         let error = int_sums(&column, &Diffs::Each(vec![i64::MAX; 3].into()), &[0, 3]).unwrap_err();
-        assert!(error.to_string().contains("beyond 128 bits"), "{error}");
+        let text = "a sum of ints is beyond 128 bits: its group has more rows than an int can count\n\
+                    hint: take fewer rows together";
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, text));
+        int_sums(&column, &Diffs::Each(vec![i64::MAX; 3].into()), &[0, 1, 2, 3]).unwrap();
     }
 }

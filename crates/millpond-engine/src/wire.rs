@@ -27,6 +27,9 @@ use crate::hash::HashSeed;
 use crate::keyed::HashedChanges;
 use crate::route::{Packet, PacketRows};
 
+/// What to do where a process does not understand another.
+pub const MISFIT_HINT: &str = "check that all processes run the same program with the same version of Millpond";
+
 /// Writes changes; without their schema, which [`read_changes`] must be given.
 pub fn write_changes<W: Write>(changes: &Changes, out: &mut W) {
     let mut out = Writer { out };
@@ -198,8 +201,7 @@ struct Reader<'a> {
 }
 
 fn damaged(what: &str) -> Error {
-    Error::unavailable(format!("another process sent rows that cannot be read: {what}"))
-        .with_hint("check that all processes run the same program with the same version of Millpond")
+    Error::unavailable(format!("another process sent rows that cannot be read: {what}")).with_hint(MISFIT_HINT)
 }
 
 impl<'a> Reader<'a> {
@@ -247,7 +249,7 @@ impl<'a> Reader<'a> {
         match ty {
             DataType::Boolean => buffers.push(Buffer::from(self.part(rows.div_ceil(8))?)),
             DataType::Utf8 | DataType::Binary => {
-                let offsets = self.values(rows + 1, 4)?;
+                let offsets = self.values(rows.saturating_add(1), 4)?;
                 let length = last_offset(&offsets)?;
                 buffers.push(offsets);
                 buffers.push(Buffer::from(self.part(length)?));
@@ -272,6 +274,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::{BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
+    use millpond_error::ErrorKind;
     use millpond_plan::types::Type;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
@@ -335,6 +338,32 @@ mod tests {
             let cut = random.random_range(0..bytes.len());
             let _ = read_changes(&bytes[..cut], &schema);
         }
+    }
+
+    /// The bytes of one column of text, each number of `parts` in eight bytes; what is said of them.
+    #[track_caller]
+    fn check_damaged(parts: &[u64], reason: &str) {
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
+        let error = read_changes(&bytes, &Schema::new([("user", Type::Str.required())])).unwrap_err();
+        let text = format!(
+            "another process sent rows that cannot be read: {reason}\n\
+             hint: check that all processes run the same program with the same version of Millpond"
+        );
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unavailable, text));
+    }
+
+    #[test]
+    fn bytes_that_are_no_rows_are_refused() {
+        check_damaged(&[], "they end too early");
+        // Of one row: all are added, none is null, and the text ends before its offset.
+        check_damaged(&[1, 0, 0, 4 << 32], "they end too early");
+        check_damaged(&[u64::MAX, 0, 0], "a length is too large");
+        check_damaged(&[1, 0, 0, 0xffff_ffff << 32], "an offset is negative");
+        let text = "Invalid argument error: Invalid UTF8 sequence at string index 0 (0..1): invalid utf-8 sequence of 1 bytes \
+                    from index 0";
+        check_damaged(&[1, 0, 0, 1 << 32, 0xff], text);
+        let bytes: Vec<u8> = [1, 0, 0, 1 << 32, 0x61_u64].iter().flat_map(|part| part.to_le_bytes()).collect();
+        assert_eq!(read_changes(&bytes, &Schema::new([("user", Type::Str.required())])).unwrap().rows, 1);
     }
 
     #[test]

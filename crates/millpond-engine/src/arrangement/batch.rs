@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Storage};
+use millpond_store::DAMAGE_HINT;
 
 use super::ArrangementSchema;
 use super::block::Block;
@@ -110,15 +111,23 @@ impl ColumnBuffer {
             Storage::Int => self.ty.ty.int_array(words_into(self.words), nulls),
             Storage::Float => Arc::new(Float64Array::new(words_into(self.words), nulls)),
             Storage::Bytes => {
-                if self.text.len() > i32::MAX as usize {
-                    return Err(Error::invalid("over 2 GiB of text in one column of one batch of saved rows"));
-                }
+                check_text(self.text.len())?;
                 let offsets: Vec<i32> = self.words.iter().map(|end| *end as i32).collect();
                 let array = self.ty.ty.byte_array(offsets, self.text, nulls);
-                array.map_err(|error| Error::data(format!("saved text is not UTF-8: {error}")))?
+                array
+                    .map_err(|error| Error::data(format!("saved text is not UTF-8: {error}")).with_hint(DAMAGE_HINT))?
             }
         })
     }
+}
+
+/// Checks that so many bytes of text have a place in one column.
+fn check_text(bytes: usize) -> Result<()> {
+    if bytes > i32::MAX as usize {
+        return Err(Error::input("over 2 GiB of text in one column of one batch of saved rows")
+            .with_hint("take fewer rows together"));
+    }
+    Ok(())
 }
 
 fn words_into<T: arrow_buffer::ArrowNativeType>(words: Vec<u64>) -> ScalarBuffer<T> {
@@ -340,5 +349,20 @@ impl Batch {
             rows: into_arrays(self.rows)?,
             diffs: into_diffs(self.diffs),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_column_has_2_gib_of_text_at_most() {
+        check_text(i32::MAX as usize).unwrap();
+        let error = check_text(1 << 31).unwrap_err();
+        let text = "over 2 GiB of text in one column of one batch of saved rows\nhint: take fewer rows together";
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, text));
     }
 }

@@ -39,8 +39,7 @@ pub(super) fn lookup(
             [only] => select_from_one(*only, key, select, &schema.row, &mut plan)?,
             several => select_from_several(several, key, select, &schema.row, &mut cursors, &mut plan)?,
         }
-        let end = u32::try_from(plan.len()).map_err(|_| Error::invalid("a lookup finds over 4 billion rows"))?;
-        offsets.push(end);
+        offsets.push(offset_of(plan.len())?);
     }
     let rows = into_arrays(plan.gather(&schema.row))?;
     Ok(KeyedRows { hashes: hashes.to_vec(), keys: keys.to_vec(), offsets, rows, diffs: into_diffs(plan.diffs) })
@@ -302,5 +301,29 @@ impl<'a> KeyCells<'a> {
             KeyValues::Float(values) => values[i].to_bits() == column.word(key),
             KeyValues::Str(offsets, bytes) => bytes[offsets[i] as usize..offsets[i + 1] as usize] == *column.text(key),
         }
+    }
+}
+
+/// So many rows, as an offset.
+fn offset_of(rows: usize) -> Result<u32> {
+    u32::try_from(rows).map_err(|_| {
+        Error::input(format!("one lookup of saved rows finds {rows} of them, more than 4 billion"))
+            .with_hint("take fewer rows together")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_lookup_finds_4_billion_rows_at_most() {
+        assert_eq!(offset_of(u32::MAX as usize).unwrap(), u32::MAX);
+        let error = offset_of(1 << 32).unwrap_err();
+        let text = "one lookup of saved rows finds 4294967296 of them, more than 4 billion\n\
+                    hint: take fewer rows together";
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, text));
     }
 }

@@ -12,6 +12,7 @@ use arrow_array::ArrayRef;
 use bytes::Bytes;
 use millpond_error::{Error, Result};
 use millpond_plan::types::ColumnType;
+use millpond_store::DAMAGE_HINT;
 pub use millpond_store::RunPlace;
 use serde::{Deserialize, Serialize};
 
@@ -368,7 +369,7 @@ fn open_levels(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangem
         if let Some(pair) = level.windows(2).find(|pair| pair[0].range.last >= pair[1].range.first) {
             let place = pair[1].run.place().map(|place| place.blob.as_str()).unwrap_or_default();
             return Err(Error::data(format!("two runs of one level hold the same keys, one of them in {place}"))
-                .with_hint("restore the state from a copy, or reset it"));
+                .with_hint(DAMAGE_HINT));
         }
     }
     Ok(levels)
@@ -378,7 +379,7 @@ fn open_run(schema: &ArrangementSchema, saved: SavedRun) -> Result<Run> {
     let run = Run::open(&saved.name, saved.bytes, saved.checksum)?;
     if !run.schema().is_stored_like(schema) {
         let message = format!("{}: the saved run has columns {}, not {schema}", saved.name, run.schema());
-        return Err(Error::data(message));
+        return Err(Error::data(message).with_hint(DAMAGE_HINT));
     }
     run.set_place(saved.place);
     Ok(run)

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Type, byte_values};
+use millpond_store::DAMAGE_HINT;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::batch::{Batch, Plan};
@@ -232,8 +233,7 @@ impl Run {
 }
 
 fn damaged(name: &str, what: &str) -> Error {
-    Error::data(format!("{name}: the saved run is damaged: {what}"))
-        .with_hint("restore the state from a copy, or reset it")
+    Error::data(format!("{name}: the saved run is damaged: {what}")).with_hint(DAMAGE_HINT)
 }
 
 /// Little-endian fields, one after the other; the caller has checked the length.

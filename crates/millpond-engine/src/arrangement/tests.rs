@@ -496,7 +496,10 @@ fn read(bytes: Bytes, checksum: u64, schema: &ArrangementSchema) -> Result<Vec<(
 fn check_damaged(bytes: Vec<u8>, checksum: u64, schema: &ArrangementSchema) {
     let error = read(Bytes::from(bytes), checksum, schema).expect_err("every byte is covered by a checksum");
     assert_eq!(error.kind(), ErrorKind::Data);
-    assert!(error.message().contains("state/run-7"), "{error}");
+    // A changed byte of the format's version makes it one of another format.
+    let is_damage = error.message().starts_with("state/run-7: the saved run ") && error.hint() == Some(DAMAGE_HINT);
+    let is_format = error.message() == "state/run-7: the run is of a format that this version does not know";
+    assert!(is_damage || is_format, "{error}");
 }
 
 /// A small run with nulls, texts, several blocks, and a key that goes on over blocks.
@@ -582,7 +585,59 @@ fn a_run_of_another_schema_is_a_data_error() {
     let run = small_run(&small_schema());
     let other = ArrangementSchema { row: vec![Type::Int.required()], ..small_schema() };
     check_damaged(run.bytes().to_vec(), run.checksum(), &other);
+    let error = read(run.bytes().clone(), run.checksum(), &other).unwrap_err();
+    let message = format!("state/run-7: the saved run has columns {}, not {other}", small_schema());
+    assert_eq!(error.message(), message);
     check_damaged(run.bytes().to_vec(), run.checksum() + 1, &small_schema());
+}
+
+#[test]
+fn a_run_of_another_format_is_told_apart_from_damage() {
+    let run = small_run(&small_schema());
+    let mut bytes = run.bytes().to_vec();
+    bytes[7] = 2;
+    let error = read(Bytes::from(bytes), run.checksum(), &small_schema()).unwrap_err();
+    let text = "state/run-7: the run is of a format that this version does not know\n\
+                hint: use the version of Millpond that wrote the state, or a newer one";
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Data, text));
+}
+
+/// A run of bytes that says it is one of text.
+#[test]
+fn saved_text_that_is_not_utf8_is_a_data_error() {
+    let of = |ty: Type| ArrangementSchema { key: vec![], row: vec![ty.required()] };
+    let model = Model::from([((0, vec![]), BTreeMap::from([(vec![Cell::Bytes(vec![0xff])], 1)]))]);
+    let mut builder = RunBuilder::new(of(Type::Bytes));
+    builder.append(&keyed_rows(&of(Type::Bytes), &model));
+    let run = builder.finish_one();
+    let mut bytes = run.bytes().to_vec();
+    let footer = run.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
+    bytes[footer + 4] = 3;
+    let checksum = fix_checksums(&mut bytes, &run);
+    let error = read(Bytes::from(bytes), checksum, &of(Type::Str)).unwrap_err();
+    assert_eq!((error.kind(), error.hint()), (ErrorKind::Data, Some(DAMAGE_HINT)));
+    assert!(error.message().starts_with("saved text is not UTF-8: "), "{error}");
+}
+
+#[test]
+fn two_runs_of_one_level_hold_no_key_both() {
+    let run = small_run(&small_schema());
+    let saved = |blob: &str, level| SavedRun {
+        name: format!("state/{blob}"),
+        bytes: run.bytes().clone(),
+        checksum: run.checksum(),
+        range: KeyRange::ALL,
+        level,
+        place: RunPlace { blob: blob.to_owned(), offset: 0, length: run.bytes().len() as u64 },
+    };
+    let open = |level| {
+        let runs = vec![saved("run-7", 0), saved("run-8", level)];
+        Arrangement::open(small_schema(), KeyRange::ALL, SavedArrangement { runs })
+    };
+    open(1).unwrap();
+    let error = open(0).unwrap_err();
+    let text = format!("two runs of one level hold the same keys, one of them in run-8\nhint: {DAMAGE_HINT}");
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
 }
 
 /// One key with 200,000 rows, in one large run and some small ones, is read at a place without reading all of it.

@@ -18,6 +18,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::Literal;
 use millpond_plan::physical::OperatorSpec;
 use millpond_plan::types::{ColumnType, Schema, Type};
+use millpond_store::DAMAGE_HINT;
 
 use crate::arrangement::{Arrangement, ArrangementSchema, Run, SavedArrangement};
 use crate::cells::{Cells, Values};
@@ -76,7 +77,7 @@ fn arrangement(input: &Schema, key: &[usize], row: Vec<ColumnType>, range: KeyRa
 /// Replaces `into` by the saved arrangement of this name.
 fn open(saved: &mut Vec<(String, SavedArrangement)>, name: &str, into: &mut Arrangement) -> Result<()> {
     let Some(at) = saved.iter().position(|(saved, _)| saved == name) else {
-        return Err(Error::data(format!("the saved state has no arrangement {name:?}")));
+        return Err(Error::data(format!("the saved state has no arrangement {name:?}")).with_hint(DAMAGE_HINT));
     };
     *into = Arrangement::open(into.schema().clone(), into.range(), saved.swap_remove(at).1)?;
     Ok(())

@@ -750,9 +750,44 @@ const BIG: i64 = i64::MAX;
 
 #[test]
 fn a_sum_that_does_not_fit_is_an_input_error() {
-    let expect = "sum(value) is 18446744073709551614, which is outside the range of Type::Int";
+    let expect = "sum(value) is 18446744073709551614, which is outside the range of Type::Int\n\
+                  hint: cast the column to float before the sum, or take fewer rows together";
     check_error("reduce", &[&[("a", 0, BIG, 2)]], expect);
     check_error("session", &[&[("a", 0, BIG, 1)], &[("a", 3, BIG, 1)]], expect);
+}
+
+/// A group of rows that are more than can be counted or listed; fewer, as the hint says, can be.
+#[test]
+fn a_group_with_too_many_rows_is_an_input_error() {
+    let cases = [
+        (ReducerKind::Count, BIG, "a group has 18446744073709551614 rows, more than an int can count"),
+        (
+            ReducerKind::SortedTuple { skip_nones: false },
+            1 << 30,
+            "sorted_tuple(value) has over 2 GiB of values in the groups of one batch",
+        ),
+    ];
+    for (kind, many, message) in cases {
+        let schema = Schema::new([("user", Type::Str.required()), ("value", Type::Int.required())]);
+        let reducers = vec![ReducerCall { kind, columns: vec![1] }];
+        let (spec, input) = (ReduceSpec { key: vec![0], reducers, form: Form::Full }, schema.clone());
+        let make = Box::new(move |range| Box::new(Reduce::new(&spec, &input, range)) as Box<dyn Operator>);
+        let subject = Subject { schema, key: vec![0], make, expect: Box::new(|_| Table::new()) };
+        let rows =
+            |times: i64| [1, 2].map(|value| (vec![Value::Str("ann".to_owned()), Value::Int(value)], times)).to_vec();
+        let error = Running::new(&subject, 1, false).step(&rows(many), 1).unwrap_err();
+        let text = format!("{message}\nhint: take fewer rows together");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Input, text));
+        Running::new(&subject, 1, false).step(&rows(2), 1).unwrap();
+    }
+}
+
+#[test]
+fn a_saved_state_without_an_arrangement_is_a_data_error() {
+    let schema = Schema::new([("user", Type::Str.required())]);
+    let error = Keep::new(&schema, KeyRange::ALL).open(Vec::new()).unwrap_err();
+    let text = format!("the saved state has no arrangement \"rows\"\nhint: {DAMAGE_HINT}");
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
 }
 
 #[test]

@@ -185,7 +185,11 @@ fn check_error(combination: Combination, steps: &[&[Change<'_>]], expect: &str) 
         }
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
-        assert_eq!(error.to_string().lines().next(), Some(expect));
+        let hint = match expect.contains("have one identity") {
+            true => "\nhint: with_id_from(...) says what identifies a row",
+            false => "",
+        };
+        assert_eq!(error.to_string(), format!("{expect}{hint}"));
     }
 }
 
