@@ -14,6 +14,7 @@ use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_plan::{spelled, time};
+use millpond_store::DAMAGE_HINT;
 
 use crate::source::{EpochInput, Next, Source, SourceCounts};
 
@@ -85,8 +86,12 @@ impl TableSource {
         let epochs = epochs.into_values().map(|rows| {
             let columns = schema.columns().iter().map(|column| {
                 let field = columns.iter().find(|(name, _)| *name == column.name);
-                let field =
-                    field.ok_or_else(|| Error::invalid(format!("the table has no column {:?}", column.name)))?;
+                let missing = || {
+                    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+                    let (name, names) = (&column.name, names.join(", "));
+                    Error::invalid(format!("the table has no column {name:?}; it has {names}"))
+                };
+                let field = field.ok_or_else(missing)?;
                 table.column(field.1, column.ty, &rows)
             });
             let diffs: Vec<i64> = rows.iter().map(|row| diffs[*row]).collect();
@@ -138,7 +143,7 @@ impl Source for TableSource {
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         for (name, saved) in saved {
             if name != POSITION {
-                return Err(Error::data(format!("a table source has no arrangement {name:?}")));
+                return Err(Error::data(format!("a table source has no arrangement {name:?}")).with_hint(DAMAGE_HINT));
             }
             self.position = Arrangement::open(position_schema(), KeyRange::ALL, saved)?;
             let done = &mut self.done;
@@ -334,6 +339,9 @@ impl Outer {
 
 #[cfg(test)]
 mod tests {
+    use millpond_engine::wire::MISFIT_HINT;
+    use millpond_error::ErrorKind;
+
     use super::*;
 
     #[track_caller]
@@ -421,11 +429,48 @@ mod tests {
         assert_eq!(error.message(), "4 cells where the header has 2: \"1 | 2 | 3 | 4\"");
     }
 
+    #[track_caller]
+    fn refused(text: &str, columns: &[&str], message: &str) {
+        let schema = Schema::new(columns.iter().map(|column| (*column, Type::Int.required())));
+        let error = TableSource::from_markdown(text, (!columns.is_empty()).then_some(schema)).unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, message));
+    }
+
     #[test]
     fn a_given_schema_is_checked() {
-        let schema = Schema::new([("a", Type::Int.required())]);
-        let error = TableSource::from_markdown("a\n1\nx", Some(schema)).unwrap_err();
-        assert_eq!(error.message(), "a: \"x\" is not of type Type::Int");
+        refused("a\n1\nx", &["a"], "a: \"x\" is not of type Type::Int");
+        refused("a | b\n1 |", &["a", "b"], "b: \"None\" is not of type Type::Int");
+        refused("a\n1", &["a", "b"], "the table has no column \"b\"; it has a");
+    }
+
+    #[test]
+    fn a_table_has_a_header_and_whole_times_and_diffs() {
+        refused("", &[], "the table has no header");
+        refused("\n|---|---|\n", &[], "the table has no header");
+        refused("a __time__\n1 noon", &[], "__time__: \"noon\" is not an int");
+        refused("a | __diff__\n1 |", &[], "__diff__: \"\" is not an int");
+    }
+
+    #[test]
+    fn a_position_of_another_source_is_damage() {
+        let mut source = TableSource::from_markdown("a\n1", None).unwrap();
+        let error = source.open(vec![("files".to_owned(), SavedArrangement::default())]).unwrap_err();
+        let text = format!("a table source has no arrangement \"files\"\nhint: {DAMAGE_HINT}");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
+    }
+
+    #[test]
+    fn an_epoch_that_was_not_read_does_not_count() {
+        let mut source = TableSource::from_markdown("a\n1", None).unwrap();
+        let input = source.next_epoch(&[0]).unwrap().into_input().unwrap();
+        let error = source.finish_epoch(Epoch(2)).unwrap_err();
+        let message = "the input of the epoch was not read to its end";
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, message));
+        // It is one piece, which no other process reads.
+        let error = input.hand_in(b"").unwrap_err();
+        let text = format!("this input has no pieces for other processes\nhint: {MISFIT_HINT}");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unavailable, text));
+        assert_eq!(show(&mut source), ["1 x1"]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod position;
 mod round_trip;
 
 use millpond_engine::changes::{Changes, Epoch};
+use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 use serde_json::Value;
@@ -134,7 +135,7 @@ pub trait Sink: Send + Sync {
 
     /// Writes what a [`Formatter`] of this sink made of so many rows.
     fn write_lines(&self, _lines: &[u8], _count: u64) -> Result<()> {
-        Err(Error::unavailable("the output takes rows, and another process formatted them"))
+        Err(Error::unavailable("the output takes rows, and another process formatted them").with_hint(MISFIT_HINT))
     }
 
     /// Takes note that all changes of an epoch were written.

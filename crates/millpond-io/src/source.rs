@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
 use millpond_engine::changes::{Changes, Epoch};
+use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +128,7 @@ pub trait EpochInput: Send + Sync {
 
     /// Takes up what came out of a piece in another process; returns the number of the piece.
     fn hand_in(&self, _result: &[u8]) -> Result<u64> {
-        Err(Error::unavailable("this input has no pieces for other processes"))
+        Err(Error::unavailable("this input has no pieces for other processes").with_hint(MISFIT_HINT))
     }
 
     /// Takes note that a piece could not be read in another process.

@@ -10,6 +10,7 @@ use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Type;
+use millpond_store::DAMAGE_HINT;
 
 /// The position of a source, if it has said one.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ impl Position {
         self.arrangement.scan(&mut |chunk| {
             let texts = chunk.rows[0].as_string::<i32>();
             if texts.len() != 1 || text.is_some() {
-                return Err(Error::data("the saved state holds more than one position of a source"));
+                let error = Error::data("the saved state holds more than one position of a source");
+                return Err(error.with_hint(DAMAGE_HINT));
             }
             *text = Some(texts.value(0).to_owned());
             Ok(())

@@ -3,6 +3,7 @@
 //! Arrangement `rows`: key = the primary key, row = the other columns, each row once.
 
 use arrow_array::{ArrayRef, UInt32Array};
+use arrow_schema::ArrowError;
 use arrow_select::{concat::concat, take::take};
 use millpond_engine::arrangement::{Arrangement, ArrangementSchema, Run, SavedArrangement, Select};
 use millpond_engine::changes::{Changes, Diffs};
@@ -71,7 +72,6 @@ impl Present {
 
     /// Every key of `rows` with the row that comes last, or none where that takes the key away.
     fn last_of_each_key(&self, rows: &[Changes]) -> Result<KeyedRows> {
-        let too_much = |_| Error::input("one commit holds more text than a column can");
         let width = self.key.len() + self.row.len();
         let columns = (0..width).map(|column| {
             let parts: Vec<_> = rows.iter().map(|part| part.columns[column].as_ref()).collect();
@@ -101,7 +101,26 @@ impl Present {
     }
 }
 
+/// Arrow puts columns together unless that would be longer than a column can be.
+fn too_much(error: ArrowError) -> Error {
+    Error::input("one commit holds over 2 GiB of text in one column").with_hint("commit more often").caused_by(error)
+}
+
 fn types(schema: &Schema, key: &[usize], row: &[usize]) -> ArrangementSchema {
     let of = |columns: &[usize]| columns.iter().map(|column| schema.columns()[*column].ty).collect();
     ArrangementSchema { key: of(key), row: of(row) }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_that_is_too_long_says_what_to_do() {
+        let error = too_much(ArrowError::OffsetOverflowError(1 << 31));
+        let text = "one commit holds over 2 GiB of text in one column\nhint: commit more often";
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, text));
+    }
 }

@@ -1,6 +1,7 @@
 //! The source of rows that a program hands over.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
+use millpond_store::DAMAGE_HINT;
 
 use super::position::Position;
 use super::present::{Present, Step};
@@ -27,7 +29,11 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// `Invalid`, if that is no number of seconds.
 pub fn grace() -> Result<Duration> {
-    let Some(text) = std::env::var_os(GRACE).filter(|text| !text.is_empty()) else { return Ok(DEFAULT_GRACE) };
+    grace_of(std::env::var_os(GRACE).as_deref())
+}
+
+fn grace_of(text: Option<&OsStr>) -> Result<Duration> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(DEFAULT_GRACE) };
     let seconds = text.to_str().and_then(|text| text.trim().parse().ok());
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
         Error::invalid(format!("{GRACE}: {text:?} is not a number of seconds")).with_hint(format!("such as {GRACE}=10"))
@@ -151,7 +157,10 @@ impl Source for FeedSource {
             match (name.as_str(), &mut self.present) {
                 (POSITION, _) => self.position.open(saved)?,
                 (ROWS, Some(present)) => present.open(saved)?,
-                _ => return Err(Error::data(format!("a source of the program has no arrangement {name:?}"))),
+                _ => {
+                    let what = format!("a source of the program has no arrangement {name:?}");
+                    return Err(Error::data(what).with_hint(DAMAGE_HINT));
+                }
             }
         }
         Ok(())
@@ -229,4 +238,24 @@ impl EpochInput for FeedInput {
 fn project(changes: &Changes, columns: &[usize]) -> Changes {
     let columns = columns.iter().map(|column| changes.columns[*column].clone()).collect();
     Changes { columns, rows: changes.rows, diffs: changes.diffs.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn how_long_a_function_may_take_is_a_number_of_seconds() {
+        for (text, seconds) in [("", 5.0), (" 0.5 ", 0.5), ("10", 10.0)] {
+            assert_eq!(grace_of(Some(text.as_ref())).unwrap(), Duration::from_secs_f64(seconds));
+        }
+        for text in ["soon", "-1", "inf", "nan"] {
+            let error = grace_of(Some(text.as_ref())).unwrap_err();
+            let text =
+                format!("MILLPOND_GRACE_S: \"{text}\" is not a number of seconds\nhint: such as MILLPOND_GRACE_S=10");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, text));
+        }
+    }
 }

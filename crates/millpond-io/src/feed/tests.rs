@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use millpond_engine::arrangement::SavedRun;
 use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, ErrorKind, Result};
+use millpond_store::DAMAGE_HINT;
 use proptest::prelude::*;
 
 use super::{Cell, Feed, FeedOptions, FeedSource, Feeder};
@@ -202,7 +204,9 @@ fn a_commit_with_a_position_is_never_divided() {
     feed.push(&row).unwrap();
     feed.close();
     let error = source.next_epoch(&[0, 1, 2]).err().unwrap();
-    assert_eq!(error.message(), "rows were handed over after the last commit with a position");
+    let text = "rows were handed over after the last commit with a position\n\
+                hint: end with a commit of the last position";
+    check_error(&error, ErrorKind::Invalid, text);
 }
 
 #[test]
@@ -252,9 +256,10 @@ fn nothing_is_taken_after_the_end() {
     let row = [Cell::Str("ann"), Cell::Null, Cell::Bool(true)];
     let (source, feed, _) = start(&options(&[]), Saved::new());
     feed.close();
-    assert_eq!(feed.push(&row).unwrap_err().kind(), ErrorKind::Invalid);
+    check_error(&feed.push(&row).unwrap_err(), ErrorKind::Invalid, "the source is closed");
+    check_error(&feed.commit(None).unwrap_err(), ErrorKind::Invalid, "the source is closed");
     drop(source);
-    assert_eq!(feed.push(&row).unwrap_err().kind(), ErrorKind::Interrupted);
+    check_error(&feed.push(&row).unwrap_err(), ErrorKind::Interrupted, "the run is over");
 }
 
 #[test]
@@ -263,4 +268,91 @@ fn what_is_declared_never_to_be_removed_stays() {
     let (_source, feed, _) = start(&declared, Saved::new());
     let error = feed.remove(&[Cell::Str("ann"), Cell::Null, Cell::Bool(true)]).unwrap_err();
     assert_eq!(error.message(), "rows of this source are declared never to be removed");
+}
+
+/// The error is of this kind and reads so, its hint included.
+#[track_caller]
+fn check_error(error: &Error, kind: ErrorKind, text: &str) {
+    assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+}
+
+#[test]
+fn a_commit_has_a_position_where_the_source_has_them() {
+    let with = FeedOptions { positions: true, ..options(&[]) };
+    let cases = [
+        (with, None, "a commit of a source with positions needs one"),
+        (options(&[]), Some("7".to_owned()), "a commit has a position, and the source none"),
+    ];
+    for (options, position, text) in cases {
+        let (mut source, feed, _) = start(&options, Saved::new());
+        feed.push(&[Cell::Str("ann"), Cell::Null, Cell::Bool(true)]).unwrap();
+        let other = position.is_none().then(|| "7".to_owned());
+        check_error(&feed.commit(position).unwrap_err(), ErrorKind::Invalid, text);
+        // The other way round, and nothing is lost.
+        feed.commit(other).unwrap();
+        let mut bag = Bag::new();
+        assert!(read_epoch(&mut source, &[0, 1, 2], &mut bag));
+        assert_eq!(bag.len(), 1);
+    }
+}
+
+#[test]
+fn a_cell_of_json_text_must_be_of_its_type() {
+    let list = millpond_plan::types::Type::list(millpond_plan::types::Type::Int);
+    for (ty, text) in [(millpond_plan::types::Type::Json, "{"), (list, "[1, \"two\"]")] {
+        let error = Cell::json(ty, text).unwrap_err();
+        check_error(&error, ErrorKind::Input, &format!("{text:?} is not the JSON of a {ty}"));
+    }
+    Cell::json(list, "[1, 2]").unwrap();
+}
+
+#[test]
+fn a_row_has_a_limit() {
+    let (mut source, feed, _) = start(&options(&[]), Saved::new());
+    let long = "x".repeat((1 << 28) + 1);
+    let error = feed.push(&[Cell::Str(&long), Cell::Null, Cell::Bool(true)]).unwrap_err();
+    check_error(&error, ErrorKind::Input, "a row of 268435478 bytes; it may have up to 268435456");
+    feed.push(&[Cell::Str("ann"), Cell::Null, Cell::Bool(true)]).unwrap();
+    feed.close();
+    let mut bag = Bag::new();
+    assert!(read_epoch(&mut source, &[0, 1, 2], &mut bag));
+    assert_eq!(bag.len(), 1);
+}
+
+/// The saved position of a source that was committed at `position`.
+fn saved_at(position: &str) -> Saved {
+    let (mut source, feed, _) = start(&FeedOptions { positions: true, ..options(&[]) }, Saved::new());
+    feed.push(&[Cell::Str("ann"), Cell::Null, Cell::Bool(true)]).unwrap();
+    feed.commit(Some(position.to_owned())).unwrap();
+    assert!(read_epoch(&mut source, &[0, 1, 2], &mut Bag::new()));
+    save(&mut source)
+}
+
+#[test]
+fn saved_positions_that_no_run_saved_are_damage() {
+    let open = |saved| {
+        let feeder = Arc::new(ByHand::default());
+        FeedSource::new(options(&[]), feeder, HashSeed(7)).open(saved)
+    };
+    let mut twice = saved_at("7");
+    let runs = saved_at("8").remove(0).1.runs;
+    twice[0].1.runs.extend(runs.into_iter().map(|run| SavedRun { level: run.level + 1, ..run }));
+    let mut other = saved_at("7");
+    other[0].0 = "files".to_owned();
+    let cases = [
+        (twice, "the saved state holds more than one position of a source"),
+        (other, "a source of the program has no arrangement \"files\""),
+    ];
+    for (saved, what) in cases {
+        let text = format!("{what}\nhint: {DAMAGE_HINT}");
+        check_error(&open(saved).unwrap_err(), ErrorKind::Data, &text);
+    }
+    open(saved_at("7")).unwrap();
+}
+
+#[test]
+fn a_source_is_started_before_it_is_read() {
+    let mut source = FeedSource::new(options(&[]), Arc::new(ByHand::default()), HashSeed(7));
+    let error = source.next_epoch(&[0]).err().unwrap();
+    check_error(&error, ErrorKind::Unavailable, "the source was not started");
 }

@@ -129,15 +129,12 @@ pub fn hash_prefixes(prefixes: &[Prefix<'_>]) -> Result<Vec<Option<Vec<u128>>>> 
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
         let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(|| work.run())).collect();
         let own = work.run();
-        let joined = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|_| Err(lost_helper())));
+        let lost = |panic: Box<_>| Err(Error::of_panic("hashing files", &*panic));
+        let joined = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(lost));
         std::iter::once(own).chain(joined).collect()
     });
     results.into_iter().collect::<Result<()>>()?;
     Ok(work.finish())
-}
-
-fn lost_helper() -> Error {
-    Error::unavailable("a thread that hashed files was lost")
 }
 
 /// Blocks of several files, taken one after the other by several threads.

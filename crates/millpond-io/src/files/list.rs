@@ -195,9 +195,6 @@ pub fn list(path: &str) -> Result<Listing> {
             let metadata = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
             let name = file.file_name().map_or_else(|| file.clone(), PathBuf::from);
             walk.take(&name, file.clone(), &metadata, false);
-            if let (None, Some(notice)) = (walk.files.first(), walk.broken.first()) {
-                return Err(Error::invalid(notice.clone()));
-            }
         }
         Root::Directory(directory) => walk.directory(directory, Path::new(""), &mut Vec::new())?,
         Root::Glob { directory } => walk.glob(path, directory)?,
@@ -417,5 +414,33 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
         ErrorKind::NotFound => Error::unavailable(format!("{shown} is gone")),
         _ if is_loop(error) => Error::invalid(format!("{shown} is a link to itself")),
         _ => Error::unavailable(format!("{shown} cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_the_file_system_refuses_is_said_of_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink("nowhere", at("link")).unwrap();
+        let unavailable = millpond_error::ErrorKind::Unavailable;
+        let errors = [
+            ("file", 13, unavailable, "no permission to read file"),
+            ("file", 2, unavailable, "file is gone"),
+            ("link", 2, unavailable, "link is a link to nothing"),
+            ("file", 40, millpond_error::ErrorKind::Invalid, "file is a link to itself"),
+            ("file", 5, unavailable, "file cannot be read: Input/output error (os error 5)"),
+        ];
+        for (name, code, kind, message) in errors {
+            let error = unreadable(&at(name), &io::Error::from_raw_os_error(code));
+            let shown = error.to_string().replace(&format!("{}/", folder.path().display()), "");
+            assert_eq!((error.kind(), shown.as_str()), (kind, message));
+        }
     }
 }

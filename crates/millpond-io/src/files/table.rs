@@ -12,6 +12,7 @@ use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Type;
+use millpond_store::DAMAGE_HINT;
 
 use super::list::Stamp;
 
@@ -116,7 +117,9 @@ impl FileTable {
                 let rows = chunk.offsets[key] as usize..chunk.offsets[key + 1] as usize;
                 let name = chunk.keys[0].as_string::<i32>().value(key);
                 if rows.len() != 1 || chunk.diffs.get(rows.start) != 1 {
-                    return Err(Error::data(format!("the table of files holds {name} {} times", rows.len())));
+                    let times: i64 = rows.map(|row| chunk.diffs.get(row)).sum();
+                    let what = format!("the table of files of the saved state holds {name} {times} times");
+                    return Err(Error::data(what).with_hint(DAMAGE_HINT));
                 }
                 let mut columns = [0; COLUMNS];
                 for (cell, column) in columns.iter_mut().zip(&chunk.rows) {
@@ -188,10 +191,24 @@ fn schema() -> ArrangementSchema {
 mod tests {
     use std::collections::BTreeMap;
 
+    use millpond_error::ErrorKind;
     use proptest::prelude::*;
 
     use super::*;
     use crate::testing::save_arrangement;
+
+    #[test]
+    fn a_file_that_is_there_twice_is_damage() {
+        let mut table = FileTable::new(HashSeed(3));
+        table.update(vec![("a.csv".to_owned(), FileRecord::default())]).unwrap();
+        let mut saved = save_arrangement("files", table.arrangement());
+        let mut again = saved.runs[0].clone();
+        (again.level, again.place.blob) = (again.level + 1, "again".to_owned());
+        saved.runs.push(again);
+        let error = table.open(saved).unwrap_err();
+        let text = format!("the table of files of the saved state holds a.csv 2 times\nhint: {DAMAGE_HINT}");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
+    }
 
     proptest! {
         #[test]

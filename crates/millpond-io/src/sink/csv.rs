@@ -51,7 +51,9 @@ impl CsvSinkOptions {
             || delimiter.is_ascii_alphanumeric()
             || b"\"+-.".contains(&delimiter)
         {
-            return Err(Error::invalid(format!("{:?} cannot separate fields", char::from(delimiter))));
+            let shown = char::from(delimiter).escape_default();
+            return Err(Error::invalid(format!("delimiter \"{shown}\" could be part of a field"))
+                .with_hint("such as \",\", \";\" or a tab"));
         }
         Ok(CsvFormat { delimiter, escape_formulas: self.escape_formulas })
     }
@@ -110,15 +112,15 @@ impl WriteFormat for CsvFormat {
                 bytes.push(b'\'');
             }
             bytes.extend_from_slice(cell.as_bytes());
-            let end = i32::try_from(bytes.len());
-            offsets.push(end.map_err(|_| Error::invalid("a batch of text is too long to be written"))?);
+            offsets.push(offset_of(bytes.len())?);
         }
-        Type::Str.byte_array(offsets, bytes, text.nulls().cloned()).map_err(|error| Error::invalid(error.to_string()))
+        let escaped = Type::Str.byte_array(offsets, bytes, text.nulls().cloned());
+        Ok(escaped.expect("text with a character before some cells is text"))
     }
 
     fn rows<'a>(&'a self, columns: &'a [ArrayRef]) -> Result<CsvRows<'a>> {
         let plain = |text: &[u8]| memchr::memchr(b'"', text).is_none();
-        let fields = columns.iter().map(|column| Field::new(column, plain)).collect::<Result<Vec<_>>>()?;
+        let fields = columns.iter().map(|column| Field::new(column, plain)).collect::<Vec<_>>();
         let fixed_bytes = fields.iter().map(fixed_bytes).sum::<usize>() + END_BYTES;
         Ok(CsvRows { fields, delimiter: self.delimiter, fixed_bytes })
     }
@@ -243,4 +245,28 @@ pub(super) fn header<'a>(names: impl Iterator<Item = &'a str>, delimiter: u8) ->
     }
     line.push(b'\n');
     line
+}
+
+/// So many bytes of text, as an offset.
+fn offset_of(bytes: usize) -> Result<i32> {
+    i32::try_from(bytes).map_err(|_| {
+        Error::input(format!("{bytes} bytes of text in one column are too many to be escaped together"))
+            .with_hint("write them without escape_formulas")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn text_that_is_escaped_together_has_2_gib_at_most() {
+        assert_eq!(offset_of(i32::MAX as usize).unwrap(), i32::MAX);
+        let error = offset_of(1 << 31).unwrap_err();
+        let text = "2147483648 bytes of text in one column are too many to be escaped together\n\
+                    hint: write them without escape_formulas";
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, text));
+    }
 }

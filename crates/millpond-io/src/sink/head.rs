@@ -76,7 +76,10 @@ impl HeadSink {
 
     /// Leaves the first rows of all batches.
     fn narrow(&self, head: &mut Head) -> Result<()> {
-        let narrowed = self.first(&head.batches).map_err(|error| Error::input(format!("a preview: {error}")))?;
+        let narrowed = self.first(&head.batches).map_err(|error| {
+            Error::input(format!("the first rows cannot be kept for a preview: {error}"))
+                .with_hint("show fewer rows or columns: one holds over 2 GiB")
+        })?;
         head.rows = narrowed.first().map_or(0, |column| column.len());
         head.batches = if narrowed.is_empty() { Vec::new() } else { vec![narrowed] };
         Ok(())
@@ -149,6 +152,8 @@ impl Sink for HeadSink {
 #[cfg(test)]
 mod tests {
     use arrow_array::StringArray;
+    use millpond_engine::wire::MISFIT_HINT;
+    use millpond_error::ErrorKind;
 
     use super::*;
 
@@ -174,6 +179,25 @@ mod tests {
         sink.write(Epoch(4), &changes(&[(Some("a"), 1), (None, 1), (Some("c"), 1)])).unwrap();
         let expected = [(4, "null".to_owned(), 1), (4, "a".to_owned(), 1), (2, "b".to_owned(), 2)];
         assert_eq!(kept(&sink).unwrap(), expected);
+    }
+
+    #[test]
+    fn columns_that_are_not_one_column_are_no_preview() {
+        let sink = HeadSink::new(1, HeadOrder::Rows);
+        sink.write(Epoch(2), &changes(&[(Some("a"), 1)])).unwrap();
+        let ints: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        sink.write(Epoch(4), &Changes::inserts(vec![ints], 1)).unwrap();
+        let error = sink.take().err().unwrap();
+        let hint = "show fewer rows or columns: one holds over 2 GiB";
+        assert_eq!((error.kind(), error.hint()), (ErrorKind::Input, Some(hint)));
+        assert!(error.message().starts_with("the first rows cannot be kept for a preview: "), "{error}");
+    }
+
+    #[test]
+    fn lines_of_another_process_are_no_rows() {
+        let error = HeadSink::new(1, HeadOrder::Rows).write_lines(b"a\n", 1).unwrap_err();
+        let text = format!("the output takes rows, and another process formatted them\nhint: {MISFIT_HINT}");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unavailable, text));
     }
 
     #[test]

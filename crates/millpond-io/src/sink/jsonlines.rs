@@ -62,7 +62,7 @@ impl WriteFormat for JsonLinesFormat {
 
     fn rows<'a>(&'a self, columns: &'a [ArrayRef]) -> Result<JsonRows<'a>> {
         let plain = |text: &[u8]| plain_bytes(text) == text.len();
-        let fields = columns.iter().map(|column| Field::new(column, plain)).collect::<Result<Vec<_>>>()?;
+        let fields = columns.iter().map(|column| Field::new(column, plain)).collect::<Vec<_>>();
         let keys: usize = self.keys.iter().map(Vec::len).sum();
         let fixed_bytes = 1 + keys + fields.iter().map(fixed_bytes).sum::<usize>() + END_BYTES;
         Ok(JsonRows { fields, keys: &self.keys, raw: &self.raw, fixed_bytes })

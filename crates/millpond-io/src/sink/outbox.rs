@@ -52,24 +52,23 @@ impl Outbox {
 
     /// Hands its bytes to `take`, part by part; none, if there are no epochs.
     pub fn write(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let failed = |error: ArrowError| Error::unavailable("what is to be delivered cannot be saved").caused_by(error);
         let arrow = saved_schema(&self.schema);
         let mut open: Option<StreamWriter<Vec<u8>>> = None;
         for EpochChanges { epoch, changes } in self.epochs.iter() {
             for batch in batches(&arrow, *epoch, changes) {
                 let mut writer = match open.take() {
                     Some(writer) => writer,
-                    None => StreamWriter::try_new(Vec::new(), &arrow).map_err(failed)?,
+                    None => StreamWriter::try_new(Vec::new(), &arrow).expect(IN_MEMORY),
                 };
-                writer.write(&batch.map_err(failed)?).map_err(failed)?;
+                writer.write(&batch).expect(IN_MEMORY);
                 if writer.get_ref().len() < PART_BYTES {
                     open = Some(writer);
                 } else {
-                    take(&writer.into_inner().map_err(failed)?)?;
+                    take(&writer.into_inner().expect(IN_MEMORY))?;
                 }
             }
         }
-        open.map_or(Ok(()), |writer| take(&writer.into_inner().map_err(failed)?))
+        open.map_or(Ok(()), |writer| take(&writer.into_inner().expect(IN_MEMORY)))
     }
 
     /// Reads what [`Outbox::write`] wrote for a table of these columns.
@@ -95,6 +94,9 @@ impl Outbox {
     }
 }
 
+/// Why writing Arrow's format does not fail.
+const IN_MEMORY: &str = "batches of the writer's schema, written to memory";
+
 /// Every column takes nulls, for the sake of epochs without changes, and says its type, of which several may have one
 /// representation.
 fn saved_schema(schema: &Schema) -> SchemaRef {
@@ -108,15 +110,12 @@ fn saved_schema(schema: &Schema) -> SchemaRef {
 }
 
 /// The record batches of an epoch.
-fn batches<'a>(
-    arrow: &'a SchemaRef,
-    epoch: Epoch,
-    changes: &'a [Changes],
-) -> impl Iterator<Item = std::result::Result<RecordBatch, ArrowError>> + 'a {
+fn batches<'a>(arrow: &'a SchemaRef, epoch: Epoch, changes: &'a [Changes]) -> impl Iterator<Item = RecordBatch> + 'a {
     let batch = move |diffs: Int64Array, columns: Vec<ArrayRef>| {
         let epochs = UInt64Array::from_value(epoch.0, diffs.len());
         let own: [ArrayRef; 2] = [Arc::new(epochs), Arc::new(diffs)];
-        RecordBatch::try_new(arrow.clone(), own.into_iter().chain(columns).collect())
+        let columns = own.into_iter().chain(columns).collect();
+        RecordBatch::try_new(arrow.clone(), columns).expect("changes have the columns of their table")
     };
     let slices = changes.iter().flat_map(|changes| {
         (0..changes.rows).step_by(BATCH_ROWS).map(move |from| (changes, from, BATCH_ROWS.min(changes.rows - from)))
@@ -240,8 +239,13 @@ mod tests {
         let outbox = Outbox::new(&schema(), vec![EpochChanges { epoch: Epoch(2), changes: Vec::new() }]);
         let parts = parts(&outbox);
         let other = Schema::new([("epoch", Type::Str.required()), ("pages", Type::Int.optional())]);
-        assert_eq!(Outbox::read(&other, &parts).expect_err("other columns").kind(), ErrorKind::Changed);
+        let error = Outbox::read(&other, &parts).expect_err("other columns");
+        let message = format!("changes of other columns wait to be delivered: the columns are now ({other})");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Changed, message.as_str()));
         let bytes = Bytes::from_static(b"these are no record batches");
-        assert_eq!(Outbox::read(&schema(), &[bytes]).expect_err("no batches").kind(), ErrorKind::Data);
+        let error = Outbox::read(&schema(), &[bytes]).expect_err("no batches");
+        let message = "what is to be delivered cannot be read";
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Data, message));
+        assert!(std::error::Error::source(&error).is_some());
     }
 }

@@ -106,6 +106,14 @@ mod tests {
         assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, message));
     }
 
+    /// As [`refused`], with this hint, which is followed.
+    #[track_caller]
+    fn refused_with(path: &Path, message: &str, hint: &str, instead: &Path) {
+        refused(path, message);
+        assert_eq!(resolve(path).expect_err("refused").hint(), Some(hint));
+        resolve(instead).expect("what the hint names is taken");
+    }
+
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().expect("a folder")
     }
@@ -129,7 +137,8 @@ mod tests {
         let twice = folder.path().join("twice.csv");
         symlink("out.csv", &twice).expect("a link");
         for path in ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/proc/self/fd/1", "/dev/null", "/dev/../dev/stdout"] {
-            refused(Path::new(path), &format!("\"{path}\" is a name of the system, and results go to a file"));
+            let message = format!("\"{path}\" is a name of the system, and results go to a file");
+            refused_with(Path::new(path), &message, NO_FILE_HINT, &folder.path().join("result.csv"));
         }
         for path in [&link, &twice] {
             refused(path, &format!("\"{}\" is a name of the system, and results go to a file", path.display()));
@@ -153,8 +162,17 @@ mod tests {
         let shown = |name: &str| format!("\"{}\"", at(name).display());
         refused(&at("socket"), &format!("{} is a socket, and results go to a regular file", shown("socket")));
         refused(&at("pipe"), &format!("{} is a pipe, and results go to a regular file", shown("pipe")));
-        refused(folder.path(), &format!("\"{}\" is a directory, and results go to a file", folder.path().display()));
-        refused(&at("new/"), &format!("{} is the name of a directory: results go to a file", shown("new/")));
+        let inside = at("result.csv");
+        let hint = format!("name a file in it, such as \"{}\"", inside.display());
+        let message = format!("\"{}\" is a directory, and results go to a file", folder.path().display());
+        refused_with(folder.path(), &message, &hint, &inside);
+        let inside = at("new/result.csv");
+        let hint = format!("name a file in it, such as \"{}\"", inside.display());
+        let message = format!("{} is the name of a directory: results go to a file", shown("new/"));
+        refused_with(&at("new/"), &message, &hint, &inside);
+        for path in ["", "missing/.."] {
+            refused(Path::new(path), &format!("\"{path}\" is not the name of a file"));
+        }
         let inside = at("file/out.csv");
         refused(&inside, &format!("\"{}\": {} is not a directory", inside.display(), at("file").display()));
     }
@@ -163,6 +181,8 @@ mod tests {
     fn a_name_that_is_not_utf_8_is_named() {
         use std::os::unix::ffi::OsStrExt;
         let path = folder().path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.csv"));
-        refused(&path, &format!("the name of the file \"{}\" is not UTF-8", path.display()));
+        let message = format!("the name of the file \"{}\" is not UTF-8", path.display());
+        let hint = "choose a name in UTF-8: results are found by it in the saved state";
+        refused_with(&path, &message, hint, &path.with_file_name("café.csv"));
     }
 }

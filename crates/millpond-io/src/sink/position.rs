@@ -1,6 +1,7 @@
 //! What a manifest remembers of a result file: how much of it is committed, and how to know it again.
 
 use millpond_error::{Error, Result};
+use millpond_store::DAMAGE_HINT;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -32,8 +33,9 @@ impl Position {
 
     /// Reads what an earlier run saved.
     pub(super) fn from_saved(saved: &Value, file: &str) -> Result<Self> {
-        Position::deserialize(saved)
-            .map_err(|error| Error::data(format!("the saved position of {file} cannot be read: {error}")))
+        Position::deserialize(saved).map_err(|error| {
+            Error::data(format!("the saved position of {file} cannot be read: {error}")).with_hint(DAMAGE_HINT)
+        })
     }
 
     pub(super) fn to_value(&self) -> Value {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use millpond_engine::changes::Changes;
+use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Column;
 
@@ -92,7 +93,7 @@ pub(crate) enum Work<F: Format> {
 }
 
 /// Says that a piece is done, even when its thread panics.
-struct UnderWay<'a, F: Format> {
+pub(super) struct UnderWay<'a, F: Format> {
     input: &'a FileInput<F>,
     number: u64,
 }
@@ -157,7 +158,7 @@ impl<F: Format> FileInput<F> {
     }
 
     /// The next piece, with its number; `None` at the end.
-    fn take(&self, scratch: &mut Scratch<F::Scratch>) -> Result<Option<(Work<F>, UnderWay<'_, F>)>> {
+    pub(super) fn take(&self, scratch: &mut Scratch<F::Scratch>) -> Result<Option<(Work<F>, UnderWay<'_, F>)>> {
         let mut queue = lock(&self.queue);
         if queue.failed.is_some() {
             return Err(self.first_error(queue));
@@ -227,7 +228,7 @@ impl<F: Format> FileInput<F> {
     /// The first error in the order of pieces, when all pieces before it are done.
     fn first_error(&self, mut queue: MutexGuard<'_, Queue<F>>) -> Error {
         loop {
-            let Some((number, error)) = &queue.failed else { return Error::unavailable("reading failed") };
+            let (number, error) = queue.failed.as_ref().expect("this is asked where reading has failed");
             if queue.under_way.iter().next().is_none_or(|first| first > number) {
                 return error.clone();
             }
@@ -251,7 +252,7 @@ impl<F: Format> FileInput<F> {
                 }
             }
         }
-        rows.finish(self.metadata.at)
+        Ok(rows.finish(self.metadata.at))
     }
 
     fn parse(&self, piece: &Piece<F>, buffer: &Buffer, parsing: &mut F::Scratch, rows: &mut Rows) -> Result<()> {
@@ -465,10 +466,18 @@ impl<F: Format> FileInput<F> {
     /// Takes up what came out of a piece in another process.
     fn take_up(&self, result: SharedResult) -> Result<()> {
         for file in result.files {
-            let Some(outcome) = self.outcomes.get(file.index) else { return Err(misfit()) };
+            let Some((task, outcome)) = self.tasks.get(file.index).zip(self.outcomes.get(file.index)) else {
+                return Err(misfit(&format!("names file {} of {}", file.index, self.tasks.len())));
+            };
             let mut outcome = lock(outcome);
-            let place = file.first_block..file.first_block + file.blocks.len();
-            let blocks = outcome.blocks.get_mut(place).ok_or_else(misfit)?;
+            let (first, count, known) = (file.first_block, file.blocks.len(), outcome.blocks.len());
+            let Some(blocks) = outcome.blocks.get_mut(first..first.saturating_add(count)) else {
+                let path = task.found.path.display();
+                let blocks = plural(count, "block");
+                return Err(misfit(&format!(
+                    "has hashes of {blocks} from number {first} of {path}, which has {known}"
+                )));
+            };
             blocks.iter_mut().zip(file.hashes()).for_each(|(block, hash)| *block = hash);
             outcome.rows += file.rows;
             outcome.last_rows = file.last_rows.unwrap_or(outcome.last_rows);
@@ -526,7 +535,8 @@ impl<F: Format> FileInput<F> {
         for (task, outcome) in self.tasks.iter().zip(&self.outcomes) {
             let mut outcome = lock(outcome);
             let Some(mut reached) = outcome.reached.take() else {
-                return Err(Error::unavailable(format!("{} was not read to its end", task.found.path.display())));
+                let what = format!("no process has read {} to its end", task.found.path.display());
+                return Err(Error::unavailable(what).with_hint(MISFIT_HINT));
             };
             let file = || task.found.path.display().to_string();
             let is_too_long = |left: &Waiting| left.bytes > self.reading.row_bytes as u64;
@@ -619,8 +629,9 @@ impl Outcome {
     }
 }
 
-fn misfit() -> Error {
-    Error::unavailable("another process read input that it was not given")
+/// The error of what another process says of a piece that it was asked to read.
+fn misfit(what: &str) -> Error {
+    Error::unavailable(format!("what came back of a piece of input {what}")).with_hint(MISFIT_HINT)
 }
 
 /// Why the rest of a file is left out, and how much that is.
@@ -703,8 +714,12 @@ impl<F: Format> EpochInput for FileInput<F> {
     }
 
     fn hand_in(&self, result: &[u8]) -> Result<u64> {
-        let result: SharedResult = serde_json::from_slice(result).map_err(|_| misfit())?;
+        let result: SharedResult =
+            serde_json::from_slice(result).map_err(|error| misfit(&format!("cannot be understood: {error}")))?;
         let number = result.number;
+        if !lock(&self.queue).under_way.contains(&number) {
+            return Err(misfit(&format!("is of piece {number}, which is not under way")));
+        }
         self.take_up(result)?;
         lock(&self.queue).under_way.remove(&number);
         self.piece_done.notify_all();

@@ -18,8 +18,10 @@ use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangem
 use millpond_engine::changes::Diffs;
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
+use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
+use millpond_store::DAMAGE_HINT;
 use serde_json::Value;
 
 use crate::files::list::{Found, unreadable};
@@ -62,7 +64,10 @@ impl Describe {
         let (seen_ns, owners) = match self {
             Describe::Look { seen_ns, owners } => (seen_ns, owners),
             Describe::Told(files) => {
-                let untold = || Error::unavailable(format!("{} was not described", found.path.display()));
+                let untold = || {
+                    let what = format!("process 0 did not say what {METADATA} holds for {}", found.path.display());
+                    Error::unavailable(what).with_hint(MISFIT_HINT)
+                };
                 return files.get(&found.path).cloned().ok_or_else(untold);
             }
         };
@@ -133,10 +138,14 @@ impl LastRows {
                 let rows = chunk.offsets[key] as usize..chunk.offsets[key + 1] as usize;
                 let name = chunk.keys[0].as_string::<i32>().value(key);
                 if rows.len() != 1 || chunk.diffs.get(rows.start) != 1 {
-                    return Err(Error::data(format!("the saved state holds {} last rows of {name}", rows.len())));
+                    let count: i64 = rows.map(|row| chunk.diffs.get(row)).sum();
+                    let what = format!("the saved state holds {count} last rows of {name}");
+                    return Err(Error::data(what).with_hint(DAMAGE_HINT));
                 }
-                let object = std::str::from_utf8(objects.value(rows.start))
-                    .map_err(|_| Error::data(format!("the saved state holds no text for the last row of {name}")))?;
+                let object = std::str::from_utf8(objects.value(rows.start)).map_err(|_| {
+                    let what = format!("the saved state holds no text for the last row of {name}");
+                    Error::data(what).with_hint(DAMAGE_HINT)
+                })?;
                 files.insert(name.to_owned(), object.into());
             }
             Ok(())
@@ -200,6 +209,9 @@ fn schema() -> ArrangementSchema {
 
 #[cfg(test)]
 mod tests {
+    use millpond_engine::arrangement::SavedRun;
+    use millpond_error::ErrorKind;
+
     use super::*;
     use crate::testing::save_arrangement;
 
@@ -208,6 +220,43 @@ mod tests {
         let owners =
             Owners::read("root:x:0:0:root:/root:/bin/sh\nbad line\nann:x:1000:1::/:/bin/sh\nbob:x:1000:1::/:\n");
         assert_eq!([0, 1000, 7].map(|user| owners.name_of(user)), ["root", "ann", "7"]);
+    }
+
+    /// What is said of saved last rows of these runs.
+    #[track_caller]
+    fn check_damaged(runs: &[&[u8]], what: &str) {
+        let mut saved = SavedArrangement::default();
+        for (level, object) in (0..).zip(runs) {
+            let mut arrangement = Arrangement::new(schema(), KeyRange::ALL);
+            let mut builder = arrangement.builder();
+            let keys: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec!["a.csv"]))];
+            let hashes = hash_columns(HashSeed(7), &keys, 1);
+            let rows: Vec<ArrayRef> = vec![Arc::new(BinaryArray::from(vec![*object]))];
+            builder.append(&KeyedRows { hashes, keys, offsets: vec![0, 1], rows, diffs: Diffs::Ones });
+            arrangement.insert(builder.finish());
+            let name = format!("run-{level}");
+            saved
+                .runs
+                .extend(save_arrangement(&name, &arrangement).runs.into_iter().map(|run| SavedRun { level, ..run }));
+        }
+        let error = LastRows::new(HashSeed(7)).open(saved).unwrap_err();
+        let text = format!("the saved state holds {what} of a.csv\nhint: {DAMAGE_HINT}");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
+    }
+
+    #[test]
+    fn last_rows_that_no_run_saved_are_damage() {
+        check_damaged(&[b"{}", b"{}"], "2 last rows");
+        check_damaged(&[b"{}", b"{\"size\":1}"], "2 last rows");
+        check_damaged(&[b"\xff"], "no text for the last row");
+    }
+
+    #[test]
+    fn a_column_called_metadata_is_in_the_way_of_the_one_asked_for() {
+        let error = with_metadata(&Schema::new([(METADATA, Type::Str.required())])).unwrap_err();
+        let message = "the schema has a column _metadata, and that is the name of the one asked for";
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, message));
+        assert_eq!(with_metadata(&Schema::new([("meta", Type::Str.required())])).unwrap().len(), 2);
     }
 
     #[test]

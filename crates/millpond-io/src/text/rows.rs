@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray};
 use arrow_select::filter::filter;
 use millpond_engine::changes::Changes;
-use millpond_error::{Error, Result};
 use millpond_plan::types::Column;
 
 use super::columns::ColumnBuilder;
@@ -68,8 +67,8 @@ impl Rows {
     }
 
     /// All rows read, as changes, with the column of what was said of their files at the position `metadata_at`.
-    pub(crate) fn finish(self, metadata_at: Option<usize>) -> Result<Changes> {
-        let mut columns = self.columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?;
+    pub(crate) fn finish(self, metadata_at: Option<usize>) -> Changes {
+        let mut columns: Vec<ArrayRef> = self.columns.into_iter().map(ColumnBuilder::finish).collect();
         if let Some(at) = metadata_at {
             let starts = [0].into_iter().chain(self.metadata.iter().map(|(end, _)| *end));
             let cells =
@@ -89,13 +88,13 @@ impl Rows {
             let mut kept = keep.iter();
             diffs.retain(|_| kept.next().is_none_or(|keep| *keep));
             let keep = BooleanArray::from(keep);
-            columns = columns.iter().map(|column| keep_rows(column, &keep)).collect::<Result<_>>()?;
+            columns = columns.iter().map(|column| keep_rows(column, &keep)).collect();
             rows -= self.bad.len();
         }
-        Ok(if diffs.is_empty() { Changes::inserts(columns, rows) } else { Changes::new(columns, diffs.into()) })
+        if diffs.is_empty() { Changes::inserts(columns, rows) } else { Changes::new(columns, diffs.into()) }
     }
 }
 
-fn keep_rows(column: &dyn Array, keep: &BooleanArray) -> Result<ArrayRef> {
-    filter(column, keep).map_err(|error| Error::input(format!("rows could not be left out: {error}")))
+fn keep_rows(column: &dyn Array, keep: &BooleanArray) -> ArrayRef {
+    filter(column, keep).expect("a column and what is kept of it have the same rows")
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpond_engine::changes::Changes;
+use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -215,9 +216,10 @@ impl<F: Format> FilePieceReader<F> {
 
 impl<F: Format> PieceReader for FilePieceReader<F> {
     fn read(&self, piece: &[u8]) -> Result<(Changes, Vec<u8>)> {
-        let odd =
-            |error: serde_json::Error| Error::unavailable(format!("a piece of input cannot be understood: {error}"));
-        let shared: SharedPiece = serde_json::from_slice(piece).map_err(odd)?;
+        let shared: SharedPiece = serde_json::from_slice(piece).map_err(|error| {
+            let what = format!("process 0 handed out a piece of input that cannot be understood: {error}");
+            Error::unavailable(what).with_hint(MISFIT_HINT)
+        })?;
         let tasks = shared.files.iter().map(|(_, file)| file.task()).collect::<Result<Vec<_>>>()?;
         let reading = self.reading_of(&shared.files);
         let last_rows = shared.files.iter().map(|(_, file)| file.last_row.as_deref().map(FileMetadata::from)).collect();
@@ -245,6 +247,118 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
         for index in own.chain(result.left_out.iter_mut().map(|(index, _)| index)) {
             *index = shared.files[*index].0;
         }
-        Ok((changes, serde_json::to_vec(&result).map_err(odd)?))
+        Ok((changes, serde_json::to_vec(&result).expect("plain data always has a JSON form")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_engine::changes::Epoch;
+    use millpond_engine::hash::HashSeed;
+    use millpond_error::ErrorKind;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::csv::CsvSource;
+    use crate::source::{EpochInput, Source};
+    use crate::testing::{Bag, Play, add};
+
+    /// Two small files, handed out to another process as one piece, with what that makes of it.
+    struct Shared {
+        play: Play,
+        source: CsvSource,
+        input: Arc<dyn EpochInput>,
+        reader: Arc<dyn PieceReader>,
+        piece: Vec<u8>,
+    }
+
+    impl Shared {
+        fn new() -> Self {
+            let mut play = Play::new("user: str, at: int");
+            play.write("a.csv", "user,at\na,1\n").write("b.csv", "user,at\nb,2\n");
+            play.options.with_metadata = true;
+            let mut source = CsvSource::new(play.options.clone(), HashSeed(1));
+            let input = source.next_epoch(&[0, 1, 2]).unwrap().into_input().unwrap();
+            let reader = source.piece_reader(&[0, 1, 2]).unwrap();
+            let (number, piece) = input.hand_out().unwrap();
+            assert_eq!(number, 0);
+            assert!(input.hand_out().is_none());
+            Shared { play, source, input, reader, piece }
+        }
+
+        /// The piece, or what came of it, with a change.
+        fn change(bytes: &[u8], change: impl Fn(&mut Value)) -> Vec<u8> {
+            let mut value = serde_json::from_slice(bytes).unwrap();
+            change(&mut value);
+            serde_json::to_vec(&value).unwrap()
+        }
+
+        #[track_caller]
+        fn check(&self, error: &Error, message: &str) {
+            assert_eq!((error.kind(), error.hint()), (ErrorKind::Unavailable, Some(MISFIT_HINT)));
+            assert_eq!(self.play.shorten(error.message()), message);
+        }
+    }
+
+    #[test]
+    fn a_piece_that_another_process_reads_counts() {
+        let mut shared = Shared::new();
+        let (changes, result) = shared.reader.read(&shared.piece).unwrap();
+        let mut bag = Bag::new();
+        add(&changes, &mut bag);
+        assert_eq!(bag.keys().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        shared.input.hand_in(&result).unwrap();
+        shared.source.finish_epoch(Epoch(2)).unwrap();
+        assert_eq!((shared.source.counts().rows_read, shared.source.table().records().len()), (2, 2));
+    }
+
+    /// What comes back of a piece is looked at before it counts: nothing of it is taken for read.
+    #[test]
+    fn a_result_that_is_not_of_its_piece_is_refused() {
+        type Change = fn(&mut Value);
+        let results: [(Change, &str); 4] = [
+            (|result| *result = json!([]), "cannot be understood: invalid length 0, expected struct SharedResult"),
+            (|result| result["number"] = json!(9), "is of piece 9, which is not under way"),
+            (|result| result["files"][1]["index"] = json!(2), "names file 2 of 2"),
+            (
+                |result| result["files"][1]["first_block"] = json!(usize::MAX),
+                "has hashes of 1 block from number 18446744073709551615 of logs/b.csv, which has 1",
+            ),
+        ];
+        for (change, message) in results {
+            let mut shared = Shared::new();
+            let (_, result) = shared.reader.read(&shared.piece).unwrap();
+            let error = shared.input.hand_in(&Shared::change(&result, change)).unwrap_err();
+            let (kind, hint) = (error.kind(), error.hint());
+            assert_eq!((kind, hint), (ErrorKind::Unavailable, Some(MISFIT_HINT)));
+            let message = format!("what came back of a piece of input {message}");
+            assert!(shared.play.shorten(error.message()).starts_with(&message), "{error}");
+            let unread = shared.source.finish_epoch(Epoch(2)).unwrap_err();
+            assert_eq!(unread.message(), "the input of the epoch was not read to its end");
+            assert!(shared.source.table().records().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_result_that_leaves_out_a_file_does_not_count() {
+        let mut shared = Shared::new();
+        let (_, result) = shared.reader.read(&shared.piece).unwrap();
+        let half = |result: &mut Value| drop(result["files"].as_array_mut().unwrap().pop());
+        shared.input.hand_in(&Shared::change(&result, half)).unwrap();
+        let error = shared.source.finish_epoch(Epoch(2)).unwrap_err();
+        shared.check(&error, "no process has read logs/b.csv to its end");
+        assert!(shared.source.table().records().is_empty());
+    }
+
+    #[test]
+    fn a_piece_that_cannot_be_understood_is_told_of_process_0() {
+        let shared = Shared::new();
+        let error = shared.reader.read(b"pieces").unwrap_err();
+        let message =
+            "process 0 handed out a piece of input that cannot be understood: expected value at line 1 column 1";
+        shared.check(&error, message);
+        let piece = Shared::change(&shared.piece, |piece| piece["files"][1][1]["metadata"] = Value::Null);
+        let error = shared.reader.read(&piece).unwrap_err();
+        shared.check(&error, "process 0 did not say what _metadata holds for logs/b.csv");
     }
 }

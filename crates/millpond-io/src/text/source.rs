@@ -8,6 +8,7 @@ use millpond_engine::arrangement::{Arrangement, SavedArrangement};
 use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
+use millpond_store::DAMAGE_HINT;
 
 use super::format::Format;
 use super::input::{FileInput, Finished, Metadata};
@@ -224,7 +225,10 @@ impl<F: Format> Source for FileSource<F> {
             match (name.as_str(), &mut self.metadata) {
                 (TABLE_OF_FILES, _) => self.table.open(saved)?,
                 (LAST_ROWS, Some(known)) => known.last_rows.open(saved)?,
-                _ => return Err(Error::data(format!("a {} source has no arrangement {name:?}", F::NAME))),
+                _ => {
+                    let what = format!("a {} source has no arrangement {name:?}", F::NAME);
+                    return Err(Error::data(what).with_hint(DAMAGE_HINT));
+                }
             }
         }
         Ok(())
@@ -340,5 +344,52 @@ struct KnownMetadata {
 impl KnownMetadata {
     fn of(&self, to_read: &[ToRead]) -> Vec<Option<FileMetadata>> {
         to_read.iter().map(|task| self.last_rows.get(&task.found.key)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use millpond_error::ErrorKind;
+
+    use super::super::input::Scratch;
+    use super::*;
+    use crate::csv::{CsvSource, Streaming};
+    use crate::testing::Play;
+
+    /// A piece whose thread has panicked is not taken for read, and nobody waits for it.
+    #[test]
+    fn a_panic_in_a_thread_that_reads_ends_the_epoch() {
+        let mut play = Play::new("user: str");
+        play.write("a.csv", "user\nann\n");
+        let mut source = CsvSource::new(play.options.clone(), HashSeed(1));
+        source.next_epoch(&[0]).unwrap();
+        let input = source.input.clone().unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            let _taken = input.take(&mut Scratch::default()).unwrap();
+            panic!("a row is gone");
+        }));
+        assert!(panic.is_err());
+        let lost = input.next().unwrap_err();
+        let message = "a thread that read input was lost";
+        assert_eq!((lost.kind(), lost.message()), (ErrorKind::Unavailable, message));
+        assert_eq!(source.finish_epoch(Epoch(2)).unwrap_err(), lost);
+        assert!(source.table().records().is_empty());
+    }
+
+    #[test]
+    fn a_source_is_opened_by_its_own_state_and_watched_before_it_is_read() {
+        let mut play = Play::new("user: str");
+        play.options.streaming = Some(Streaming::default());
+        let mut source = CsvSource::new(play.options.clone(), HashSeed(1));
+        let error = source.next_epoch(&[0]).err().unwrap();
+        let message = "the source does not watch its files";
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, message));
+        for name in ["position", LAST_ROWS] {
+            let error = source.open(vec![(name.to_owned(), SavedArrangement::default())]).unwrap_err();
+            let text = format!("a CSV source has no arrangement {name:?}\nhint: {DAMAGE_HINT}");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
+        }
     }
 }

@@ -603,8 +603,28 @@ fn an_input_that_is_not_read_to_its_end_is_not_taken_up() {
     let mut source = CsvSource::new(play.options.clone(), HashSeed(1));
     let input = source.next_epoch(&[0, 1]).unwrap().into_input().unwrap();
     input.next().unwrap().unwrap();
-    assert!(source.finish_epoch(Epoch(2)).is_err());
+    let error = source.finish_epoch(Epoch(2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.message(), "the input of the epoch was not read to its end");
     assert!(source.table().records().is_empty());
+}
+
+#[test]
+fn a_file_that_is_replaced_while_a_run_starts_is_an_error() {
+    use crate::csv::CsvSource;
+    use crate::source::Source;
+    use millpond_engine::hash::HashSeed;
+    let mut play = play();
+    play.write("a.csv", "user,at\na,1\n");
+    let mut source = CsvSource::new(play.options.clone(), HashSeed(1));
+    let input = source.next_epoch(&[0, 1]).unwrap().into_input().unwrap();
+    fs::write(play.directory.path().join("new"), "user,at\nb,2\n").unwrap();
+    fs::rename(play.directory.path().join("new"), play.path("a.csv")).unwrap();
+    let error = input.next().unwrap_err();
+    let text = "logs/a.csv was replaced while the run started\nhint: run again when the file is at rest";
+    assert_eq!((error.kind(), play.shorten(&error.to_string()).as_str()), (ErrorKind::Unavailable, text));
+    // As the hint says.
+    assert_eq!(rows(&play.run().unwrap()), "+b:2");
 }
 
 #[test]
@@ -624,7 +644,12 @@ fn a_file_that_shrinks_while_it_is_read_is_an_error() {
             Err(error) => break error,
         }
     };
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains("became shorter while it was read"));
+    let hint = "run again when the file is at rest";
+    assert_eq!((error.kind(), error.hint()), (ErrorKind::Unavailable, Some(hint)));
+    let message = "logs/a.csv became shorter while it was read: it ends at byte 80, before byte ";
+    assert!(play.shorten(error.message()).starts_with(message), "{error}");
     assert_eq!(input.next().unwrap_err(), error);
+    // As the hint says.
+    play.write("a.csv", "user,at\na,1\n");
+    assert_eq!(rows(&play.run().unwrap()), "+a:1");
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use millpond_error::ErrorKind;
+use millpond_plan::types::Schema;
 
 use crate::csv::{OnError, check};
 use crate::testing::Play;
@@ -271,6 +272,11 @@ fn invalid(path: &str, make: impl Fn(&mut Play), expect: &str) {
 fn options_are_checked_before_anything_is_read() {
     invalid("none", |_| {}, &format!("there is no file or directory logs/none\nhint: {}", "logs exists"));
     invalid("none/*.csv", |_| {}, "logs/none/*.csv: there is no directory logs/none\nhint: logs exists");
+    invalid("x", |play| play.options.path = String::new(), "the path of the source is empty");
+    let null = |play: &mut Play| play.options.path = "/dev/null".to_owned();
+    invalid("x", null, "/dev/null is neither a regular file nor a directory");
+    let no_columns = |play: &mut Play| play.options.schema = Schema::default();
+    invalid("", no_columns, "the schema of \"logs/\" has no column");
     invalid("", |play| play.options.delimiter = b'"', "delimiter and quote are both \"\\\"\"");
     invalid(
         "",
@@ -282,6 +288,21 @@ fn options_are_checked_before_anything_is_read() {
         |play| play.options.delimiter = 0xe9,
         "delimiter \"\\u{e9}\" is not a single ASCII character that fits in a line",
     );
+}
+
+/// A pattern is looked at as a whole, and each of its parts when files are listed.
+#[test]
+fn a_pattern_that_is_no_glob_is_named() {
+    let mut play = Play::new("user: str, at: int");
+    for (pattern, message) in [("[a", "at character "), ("a[/]b", "")] {
+        play.options.path = play.path(pattern).to_str().unwrap().to_owned();
+        let error = play.run().unwrap_err();
+        let mut text = format!("logs/{pattern} is not a glob: invalid range pattern");
+        if !message.is_empty() {
+            text += &format!(" {message}{}", play.options.path.find('[').unwrap() + 1);
+        }
+        assert_eq!((play.shorten(error.message()), error.kind()), (text, ErrorKind::Invalid));
+    }
 }
 
 #[test]

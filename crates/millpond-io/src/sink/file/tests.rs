@@ -7,7 +7,7 @@ use arrow_buffer::ScalarBuffer;
 use millpond_engine::changes::Diffs;
 use millpond_error::ErrorKind;
 use millpond_plan::types::Type;
-use millpond_store::LocalDisk;
+use millpond_store::{DAMAGE_HINT, Failure, Fault, FaultyDisk, LocalDisk, Operations};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -160,8 +160,87 @@ fn a_delimiter_that_could_be_part_of_a_field_is_refused() {
     for delimiter in [b'"', b'\n', b'1', b'-', b'.', b'e', 0xff] {
         let options = CsvSinkOptions { delimiter, ..CsvSinkOptions::default() };
         let refused = CsvSink::new(disk.clone(), "out.csv", options).expect_err("refused");
-        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        let text = format!(
+            "delimiter \"{}\" could be part of a field\nhint: such as \",\", \";\" or a tab",
+            char::from(delimiter).escape_default()
+        );
+        assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Invalid, text));
     }
+    // As the hint says.
+    for delimiter in *b",;\t" {
+        let options = CsvSinkOptions { delimiter, ..CsvSinkOptions::default() };
+        CsvSink::new(disk.clone(), "out.csv", options).expect("taken");
+    }
+}
+
+#[test]
+fn a_sink_is_of_a_file_in_its_folder() {
+    let disk: Arc<dyn Disk> = Arc::new(LocalDisk::new(".").expect("a disk"));
+    for name in ["", "a/b.csv"] {
+        let refused = CsvSink::new(disk.clone(), name, CsvSinkOptions::default()).expect_err("refused");
+        let message = format!("{name:?} is not the name of a file");
+        assert_eq!((refused.kind(), refused.message()), (ErrorKind::Invalid, message.as_str()));
+    }
+}
+
+#[test]
+fn stored_values_that_cannot_be_spelled_are_refused() {
+    let folder = Folder::new();
+    let mut sink = folder.sink(WriteMode::Snapshot);
+    let list = Type::list(Type::Int);
+    sink.open(&Schema::new([("n", list.required())]), None, FRESH).expect("the sink opens");
+    let lists: ArrayRef = Arc::new(arrow_array::BinaryArray::from(vec![&b"\x02\x00"[..]]));
+    let refused = sink.write_snapshot(&Changes::inserts(vec![lists], 1)).expect_err("refused");
+    let message = format!("a batch of {list} values is too long to be written, or damaged");
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::Invalid, message.as_str()));
+}
+
+#[test]
+fn a_column_of_a_log_has_a_name_of_its_own() {
+    for (name, mode) in [("time", WriteMode::Changes), ("diff", WriteMode::Append)] {
+        let schema = Schema::new([("user", Type::Str.required()), (name, Type::Int.required())]);
+        let text = format!(
+            "a column is called {name:?}, and so is one that each change of a log has besides\n\
+             hint: rename the column, or write the present table: mode \"snapshot\""
+        );
+        let refused = mode.check(&schema).expect_err("refused");
+        assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Invalid, text));
+        // As the hint says.
+        mode.check(&Schema::new([("user", Type::Str.required()), ("at", Type::Int.required())])).expect("renamed");
+        WriteMode::Snapshot.check(&schema).expect("the present table");
+    }
+}
+
+#[test]
+fn a_position_that_cannot_be_read_is_refused() {
+    let folder = Folder::new();
+    let refused =
+        folder.open(WriteMode::Append, Some(&serde_json::json!({ "file": 7 })), CONTINUES).expect_err("refused");
+    let text = format!(
+        "the saved position of {}/out.csv cannot be read: invalid type: integer `7`, expected a string\nhint: {DAMAGE_HINT}",
+        folder.0.path().display()
+    );
+    assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Data, text));
+    assert!(folder.names().is_empty());
+}
+
+/// After a write that failed the file is never called complete, and the old one stays.
+#[test]
+fn a_file_with_a_failed_write_is_not_completed() {
+    let folder = Folder::new();
+    folder.put("old");
+    let fault = Fault { operations: Operations::Writes, at: 1, for_ever: false, failure: Failure::ShortWrite };
+    let disk = Arc::new(FaultyDisk::new(LocalDisk::new(folder.0.path()).expect("a disk"), fault));
+    let mut sink = CsvSink::new(disk, "out.csv", CsvSinkOptions::default()).expect("a sink");
+    sink.open(&ints(), None, FRESH).expect("the sink opens");
+    write(&sink, 2, &[(1, 1)]);
+    let failed = sink.prepare().map(drop).expect_err("the disk fails");
+    assert_eq!(failed.kind(), ErrorKind::Unavailable);
+    assert!(failed.message().ends_with(": Input/output error (os error 5)"), "{failed}");
+    let again = sink.prepare().map(drop).expect_err("nothing is made good");
+    let message = "an earlier write failed, so the file cannot be completed";
+    assert_eq!((again.kind(), again.message()), (ErrorKind::Unavailable, message));
+    assert_eq!(folder.text(), "old");
 }
 
 #[test]
@@ -198,7 +277,8 @@ fn a_row_removed_too_often_is_no_row_of_a_snapshot() {
     let folder = Folder::new();
     let sink = folder.opened(WriteMode::Snapshot, None, FRESH);
     let refused = sink.write_snapshot(&rows(&[(1, -1)])).expect_err("refused");
-    assert_eq!(refused.kind(), ErrorKind::Input);
+    let message = "a row is in the table -1 times: it was removed too often";
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::Input, message));
 }
 
 // Runs: mode changes.
@@ -323,9 +403,16 @@ fn a_log_refuses_a_file_that_it_did_not_write() {
     let folder = Folder::new();
     folder.put("mine");
     let refused = folder.open(WriteMode::Append, None, FRESH).expect_err("refused");
-    assert_eq!(refused.kind(), ErrorKind::Invalid);
-    assert!(refused.message().contains("out.csv exists"), "{refused}");
+    let text = format!(
+        "{}/out.csv exists, and no saved state says that it is a change log of this program\n\
+         hint: choose another file, or move this one away; a log over all runs needs saved state",
+        folder.0.path().display()
+    );
+    assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Invalid, text));
     assert_eq!(folder.text(), "mine");
+    // As the hint says.
+    std::fs::rename(folder.0.path().join("out.csv"), folder.0.path().join("mine.csv")).expect("moved");
+    prepare(&folder.opened(WriteMode::Append, None, FRESH));
 }
 
 #[test]
@@ -359,8 +446,14 @@ fn check_damage(mode: WriteMode, run: LogicalRun, damage: impl Fn(&Folder), expe
     drop(first);
     damage(&folder);
     let refused = folder.open(mode, Some(&saved), run).expect_err("refused");
-    assert_eq!(refused.kind(), ErrorKind::Data);
+    let hint = "put the file back as it was, or remove it together with the saved state to start anew";
+    assert_eq!((refused.kind(), refused.hint()), (ErrorKind::Data, Some(hint)));
     assert!(refused.message().contains(expect), "{refused}");
+    // Put back as it was; removed with the saved state.
+    folder.put("n,time,diff\n1,2,1\n");
+    folder.open(mode, Some(&saved), run).expect("it is as it was");
+    std::fs::remove_file(folder.0.path().join("out.csv")).expect("removed");
+    folder.open(mode, None, FRESH).expect("everything starts anew");
 }
 
 #[test]
