@@ -42,6 +42,7 @@ pub mod debug;
 mod driver;
 pub mod feed;
 pub mod jsonlines;
+mod lacking;
 pub mod monitor;
 mod output;
 mod places;

@@ -173,12 +173,18 @@ impl RunOptions {
     }
 
     pub(crate) fn worker_count(&self) -> Result<usize> {
-        let named = match (self.workers, std::env::var("MILLPOND_WORKERS")) {
+        self.worker_count_by(std::env::var("MILLPOND_WORKERS").ok())
+    }
+
+    /// As [`RunOptions::worker_count`]; `variable` is what the environment says.
+    fn worker_count_by(&self, variable: Option<String>) -> Result<usize> {
+        let named = match (self.workers, variable) {
             (Some(workers), _) => Some(workers),
-            (None, Ok(text)) => Some(text.trim().parse().map_err(|_| {
+            (None, Some(text)) => Some(text.trim().parse().map_err(|_| {
                 Error::invalid(format!("MILLPOND_WORKERS: \"{text}\" is not a number of worker threads"))
+                    .with_hint("such as MILLPOND_WORKERS=4")
             })?),
-            (None, Err(_)) => None,
+            (None, None) => None,
         };
         match named {
             Some(workers @ 1..=256) => Ok(workers),
@@ -340,4 +346,34 @@ pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunO
         eprintln!("{summary}");
     }
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_run_has_from_1_to_256_workers() {
+        let count = |workers, variable: Option<&str>| {
+            RunOptions { workers, ..RunOptions::default() }.worker_count_by(variable.map(str::to_owned))
+        };
+        let cases = [
+            (Some(0), None, "workers must be from 1 to 256, not 0"),
+            (None, Some("257"), "workers must be from 1 to 256, not 257"),
+            (
+                None,
+                Some("many"),
+                "MILLPOND_WORKERS: \"many\" is not a number of worker threads\nhint: such as MILLPOND_WORKERS=4",
+            ),
+        ];
+        for (workers, variable, text) in cases {
+            let error = count(workers, variable).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Invalid, text));
+        }
+        assert_eq!(count(None, Some(" 4 ")).unwrap(), 4);
+        assert_eq!(count(Some(256), Some("many")).unwrap(), 256);
+        assert!(count(None, None).unwrap() >= 1);
+    }
 }

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond_error::{Error, ErrorKind, Result};
+use millpond_error::{ErrorKind, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::lacking::lacking;
 
 use crate::feed::grace;
 
@@ -84,7 +86,8 @@ impl From<Arc<AtomicBool>> for Stop {
 /// }
 /// ```
 pub fn main(program: impl FnOnce() -> Result<()>) -> ExitCode {
-    let outcome = Signals::install().and_then(|()| program());
+    Signals::install();
+    let outcome = program();
     let code = match &outcome {
         Err(error) if error.kind() != ErrorKind::Interrupted => {
             eprintln!("{error}");
@@ -111,9 +114,9 @@ pub(crate) struct Signals {
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
 impl Signals {
-    fn install() -> Result<()> {
+    fn install() {
         if SIGNALS.get().is_some() {
-            return Ok(());
+            return;
         }
         let signals =
             Signals { received: Arc::default(), deadly: Arc::new(AtomicBool::new(true)), runs: Mutex::default() };
@@ -124,9 +127,8 @@ impl Signals {
             flag::register_usize(signal, received.clone(), signal as usize)?;
             flag::register(signal, deadly.clone()).map(drop)
         });
-        registered.map_err(|error| Error::unavailable(format!("cannot listen to signals: {error}")))?;
+        registered.expect("a process may listen to these signals");
         let _ = SIGNALS.set(signals);
-        Ok(())
     }
 
     fn received() -> Option<i32> {
@@ -183,7 +185,7 @@ impl Running {
             let (goes_on, grace) = (running.0.clone(), grace()?);
             let watching = thread::Builder::new().name("millpond:signals".to_owned());
             let watching = watching.spawn(move || watch_calls(&goes_on, grace));
-            watching.map_err(|error| Error::unavailable(format!("no thread to listen to signals: {error}")))?;
+            watching.map_err(|error| lacking("no thread to listen to signals", error))?;
         }
         Running::count(|runs| runs + 1);
         Ok(running)

@@ -58,7 +58,8 @@ impl SessionWindow {
             (max_gap, _) => {
                 let problem = if max_gap.is_some() { "both are" } else { "neither is" };
                 let message = "session: max_gap or predicate says which rows are in one session";
-                Err(Error::invalid(format!("{message}; {problem} given")))
+                let error = Error::invalid(format!("{message}; {problem} given"));
+                Err(error.with_hint("such as session().max_gap(300)"))
             }
         }
     }

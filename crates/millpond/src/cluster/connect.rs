@@ -87,7 +87,7 @@ fn reach(
 ) -> Result<TcpStream> {
     let address = &cluster.addresses[process];
     let mut last = String::new();
-    while Instant::now() < deadline {
+    loop {
         check_stop(stop)?;
         for target in resolve(process, address)? {
             let outcome = TcpStream::connect_timeout(&target, Duration::from_secs(2));
@@ -104,10 +104,12 @@ fn reach(
                 Err(Refusal::Mismatch(error)) => return Err(error),
             }
         }
+        if Instant::now() >= deadline {
+            return Err(Error::unavailable(format!("cannot reach {}: {last}", cluster.name(process)))
+                .with_hint("check that it was started, and that its address is right"));
+        }
         thread::sleep(PAUSE);
     }
-    Err(Error::unavailable(format!("cannot reach {}: {last}", cluster.name(process)))
-        .with_hint("check that it was started, and that its address is right"))
 }
 
 type Arrival = std::result::Result<((usize, Purpose), TcpStream), Refusal>;
@@ -165,6 +167,7 @@ impl Listening {
             if Instant::now() >= deadline {
                 let wrong = match refused {
                     0 => String::new(),
+                    1 => "; one connection did not know the secret".to_owned(),
                     refused => format!("; {refused} connections did not know the secret"),
                 };
                 let (name, seconds) = (cluster.name(*missing), PATIENCE.as_secs());
@@ -185,5 +188,123 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    /// Process `process` of two at these addresses.
+    fn cluster(process: usize, addresses: &[String; 2], secret: &str) -> Cluster {
+        Cluster::new(process, addresses.to_vec(), Some(secret.to_owned())).expect("a cluster")
+    }
+
+    fn claims(process: usize) -> Claims {
+        Claims { process, processes: 2, threads: 1, engine: "1".to_owned(), program: 7, saves: false }
+    }
+
+    /// Two addresses that are free now.
+    fn addresses() -> [String; 2] {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        listeners.map(|listener| listener.local_addr().expect("an address").to_string())
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(300)
+    }
+
+    fn later() -> Instant {
+        Instant::now() + PATIENCE
+    }
+
+    #[track_caller]
+    fn check<T>(outcome: Result<T>, kind: ErrorKind, text: &str) {
+        let error = outcome.err().expect("an error");
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+    }
+
+    fn reached(cluster: &Cluster, deadline: Instant) -> Result<TcpStream> {
+        reach(cluster, 0, Purpose::Data, &claims(1), deadline, &Stop::default())
+    }
+
+    fn collected(listening: &Listening, cluster: &Cluster, deadline: Instant) -> Result<()> {
+        let expected = [(1, Purpose::Data)];
+        listening.collect(cluster, &expected, deadline, &Stop::default(), &mut BTreeMap::new())
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_named() {
+        let addresses = addresses();
+        let (first, second) = (cluster(0, &addresses, "sesame"), cluster(1, &addresses, "sesame"));
+        let text = format!(
+            "cannot reach process 0 ({}): Connection refused (os error 111)\n\
+             hint: check that it was started, and that its address is right",
+            addresses[0]
+        );
+        check(reached(&second, Instant::now()), ErrorKind::Unavailable, &text);
+        let listening = listen(&first, claims(0)).expect("a free port");
+        let text = format!(
+            "process 1 ({}) did not connect within 30 s\n\
+             hint: check that it was started, with the same addresses and the same MILLPOND_SECRET",
+            addresses[1]
+        );
+        check(collected(&listening, &first, soon()), ErrorKind::Unavailable, &text);
+        // Once both are started, they find each other.
+        thread::scope(|scope| {
+            scope.spawn(|| reached(&second, later()).expect("process 0 is there"));
+            collected(&listening, &first, later()).expect("process 1 is there");
+        });
+    }
+
+    #[test]
+    fn a_process_with_another_secret_is_not_let_in() {
+        let addresses = addresses();
+        let (first, second) = (cluster(0, &addresses, "sesame"), cluster(1, &addresses, "sesam"));
+        let listening = listen(&first, claims(0)).expect("a free port");
+        let text = format!(
+            "process 0 ({}) has another secret\nhint: set MILLPOND_SECRET to the same text for all processes",
+            addresses[0]
+        );
+        for (times, refused) in [(1, "one connection"), (2, "2 connections")] {
+            (0..times).for_each(|_| check(reached(&second, later()), ErrorKind::Invalid, &text));
+            let text = format!(
+                "process 1 ({}) did not connect within 30 s; {refused} did not know the secret\n\
+                 hint: check that it was started, with the same addresses and the same MILLPOND_SECRET",
+                addresses[1]
+            );
+            check(collected(&listening, &first, soon()), ErrorKind::Unavailable, &text);
+        }
+        // With the same text they find each other.
+        let second = cluster(1, &addresses, "sesame");
+        thread::scope(|scope| {
+            scope.spawn(|| reached(&second, later()).expect("process 0 lets it in"));
+            collected(&listening, &first, later()).expect("process 1 knows the secret");
+        });
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addresses = [taken.local_addr().expect("an address").to_string(), addresses()[1].clone()];
+        let text = format!(
+            "process 0 cannot listen on {}: Address already in use (os error 98)\n\
+             hint: give each process a free port of this machine",
+            addresses[0]
+        );
+        check(listen(&cluster(0, &addresses, ""), claims(0)), ErrorKind::Unavailable, &text);
+        drop(taken);
+        listen(&cluster(0, &addresses, ""), claims(0)).expect("a free port");
+    }
+
+    #[test]
+    fn who_waits_for_others_can_be_stopped() {
+        let (stop, addresses) = (Stop::default(), addresses());
+        stop.request();
+        let second = cluster(1, &addresses, "");
+        let outcome = reach(&second, 0, Purpose::Data, &claims(1), later(), &stop);
+        check(outcome, ErrorKind::Interrupted, "stopped on request before the run began");
     }
 }

@@ -192,3 +192,48 @@ fn check_proof(mut stream: &TcpStream, expected: Hmac<Sha256>) -> Outcome<()> {
     stream.read_exact(&mut proof)?;
     expected.verify_slice(&proof).map_err(|_| Refusal::Secret)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    fn claims(process: usize) -> Claims {
+        Claims { process, processes: 2, threads: 1, engine: "1".to_owned(), program: 7, saves: false }
+    }
+
+    /// What comes of both ends: the one that listens, which is process 0, and the one that connects.
+    fn meet(second: &Claims) -> (Outcome<(usize, Purpose)>, Outcome<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::scope(|scope| {
+            let first = scope.spawn(move || welcome(&listener.accept().expect("a connection").0, b"", &claims(0)));
+            let second = greet(&TcpStream::connect(address).expect("a connection"), b"", Purpose::Data, second);
+            (first.join().expect("no panic"), second)
+        })
+    }
+
+    #[test]
+    fn what_two_processes_run_differently_is_named_to_both() {
+        let others = [
+            (Claims { engine: "2".to_owned(), ..claims(1) }, "process 0 is Millpond 1 and process 1 is 2"),
+            (Claims { processes: 3, ..claims(1) }, "process 0 is one of 2 processes and process 1 one of 3"),
+            (Claims { threads: 4, ..claims(1) }, "process 0 runs 1 threads and process 1 runs 4"),
+            (Claims { program: 8, ..claims(1) }, "process 0 and process 1 run different programs"),
+            (Claims { saves: true, ..claims(1) }, "of process 0 and process 1 only one saves its state"),
+        ];
+        for (other, what) in others {
+            let (first, second) = meet(&other);
+            for refusal in [first.err(), second.err()] {
+                let Some(Refusal::Mismatch(error)) = refusal else { panic!("{what}: they do not fit together") };
+                let text = format!("{what}\nhint: {MISMATCH_HINT}");
+                assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, text));
+            }
+        }
+        let (first, second) = meet(&claims(1));
+        assert!(first.is_ok_and(|who| who == (1, Purpose::Data)) && second.is_ok());
+    }
+}

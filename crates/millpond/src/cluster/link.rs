@@ -14,8 +14,10 @@ use millpond_engine::dataflow::Failure;
 use millpond_error::{Error, Result};
 use timely::communication::allocator::zero_copy::stream::Stream;
 
-/// How long a process that misses another waits for process 0 to say why.
-const VERDICT: Duration = Duration::from_secs(2);
+/// How long a process that misses another waits for process 0 to say why; in tests of this file there is none.
+const VERDICT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2000 });
+/// What to do when a process is lost.
+pub const AGAIN_HINT: &str = "the last checkpoint is whole: run the program again";
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How the processes of a run are, as this one sees it.
@@ -32,15 +34,14 @@ pub struct Health {
 }
 
 impl Health {
-    /// Notes that a connection to a process is broken.
-    pub fn lose(&self, process: &str) {
-        if self.is_ending() {
-            return;
+    /// Notes that a connection to a process is broken, and how: the error of a run that misses it.
+    pub fn lose(&self, process: &str, how: &str) -> Error {
+        let error = Error::unavailable(format!("{process} was lost: {how}")).with_hint(AGAIN_HINT);
+        if !self.is_ending() {
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.clone());
+            self.failure.abandon();
         }
-        let error = Error::unavailable(format!("{process} was lost"))
-            .with_hint("the last checkpoint is whole: run the program again");
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.failure.abandon();
+        error
     }
 
     pub fn is_ending(&self) -> bool {
@@ -77,7 +78,8 @@ impl Health {
                 return Err(lost.clone());
             }
             if Instant::now() >= until + VERDICT {
-                return Err(Error::unavailable("the run was given up"));
+                let what = "the run was given up, and no process has said why";
+                return Err(Error::unavailable(what).with_hint(AGAIN_HINT));
             }
             thread::sleep(PAUSE);
         }
@@ -116,7 +118,7 @@ impl Link {
     /// The other end is gone in the middle of its messages. Even where all have agreed to end, the workers wait for what it
     /// has not sent any more.
     fn lose(&self) {
-        self.health.lose(&self.name);
+        self.health.lose(&self.name, "the connection was closed");
         self.health.failure.abandon();
     }
 }
@@ -184,6 +186,8 @@ mod tests {
     use std::net::TcpListener;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    use millpond_error::ErrorKind;
+
     use super::*;
 
     /// What reading gives when the other end has sent these bytes and is closed: `None` where the thread ends without a
@@ -208,6 +212,29 @@ mod tests {
         health.set_ending();
         assert_eq!(read_closed(&health, &[[7; 20].as_slice(), &[0; FAREWELL_BYTES]].concat()), Some(0));
         assert!(!health.failure.is_abandoned());
+    }
+
+    /// Of a process that was lost, what it said last counts; if nobody says anything, that it was lost, and how.
+    #[test]
+    fn a_process_that_is_lost_is_named() {
+        let health = Health::default();
+        health.check().expect("all is well");
+        health.lose("process 1 (127.0.0.1:4001)", "the connection was closed");
+        health.lose("process 2 (127.0.0.1:4002)", "the connection was closed");
+        let text = format!("process 1 (127.0.0.1:4001) was lost: the connection was closed\nhint: {AGAIN_HINT}");
+        let lost = health.check().unwrap_err();
+        assert_eq!((lost.kind(), lost.to_string()), (ErrorKind::Unavailable, text));
+        health.failure.set(Error::input("a.csv:3: at: \"x\" is not an int"));
+        assert_eq!(health.check().unwrap_err().kind(), ErrorKind::Input);
+    }
+
+    #[test]
+    fn a_run_that_is_given_up_without_a_reason_says_so() {
+        let health = Health::default();
+        health.failure.abandon();
+        let text = format!("the run was given up, and no process has said why\nhint: {AGAIN_HINT}");
+        let given_up = health.check().unwrap_err();
+        assert_eq!((given_up.kind(), given_up.to_string()), (ErrorKind::Unavailable, text));
     }
 
     /// A process that is killed while all end has not said all that its neighbours' workers wait for.

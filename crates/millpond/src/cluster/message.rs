@@ -1,6 +1,6 @@
 //! What process 0 and the others say to each other: a line of JSON, and bytes behind it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind as Io, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -144,7 +144,7 @@ const KEPT_BYTES: usize = 4 << 20;
 
 /// Writes a message: the lengths of both parts, 8 bytes each, and the parts.
 pub fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes: &[u8]) -> Result<()> {
-    let json = serde_json::to_vec(message).map_err(|error| Error::unavailable(error.to_string()))?;
+    let json = serde_json::to_vec(message).expect("plain data always has a JSON form");
     let (near, apart) = if bytes.len() <= SMALL_BYTES { (bytes, &[][..]) } else { (&[][..], bytes) };
     let mut frame = Vec::with_capacity(16 + json.len() + near.len());
     frame.extend_from_slice(&(json.len() as u64).to_le_bytes());
@@ -152,10 +152,11 @@ pub fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes: &[u8]
     frame.extend_from_slice(&json);
     frame.extend_from_slice(near);
     let sent = out.write_all(&frame).and_then(|()| out.write_all(apart));
-    sent.map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))
+    sent.map_err(|error| Error::unavailable(format!("the connection broke: {error}")))
 }
 
-/// Reads messages, one after another, into the same memory.
+/// Reads messages, one after another, into the same memory. An error says what came of the connection, without the name of
+/// the process at its other end.
 pub struct FrameReader<R> {
     input: R,
     buffer: Vec<u8>,
@@ -175,7 +176,7 @@ impl<R: Read> FrameReader<R> {
         let length = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
         let (json, bytes) = (length(&lengths[..8]), length(&lengths[8..]));
         let message = serde_json::from_slice(self.part(json)?)
-            .map_err(|error| Error::unavailable(format!("another process said what cannot be understood: {error}")))?;
+            .map_err(|error| Error::unavailable(format!("it said what cannot be understood: {error}")))?;
         Ok((message, self.part(bytes)?))
     }
 
@@ -188,9 +189,12 @@ impl<R: Read> FrameReader<R> {
             if self.buffer.len() < until {
                 self.buffer.resize(until, 0);
             }
-            self.input
-                .read_exact(&mut self.buffer[read..until])
-                .map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))?;
+            self.input.read_exact(&mut self.buffer[read..until]).map_err(|error| {
+                Error::unavailable(match error.kind() {
+                    Io::UnexpectedEof => "the connection was closed".to_owned(),
+                    _ => format!("the connection broke: {error}"),
+                })
+            })?;
             read = until;
         }
         Ok(&self.buffer[..length])

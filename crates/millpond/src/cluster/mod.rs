@@ -8,7 +8,7 @@
 //! Nothing is encrypted: addresses other than loopback belong into a private network.
 
 mod connect;
-mod handshake;
+pub(crate) mod handshake;
 mod link;
 pub(crate) mod message;
 mod spawner;
@@ -19,7 +19,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use millpond_error::{Error, Result};
 
 pub(crate) use connect::{Connected, connect};
-pub(crate) use link::{Health, Link};
+pub(crate) use link::{AGAIN_HINT, Health, Link};
 pub(crate) use spawner::watch as end_with_spawner;
 
 /// The most processes of a run.
@@ -80,10 +80,16 @@ impl Cluster {
     /// # Errors
     /// `Invalid`, naming the variable.
     pub fn from_env() -> Result<Self> {
-        let number = |name: &str| match std::env::var(name) {
-            Err(_) => Ok(None),
-            Ok(text) => {
-                let wrong = |_| Error::invalid(format!("{name}: \"{text}\" is not a number"));
+        Cluster::of_variables(|name| std::env::var(name).ok())
+    }
+
+    /// As [`Cluster::from_env`], by what `variable` says of a name.
+    fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let hint = "millpond spawn sets all of them";
+        let number = |name: &str| match variable(name) {
+            None => Ok(None),
+            Some(text) => {
+                let wrong = |_| Error::invalid(format!("{name}: \"{text}\" is not a number")).with_hint(hint);
                 text.trim().parse::<usize>().map(Some).map_err(wrong)
             }
         };
@@ -91,11 +97,10 @@ impl Cluster {
         if processes.unwrap_or(1) == 1 {
             return Ok(Cluster::alone());
         }
-        let hint = "millpond spawn sets all of them";
         let Some(process) = process else {
             return Err(Error::invalid("MILLPOND_PROCESSES is set, and MILLPOND_PROCESS_ID is not").with_hint(hint));
         };
-        let Ok(addresses) = std::env::var("MILLPOND_ADDRESSES") else {
+        let Some(addresses) = variable("MILLPOND_ADDRESSES") else {
             return Err(Error::invalid("MILLPOND_PROCESSES is set, and MILLPOND_ADDRESSES is not").with_hint(hint));
         };
         let addresses: Vec<String> = addresses.split(',').map(|address| address.trim().to_owned()).collect();
@@ -103,9 +108,10 @@ impl Cluster {
             let (named, processes) = (addresses.len(), processes.unwrap_or(1));
             return Err(Error::invalid(format!(
                 "MILLPOND_ADDRESSES names {named} addresses for {processes} processes"
-            )));
+            ))
+            .with_hint(hint));
         }
-        Cluster::new(process, addresses, std::env::var("MILLPOND_SECRET").ok())
+        Cluster::new(process, addresses, variable("MILLPOND_SECRET"))
     }
 
     /// The number of this process; the first is 0.
@@ -139,14 +145,13 @@ impl fmt::Debug for Cluster {
 }
 
 fn resolve(process: usize, address: &str) -> Result<Vec<SocketAddr>> {
-    let found = address.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(Error::invalid(format!("process {process}: there is no address {address}"))),
-        Err(reason) => Err(Error::invalid(format!(
-            "process {process}: \"{address}\" is no address of the form host:port: {reason}"
-        ))),
-    }
+    let reason = match address.to_socket_addrs().map(Iterator::collect::<Vec<_>>) {
+        Ok(found) if !found.is_empty() => return Ok(found),
+        Ok(_) => "it is of no machine".to_owned(),
+        Err(reason) => reason.to_string(),
+    };
+    let what = format!("process {process}: \"{address}\" is no address of the form host:port: {reason}");
+    Err(Error::invalid(what).with_hint("such as 127.0.0.1:4000"))
 }
 
 #[cfg(test)]
@@ -159,14 +164,16 @@ mod tests {
     fn check(process: usize, addresses: &[&str], secret: Option<&str>, message: &str) {
         let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
         let error = Cluster::new(process, addresses, secret.map(str::to_owned)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.message().contains(message), "{error}");
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Invalid, message));
     }
 
     #[test]
     fn another_machine_needs_a_secret() {
-        check(0, &["127.0.0.1:4000", "192.0.2.1:4001"], None, "process 1 is at 192.0.2.1:4001");
-        check(0, &["127.0.0.1:4000", "192.0.2.1:4001"], Some(""), "there is no secret");
+        let text = "process 1 is at 192.0.2.1:4001, which other machines may reach, and there is no secret\n\
+                    hint: set MILLPOND_SECRET to the same text for all processes";
+        check(0, &["127.0.0.1:4000", "192.0.2.1:4001"], None, text);
+        check(0, &["127.0.0.1:4000", "192.0.2.1:4001"], Some(""), text);
+        // As the hint says.
         let addresses = vec!["127.0.0.1:4000".to_owned(), "192.0.2.1:4001".to_owned()];
         let cluster = Cluster::new(0, addresses, Some("open sesame".to_owned())).unwrap();
         assert!(!format!("{cluster:?}").contains("sesame"));
@@ -174,8 +181,48 @@ mod tests {
 
     #[test]
     fn numbers_and_addresses_are_checked() {
-        check(2, &["127.0.0.1:4000", "127.0.0.1:4001"], None, "no process 2 of 2");
-        check(0, &["127.0.0.1:4000", "127.0.0.1:4000"], None, "two processes have the address 127.0.0.1:4000");
-        check(0, &["127.0.0.1:4000", "4001"], None, "process 1: \"4001\" is no address");
+        let two = ["127.0.0.1:4000", "127.0.0.1:4001"];
+        check(2, &two, None, "there is no process 2 of 2: the first is process 0");
+        check(0, &[two[0], two[0]], None, "two processes have the address 127.0.0.1:4000");
+        check(0, &[], None, "processes must be from 1 to 256, not 0");
+        check(0, &[two[0]; 257], None, "processes must be from 1 to 256, not 257");
+        let text = "process 1: \"4001\" is no address of the form host:port: invalid socket address\n\
+                    hint: such as 127.0.0.1:4000";
+        check(0, &[two[0], "4001"], None, text);
+        Cluster::new(1, two.map(str::to_owned).to_vec(), None).unwrap();
+    }
+
+    /// The variables without the prefix, and what is said of them.
+    #[track_caller]
+    fn of_variables(set: &[(&str, &str)]) -> Result<Cluster> {
+        let value = |name: &str| {
+            let name = name.strip_prefix("MILLPOND_").unwrap();
+            set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Cluster::of_variables(value)
+    }
+
+    #[test]
+    fn the_environment_names_all_processes_or_none() {
+        let all = [("PROCESSES", "2"), ("PROCESS_ID", "1"), ("ADDRESSES", "127.0.0.1:4000, 127.0.0.1:4001")];
+        let cases: [(&[(&str, &str)], &str); 5] = [
+            (&[("PROCESSES", "two")], "MILLPOND_PROCESSES: \"two\" is not a number"),
+            (&[("PROCESSES", "2"), ("PROCESS_ID", "-1")], "MILLPOND_PROCESS_ID: \"-1\" is not a number"),
+            (&all[..1], "MILLPOND_PROCESSES is set, and MILLPOND_PROCESS_ID is not"),
+            (&all[..2], "MILLPOND_PROCESSES is set, and MILLPOND_ADDRESSES is not"),
+            (
+                &[all[0], all[1], ("ADDRESSES", "127.0.0.1:4000")],
+                "MILLPOND_ADDRESSES names 1 addresses for 2 processes",
+            ),
+        ];
+        for (set, message) in cases {
+            let error = of_variables(set).unwrap_err();
+            let text = format!("{message}\nhint: millpond spawn sets all of them");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, text));
+        }
+        assert_eq!(of_variables(&[]).unwrap(), Cluster::alone());
+        assert_eq!(of_variables(&[("PROCESSES", "1")]).unwrap(), Cluster::alone());
+        let cluster = of_variables(&all).unwrap();
+        assert_eq!((cluster.process(), cluster.processes()), (1, 2));
     }
 }

@@ -11,7 +11,7 @@ use millpond_engine::arrangement::SavedArrangement;
 use millpond_engine::changes::Changes;
 use millpond_engine::dataflow::Context;
 use millpond_engine::hash::HashSeed;
-use millpond_engine::wire::{changes_bytes, write_changes};
+use millpond_engine::wire::{MISFIT_HINT, changes_bytes, write_changes};
 use millpond_engine::{Epoch, arrangement};
 use millpond_error::{Error, Result};
 use millpond_io::sink::{Formatter, Sink};
@@ -23,7 +23,8 @@ use super::state::{SavedSteps, saved_run, write_runs};
 use super::team::{Fabric, PATIENCE, SavedRuns, Team};
 use super::{Connectors, sink_schemas};
 use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
-use crate::cluster::{Connected, Health};
+use crate::cluster::{AGAIN_HINT, Connected, Health};
+use crate::lacking::lacking;
 use crate::monitor::Meters;
 use crate::run::RunOptions;
 
@@ -42,18 +43,16 @@ pub fn follow(
 ) -> Result<()> {
     let health = Arc::new(Health::default());
     let leader = connected.name(0);
-    let Some(stream) = connected.control[0].take() else {
-        return Err(Error::unavailable("no connection to process 0"));
-    };
-    let reading = stream.try_clone().map_err(|error| Error::unavailable(format!("{leader}: {error}")))?;
+    let stream = connected.control[0].take().expect("process 0 is connected with all others");
+    let reading = stream.try_clone().map_err(|error| lacking(&format!("no thread to listen to {leader}"), error))?;
     let speaker = Speaker::new(stream);
     let (send, orders) = channel();
     let pieces = Arc::new(Pieces::default());
-    let listener = Listener { health: health.clone(), leader, pieces: pieces.clone(), send };
+    let listener = Listener { health: health.clone(), leader: leader.clone(), pieces: pieces.clone(), send };
     let thread = thread::Builder::new().name("millpond:process-0".to_owned()).spawn(move || listener.listen(reading));
-    let thread = thread.map_err(|error| Error::unavailable(format!("no thread for process 0: {error}")))?;
-    let follower =
-        Follower { health, speaker, orders, pieces, disk: options.state.as_ref().map(|state| state.as_disk()) };
+    let thread = thread.map_err(|error| lacking(&format!("no thread to listen to {leader}"), error))?;
+    let disk = options.state.as_ref().map(|state| state.as_disk());
+    let follower = Follower { health, leader, speaker, orders, pieces, disk };
     let outcome = follower.run(plan, (connectors, sinks), connected, threads, options);
     follower.speaker.close();
     let _ = thread.join();
@@ -62,6 +61,8 @@ pub fn follow(
 
 struct Follower {
     health: Arc<Health>,
+    /// What messages call process 0.
+    leader: String,
     speaker: Speaker,
     orders: Receiver<Order>,
     pieces: Arc<Pieces>,
@@ -77,7 +78,10 @@ impl Follower {
         threads: usize,
         options: &RunOptions,
     ) -> Result<()> {
-        let Order::Open { seed, steps, endless } = self.order()? else { return Err(misunderstood()) };
+        let (seed, steps, endless) = match self.order()? {
+            Order::Open { seed, steps, endless } => (seed, steps, endless),
+            order => return Err(self.unexpected(&order, "before it opened the run")),
+        };
         let seed = HashSeed(seed);
         let saved = self.told(self.saved(steps))?;
         let readers = self.told(piece_readers(&plan, connectors, seed))?;
@@ -114,10 +118,7 @@ impl Follower {
                     }
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.health.check()?;
-                    return Err(misunderstood());
-                }
+                Err(RecvTimeoutError::Disconnected) => return Err(self.closed()),
             };
             match order {
                 Order::Epoch { epoch, shared } => {
@@ -165,7 +166,9 @@ impl Follower {
                     self.health.failure.abandon();
                     return Err(error.into());
                 }
-                Order::Open { .. } | Order::Pieces { .. } => return Err(misunderstood()),
+                order @ (Order::Open { .. } | Order::Pieces { .. }) => {
+                    return Err(self.unexpected(&order, "in the midst of the run"));
+                }
             }
         }
     }
@@ -174,11 +177,28 @@ impl Follower {
         match self.orders.recv() {
             Ok(Order::Fail(error)) => Err(error.into()),
             Ok(order) => Ok(order),
-            Err(_) => {
-                self.health.check()?;
-                Err(misunderstood())
-            }
+            Err(_) => Err(self.closed()),
         }
+    }
+
+    /// The error of an order that has no place where it came.
+    fn unexpected(&self, order: &Order, when: &str) -> Error {
+        self.health.failure.abandon();
+        let order = format!("{order:?}");
+        let name = order.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        Error::unavailable(format!("{} sent the order {name} {when}", self.leader)).with_hint(MISFIT_HINT)
+    }
+
+    /// The error of a connection that process 0 has closed.
+    fn closed(&self) -> Error {
+        // When all have agreed to end, nobody is missed.
+        if !self.health.is_ending()
+            && let Err(error) = self.health.check()
+        {
+            return error;
+        }
+        let what = format!("{} closed its connection and did not say that the run is over", self.leader);
+        Error::unavailable(what).with_hint(AGAIN_HINT)
     }
 
     /// Tells process 0 of an error, and returns what it makes of it.
@@ -247,10 +267,6 @@ impl Writer {
     }
 }
 
-fn misunderstood() -> Error {
-    Error::unavailable("process 0 ended the run without a word")
-}
-
 fn bytes_of(changes: &Changes) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(changes_bytes(changes));
     write_changes(changes, &mut bytes);
@@ -258,7 +274,10 @@ fn bytes_of(changes: &Changes) -> Vec<u8> {
 }
 
 fn write_share(share: Option<CheckpointShare>, writer: usize, runs: &[SavedRuns]) -> Result<Share> {
-    let Some(share) = share else { return Err(Error::unavailable("this process saves no state")) };
+    let Some(share) = share else {
+        let what = "process 0 asked for what is to be saved, and this process saves no state";
+        return Err(Error::unavailable(what).with_hint(MISFIT_HINT));
+    };
     write_runs(share.writer(writer), runs)?;
     finish_share(share, runs)
 }
@@ -390,7 +409,11 @@ struct Listener {
 impl Listener {
     fn listen(self, stream: TcpStream) {
         let mut frames = FrameReader::new(stream);
-        while let Ok((order, bytes)) = frames.next::<Order>() {
+        let broken = loop {
+            let (order, bytes) = match frames.next::<Order>() {
+                Ok(said) => said,
+                Err(error) => break error,
+            };
             match order {
                 Order::Pieces { source, last } => self.pieces.arrive(source, last, bytes),
                 Order::Fail(_) => {
@@ -401,7 +424,7 @@ impl Listener {
                 }
                 order => drop(self.send.send(order)),
             }
-        }
-        self.health.lose(&self.leader);
+        };
+        self.health.lose(&self.leader, broken.message());
     }
 }

@@ -44,6 +44,7 @@ use millpond_store::{Checkpoint, Moves, StateDir};
 use crate::cluster::message::{Order, Speaker};
 use crate::cluster::{Cluster, Connected, Health, connect, end_with_spawner};
 use crate::connector::SourceConnector;
+use crate::lacking::lacking;
 use crate::monitor::Meters;
 use crate::run::{RunOptions, Summary, WindowSummary};
 pub use epochs::EpochClock;
@@ -117,9 +118,7 @@ impl LastWords {
     fn new(connected: &Connected) -> Result<Self> {
         let copy = |stream: &std::net::TcpStream| stream.try_clone().map(Speaker::new);
         let copies = connected.control.iter().flatten().map(copy).collect::<std::io::Result<_>>();
-        copies
-            .map(LastWords)
-            .map_err(|error| Error::unavailable(format!("a connection between processes broke: {error}")))
+        copies.map(LastWords).map_err(|error| lacking("no handle of a connection to another process", error))
     }
 
     fn say(&self, error: &Error) {
@@ -137,8 +136,11 @@ struct Connectors {
 
 impl Connectors {
     fn of(plan: &PhysicalPlan) -> Result<Self> {
-        let foreign = |_| Error::invalid("a source was not made by this crate");
-        let sources = plan.sources.iter().map(|source| source.connector.clone().downcast().map_err(foreign));
+        let sources = plan.sources.iter().map(|source| {
+            let what = format!("the source of kind {:?} has a connector of another kind than a run takes", source.kind);
+            let foreign = |_| Error::invalid(what).with_hint("make it by millpond::connector").at(&source.origin);
+            source.connector.clone().downcast().map_err(foreign)
+        });
         let sources = sources.collect::<Result<Vec<_>>>()?;
         let sinks = Arc::new(Output::of(plan, &sources)?);
         Ok(Connectors { sources, sinks })
@@ -449,9 +451,7 @@ impl Run {
                 let runs = self.team.checkpoint(make.map(|make| make as _), snapshots, moves.clone())?;
                 Ok::<_, Error>((
                     runs,
-                    prepared
-                        .join()
-                        .unwrap_or_else(|_| Err(Error::unavailable("a thread that writes results was lost")))?,
+                    prepared.join().unwrap_or_else(|panic| Err(Error::of_panic("writing results", &*panic)))?,
                 ))
             })?
         };
@@ -582,3 +582,6 @@ fn open_sinks(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

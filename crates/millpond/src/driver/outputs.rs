@@ -30,7 +30,8 @@ impl Output {
     pub fn of(plan: &PhysicalPlan, sources: &[Arc<SourceConnector>]) -> Result<Vec<Output>> {
         let mut outputs = Vec::with_capacity(plan.sinks.len());
         for sink in &plan.sinks {
-            let foreign = |_| Error::invalid("a sink was not made by this crate");
+            let what = format!("the sink of kind {:?} has a connector of another kind than a run takes", sink.kind);
+            let foreign = |_| Error::invalid(what).with_hint("make it by millpond::connector").at(&sink.origin);
             let connector = sink.connector.clone().downcast().map_err(foreign)?;
             outputs.push(Output { connector, description: sink.description.clone() });
         }

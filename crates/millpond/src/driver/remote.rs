@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use millpond_engine::Epoch;
 use millpond_engine::metrics::StepCounts;
 use millpond_engine::wire::read_changes;
+use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
@@ -20,6 +20,7 @@ use millpond_plan::types::Schema;
 
 use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
+use crate::lacking::lacking;
 
 /// How long process 0 waits for the others when all is over.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -54,13 +55,14 @@ impl Remotes {
         let mut remotes = Remotes { desk: Arc::new(desk), members: Vec::new() };
         for process in 0..connected.control.len() {
             let Some(stream) = connected.control[process].take() else { continue };
-            let cannot = |error: std::io::Error| Error::unavailable(format!("no thread for a process: {error}"));
+            let name = connected.name(process);
+            let cannot = |error: std::io::Error| lacking(&format!("no thread to listen to {name}"), error);
             let reading = stream.try_clone().map_err(cannot)?;
             let speaker = Speaker::new(stream);
             let (answer, answers) = channel();
             let (write, written) = channel();
-            let (desk, reply, name) = (remotes.desk.clone(), speaker.clone(), connected.name(process));
-            let listener = Listener { desk, reply, name, answer, write, lent: Vec::new() };
+            let (desk, reply) = (remotes.desk.clone(), speaker.clone());
+            let listener = Listener { desk, reply, name: name.clone(), answer, write, lent: Vec::new() };
             let thread = thread::Builder::new().name(format!("millpond:process-{process}"));
             let thread = Some(thread.spawn(move || listener.listen(reading)).map_err(cannot)?);
             let (answers, written) = (Mutex::new(answers), Mutex::new(written));
@@ -191,13 +193,16 @@ struct Listener {
 impl Listener {
     fn listen(mut self, stream: TcpStream) {
         let mut frames = FrameReader::new(stream);
-        while let Ok((word, bytes)) = frames.next::<Word>() {
-            self.take(word, bytes);
-        }
-        self.desk.health.lose(&self.name);
+        let broken = loop {
+            match frames.next::<Word>() {
+                Ok((word, bytes)) => self.take(word, bytes),
+                Err(error) => break error,
+            }
+        };
+        let lost = self.desk.health.lose(&self.name, broken.message());
         for (source, piece) in std::mem::take(&mut self.lent) {
             if let Some(input) = self.input(source) {
-                input.give_up(piece, Error::unavailable(format!("{} was lost", self.name)));
+                input.give_up(piece, lost.clone());
             }
         }
     }
@@ -210,11 +215,11 @@ impl Listener {
         let failure = &self.desk.health.failure;
         match word {
             Word::Changes { sink, epoch } => failure.guard("writing results", || {
-                let changes = read_changes(bytes, &self.desk.schemas[sink])?;
+                let changes = self.changes(sink, bytes)?;
                 self.desk.sinks[sink].write(Epoch(epoch), &changes)
             }),
             Word::Snapshot { sink } => failure.guard("writing results", || {
-                let changes = read_changes(bytes, &self.desk.schemas[sink])?;
+                let changes = self.changes(sink, bytes)?;
                 self.desk.sinks[sink].write_snapshot(&changes)
             }),
             Word::Lines { sink, count } => {
@@ -225,7 +230,7 @@ impl Listener {
                 if let Some(input) = self.input(source) {
                     match input.hand_in(bytes) {
                         Ok(piece) => self.lent.retain(|lent| *lent != (source, piece)),
-                        Err(error) => failure.set(error),
+                        Err(error) => failure.set(error.context(&self.name)),
                     }
                 }
             }
@@ -241,6 +246,11 @@ impl Listener {
         }
     }
 
+    /// Rows for a sink.
+    fn changes(&self, sink: usize, bytes: &[u8]) -> Result<Changes> {
+        read_changes(bytes, &self.desk.schemas[sink]).map_err(|error| error.context(&self.name))
+    }
+
     /// Hands out pieces of input. A piece never waits here for another one.
     fn lend(&mut self, source: usize, count: usize) {
         let mut pieces = Vec::new();
@@ -254,7 +264,10 @@ impl Listener {
                     pieces.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
                     pieces.extend_from_slice(&bytes);
                 }
-                None => last = true,
+                None => {
+                    last = true;
+                    break;
+                }
             }
         }
         let _ = self.reply.send(&Order::Pieces { source, last }, &pieces);

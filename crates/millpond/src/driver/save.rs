@@ -17,6 +17,7 @@ use super::remote::Remotes;
 use super::state::{commit, sink_record, write_runs};
 use super::team::SavedRuns;
 use crate::cluster::message::{SavedRecords, Share};
+use crate::lacking::lacking;
 use crate::monitor::Meters;
 
 /// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
@@ -89,7 +90,7 @@ impl Saving {
         let thread = thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(work)
-            .map_err(|error| Error::unavailable(format!("no thread to save the state: {error}")))?;
+            .map_err(|error| lacking("no thread to save the state", error))?;
         Ok(Saving { thread: Some(thread), done })
     }
 
@@ -122,8 +123,5 @@ impl Drop for Saving {
 }
 
 fn join(thread: JoinHandle<Result<Moves>>) -> Result<Moves> {
-    thread.join().unwrap_or_else(|_| {
-        Err(Error::unavailable("the thread that saves the state was lost")
-            .with_hint("this is a defect of millpond; the checkpoint before is whole"))
-    })
+    thread.join().unwrap_or_else(|panic| Err(Error::of_panic("saving the state", &*panic)))
 }

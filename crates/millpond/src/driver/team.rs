@@ -23,6 +23,7 @@ use timely::worker::Worker;
 use super::state::{run_record, settle, write_runs};
 use crate::cluster::message::SavedRecords;
 use crate::cluster::{Connected, Health, Link};
+use crate::lacking::lacking;
 use crate::stop::Stop;
 
 /// Input of fewer bytes is read by one thread.
@@ -107,7 +108,7 @@ impl Fabric {
 }
 
 fn cannot_start(workers: usize, reason: &str) -> Error {
-    Error::unavailable(format!("cannot start {workers} worker threads: {reason}"))
+    lacking(&format!("cannot start {workers} worker threads"), reason)
 }
 
 /// All worker threads of this process.
@@ -304,4 +305,34 @@ fn sinks_of(plan: &PhysicalPlan, node: NodeId) -> impl Iterator<Item = usize> {
         OperatorSpec::Sink { input, index } if input == node => Some(index),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_error::ErrorKind;
+
+    use super::*;
+
+    /// A worker that is gone when it is asked, and one that goes before it answers.
+    #[test]
+    fn a_worker_that_is_gone_is_an_error() {
+        for waits in [false, true] {
+            let (command, commands) = channel();
+            let commands = waits.then_some(commands);
+            let team = Team {
+                commands: vec![command],
+                replies: channel().1,
+                guards: None,
+                comms: None,
+                first: 0,
+                health: Arc::default(),
+                disk: None,
+            };
+            let error = team.epoch(Epoch(2), &[]).unwrap_err();
+            let text = "a worker thread ended before its work was done\n\
+                        hint: this is a defect of millpond; nothing of this epoch was saved";
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Unavailable, text));
+            drop(commands);
+        }
+    }
 }

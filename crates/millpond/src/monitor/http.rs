@@ -103,7 +103,12 @@ impl HttpServer {
     /// Starts to serve what `monitor` sees, with the token of the environment. Results that wait for a checkpoint longer
     /// than `overdue` are a failure.
     pub fn start(address: HttpAddress, monitor: Monitor, overdue: Duration) -> Result<Self> {
-        let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        HttpServer::start_with(std::env::var(TOKEN).ok(), address, monitor, overdue)
+    }
+
+    /// As [`HttpServer::start`], with the token of the caller.
+    fn start_with(token: Option<String>, address: HttpAddress, monitor: Monitor, overdue: Duration) -> Result<Self> {
+        let token = token.filter(|token| !token.is_empty());
         if token.is_none() && !is_this_machine(address.0.ip()) {
             return Err(Error::invalid(format!("http_address: {address} can be reached from other machines"))
                 .with_hint(format!("set {TOKEN} to a secret that requests must bear, or listen on 127.0.0.1")));

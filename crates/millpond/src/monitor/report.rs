@@ -66,9 +66,7 @@ impl Report {
         }
         resolve(path).map_err(|error| error.context("report"))?;
         // A program may change its working directory.
-        let path = std::path::absolute(path)
-            .map_err(|error| Error::invalid(format!("report: \"{}\": {error}", path.display())))?;
-        Ok(Report { path })
+        Ok(Report { path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) })
     }
 
     /// Writes what has come of the run that `monitor` looks at.
@@ -102,8 +100,7 @@ impl Report {
             steps,
             outputs,
         };
-        let mut text = serde_json::to_vec_pretty(&document)
-            .map_err(|error| Error::unavailable(format!("the report cannot be written: {error}")))?;
+        let mut text = serde_json::to_vec_pretty(&document).expect("plain data always has a JSON form");
         text.push(b'\n');
         self.replace(&text).map_err(|error| {
             Error::unavailable(format!("{}: the report cannot be written: {error}", self.path.display()))
@@ -131,4 +128,37 @@ impl Report {
 /// The folder that the file at `path` is in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &Error, kind: ErrorKind, text: &str) {
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+    }
+
+    #[test]
+    fn a_report_goes_to_a_file_in_a_folder_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().display();
+        for path in [folder.path(), Path::new("..")] {
+            let text = format!("report: \"{}\" is not the name of a file", path.display());
+            check(&Report::to(path).unwrap_err(), ErrorKind::Invalid, &text);
+        }
+        let missing = folder.path().join("missing");
+        let text = format!("report: there is no folder \"{root}/missing\"");
+        check(&Report::to(&missing.join("report.json")).unwrap_err(), ErrorKind::Invalid, &text);
+        fs::create_dir(&missing).unwrap();
+        let report = Report::to(&missing.join("report.json")).unwrap();
+        fs::remove_dir(&missing).unwrap();
+        let write = || report.write(&Ok(Summary::default()), &Monitor::default());
+        let text =
+            format!("{root}/missing/report.json: the report cannot be written: No such file or directory (os error 2)");
+        check(&write().unwrap_err(), ErrorKind::Unavailable, &text);
+        fs::create_dir(&missing).unwrap();
+        write().unwrap();
+        assert_eq!(fs::read_dir(&missing).unwrap().count(), 1);
+    }
 }

@@ -10,10 +10,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use millpond_error::{Error, Result};
+use millpond_error::Result;
 
 use super::dashboard::{self, Rates};
 use super::{Monitor, Snapshot};
+use crate::lacking::lacking;
 
 /// A run that is done by then shows nothing.
 const BAR_AFTER: Duration = Duration::from_millis(200);
@@ -86,7 +87,7 @@ impl Terminal {
             drawing.clear();
         };
         let thread = thread::Builder::new().name("monitoring".to_owned()).spawn(draw);
-        let thread = thread.map_err(|error| Error::unavailable(format!("no thread to monitor the run: {error}")))?;
+        let thread = thread.map_err(|error| lacking("no thread to monitor the run", error))?;
         Ok(Some(Terminal { stop: Some(stop), thread: Some(thread) }))
     }
 }

@@ -2,6 +2,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use millpond_error::ErrorKind;
+
 use super::*;
 
 /// A hang fails.
@@ -189,4 +191,59 @@ fn a_server_ends_while_clients_are_connected() {
     let mut silent = connect(&server);
     drop(server);
     assert_eq!(silent.read(&mut [0]).unwrap_or(0), 0);
+}
+
+#[track_caller]
+fn check_error(error: &Error, kind: ErrorKind, text: &str) {
+    assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+}
+
+#[test]
+fn an_address_is_a_port_or_a_host_and_a_port() {
+    let text = "http_address: \"nowhere\" is not an address\n\
+                hint: such as 127.0.0.1:20000, or 20000 for that port of this machine alone, or 0 for any port";
+    check_error(&"nowhere".parse::<HttpAddress>().unwrap_err(), ErrorKind::Invalid, text);
+    for (address, shown) in [("127.0.0.1:20000", "127.0.0.1:20000"), ("20000", "127.0.0.1:20000"), ("0", "127.0.0.1:0")]
+    {
+        assert_eq!(address.parse::<HttpAddress>().unwrap().to_string(), shown);
+    }
+}
+
+#[test]
+fn other_machines_are_served_with_a_token_only() {
+    let start = |token: Option<&str>, address: &str| {
+        let (address, overdue) = (address.parse().unwrap(), Duration::from_secs(60));
+        HttpServer::start_with(token.map(str::to_owned), address, Monitor::default(), overdue)
+    };
+    let text = "http_address: 0.0.0.0:0 can be reached from other machines\n\
+                hint: set MILLPOND_HTTP_TOKEN to a secret that requests must bear, or listen on 127.0.0.1";
+    for token in [None, Some("")] {
+        check_error(&start(token, "0.0.0.0:0").err().unwrap(), ErrorKind::Invalid, text);
+    }
+    // As the hint says, both ways.
+    start(None, "127.0.0.1:0").unwrap();
+    let server = start(Some("s3cret"), "0.0.0.0:0").unwrap();
+    let there = SocketAddr::new(THIS_MACHINE, server.address().port());
+    let mut stream = TcpStream::connect(there).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let start = |address: &str| {
+        HttpServer::start_with(None, address.parse().unwrap(), Monitor::default(), Duration::from_secs(60))
+    };
+    let error = start(&address.to_string()).err().unwrap();
+    let text = format!(
+        "http_address: cannot listen on {address}: Address already in use (os error 98)\n\
+         hint: choose another port; 0 is any that is free"
+    );
+    check_error(&error, ErrorKind::Unavailable, &text);
+    // As the hint says.
+    assert_ne!(start("0").unwrap().address().port(), address.port());
 }
