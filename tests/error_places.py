@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXCEPTIONS = ROOT / "tests" / "error_places.txt"
-KINDS = "invalid|input|data|locked|changed|unavailable|interrupted|new"
+KINDS = "invalid|input|data|locked|changed|unavailable|interrupted|new|of_panic"
 MADE = re.compile(rf"\bError::(?:{KINDS})\(|\.with_hint\(")
 TEST_MODULE = re.compile(r"(?:pub(?:\(crate\))? )?mod (\w+)( \{|;)")
 RETURNED = re.compile(r"(?:\w+\.)?(?:error|invalid|_No\w+|\w+Error)")

@@ -148,8 +148,9 @@ impl Error {
     pub fn of_panic(what: &str, panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let reason = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
-        Error::unavailable(format!("{what} failed: {reason}"))
-            .with_hint("this is a defect of millpond; the last checkpoint is whole, and nothing is saved after it")
+        Error::unavailable(format!("{what} failed: {reason}")).with_hint(
+            "a panic is a defect of millpond, or of a source or sink of your own; the last checkpoint is whole",
+        )
     }
 
     /// Adds the next step that the user could take, shown on a line of its own.
@@ -253,7 +254,7 @@ mod tests {
             let error = Error::of_panic("reading input", &*panic);
             let text = format!(
                 "reading input failed: {reason}\n\
-                 hint: this is a defect of millpond; the last checkpoint is whole, and nothing is saved after it"
+                 hint: a panic is a defect of millpond, or of a source or sink of your own; the last checkpoint is whole"
             );
             assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unavailable, text));
         }

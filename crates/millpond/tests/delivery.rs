@@ -16,7 +16,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_schema::DataType;
-use millpond::connector::{Changes, Delivery, Epoch, Subscriber, sink, subscribe};
+use millpond::connector::{Changes, Delivery, Epoch, LogicalRun, Prepared, Sink, Subscriber, sink, subscribe};
 use millpond::csv::{self, ReadOptions, Streaming};
 use millpond::feed::{self, Cell, Feed, FeedOptions, Feeder};
 use millpond::{Backend, Error, ErrorKind, Origin, Result, RunOptions, Schema, Table, Type, col, run};
@@ -463,4 +463,60 @@ fn without_a_commit_to_wait_for_changes_come_when_their_epoch_is_done() {
     let mut options = saved(&SimulatedDisk::new());
     options.checkpoint_every = Duration::ZERO;
     assert_eq!(order(&options), ["at once", "waits", "at once", "waits"]);
+}
+
+/// A sink of a program's own that panics where it makes durable what it wrote: at once, or while later epochs run.
+struct Panics {
+    later: bool,
+}
+
+impl Sink for Panics {
+    fn open(&mut self, _: &Schema, _: Option<&serde_json::Value>, _: LogicalRun) -> Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, _: Epoch, _: &Changes) -> Result<()> {
+        Ok(())
+    }
+
+    fn write_snapshot(&self, _: &Changes) -> Result<()> {
+        Ok(())
+    }
+
+    fn prepare(&self) -> Result<Prepared> {
+        match self.later {
+            true => Ok(Prepared::later(self.position(), || panic!("the tape is torn"))),
+            false => panic!("the tape is torn"),
+        }
+    }
+
+    fn position(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn rows_written(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_panic_at_a_checkpoint_ends_the_run_and_loses_nothing() {
+    for (later, what) in [(false, "writing results"), (true, "saving the state")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut random = Random(5);
+        support::append(&folder.path().join("logs"), "a.log", &[random.visit(), random.visit()]);
+        let streaming = later.then(|| Streaming { commit_every: Duration::from_millis(5), ..Streaming::default() });
+        let table = visits(&folder.path().join("logs"), streaming);
+        let options = RunOptions::default().quiet().state_at(folder.path().join("state")).expect("a plain path");
+        let options = RunOptions { checkpoint_every: Duration::from_millis(5), ..options.workers(2) };
+        let error = run([sink(&table, "tape", move || Ok(Box::new(Panics { later })))], &options).unwrap_err();
+        let text = format!(
+            "{what} failed: the tape is torn\n\
+             hint: a panic is a defect of millpond, or of a source or sink of your own; the last checkpoint is whole"
+        );
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unavailable, text));
+        let table = visits(&folder.path().join("logs"), None);
+        let again = run([sink(&table, "tape", || Ok(Box::new(CollectSink::new())))], &options);
+        assert_eq!(again.expect("the last checkpoint is whole").rows_read, 2);
+    }
 }
