@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +285,7 @@ def test_json_values_are_told_apart_in_every_sink(tmp_path: Path, capsys: pytest
     expected = list(SPELLINGS.values())
 
     def read_back(file: str) -> pw.Table:
-        reads = {"csv": pw.io.csv.read, "jsonl": pw.io.jsonlines.read}
+        reads: dict[str, Callable[..., pw.Table]] = {"csv": pw.io.csv.read, "jsonl": pw.io.jsonlines.read}
         return reads[file.rpartition(".")[2]](tmp_path / file, schema=Row, mode="static")
 
     table = pw.io.jsonlines.read(tmp_path / "in.jsonl", schema=Row, mode="static")
@@ -297,7 +298,11 @@ def test_json_values_are_told_apart_in_every_sink(tmp_path: Path, capsys: pytest
             tmp_path / f"pair{number}.jsonl",
             mode="snapshot",
         )
-        pw.io.subscribe(table, lambda key, row, time, is_addition, seen=seen: seen.update({row["n"]: str(row["j"])}))
+
+        def see(key: int, row: dict[str, Any], time: int, is_addition: bool, seen: dict[int, str] = seen) -> None:
+            seen[row["n"]] = str(row["j"])
+
+        pw.io.subscribe(table, see)
         pw.run(monitoring_level=pw.MonitoringLevel.NONE)
         pw.clear()
         assert [seen[n] for n in range(len(expected))] == expected

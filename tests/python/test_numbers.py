@@ -9,7 +9,7 @@ import random
 import struct
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -470,7 +470,7 @@ def test_a_sum_that_does_not_fit_is_an_error_where_it_is_shown(window: str) -> N
     rows = [(1, most, 2, 1), (1, most, 2, 1), (1, most, 4, -1), (9, 1, 6, 1), (300, 1, 8, 1)]
     schema = pw.schema_from_types(at=int, n=int)
 
-    def result(rows: list[tuple[int, ...]], behavior: Any) -> pw.Table:
+    def result(rows: Sequence[tuple[int, ...]], behavior: Any) -> pw.Table:
         lines = ["at | n | __time__ | __diff__", *(" | ".join(map(str, row)) for row in rows)]
         table = pw.debug.table_from_markdown("\n".join(lines), schema=schema)
         windows = table.windowby(table.at, window=WINDOWS[window], behavior=behavior)

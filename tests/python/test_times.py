@@ -6,6 +6,7 @@ import datetime
 import json
 import re
 import zoneinfo
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -465,7 +466,7 @@ def read_text(directory: Path, kind: str, value: str, ty: object) -> pw.Table:
     """The table of one value, as it stands in a file of CSV or JSON lines."""
     texts = {"csv": f"user,at\nann,{value}\n", "jsonl": f'{{"user": "ann", "at": {value}}}\n'}
     (directory / f"in.{kind}").write_text(texts[kind], encoding="utf-8")
-    reads = {"csv": pw.io.csv.read, "jsonl": pw.io.jsonlines.read}
+    reads: dict[str, Callable[..., pw.Table]] = {"csv": pw.io.csv.read, "jsonl": pw.io.jsonlines.read}
     schema = pw.schema_from_types(user=str, at=ty)
     return reads[kind](directory / f"in.{kind}", schema=schema, mode="static")
 
