@@ -335,6 +335,51 @@ CASES: dict[str, Case] = {
             make=lambda visits: visits.concat(pw.io.csv.read("in", schema=Visit, mode="static", name="visits-2"))
         ),
     ),
+    "a log under another name": (
+        before(
+            lambda: run(state="state", write={"filename": "log.csv", "name": "log", **LOG}),
+            lambda: run(state="state", write={"filename": "log2.csv", "name": "log", **LOG}),
+        ),
+        "rename log.csv to log2.csv, or write to the path that it had",
+        before(
+            moved("log.csv", "log2.csv"),
+            lambda: run(state="state", write={"filename": "log2.csv", "name": "log", **LOG}),
+        ),
+    ),
+    "the logs of another program": (
+        before(
+            lambda: run(state="state", write=LOG),
+            lambda: run(state="state", make=lambda visits: visits.groupby(pw.this.at).reduce(pw.this.at), write=LOG),
+        ),
+        f"{ANEW}; then move out.csv away as well",
+        before(
+            moved("out.csv", "old.csv"),
+            lambda: run(state="other", make=lambda visits: visits.groupby(pw.this.at).reduce(pw.this.at), write=LOG),
+        ),
+    ),
+    "a word for nothing": (
+        before(
+            file("in/a.csv", "user,at\nann,N/A\n"),
+            lambda: run({"schema": pw.schema_from_types(user=str, at=int | None)}),
+        ),
+        'csv_settings=pw.io.CsvParserSettings(null_values=["N/A"]) reads it as null',
+        lambda: run(
+            {
+                "schema": pw.schema_from_types(user=str, at=int | None),
+                "csv_settings": pw.io.CsvParserSettings(null_values=["N/A"]),
+            }
+        ),
+    ),
+    "a file without a header": (
+        before(file("in/a.csv", "ann,1\n"), run),
+        'the first line must be the header, with the names of the columns, such as user,at; here it is "ann", "1"',
+        before(file("in/a.csv", "user,at\nann,1\n"), run),
+    ),
+    "a column that is taken": (
+        before(file("in/a.csv", "u,y\nann,1\n"), lambda: run({"schema": pw.schema_from_types(u=str, x=int)})),
+        'the header has "u", "y"',
+        lambda: run({"schema": pw.schema_from_types(u=str, y=int)}),
+    ),
     "the state of another program": (
         before(
             lambda: run(state="state", make=lambda visits: visits.groupby(pw.this.user).reduce(pw.this.user)),

@@ -109,10 +109,12 @@ pub(crate) fn same_type(place: &str, name: &str, ty: &mut ColumnType, found: Col
         let error = Error::invalid(format!(
             "column {name_there} is {ty} in table 1 of the {place}, but {found} in table {number}"
         ));
+        // A cast to the narrower of two numbers would cut its fraction off, without a word.
+        let (number, to) = if holds(found.ty, ty.ty) { (1, found.ty) } else { (number, ty.ty) };
         if !castable(found.ty, ty.ty) {
             return Err(error);
         }
-        let (to, word) = (ty.ty, Speller::PLAN.column(name) == name);
+        let word = Speller::PLAN.column(name) == name;
         let call = match Notation::of_program() {
             Notation::Python if word => format!("cast_to_types({name}={to})"),
             Notation::Python => format!("cast_to_types(**{{{name_there}: {to}}})"),
@@ -122,6 +124,11 @@ pub(crate) fn same_type(place: &str, name: &str, ty: &mut ColumnType, found: Col
     }
     ty.optional |= found.optional;
     Ok(())
+}
+
+/// Whether each value of the other type has its like in the type.
+fn holds(ty: Type, other: Type) -> bool {
+    matches!((ty, other), (Type::Float, Type::Int | Type::Bool) | (Type::Int, Type::Bool))
 }
 
 /// The schema of a select.
@@ -571,10 +578,27 @@ fn operator_error(terms: &Terms, op: BinaryOp, (left, a): Operand<'_>, (right, b
         && castable(ty, Type::Str)
     {
         error.with_hint(format!("{} makes text of it", notation::cast(other, Type::Str)))
-    } else if let Some((text, ty, _)) = of(Type::Str)
+    } else if let Some((text, ty, other)) = of(Type::Str)
         && is_number(ty)
     {
-        error.with_hint(format!("{} reads a number from text", notation::cast(text, ty)))
+        match text.kind() {
+            ExprKind::Literal(Literal::Str(word)) if crate::spelling::parse_float(word).is_none() => match op {
+                BinaryOp::Eq | BinaryOp::Ne => {
+                    error.with_hint(format!("{} is compared as text", notation::cast(other, Type::Str)))
+                }
+                _ => error,
+            },
+            _ => error.with_hint(format!("{} reads a number from text", notation::cast(text, ty))),
+        }
+    } else if let Some((text, ty, _)) = of(Type::Str)
+        && ty.is_time()
+    {
+        let what = if ty == Type::Duration { "a duration" } else { "a point in time" };
+        error.with_hint(format!("{} reads {what} from text", notation::cast(text, ty)))
+    } else if left_type.is_point() && right_type.is_point() {
+        let is_literal = matches!(written.0.kind(), ExprKind::Literal(_));
+        let (made, needed) = if is_literal { (written.1, left_type) } else { (written.0, right_type) };
+        error.with_hint(format!("{} makes one of the other", zoned(made, needed)))
     } else if let Some((flag, ty, _)) = of(Type::Bool)
         && (is_number(ty) || ty == Type::Bool)
     {
@@ -677,6 +701,20 @@ mod tests {
         check(col("s") + "x", "str");
         check(col("i") + lit(Literal::None), "int?");
         check(-col("f_"), "float?");
+    }
+
+    #[test]
+    fn a_word_that_is_no_number_is_compared_as_text() {
+        check(
+            col("i").ne("x"),
+            "column \"i\" is Type::Int, but the value \"x\" is Type::Str: cannot apply != to Type::Int and Type::Str \
+             (col(\"i\").cast(Type::Str) is compared as text)",
+        );
+        check(
+            col("i").ne("7"),
+            "column \"i\" is Type::Int, but the value \"7\" is Type::Str: cannot apply != to Type::Int and Type::Str \
+             (lit(\"7\").cast(Type::Int) reads a number from text)",
+        );
     }
 
     #[test]

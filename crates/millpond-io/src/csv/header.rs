@@ -155,12 +155,12 @@ impl Header {
             )));
         }
         let positions = schema.columns().iter().map(|column| match self.position(&column.name, file)? {
-            None if !column.ty.optional => Err(self.missing(&column.name, file)),
+            None if !column.ty.optional => Err(self.missing(&column.name, schema, file)),
             position => Ok(position),
         });
         let positions: Vec<_> = positions.collect::<Result<_>>()?;
         match schema.columns().first() {
-            Some(first) if positions.iter().all(Option::is_none) => Err(self.missing(&first.name, file)),
+            Some(first) if positions.iter().all(Option::is_none) => Err(self.missing(&first.name, schema, file)),
             _ => Ok(positions),
         }
     }
@@ -178,24 +178,42 @@ impl Header {
         }
     }
 
-    fn missing(&self, name: &str, file: &str) -> Error {
+    fn missing(&self, name: &str, schema: &Schema, file: &str) -> Error {
+        let is_asked = |known: &str| schema.columns().iter().any(|column| column.name == known);
         let mut names: Vec<_> = self.names.iter().map(|known| (distance(known, name), known)).collect();
         names.sort_by_key(|(distance, _)| *distance);
         let near: Vec<_> = names.iter().take(3).map(|(_, name)| shown(name)).collect();
         let padded = self.names.iter().find(|padded| padded.trim() == name);
-        let hint = match (self.names.len(), names.first()) {
+        // One that is another column of the schema is not what was meant.
+        let nearest = names.iter().find(|(_, known)| !is_asked(known) && !known.is_empty());
+        let hint = match nearest {
             _ if let Some(padded) = padded => {
                 let padded = shown(padded);
                 format!("{padded} has white space around it: remove it there, or name the column of the schema so")
             }
-            (1, _) => format!("the header is one column, {}: is the delimiter right?", near[0]),
-            (_, Some((distance, nearest))) if *distance <= name.len() / 3 + 1 && !nearest.is_empty() => {
+            _ if self.looks_like_a_row() && !self.names.iter().any(|known| is_asked(known)) => {
+                let columns: Vec<_> = schema.columns().iter().map(|column| column.name.as_str()).collect();
+                format!(
+                    "the first line must be the header, with the names of the columns, such as {}; here it is {}",
+                    columns.join(","),
+                    self.listed()
+                )
+            }
+            _ if self.names.len() == 1 && !is_asked(&self.names[0]) => {
+                format!("the header is one column, {}: is the delimiter right?", near[0])
+            }
+            Some((distance, nearest)) if *distance <= name.len() / 3 + 1 && *distance < name.chars().count() => {
                 format!("did you mean {}? the header has {}", shown(nearest), self.listed())
             }
             _ => format!("the header has {}", self.listed()),
         };
         let (line, near) = (self.line, near.join(", "));
         Error::input(format!("{file}:{line}: no column {name:?} in the header; nearest: {near}")).with_hint(hint)
+    }
+
+    /// Whether the first line is a row rather than names: one of its fields is a number.
+    fn looks_like_a_row(&self) -> bool {
+        self.names.iter().any(|name| name.trim().parse::<f64>().is_ok_and(f64::is_finite))
     }
 
     fn listed(&self) -> String {

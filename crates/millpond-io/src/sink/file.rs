@@ -172,6 +172,12 @@ impl<F: WriteFormat> FileSink<F> {
         let hint = "put the file back as it was, or remove it together with the saved state to start anew";
         let damaged = |what: String| Err(Error::data(what).with_hint(hint));
         let Some(length) = self.disk.length(&self.file)? else {
+            let before = position.file();
+            if before != self.file {
+                let now = format!("the log was {before} in the run before, and is {label} now, which is not there");
+                let hint = format!("rename {before} to {}, or write to the path that it had", self.file);
+                return Err(Error::changed(now).with_hint(hint));
+            }
             return damaged(format!("{label} is missing, but {committed} bytes of it are committed"));
         };
         if length < committed {

@@ -26,6 +26,11 @@ impl Position {
         Position { file: file.to_owned(), length, tail_hash: hash_of(tail), rows: None }
     }
 
+    /// The name of the file, without its folder.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Where nothing is committed.
     pub(super) fn start(file: &str) -> Self {
         Position::new(file, 0, &Tail::default())

@@ -40,7 +40,7 @@ use millpond_error::{Error, Origin, Result};
 
 use crate::deep::deep;
 use crate::expr::{BinaryOp, Literal, UnaryOp, quoted};
-use crate::notation::{Speller, hint};
+use crate::notation::{ATOM, Notation, Speller, hint};
 use crate::terms::{self, Op, Term, TermId};
 use crate::types::{self, ColumnType, Schema, Type};
 use crate::window::Bounds;
@@ -371,6 +371,9 @@ impl<'a> Batch<'a> {
         if !values.is_empty() && !message.contains(&values.join(", ")) {
             message = format!("{message}, where {}", values.join(", "));
         }
+        if let Op::Elements(array) = op {
+            return at(Error::input(message).with_hint(self.arrays_alone(*array)));
+        }
         let error = Error::input(message).with_hint(match op {
             Op::Step(..) | Op::Instant(_) => ".filter(...) drops the rows whose time is in no window",
             _ => hint(
@@ -379,6 +382,15 @@ impl<'a> Batch<'a> {
             ),
         });
         at(error)
+    }
+
+    /// What to flatten in place of JSON that is not always an array: a flatten itself gives no cell that could be filled.
+    fn arrays_alone(&self, json: TermId) -> String {
+        let speller = Speller { notation: Notation::of_program(), pasted: true };
+        let binds = if matches!(self.stage.terms[json.index()].op, Op::Input(_)) { ATOM } else { 0 };
+        let list = speller.cast((self.stage.text(speller, json), binds), Type::list(Type::Json.required()));
+        let filled = speller.fill_error(list, speller.literal(&Literal::None)).0;
+        format!("flatten {filled} instead: a value that is no array then gives no row")
     }
 
     /// A bound of a window that is no value of its type. The number of the window is no column of the program.

@@ -48,8 +48,17 @@ impl Output {
     }
 
     fn appends(&self) -> bool {
-        let own = self.description.as_array().and_then(|operators| operators.last());
-        own.is_some_and(|own| own["mode"] == "append")
+        self.own()["mode"] == "append"
+    }
+
+    /// Whether it goes on with a file of the runs before: a program that computes everything anew needs another one.
+    pub fn goes_on(&self) -> bool {
+        self.appends() || self.own()["operator"] == "dead letters"
+    }
+
+    /// The description of what it does itself.
+    fn own(&self) -> &Value {
+        self.description.as_array().and_then(|operators| operators.last()).unwrap_or(&Value::Null)
     }
 
     /// Why what an earlier run wrote and what this one would write are not one log, if they are not.

@@ -260,5 +260,11 @@ fn check_program(plan: &PhysicalPlan, outputs: &[Output], manifest: &Manifest, p
     } else {
         "run the program as it was, or give it another state directory (or remove this one) to compute everything anew"
     };
+    let logs = outputs.iter().filter(|output| output.goes_on()).filter_map(|output| output.path.as_deref());
+    let logs: Vec<String> = logs.filter(|log| log.exists()).map(|log| log.display().to_string()).collect();
+    let hint = match logs.as_slice() {
+        [] => hint.to_owned(),
+        logs => format!("{hint}; then move {} away as well", logs.join(", ")),
+    };
     Err(Error::changed(format!("the state in {path} belongs to another program:{list}")).with_hint(hint))
 }

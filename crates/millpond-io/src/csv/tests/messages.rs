@@ -170,6 +170,23 @@ fn a_quote_that_is_not_closed() {
 }
 
 #[test]
+fn a_row_in_place_of_the_header() {
+    let missing = "logs/x.csv:1: no column \"user\" in the header; nearest: \"ann\", \"1\"";
+    let hint = "hint: the first line must be the header, with the names of the columns, such as user,at; \
+        here it is \"ann\", \"1\"";
+    fails("ann,1\nbob,2\n", &format!("{missing}\n{hint}"));
+}
+
+#[test]
+fn a_column_that_the_schema_has_is_not_what_was_meant() {
+    let mut play = Play::new("u: str, x: int");
+    let error = play.write("x.csv", "u,y\na,1\n").run().unwrap_err();
+    let expect =
+        "logs/x.csv:1: no column \"x\" in the header; nearest: \"u\", \"y\"\nhint: the header has \"u\", \"y\"";
+    assert_eq!(play.shorten(&error.to_string()), expect);
+}
+
+#[test]
 fn a_header_without_a_column() {
     let hint = "hint: did you mean \"time\"? the header has \"user\", \"time\"";
     let mut play = Play::new("user: str, tim: int");
