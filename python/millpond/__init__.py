@@ -106,6 +106,7 @@ del _name, _object
 
 for _module, _shown in (
     (sys.modules[__name__], "pw"),
+    (csv, "pw.csv"),
     (io, "pw.io"),
     (io.csv, "pw.io.csv"),
     (io.jsonlines, "pw.io.jsonlines"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millpond._check import choice, flag, words
 from millpond._expression import ColumnExpression, _union, to_expression
-from millpond._names import no_attribute
+from millpond._names import is_looked_for, no_attribute
 from millpond._origin import here
 
 TYPE_CHECKING = False
@@ -49,7 +49,8 @@ class DateTimeNamespace:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> None:
-            raise no_attribute("DateTimeNamespace", name, dir(DateTimeNamespace))
+            subject = None if is_looked_for(name) else self._expression._operand()
+            raise no_attribute("DateTimeNamespace", name, dir(DateTimeNamespace), subject=subject)
 
     def nanosecond(self) -> ColumnExpression:
         """The nanoseconds since the last full second, 0 to 999,999,999."""

@@ -125,6 +125,11 @@ _BY_KIND = {
 
 def from_native(kind: str, message: str, hint: str | None, origin: str | None) -> Error:
     """The exception for an error of the engine; called by ``millpond._native``."""
+    if hint is not None and "null_values=[" in hint:
+        import re
+
+        # The engine says the option alone, which in Python stands in an object.
+        hint = re.sub(r'null_values=\["(?:[^"\\]|\\.)*"\]', r"csv_settings=pw.io.CsvParserSettings(\g<0>)", hint)
     return _BY_KIND.get(kind, Error)(message, hint=hint, origin=origin)
 
 

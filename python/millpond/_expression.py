@@ -7,7 +7,7 @@ import datetime
 from millpond import _native
 from millpond._check import flag, invalid, show, type_name
 from millpond._json import Json, dumps
-from millpond._names import no_attribute
+from millpond._names import column_code, is_looked_for, no_attribute
 from millpond._origin import here
 from millpond._schema import native_type
 from millpond._time import to_native
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = "ColumnExpression | Scalar"
     """What stands beside an operator."""
+
+
+_REPR = "<millpond.Column"
+"""How the text of an expression begins."""
 
 
 class ColumnExpression:
@@ -93,13 +97,28 @@ class ColumnExpression:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: builtins.str) -> None:
-            raise no_attribute("ColumnExpression", name, dir(ColumnExpression))
+            # An object that is being copied has no expression yet.
+            subject = None if is_looked_for(name) else self._operand()
+            raise no_attribute("ColumnExpression", name, dir(ColumnExpression), subject=subject)
 
     def __iter__(self) -> NoReturn:
         raise invalid(
             "an expression cannot be walked through: it stands for one value in each row",
-            hint=f"the elements of a list become rows with table.flatten({self._code()})",
+            hint=self._walks(),
         )
+
+    def _walks(self) -> builtins.str:
+        """What somebody may mean who walks through an expression: ``sum``, ``max`` and ``min`` do so, too."""
+        flatten = f"the elements of a list become rows with table.flatten({self._code()})"
+        reduce = f"pw.reducers.sum({self._code()}) adds up the values of a group; so do max and min"
+        ty = self._type()
+        if ty is None:
+            return f"{reduce}; {flatten}"
+        return flatten if ty.startswith(("list", "tuple", "json", "str")) else reduce
+
+    def _type(self) -> builtins.str | None:
+        """The name of its type, if it is a column of a known table."""
+        return None
 
     def get(self, key: int | builtins.str | ColumnExpression, default: Operand = None) -> ColumnExpression:
         """The element of a tuple, a list or a `Json` with this number or name, or else ``default``.
@@ -255,11 +274,12 @@ class ColumnExpression:
         """The expression as it can be pasted into the program."""
         return self._native.code()
 
+    def _operand(self) -> builtins.str:
+        """The same, as it can stand beside an operator or before a dot."""
+        return f"({self._code()})"
+
     def _no_value(self, wanted: builtins.str, hint: builtins.str) -> InvalidError:
         return invalid(f"an expression is no {wanted}: it stands for one value in each row", hint=hint)
-
-    def __str__(self) -> builtins.str:
-        raise self._no_value("text", f'pw.cast(str, {self._code()}); "a " + pw.cast(str, {self._code()}) joins texts')
 
     def __format__(self, spec: builtins.str) -> builtins.str:
         raise self._no_value("text", f'"a " + pw.cast(str, {self._code()}) joins texts, where f"a {{...}}" cannot')
@@ -268,7 +288,7 @@ class ColumnExpression:
         raise self._no_value("number", f"pw.cast(int, {self._code()})")
 
     def __float__(self) -> float:
-        raise self._no_value("number", f"pw.cast(float, {self._code()}); a root is ({self._code()}) ** 0.5")
+        raise self._no_value("number", f"pw.cast(float, {self._code()}); a root is {self._operand()} ** 0.5")
 
     def __complex__(self) -> complex:
         raise self._no_value("number", f"pw.cast(float, {self._code()})")
@@ -277,22 +297,33 @@ class ColumnExpression:
         raise self._no_value("number", f"pw.cast(int, {self._code()}); a part of a text is .str.slice(start, end)")
 
     def __round__(self, digits: int | None = None) -> NoReturn:
-        raise self._no_value("number", f"({self._code()} * 100 + 0.5) // 1 / 100 rounds to two digits")
+        if not digits:
+            hint = f"pw.cast(int, ({self._operand()} + 0.5) // 1) rounds to a whole number"
+        elif digits > 0:
+            unit = 10**digits
+            hint = f"({self._operand()} * {unit} + 0.5) // 1 / {unit} rounds to {digits} digit{'s' * (digits > 1)}"
+        else:
+            unit = 10**-digits
+            hint = f"({self._operand()} / {unit} + 0.5) // 1 * {unit} rounds to whole {unit}s"
+        raise self._no_value("number", hint)
 
     def __trunc__(self) -> NoReturn:
         raise self._no_value("number", f"pw.cast(int, {self._code()})")
 
     def __floor__(self) -> NoReturn:
-        raise self._no_value("number", f"({self._code()}) // 1")
+        raise self._no_value("number", f"{self._operand()} // 1")
 
     def __ceil__(self) -> NoReturn:
-        raise self._no_value("number", f"-(-({self._code()}) // 1)")
+        raise self._no_value("number", f"-(-{self._operand()} // 1)")
 
     def __len__(self) -> int:
-        raise self._no_value("sequence", f"{self._code()}.str.len() is the length of text")
+        ty = self._type()
+        if ty is None or ty.startswith("str"):
+            raise self._no_value("sequence", f"{self._operand()}.str.len() is the length of text")
+        raise self._no_value("sequence", "table.reduce(rows=pw.reducers.count()) counts the rows")
 
     def __contains__(self, part: object) -> bool:
-        raise self._no_value("sequence", f"{self._code()}.str.contains(...) looks into text")
+        raise self._no_value("sequence", f"{self._operand()}.str.contains(...) looks into text")
 
     def __reversed__(self) -> NoReturn:
         raise self._no_value("sequence", f"pw.reducers.sorted_tuple({self._code()}) has the values of a group in order")
@@ -300,8 +331,15 @@ class ColumnExpression:
     def __call__(self, *arguments: object, **options: object) -> NoReturn:
         raise invalid(f"an expression cannot be called: {self!r} is no method", hint=f"write {self._code()}")
 
+    def __lshift__(self, other: object) -> NoReturn:
+        raise invalid("an expression has no bits to shift", hint=f"{self._operand()} * 2 ** {_shown(other)}")
+
+    def __rshift__(self, other: object) -> NoReturn:
+        raise invalid("an expression has no bits to shift", hint=f"{self._operand()} // 2 ** {_shown(other)}")
+
     def __repr__(self) -> builtins.str:
-        return f"<millpond.ColumnExpression {self._native}>"
+        # Also what `print` shows; a constant that holds it is refused (`to_expression`).
+        return f"{_REPR}Expression {self._native}>"
 
 
 class ColumnReference(ColumnExpression):
@@ -318,8 +356,18 @@ class ColumnReference(ColumnExpression):
         """The name of the column."""
         return self._name
 
+    def _operand(self) -> str:
+        return self._code()
+
+    def _type(self) -> str | None:
+        for table in self._tables:
+            for name, ty, _ in table._native.schema():
+                if name == self._name:
+                    return ty
+        return None
+
     def __repr__(self) -> str:
-        return f"<millpond.ColumnReference {self._name}>"
+        return f"{_REPR}Reference {self._name}>"
 
 
 class This:
@@ -334,8 +382,14 @@ class This:
 
     def __getitem__(self, name: str) -> ColumnReference:
         if not isinstance(name, str):
-            raise invalid(f"a column is asked for by its name, not by {show(name)}")
+            raise no_item(name)
         return ColumnReference(name, None)
+
+    def __iter__(self) -> NoReturn:
+        raise invalid(
+            "pw.this cannot be walked through: it stands for the table at hand, whatever its columns are",
+            hint="table.with_columns(...) keeps all columns, table.select(pw.this.<column>, ...) those that are named",
+        )
 
     def __repr__(self) -> str:
         return "<millpond.this>"
@@ -469,7 +523,7 @@ def to_expression(value: object) -> ColumnExpression:
     if isinstance(value, (datetime.datetime, datetime.timedelta)):
         return ColumnExpression(_native.Expr.literal(to_native(value), here()), ())
     if isinstance(value, Json):
-        return ColumnExpression(_native.Expr.literal(("json", dumps(value)), here()), ())
+        return ColumnExpression(_native.Expr.literal(("json", _json_text(value)), here()), ())
     if value is not None and not isinstance(value, (bool, int, float, str, bytes)):
         hint = "expressions are made of columns, int, float, str, bool, bytes, pw.Json, datetime, timedelta and None"
         if callable(value) and hasattr(value, "__self__"):
@@ -481,7 +535,53 @@ def to_expression(value: object) -> ColumnExpression:
         raise invalid(f"{show(value)} ({type_name(value)}) cannot stand in an expression", hint=hint)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise invalid(f"{value} does not fit into an int of 64 bits")
+    if isinstance(value, str):
+        _check_text(value)
     return ColumnExpression(_native.Expr.literal(value, here()), ())
+
+
+def _check_text(value: str) -> None:
+    """Refuses what is no text of a row."""
+    if _REPR in value:
+        raise invalid(
+            f"an expression is no text: it stands for one value in each row, but here its name is one: {show(value)}",
+            hint='pw.cast(str, pw.this.x) makes text of a column x; "a " + pw.cast(str, pw.this.x) joins texts',
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise invalid(f"{value!r} is not text in UTF-8", hint=f'{value!r}.encode(errors="replace").decode()') from None
+
+
+def _json_text(value: Json) -> str:
+    try:
+        text = dumps(value)
+        text.encode()
+    except UnicodeEncodeError:
+        raise invalid(f"{value!r} is not text in UTF-8") from None
+    except RecursionError:
+        raise invalid("a pw.Json is nested too deep to stand in an expression") from None
+    except (TypeError, ValueError) as error:
+        raise invalid(f"{show(value)} is not JSON: {error}") from None
+    return text
+
+
+def _shown(value: object) -> str:
+    return value._operand() if isinstance(value, ColumnExpression) else show(value)
+
+
+def no_item(key: object) -> InvalidError:
+    """The error of a program that asks a table for anything but a column by its name."""
+    hint = None
+    if isinstance(key, ColumnExpression):
+        hint = f"table.filter({key._code()}) keeps the rows for which it holds"
+        if isinstance(key, ColumnReference):
+            hint = f"table[{show(key.name)}]"
+    elif isinstance(key, (list, tuple)) and key and all(isinstance(name, str) for name in key):
+        hint = f"table.select({', '.join(map(column_code, key))})"
+    elif isinstance(key, (int, slice)):
+        hint = "pw.debug.compute_and_print(table, n_rows=5) prints the first rows; rows have no numbers"
+    return invalid(f"a column is asked for by its name, not by {show(key)}", hint=hint)
 
 
 def _binary(operator: str, left: Operand, right: Operand) -> ColumnExpression:

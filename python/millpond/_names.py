@@ -7,6 +7,7 @@ a `TypeError` as well.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import types
 
@@ -110,13 +111,31 @@ _INSTEAD = {
     ("Table", "astype"): "table.cast_to_types(...)",
     ("Table", "explode"): "table.flatten(...)",
     ("Table", "count"): "table.reduce(rows=pw.reducers.count())",
+    ("Table", "sort_values"): "pw.debug.compute_and_print(table) prints the rows in order; a table has none",
+    ("Table", "order_by"): "pw.debug.compute_and_print(table) prints the rows in order; a table has none",
+    ("Table", "sum"): "table.reduce(total=pw.reducers.sum(pw.this.x))",
+    ("Table", "fillna"): "table.with_columns(x=pw.coalesce(pw.this.x, 0))",
+    ("Table", "dropna"): "table.filter(pw.this.x.is_not_none())",
+    ("Table", "query"): "table.filter(pw.this.x > 1)",
+    ("Table", "having"): "table.filter(pw.this.x > 1) after the reduce",
+    ("Table", "to_list"): "pw.io.subscribe(table, on_change=...) hands over each row as a dictionary",
+    ("Table", "iterrows"): "pw.io.subscribe(table, on_change=...) hands over each row as a dictionary",
     ("GroupedTable", "agg"): "reduce(...)",
     ("GroupedTable", "count"): "reduce(rows=pw.reducers.count())",
-    ("ColumnExpression", "cast"): "pw.cast(int, ...)",
-    ("ColumnExpression", "astype"): "pw.cast(int, ...)",
+    ("GroupedTable", "size"): "reduce(rows=pw.reducers.count())",
+    ("GroupedTable", "sum"): "reduce(total=pw.reducers.sum(pw.this.x))",
+    ("GroupedTable", "mean"): "reduce(mean=pw.reducers.avg(pw.this.x))",
+    ("GroupedTable", "max"): "reduce(largest=pw.reducers.max(pw.this.x))",
+    ("GroupedTable", "min"): "reduce(smallest=pw.reducers.min(pw.this.x))",
+    ("GroupedTable", "having"): "reduce(n=pw.reducers.count()).filter(pw.this.n > 1)",
+    ("GroupedTable", "apply"): "reduce(...) computes columns from reducers",
+    ("ColumnExpression", "cast"): "pw.cast(int, pw.this.x)",
+    ("ColumnExpression", "astype"): "pw.cast(int, pw.this.x)",
     ("ColumnExpression", "isin"): "(pw.this.x == 1) | (pw.this.x == 2)",
     ("ColumnExpression", "isna"): "pw.this.x.is_none()",
     ("ColumnExpression", "isnull"): "pw.this.x.is_none()",
+    ("ColumnExpression", "notna"): "pw.this.x.is_not_none()",
+    ("ColumnExpression", "notnull"): "pw.this.x.is_not_none()",
     ("ColumnExpression", "fillna"): "pw.coalesce(pw.this.x, 0)",
     ("ColumnExpression", "between"): "(pw.this.x >= 1) & (pw.this.x <= 2)",
     ("ColumnExpression", "abs"): "abs(pw.this.x)",
@@ -125,6 +144,27 @@ _INSTEAD = {
     ("ColumnExpression", "min"): "pw.reducers.min(pw.this.x)",
     ("ColumnExpression", "mean"): "pw.reducers.avg(pw.this.x)",
     ("ColumnExpression", "count"): "pw.reducers.count()",
+    ("ColumnExpression", "nunique"): "pw.reducers.count_distinct(pw.this.x)",
+    ("ColumnExpression", "like"): 'pw.this.x.str.contains("a"), or .startswith or .endswith in place of .contains',
+    ("ColumnExpression", "length"): "pw.this.x.str.len()",
+    ("ColumnExpression", "date"): "pw.this.x.dt.floor(datetime.timedelta(days=1))",
+    ("ColumnExpression", "isoformat"): "pw.cast(str, pw.this.x)",
+    ("DateTimeNamespace", "date"): "pw.this.x.dt.floor(datetime.timedelta(days=1))",
+    ("DateTimeNamespace", "isoformat"): "pw.cast(str, pw.this.x)",
+    ("DateTimeNamespace", "quarter"): "(pw.this.x.dt.month() + 2) // 3",
+    ("DateTimeNamespace", "day_of_week"): "pw.this.x.dt.weekday()",
+    ("DateTimeNamespace", "dayofweek"): "pw.this.x.dt.weekday()",
+    ("DateTimeNamespace", "isoweekday"): "pw.this.x.dt.weekday() + 1",
+    ("DateTimeNamespace", "total_seconds"): "pw.this.x.dt.seconds()",
+    ("DateTimeNamespace", "tz_localize"): 'pw.this.x.dt.to_utc("Europe/Berlin")',
+    ("DateTimeNamespace", "tz_convert"): 'pw.this.x.dt.to_naive_in_timezone("Europe/Berlin")',
+    ("pw", "read_csv"): 'pw.io.csv.read("logs/", schema=..., mode="static")',
+    ("pw.csv", "read_csv"): 'pw.io.csv.read("logs/", schema=..., mode="static")',
+    ("pw.io", "read_csv"): 'pw.io.csv.read("logs/", schema=..., mode="static")',
+    ("pw.io.csv", "read_csv"): 'pw.io.csv.read("logs/", schema=..., mode="static")',
+    ("pw", "col"): "pw.this.x",
+    ("pw.debug", "table_from_pandas"): 'frame.to_csv("rows.csv", index=False) writes what pw.io.csv.read reads',
+    ("pw.debug", "table_to_pandas"): 'pw.io.csv.write(table, "result.csv", mode="snapshot") writes what pandas reads',
     ("pw.reducers", "mean"): "pw.reducers.avg(...)",
     ("pw.reducers", "average"): "pw.reducers.avg(...)",
     ("pw.reducers", "nunique"): "pw.reducers.count_distinct(...)",
@@ -136,7 +176,24 @@ _INSTEAD = {
     ("StringNamespace", "rstrip"): "strip()",
     ("Schema", "columns"): "column_names() gives the names",
 }
-"""What does the same here."""
+"""What does the same here; ``pw.this.x`` stands for the expression at hand, if there is one."""
+
+_DISTINCT = ("distinct", "drop_duplicates", "unique")
+
+_ARGUMENTS = {
+    "sep": "delimiter",
+    "delimiter": "delimiter",
+    "quote": "quote",
+    "quotechar": "quote",
+    "escape": "escape",
+    "escapechar": "escape",
+    "null_values": "null_values",
+    "na_values": "null_values",
+}
+"""Arguments of ``pw.io.csv.read`` elsewhere, and those of the settings that say the same here."""
+
+_FIRST = {"pw.temporal.session": "max_gap"}
+"""What somebody means who gives an argument without a name, where it is not the first."""
 
 _PHRASES = {
     "Table": "a table has",
@@ -159,25 +216,40 @@ def is_looked_for(name: str) -> bool:
     return name.startswith("_")
 
 
-def no_attribute(owner: str, name: str, known: Iterable[str], columns: Iterable[str] = ()) -> AttributeError:
-    """The error for an unknown method or function of `owner`; `known` are those that are there."""
+def no_attribute(
+    owner: str, name: str, known: Iterable[str], columns: Iterable[str] = (), subject: str | None = None
+) -> AttributeError:
+    """The error for an unknown method or function of `owner`; `known` are those that are there.
+
+    Args:
+        owner: What it is asked of.
+        name: What is asked for.
+        known: The names that are there.
+        columns: The columns of a table.
+        subject: An expression that it is asked of, as it can be pasted.
+    """
     if is_looked_for(name):
         return AttributeError(name)
     columns = [column for column in columns if column]
     known = [name for name in known if not name.startswith("_")]
     elsewhere = _elsewhere(owner)
-    subject = _PHRASES.get(owner) or f"{owner} has"
+    phrase = _PHRASES.get(owner) or f"{owner} has"
     kind = "method" if owner in _PHRASES else "name"
-    instead = _INSTEAD.get((owner, name)) or _INSTEAD.get((_base(owner), name))
+    instead = _INSTEAD.get((owner, name)) or _INSTEAD.get((_base(owner), name)) or _of_a_namespace(owner, name)
+    if owner == "Table" and name in _DISTINCT and columns:
+        listed = ", ".join(map(column_code, columns))
+        instead = f"table.groupby({listed}).reduce({listed}) has each row once"
+    if instead is not None and subject is not None:
+        instead = instead.replace("pw.this.x", subject)
     near = nearest(name, [*columns, *known])
     file, line = here()
     if name in elsewhere and near not in columns:
-        message, hint = f"{subject} no {kind} {show(name)} in this version", instead
+        message, hint = f"{phrase} no {kind} {show(name)} in this version", instead
     elif owner == "Table" and instead is None:
         listed = ", ".join(map(show, columns))
         message, hint = f"a table has no column or method {show(name)}; its columns are {listed}", None
     else:
-        message, hint = f"{subject} no {kind} {show(name)}", instead
+        message, hint = f"{phrase} no {kind} {show(name)}", instead
     if hint is None and near is not None:
         hint = f"did you mean {show(near)}?"
     return _NoName(message, hint=hint, origin=f"{file}:{line}", name=name)
@@ -190,6 +262,28 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_case = {candidate.lower(): candidate for candidate in known if candidate}
     found = difflib.get_close_matches(name.lower(), by_case, 1, cutoff=0.7)
     return by_case[found[0]] if found else None
+
+
+def _of_a_namespace(owner: str, name: str) -> str | None:
+    """The method of ``.str`` or ``.dt`` that somebody means who asks an expression itself for it."""
+    if _base(owner) != "ColumnExpression" or is_looked_for(name):
+        return None
+    from millpond._date_time import DateTimeNamespace
+    from millpond._text import StringNamespace
+
+    for shown, namespace in ((".str", StringNamespace), (".dt", DateTimeNamespace)):
+        if name in vars(namespace):
+            method = vars(namespace)[name]
+            method = getattr(method, "__wrapped__", method)
+            needed = method.__code__.co_argcount - len(method.__defaults__ or ())
+            arguments = "" if needed == 1 else "..."
+            return f"pw.this.x{shown}.{name}({arguments})"
+    return None
+
+
+def column_code(column: str) -> str:
+    """A column as a program writes it."""
+    return f"pw.this.{column}" if column.isidentifier() else f"pw.this[{column!r}]"
 
 
 def _base(owner: str) -> str:
@@ -273,16 +367,25 @@ def no_argument(
         return _NoArgument(f"{shown}: {message}", hint=hint, origin=f"{file}:{line}")
 
     listed = f"the arguments are {', '.join(by_name)}" if by_name else None
+    if shown == "pw.reducers.count":
+        listed = "pw.reducers.count() counts rows, pw.reducers.count_distinct(...) values"
     for name in options:
         if name not in by_name:
             near = nearest(name, by_name)
+            if shown == "pw.io.csv.read" and name in _ARGUMENTS:
+                setting = f"pw.io.CsvParserSettings({_ARGUMENTS[name]}={_code(options[name])})"
+                return error(f"there is no argument {show(name)} in this version", f"csv_settings={setting}")
             return error(
                 f"there is no argument {show(name)} in this version", f"did you mean {near}=?" if near else listed
             )
     if len(arguments) > len(by_place):
         most = f"{len(by_place)} argument{'' if len(by_place) == 1 else 's'}"
         extra = [name for name in by_name if name not in by_place and name not in options]
-        hint = f"name the others, such as {extra[0]}=..." if extra else listed
+        hint = listed
+        if extra:
+            meant, value = _FIRST.get(shown, extra[0]), arguments[len(by_place)]
+            named = extra[0] if callable(value) or meant not in extra else meant
+            hint = f"name the others, such as {named}={_code(value)}"
         return error(f"{most} at most can be given without a name, but {len(arguments)} are", hint)
     for name in by_place[: len(arguments)]:
         if name in options:
@@ -291,3 +394,10 @@ def no_argument(
     needed = [p.name for p in parameters if p.default is kinds.empty and p.name in {*by_name, *by_place}]
     missing = next(name for name in needed if name not in options and name not in by_place[: len(arguments)])
     return error(f"the argument {missing} is missing", listed)
+
+
+def _code(value: object) -> str:
+    """A value as a program writes it; only of those whose ``repr`` is that."""
+    plain = isinstance(value, (str, int, float, datetime.timedelta))
+    plain = plain or (isinstance(value, list) and all(isinstance(text, str) for text in value))
+    return repr(value) if plain else "..."

@@ -174,7 +174,8 @@ async def run_async(*, stop: Flag | None = None, **options: Any) -> RunSummary:
 
     When the task that awaits it is cancelled, the run is stopped, and has ended when this raises
     `asyncio.CancelledError`: Ctrl-C in a program of ``asyncio.run``, the stop button in a notebook, a `TaskGroup` of
-    which another task has failed. A second cancellation does not wait.
+    which another task has failed. A second cancellation does not wait. SIGTERM stops the run as it stops `run`, if the
+    program has no handler of its own for it.
 
     Args:
         stop: As for `run`.
@@ -201,18 +202,21 @@ async def run_async(*, stop: Flag | None = None, **options: Any) -> RunSummary:
     cancelled = threading.Event()
     flag = cancelled if stop is None else _Either(cancelled, stop)
     work = asyncio.get_running_loop().run_in_executor(None, functools.partial(run, stop=flag, **options))
-    try:
-        while not work.done():
-            # The loop of a notebook hears of a signal only when it wakes up.
-            await asyncio.wait([work], timeout=_WAKE_S)
-        return work.result()
-    except asyncio.CancelledError:
-        cancelled.set()
-        await asyncio.wait([work])
-        error = work.exception()
-        if error is not None:
-            raise error from None
-        raise
+    from millpond import _stops  # loads modules that a program needs only when it runs
+
+    with _stops.while_awaiting(cancelled):
+        try:
+            while not work.done():
+                # The loop of a notebook hears of a signal only when it wakes up.
+                await asyncio.wait([work], timeout=_WAKE_S)
+            return work.result()
+        except asyncio.CancelledError:
+            cancelled.set()
+            await asyncio.wait([work])
+            error = work.exception()
+            if error is not None:
+                raise error from None
+            raise
 
 
 class _Either:

@@ -40,6 +40,24 @@ _TYPES_HINT = (
 )
 
 
+_INSTEAD = {
+    "datetime": "pw.DateTimeNaive (or pw.DateTimeUtc, with a zone)",
+    "date": "pw.DateTimeNaive",
+    "Timestamp": "pw.DateTimeNaive",
+    "timedelta": "pw.Duration",
+    "Timedelta": "pw.Duration",
+    "dict": "pw.Json",
+    "Dict": "pw.Json",
+    "object": "pw.Json",
+    "Any": "pw.Json",
+    "list": "list[str]",
+    "tuple": "tuple[int, str]",
+    "Decimal": "float, or int of the smallest unit",
+    "bytearray": "bytes",
+}
+"""What columns of other types of Python's are here, by the name of the type."""
+
+
 class ColumnDefinition:
     """What `column_definition` says about a column beyond its annotation."""
 
@@ -244,7 +262,8 @@ def _column_type(hint: object, what: str, module: str | None, depth: int = 0) ->
     ty = _name(members[0], what, depth) if len(members) == 1 else None
     if ty is None:
         shown = original if isinstance(original, str) else getattr(original, "__name__", None) or repr(original)
-        raise invalid(f"{what} has the type {shown}", hint=_TYPES_HINT)
+        instead = _INSTEAD.get(getattr(members[0], "__name__", "")) if len(members) == 1 else None
+        raise invalid(f"{what} has the type {shown}", hint=f"such a column is {instead}" if instead else _TYPES_HINT)
     return ty, optional
 
 

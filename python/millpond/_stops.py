@@ -52,6 +52,35 @@ def while_running() -> Iterator[_native.Signals]:
         raise SystemExit(128 + signals.first)
 
 
+@contextlib.contextmanager
+def while_awaiting(stopped: threading.Event) -> Iterator[None]:
+    """Lets SIGTERM stop a run that a task of this thread awaits, as `while_running` does it for a run of this thread.
+
+    Ctrl-C cancels the task. A second SIGTERM ends the program at once.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    heard = False
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if heard:
+        raise SystemExit(128 + signal.SIGTERM)
+
+
 def _interrupt_again(number: int, frame: FrameType | None) -> None:
     """Takes the place of Python's own handler of SIGINT once a run was stopped by one.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from millpond import _native
 from millpond._check import invalid, renamed, show
-from millpond._expression import ColumnExpression, ColumnReference, This, to_expression
+from millpond._expression import ColumnExpression, ColumnReference, This, no_item, to_expression
 from millpond._names import nearest, no_attribute
 from millpond._origin import here
 from millpond._schema import describe, native_type, primary_key, schema_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from millpond._errors import InvalidError
     from millpond._expression import Operand
     from millpond._schema import Schema
     from millpond.temporal import Behavior, Window
@@ -119,7 +120,9 @@ class Table:
             bob  | 2001
         """
         if not isinstance(condition, ColumnExpression):
-            raise invalid(f"filter: expected an expression, got {show(condition)}")
+            code = f"pw.this.{condition}"
+            hint = code if isinstance(condition, str) and _is_code(code) else "such as pw.this.x > 1"
+            raise invalid(f"filter: expected an expression, got {show(condition)}", hint=hint)
         native = self._native.filter(self._bind(condition), here())
         return Table(native, here(), (self, *self._same_columns))
 
@@ -556,8 +559,33 @@ class Table:
 
     def __getitem__(self, name: str) -> ColumnReference:
         if not isinstance(name, str):
-            raise invalid(f"a column is asked for by its name, not by {show(name)}")
+            raise no_item(name)
         return self._column(name)
+
+    def __setitem__(self, name: object, value: object) -> NoReturn:
+        raise _no_change(name)
+
+    def __delitem__(self, name: object) -> NoReturn:
+        raise invalid("a table is never changed", hint=f"table = table.without({show(name)})")
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name not in Table.__slots__:
+                raise _no_change(name)
+            object.__setattr__(self, name, value)
+
+        def __add__(self, other: object) -> NoReturn:
+            raise invalid("tables are not added up with +", hint="table.concat(...) has the rows of both")
+
+        def __or__(self, other: object) -> NoReturn:
+            raise invalid("tables are not put together with |", hint="table.concat(...) has the rows of both")
+
+        def __sub__(self, other: object) -> NoReturn:
+            raise invalid(
+                "tables are not subtracted with -",
+                hint="table.difference(...) has the rows of one whose identity the other has not",
+            )
 
     def __len__(self) -> NoReturn:
         raise invalid(
@@ -651,6 +679,18 @@ class GroupedTable:
         def __getattr__(self, name: str) -> None:
             raise no_attribute(type(self).__name__, name, dir(type(self)))
 
+        def __getitem__(self, name: object) -> NoReturn:
+            raise invalid(
+                "a grouped table has no columns before it is reduced",
+                hint="reduce(total=pw.reducers.sum(pw.this.x)) makes a table of it",
+            )
+
+        def __iter__(self) -> NoReturn:
+            raise invalid(
+                "a grouped table cannot be walked through: it has no rows before the run",
+                hint="reduce(rows=pw.reducers.count()) makes a table of it",
+            )
+
     def __repr__(self) -> str:
         return f"<millpond.{type(self).__name__} of {self._source!r}>"
 
@@ -672,6 +712,21 @@ def identified(native: _native.Table, schema: type[Schema], origin: tuple[str, i
     if not key:
         return native
     return native.with_id_from([_native.Expr.column(name, origin) for name in key], origin)
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text can be pasted into a program."""
+    try:
+        compile(text, "<hint>", "eval")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _no_change(name: object) -> InvalidError:
+    """The error of a program that sets a column."""
+    named = f"{name}=..." if isinstance(name, str) and name.isidentifier() else f"**{{{show(name)}: ...}}"
+    return invalid("a table is never changed", hint=f"table = table.with_columns({named})")
 
 
 def check_table(value: object, what: str) -> Table:

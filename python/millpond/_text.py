@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from millpond._check import flag, invalid, show
 from millpond._expression import ColumnExpression, _union, to_expression
-from millpond._names import no_attribute
+from millpond._names import is_looked_for, no_attribute
 from millpond._origin import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import NoReturn
 
     from millpond._expression import Operand
 
@@ -46,7 +47,25 @@ class StringNamespace:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> None:
-            raise no_attribute("StringNamespace", name, dir(StringNamespace))
+            subject = None if is_looked_for(name) else self._expression._operand()
+            raise no_attribute("StringNamespace", name, dir(StringNamespace), subject=subject)
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: object) -> NoReturn:
+            raise invalid("a part of a text is not asked for in brackets", hint=self._slice(key))
+
+    def _slice(self, key: object) -> str:
+        """The part of the text that Python's brackets mean."""
+        text = self._expression._operand()
+        if isinstance(key, slice):
+            start = 0 if key.start is None else key.start
+            end = f"{text}.str.len()" if key.stop is None else key.stop
+            return f"{text}.str.slice({start}, {end})"
+        if isinstance(key, int):
+            end = f"{text}.str.len()" if key == -1 else key + 1
+            return f"{text}.str.slice({key}, {end})"
+        return f"{text}.str.slice(start, end)"
 
     def lower(self) -> ColumnExpression:
         """In lower case."""

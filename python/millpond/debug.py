@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from millpond import _check, _native
 from millpond._json import Json
 from millpond._origin import here
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from millpond._schema import Schema
 
     Row = tuple[Any, ...]
+
+_CLOSED = 141
+"""The exit code of programs that SIGPIPE ends."""
 
 __all__ = ["compute_and_print", "compute_and_print_update_stream", "table_from_markdown"]
 
@@ -160,5 +166,11 @@ def _print(header: list[str], rows: list[Row], n_rows: int | None) -> None:
     lines = [header]
     lines += [[null if value is None else str(value) for value in row] for row in rows[:n_rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    for line in lines:
-        print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    try:
+        for line in lines:
+            print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads, such as `head`, has seen enough. The interpreter would fail on what is left in the buffer.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_CLOSED) from None

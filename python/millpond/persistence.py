@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from millpond import _check
+from millpond._names import no_attribute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "Config"]
 
 
-class Backend:
+class _BackendMeta(type):
+    """The class of `Backend`: says which places there are."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> None:
+            raise no_attribute("Backend", name, ["filesystem"])
+
+
+class Backend(metaclass=_BackendMeta):
     """A place for saved state."""
 
     __slots__ = ("_path",)

@@ -174,7 +174,7 @@ def session(
         if max_gap < datetime.timedelta(0):
             raise invalid(f"max_gap: {max_gap} is negative")
         return SessionWindow(max_gap, None)
-    gap = number(max_gap, "max_gap")
+    gap = _number(max_gap, "max_gap")
     if gap < 0:
         raise invalid(f"max_gap: {gap} is negative")
     return SessionWindow(gap, None)
@@ -380,9 +380,39 @@ def native(value: Any) -> Any:
     return to_native(value) if isinstance(value, (datetime.datetime, datetime.timedelta)) else value
 
 
+def _number(value: object, what: str, *, positive: bool = False) -> int | float:
+    """A number, or the error of what is none; a text may say a duration, which here is a ``timedelta``."""
+    if isinstance(value, str):
+        raise invalid(
+            f"{what}: expected an int, a float or a datetime.timedelta, got {show(value)}",
+            hint=f"{what}={_timedelta(value)} where the time column holds points in time, else a number",
+        )
+    return number(value, what, positive=positive)
+
+
+def _timedelta(text: str) -> str:
+    """The ``timedelta`` that a text such as ``"5min"`` means."""
+    digits = text[: len(text) - len(text.lstrip("0123456789"))]
+    unit = text[len(digits) :].strip().lower()
+    for word, letters in _UNITS.items():
+        if unit in (word, word[:-1], *letters) and unit:
+            return f"datetime.timedelta({word}={int(digits or 1)})"
+    return "datetime.timedelta(minutes=5)"
+
+
+_UNITS = {
+    "weeks": ("w",),
+    "days": ("d",),
+    "hours": ("h", "hr", "hrs"),
+    "minutes": ("m", "min", "mins", "t"),
+    "seconds": ("s", "sec", "secs"),
+    "milliseconds": ("ms",),
+}
+
+
 def _length(length: object, what: str) -> Length:
     if not isinstance(length, datetime.timedelta):
-        return number(length, what, positive=True)
+        return _number(length, what, positive=True)
     if length <= datetime.timedelta(0):
         raise invalid(f"{what}: {length} is not more than 0")
     return length
@@ -394,7 +424,7 @@ def _distance(distance: Length | None, what: str) -> Length | None:
     if isinstance(distance, datetime.timedelta):
         negative = distance < datetime.timedelta(0)
     else:
-        negative = number(distance, what) < 0
+        negative = _number(distance, what) < 0
     if negative:
         raise invalid(f"{what}: {distance} is negative")
     return distance

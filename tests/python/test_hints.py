@@ -52,6 +52,11 @@ def windows(time: Any, window: Any = HOURS) -> pw.Table:
     return T.windowby(time, window=window).reduce(n=ONE)
 
 
+def subscribed(**functions: Any) -> pw.Table:
+    pw.io.subscribe(T, **functions)
+    return T
+
+
 Mistake = tuple[Callable[[], Any], str, str, Callable[[Any], pw.Table]]
 
 # The mistake, the whole hint, the part of it that is code, and what the program becomes with it.
@@ -274,9 +279,15 @@ HINTS: dict[str, Mistake] = {
     ),
     "str of a column": (
         lambda: select(str(T.i)),
-        'pw.cast(str, pw.this.i); "a " + pw.cast(str, pw.this.i) joins texts',
-        "pw.cast(str, pw.this.i)",
-        select,
+        'pw.cast(str, pw.this.x) makes text of a column x; "a " + pw.cast(str, pw.this.x) joins texts',
+        "pw.cast(str, pw.this.x)",
+        lambda code: T.with_columns(x=pw.this.i).select(x=code),
+    ),
+    "a column in an old format": (
+        lambda: select("user %s" % T.s),  # noqa: UP031
+        'pw.cast(str, pw.this.x) makes text of a column x; "a " + pw.cast(str, pw.this.x) joins texts',
+        '"a " + pw.cast(str, pw.this.x)',
+        lambda code: T.with_columns(x=pw.this.i).select(x=code),
     ),
     "int of a column": (
         lambda: select(int(pw.this.s)),
@@ -286,25 +297,25 @@ HINTS: dict[str, Mistake] = {
     ),
     "root of a column": (
         lambda: select(__import__("math").sqrt(pw.this.f)),
-        "pw.cast(float, pw.this.f); a root is (pw.this.f) ** 0.5",
-        "(pw.this.f) ** 0.5",
+        "pw.cast(float, pw.this.f); a root is pw.this.f ** 0.5",
+        "pw.this.f ** 0.5",
         select,
     ),
     "floor of a column": (
         lambda: select(__import__("math").floor(pw.this.f)),
-        "(pw.this.f) // 1",
-        "(pw.this.f) // 1",
+        "pw.this.f // 1",
+        "pw.this.f // 1",
         select,
     ),
     "ceiling of a column": (
         lambda: select(__import__("math").ceil(pw.this.f)),
-        "-(-(pw.this.f) // 1)",
-        "-(-(pw.this.f) // 1)",
+        "-(-pw.this.f // 1)",
+        "-(-pw.this.f // 1)",
         select,
     ),
     "rounded column": (
         lambda: select(round(pw.this.f, 2)),
-        "(pw.this.f * 100 + 0.5) // 1 / 100 rounds to two digits",
+        "(pw.this.f * 100 + 0.5) // 1 / 100 rounds to 2 digits",
         "(pw.this.f * 100 + 0.5) // 1 / 100",
         select,
     ),
@@ -527,7 +538,7 @@ HINTS: dict[str, Mistake] = {
     ),
     "float of a column": (
         lambda: select(float(pw.this.s)),
-        "pw.cast(float, pw.this.s); a root is (pw.this.s) ** 0.5",
+        "pw.cast(float, pw.this.s); a root is pw.this.s ** 0.5",
         "pw.cast(float, pw.this.s)",
         select,
     ),
@@ -665,10 +676,276 @@ HINTS: dict[str, Mistake] = {
         "pw.coalesce(pw.this.o, 5)",
         select,
     ),
+    "rounded sum": (
+        lambda: select(round(pw.this.f + pw.this.i, 1)),
+        "((pw.this.f + pw.this.i) * 10 + 0.5) // 1 / 10 rounds to 1 digit",
+        "((pw.this.f + pw.this.i) * 10 + 0.5) // 1 / 10",
+        select,
+    ),
+    "rounded to a whole number": (
+        lambda: select(round(pw.this.f)),
+        "pw.cast(int, (pw.this.f + 0.5) // 1) rounds to a whole number",
+        "pw.cast(int, (pw.this.f + 0.5) // 1)",
+        select,
+    ),
+    "rounded to hundreds": (
+        lambda: select(round(pw.this.f, -2)),
+        "(pw.this.f / 100 + 0.5) // 1 * 100 rounds to whole 100s",
+        "(pw.this.f / 100 + 0.5) // 1 * 100",
+        select,
+    ),
+    "sum of a column": (
+        lambda: reduce(sum(T.f)),
+        "pw.reducers.sum(pw.this.f) adds up the values of a group; so do max and min",
+        "pw.reducers.sum(pw.this.f)",
+        reduce,
+    ),
+    "maximum of an unknown column": (
+        lambda: reduce(max(pw.this.f)),
+        "pw.reducers.sum(pw.this.f) adds up the values of a group; so do max and min; "
+        "the elements of a list become rows with table.flatten(pw.this.f)",
+        "pw.reducers.max(pw.this.f)",
+        reduce,
+    ),
+    "number of rows": (
+        lambda: len(T.i),
+        "table.reduce(rows=pw.reducers.count()) counts the rows",
+        "T.reduce(rows=pw.reducers.count())",
+        lambda code: code,
+    ),
+    "gap without its name": (
+        lambda: pw.temporal.session(300),
+        "name the others, such as max_gap=300",
+        "dict(max_gap=300)",
+        lambda code: windows(T.i, pw.temporal.session(**code)),
+    ),
+    "predicate without its name": (
+        lambda: pw.temporal.session(lambda a, b: b - a < 2),
+        "name the others, such as predicate=...",
+        "dict(predicate=lambda a, b: b - a < 2)",
+        lambda code: windows(T.i, pw.temporal.session(**code)),
+    ),
+    "text as a gap": (
+        lambda: pw.temporal.session(max_gap="5min"),
+        "max_gap=datetime.timedelta(minutes=5) where the time column holds points in time, else a number",
+        "datetime.timedelta(minutes=5)",
+        lambda code: windows(T.at, pw.temporal.session(max_gap=code)),
+    ),
+    "text as a length": (
+        lambda: pw.temporal.tumbling(duration="1h"),
+        "duration=datetime.timedelta(hours=1) where the time column holds points in time, else a number",
+        "datetime.timedelta(hours=1)",
+        lambda code: windows(T.at, pw.temporal.tumbling(duration=code)),
+    ),
+    "text as a cutoff": (
+        lambda: pw.temporal.common_behavior(cutoff="2 days"),
+        "cutoff=datetime.timedelta(days=2) where the time column holds points in time, else a number",
+        "datetime.timedelta(days=2)",
+        lambda code: T.windowby(
+            T.at,
+            window=pw.temporal.tumbling(duration=datetime.timedelta(hours=1)),
+            behavior=pw.temporal.common_behavior(cutoff=code),
+        ).reduce(n=ONE),
+    ),
+    "point and text": (
+        lambda: T.filter(T.at > "2026-01-01"),
+        'pw.cast(pw.DateTimeNaive, "2026-01-01") reads a point in time from text',
+        'pw.cast(pw.DateTimeNaive, "2026-01-01")',
+        lambda code: T.filter(T.at > code),
+    ),
+    "naive and UTC": (
+        lambda: T.filter(T.utc > T.at),
+        'pw.this.utc.dt.to_naive_in_timezone("Europe/Berlin") makes one of the other',
+        'pw.this.utc.dt.to_naive_in_timezone("Europe/Berlin")',
+        lambda code: T.filter(code > T.at),
+    ),
+    "UTC and a naive constant": (
+        lambda: select(datetime.datetime(2026, 1, 1) < T.utc),
+        'pw.this.utc.dt.to_naive_in_timezone("Europe/Berlin") makes one of the other',
+        'pw.this.utc.dt.to_naive_in_timezone("Europe/Berlin")',
+        lambda code: select(datetime.datetime(2026, 1, 1) < code),
+    ),
+    "number that is not a word": (
+        lambda: T.filter(T.i != "x"),
+        "pw.cast(str, pw.this.i) is compared as text",
+        "pw.cast(str, pw.this.i)",
+        lambda code: T.filter(code != "x"),
+    ),
+    "filter in brackets": (
+        lambda: T[T.i == 1],
+        "table.filter(pw.this.i == 1) keeps the rows for which it holds",
+        "pw.this.i == 1",
+        lambda code: T.filter(code),
+    ),
+    "columns in brackets": (
+        lambda: T[["i", "s"]],
+        "table.select(pw.this.i, pw.this.s)",
+        "pw.this.i, pw.this.s",
+        lambda code: T.select(*code),
+    ),
+    "row by its number": (
+        lambda: T[0],
+        "pw.debug.compute_and_print(table, n_rows=5) prints the first rows; rows have no numbers",
+        "pw.debug.compute_and_print(T, n_rows=5)",
+        lambda code: T,
+    ),
+    "filter as text": (
+        lambda: T.filter("i > 1"),
+        "pw.this.i > 1",
+        "pw.this.i > 1",
+        lambda code: T.filter(code),
+    ),
+    "all columns": (
+        lambda: T.select(*pw.this),
+        "table.with_columns(...) keeps all columns, table.select(pw.this.<column>, ...) those that are named",
+        "T.with_columns(x=1)",
+        lambda code: code,
+    ),
+    "new column by item": (
+        lambda: T.__setitem__("z", 1),
+        "table = table.with_columns(z=...)",
+        "dict(z=1)",
+        lambda code: T.with_columns(**code),
+    ),
+    "new column by attribute": (
+        lambda: setattr(T, "z", 1),
+        "table = table.with_columns(z=...)",
+        "dict(z=1)",
+        lambda code: T.with_columns(**code),
+    ),
+    "column to delete": (
+        lambda: T.__delitem__("s"),
+        'table = table.without("s")',
+        '"s"',
+        lambda code: T.without(code),
+    ),
+    "tables with a plus": (
+        lambda: T + T,
+        "table.concat(...) has the rows of both",
+        "T.concat(T)",
+        lambda code: code,
+    ),
+    "tables with a minus": (
+        lambda: T.with_id_from(T.i) - T.with_id_from(T.i),
+        "table.difference(...) has the rows of one whose identity the other has not",
+        "T.with_id_from(T.i).difference(T.with_id_from(T.i))",
+        lambda code: code,
+    ),
+    "column of groups": (
+        lambda: T.groupby(T.i)["f"].sum(),
+        "reduce(total=pw.reducers.sum(pw.this.x)) makes a table of it",
+        "dict(total=pw.reducers.sum(pw.this.f))",
+        lambda code: T.groupby(T.i).reduce(**code),
+    ),
+    "walk through groups": (
+        lambda: list(T.groupby(T.i)),
+        "reduce(rows=pw.reducers.count()) makes a table of it",
+        "dict(rows=pw.reducers.count())",
+        lambda code: T.groupby(T.i).reduce(**code),
+    ),
+    "shifted bits": (
+        lambda: T.i << 3,
+        "pw.this.i * 2 ** 3",
+        "pw.this.i * 2 ** 3",
+        select,
+    ),
+    "bits shifted back": (
+        lambda: T.i >> 1,
+        "pw.this.i // 2 ** 1",
+        "pw.this.i // 2 ** 1",
+        select,
+    ),
+    "character of a text": (
+        lambda: T.s.str[0],
+        "pw.this.s.str.slice(0, 1)",
+        "pw.this.s.str.slice(0, 1)",
+        select,
+    ),
+    "last character of a text": (
+        lambda: T.s.str[-1],
+        "pw.this.s.str.slice(-1, pw.this.s.str.len())",
+        "pw.this.s.str.slice(-1, pw.this.s.str.len())",
+        select,
+    ),
+    "part of a text": (
+        lambda: T.s.str[1:],
+        "pw.this.s.str.slice(1, pw.this.s.str.len())",
+        "pw.this.s.str.slice(1, pw.this.s.str.len())",
+        select,
+    ),
+    "counted column": (
+        lambda: pw.reducers.count(T.i),
+        "pw.reducers.count() counts rows, pw.reducers.count_distinct(...) values",
+        "pw.reducers.count_distinct(pw.this.i)",
+        reduce,
+    ),
+    "half of a character": (
+        lambda: select("\ud800"),
+        "'\\ud800'.encode(errors=\"replace\").decode()",
+        "'\\ud800'.encode(errors=\"replace\").decode()",
+        select,
+    ),
+    "a wider type in the second table": (
+        lambda: T.select(T.i).concat(T.select(i=T.f)),
+        "table 1 can be given as .cast_to_types(i=float)",
+        "dict(i=float)",
+        lambda code: T.select(T.i).cast_to_types(**code).concat(T.select(i=T.f)),
+    ),
+    "flatten of JSON that is no array": (
+        lambda: T.flatten(T.j)._native.collect(),
+        "flatten pw.fill_error(pw.cast(list[pw.Json], pw.this.j), None) instead: a value that is no array then gives "
+        "no row",
+        "pw.fill_error(pw.cast(list[pw.Json], pw.this.j), None)",
+        lambda code: T.with_columns(j=code).flatten(pw.this.j),
+    ),
+    "Python's point in time": (
+        lambda: pw.schema_from_types(i=datetime.datetime),
+        "such a column is pw.DateTimeNaive (or pw.DateTimeUtc, with a zone)",
+        "pw.DateTimeNaive",
+        lambda code: T.select(x=pw.cast(code, None)),
+    ),
+    "Python's duration": (
+        lambda: pw.schema_from_types(i=datetime.timedelta | None),
+        "such a column is pw.Duration",
+        "pw.Duration",
+        lambda code: T.select(x=pw.cast(code, None)),
+    ),
+    "Python's dictionary": (
+        lambda: pw.schema_from_types(i=dict),
+        "such a column is pw.Json",
+        "pw.Json",
+        lambda code: T.select(x=pw.cast(code, None)),
+    ),
+    "function of a row alone": (
+        lambda: pw.io.subscribe(T, lambda row: print(row)),
+        "on_change=lambda key, row, time, is_addition: ...",
+        "lambda key, row, time, is_addition: ...",
+        lambda code: subscribed(on_change=code),
+    ),
+    "end with an argument": (
+        lambda: pw.io.subscribe(T, print, lambda time: None),
+        "on_end=lambda: ...",
+        "lambda: ...",
+        lambda code: subscribed(on_change=print, on_end=code),
+    ),
 }
 
 # What a hint says in words, or with a part that only the user knows: of these the code is not a part of the hint.
 WORDS = {
+    "maximum of an unknown column",
+    "number of rows",
+    "gap without its name",
+    "predicate without its name",
+    "row by its number",
+    "all columns",
+    "new column by item",
+    "new column by attribute",
+    "tables with a plus",
+    "tables with a minus",
+    "column of groups",
+    "walk through groups",
+    "counted column",
+    "a wider type in the second table",
     "group by nothing",
     "misspelled column",
     "item that is misspelled",
@@ -736,7 +1013,28 @@ NOT_THERE: dict[str, tuple[Callable[[], Any], str]] = {
     "text": (lambda: T.s.str.lowr, '.str has no method "lowr"\nhint: did you mean "lower"?'),
     "text, elsewhere": (lambda: T.s.str.title, '.str has no method "title" in this version'),
     "times": (lambda: T.at.dt.hours_, 'did you mean "hours"?'),
-    "an expression": (lambda: T.i.fillna, "pw.coalesce(pw.this.x, 0)"),
+    "an expression": (lambda: T.i.fillna, "pw.coalesce(pw.this.i, 0)"),
+    "an aggregate": (lambda: T.b.max, "\nhint: pw.reducers.max(pw.this.b)"),
+    "an expression in brackets": (lambda: (T.i + 1).isna, "\nhint: (pw.this.i + 1).is_none()"),
+    "a method of text": (lambda: T.s.upper, "\nhint: pw.this.s.str.upper()"),
+    "a method of text with arguments": (lambda: T.s.replace, "\nhint: pw.this.s.str.replace(...)"),
+    "a part of a point": (lambda: T.at.hour, "\nhint: pw.this.at.dt.hour()"),
+    "a day": (lambda: T.at.date, "\nhint: pw.this.at.dt.floor(datetime.timedelta(days=1))"),
+    "a day of the week": (lambda: T.at.dt.day_of_week, "\nhint: pw.this.at.dt.weekday()"),
+    "a pattern": (lambda: T.s.like, '\nhint: pw.this.s.str.contains("a")'),
+    "distinct rows": (
+        lambda: T.select(T.i, T.s).distinct,
+        "\nhint: table.groupby(pw.this.i, pw.this.s).reduce(pw.this.i, pw.this.s) has each row once",
+    ),
+    "sorted rows": (lambda: T.sort_values, "\nhint: pw.debug.compute_and_print(table) prints the rows in order"),
+    "a sum of groups": (lambda: T.groupby(T.i).sum, "\nhint: reduce(total=pw.reducers.sum(pw.this.x))"),
+    "groups with a condition": (
+        lambda: T.groupby(T.i).having,
+        "\nhint: reduce(n=pw.reducers.count()).filter(pw.this.n > 1)",
+    ),
+    "a function of pandas": (lambda: pw.read_csv, '\nhint: pw.io.csv.read("logs/", schema=..., mode="static")'),
+    "an older place": (lambda: pw.csv.read_csv, '\nhint: pw.io.csv.read("logs/", schema=..., mode="static")'),
+    "a place of state": (lambda: pw.persistence.Backend.s3, 'Backend has no name "s3" in this version'),
     "a numeric method": (lambda: T.i.num, 'an expression has no method "num" in this version'),
     "groups": (lambda: T.groupby(T.i).agg, 'a grouped table has no method "agg"\nhint: reduce(...)'),
     "windows": (lambda: T.windowby(T.i, window=HOURS).redcue, 'did you mean "reduce"?'),
@@ -749,7 +1047,11 @@ NOT_THERE: dict[str, tuple[Callable[[], Any], str]] = {
     "a reducer by another name": (lambda: pw.reducers.mean, "pw.reducers.avg(...)"),
     "a window": (lambda: pw.temporal.tumblin, 'did you mean "tumbling"?'),
     "a join": (lambda: pw.temporal.asof_join, 'pw.temporal has no name "asof_join" in this version'),
-    "debug": (lambda: pw.debug.table_from_pandas, 'pw.debug has no name "table_from_pandas" in this version'),
+    "debug": (
+        lambda: pw.debug.table_from_pandas,
+        'pw.debug has no name "table_from_pandas" in this version\n'
+        'hint: frame.to_csv("rows.csv", index=False) writes what pw.io.csv.read reads',
+    ),
     "persistence": (lambda: pw.persistence.Backnd, 'did you mean "Backend"?'),
 }
 
@@ -765,6 +1067,14 @@ def test_a_name_that_is_not_there_is_said_to_be_so(name: str) -> None:
 
 
 ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
+    "of pandas": (
+        lambda: pw.io.csv.read("x", schema=Row, sep=";"),
+        "there is no argument \"sep\" in this version\nhint: csv_settings=pw.io.CsvParserSettings(delimiter=';')",
+    ),
+    "of the settings": (
+        lambda: pw.io.csv.read("x", schema=Row, null_values=["N/A"]),
+        "\nhint: csv_settings=pw.io.CsvParserSettings(null_values=['N/A'])",
+    ),
     "misspelled": (
         lambda: pw.io.csv.read("x", shema=Row),
         'pw.io.csv.read: there is no argument "shema" in this version\nhint: did you mean schema=?',
@@ -855,7 +1165,6 @@ def test_expressions_are_copied_and_shown_for_debugging() -> None:
         lambda: float(T.i),
         lambda: complex(T.i),
         lambda: range(T.i),
-        lambda: "%s" % T.s,  # noqa: UP031
         lambda: "{}".format(T.s),  # noqa: UP032
         lambda: f"{T.s:>5}",
         lambda: " ".join(T.s),
@@ -873,6 +1182,38 @@ def test_what_an_expression_is_not_is_refused_with_a_way_out(use: Callable[[], A
         use()
     assert caught.value.hint
     assert str(Path(__file__).name) in (caught.value.origin or "")
+
+
+@pytest.mark.parametrize(
+    "value", [pw.Json("\ud800"), pw.Json(float("nan")), pw.Json(object()), pw.Json({"a": {1, 2}}), "a\udfff"]
+)
+def test_what_is_no_value_of_a_row_is_named(value: Any) -> None:
+    with pytest.raises(pw.InvalidError, match=r"is not (text in UTF-8|JSON)"):
+        T.select(x=value)
+
+
+def test_expressions_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print(T.i > 1, pw.this.s)
+    assert capsys.readouterr().out == "<millpond.ColumnExpression i > 1> <millpond.ColumnReference s>\n"
+    with pytest.raises(pw.InvalidError, match="an expression is no text"):
+        T.filter(T.s == " ".join([str(T.i), "a"]))
+
+
+def test_functions_that_can_be_called_are_taken() -> None:
+    class Changes:
+        def take(self, key: int, row: dict[str, Any], time: int, is_addition: bool) -> None: ...
+
+        def __call__(self, *values: object) -> None: ...
+
+    def more(key: int, row: object, time: int, is_addition: bool, extra: int = 1, *, quiet: bool = True) -> None: ...
+
+    taken: list[Any] = [Changes().take, Changes(), print, more, lambda *values: None]
+    for function in taken:
+        pw.io.subscribe(T, function)
+    wrong: list[Any] = [Changes.take, lambda: None, lambda a, b, c, d, e: None, lambda a, b, c, d, *, e: None]
+    for function in wrong:
+        with pytest.raises(pw.InvalidError, match="cannot be called with"):
+            pw.io.subscribe(T, function)
 
 
 def test_types_are_said_as_python_says_them() -> None:

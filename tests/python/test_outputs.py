@@ -180,3 +180,89 @@ def test_the_rows_of_a_present_table_are_no_changes(tmp_path: Path, capfd: pytes
     assert run("ann,3") == "2 changes written, 2 current rows [2, None]"
     assert run("eve,3") == "1 change written, 3 current rows [3, None]"
     assert run() == "0 changes written, 3 current rows [3, None]"
+
+
+def names(summary: pw.RunSummary) -> list[str]:
+    return [output.name for output in summary.outputs]
+
+
+def test_a_job_that_is_run_again_declares_its_outputs_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("user,at\nann,1\n")
+    seen: list[tuple[str, str]] = []
+
+    def job(copies: int) -> pw.RunSummary:
+        visits = pw.io.csv.read(tmp_path / "in", schema=Visit, name="visits")
+        pw.io.subscribe(visits, lambda key, row, time, is_addition: seen.append(("first", row["user"])))
+        for number in range(copies):
+            pw.io.csv.write(visits, tmp_path / f"out{number}.csv", mode="append")
+            pw.io.subscribe(visits, lambda key, row, time, is_addition: seen.append(("copy", row["user"])))
+        return pw.run(state=tmp_path / "state", monitoring_level=QUIET)
+
+    first = job(2)
+    assert sorted(seen) == [("copy", "ann"), ("copy", "ann"), ("first", "ann")]
+    seen.clear()
+    (tmp_path / "in/b.csv").write_text("user,at\nbob,2\n")
+    second = job(2)
+    assert sorted(seen) == [("copy", "bob"), ("copy", "bob"), ("first", "bob")]
+    assert names(first) == names(second)
+    for number in range(2):
+        lines = (tmp_path / f"out{number}.csv").read_text().splitlines()
+        assert [line.partition(",")[0] for line in lines] == ["user", '"ann"', '"bob"']
+
+
+def test_a_job_that_declares_fewer_outputs_than_before_forgets_the_others(tmp_path: Path) -> None:
+    def job(files: str) -> list[str]:
+        for name in files:
+            pw.io.csv.write(table(user="user"), tmp_path / f"{name}.csv")
+        return [Path(output.name).stem for output in pw.run(monitoring_level=QUIET).outputs]
+
+    assert [job("abc"), job("b"), job(""), job("de")] == [["a", "b", "c"], ["b"], ["b"], ["d", "e"]]
+
+
+def test_a_run_runs_what_other_lines_declared_before(tmp_path: Path) -> None:
+    pw.io.csv.write(table(user="user"), tmp_path / "a.csv")
+    pw.run(monitoring_level=QUIET)
+    pw.io.csv.write(table(user="user"), tmp_path / "b.csv")
+    summary = pw.run(monitoring_level=QUIET)
+    assert [Path(output.name).stem for output in summary.outputs] == ["a", "b"]
+
+
+TWICE = {
+    "two outputs write to one file": 'pw.io.csv.write(T, "out.csv")',
+    "two outputs are named": 'pw.io.csv.write(T, FILE, name="out")',
+    "two sources are named": 'pw.io.csv.write(pw.io.csv.read("in", schema=S, name="in"), FILE)',
+}
+
+
+@pytest.mark.parametrize("message", TWICE)
+def test_a_name_of_an_earlier_run_is_said_to_be_one(message: str, tmp_path: Path, script: Script) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("user\nann\n")
+    first, second = (TWICE[message].replace("FILE", f'"{name}.csv"') for name in ("a", "b"))
+    program = (
+        "import millpond as pw\n"
+        "S = pw.schema_from_types(user=str)\n"
+        "T = pw.debug.table_from_markdown('user\\nann')\n"
+        f"{first}\nRUN\n{second}\npw.run()\n"
+    )
+    hint = "; pw.clear() forgets what was declared for an earlier pw.run()"
+    ran = script(program.replace("RUN", "pw.run()"))
+    assert (ran.returncode, message in ran.stderr, hint in ran.stderr) == (2, True, True), ran.stderr
+    ran = script(program.replace("RUN", ""))
+    assert (ran.returncode, message in ran.stderr, hint in ran.stderr) == (2, True, False), ran.stderr
+    ran = script(program.replace("RUN", "pw.run(); pw.clear()"))
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_a_program_quietly(tmp_path: Path) -> None:
+    program = (
+        "import millpond as pw\n"
+        "rows = '\\n'.join(map(str, range(50_000)))\n"
+        "pw.debug.compute_and_print(pw.debug.table_from_markdown('n\\n' + rows))\n"
+    )
+    command = f'{sys.executable} -c "$PROGRAM" | head -n 2; echo ${{PIPESTATUS[0]}}'
+    ran = subprocess.run(
+        ["bash", "-c", command], env={**os.environ, "PROGRAM": program}, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.stdout, ran.stderr) == ("n\n0\n141\n", "")

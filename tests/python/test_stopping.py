@@ -289,6 +289,25 @@ def test_the_first_interrupt_ends_a_program_of_asyncio(program: str, logs: Path)
     assert "1 unchanged; 0 rows read" in result.stdout, result
 
 
+def test_sigterm_ends_a_program_of_asyncio(logs: Path) -> None:
+    program = """
+import asyncio, json
+import millpond as pw
+
+def on_change(key, row, time, is_addition): print("ready", flush=True)
+
+table = pw.io.csv.read("logs/", schema=pw.schema_from_types(user=str), mode="streaming", name="logs")
+pw.io.subscribe(table, on_change, lambda: print("over", flush=True))
+asyncio.run(pw.run_async(report="report.json", state="state"))
+"""
+    with running(logs, program) as process:
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=WATCHDOG_S)
+    assert process.returncode == 143 and output.endswith("over\n"), (process.returncode, output, errors)
+    assert "Traceback" not in errors
+    assert '"stopped": true' in (logs / "report.json").read_text()
+
+
 def write_numbers(seen: threading.Event) -> None:
     class Numbers(pw.io.python.ConnectorSubject):
         def run(self) -> None:

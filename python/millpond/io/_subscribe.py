@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millpond import _check, _native
-from millpond._origin import here
+from millpond._origin import describe, here
 from millpond._outputs import next_subscription, register
 from millpond._table import Table, check_table
 
@@ -25,6 +25,8 @@ def subscribe(
     name: str | None = None,
 ) -> None:
     """Calls functions with the changes of a table, in each ``pw.run()`` that follows.
+
+    What a line of the program declares again after a ``pw.run()`` takes the place of what it declared before.
 
     In a run that saves its state, changes are delivered after the commit that holds them. What may not have been
     delivered before a crash is delivered by the next run, before anything new and with the same times: a receiver that
@@ -72,7 +74,36 @@ def subscribe(
     for what, function in (("on_change", on_change), ("on_end", on_end), ("on_time_end", on_time_end)):
         if not callable(function) and (function is not None or what == "on_change"):
             raise _check.invalid(f"{what}: expected a function, got {_check.show(function)}")
+        _check_arguments(what, function)
     at_once = _check.choice(delivery, "delivery", ["after_commit", "at_once"]) == "at_once"
     given = _check.name(name)
     chosen = given or next_subscription()
     register(_native.subscribe(native, on_change, on_time_end, on_end, at_once, chosen, here()), given)
+
+
+_CALLS = {"on_change": "key, row, time, is_addition", "on_end": "", "on_time_end": "time"}
+"""The arguments of each function, by place."""
+
+
+def _check_arguments(what: str, function: object) -> None:
+    """Refuses a function that its call would fail on; what is no plain function or method is not looked into."""
+    inner: Any = getattr(function, "__func__", function)
+    code = getattr(inner, "__code__", None)
+    if code is None or hasattr(inner, "__wrapped__"):
+        return
+    bound = inner is not function
+    most = code.co_argcount - bound
+    least = most - len(inner.__defaults__ or ())
+    given = _CALLS[what].count(",") + 1 if _CALLS[what] else 0
+    named = code.co_varnames[code.co_argcount :][: code.co_kwonlyargcount]
+    takes_any = code.co_flags & _TAKES_ANY
+    if (least <= given and (given <= most or takes_any)) and set(named) <= set(inner.__kwdefaults__ or ()):
+        return
+    raise _check.invalid(
+        f"{what}: {describe(function)} cannot be called with ({_CALLS[what]})",
+        hint=f"{what}=lambda {_CALLS[what]}: ..." if _CALLS[what] else f"{what}=lambda: ...",
+    )
+
+
+_TAKES_ANY = 0x04
+"""``inspect.CO_VARARGS``, of a module that is slow to import."""

@@ -105,7 +105,8 @@ def write(
 ) -> None:
     """Writes a table to a CSV file, in each ``pw.run()`` that follows.
 
-    In a notebook or at a prompt, writing to a file again takes the place of what was declared for it before.
+    What a line of the program declares again after a ``pw.run()`` takes the place of what it declared before. In a
+    notebook or at a prompt, writing to a file again takes the place of what was declared for it before.
 
     Args:
         table: What to write.

@@ -118,7 +118,7 @@ def write(
     mode: Literal["changes", "append", "snapshot"] = "changes",
     name: str | None = None,
 ) -> None:
-    """Writes a table to a file of JSON lines, in each ``pw.run()`` that follows.
+    """Writes a table to a file of JSON lines, in each ``pw.run()`` that follows, as `pw.io.csv.write` declares it.
 
     Each line is an object with the columns of the table. ``None`` is ``null``. A float that JSON has no number for is
     one of the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, which `read` takes for what they were.

@@ -100,6 +100,8 @@ class ConnectorSubject(abc.ABC):
                 row = json.loads(message)
             except ValueError as error:
                 raise _input_error(f"{_check.show(message)} is not JSON: {error}") from None
+            except RecursionError:
+                raise _input_error(f"{_check.show(message)} is nested too deep") from None
         if not isinstance(row, dict):
             raise _input_error(f"{_check.show(message)} is not a JSON object")
         self._working().push(row, False)
