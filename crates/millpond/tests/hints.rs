@@ -168,6 +168,27 @@ fn tables_of_other_types_are_cast() {
 }
 
 #[test]
+fn tables_of_wider_types_are_not_cut() {
+    let other = table().select([("i", col("f"))]);
+    check(
+        &table().select([("i", col("i"))]).concat([&other]),
+        "table 1 can be given as .cast_to_types([(\"i\", Type::Float)])",
+    );
+    works(&table().select([("i", col("i"))]).cast_to_types([("i", Type::Float)]).concat([&other]));
+}
+
+#[test]
+fn json_that_is_no_array_is_left_out_of_a_flatten() {
+    let flat = table().select([("j", json())]).flatten("j");
+    let error = debug::collect(flat.plan().unwrap(), Some(1), Stop::default()).unwrap_err();
+    let hint =
+        ".cast(Type::list(Type::Json)).fill_error(Literal::None) instead: a value that is no array then gives no row";
+    assert!(error.hint().is_some_and(|found| found.ends_with(hint)), "{error}");
+    let arrays = col("j").cast(Type::list(Type::Json)).fill_error(Literal::None);
+    works(&table().select([("j", json())]).with_columns([("j", arrays)]).flatten("j"));
+}
+
+#[test]
 fn tables_are_identified() {
     check(&table().difference(&table()), "say which columns do, for example with_id_from([col(\"i\")])");
     let identified = || table().with_id_from([col("i")]);

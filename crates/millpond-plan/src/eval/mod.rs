@@ -389,7 +389,7 @@ impl<'a> Batch<'a> {
         let speller = Speller { notation: Notation::of_program(), pasted: true };
         let binds = if matches!(self.stage.terms[json.index()].op, Op::Input(_)) { ATOM } else { 0 };
         let list = speller.cast((self.stage.text(speller, json), binds), Type::list(Type::Json.required()));
-        let filled = speller.fill_error(list, speller.literal(&Literal::None)).0;
+        let filled = speller.fill_error(list, (hint("Literal::None", "None").to_owned(), ATOM)).0;
         format!("flatten {filled} instead: a value that is no array then gives no row")
     }
 
