@@ -384,7 +384,7 @@ def _number(value: object, what: str, *, positive: bool = False) -> int | float:
     """A number, or the error of what is none; a text may say a duration, which here is a ``timedelta``."""
     if isinstance(value, str):
         raise invalid(
-            f"{what}: expected an int, a float or a datetime.timedelta, got {show(value)}",
+            f"{what}: expected an int or a float, got {show(value)} (str)",
             hint=f"{what}={_timedelta(value)} where the time column holds points in time, else a number",
         )
     return number(value, what, positive=positive)

@@ -288,7 +288,7 @@ def test_a_behaviour_shows_how_it_was_made() -> None:
         ),
         (
             lambda: windows(visits([[1]]), SESSION, pw.temporal.exactly_once_behavior(datetime.timedelta(1))),
-            "shift is Duration",
+            "shift is datetime.timedelta(seconds=86400), but must be a number",
         ),
     ],
 )
