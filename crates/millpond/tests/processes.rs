@@ -189,8 +189,8 @@ fn numbers_are_those_of_all_processes() {
     };
     assert_eq!(steps(&together), steps(&alone));
     assert_eq!(together.outputs[0].rows_written, alone.outputs[0].rows_written);
-    // The states differ by their seeds, and so by which worker has which keys and by how well they are compressed.
-    let near = |a: u64, b: u64| a.abs_diff(b) * 10 < a;
+    // The states differ by their seeds, and so by which worker has which of the few keys: one that has none saves no run.
+    let near = |a: u64, b: u64| a.max(b) <= 2 * a.min(b);
     assert!(near(alone.steps[0].state_bytes, together.steps[0].state_bytes), "{alone:?} {together:?}");
     assert!(near(alone.run.checkpoint_bytes, together.run.checkpoint_bytes), "{alone:?} {together:?}");
 }
