@@ -158,15 +158,22 @@ def run(
                 signals,
                 _stops.asked_by(stop),
             )
+            if did is not None and monitoring_level is not MonitoringLevel.NONE:
+                _tell(did)  # before a signal that ended the run raises what it stands for
     except InvalidError as error:
         _outputs.tell_of_cells(error)
         raise
     if did is None:
         raise UnavailableError(f"the run was left behind: {left}")
-    process, notices, text, numbers = did
-    if process == 0 and monitoring_level is not MonitoringLevel.NONE:
-        print(*(f"millpond: {notice}" for notice in notices), text, sep="\n", file=sys.stderr)
+    _, _, text, numbers = did
     return RunSummary(text, numbers)
+
+
+def _tell(did: tuple[int, list[str], str, str]) -> None:
+    """Prints notices and the line of summary; of several processes, the first one speaks."""
+    process, notices, text, _ = did
+    if process == 0:
+        print(*(f"millpond: {notice}" for notice in notices), text, sep="\n", file=sys.stderr)
 
 
 async def run_async(*, stop: Flag | None = None, **options: Any) -> RunSummary:

@@ -206,6 +206,36 @@ def test_a_running_program_serves_its_numbers(program: Program) -> None:
         assert get(f"{url}/elsewhere")[0] == 404
 
 
+def test_a_quote_that_nobody_closes_is_seen_and_told_of(program: Program) -> None:
+    program.add("one.csv", "ann")
+    process = program.start("streaming", "AUTO", "http_address=0")
+    assert process.stderr is not None
+    url = process.stderr.readline().decode().split()[-1]
+    until(lambda: values(get(url)[1]).get("millpond_output_rows_total result.csv") == 1)
+    log = program.root / "logs" / "one.csv"
+    with log.open("a") as file:
+        file.write('"bob,2\n' + "cid,3\n" * 3)
+    notice = process.stderr.readline().decode()
+    assert "logs/one.csv:3: the last row has no end yet and waits (4 lines, 25 bytes" in notice
+    assert "a quote that opens in line 3 is not closed" in notice
+    page = values(get(url)[1])
+    assert page["millpond_source_waiting_bytes visits"] == 25
+    assert page["millpond_lag_seconds"] > 0
+    with log.open("a") as file:
+        file.write("cid,3\n" * 10)
+    assert "(14 lines, 85 bytes" in process.stderr.readline().decode()
+    with log.open("a") as file:
+        file.write('",9\n')
+    until(lambda: values(get(url)[1])["millpond_source_rows_total visits"] == 2)
+    page = values(get(url)[1])
+    assert (page["millpond_source_waiting_bytes visits"], page["millpond_lag_seconds"]) == (0, 0)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 143
+    summary = r"millpond: files 1 new, \d+ changed, 0 unchanged; 2 rows read, .*; stopped before the end\n"
+    assert re.fullmatch(summary, err.decode())
+
+
 def test_only_names_of_this_machine_are_answered_beside_silent_clients(program: Program) -> None:
     program.add("one.csv", "ann")
     with serving(program, "http_address=0") as url, contextlib.ExitStack() as silent:

@@ -174,6 +174,10 @@ pub struct SourceCounts {
     pub rows_rejected: u64,
     /// Last lines without a newline that wait for the rest.
     pub unfinished_lines: u64,
+    /// Bytes of rows over several lines that have no end yet, of files that are watched.
+    pub unended_bytes: u64,
+    /// Since when the oldest of them is there.
+    pub unended_since: Option<Instant>,
     /// What a user should know, a sentence each.
     pub notices: Vec<String>,
 }

@@ -79,7 +79,8 @@ pub fn run(
         Ended::Left(reason) => return Ok((None, Some(reason))),
     };
     let numbers = numbers(&summary);
-    Ok((Some((summary.process, summary.notices.clone(), summary.to_string(), numbers)), None))
+    let notices = if seen.has_told_notices() { Vec::new() } else { summary.notices.clone() };
+    Ok((Some((summary.process, notices, summary.to_string(), numbers)), None))
 }
 
 fn numbers(summary: &Summary) -> String {

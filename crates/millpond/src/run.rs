@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millpond_error::{Error, Result};
+use millpond_error::{Error, ErrorKind, Result};
 use millpond_io::files::list::Look;
 use millpond_plan::{SinkDecl, lower};
 use millpond_store::{Disk, LocalDisk};
@@ -253,6 +253,13 @@ impl Summary {
         self.steps.iter().map(|step| step.late_rows).sum()
     }
 
+    fn print(&self, monitor: &Monitor) {
+        if !monitor.has_told_notices() {
+            self.notices.iter().for_each(|notice| eprintln!("millpond: {notice}"));
+        }
+        eprintln!("{self}");
+    }
+
     /// Windows closed, over all steps.
     pub fn windows_closed(&self) -> u64 {
         self.steps.iter().map(|step| step.windows_closed).sum()
@@ -340,12 +347,19 @@ pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunO
     };
     let observers = Observers::start(options)?;
     let outcome = conflict.and(sinks).and_then(lower).and_then(|plan| driver::run(plan, options));
-    let summary = observers.finish(outcome)?;
+    let outcome = observers.finish(outcome);
     if options.summary {
-        summary.notices.iter().for_each(|notice| eprintln!("millpond: {notice}"));
-        eprintln!("{summary}");
+        match &outcome {
+            Ok(summary) => summary.print(&options.monitor),
+            // A service ends in no other way.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                let seen = options.monitor.snapshot().map(Summary::from);
+                seen.iter().for_each(|seen| Summary { stopped: true, ..seen.clone() }.print(&options.monitor));
+            }
+            Err(_) => {}
+        }
     }
-    Ok(summary)
+    outcome
 }
 
 #[cfg(test)]

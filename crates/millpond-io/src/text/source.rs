@@ -53,6 +53,8 @@ pub struct FileSource<F: Format> {
     bytes_waiting: u64,
     /// The files that are read to their end next, since one of their rows is longer than what one epoch takes.
     read_whole: BTreeSet<String>,
+    /// Of a source that goes on: by file, the row over several lines at its end that has no end yet.
+    unended: HashMap<String, Unended>,
     counts: SourceCounts,
     /// What a run that goes on for ever has said already.
     told: BTreeSet<String>,
@@ -78,6 +80,7 @@ impl<F: Format> FileSource<F> {
             input: None,
             bytes_waiting: 0,
             read_whole: BTreeSet::new(),
+            unended: HashMap::new(),
             counts: SourceCounts::default(),
             told: BTreeSet::new(),
             rejects: Mutex::default(),
@@ -178,6 +181,11 @@ impl<F: Format> FileSource<F> {
         let metadata =
             Metadata { at: self.metadata_at(columns), last_rows: known.map_or(Vec::new(), |known| known.of(&to_read)) };
         let reading = self.reading(columns, owners.map(|owners| Describe::Look { seen_ns: self.seen_ns, owners }));
+        for task in &to_read {
+            if let Some(unended) = self.unended.get_mut(&task.found.path.display().to_string()) {
+                unended.is_read_again = true;
+            }
+        }
         let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read, metadata));
         self.input = Some(input.clone());
         Some(input)
@@ -192,6 +200,24 @@ impl<F: Format> FileSource<F> {
             let more = plural(waiting.len() - MOST_WAITING, "more file");
             self.counts.notices.push(format!("the last lines of {more} wait, too"));
         }
+    }
+
+    /// Takes note of the rows over several lines that have no end. Such a row may be in the middle of its write; it may also
+    /// be that nothing will close its quote, and that all that follows in the file waits for ever.
+    fn note_unended(&mut self, waiting: &[(String, Waiting)]) {
+        let before = std::mem::take(&mut self.unended);
+        let (read, kept) = before.into_iter().partition::<HashMap<_, _>, _>(|(_, unended)| unended.is_read_again);
+        self.unended = kept;
+        for (file, left) in waiting.iter().filter(|(_, left)| left.open_quote.is_some() && left.lines > 1) {
+            let same = read.get(file).filter(|unended| unended.line == left.line);
+            let since = same.map_or_else(Instant::now, |unended| unended.since);
+            let unended = Unended { line: left.line, bytes: left.bytes, since, is_read_again: false };
+            self.unended.insert(file.clone(), unended);
+            // Once more whenever it has become eight times as long.
+            self.note_once(format!("{file}:{}:{}", left.line, left.lines.ilog(8)), || left.notice(file));
+        }
+        self.counts.unended_bytes = self.unended.values().map(|unended| unended.bytes).sum();
+        self.counts.unended_since = self.unended.values().map(|unended| unended.since).min();
     }
 
     /// Says which columns files do not have.
@@ -302,10 +328,7 @@ impl<F: Format> Source for FileSource<F> {
         left_out.into_iter().for_each(|notice| self.note_once(notice.clone(), || notice));
         if self.options.streaming.is_some() {
             self.blocks.extend(blocks);
-            // A row over several lines may be in the middle of its write; it may also be that nothing will close its quote.
-            for (file, left) in waiting.iter().filter(|(_, left)| left.open_quote.is_some() && left.lines > 1) {
-                self.note_once(format!("{file}:{}", left.line), || left.notice(file));
-            }
+            self.note_unended(&waiting);
         } else {
             self.note_waiting(waiting);
         }
@@ -333,6 +356,16 @@ impl<F: Format> Source for FileSource<F> {
     fn take_rejects(&self) -> Vec<Reject> {
         std::mem::take(&mut *self.rejects.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A row over several lines that has no end yet.
+struct Unended {
+    /// Where it starts.
+    line: u64,
+    bytes: u64,
+    since: Instant,
+    /// Whether the epoch under way reads its file.
+    is_read_again: bool,
 }
 
 /// What a source with a column `_metadata` knows beside the table of files.

@@ -25,7 +25,7 @@ use super::{Connectors, sink_schemas};
 use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
 use crate::cluster::{AGAIN_HINT, Connected, Health};
 use crate::lacking::lacking;
-use crate::monitor::Meters;
+use crate::monitor::{Meters, Monitoring};
 use crate::run::RunOptions;
 
 /// Pieces of input that a worker has at hand, so that it need not wait for the next one.
@@ -95,7 +95,7 @@ impl Follower {
         let deliver = Box::new(move |sink, epoch, changes: &_| writer.changes(sink, epoch, changes));
         let snapshot = Box::new(move |sink, changes: &_| snapshots.snapshot(sink, changes));
         let failure = self.health.failure.clone();
-        let meters = Meters::new(&plan, std::iter::empty(), (1, threads), self.disk.is_some());
+        let meters = Meters::new(&plan, std::iter::empty(), (1, threads), self.disk.is_some(), Monitoring::None);
         let metrics = meters.steps();
         let patience = Some(PATIENCE);
         let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience, metrics });

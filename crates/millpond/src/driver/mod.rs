@@ -86,7 +86,8 @@ pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> Ep
     };
     let last_words = connected.as_ref().map(LastWords::new).transpose()?;
     let names = connectors.sinks.iter().map(|sink| sink.name.as_str());
-    let meters = Arc::new(Meters::new(&plan, names, (cluster.processes(), workers), options.state.is_some()));
+    let threads = (cluster.processes(), workers);
+    let meters = Arc::new(Meters::new(&plan, names, threads, options.state.is_some(), options.monitoring));
     options.monitor.look_at(Some(meters.clone()));
     let outcome = (|| {
         let state = options

@@ -1,6 +1,7 @@
 //! The numbers of a run under way. The driver sets them between epochs; whoever looks takes a [`Snapshot`], at any time.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,6 +14,7 @@ use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use tracing::{debug, info, warn};
 
 use super::lag::Lag;
+use super::Monitoring;
 use super::snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot};
 use crate::run::DEAD_LETTER;
 
@@ -25,6 +27,7 @@ pub struct Meters {
     workers: usize,
     /// Whether there is a state.
     saves: bool,
+    monitoring: Monitoring,
     ended: OnceLock<Duration>,
     /// Whether sources and sinks are open; only then it is known whether the run streams.
     open: AtomicBool,
@@ -105,6 +108,7 @@ impl Meters {
         sinks: impl Iterator<Item = &'a str>,
         (processes, threads): (usize, usize),
         saves: bool,
+        monitoring: Monitoring,
     ) -> Self {
         let sources = plan.sources.iter().enumerate().filter_map(|(at, source)| {
             let is_here =
@@ -134,6 +138,7 @@ impl Meters {
             processes,
             workers: processes * threads,
             saves,
+            monitoring,
             ended: OnceLock::new(),
             open: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
@@ -215,14 +220,29 @@ impl Meters {
         state.lag.finish();
         let new = state.replace_counts(counts);
         drop(state);
-        new.iter().for_each(|notice| warn!(source = meter.name, "{notice}"));
+        self.tell(meter, &new);
     }
 
     /// Takes note of what a source without an input under way has counted.
     pub fn set_counts(&self, source: usize, counts: SourceCounts) {
         let meter = &self.sources[source];
         let new = lock(&meter.state).replace_counts(counts);
-        new.iter().for_each(|notice| warn!(source = meter.name, "{notice}"));
+        self.tell(meter, &new);
+    }
+
+    fn tell(&self, source: &SourceMeter, notices: &[String]) {
+        for notice in notices {
+            warn!(source = source.name, "{notice}");
+            if self.tells_at_once() {
+                // Whoever closed it does not want to know.
+                let _ = writeln!(std::io::stderr(), "millpond: {notice}");
+            }
+        }
+    }
+
+    /// Whether notices go to standard error as they come, and not at the end of the run.
+    pub fn tells_at_once(&self) -> bool {
+        self.is_streaming() && self.monitoring.leaves_room()
     }
 
     /// Takes note of how much a source's arrangements hold.
@@ -349,12 +369,12 @@ impl SourceMeter {
             rows_read: state.counts.rows_read + now.rows_read,
             rows_rejected: state.counts.rows_rejected + now.rows_rejected,
             bytes_read: state.done.bytes_read + now.bytes_read,
-            bytes_waiting: state.waiting + left,
+            bytes_waiting: state.waiting + left + state.counts.unended_bytes,
             state_rows: state.size.rows,
             state_bytes: state.size.bytes,
             state_runs: state.size.runs,
         };
-        (snapshot, state.lag.since())
+        (snapshot, [state.lag.since(), state.counts.unended_since].into_iter().flatten().min())
     }
 }
 

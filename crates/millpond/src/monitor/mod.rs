@@ -53,6 +53,11 @@ impl Monitor {
         Some(self.meters()?.snapshot())
     }
 
+    /// Whether the run's notices have gone to standard error as they came, as those of a run that goes on do.
+    pub fn has_told_notices(&self) -> bool {
+        self.meters().is_some_and(|meters| meters.tells_at_once())
+    }
+
     pub(crate) fn meters(&self) -> Option<Arc<Meters>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -51,6 +51,13 @@ enum Form {
 }
 
 impl Monitoring {
+    /// Whether a run that goes on can say something on standard error: it is to show something of itself, and no dashboard
+    /// stands there.
+    pub(super) fn leaves_room(self) -> bool {
+        let form = || self.form(true, std::io::stderr().is_terminal());
+        self != Monitoring::None && !matches!(form(), Some(Form::Dashboard { .. }))
+    }
+
     /// What to draw of a run that `streams`, or does not, on a `terminal` or anything else.
     fn form(self, streams: bool, terminal: bool) -> Option<Form> {
         match (self, terminal, streams) {
@@ -199,6 +206,12 @@ fn size() -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notices_are_told_where_something_is_shown() {
+        assert!(!Monitoring::None.leaves_room());
+        assert!(Monitoring::Auto.leaves_room());
+    }
 
     #[test]
     fn what_is_drawn_follows_from_level_terminal_and_run() {
