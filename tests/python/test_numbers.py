@@ -399,6 +399,18 @@ AT_THE_ENDS: list[tuple[Any, Any, Any, str]] = [
         pw.temporal.sliding(hop=datetime.timedelta(days=2), duration=WEEK),
         "ends after 2262-04-11T23:47:16.854775807Z, the last pw.DateTimeUtc",
     ),
+    (
+        -(2**63) + 1,
+        int,
+        pw.temporal.tumbling(duration=10),
+        "the window before that of -9223372036854775800 starts before -9223372036854775808, the first int",
+    ),
+    (
+        datetime.datetime(1677, 9, 22),
+        pw.DateTimeNaive,
+        pw.temporal.tumbling(duration=WEEK),
+        "starts before 1677-09-21T00:12:43.145224192, the first pw.DateTimeNaive",
+    ),
 ]
 
 

@@ -92,6 +92,11 @@ fn figures_of_groups_keep_the_law() {
 }
 
 #[test]
+fn floats_of_every_kind_keep_the_law() {
+    check(12_000_000, programs::floats);
+}
+
+#[test]
 fn groups_of_several_columns_keep_the_law() {
     check(10_000_000, programs::distribution);
 }

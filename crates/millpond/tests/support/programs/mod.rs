@@ -10,7 +10,7 @@ mod windows;
 use millpond::Table;
 
 pub use combined::combined;
-pub use reduces::{arguments, arrivals, distribution, moving, plain, totals, unpacked, values};
+pub use reduces::{arguments, arrivals, distribution, floats, moving, plain, totals, unpacked, values};
 pub use shapes::{Shape, shape};
 pub use windows::{behaving, float_windows, int_windows};
 
@@ -45,6 +45,7 @@ impl Program {
             moving,
             values,
             distribution,
+            floats,
             arguments,
             arrivals,
             plain,

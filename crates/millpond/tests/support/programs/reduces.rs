@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millpond::{
-    any, argmax, argmin, avg, col, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple, unique,
+    Literal, any, argmax, argmin, avg, col, count, count_distinct, earliest, if_else, latest, lit, max, min,
+    sorted_tuple, sum, tuple, unique,
 };
 
 use super::cut::Cut;
@@ -101,6 +102,121 @@ pub fn values(random: &mut Random) -> Program {
                         &pages.first().copied(),
                         &pages.last().copied(),
                     ])
+                },
+            )
+        },
+    )
+}
+
+/// Floats at the ends of their range, and what is no number.
+const FLOATS: [f64; 14] = [
+    0.0,
+    -0.0,
+    f64::NAN,
+    -f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::MAX,
+    f64::MIN,
+    5e-324,
+    -5e-324,
+    f64::MIN_POSITIVE,
+    -2.5e-308,
+    0.25,
+    -1.5,
+];
+
+/// One of the first so many [`FLOATS`], of a visit's time, as results have it.
+fn float_of(visit: &Visit, many: usize) -> f64 {
+    let float = FLOATS[(visit.time.div_euclid(75) as usize) % many] + 0.0;
+    if float.is_nan() { f64::NAN } else { float }
+}
+
+/// The exact sum of some of [`FLOATS`], rounded once.
+fn exact_sum(floats: &[f64]) -> f64 {
+    let special: f64 = floats.iter().filter(|float| !float.is_finite()).sum();
+    if special != 0.0 {
+        return special;
+    }
+    let count = |float: f64| floats.iter().filter(|other| **other == float).count() as i64;
+    match count(f64::MAX) - count(f64::MIN) {
+        0 => {}
+        // Next to it, all others are less than half of its last digit.
+        1 => return f64::MAX,
+        -1 => return f64::MIN,
+        most => return f64::INFINITY.copysign(most as f64),
+    }
+    // Quarters add up without rounding, and so do multiples of the least float.
+    let (tiny, quarters): (Vec<f64>, Vec<f64>) = floats.iter().partition(|float| float.abs() < 1e-300);
+    let quarters: f64 = quarters.iter().filter(|float| float.abs() < 2.0).sum();
+    if quarters == 0.0 { tiny.into_iter().map(least_floats).sum::<i128>() as f64 * 5e-324 } else { quarters }
+}
+
+/// How many times the least float a small one is.
+fn least_floats(float: f64) -> i128 {
+    let (exponent, digits) = (float.abs().to_bits() >> 52, i128::from(float.abs().to_bits() & ((1 << 52) - 1)));
+    let count = if exponent == 0 { digits } else { (digits | 1 << 52) << (exponent - 1) };
+    if float < 0.0 { -count } else { count }
+}
+
+/// Floats as values, or by their value.
+pub fn floats(random: &mut Random) -> Program {
+    let cut = Cut::new(random);
+    let many = 6 + random.below(9) as usize;
+    let is_key = random.below(3) == 0;
+    let value = move || {
+        let number = || col("time").floordiv(75) % many as i64;
+        (1..many).fold(lit(FLOATS[0]), |value, n| if_else(number().eq(n as i64), FLOATS[n], value))
+    };
+    let outputs = || {
+        vec![
+            ("user", col("user")),
+            ("sum", sum(col("value"))),
+            ("least", min(col("value"))),
+            ("most", max(col("value"))),
+            ("any", any(col("value"))),
+            ("only", unique(col("value")).fill_error(12.5)),
+            ("distinct", count_distinct([col("value")])),
+            ("mean", avg(if_else(col("value").eq(0.25) | col("value").eq(-1.5), col("value"), lit(Literal::None)))),
+        ]
+    };
+    Program::new(
+        "floats",
+        move |visits| {
+            let visits = visits.with_columns([("value", value())]);
+            if is_key {
+                let sums =
+                    [("value", col("value")), ("n", count()), ("sum", sum(col("value"))), ("mean", avg(col("value")))];
+                return visits.groupby(["value"]).reduce(sums);
+            }
+            cut.reduce(Clock::Int, &visits, outputs())
+        },
+        move |visits| {
+            if is_key {
+                let mut groups: BTreeMap<u64, i64> = BTreeMap::new();
+                visits.iter().for_each(|visit| *groups.entry(float_of(visit, many).to_bits()).or_default() += 1);
+                let text = |(bits, n): (u64, i64)| {
+                    let value = f64::from_bits(bits);
+                    (row(&[&value, &n, &exact_sum(&vec![value; n as usize]), &value]), 1)
+                };
+                return groups.into_iter().map(text).collect();
+            }
+            cut.groups(
+                visits,
+                |visit| visit,
+                |group| {
+                    let values: Vec<f64> = group.iter().map(|visit| float_of(visit, many)).collect();
+                    let mut order = values.clone();
+                    // A NaN is the greatest.
+                    order.sort_by(|a, b| a.partial_cmp(b).unwrap_or(a.is_nan().cmp(&b.is_nan())));
+                    let (least, most) = (order[0], order[order.len() - 1]);
+                    let distinct: BTreeSet<u64> = values.iter().map(|value| value.to_bits()).collect();
+                    let only = if distinct.len() == 1 { least } else { 12.5 };
+                    let quarters: Vec<f64> = values.iter().copied().filter(|v| [0.25, -1.5].contains(v)).collect();
+                    let mean =
+                        (!quarters.is_empty()).then(|| quarters.iter().sum::<f64>() / quarters.len() as f64 + 0.0);
+                    let sum = exact_sum(&values);
+                    row(&[&group[0].user, &sum, &least, &most, &least, &only, &(distinct.len() as i64), &mean])
                 },
             )
         },
