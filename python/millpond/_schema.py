@@ -263,7 +263,7 @@ def _column_type(hint: object, what: str, module: str | None, depth: int = 0) ->
     if ty is None:
         shown = original if isinstance(original, str) else getattr(original, "__name__", None) or repr(original)
         instead = _INSTEAD.get(getattr(members[0], "__name__", "")) if len(members) == 1 else None
-        raise invalid(f"{what} has the type {shown}", hint=f"such a column is {instead}" if instead else _TYPES_HINT)
+        raise invalid(f"{what} has the type {shown}", hint=f"the type for it is {instead}" if instead else _TYPES_HINT)
     return ty, optional
 
 

@@ -900,19 +900,19 @@ HINTS: dict[str, Mistake] = {
     ),
     "Python's point in time": (
         lambda: pw.schema_from_types(i=datetime.datetime),
-        "such a column is pw.DateTimeNaive (or pw.DateTimeUtc, with a zone)",
+        "the type for it is pw.DateTimeNaive (or pw.DateTimeUtc, with a zone)",
         "pw.DateTimeNaive",
         lambda code: T.select(x=pw.cast(code, None)),
     ),
     "Python's duration": (
         lambda: pw.schema_from_types(i=datetime.timedelta | None),
-        "such a column is pw.Duration",
+        "the type for it is pw.Duration",
         "pw.Duration",
         lambda code: T.select(x=pw.cast(code, None)),
     ),
     "Python's dictionary": (
         lambda: pw.schema_from_types(i=dict),
-        "such a column is pw.Json",
+        "the type for it is pw.Json",
         "pw.Json",
         lambda code: T.select(x=pw.cast(code, None)),
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 from typing import Any, Optional
 
 import pytest
@@ -47,7 +49,7 @@ def test_a_table_has_the_schema_that_it_was_read_with() -> None:
     assert repr(table) == repr(Derived).replace("Schema", "Table")
 
 
-@pytest.mark.parametrize("hint", [list[dict[str, int]], bytearray, int | str, None, "Missing", 7, Any])
+@pytest.mark.parametrize("hint", [int | str, None, "Missing", 7, set, list[complex]])
 def test_a_type_that_no_column_has_is_refused(hint: Any) -> None:
     with pytest.raises(pw.InvalidError, match='column "x" has the type') as error:
         pw.schema_from_types(x=hint)
@@ -56,6 +58,23 @@ def test_a_type_that_no_column_has_is_refused(hint: Any) -> None:
         == "types are int, float, str, bool, bytes, pw.Json, pw.DateTimeNaive, pw.DateTimeUtc, pw.Duration, "
         "tuple[X, Y] and list[X], each also as X | None"
     )
+
+
+@pytest.mark.parametrize(
+    ("hint", "instead"),
+    [
+        (list[dict[str, int]], "pw.Json"),
+        (Any, "pw.Json"),
+        (bytearray, "bytes"),
+        (list, "list[str]"),
+        (datetime.date | None, "pw.DateTimeNaive"),
+        (decimal.Decimal, "float, or int of the smallest unit"),
+    ],
+)
+def test_a_type_of_python_is_answered_with_the_one_for_it(hint: Any, instead: str) -> None:
+    with pytest.raises(pw.InvalidError, match='column "x" has the type') as error:
+        pw.schema_from_types(x=hint)
+    assert error.value.hint == f"the type for it is {instead}"
 
 
 def test_a_column_with_a_value_is_refused() -> None:

@@ -305,7 +305,7 @@ asyncio.run(pw.run_async(report="report.json", state="state"))
         output, errors = process.communicate(timeout=WATCHDOG_S)
     assert process.returncode == 143 and output.endswith("over\n"), (process.returncode, output, errors)
     assert "Traceback" not in errors
-    assert '"stopped": true' in (logs / "report.json").read_text()
+    assert '"status": "stopped"' in (logs / "report.json").read_text()
 
 
 def write_numbers(seen: threading.Event) -> None:
