@@ -554,15 +554,18 @@ def _check_text(value: str) -> None:
 
 
 def _json_text(value: Json) -> str:
+    text: str | None
     try:
         text = dumps(value)
         text.encode()
     except UnicodeEncodeError:
         raise invalid(f"{value!r} is not text in UTF-8") from None
     except RecursionError:
-        raise invalid("a pw.Json is nested too deep to stand in an expression") from None
+        text = None
     except (TypeError, ValueError) as error:
         raise invalid(f"{show(value)} is not JSON: {error}") from None
+    if text is None or _native.json_text(text) is None:
+        raise invalid("a pw.Json is nested more than 128 deep")
     return text
 
 

@@ -191,6 +191,42 @@ def test_next_bytes_and_next_json() -> None:
     assert row == {"name": "a", "data": b"\x00\xff", "event": pw.Json([1]), "pair": (1, None), "marks": (1.0,)}
 
 
+def test_next_json_takes_floats_as_json_lines_spell_them() -> None:
+    class Lines(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            self.next_json('{"x": "Infinity", "s": "NaN"}')
+            self.next_json({"x": "-Infinity", "s": "Infinity"})
+
+    rows = collect(pw.io.python.read(Lines(), schema=pw.schema_from_types(x=float, s=str)))
+    assert sorted(rows, key=repr) == [
+        {"x": float("-inf"), "s": "Infinity"},
+        {"x": float("inf"), "s": "NaN"},
+    ]
+
+
+def test_json_that_is_too_deep_is_named_as_such() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+
+    class Deep(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            self.next(j=deep)
+
+    with pytest.raises(pw.InputError, match=r"j: .* is nested more than 128 deep"):
+        collect(pw.io.python.read(Deep(), schema=pw.schema_from_types(j=pw.Json)))
+    pw.clear()
+
+    class Deeper(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            self.next_json("[" * 100_000 + "]" * 100_000)
+
+    with pytest.raises(pw.InputError, match="is nested too deep"):
+        collect(pw.io.python.read(Deeper(), schema=pw.schema_from_types(j=pw.Json)))
+    with pytest.raises(pw.InvalidError, match="nested more than 128 deep"):
+        pw.debug.table_from_markdown("a\n1").select(j=pw.Json(deep))
+
+
 def test_a_row_is_there_for_each_element() -> None:
     table = pw.io.python.read(Subject(), schema=Row)
     marks = table.flatten(table.marks)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millpond_error::{Error, ErrorKind, Result};
 use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
+use millpond_plan::json::MAX_DEPTH;
 use millpond_plan::{Schema, Type, packed, spelled, time};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
@@ -193,7 +194,11 @@ fn store(value: &Bound<'_, PyAny>, ty: Type, out: &mut Vec<u8>) -> std::result::
         let dumps = DUMPS.import(value.py(), "millpond._json", "dumps");
         let text = dumps.and_then(|dumps| dumps.call1((value,))).and_then(|text| text.extract::<String>());
         let text = text.map_err(|error| format!("{} is not JSON: {}", show(value), error.value(value.py())))?;
-        return Ok(spelled::read_json(ty, text.as_bytes(), out));
+        if spelled::read_json(ty, text.as_bytes(), out) {
+            return Ok(true);
+        }
+        // What Python has written is JSON.
+        return Err(format!("{} is nested more than {MAX_DEPTH} deep", show(value)));
     }
     if !value.is_instance_of::<PyTuple>() && !value.is_instance_of::<PyList>() {
         return Ok(false);

@@ -88,6 +88,8 @@ class ConnectorSubject(abc.ABC):
     def next_json(self, message: dict[str, Any] | str) -> None:
         """Hands a row over as a JSON object; fields that the schema does not have are ignored.
 
+        A float that JSON has no number for may be one of the strings that `pw.io.jsonlines.write` writes for it.
+
         Raises:
             millpond.InputError: If it is no JSON object, or does not fit the schema.
             millpond.InvalidError: If the subject is not being run.
@@ -104,7 +106,11 @@ class ConnectorSubject(abc.ABC):
                 raise _input_error(f"{_check.show(message)} is nested too deep") from None
         if not isinstance(row, dict):
             raise _input_error(f"{_check.show(message)} is not a JSON object")
-        self._working().push(row, False)
+        feed = self._working()
+        for name in self._feeding.floats if self._feeding is not None else ():
+            if isinstance(row.get(name), str) and row[name] in _NO_NUMBERS:
+                row = {**row, name: float(row[name])}
+        feed.push(row, False)
 
     def next_str(self, message: str) -> None:
         """Hands over a row of a schema whose one column is ``data: str``.
@@ -227,6 +233,10 @@ class ConnectorSubject(abc.ABC):
         return columns[0][1]
 
 
+_NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+"""The floats that JSON has no number for, as JSON lines spell them."""
+
+
 class _Feeding:
     """A subject at work for its table."""
 
@@ -234,6 +244,7 @@ class _Feeding:
         import threading
 
         self.columns = columns
+        self.floats = [name for name, ty, _ in columns if ty == "float"]
         self.removals = removals
         self._feed: _native.Feed | None = None
         self._over = False
