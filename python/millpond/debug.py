@@ -169,7 +169,7 @@ def _print(header: list[str], rows: list[Row], n_rows: int | None) -> None:
     try:
         for line in lines:
             print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        sys.stdout.flush()
+        print(end="", flush=True)
     except BrokenPipeError:
         # Whoever reads, such as `head`, has seen enough. The interpreter would fail on what is left in the buffer.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
