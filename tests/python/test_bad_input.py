@@ -245,6 +245,16 @@ def test_a_half_record_is_no_dead_letter(pipeline: Pipeline) -> None:
     (letter,) = changes(pipeline.root / "bad-rows.csv")
     assert "eve,no,," in letter
     pipeline.holds(ada=1000, ben=1013, **{"cyd\n": 2})
+    # One that is cut behind the line break in its quotes is one, until it is whole.
+    half = HEADER + b'"dan\n'
+    pipeline.add("more.csv", half)
+    pipeline.succeeds(program)
+    pipeline.add("more.csv", half + b'",3,,\neve,4,,\n')
+    pipeline.succeeds(program)
+    pipeline.holds(ada=1000, ben=1013, eve=4, **{"cyd\n": 2, "dan\n": 3})
+    letters = changes(pipeline.root / "bad-rows.csv")
+    more = [letter.rsplit(",", 1) for letter in letters if "more.csv" in letter]
+    assert len(letters) == 3 and [(letter, int(diff)) for letter, diff in more] == [(more[0][0], -1), (more[0][0], 1)]
 
 
 def test_nulls_of_many_spellings(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ pub trait Source: Send {
         0
     }
 
-    /// The rows that were rejected since the last call, in the order of files and lines; only a source that was asked
+    /// The rows that were rejected or taken back since the last call, in the order of files and lines; only a source that was asked
     /// to hand them over keeps them. Whoever calls writes them away.
     fn take_rejects(&self) -> Vec<Reject> {
         Vec::new()
@@ -197,6 +197,8 @@ pub struct Reject {
     pub reason: String,
     /// The row as it stands in the file, without its line end.
     pub row: String,
+    /// Whether it was rejected by an earlier run, and is no more: it had only been half written.
+    pub is_taken_back: bool,
 }
 
 impl fmt::Display for Reject {

@@ -7,7 +7,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 
 use super::cut::Cutter;
-use super::dialect::{Dialect, Place};
+use super::dialect::{Dialect, Odd, Place};
 use super::options::Limits;
 use super::problem::odd_reason;
 use crate::files::content::read_at;
@@ -103,12 +103,19 @@ fn parse(text: &[u8], whole: bool, dialect: &Dialect, path: &Path) -> Result<Opt
         let line = line_at(start);
         let place = format!("{}:{line}", path.display());
         let open = cutter.open_quote().filter(|_| end.is_none());
+        // More of it would not help, nor does a quote that opens in what is taken for the header of a file without newlines.
         if open.is_none() && memchr::memchr(b'\r', row).is_some() {
-            // More of it would not help.
             names(row, dialect, &place)?;
+        } else if open.is_some()
+            && let Some(at) = lone_return(row)
+        {
+            let (reason, hint) = odd_reason(row, at, Odd::Return);
+            let error = Error::input(format!("{place}: the header: {reason}"));
+            return Err(hint.map_or(error.clone(), |hint| error.with_hint(hint)));
         }
         let header = match open {
-            Some(_) => Err(Error::input(format!("{place}: a quote opens in the header and is never closed"))),
+            Some(_) => Err(Error::input(format!("{place}: a quote opens in the header and is never closed"))
+                .with_hint("a header that is still being written is read by a run after its end")),
             None => names(row, dialect, &place).map(|names| Header { names, line, end: next as u64 }),
         };
         return Ok(Some(match end {
@@ -123,6 +130,11 @@ fn parse(text: &[u8], whole: bool, dialect: &Dialect, path: &Path) -> Result<Opt
             }),
         }));
     }
+}
+
+/// A carriage return that no newline follows.
+fn lone_return(row: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\r', row).find(|at| row.get(at + 1) != Some(&b'\n'))
 }
 
 /// The names in a header, which is given without its line end. `place` is its file and line.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use millpond_plan::notation::hint;
 use millpond_plan::types::{Column, Type};
 
 use super::dialect::{Dialect, Odd};
@@ -60,7 +61,7 @@ impl Teller<'_> {
                 };
                 Told { hint, is_final: found as usize > fields, ..Told::row(reason) }
             }
-            Wrong::Unclosed => Told { to_end: true, ..Told::row(OPEN_QUOTE) },
+            Wrong::Unclosed => Told { to_end: true, hint: Some(open_quote_hint()), ..Told::row(OPEN_QUOTE) },
             Wrong::Odd { at, odd } => {
                 let row = self.row();
                 let at = (at - self.row.start) as usize;
@@ -139,6 +140,12 @@ pub(super) fn odd_reason(row: &[u8], at: usize, odd: Odd) -> (String, Option<Str
             ("a backslash stands before a quote, and a field without quotes holds a quote".to_owned(), Some(escape()))
         }
     }
+}
+
+/// What helps where a file ends inside quotes.
+pub(super) fn open_quote_hint() -> String {
+    let skip = hint("on_error: OnError::Skip", "on_error=\"skip\"");
+    format!("a record that is still being written is read by a run after its end; {skip} leaves it out until then")
 }
 
 /// What databases and programs write where there is no value, in any case.

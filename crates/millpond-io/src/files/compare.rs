@@ -81,7 +81,11 @@ pub fn compare(root: &str, files: Vec<Found>, known: Known<'_>, seen_ns: i64) ->
         };
         let Some(mut blocks) = verified.remove(&i) else {
             if record.read_to < found.stamp.size {
-                comparison.waiting.push(Rest { path: found.path, start: record.read_to, size: found.stamp.size });
+                comparison.waiting.push(Rest {
+                    path: found.path,
+                    start: record.last_row_start,
+                    size: found.stamp.size,
+                });
             } else {
                 comparison.unchanged += 1;
             }

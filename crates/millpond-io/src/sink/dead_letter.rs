@@ -35,5 +35,6 @@ pub fn rejected_rows(rejects: &[Reject]) -> Changes {
         required(|reject| &reject.reason),
         required(|reject| &reject.row),
     ];
-    Changes::inserts(columns, rejects.len())
+    let diffs: Vec<i64> = rejects.iter().map(|reject| if reject.is_taken_back { -1 } else { 1 }).collect();
+    Changes::new(columns, diffs.into())
 }

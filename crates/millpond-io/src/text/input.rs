@@ -268,6 +268,10 @@ impl<F: Format> FileInput<F> {
         if let Some(layout) = &piece.file.layout {
             if let Some(row) = &piece.retract {
                 match line_end_behind(&bytes[row.clone()], &bytes[row.end..]) {
+                    // Of what was read, nothing ends with a newline: this was left out, for a quote that was open.
+                    _ if bytes[row.clone()].ends_with(b"\n") => {
+                        self.take_back(piece, layout, row.clone(), bytes, parsing)?;
+                    }
                     // The last line only got its newline: it is the same row.
                     Some(newline) => (start, known_rows) = (row.end + newline, 1),
                     None => {
@@ -327,17 +331,61 @@ impl<F: Format> FileInput<F> {
             let line = piece.file.line_at(piece.offset + start as u64 + u64::from(problem.place))?;
             return Err(error_of(&piece.file.path.display().to_string(), line, told));
         }
-        let Told { column, reason, is_final, .. } = told;
-        let column = column.map(|column| format!("{column}: ")).unwrap_or_default();
         let line = piece.file.line_at(piece.offset + start as u64)?;
         Ok(Waiting {
             line,
             bytes: text.len() as u64,
             lines: count_lines(text),
             open_quote: None,
-            reason: Some(format!("{column}{reason}")),
-            is_final,
+            reason: Some(told.sentence()),
+            is_final: told.is_final,
         })
+    }
+
+    /// Takes back the dead letter of a row that was left out, and is now read.
+    #[cold]
+    fn take_back(
+        &self,
+        piece: &Piece<F>,
+        layout: &F::Layout,
+        row: Range<usize>,
+        bytes: &[u8],
+        parsing: &mut F::Scratch,
+    ) -> Result<()> {
+        if !matches!(self.on_error, OnError::DeadLetter(_)) {
+            return Ok(());
+        }
+        let (offset, text) = (piece.offset + row.start as u64, &bytes[row]);
+        let problems = self.reading.format.parse(text, layout, false, parsing, &mut Rows::new(&self.columns));
+        let mut rejects = Vec::with_capacity(problems.len());
+        for problem in &problems {
+            let (at, reject, _) = self.rejected(piece, layout, offset, text, problem)?;
+            rejects.push((piece.file.index, at, Reject { is_taken_back: true, ..reject }));
+        }
+        self.keep_rejects(rejects);
+        Ok(())
+    }
+
+    /// A row of `text` that is left out, with the place whose line is named, and whether that is up to the end of the file.
+    fn rejected(
+        &self,
+        piece: &Piece<F>,
+        layout: &F::Layout,
+        offset: u64,
+        text: &[u8],
+        problem: &Problem<F::Wrong>,
+    ) -> Result<(u64, Reject, bool)> {
+        let told = self.reading.format.tell(problem, text, layout, &self.columns);
+        let Told { column, value, mut reason, to_end, .. } = told;
+        let at = offset + u64::from(problem.place);
+        let line = piece.file.line_at(at)?;
+        let row = &text[problem.row.start as usize..problem.row.end as usize];
+        if to_end {
+            let (lines, bytes) = (plural(count_lines(row) as usize, "line"), plural(row.len(), "byte"));
+            reason = to_the_end(&reason, &lines, &bytes);
+        }
+        let (file, row) = (piece.file.path.display().to_string(), String::from_utf8_lossy(row).into_owned());
+        Ok((at, Reject { file, line, column, value, reason, row, is_taken_back: false }, to_end))
     }
 
     #[cold]
@@ -349,13 +397,12 @@ impl<F: Format> FileInput<F> {
         text: &[u8],
         problems: &[Problem<F::Wrong>],
     ) -> Result<()> {
-        let tell = |problem| self.reading.format.tell(problem, text, layout, &self.columns);
         let offset = piece.offset + start as u64;
-        let file = piece.file.path.display().to_string();
         if self.on_error == OnError::Fail {
             let Some(problem) = problems.first() else { return Ok(()) };
             let line = piece.file.line_at(offset + u64::from(problem.place))?;
-            return Err(error_of(&file, line, tell(problem)));
+            let told = self.reading.format.tell(problem, text, layout, &self.columns);
+            return Err(error_of(&piece.file.path.display().to_string(), line, told));
         }
         self.rows_rejected.fetch_add(problems.len() as u64, Ordering::Relaxed);
         // Skipped rows are only counted, apart from the first of each file for the notice.
@@ -366,21 +413,14 @@ impl<F: Format> FileInput<F> {
             if number >= wanted && number + 1 < problems.len() {
                 continue;
             }
-            let at = offset + u64::from(problem.place);
-            let Told { column, value, mut reason, to_end, .. } = tell(problem);
-            if number >= wanted && !to_end {
-                continue;
-            }
-            let line = piece.file.line_at(at)?;
-            let row = &text[problem.row.start as usize..problem.row.end as usize];
+            let (at, reject, to_end) = self.rejected(piece, layout, offset, text, problem)?;
             if to_end {
-                let (lines, bytes) = (plural(count_lines(row) as usize, "line"), plural(row.len(), "byte"));
-                reason = to_the_end(&reason, &lines, &bytes);
-                lock(&self.left_out).push((piece.file.index, format!("{file}:{line}: {reason}")));
+                let notice = format!("{}:{}: {}", reject.file, reject.line, reject.reason);
+                lock(&self.left_out).push((piece.file.index, notice));
             }
-            let row = String::from_utf8_lossy(row).into_owned();
-            let reject = Reject { file: file.clone(), line, column, value, reason, row };
-            rejects.push((piece.file.index, at, reject));
+            if number < wanted || to_end {
+                rejects.push((piece.file.index, at, reject));
+            }
         }
         self.keep_rejects(rejects);
         Ok(())
@@ -408,7 +448,8 @@ impl<F: Format> FileInput<F> {
         read_at(&piece.file.file, &piece.file.path, &mut text, start)?;
         let row = String::from_utf8_lossy(&text).into_owned();
         self.rows_rejected.fetch_add(1, Ordering::Relaxed);
-        self.keep_rejects(vec![(piece.file.index, at, Reject { file, line, column: None, value: None, reason, row })]);
+        let reject = Reject { file, line, column: None, value: None, reason, row, is_taken_back: false };
+        self.keep_rejects(vec![(piece.file.index, at, reject)]);
         Ok(())
     }
 
@@ -641,8 +682,7 @@ fn to_the_end(reason: &str, lines: &str, bytes: &str) -> String {
 
 /// An error that names file, line, column and reason.
 fn error_of(file: &str, line: u64, told: Told) -> Error {
-    let column = told.column.map(|column| format!("{column}: ")).unwrap_or_default();
-    let error = Error::input(format!("{file}:{line}: {column}{}", told.reason));
+    let error = Error::input(format!("{file}:{line}: {}", told.sentence()));
     match told.hint {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -9,6 +9,7 @@ pub(crate) mod columns;
 pub(crate) mod cut;
 pub(crate) mod format;
 pub(crate) mod input;
+pub(crate) mod left_out;
 pub(crate) mod metadata;
 pub(crate) mod options;
 pub(crate) mod problem;

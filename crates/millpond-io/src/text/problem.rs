@@ -47,6 +47,12 @@ impl<W> Problem<W> {
 }
 
 impl Told {
+    /// The column, if one is to blame, and what is wrong.
+    pub fn sentence(&self) -> String {
+        let column = self.column.as_ref().map(|column| format!("{column}: ")).unwrap_or_default();
+        format!("{column}{}", self.reason)
+    }
+
     /// A sentence about a row as a whole.
     pub fn row(reason: impl Into<String>) -> Self {
         Told { column: None, value: None, reason: reason.into(), hint: None, to_end: false, is_final: false }

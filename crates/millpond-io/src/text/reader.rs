@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cut::Cut;
 use super::format::{Format, Start};
+use super::left_out::{self, LeftOut};
 use super::metadata::{Describe, FileMetadata};
 use super::problem::thousands;
 use super::waiting::{Waiting, count_lines};
 use crate::files::compare::{ToRead, open_found};
 use crate::files::content::{BLOCK_BYTES, BlockHasher, read_at};
+use crate::files::table::FileRecord;
 
 /// So many bytes are read at a time: they and the columns that come out of them fit a processor's cache.
 const PIECE_BYTES: usize = if cfg!(test) { 37 } else { 256 << 10 };
@@ -70,7 +72,7 @@ pub(crate) struct Piece<F: Format> {
     pub text: Range<usize>,
     /// The position of the buffer's start in the file.
     pub offset: u64,
-    /// A row that was read before, and is to be taken back.
+    /// A row that was read before, and is to be taken back; or one that was left out, with its newline, and is now read.
     pub retract: Option<Range<usize>>,
     /// The start of the last line, if it has no newline and is read.
     pub last_row: Option<usize>,
@@ -96,7 +98,7 @@ pub(crate) struct TooLong {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reached {
     pub read_to: u64,
-    /// The start of the last line, if it has no newline and was read.
+    /// The start of the last line, if it has no newline and was read, or of a row with an open quote that was left out.
     pub last_row_start: u64,
     /// What is left, and waits for the rest.
     pub waiting: Option<Waiting>,
@@ -122,7 +124,7 @@ pub(crate) struct FileReader<F: Format> {
     rest_offset: u64,
     /// Whether the rest may hold whole rows.
     rest_is_new: bool,
-    /// The row to take back, by its position in the file.
+    /// What to take back, by its position in the file.
     retract: Option<Range<u64>>,
     reached: Option<Reached>,
 }
@@ -189,7 +191,7 @@ impl<F: Format> FileReader<F> {
         let file = open_found(&task.found)?;
         let size = task.found.stamp.size;
         let known = task.known.unwrap_or_default();
-        let (layout, rows_start, reached) = match reading.format.start(&file, &path, size, reading)? {
+        let (layout, rows_start, mut reached) = match reading.format.start(&file, &path, size, reading)? {
             Start::Rows(layout, start) => (Some(layout), start, None),
             Start::Nothing { waiting: None } if !reading.lines_wait => {
                 (None, 0, Some(Reached { read_to: size, ..Reached::default() }))
@@ -198,8 +200,20 @@ impl<F: Format> FileReader<F> {
         };
         let owner = || Ok(file.metadata()?.uid());
         let metadata = reading.describe.as_ref().map(|describe| describe.describe(&task.found, owner)).transpose()?;
-        let file = Arc::new(OpenFile { index, path, file, layout, metadata, lines: Mutex::new(Vec::new()) });
-        let data_start = rows_start.max(known.last_row_start);
+        let mut file = OpenFile { index, path, file, layout, metadata, lines: Mutex::new(Vec::new()) };
+        let mut data_start = rows_start.max(known.last_row_start);
+        let mut retract = (known.last_rows > 0).then_some(known.last_row_start..known.read_to);
+        match left_out::look_again(&file, &known, size, reading)? {
+            None => {}
+            Some(LeftOut::Row) => retract = Some(known.last_row_start..known.read_to),
+            Some(LeftOut::NoRow) => data_start = known.read_to,
+            Some(LeftOut::Waits(waiting)) => {
+                let FileRecord { read_to, last_row_start, .. } = known;
+                reached = Some(Reached { read_to, last_row_start, waiting: Some(waiting) });
+                file.layout = None;
+            }
+        }
+        let file = Arc::new(file);
         let first_block = task.blocks.len().min((data_start / BLOCK_BYTES as u64) as usize);
         let offset = (first_block * BLOCK_BYTES) as u64;
         Ok(FileReader {
@@ -216,7 +230,7 @@ impl<F: Format> FileReader<F> {
             rest: Vec::new(),
             rest_offset: offset,
             rest_is_new: false,
-            retract: (known.last_rows > 0).then_some(known.last_row_start..known.read_to),
+            retract,
             reached,
         })
     }
@@ -275,7 +289,8 @@ impl<F: Format> FileReader<F> {
             (self.rest, text_end) = (Vec::new(), text_start);
         } else if at_end {
             let reached = self.reach_end(offset, text_end, &buffer.bytes()[text_end..])?;
-            last_row = (reached.last_row_start < reached.read_to).then_some(text_end);
+            let is_left_out = buffer.bytes().ends_with(b"\n");
+            last_row = (reached.last_row_start < reached.read_to && !is_left_out).then_some(text_end);
             text_end = (reached.read_to - offset) as usize;
             self.reached.get_or_insert(reached);
         } else {
@@ -372,8 +387,7 @@ impl<F: Format> FileReader<F> {
         // Lines that stand in a quote which may have been opened by mistake are whole, and are taken for what they are.
         let is_whole = row_start >= self.size || !self.lines_wait && (open_quote.is_none() || row.ends_with(b"\n"));
         if is_whole {
-            let last_row_start = if open_quote.is_some() { self.size } else { row_start };
-            return Ok(Reached { read_to: self.size, last_row_start, waiting: None });
+            return Ok(Reached { read_to: self.size, last_row_start: row_start, waiting: None });
         }
         let (line, lines) = (self.file.line_at(row_start)?, count_lines(row));
         let waiting = Some(Waiting { line, lines, bytes: row.len() as u64, open_quote, ..Waiting::default() });

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::csv::{OnError, Streaming};
-use crate::testing::{Bag, Play, add_bag};
+use crate::testing::{Bag, Play, Ran, add_bag};
 
 /// What the simplest parser finds: rows; whether a quote was still open; and whether the last row ended with a newline.
 struct Simple {
@@ -117,6 +117,8 @@ struct Reading {
     escape: Option<u8>,
     /// Where the next row starts.
     at: usize,
+    /// The start of a row that was left out at the end of the text, since a quote was open.
+    left_out: Option<usize>,
     rows: Bag,
     bad: u64,
 }
@@ -124,11 +126,25 @@ struct Reading {
 impl Reading {
     fn new(quote: Option<u8>, escape: Option<u8>) -> Self {
         // Behind the header.
-        Reading { quote, escape, at: 4, rows: Bag::new(), bad: 0 }
+        Reading { quote, escape, at: 4, left_out: None, rows: Bag::new(), bad: 0 }
     }
 
     /// Reads the whole rows of a text that has grown; returns all rows, with a last line that may yet go on.
     fn read(&mut self, text: &[u8], lines_wait: bool) -> Bag {
+        if let Some(start) = self.left_out.filter(|_| text.len() > self.at) {
+            let Simple { rows, open, ended, .. } = simple(&text[start..], self.quote, self.escape);
+            let is_whole = ended || rows.len() > 1;
+            let is_good = self.good(&rows[0]).is_some();
+            let is_over = is_whole || open && text.ends_with(b"\n");
+            if !is_over && (open || lines_wait || !is_good) {
+                return self.rows.clone();
+            }
+            self.left_out = None;
+            if is_good && (is_whole || !open) {
+                self.at = start;
+                self.bad -= 1;
+            }
+        }
         let Some(new) = text.get(self.at..) else { return self.rows.clone() };
         let Simple { mut rows, open, ended, rest } = simple(new, self.quote, self.escape);
         let last = if ended { None } else { rows.pop() };
@@ -141,7 +157,8 @@ impl Reading {
         let mut present = self.rows.clone();
         match last {
             None => self.at += rest,
-            Some(_) if open && !lines_wait && text.ends_with(b"\n") => {
+            Some(row) if open && !lines_wait && text.ends_with(b"\n") => {
+                self.left_out = Some(self.at + row.start);
                 self.at = text.len();
                 self.bad += 1;
             }
@@ -268,6 +285,14 @@ fn by_csv_crate(text: &[u8], delimiter: u8, quote: Option<u8>) -> Bag {
     bag
 }
 
+/// Adds the dead letters of a run, with those that are taken back.
+fn add_letters(bag: &mut Bag, ran: &Ran) {
+    for reject in &ran.rejects {
+        let letter = vec![reject.line.to_string(), reject.reason.clone(), reject.row.clone()];
+        add_bag(bag, Bag::from([(letter, if reject.is_taken_back { -1 } else { 1 })]));
+    }
+}
+
 fn play(quote: Option<u8>, escape: Option<u8>, threads: usize) -> Play {
     let mut play = Play::new("a: str, b: int?");
     play.options.quote = quote;
@@ -309,6 +334,7 @@ proptest! {
     fn runs_over_a_growing_file_add_up_to_what_the_simplest_reader_knows(
         soup in soup(), cuts in proptest::collection::vec(any::<(proptest::sample::Index, bool)>(), 0..5), threads in 1..3usize,
         append_only: bool, escape in select(vec![None, Some(b'\\')]), last_streaming: bool, epoch_bytes in 0..200u64,
+        letters: bool,
     ) {
         let text = [b"a,b\n", &soup[..]].concat();
         let cuts = cuts.iter().map(|(cut, streaming)| (cut.index(text.len() + 1), *streaming));
@@ -319,7 +345,10 @@ proptest! {
         let mut play = play(Some(b'"'), escape, threads);
         play.options.append_only = append_only;
         play.options.limits.row_bytes = 1000;
-        let mut sum = Bag::new();
+        if letters {
+            play.options.on_error = OnError::DeadLetter("rejected.csv".into());
+        }
+        let (mut sum, mut left_out) = (Bag::new(), Bag::new());
         let mut done = 0;
         let mut reading = Reading::new(Some(b'"'), escape);
         for (cut, streaming) in cuts {
@@ -327,12 +356,47 @@ proptest! {
             play.append("x.csv", &text[done..cut]);
             play.write(&format!("{cut}.csv"), "a,b\nfixed,1\n");
             done = cut;
-            add_bag(&mut sum, play.run().unwrap().rows);
+            let ran = play.run().unwrap();
+            add_letters(&mut left_out, &ran);
+            add_bag(&mut sum, ran.rows);
             *sum.entry(vec!["fixed".into(), "1".into()]).or_default() -= 1;
             let rows = reading.read(&text[..cut], append_only || streaming);
             sum.retain(|_, count| *count != 0);
             prop_assert_eq!(&sum, &rows, "{:?} up to {}", String::from_utf8_lossy(&text), cut);
+            if letters {
+                prop_assert!(left_out.values().all(|count| *count > 0), "{:?} up to {}", left_out, cut);
+                prop_assert_eq!(left_out.values().sum::<i64>() as u64, reading.bad, "{:?} up to {}", text, cut);
+            }
         }
+    }
+
+    /// Wherever a good file ends for now, also behind a line break inside quotes: its records are read in the end, and
+    /// none of them stays among the dead letters.
+    #[test]
+    fn good_records_are_read_however_they_are_cut(
+        (text, delimiter, quote) in spelled(), cuts in proptest::collection::vec(any::<(proptest::sample::Index, bool)>(), 0..8),
+        letters: bool, threads in 1..3usize,
+    ) {
+        let mut cuts: Vec<_> = cuts.iter().map(|(cut, streaming)| (cut.index(text.len() + 1), *streaming)).collect();
+        cuts.push((text.len(), false));
+        cuts.sort_unstable();
+        let mut play = play(quote, None, threads);
+        play.options.delimiter = delimiter;
+        if letters {
+            play.options.on_error = OnError::DeadLetter("rejected.csv".into());
+        }
+        let (mut sum, mut left_out, mut done) = (Bag::new(), Bag::new(), 0);
+        for (cut, streaming) in cuts {
+            play.options.streaming = streaming.then(Streaming::default);
+            play.append("x.csv", &text[done..cut]);
+            done = cut;
+            let ran = play.run().map_err(|error| TestCaseError::fail(format!("{error} in {:?} up to {cut}", String::from_utf8_lossy(&text))))?;
+            add_letters(&mut left_out, &ran);
+            add_bag(&mut sum, ran.rows);
+        }
+        prop_assert_eq!(sum, by_csv_crate(&text, delimiter, quote), "{:?}", String::from_utf8_lossy(&text));
+        left_out.retain(|_, count| *count != 0);
+        prop_assert_eq!(left_out, Bag::new());
     }
 
     /// Wherever the end of a good file may be for now, a run is no failure, and what comes later makes it good.
