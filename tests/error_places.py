@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).resolve().parent.parent
 EXCEPTIONS = ROOT / "tests" / "error_places.txt"
@@ -82,7 +83,7 @@ def python_places() -> dict[Place, str]:
     return found
 
 
-def returns_error(node: ast.AST) -> bool:
+def returns_error(node: ast.AST) -> TypeGuard[ast.Return]:
     """Whether a statement is such as ``return invalid(...)``."""
     made = isinstance(node, ast.Return) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func)
     return bool(made and RETURNED.fullmatch(made))
