@@ -137,6 +137,27 @@ def test_what_else_is_written_where_a_source_reads_is_refused(what: str, argumen
     assert message is not None and message.startswith(f"the {what} lies where the source ")
 
 
+@pytest.mark.parametrize(
+    ("target", "link", "what", "arguments"),
+    [
+        ("../st", "l", 'saved state in "st"', {"source": "in", "state": "st"}),
+        ("../st", "l", 'saved state in "st"', {"source": "in/*/*", "state": "st"}),
+        ("../x", "l", 'saved state in "x/st"', {"source": "in", "state": "x/st"}),
+        ("../st/lock", "l", 'saved state in "st"', {"source": "in", "state": "st"}),
+        ("../o.csv", "l.csv", 'result "o.csv"', {"source": "in/*.csv", "result": "o.csv"}),
+        ("../bad.csv", "l.csv", 'file of dead letters "bad.csv"', {"source": "in", "dead_letter": "bad.csv"}),
+        ("../r", "l", 'report "r"', {"source": "in", "report": "r"}),
+    ],
+)
+def test_a_link_to_what_the_first_run_would_make_is_refused(
+    target: str, link: str, what: str, arguments: dict[str, str]
+) -> None:
+    """Broke once: the link led nowhere yet, and the next run read what the first one had written."""
+    Path("in", link).symlink_to(target)
+    message = refused(**arguments)
+    assert message is not None and message.startswith(f"the {what} lies where the source ")
+
+
 def test_a_state_that_a_source_leaves_out_is_fine() -> None:
     assert refused("in", state="in/.state") is None
     assert refused("in/*.csv", state="in/state") is None

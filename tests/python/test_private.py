@@ -74,7 +74,7 @@ pw.run(stop=stop, state="state", monitoring_level=pw.MonitoringLevel.NONE)
 """
 
 
-@pytest.mark.parametrize("mode", ["changes", "append"])
+@pytest.mark.parametrize("mode", ["changes", "append", "snapshot"])
 def test_a_link_that_takes_the_place_of_an_output_is_not_written_through(
     mode: str, tmp_path: Path, script: Script
 ) -> None:
@@ -87,7 +87,8 @@ def test_a_link_that_takes_the_place_of_an_output_is_not_written_through(
     )
     ended = script(FOLLOWS.format(planted=planted, mode=mode, enough="len(times) == 2"))
     assert (tmp_path / "victim").read_text() == "precious", ended
-    # The next run goes on with its own file or refuses the link.
+    # The next run, which has something to read, goes on with its own file or refuses the link.
+    (tmp_path / "logs" / "new.csv").write_text("user\ncyd\n")
     again = script(FOLLOWS.format(planted="pass", mode=mode, enough="True").replace("logs/b", "logs/c"))
     assert (tmp_path / "victim").read_text() == "precious", again
 
@@ -106,3 +107,29 @@ def test_a_link_in_a_directory_that_is_read_is_followed(tmp_path: Path, script: 
     ended = script(FOLLOWS.format(planted="pass", mode="append", enough="True"))
     assert ended.returncode == 3 and "logs/e.csv" in ended.stderr, ended
     assert '"eve"' in (tmp_path / "out.csv").read_text()
+
+
+@pytest.mark.parametrize("mode", ["changes", "append", "snapshot"])
+@pytest.mark.parametrize(
+    ("planted", "told"),
+    [
+        ('os.symlink("../out.csv", "logs/l.csv")', 'the result "out.csv"'),
+        ('os.link("out.csv", "logs/l.csv")', 'the result "out.csv"'),
+        ('os.symlink("../state", "logs/l")', 'the saved state in "state"'),
+        ('os.link("state/lock", "logs/l")', 'the saved state in "state"'),
+        ('os.symlink("../report.json", "logs/l")', 'the report "report.json"'),
+    ],
+)
+def test_a_link_to_what_a_service_writes_ends_it(
+    planted: str, told: str, mode: str, tmp_path: Path, script: Script
+) -> None:
+    """Broke once: it read its own result, again and again."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.csv").write_text("user\nann\n")
+    program = FOLLOWS.format(planted=planted, mode=mode, enough="len(times) == 9")
+    ended = script(program.replace("pw.run(", 'pw.run(report="report.json", '))
+    assert ended.returncode == 2, ended
+    assert f'{told} lies where the source "logs" (' in ended.stderr, ended
+    assert "hint: put it into another directory" in ended.stderr, ended
+    rows = (tmp_path / "out.csv").read_text().splitlines()[1:]
+    assert all(row.startswith('"ann"') for row in rows) and len(rows) == 1, ended

@@ -3,10 +3,13 @@
 //! Files are told apart by path and by device and inode, so links of any kind are other names of one place. What other
 //! programs read and write is theirs to know.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use millpond_error::{Error, Origin, Result};
+use millpond_io::files::list::{Found, Listing, Look};
 use millpond_io::files::reach::{Folder, Written, first_read};
 use millpond_io::sink::{resolve, temporary};
 use millpond_plan::{SinkDecl, SourceDecl, sources};
@@ -36,29 +39,45 @@ struct Output {
     is_report: bool,
 }
 
+/// What a run writes, and what it reads.
+struct Places {
+    sources: Vec<Arc<SourceDecl>>,
+    /// The results, the dead letters and the report.
+    results: Vec<Output>,
+    state: Option<Output>,
+}
+
+impl Places {
+    /// As they are now. `state` is the state directory, `report` the file of the report.
+    fn of(sinks: &[SinkDecl], state: Option<&Path>, report: Option<&Path>) -> Self {
+        let sources = sources(sinks);
+        let mut results = outputs(sinks, &sources);
+        results.extend(report.and_then(report_output));
+        Places { sources, results, state: state.map(state_output) }
+    }
+
+    /// Finds something that is written where a source reads.
+    fn read(&self) -> Option<Conflict> {
+        // One look at what a source reads is for all that is written.
+        let outputs = self.results.iter().chain(&self.state);
+        let files = outputs.flat_map(|output| output.files.iter().map(move |file| (output, file.clone())));
+        let (owners, files): (Vec<&Output>, Vec<Written>) = files.unzip();
+        self.sources.iter().find_map(|source| {
+            let path = source.connector.downcast_ref::<SourceConnector>()?.path.as_deref()?;
+            let (at, found) = first_read(path, &files)?;
+            Some(owners[at].is_read(source, path, &found))
+        })
+    }
+}
+
 /// Finds a place that would be used twice; touches none. `state` is the state directory, `report` the file of the report.
 pub(crate) fn conflict(sinks: &[SinkDecl], state: Option<&Path>, report: Option<&Path>) -> Option<Conflict> {
-    let sources = sources(sinks);
-    let mut outputs = outputs(sinks, &sources);
-    outputs.extend(report.and_then(report_output));
-    let results = outputs.len();
-    outputs.extend(state.map(state_output));
-    let (results, state_files) = outputs.split_at(results);
-    // One look at what a source reads is for all that is written.
-    let files = results
-        .iter()
-        .chain(state_files)
-        .flat_map(|output| output.files.iter().map(move |file| (output, file.clone())));
-    let (owners, files): (Vec<&Output>, Vec<Written>) = files.unzip();
-    for source in &sources {
-        let Some(path) = source.connector.downcast_ref::<SourceConnector>().and_then(|it| it.path.as_deref()) else {
-            continue;
-        };
-        if let Some((at, found)) = first_read(path, &files) {
-            return Some(owners[at].is_read(source, path, &found));
-        }
+    let places = Places::of(sinks, state, report);
+    if let Some(conflict) = places.read() {
+        return Some(conflict);
     }
-    if let (Some(state), Some(directory)) = (state, state_files.first()) {
+    let results = &places.results;
+    if let (Some(state), Some(directory)) = (state, &places.state) {
         let is_inside = |output: &&Output| output.files.iter().any(|file| is_state_file(file, state, directory));
         if let Some(output) = results.iter().find(is_inside) {
             let message =
@@ -72,6 +91,51 @@ pub(crate) fn conflict(sinks: &[SinkDecl], state: Option<&Path>, report: Option<
         let other = results[..at].iter().find(same)?;
         Some(output.is_one_with(other))
     })
+}
+
+/// The key, device and inode of a file.
+type Name = (String, u64, u64);
+
+/// Looks at files, and ends the run when a name comes up in a source's path under which it would read what it writes.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    look: Arc<dyn Look>,
+    sinks: Vec<SinkDecl>,
+    state: Option<PathBuf>,
+    report: Option<PathBuf>,
+    /// The files that were there, by the path of a source.
+    known: Mutex<HashMap<String, Vec<Name>>>,
+}
+
+impl Guard {
+    pub fn new(look: Arc<dyn Look>, sinks: Vec<SinkDecl>, state: Option<&Path>, report: Option<&Path>) -> Self {
+        let known = Mutex::default();
+        Guard { look, sinks, state: state.map(Path::to_owned), report: report.map(Path::to_owned), known }
+    }
+}
+
+impl Look for Guard {
+    fn look(&self, path: &str) -> Result<(i64, Listing)> {
+        let (seen_ns, listing) = self.look.look(path)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.entry(path.to_owned()).or_default();
+        // Both are in ascending order.
+        let mut old = known.iter().peekable();
+        let is_new = |found: &Found| {
+            while old.next_if(|(key, ..)| *key < found.key).is_some() {}
+            let same = |(key, device, inode): &&Name| {
+                *key == found.key && (*device, *inode) == (found.stamp.device, found.stamp.inode)
+            };
+            old.next_if(same).is_none()
+        };
+        if listing.files.iter().any(is_new) {
+            // Files that are written are made anew, so they are looked up again.
+            refuse(Places::of(&self.sinks, self.state.as_deref(), self.report.as_deref()).read())?;
+            let files = listing.files.iter();
+            *known = files.map(|found| (found.key.clone(), found.stamp.device, found.stamp.inode)).collect();
+        }
+        Ok((seen_ns, listing))
+    }
 }
 
 impl Output {
@@ -139,9 +203,13 @@ fn report_output(path: &Path) -> Option<Output> {
 
 fn state_output(directory: &Path) -> Output {
     let folder = Folder::new(directory);
+    let present = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let present = present
+        .filter(|name| STATE_PREFIXES.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())));
+    let names = STATE_NAMES.iter().map(OsString::from).chain(present);
     Output {
         label: format!("the saved state in \"{}\"", directory.display()),
-        files: STATE_NAMES.iter().map(|name| folder.file_not_through_links(name)).collect(),
+        files: names.map(|name| folder.file_not_through_links(name)).collect(),
         origin: None,
         is_report: false,
     }

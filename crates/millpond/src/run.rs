@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_error::{Error, ErrorKind, Result};
-use millpond_io::files::list::Look;
+use millpond_io::files::list::{FileSystem, Look};
 use millpond_plan::{SinkDecl, lower};
 use millpond_store::{Disk, LocalDisk};
 
@@ -16,7 +16,7 @@ use crate::monitor::{
     HttpAddress, Monitor, Monitoring, Observers, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot,
 };
 use crate::output::Output;
-use crate::places;
+use crate::places::{self, Guard};
 use crate::stop::{Running, Stop};
 
 /// Where saved state lives.
@@ -346,7 +346,12 @@ pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunO
         conflict => places::refuse(conflict),
     };
     let observers = Observers::start(options)?;
-    let outcome = conflict.and(sinks).and_then(lower).and_then(|plan| driver::run(plan, options));
+    let outcome = conflict.and(sinks).and_then(|sinks| {
+        let look = options.look.clone().unwrap_or_else(|| Arc::new(FileSystem));
+        let guard = Guard::new(look, sinks.clone(), state, report.as_deref());
+        let options = RunOptions { look: Some(Arc::new(guard)), ..options.clone() };
+        driver::run(lower(sinks)?, &options)
+    });
     let outcome = observers.finish(outcome);
     if options.summary {
         match &outcome {

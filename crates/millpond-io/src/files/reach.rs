@@ -84,15 +84,20 @@ impl Written {
     }
 }
 
-/// A path without links and `..`, as far as it is there.
+/// A path without links and `..`, as far as it is there; links to what is not there yet are followed, too.
 fn real(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut rest = Vec::new();
-    for above in path.ancestors() {
-        if let Ok(real) = above.canonicalize() {
-            return rest.into_iter().rev().fold(real, |path, name| path.join(name));
-        }
-        rest.extend(above.file_name());
+    /// So many links the system follows as well.
+    const MOST_LINKS: usize = 40;
+    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for _ in 0..MOST_LINKS {
+        let Some((above, there)) = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?))) else {
+            break;
+        };
+        let rest = path.strip_prefix(above).unwrap_or(Path::new("")).to_owned();
+        let mut names = rest.components();
+        let Some(first) = names.next() else { return there };
+        let Ok(target) = fs::read_link(there.join(first)) else { return there.join(rest) };
+        path = there.join(target).join(names.as_path());
     }
     path
 }
@@ -112,7 +117,7 @@ pub fn first_read(path: &str, written: &[Written]) -> Option<(usize, PathBuf)> {
                 !relative.components().any(|part| is_hidden(part.as_os_str()))
                     && !relative.file_name().is_none_or(is_unfinished)
             };
-            reach.below(&directory, &root, below).or_else(|| reach.directory(&directory, &mut Vec::new()))
+            reach.below(&directory, &root, below).or_else(|| reach.directory(&directory, &below, &mut Vec::new()))
         }
         Root::Glob { directory } => {
             let rest = Path::new(path).strip_prefix(&directory).unwrap_or(Path::new(path));
@@ -144,14 +149,21 @@ impl Reach<'_> {
     }
 
     /// A file that a walk through a directory meets; `above` holds the directories that lead to it.
-    fn directory(&self, directory: &Path, above: &mut Vec<Option<Identity>>) -> Option<(usize, PathBuf)> {
+    fn directory(
+        &self,
+        directory: &Path,
+        below: &impl Fn(&Path) -> bool,
+        above: &mut Vec<Option<Identity>>,
+    ) -> Option<(usize, PathBuf)> {
         let own = identity(&fs::metadata(directory).ok()?);
         if own.is_some() && above.contains(&own) {
             return None;
         }
         above.push(own);
         let takes = |name: &OsStr| !is_hidden(name) && !is_unfinished(name);
-        let found = self.entries(directory, own, &takes, &mut |inner| self.directory(inner, above));
+        let found = self.entries(directory, own, &takes, &mut |inner| {
+            if inner.exists() { self.directory(inner, below, above) } else { self.below(inner, &real(inner), below) }
+        });
         above.pop();
         found
     }
@@ -167,12 +179,20 @@ impl Reach<'_> {
             folders.extend(glob::glob_with(base.to_str()?, MATCHING).ok()?.flatten());
         }
         folders.iter().find_map(|folder| {
-            let own = identity(&fs::metadata(folder).ok().filter(Metadata::is_dir)?);
+            let own = match fs::metadata(folder) {
+                Ok(metadata) if metadata.is_dir() => identity(&metadata),
+                Ok(_) => return None,
+                Err(_) => {
+                    let directly = |relative: &Path| relative.components().count() == 1 && takes(relative.as_os_str());
+                    return self.below(folder, &real(folder), directly);
+                }
+            };
             self.entries(folder, own, &takes, &mut |_| None)
         })
     }
 
-    /// A file that would be taken directly in a directory, or what `inside` finds in one below it.
+    /// A file that would be taken directly in a directory, or what `inside` finds in one below it, which a link may lead to
+    /// before it is there.
     fn entries(
         &self,
         directory: &Path,
@@ -193,13 +213,23 @@ impl Reach<'_> {
                 return None;
             }
             let path = entry.path();
-            let metadata = fs::metadata(&path).ok()?;
-            if metadata.is_dir() {
-                return if is_hidden(&name) { None } else { inside(&path) };
+            let metadata = fs::metadata(&path).ok();
+            if metadata.is_none() && !ty.is_symlink() {
+                return None;
             }
-            let found = identity(&metadata).filter(|_| takes(&name))?;
-            let at = self.written.iter().position(|written| written.file == Some(found))?;
-            Some((at, path))
+            if takes(&name) {
+                let found = metadata.as_ref().and_then(identity);
+                // What a link leads to may be made, or made anew, at any time.
+                let target = ty.is_symlink().then(|| real(&path));
+                let is_it = |written: &Written| {
+                    written.file.is_some() && written.file == found || target.as_ref() == Some(&written.path)
+                };
+                if let Some(at) = self.written.iter().position(is_it) {
+                    return Some((at, path));
+                }
+            }
+            let may_hold = metadata.is_none_or(|metadata| metadata.is_dir());
+            if may_hold && !is_hidden(&name) { inside(&path) } else { None }
         })
     }
 }
@@ -296,6 +326,23 @@ mod tests {
         check(&["in/a.csv", "out/b", "in/c.csv = out/b"], "in/*.csv", "out/b", "in/c.csv");
         check(&["in/a.csv", "out/b", "in/c.csv -> ../out/b"], "in/*.csv", "out/b", "in/c.csv");
         check(&["in/a.csv", "out/b", "in/c.txt -> ../out/b"], "in/*.csv", "out/b", "");
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_yet_reads_it() {
+        check(&["in/a.csv", "in/l -> ../st"], "in", "st/lock", "in/l/lock");
+        check(&["in/a.csv", "in/l -> ../x"], "in", "x/st/lock", "in/l/st/lock");
+        check(&["in/a.csv", "in/l -> ../st/lock"], "in", "st/lock", "in/l");
+        check(&["in/a.csv", "in/l -> ../m", "m -> st"], "in", "st/lock", "in/l/lock");
+        check(&["in/a.csv", "in/l -> ../st"], "in/*/*", "st/lock", "in/l/lock");
+        check(&["in/a.csv", "in/l -> ../st/lock"], "in/*", "st/lock", "in/l");
+        check(&["in/a.csv", "in/l.csv -> ../o.csv"], "in/*.csv", "o.csv", "in/l.csv");
+        check(&["in/a.csv", "out -> in"], "in", "out/o.csv", "in/o.csv");
+        check(&["in/a.csv", "in/l -> ../st"], "in", "st/.hidden", "");
+        check(&["in/a.csv", "in/l -> ../st"], "in", "st2/lock", "");
+        check(&["in/a.csv", "in/.l -> ../st", "in/loop -> loop"], "in", "st/lock", "");
+        check(&["in/a.csv", "in/l -> ../st"], "in/*", "st/lock", "");
+        check(&["in/a.csv", "in/l.txt -> ../o.csv"], "in/*.csv", "o.csv", "");
     }
 
     #[test]
