@@ -122,6 +122,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: VISITS.with_id_from(pw.coalesce(None)),
         "`pw.coalesce(None)` identifies no row: it is always None",
     ),
+    "column of no columns": (
+        lambda: VISITS.select().select(pw.this.user),
+        'no column "user": there are no columns',
+    ),
     "nothing to intersect": (lambda: VISITS.intersect(), "intersect needs another table"),
     "reduce to nothing": (lambda: VISITS.groupby(VISITS.user).reduce(), "reduce needs at least one output"),
     "instance of no value": (
