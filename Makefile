@@ -78,11 +78,11 @@ test-rust: .venv/ready
 
 test-python: develop
 	$(call say,Python tests$(comma) documents included)
-	PYTHONPATH=tests/python/places MILLPOND_ERROR_PLACES=$(ERROR_PLACES) python -m pytest -q
+	PYTHONPATH=$(CURDIR)/tests/python/places MILLPOND_ERROR_PLACES=$(ERROR_PLACES) python -m pytest -q
 
 error-places: test-rust test-python
 	$(call say,places that make an error)
-	python tests/error_places.py --report $(ERROR_PLACES)
+	python tests/error_places.py $(ERROR_PLACES)
 
 test-faults: .venv/ready
 	$(call say,kills and errors at every change to the disk)

@@ -9,9 +9,6 @@ that place missing.
 
     MILLPOND_ERROR_PLACES=$PWD/target/error-places.txt make test-rust test-python
     python tests/error_places.py target/error-places.txt
-
-What is missing is written beside the notes, in target/error-places.missing.txt, as well; with ``--report``, that is
-all.
 """
 
 from __future__ import annotations
@@ -120,21 +117,16 @@ def exceptions() -> dict[str, str]:
 
 
 def main() -> int:
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-    if len(arguments) != 1:
+    if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    noted = Path(arguments[0])
+    noted = Path(sys.argv[1])
     lines = noted.read_text().split() if noted.exists() else []
     notes = {(file, int(number)) for file, _, number in (line.rpartition(":") for line in lines)}
     names = named({**rust_places(), **python_places()})
     missing = {name: place for name, place in names.items() if place not in notes}
     reasons = exceptions()
     print(f"{len(names)} places make an error; tests reach {len(names) - len(missing)}; {len(reasons)} are excepted")
-    listed = "".join(sorted(f"{file}:{line}\n" for file, line in missing.values()))
-    noted.with_suffix(".missing.txt").write_text(listed)
-    if "--report" in sys.argv:
-        return 0
     unexplained = {name: place for name, place in missing.items() if not reasons.get(name)}
     for name, (file, line) in unexplained.items():
         print(f"{file}:{line}: no test reaches it: {name.removeprefix(f'{file}: ')}")

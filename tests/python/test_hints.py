@@ -825,6 +825,12 @@ HINTS: dict[str, Mistake] = {
         "T.concat(T)",
         lambda code: code,
     ),
+    "tables joined by a bar": (
+        lambda: T | T,
+        "table.concat(...) has the rows of both",
+        "T.concat(T)",
+        lambda code: code,
+    ),
     "tables with a minus": (
         lambda: T.with_id_from(T.i) - T.with_id_from(T.i),
         "table.difference(...) has the rows of one whose identity the other has not",
@@ -941,6 +947,7 @@ WORDS = {
     "new column by item",
     "new column by attribute",
     "tables with a plus",
+    "tables joined by a bar",
     "tables with a minus",
     "column of groups",
     "walk through groups",

@@ -640,3 +640,15 @@ fn a_window_at_the_last_instant_is_shown() {
         assert_eq!(machine.emitted.len(), 2, "{:?}", machine.emitted);
     }
 }
+
+#[test]
+fn a_reason_is_taken_with_its_hint_if_it_has_one() {
+    for (reason, message, hint) in
+        [("too many", "too many", None), ("too many\nhint: fewer", "too many", Some("fewer"))]
+    {
+        let reasons = StringArray::from(vec![None, Some(reason)]);
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(reasons)];
+        let error = take_reasons(&mut columns).unwrap_err();
+        assert_eq!((error.message(), error.hint(), columns.len()), (message, hint, 0));
+    }
+}
