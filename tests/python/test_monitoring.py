@@ -210,6 +210,10 @@ def test_a_quote_that_nobody_closes_is_seen_and_told_of(program: Program) -> Non
     program.add("one.csv", "ann")
     process = program.start("streaming", "AUTO", "http_address=0")
     assert process.stderr is not None
+    # A line that never comes fails the test.
+    watchdog = threading.Timer(PATIENCE_S, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
     url = process.stderr.readline().decode().split()[-1]
     until(lambda: values(get(url)[1]).get("millpond_output_rows_total result.csv") == 1)
     log = program.root / "logs" / "one.csv"
@@ -229,6 +233,7 @@ def test_a_quote_that_nobody_closes_is_seen_and_told_of(program: Program) -> Non
     until(lambda: values(get(url)[1])["millpond_source_rows_total visits"] == 2)
     page = values(get(url)[1])
     assert (page["millpond_source_waiting_bytes visits"], page["millpond_lag_seconds"]) == (0, 0)
+    watchdog.cancel()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143
