@@ -121,6 +121,10 @@ pub fn as_csv(text: &str, columns: &[&str]) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
+        // A float that JSON has no number for; no text of the programs is spelled so.
+        Value::String(text) if text == "NaN" => "nan".to_owned(),
+        Value::String(text) if text == "Infinity" => "inf".to_owned(),
+        Value::String(text) if text == "-Infinity" => "-inf".to_owned(),
         Value::String(text) => quoted(text),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
