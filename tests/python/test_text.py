@@ -116,6 +116,7 @@ def test_an_empty_separator_is_refused() -> None:
 @given(st.one_of(TEXT, NUMBERS))
 @example(" 1_000\xa0")
 @example("+nan")
+@example("0\x1f")
 def test_numbers_are_read_as_python_reads_them(text: str) -> None:
     found = results(
         {
