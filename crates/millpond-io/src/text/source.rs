@@ -181,9 +181,12 @@ impl<F: Format> FileSource<F> {
         let metadata =
             Metadata { at: self.metadata_at(columns), last_rows: known.map_or(Vec::new(), |known| known.of(&to_read)) };
         let reading = self.reading(columns, owners.map(|owners| Describe::Look { seen_ns: self.seen_ns, owners }));
-        for task in &to_read {
-            if let Some(unended) = self.unended.get_mut(&task.found.path.display().to_string()) {
-                unended.is_read_again = true;
+        // Nearly always there is none, and then no path is spelled.
+        if !self.unended.is_empty() {
+            for task in &to_read {
+                if let Some(unended) = self.unended.get_mut(&task.found.path.display().to_string()) {
+                    unended.is_read_again = true;
+                }
             }
         }
         let input = Arc::new(FileInput::new(reading, self.options.on_error.clone(), to_read, metadata));
