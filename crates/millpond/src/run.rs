@@ -358,8 +358,9 @@ pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunO
             Ok(summary) => summary.print(&options.monitor),
             // A service ends in no other way.
             Err(error) if error.kind() == ErrorKind::Interrupted => {
-                let seen = options.monitor.snapshot().map(Summary::from);
-                seen.iter().for_each(|seen| Summary { stopped: true, ..seen.clone() }.print(&options.monitor));
+                if let Some(seen) = options.monitor.snapshot() {
+                    Summary { stopped: true, ..Summary::from(seen) }.print(&options.monitor);
+                }
             }
             Err(_) => {}
         }
