@@ -17,8 +17,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskFile, check_folder, check_name};
+use crate::lock::Lock;
 use crate::manifest::DAMAGE_HINT;
-use crate::{lock, map};
+use crate::map;
 
 /// Files below this are read, not mapped: a copy is cheaper, and files that are overwritten in place stay below it.
 const MAP_FROM_BYTES: u64 = 64 << 10;
@@ -274,8 +275,8 @@ impl Disk for LocalDisk {
         }
         let missing = || failed("lock", &path, &io::Error::from(Io::NotFound));
         let file = file.ok_or_else(missing)?;
-        match lock::take(&file).map_err(|error| failed("lock", &path, &error))? {
-            Ok(()) => Ok(Box::new(file)),
+        match Lock::take(file).map_err(|error| failed("lock", &path, &error))? {
+            Ok(lock) => Ok(Box::new(lock)),
             Err(holder) => Err(Error::locked(format!("{} is in use: held by {holder}", self.root.display()))
                 .with_hint("wait for it or stop it, or give this program a state directory of its own")),
         }

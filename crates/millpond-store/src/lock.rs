@@ -3,21 +3,39 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 /// The text has a fixed length, so that one write replaces it whole.
 const TEXT_BYTES: usize = 64;
 
-/// Takes the lock on an open file and writes the holder into it; `Ok(Err(holder))` if another has it.
-pub(crate) fn take(file: &File) -> io::Result<Result<(), String>> {
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Err(holder(file)?)),
-        Err(TryLockError::Error(error)) => return Err(error),
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// Takes the lock on an open file and writes the holder into it; `Ok(Err(holder))` if another has it.
+    pub(crate) fn take(file: File) -> io::Result<Result<Lock, String>> {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Err(holder(&file)?)),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let lock = Lock(file);
+        let now = Timestamp::now().strftime("%Y-%m-%d %H:%M:%S");
+        let text = format!("process {} since {now} (UTC)", std::process::id());
+        lock.0.write_all_at(format!("{text:<width$}\n", width = TEXT_BYTES - 1).as_bytes(), 0)?;
+        Ok(Ok(lock))
     }
-    let text = format!("process {} since {} (UTC)", std::process::id(), utc(SystemTime::now()));
-    file.write_all_at(format!("{text:<width$}\n", width = TEXT_BYTES - 1).as_bytes(), 0)?;
-    Ok(Ok(()))
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a program that another thread starts at this moment still has it, for as long as it
+        // takes to get from its fork to its exec. A failure leaves the lock to that.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Who holds the lock. A holder writes its name just after it took the lock: a name of a process that is gone is
@@ -42,39 +60,25 @@ fn is_alive(text: &str) -> bool {
     id.is_some_and(|id| rustix::process::test_kill_process(id) != Err(rustix::io::Errno::SRCH))
 }
 
-/// `2026-11-22 14:08:03`, by the civil-from-days algorithm (Howard Hinnant, "chrono-compatible low-level date
-/// algorithms").
-fn utc(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(seconds: u64, expect: &str) {
-        assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), expect);
-    }
-
     #[test]
-    fn dates_are_civil() {
-        check(0, "1970-01-01 00:00:00");
-        check(951_782_400, "2000-02-29 00:00:00");
-        check(1_701_102_730, "2023-11-27 16:32:10");
-        check(4_107_542_399, "2100-02-28 23:59:59");
-        check(4_107_542_400, "2100-03-01 00:00:00");
+    fn a_lock_is_free_once_dropped_whoever_else_has_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let open =
+            || File::options().create(true).truncate(false).read(true).write(true).open(folder.path().join("lock"));
+        let file = open().unwrap();
+        // As a program has it that is being started.
+        let inherited = file.try_clone().unwrap();
+        let lock = Lock::take(file).unwrap().unwrap();
+        let holder = Lock::take(open().unwrap()).unwrap().unwrap_err();
+        let at: String = holder.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert!(at.ends_with(" since 0000-00-00 00:00:00 (UTC)"), "{holder}");
+        drop(lock);
+        assert!(Lock::take(open().unwrap()).unwrap().is_ok());
+        drop(inherited);
     }
 
     #[test]
