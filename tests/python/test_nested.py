@@ -361,6 +361,77 @@ def test_json_values_are_told_apart_in_every_sink(tmp_path: Path, capsys: pytest
     assert len(list(groups._native.collect())) == len(set(expected)) == len(expected) - 1
 
 
+def test_json_null_is_none_where_a_value_may_be_missing(tmp_path: Path) -> None:
+    """Broke once: a missing element and one that is null were two groups, which JSON lines wrote alike."""
+    (tmp_path / "in.jsonl").write_text(
+        '{"n":1,"j":{"a":null}}\n{"n":2,"j":{}}\n{"n":null,"j":{"a":1}}\n{"n":3,"j":null}\n'
+    )
+    required = pw.io.jsonlines.read(
+        tmp_path / "in.jsonl", schema=pw.schema_from_types(n=int | None, j=pw.Json), mode="static"
+    )
+    inner, flag = pw.this.j.get("a", None), pw.this.n == 2
+    null = pw.Json(None)
+    for made, expected in (
+        (inner, [None, None, pw.Json(1), None]),
+        (pw.if_else(flag, None, pw.this.j), [pw.Json({"a": None}), None, pw.Json({"a": 1}), None]),
+        (pw.if_else(flag, inner, null), [None] * 4),
+        (pw.coalesce(inner, null), [null, null, pw.Json(1), null]),
+        (pw.coalesce(inner, inner), [None, None, pw.Json(1), None]),
+        (pw.fill_error(pw.this.j["a"], None), [None, None, pw.Json(1), None]),
+        (pw.make_tuple(pw.if_else(flag, None, pw.this.j))[0], [pw.Json({"a": None}), None, pw.Json({"a": 1}), None]),
+        (pw.make_tuple(pw.this.j).get(0), [pw.Json({"a": None}), pw.Json({}), pw.Json({"a": 1}), null]),
+        (inner.is_none(), [True, True, False, True]),
+        (pw.this.j.get("a", null) == null, [True, True, False, True]),
+    ):
+        if made is inner:
+            groups = required.select(x=made).groupby(pw.this.x).reduce(pw.this.x, n=pw.reducers.count())
+            assert sorted((row for row, _, _ in groups._native.collect()), key=repr) == [(None, 3), (pw.Json(1), 1)]
+        rows = {row for row, _, _ in required.select(pw.this.n, pw.this.j, x=made)._native.collect()}
+        assert {(n, j): x for n, j, x in rows} == dict(
+            zip(
+                [(1, pw.Json({"a": None})), (2, pw.Json({})), (None, pw.Json({"a": 1})), (3, null)],
+                expected,
+                strict=True,
+            )
+        ), made
+    last = required.reduce(least=pw.reducers.argmin(pw.if_else(flag, None, pw.this.n), pw.if_else(flag, null, null)))
+    assert [row for row, _, _ in last._native.collect()] == [(None,)]
+
+    # Every way into a column that holds nulls.
+    (tmp_path / "in.csv").write_text('j,l\n,[null]\nnull,[null]\n"null","[ null ]"\n1,[]\n')
+    schema = pw.schema_from_types(j=pw.Json | None, l=list[pw.Json | None])
+    (tmp_path / "opt.jsonl").write_text(
+        '{"j":null,"l":[null]}\n{"l":[null]}\n{"j": null ,"l":[ null]}\n{"j":1,"l":[]}\n'
+    )
+
+    class Rows(pw.io.python.ConnectorSubject):
+        def run(self) -> None:
+            for value in (None, null, null):
+                self.next(j=value, l=[value])
+            self.next(j=pw.Json(1), l=[])
+
+    expected_rows = [((None, (None,)), 3), ((pw.Json(1), ()), 1)]
+    for table in (
+        pw.io.csv.read(tmp_path / "in.csv", schema=schema, mode="static"),
+        pw.io.jsonlines.read(tmp_path / "opt.jsonl", schema=schema, mode="static"),
+        pw.io.python.read(Rows(), schema=schema),
+        pw.debug.table_from_markdown("j | l\n | [null]\nnull | [null]\nnull | [null]\n1 | []", schema=schema),
+    ):
+        groups = table.groupby(pw.this.j, pw.this.l).reduce(pw.this.j, pw.this.l, n=pw.reducers.count())
+        assert sorted(((row[:2], row[2]) for row, _, _ in groups._native.collect()), key=repr) == expected_rows
+
+    # Every way to become one.
+    plain = required.filter(pw.this.n.is_not_none()).select(n=pw.unwrap(pw.this.n), j=pw.this.j).with_id_from(pw.this.n)
+    other = pw.debug.table_from_markdown(
+        "n | j\n3 | \n4 | null", schema=pw.schema_from_types(n=int, j=pw.Json | None)
+    ).with_id_from(pw.this.n)
+    for both, nones in ((plain.concat(other), 3), (plain.update_rows(other), 2), (other.update_rows(plain), 2)):
+        assert sum(diff for row, _, diff in both._native.collect() if row[1] is None) == nones
+        assert not [row for row, _, _ in both._native.collect() if row[1] == null]
+    cells = [row for row, _, _ in other.update_cells(plain.filter(pw.this.n == 3))._native.collect()]
+    assert sorted(cells) == [(3, None), (4, None)]
+
+
 def test_a_json_value_keeps_its_text_on_its_way_through_python() -> None:
     for text, expected in SPELLINGS.items():
         value = pw.Json.parse(text)

@@ -13,7 +13,7 @@ use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
-use millpond_plan::{spelled, time};
+use millpond_plan::{json, spelled, time};
 use millpond_store::DAMAGE_HINT;
 
 use crate::source::{EpochInput, Next, Source, SourceCounts};
@@ -283,7 +283,9 @@ impl Grid {
             }
             Type::Str => Arc::new(StringArray::from_iter(cells())),
             Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
-                Arc::new(BinaryArray::from_iter(cells().map(|cell| stored(ty.ty, cell?))))
+                let value =
+                    |cell| stored(ty.ty, cell).filter(|value| !(ty == Type::Json.optional() && value == json::NULL));
+                Arc::new(BinaryArray::from_iter(cells().map(|cell| value(cell?))))
             }
         })
     }

@@ -181,10 +181,25 @@ pub(crate) fn predicate(terms: &mut Terms, scope: &mut dyn Scope, predicate: &Ex
 /// The term of `expr`.
 pub(crate) fn term(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {
     check_depth(expr)?;
-    if let Some(resolved) = scope.resolve(expr, terms) {
-        return resolved.map_err(|error| at(error, expr));
+    let found = match scope.resolve(expr, terms) {
+        Some(resolved) => resolved,
+        None => deep_of(expr.depth(), || typed(terms, scope, expr)),
+    };
+    let found = found.map_err(|error| at(error, expr))?;
+    Ok(match expr.kind() {
+        ExprKind::Column(_) | ExprKind::Literal(_) => found,
+        _ => json_or_none(terms, found),
+    })
+}
+
+/// JSON's null is no value where a value may be missing: files spell both alike.
+fn json_or_none(terms: &mut Terms, term: TermId) -> TermId {
+    let ty = terms.ty(term);
+    match terms.op(term) {
+        Op::JsonOrNone(_) => term,
+        _ if ty.ty == Some(Type::Json) && ty.optional => terms.add(Op::JsonOrNone(term), ty),
+        _ => term,
     }
-    deep_of(expr.depth(), || typed(terms, scope, expr)).map_err(|error| at(error, expr))
 }
 
 fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {

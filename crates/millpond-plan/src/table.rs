@@ -13,7 +13,7 @@ use millpond_error::{Origin, Result};
 use crate::behavior::Behavior;
 use crate::check;
 use crate::combine;
-use crate::expr::{Expr, col};
+use crate::expr::{Expr, Literal, col, if_else};
 use crate::nested;
 use crate::physical::Combination;
 use crate::reduce::{self, Grouping};
@@ -246,6 +246,7 @@ impl Table {
         let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
         let schemas: Vec<&Schema> = inputs.iter().map(Table::schema).collect();
         let schema = check::same_columns("concat", &schemas).map_err(|error| error.at(origin))?;
+        let inputs = json_or_none(inputs, &schema, origin)?;
         let append_only = inputs.iter().all(Table::append_only);
         Ok(Table::new(Operation::Concat { inputs }, schema, None, append_only, origin))
     }
@@ -299,6 +300,7 @@ impl Table {
         let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
         let combine::Checked { schema, identity } =
             combine::check(combination, &inputs).map_err(|error| error.at(origin))?;
+        let inputs = json_or_none(inputs, &schema, origin)?;
         let append_only = combination == Combination::Intersect && inputs.iter().all(Table::append_only);
         Ok(Table::new(Operation::Combine { inputs, combination }, schema, Some(identity), append_only, origin))
     }
@@ -438,6 +440,20 @@ impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The tables that become one of this schema, with JSON's null as none in columns that hold nulls there.
+fn json_or_none(inputs: Vec<Table>, schema: &Schema, origin: &Origin) -> Result<Vec<Table>> {
+    let optional = |name: &str| schema.index_of(name).is_some_and(|at| schema.columns()[at].ty.optional);
+    let with_none = |table: Table| {
+        let columns = table.schema().columns().iter();
+        let json = columns.filter(|column| column.ty == Type::Json.required() && optional(&column.name));
+        // A branch that may be none makes the value optional.
+        let columns: Vec<_> =
+            json.map(|column| (column.name.clone(), if_else(true, col(&column.name), Literal::None))).collect();
+        if columns.is_empty() { Ok(table) } else { table.with_columns(columns, origin) }
+    };
+    inputs.into_iter().map(with_none).collect()
 }
 
 /// What `with_columns` selects: the columns of `schema`, with those of `columns` in their place or at the end.

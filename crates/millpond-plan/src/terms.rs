@@ -55,6 +55,8 @@ pub(crate) enum Op {
     Elements(TermId),
     /// The value of the term's type that a JSON value is, or null.
     JsonAs(TermId),
+    /// A JSON value, null where it is JSON's null.
+    JsonOrNone(TermId),
     /// The number of the last bound that a time is not below.
     Step(TermId, Bounds),
     /// The bound of this number, of whole numbers.
@@ -150,6 +152,7 @@ impl Op {
             Op::Get(a, key, default) => Op::Get(to(a), to(key), default.map(to)),
             Op::Elements(a) => Op::Elements(to(a)),
             Op::JsonAs(a) => Op::JsonAs(to(a)),
+            Op::JsonOrNone(a) => Op::JsonOrNone(to(a)),
             Op::Step(a, bounds) => Op::Step(to(a), bounds),
             Op::Bound(a, bounds) => Op::Bound(to(a), bounds),
             Op::Instant(a) => Op::Instant(to(a)),
@@ -263,7 +266,7 @@ fn parts_text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize)
         Op::IfElse(a, b, c) => speller.call("if_else", parts(&[*a, *b, *c])),
         Op::Coalesce(a, b) => speller.list_call("coalesce", parts(&[*a, *b])),
         Op::Cast(a) => speller.cast(part(*a), term.ty.ty.expect("a cast has a type")),
-        Op::Widen(a) | Op::Instant(a) | Op::OfInstant(a) => part(*a),
+        Op::Widen(a) | Op::JsonOrNone(a) | Op::Instant(a) | Op::OfInstant(a) => part(*a),
         Op::FillError(a, b) => speller.fill_error(part(*a), part(*b)),
         // Both are results of the reducer's argument, and named so.
         Op::Unique(a, b) => match part(*a).0.strip_prefix(&speller.notation.reducer("min")) {

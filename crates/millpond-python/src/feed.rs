@@ -211,7 +211,7 @@ fn store(value: &Bound<'_, PyAny>, ty: Type, out: &mut Vec<u8>) -> std::result::
     }
     for (value, element) in values.iter().zip(types.iter().cycle()) {
         match to_cell(value, element.ty)? {
-            Cell::Null if element.optional => packed::put_null(out),
+            cell if element.optional && cell.is_none(*element) => packed::put_null(out),
             Cell::Null => return Err(format!("{} is in it, which is not optional", show(value))),
             Cell::Bool(value) => packed::put_bool(value, out),
             Cell::Int(value) | Cell::Time(_, value) => packed::put_int(value, out),

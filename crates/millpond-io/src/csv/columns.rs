@@ -1,6 +1,6 @@
 //! Fields of CSV, appended to columns batch by batch.
 
-use millpond_plan::{Type, spelled, time};
+use millpond_plan::{Type, json, spelled, time};
 
 use super::dialect::Dialect;
 use super::split::Spans;
@@ -48,10 +48,11 @@ impl ColumnBuilder {
         let ColumnBuilder { values, nulls } = self;
         // Only in text do quotes tell what is written from what is not there.
         let is_text = matches!(values, Values::Str { .. } | Values::Bytes { ty: Type::Bytes, .. });
+        let is_json = matches!(values, Values::Bytes { ty: Type::Json, .. });
         spans.for_each(fields, field, |row, start, end| {
             let raw = &text[start..end];
             let quoted = spans.quoted && start < end && Some(raw[0]) == dialect.quote;
-            let null = nulls.is_some() && batch.is_null(raw, quoted, is_text);
+            let null = nulls.is_some() && batch.is_null(raw, quoted, is_text, is_json);
             if let Some(nulls) = nulls.as_mut() {
                 nulls.append(!null);
             }
@@ -90,14 +91,15 @@ impl ColumnBuilder {
 impl Batch<'_> {
     /// Whether a field of an optional column is null.
     #[inline]
-    fn is_null(&self, raw: &[u8], quoted: bool, is_text: bool) -> bool {
+    fn is_null(&self, raw: &[u8], quoted: bool, is_text: bool, is_json: bool) -> bool {
         let inside = match raw {
             [] => return true,
             [_, inside @ .., _] if quoted && !is_text => inside,
             _ if quoted => return false,
             _ => raw,
         };
-        inside.is_empty() || !self.null_values.is_empty() && self.null_values.iter().any(|value| **value == *inside)
+        let spells_none = inside.is_empty() || is_json && inside.trim_ascii() == json::NULL;
+        spells_none || !self.null_values.is_empty() && self.null_values.iter().any(|value| **value == *inside)
     }
 }
 

@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef};
 use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
 use millpond_plan::float::canonical;
-use millpond_plan::types::{Column, Schema, Type};
+use millpond_plan::types::{Column, ColumnType, Schema, Type};
 use millpond_plan::{json, packed, spelled};
 
 /// A row takes so much room at most, so that offsets into text have 32 bits.
@@ -37,6 +37,15 @@ impl<'a> Cell<'a> {
     /// A value of a `bytes` column.
     pub fn bytes(value: &'a [u8]) -> Self {
         Cell::Stored(Type::Bytes, Cow::Borrowed(value))
+    }
+
+    /// Whether it is none in a column of this type: null, or JSON's null where a value may be missing.
+    pub fn is_none(&self, ty: ColumnType) -> bool {
+        match self {
+            Cell::Null => true,
+            Cell::Stored(Type::Json, value) => ty.optional && **value == *json::NULL,
+            _ => false,
+        }
     }
 
     /// A value of a `json`, tuple or list column of type `ty`, of its JSON text.
@@ -110,7 +119,9 @@ impl Rows {
         if bytes > MOST_ROW_BYTES {
             return Err(Error::input(format!("a row of {bytes} bytes; it may have up to {MOST_ROW_BYTES}")));
         }
-        self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.append(cell));
+        for ((builder, cell), column) in self.columns.iter_mut().zip(cells).zip(self.schema.columns()) {
+            builder.append(if cell.is_none(column.ty) { &Cell::Null } else { cell });
+        }
         self.diffs.push(diff);
         self.bytes += bytes;
         Ok(())

@@ -321,6 +321,7 @@ impl<'a> Batch<'a> {
                 nested::elements(&self.cells(*a), from, to, id)
             }
             Op::JsonAs(a) => nested::json_as(&self.cells(*a), to, id),
+            Op::JsonOrNone(a) => nested::json_or_none(&self.cells(*a)),
             Op::Step(a, bounds) => step::step(&self.cells(*a), bounds, id),
             Op::Bound(a, bounds) => step::bound(&self.cells(*a), bounds, id),
             Op::Instant(a) => step::instant(&self.cells(*a), id),

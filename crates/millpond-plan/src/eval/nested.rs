@@ -2,7 +2,7 @@
 
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::{Array, BinaryArray};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, NullBuffer};
 
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, failures, merge_errors};
 use super::choose::choose;
@@ -133,6 +133,18 @@ pub(crate) fn json_as(a: &Cells, to: Type, term: TermId) -> Cells {
             }
         }
     })
+}
+
+/// JSON values, null where one is JSON's null.
+pub(crate) fn json_or_none(a: &Cells) -> Cells {
+    let Data::Bytes(values) = &a.data else { return a.clone() };
+    let is_value = BooleanBuffer::collect_bool(values.len(), |i| values.is_valid(i) && values.value(i) != json::NULL);
+    let nulls = NullBuffer::new(is_value);
+    if nulls.null_count() == values.null_count() {
+        return a.clone();
+    }
+    let (offsets, bytes, _) = values.clone().into_parts();
+    Cells { data: Data::Bytes(BinaryArray::new(offsets, bytes, Some(nulls))), ..a.clone() }
 }
 
 /// Lists, of type `to`, of the elements of values of type `ty`: the characters of texts, the elements of JSON arrays and of tuples.
