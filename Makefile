@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test wheel bench torture docs lint lint-rust lint-python licences test-rust test-python error-places test-faults test-soak develop clean
+.PHONY: help demo test wheel bench torture docs lint lint-rust lint-python licences test-rust test-python error-places test-faults test-soak develop develop-checked clean
 
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
@@ -36,7 +36,7 @@ torture: develop  ## Run the long catalogues of faults and random cases (takes h
 	$(call say,random programs)
 	PROPTEST_CASES=20000 MILLPOND_CASES=20000 MILLPOND_POWER_SEEDS=2000 MILLPOND_IMAGES=100000 cargo test --workspace --locked
 	$(call say,a year of runs every ten minutes)
-	MILLPOND_RUNS=52560 cargo test --release -p millpond --test growth --locked -- --nocapture
+	MILLPOND_RUNS=52560 cargo test --release -p millpond --test integration --locked growth:: -- --nocapture
 	$(call say,kills)
 	cargo build --workspace --examples --locked
 	MILLPOND_TORTURE=1 python -m pytest -q tests/faults tests/python/test_processes.py
@@ -76,7 +76,7 @@ test-rust: .venv/ready
 	rm -f $(ERROR_PLACES)
 	MILLPOND_ERROR_PLACES=$(ERROR_PLACES) cargo test --workspace --locked
 
-test-python: develop
+test-python: develop-checked
 	$(call say,Python tests$(comma) documents included)
 	PYTHONPATH=$(CURDIR)/tests/python/places MILLPOND_ERROR_PLACES=$(ERROR_PLACES) python -m pytest -q
 
@@ -89,13 +89,18 @@ test-faults: .venv/ready
 	cargo build --workspace --examples --locked
 	python -m pytest -q tests/faults
 
-test-soak: develop
+test-soak: develop-checked
 	$(call say,three minutes of streaming over 1$(comma)000 files)
 	python -m pytest -q -s tests/soak
 
 develop: .venv/ready
 	$(call say,the Python package$(comma) release build)
-	maturin develop --release --locked --features error-places
+	maturin develop --release --locked
+
+# Of what the Rust tests are built of: quick to make, and it checks invariants and overflows, and notes places that make an error.
+develop-checked: .venv/ready
+	$(call say,the Python package$(comma) with checks)
+	maturin develop --locked
 
 .venv/ready: requirements-dev.txt docs/requirements.txt
 	$(call say,the virtual environment .venv)

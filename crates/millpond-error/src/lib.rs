@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(any(debug_assertions, feature = "error-places"))]
+#[cfg(debug_assertions)]
 mod places;
 
 /// The result of anything in Millpond that can fail.
@@ -137,7 +137,7 @@ impl Error {
     /// An error of `kind`; `message` is a sentence without a period, in lower case.
     #[track_caller]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        #[cfg(any(debug_assertions, feature = "error-places"))]
+        #[cfg(debug_assertions)]
         places::reached(std::panic::Location::caller());
         Error { kind, message: message.into(), hint: None, origin: None, cause: None }
     }
@@ -157,7 +157,7 @@ impl Error {
     #[must_use]
     #[track_caller]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        #[cfg(any(debug_assertions, feature = "error-places"))]
+        #[cfg(debug_assertions)]
         places::reached(std::panic::Location::caller());
         self.hint = Some(hint.into());
         self

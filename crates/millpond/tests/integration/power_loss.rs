@@ -4,17 +4,16 @@
 //! State and result file live on one simulated disk. Each run of a small history is recorded, images are drawn of each of
 //! its steps, and on each image the program runs again.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support;
+use crate::support::replay::{Kind, Replay, Windows, difference};
+use crate::support::{Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
 use millpond_store::{Disk, SimulatedDisk, StateDir};
-use support::replay::{Kind, Replay, Windows, difference};
-use support::{Random, Rows, Visit};
 
 /// Images drawn of all steps of all runs, for each mode.
 const IMAGES: u64 = 3_400;

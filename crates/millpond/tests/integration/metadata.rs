@@ -1,8 +1,6 @@
 //! The column `_metadata` in streaming: one writer appends to files in pieces that are cut at any byte, and each row
 //! keeps what its file was when it was read, over restarts, failing disks, static runs in between, and several processes.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
@@ -12,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::logs::{Format, Logs};
+use crate::support::{Random, Visit};
 use millpond::csv::{self, Streaming, WriteMode};
 use millpond::{Backend, Cluster, ErrorKind, Result, RunOptions, Table, Type, jsonlines, run};
 use millpond_store::{Disk, Failure, Fault, FaultyDisk, LocalDisk, Operations};
 use serde_json::Value;
-use support::logs::{Format, Logs};
-use support::{Random, Visit};
 
 const RESULT: &str = "visits";
 

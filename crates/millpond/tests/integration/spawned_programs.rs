@@ -3,8 +3,6 @@
 //!
 //! The processes run this very test program, with [`program`] as the only test.
 
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
@@ -14,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::Random;
+use crate::support::history::{Ended, Ending, History, Job, Running};
+use crate::support::logs::Format;
 use millpond::ErrorKind;
-use support::Random;
-use support::history::{Ended, Ending, History, Job, Running};
-use support::logs::Format;
 
 const JOB: &str = "MILLPOND_TEST_JOB";
 /// Long enough on any machine for what takes some milliseconds.
@@ -83,7 +81,7 @@ impl Processes {
         let job = serde_json::to_string(job).expect("a job");
         let start = |process: usize| {
             Command::new(std::env::current_exe().expect("this program"))
-                .args(["--ignored", "--exact", "program", "--nocapture", "--quiet"])
+                .args(["--ignored", "--exact", "spawned_programs::program", "--nocapture", "--quiet"])
                 .env(JOB, &job)
                 .env("MILLPOND_PROCESSES", processes.to_string())
                 .env("MILLPOND_PROCESS_ID", process.to_string())

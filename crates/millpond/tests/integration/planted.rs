@@ -1,17 +1,16 @@
 //! What somebody put among a program's files: a link in the place of a file that is about to be made leads nowhere, and what
 //! is not a regular file is refused by name, not waited for.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use crate::support;
+use crate::support::Random;
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, Error, RunOptions, run};
 use millpond_error::ErrorKind;
-use support::Random;
 
 fn play(folder: &Path, mode: WriteMode) -> Result<(), Error> {
     let sessions = support::sessions(&support::visits(&folder.join("logs"), false));

@@ -1,18 +1,16 @@
 //! The law for every operation, in streaming: random programs over files that grow while they run, in pieces that are cut
 //! at any byte, with stops, failing disks, restarts with other numbers of workers, and static runs in between.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::support::Random;
+use crate::support::history::{Disks, Ended, Ending, History, Job, Running};
+use crate::support::logs::Format;
 use millpond::{ErrorKind, Result};
 use millpond_store::{Failure, Fault, FaultyDisk, Operations};
-use support::Random;
-use support::history::{Disks, Ended, Ending, History, Job, Running};
-use support::logs::Format;
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
 fn cases() -> u64 {

@@ -1,18 +1,17 @@
 //! Saved states of each format: the present one is read, an older one is refused with what to do.
 //!
-//! `MILLPOND_UPDATE=1 cargo test -p millpond --test formats` makes the state of the present format anew.
-
-mod support;
+//! `MILLPOND_UPDATE=1 cargo test -p millpond --test integration formats` makes the state of the present format anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::support;
+use crate::support::{Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, Error, RunOptions, Summary, run};
 use millpond_error::ErrorKind;
 use millpond_store::LocalDisk;
-use support::{Random, Rows, Visit};
 use tempfile::TempDir;
 
 const RESULT: &str = "sessions.csv";

@@ -2,8 +2,6 @@
 //! and in static mode by turns, with other numbers of workers and other rhythms of checkpoints; the sum of all emitted
 //! changes is one computation over the final input. Some histories are of CSV files, others of JSON lines.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support;
+use crate::support::{Random, Rows, Visit};
 use millpond::csv::{self, ReadOptions, Streaming, WriteMode};
 use millpond::{Backend, RunOptions, Table, Type, jsonlines, run};
-use support::{Random, Rows, Visit};
 
 /// Long enough on any machine for what takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);

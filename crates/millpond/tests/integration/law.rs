@@ -1,14 +1,13 @@
 //! The law, on whole programs: the sum of all emitted changes, over any splits of the input into files, appends, runs and
 //! numbers of workers, equals one computation over the final input.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support;
+use crate::support::{Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, Table, jsonlines, run};
-use support::{Random, Rows, Visit};
 
 /// What input and results are written in.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! What the whole-program tests share: visits, their files, and the simplest code that computes the same results.
 
-#![allow(dead_code)]
-
 pub mod counting;
 pub mod history;
 pub mod logs;

@@ -2,15 +2,14 @@
 //! what the simplest code computes from all rows. Before its own operation, a program may reduce the rows or put tables
 //! together, so that what follows sees rows removed.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 
+use crate::support;
+use crate::support::programs::{self, Program, Shape, shape};
+use crate::support::{Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
-use support::programs::{self, Program, Shape, shape};
-use support::{Random, Rows, Visit};
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
 fn cases() -> u64 {

@@ -2,8 +2,6 @@
 //! over the epochs it has gets every change once, what it gets again under an epoch is what it got before, and a run
 //! that ended well is never delivered again.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -12,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support;
+use crate::support::{Random, Rows, Visit};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -22,7 +22,6 @@ use millpond::feed::{self, Cell, Feed, FeedOptions, Feeder};
 use millpond::{Backend, Error, ErrorKind, Origin, Result, RunOptions, Schema, Table, Type, col, run};
 use millpond_io::sink::CollectSink;
 use millpond_store::{Disk, Failure, Fault, FaultyDisk, LocalDisk, Operations, SimulatedDisk, StateDir};
-use support::{Random, Rows, Visit};
 
 /// Long enough on any machine for what takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,15 +2,14 @@
 //! of the epochs says, where each run is one epoch. In some histories the windows stand on a reduce, so that they lose
 //! rows, too.
 
-mod support;
-
 use std::fs;
 
+use crate::support;
+use crate::support::programs::shapes::{best, expected_best};
+use crate::support::replay::{Replay, Windows, difference};
+use crate::support::{Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
-use support::programs::shapes::{best, expected_best};
-use support::replay::{Replay, Windows, difference};
-use support::{Random, Rows, Visit};
 
 /// How many random histories each test plays; `MILLPOND_CASES` says another number.
 fn cases() -> u64 {

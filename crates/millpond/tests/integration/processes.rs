@@ -1,8 +1,6 @@
 //! Programs run by several processes: the law over changing numbers of processes and threads, lost processes, and what is
 //! refused. The processes are threads here, each with a run and sockets of its own; `tests/python` spawns real ones.
 
-mod support;
-
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -11,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{Random, Rows, Visit};
 use millpond::csv::{self, OnError, ReadOptions, Streaming, WriteMode};
 use millpond::monitor::{Snapshot, StepSnapshot};
 use millpond::{Backend, Cluster, ErrorKind, Monitor, Output, Result, RunOptions, Summary, Table, Type, col, run};
-use support::{Random, Rows, Visit};
 
 /// How many random histories are played; `MILLPOND_CASES` says another number.
 fn cases() -> u64 {
