@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond_error::{Error, Result};
 
-use crate::compact;
+use crate::compact::{self, FULL_BLOB_BYTES};
 use crate::disk::{Disk, DiskFile};
 use crate::finished::{self, Mark};
 use crate::manifest::{Manifest, Moves, RunPlace, checksum_of};
-use crate::state::{Inner, MANIFEST_TEMP, blob_ends, blob_name, manifest_name, refuse_failed, too_short};
+use crate::names::{MANIFEST_TEMP, blob_name, manifest_name};
+use crate::open_state::{OpenState, blob_ends, refuse_failed};
+use crate::reader::too_short;
 
 /// Runs of this size go into a blob of the worker's own: workers do not wait for each other's writes, and what lives long
 /// does not stand beside what is soon merged.
 const OWN_BLOB_FROM_BYTES: usize = 256 << 10;
-/// A worker's blob of this size is followed by another one.
-pub(crate) const FULL_BLOB_BYTES: u64 = 16 << 20;
 /// The further blobs of a worker have numbers so far apart.
 const NEXT_BLOB: usize = 10_000;
 /// Runs start at multiples of this.
@@ -26,7 +26,7 @@ const ALIGN_BYTES: u64 = 64;
 /// A checkpoint being written; dropped without a commit, it leaves files that the next one removes.
 #[derive(Debug)]
 pub struct Checkpoint {
-    state: Arc<Inner>,
+    state: Arc<OpenState>,
     shared: Arc<Shared>,
 }
 
@@ -51,7 +51,7 @@ pub struct BlobWriter {
 struct Shared {
     disk: Arc<dyn Disk>,
     /// The state, in the process that holds it.
-    state: Option<Arc<Inner>>,
+    state: Option<Arc<OpenState>>,
     generation: u64,
     /// The number of the blob of all workers.
     common: usize,
@@ -87,7 +87,7 @@ struct Blob {
 }
 
 impl Checkpoint {
-    pub(crate) fn new(state: Arc<Inner>, generation: u64, spare: bool) -> Self {
+    pub(crate) fn new(state: Arc<OpenState>, generation: u64, spare: bool) -> Self {
         let blobs = Mutex::new(Blobs { spare, ..Blobs::default() });
         let shared = Shared { disk: state.disk.clone(), state: Some(state.clone()), generation, common: 0, blobs };
         Checkpoint { state, shared: Arc::new(shared) }

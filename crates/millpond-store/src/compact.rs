@@ -15,11 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millpond_error::Result;
 
-use crate::checkpoint::FULL_BLOB_BYTES;
 use crate::disk::Disk;
 use crate::manifest::{Manifest, RunPlace};
-use crate::state::blob_generation;
+use crate::names::blob_generation;
 
+/// A worker's blob of this size is followed by another one.
+pub(crate) const FULL_BLOB_BYTES: u64 = 16 << 20;
 /// The number of the writer that copies; no worker has it.
 pub(crate) const WRITER: usize = 9_998;
 /// Beside one for each writer and each [`FULL_BLOB_BYTES`], so many blobs are not too many.

@@ -5,6 +5,7 @@
 //! - [`local`], [`simulated`], [`faulty`]: a real directory, one that can lose power at any step, one that fails.
 //! - [`manifest`]: what one checkpoint consists of, and its bytes.
 //! - [`checkpoint`]: writing one: blobs from many threads, then the commit; `compact` says what is copied out of old blobs.
+//! - `names`, `reader`: what the files of a state are called, and reading them.
 //! - [`state`]: opening, the lock, the logical run, the finished mark, collection of unused files.
 
 pub mod checkpoint;
@@ -16,6 +17,9 @@ pub mod local;
 mod lock;
 pub mod manifest;
 mod map;
+mod names;
+mod open_state;
+mod reader;
 pub mod simulated;
 pub mod state;
 
@@ -27,5 +31,6 @@ pub use manifest::{
     ArrangementRecord, DAMAGE_HINT, LogicalRun, Manifest, Moves, PartRecord, RunPlace, RunRecord, SinkRecord,
     StepRecord,
 };
+pub use reader::StateReader;
 pub use simulated::SimulatedDisk;
-pub use state::{StateDir, StateReader};
+pub use state::StateDir;

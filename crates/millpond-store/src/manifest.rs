@@ -214,7 +214,7 @@ impl Manifest {
         let json = body.iter().position(|&byte| byte == b'\n').map_or(body, |newline| &body[newline..]);
         let manifest: Manifest = serde_json::from_slice(json).map_err(|error| damaged(&error.to_string()))?;
         for place in manifest.places() {
-            crate::state::check_blob_name(&place.blob).map_err(|what| damaged(&what))?;
+            crate::names::check_blob_name(&place.blob).map_err(|what| damaged(&what))?;
             place.offset.checked_add(place.length).ok_or_else(|| damaged("a run has an impossible length"))?;
         }
         Ok(manifest)

@@ -68,9 +68,8 @@
 //! combination, in order for each name. After a failed sync nothing is assumed: the directory refuses further commits
 //! until it is opened again, and everything unsynced is written anew.
 
-use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
@@ -79,50 +78,15 @@ use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;
 use crate::finished::{self, Mark};
 use crate::manifest::{DAMAGE_HINT, LogicalRun, Manifest, PartRecord, RunPlace, SinkRecord, checksum_of};
-
-const LOCK: &str = "lock";
-pub(crate) const MANIFEST_TEMP: &str = "manifest.tmp";
+use crate::names::{LOCK, blob_generation, blob_name, manifest_generation, manifest_name};
+use crate::open_state::{Newest, OpenState, blob_ends, check_lengths, refuse_failed};
+use crate::reader::{StateReader, missing};
 
 /// A state directory that one attempt of a run has open; holds its lock until the last clone, checkpoint and writer is
 /// dropped. The next run opens it again.
 #[derive(Clone, Debug)]
 pub struct StateDir {
-    inner: Arc<Inner>,
-}
-
-pub(crate) struct Inner {
-    pub(crate) disk: Arc<dyn Disk>,
-    newest: Mutex<Newest>,
-    runs: StateReader,
-    run: LogicalRun,
-    hash_seed: u64,
-    _lock: Box<dyn Send + Sync>,
-}
-
-/// What the directory holds now.
-#[derive(Debug, Default)]
-pub(crate) struct Newest {
-    /// Of the newest manifest; 0 if there is none.
-    pub(crate) generation: u64,
-    pub(crate) manifest_checksum: u64,
-    /// Blobs that it names, and where the last run in each ends.
-    pub(crate) blobs: BTreeMap<String, u64>,
-    /// Its logical run finished.
-    pub(crate) finished: bool,
-    /// The spare exists, and its name is durable.
-    pub(crate) spare: bool,
-    /// The directory holds nothing else of its kinds of names.
-    pub(crate) clean: bool,
-    /// A checkpoint is being written.
-    pub(crate) writing: bool,
-    /// A write failed: what is on disk is known only after opening again.
-    pub(crate) failed: bool,
-}
-
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StateDir").field("disk", &self.disk).field("newest", &self.newest).finish_non_exhaustive()
-    }
+    inner: Arc<OpenState>,
 }
 
 impl StateDir {
@@ -170,7 +134,7 @@ impl StateDir {
         hash_seed: u64,
     ) -> StateDir {
         let (newest, runs) = (Mutex::new(newest), StateReader::new(disk.clone()));
-        StateDir { inner: Arc::new(Inner { disk, newest, runs, run, hash_seed, _lock: lock }) }
+        StateDir { inner: Arc::new(OpenState { disk, newest, runs, run, hash_seed, _lock: lock }) }
     }
 
     /// Commits the first manifest of a fresh directory: no steps yet, and the positions that the sinks start from.
@@ -268,137 +232,6 @@ impl StateDir {
     }
 }
 
-impl Inner {
-    pub(crate) fn newest(&self) -> MutexGuard<'_, Newest> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn run(&self) -> LogicalRun {
-        self.run
-    }
-
-    pub(crate) fn hash_seed(&self) -> u64 {
-        self.hash_seed
-    }
-
-    /// Removes what the newest manifest does not name, apart from the spare.
-    fn collect_garbage(&self, newest: &Newest) -> Result<()> {
-        let spare = blob_name(newest.generation + 1, 0);
-        for name in self.disk.list("")? {
-            let unused = match Kind::of(&name) {
-                Kind::Manifest(generation) => generation != newest.generation,
-                Kind::Blob => !newest.blobs.contains_key(&name) && (name != spare || !newest.spare),
-                Kind::Temp => true,
-                Kind::Other => false,
-            };
-            if unused {
-                self.disk.remove(&name)?;
-                self.runs.forget(&name);
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes what a commit left without use. That the commit is durable stays true when this fails.
-    pub(crate) fn remove_unused(&self, names: impl Iterator<Item = String>) {
-        for name in names {
-            let _ = self.disk.remove(&name);
-            self.runs.forget(&name);
-        }
-    }
-}
-
-/// Reads saved runs, without the lock: also for the other processes of a run, whose first process holds the lock.
-#[derive(Debug)]
-pub struct StateReader {
-    disk: Arc<dyn Disk>,
-    mapped: Mutex<HashMap<String, Bytes>>,
-}
-
-impl StateReader {
-    /// A reader of the state on `disk`.
-    pub fn new(disk: Arc<dyn Disk>) -> Self {
-        StateReader { disk, mapped: Mutex::default() }
-    }
-
-    /// The full name of the blob that holds a run.
-    pub fn path(&self, place: &RunPlace) -> String {
-        self.disk.path(&place.blob)
-    }
-
-    /// The bytes of a run that a manifest names; mapped where the disk maps. They are not verified: the run's own
-    /// checksums do that.
-    pub fn run_bytes(&self, place: &RunPlace) -> Result<Bytes> {
-        let blob = self.blob(&place.blob)?;
-        let end = place.offset.checked_add(place.length).filter(|&end| end <= blob.len() as u64);
-        let end = end.ok_or_else(|| too_short(&*self.disk, &place.blob, blob.len() as u64))?;
-        Ok(blob.slice(place.offset as usize..end as usize))
-    }
-
-    fn blob(&self, name: &str) -> Result<Bytes> {
-        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = mapped.get(name) {
-            return Ok(bytes.clone());
-        }
-        let bytes = self.disk.read(name)?.ok_or_else(|| missing(&self.disk.path(name)))?;
-        mapped.insert(name.to_owned(), bytes.clone());
-        Ok(bytes)
-    }
-
-    fn forget(&self, name: &str) {
-        self.mapped.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-    }
-}
-
-/// What a name in a state directory stands for.
-enum Kind {
-    Manifest(u64),
-    Blob,
-    Temp,
-    Other,
-}
-
-impl Kind {
-    fn of(name: &str) -> Kind {
-        if let Some(generation) = manifest_generation(name) {
-            return Kind::Manifest(generation);
-        }
-        match name {
-            MANIFEST_TEMP => Kind::Temp,
-            _ if blob_generation(name).is_some() => Kind::Blob,
-            _ => Kind::Other,
-        }
-    }
-}
-
-pub(crate) fn manifest_name(generation: u64) -> String {
-    format!("manifest-{generation:016}")
-}
-
-pub(crate) fn blob_name(generation: u64, number: usize) -> String {
-    format!("runs-{generation:016}-{number}")
-}
-
-fn manifest_generation(name: &str) -> Option<u64> {
-    generation_number(name.strip_prefix("manifest-")?)
-}
-
-pub(crate) fn blob_generation(name: &str) -> Option<u64> {
-    let (generation, number) = name.strip_prefix("runs-")?.split_once('-')?;
-    let is_number = !number.is_empty() && number.len() < 10 && number.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { generation_number(generation) } else { None }
-}
-
-fn generation_number(text: &str) -> Option<u64> {
-    let strict = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if strict { text.parse().ok() } else { None }
-}
-
-/// Refuses names in a manifest that no blob can have.
-pub(crate) fn check_blob_name(name: &str) -> std::result::Result<(), String> {
-    blob_generation(name).map(|_| ()).ok_or_else(|| format!("{name:?} is not the name of a blob"))
-}
-
 fn read_manifest(bytes: &[u8], generation: u64, path: &str) -> Result<Manifest> {
     let manifest = Manifest::decode(bytes, path)?;
     if manifest.generation != generation {
@@ -406,29 +239,6 @@ fn read_manifest(bytes: &[u8], generation: u64, path: &str) -> Result<Manifest> 
         return Err(Error::data(format!("{path} holds generation {found}, not its own")).with_hint(DAMAGE_HINT));
     }
     Ok(manifest)
-}
-
-/// The blobs that a manifest names, and where the last run in each ends.
-pub(crate) fn blob_ends(manifest: &Manifest) -> BTreeMap<String, u64> {
-    let mut ends: BTreeMap<String, u64> = BTreeMap::new();
-    for RunPlace { blob, offset, length } in manifest.places() {
-        match ends.get_mut(blob) {
-            Some(end) => *end = (*end).max(offset + length),
-            None => drop(ends.insert(blob.clone(), offset + length)),
-        }
-    }
-    ends
-}
-
-/// Checks that every blob is long enough for the runs in it.
-fn check_lengths(disk: &dyn Disk, ends: &BTreeMap<String, u64>) -> Result<()> {
-    for (blob, &end) in ends {
-        let length = disk.length(blob)?.ok_or_else(|| missing(&disk.path(blob)))?;
-        if length < end {
-            return Err(too_short(disk, blob, length));
-        }
-    }
-    Ok(())
 }
 
 /// Whether the mark in the directory is `expected`.
@@ -471,21 +281,4 @@ fn refuse_later_blobs(disk: &dyn Disk, names: &[String], newest: u64) -> Result<
         }
     }
     last.map_or(Ok(()), |generation| Err(missing(&disk.path(&manifest_name(generation - 1)))))
-}
-
-pub(crate) fn refuse_failed(newest: &Newest) -> Result<()> {
-    if newest.failed {
-        return Err(Error::unavailable("an earlier write of the saved state failed, and nothing is saved after it")
-            .with_hint("run the program again: it goes on from the last checkpoint"));
-    }
-    Ok(())
-}
-
-fn missing(path: &str) -> Error {
-    Error::data(format!("{path} is missing")).with_hint(DAMAGE_HINT)
-}
-
-pub(crate) fn too_short(disk: &dyn Disk, blob: &str, length: u64) -> Error {
-    let path = disk.path(blob);
-    Error::data(format!("{path} is damaged: it holds {length} bytes, less than its runs need")).with_hint(DAMAGE_HINT)
 }
