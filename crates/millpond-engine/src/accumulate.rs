@@ -22,8 +22,9 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use millpond_error::{Error, Result};
+use millpond_plan::functions::ReducerKind;
 use millpond_plan::packed;
-use millpond_plan::physical::{ReducerCall, ReducerKind};
+use millpond_plan::physical::ReducerCall;
 use millpond_plan::types::{Column, ColumnType, Schema, Type};
 
 use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, required_ints, take};

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_array::{ArrayRef, UInt32Array};
 
 use crate::cells::{Cells, Values, compare_rows, concat, ints_like, required_ints, take};
 use crate::changes::Diffs;
@@ -260,27 +260,6 @@ pub(crate) fn sum_by_key(left: &KeyedRows, right: &KeyedRows) -> KeyedRows {
     };
     let first = placed.consolidate();
     placed.gather(first)
-}
-
-/// `column` with each cell repeated for the rows of its key.
-pub(crate) fn repeat(column: &ArrayRef, offsets: &[u32]) -> ArrayRef {
-    let rows = offsets.last().map_or(0, |&end| end) as usize;
-    if rows == column.len() && offsets.windows(2).all(|pair| pair[1] - pair[0] == 1) {
-        return column.clone();
-    }
-    let cells = Cells::of(column);
-    if let (Values::Int(values), None) = (cells.values, cells.nulls) {
-        let mut out = Vec::with_capacity(rows);
-        for (k, pair) in offsets.windows(2).enumerate() {
-            out.resize(pair[1] as usize, values[k]);
-        }
-        return ints_like(column, out);
-    }
-    let mut positions = Vec::with_capacity(rows);
-    for (k, pair) in (0u32..).zip(offsets.windows(2)) {
-        positions.resize(pair[1] as usize, k);
-    }
-    take(column, &UInt32Array::from(positions))
 }
 
 /// Where the rows of the groups stand in their columns.

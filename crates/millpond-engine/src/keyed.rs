@@ -4,9 +4,8 @@ use arrow_array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow_select::filter::filter;
 use millpond_plan::float::is_canonical_column;
 
-use crate::cells::{concat, take};
+use crate::cells::{concat, repeat, take};
 use crate::changes::{Changes, DiffBuffer, Diffs};
-use crate::group::repeat;
 use crate::hash::{HashSeed, hash_columns};
 use crate::number::Numbering;
 use crate::waiting::WaitingColumn;

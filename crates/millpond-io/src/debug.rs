@@ -13,7 +13,7 @@ use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
-use millpond_plan::{json, spelled, time};
+use millpond_plan::{json, text_codec, time};
 use millpond_store::DAMAGE_HINT;
 
 use crate::source::{EpochInput, Next, Source, SourceCounts};
@@ -306,7 +306,7 @@ fn read(ty: Type, cell: &str) -> bool {
 /// How a cell is stored whose text is spelled otherwise.
 fn stored(ty: Type, cell: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    spelled::read(ty, cell.as_bytes(), &mut bytes).then_some(bytes)
+    text_codec::read(ty, cell.as_bytes(), &mut bytes).then_some(bytes)
 }
 
 /// The cells of a line. Outer bars are no cells of their own, but an empty first cell without a bar before it is one.

@@ -16,6 +16,7 @@ pub mod jsonlines;
 pub mod sink;
 pub mod source;
 mod text;
+pub mod wakeup;
 
 #[cfg(test)]
 mod testing;

@@ -1,7 +1,7 @@
 //! What a program reads, epoch by epoch, and the position it has reached.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
@@ -11,6 +11,7 @@ use millpond_error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::files::list::Look;
+use crate::wakeup::Wakeup;
 
 /// What a program reads. Lives on the coordinating thread.
 pub trait Source: Send {
@@ -81,28 +82,6 @@ impl Next {
             Next::Input(input) => Some(input),
             Next::Later(_) | Next::End => None,
         }
-    }
-}
-
-/// Wakes a run that waits for input. Clones wake the same run.
-#[derive(Clone, Debug, Default)]
-pub struct Wakeup(Arc<(Mutex<bool>, Condvar)>);
-
-impl Wakeup {
-    /// Ends the present wait, or the next one if there is none.
-    pub fn wake(&self) {
-        let (woken, signal) = &*self.0;
-        *woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        signal.notify_one();
-    }
-
-    /// Waits until `wake` was called since the last wait, or until `time`.
-    pub fn wait_until(&self, time: Instant) {
-        let (woken, signal) = &*self.0;
-        let guard = woken.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = time.saturating_duration_since(Instant::now());
-        let waited = signal.wait_timeout_while(guard, left, |woken| !*woken);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 

@@ -17,7 +17,8 @@ use millpond_plan::types::{ColumnType, Schema, Type, int_values};
 
 use crate::csv::{CsvSource, CsvSourceOptions};
 use crate::jsonlines::{JsonLinesSource, JsonLinesSourceOptions};
-use crate::source::{EpochInput, Reject, Source, SourceCounts, Wakeup};
+use crate::source::{EpochInput, Reject, Source, SourceCounts};
+use crate::wakeup::Wakeup;
 
 /// Saved positions, as a checkpoint would hold them.
 pub type Saved = Vec<(String, SavedArrangement)>;

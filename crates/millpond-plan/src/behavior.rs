@@ -33,12 +33,14 @@
 //! its state is freed. A bound past the largest 64-bit int is never reached; the largest one is reached by a row of that
 //! time.
 
+use std::fmt;
+
 use millpond_error::{Error, Result};
 
-use crate::expr::{Expr, Literal};
-use crate::physical::{Lifecycle, Shown};
+use crate::expr::Expr;
+use crate::lengths::number;
+use crate::literal::Literal;
 use crate::types::Type;
-use crate::window::number;
 
 /// When windows are shown and when they are over; see the [module](self). Lengths are in the unit of the time: an `int` if
 /// the time is one, a `Duration` if it is a point in time.
@@ -93,6 +95,43 @@ impl Behavior {
                 Lifecycle { shown: Shown::AtClose, cutoff, keep_results: true }
             }
         })
+    }
+}
+
+/// When windows are shown, and when they are over. Lengths are ints or floats, as the time; never negative.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lifecycle {
+    /// When the result of a window is shown.
+    pub shown: Shown,
+    /// A window is closed once the watermark is so far past its end; `None` if it never is.
+    pub cutoff: Option<Literal>,
+    /// Whether the result of a closed window stays.
+    pub keep_results: bool,
+}
+
+/// When the result of a window is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    /// From its first row on.
+    AtOnce,
+    /// Once the watermark is so far past its start.
+    AfterStart(Literal),
+    /// When it is closed.
+    AtClose,
+}
+
+/// As a plan shows it, with a space behind it.
+impl fmt::Display for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.shown {
+            Shown::AtOnce => {}
+            Shown::AfterStart(delay) => write!(f, "delay {delay} ")?,
+            Shown::AtClose => f.write_str("exactly once ")?,
+        }
+        if let Some(cutoff) = &self.cutoff {
+            write!(f, "cutoff {cutoff} ")?;
+        }
+        f.write_str(if self.keep_results { "" } else { "forgets results " })
     }
 }
 

@@ -2,10 +2,6 @@
 //!
 //! An expression or a chain of tables may be as deep as a loop of the program makes it, and a thread's stack may be small.
 
-use millpond_error::{Error, Result};
-
-use crate::expr::Expr;
-
 /// So much stack is left at least for what a walk does between two calls of [`deep`].
 const RESERVE_BYTES: usize = 256 << 10;
 /// So much is added at a time.
@@ -28,16 +24,4 @@ pub(crate) fn deep_of<R>(levels: u32, walk: impl FnOnce() -> R) -> R {
 #[inline]
 pub(crate) fn deep<R>(walk: impl FnOnce() -> R) -> R {
     stacker::maybe_grow(RESERVE_BYTES, MORE_BYTES, walk)
-}
-
-/// Refuses an expression that is too deep to be worked with.
-pub(crate) fn check_depth(expr: &Expr) -> Result<()> {
-    if expr.depth() <= MOST_OPERATIONS {
-        return Ok(());
-    }
-    let error = Error::invalid(format!(
-        "an expression is {} operations deep, but {MOST_OPERATIONS} at most are possible",
-        expr.depth()
-    ));
-    Err(crate::check::at(error.with_hint("compute parts of it in with_columns(...) before"), expr))
 }

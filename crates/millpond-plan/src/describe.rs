@@ -12,7 +12,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::behavior::Behavior;
-use crate::expr::{Expr, ExprKind, Literal};
+use crate::expr::{Expr, ExprKind};
+use crate::literal::Literal;
 use crate::notation::Speller;
 use crate::session::SessionGap;
 use crate::table::{Operation, SinkDecl, SourceDecl, Table};

@@ -11,42 +11,15 @@
 //! assert_eq!((col("bytes").floordiv(1024) * 2 + 1).gt(10).to_string(), "bytes // 1024 * 2 + 1 > 10");
 //! ```
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops;
 use std::sync::Arc;
 
 use millpond_error::Origin;
 
 use crate::deep::deep_of;
-use crate::dt::TimeFunction;
-use crate::notation::Speller;
-use crate::reducer::Reducer;
-use crate::text::TextFunction;
+use crate::functions::{Reducer, TextFunction, TimeFunction};
+use crate::literal::Literal;
 use crate::types::Type;
-
-/// A value written in the program.
-#[derive(Clone, Debug)]
-pub enum Literal {
-    /// No value; takes the type that its surroundings need.
-    None,
-    /// True or false.
-    Bool(bool),
-    /// An integer.
-    Int(i64),
-    /// A floating-point number.
-    Float(f64),
-    /// Text.
-    Str(Arc<str>),
-    /// A point in time on a clock whose zone is not known, in nanoseconds since 1970.
-    DateTimeNaive(i64),
-    /// A point in time, in nanoseconds since 1970 in UTC.
-    DateTimeUtc(i64),
-    /// A duration in nanoseconds.
-    Duration(i64),
-    /// A value of type `bytes`, `json`, or of a tuple or list type, as it is stored.
-    Stored(Type, Arc<[u8]>),
-}
 
 /// Operators of one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -493,12 +466,6 @@ literals! {
     std::time::Duration: value => Literal::Duration(i64::try_from(value.as_nanos()).unwrap_or(i64::MAX)),
 }
 
-impl<T: Into<Literal>> From<Option<T>> for Literal {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Literal::None, Into::into)
-    }
-}
-
 impl From<Literal> for Expr {
     #[track_caller]
     fn from(value: Literal) -> Self {
@@ -509,96 +476,6 @@ impl From<Literal> for Expr {
 impl From<&Expr> for Expr {
     fn from(expr: &Expr) -> Self {
         expr.clone()
-    }
-}
-
-impl Literal {
-    /// The type; `None` for Python's `None`.
-    pub fn ty(&self) -> Option<Type> {
-        match self {
-            Literal::None => None,
-            Literal::Bool(_) => Some(Type::Bool),
-            Literal::Int(_) => Some(Type::Int),
-            Literal::Float(_) => Some(Type::Float),
-            Literal::Str(_) => Some(Type::Str),
-            Literal::DateTimeNaive(_) => Some(Type::DateTimeNaive),
-            Literal::DateTimeUtc(_) => Some(Type::DateTimeUtc),
-            Literal::Duration(_) => Some(Type::Duration),
-            Literal::Stored(ty, _) => Some(*ty),
-        }
-    }
-
-    /// The value of a type that is stored as integers.
-    pub fn of_int(ty: Type, value: i64) -> Literal {
-        match ty {
-            Type::DateTimeNaive => Literal::DateTimeNaive(value),
-            Type::DateTimeUtc => Literal::DateTimeUtc(value),
-            Type::Duration => Literal::Duration(value),
-            _ => Literal::Int(value),
-        }
-    }
-
-    /// The integer that stores it, if it is of a type that is stored as integers.
-    pub fn as_int(&self) -> Option<i64> {
-        match self {
-            Literal::Int(value)
-            | Literal::DateTimeNaive(value)
-            | Literal::DateTimeUtc(value)
-            | Literal::Duration(value) => Some(*value),
-            _ => None,
-        }
-    }
-}
-
-/// Bitwise for floats, so that it agrees with [`Hash`]: `0.0` and `-0.0` differ, a NaN equals itself.
-impl PartialEq for Literal {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Literal::None, Literal::None) => true,
-            (Literal::Bool(a), Literal::Bool(b)) => a == b,
-            (Literal::Int(a), Literal::Int(b)) => a == b,
-            (Literal::Float(a), Literal::Float(b)) => a.to_bits() == b.to_bits(),
-            (Literal::Str(a), Literal::Str(b)) => a == b,
-            (Literal::Stored(ty, a), Literal::Stored(other, b)) => ty == other && a == b,
-            _ => self.ty() == other.ty() && self.as_int().is_some() && self.as_int() == other.as_int(),
-        }
-    }
-}
-
-impl Eq for Literal {}
-
-impl Hash for Literal {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        std::mem::discriminant(self).hash(state);
-        match self {
-            Literal::None => {}
-            Literal::Bool(value) => value.hash(state),
-            Literal::Int(value) => value.hash(state),
-            Literal::Float(value) => value.to_bits().hash(state),
-            Literal::Str(value) => value.hash(state),
-            Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => value.hash(state),
-            Literal::Stored(ty, bytes) => (ty, bytes).hash(state),
-        }
-    }
-}
-
-/// How Python writes it, and the plan.
-impl fmt::Display for Literal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Literal::None => f.write_str("None"),
-            Literal::Bool(true) => f.write_str("True"),
-            Literal::Bool(false) => f.write_str("False"),
-            Literal::Int(value) => write!(f, "{value}"),
-            Literal::Float(value) => f.write_str(&crate::spelling::float(*value)),
-            Literal::Str(value) => f.write_str(&quoted(value)),
-            Literal::Stored(Type::Bytes, bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
-            Literal::Stored(ty, bytes) => write!(f, "{}({})", ty.name(), crate::spelled::text(*ty, bytes)),
-            Literal::DateTimeNaive(value) | Literal::DateTimeUtc(value) | Literal::Duration(value) => {
-                let ty = self.ty().expect("only None has no type");
-                write!(f, "{}(\"{}\")", ty.name(), crate::time::text(ty, *value))
-            }
-        }
     }
 }
 
@@ -624,25 +501,6 @@ impl BinaryOp {
             BinaryOp::Xor => "^",
         }
     }
-}
-
-/// The expression in the [plan's notation](crate::notation), as descriptions hold it. Two expressions have the same text
-/// exactly if they are the same.
-impl fmt::Display for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Speller::PLAN.expr(self).0)
-    }
-}
-
-impl fmt::Debug for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Text in double quotes, with JSON's escapes.
-pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -687,7 +545,7 @@ mod tests {
         check(text.str().replace_first("x", &text, 1), "(a + \"b\").str.replace(\"x\", a + \"b\", 1)");
         check(text.str().len() - 1, "(a + \"b\").str.len() - 1");
         check(col("a").str().try_parse_int(), "a.str.parse_int(optional=True)");
-        let words = crate::text::BoolWords::new(["Y"], ["n", "\""]);
+        let words = crate::functions::BoolWords::new(["Y"], ["n", "\""]);
         check(col("a").str().parse_bool(words), "a.str.parse_bool([\"y\"], [\"n\", \"\\\"\"])");
     }
 

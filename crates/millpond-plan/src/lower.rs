@@ -16,20 +16,20 @@ use std::sync::Arc;
 use millpond_error::{Error, Origin, Result};
 use serde_json::{Value, json};
 
-use crate::check::{self, RowScope};
+use crate::behavior::{Lifecycle, Shown};
 use crate::deep::deep_of;
 use crate::describe::{self, ReadColumns, describe};
+use crate::dialect::{hint, quoted};
 use crate::eval::{MapStage, Root};
-use crate::expr::quoted;
-use crate::notation::hint;
 use crate::physical::{
-    CombineSpec, Consolidate, Form, Lifecycle, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall,
-    SessionSpec, Shown, Step, WindowSpec,
+    CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
+    Step, WindowSpec,
 };
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
 use crate::terms::{self, TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
+use crate::typing::{self, RowScope};
 use crate::window::SlidingWindow;
 
 mod combine;
@@ -149,7 +149,7 @@ impl Lowering {
             Operation::Source(_) | Operation::Concat { .. } | Operation::Flatten { .. } => {
                 let base = self.base_of(table)?;
                 let mut terms = Terms::default();
-                let columns = check::input_terms(&mut terms, table.schema());
+                let columns = typing::input_terms(&mut terms, table.schema());
                 let names = table.schema().columns().iter().map(|column| column.name.clone());
                 let columns = names.zip(columns).map(|(name, term)| (name, Root { term, origin: None })).collect();
                 let (predicates, identity) = (Vec::new(), Vec::new());
@@ -178,14 +178,14 @@ impl Lowering {
                 let columns = if *keeps_others { all_columns(input.schema(), columns) } else { columns.clone() };
                 let mut selected = Vec::with_capacity(columns.len());
                 for (name, expr) in columns {
-                    let term = fused.term(input.schema(), |terms, scope| check::term(terms, scope, &expr))?;
+                    let term = fused.term(input.schema(), |terms, scope| typing::term(terms, scope, &expr))?;
                     selected.push((name, Root { term, origin: fused.origin(term, expr.origin()) }));
                 }
                 Ok(Fused { columns: selected, schema: table.schema().clone(), ..fused })
             }
             Operation::Filter { input, predicate } => {
                 let mut fused = self.fuse(input)?;
-                let term = fused.term(input.schema(), |terms, scope| check::predicate(terms, scope, predicate))?;
+                let term = fused.term(input.schema(), |terms, scope| typing::predicate(terms, scope, predicate))?;
                 fused.predicates.push(Root { term, origin: predicate.origin().cloned() });
                 Ok(fused)
             }
@@ -193,7 +193,7 @@ impl Lowering {
                 let mut fused = self.fuse(input)?;
                 let mut identity = Vec::with_capacity(columns.len());
                 for expr in columns {
-                    let term = fused.term(input.schema(), |terms, scope| check::term(terms, scope, expr))?;
+                    let term = fused.term(input.schema(), |terms, scope| typing::term(terms, scope, expr))?;
                     identity.push(Root { term, origin: fused.origin(term, expr.origin()) });
                 }
                 Ok(Fused { identity, ..fused })

@@ -4,108 +4,32 @@
 //! [`Type::name`]. An [`Expr`] is displayed as the plan writes it, since descriptions hold it; messages ask for [`spoken`],
 //! and hints that can be pasted for [`code`].
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::fmt;
 
 use crate::deep::deep_of;
-use crate::dt::TimeFunction;
-use crate::expr::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, quoted};
-use crate::reducer::Reducer;
-use crate::text::TextFunction;
-use crate::types::{ColumnType, Type};
-
-/// Whose way of writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notation {
-    /// The plan's: it stands in saved descriptions, and is the same for programs of every language.
-    Plan,
-    /// That of Rust programs.
-    Rust,
-    /// That of Python programs.
-    Python,
-}
-
-/// Whether the program of this process is written in Python.
-static PROGRAM: AtomicU8 = AtomicU8::new(Notation::Rust as u8);
+use crate::dialect::{Notation, hint, quoted};
+use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::functions::{Reducer, ReducerKind, TextFunction, TimeFunction};
+use crate::literal::Literal;
+use crate::types::Type;
 
 impl Notation {
-    /// That of the program that runs in this process: Rust, unless a front end has said otherwise.
-    pub fn of_program() -> Notation {
-        if PROGRAM.load(Ordering::Relaxed) == Notation::Python as u8 { Notation::Python } else { Notation::Rust }
-    }
-
-    /// Says that programs of this process are written so; a front end does it before it makes anything.
-    pub fn speak(self) {
-        PROGRAM.store(self as u8, Ordering::Relaxed);
-    }
-
-    /// The name of a type: `int`, `Type::Int`; `pw.Duration`, `Type::Duration`.
-    pub fn ty(self, ty: Type) -> String {
-        let elements =
-            |types: &[ColumnType]| types.iter().map(|ty| self.column_type(*ty)).collect::<Vec<_>>().join(", ");
-        match (self, ty) {
-            (Notation::Rust, Type::Tuple(types)) if mixed(types) => {
-                let types = types.iter().map(|ty| self.rust_column_type(*ty)).collect::<Vec<_>>().join(", ");
-                format!("Type::tuple([{types}])")
-            }
-            (Notation::Rust, Type::Tuple(types)) => format!("Type::tuple([{}])", elements(types)),
-            (Notation::Rust, Type::List(ty)) => format!("Type::list({})", self.column_type(*ty)),
-            (_, Type::Tuple(types)) if types.is_empty() && self == Notation::Python => "tuple[()]".to_owned(),
-            (_, Type::Tuple(types)) => format!("tuple[{}]", elements(types)),
-            (_, Type::List(ty)) => format!("list[{}]", self.column_type(*ty)),
-            (Notation::Rust, ty) => format!("Type::{ty:?}"),
-            (Notation::Python, Type::Json) => "pw.Json".to_owned(),
-            (Notation::Python, ty) if ty.is_time() => format!("pw.{ty:?}"),
-            (_, ty) => {
-                let name = format!("{ty:?}");
-                if ty.is_time() { name } else { name.to_lowercase() }
-            }
-        }
-    }
-
-    /// The name of a type that may hold nulls: `int?`, `Type::Int.optional()`, `int | None`.
-    pub fn column_type(self, ColumnType { ty, optional }: ColumnType) -> String {
-        let name = self.ty(ty);
-        match (optional, self) {
-            (false, _) => name,
-            (true, Notation::Plan) => format!("{name}?"),
-            (true, Notation::Rust) => format!("{name}.optional()"),
-            (true, Notation::Python) => format!("{name} | None"),
-        }
-    }
-
-    /// A type among others in a Rust array, whose elements are of one type.
-    fn rust_column_type(self, ty: ColumnType) -> String {
-        if ty.optional { self.column_type(ty) } else { format!("{}.required()", self.ty(ty.ty)) }
-    }
-
     /// A value: `True`, `true`; `datetime.timedelta(seconds=300)`, `Duration("PT5M")`.
     pub fn literal(self, value: &Literal) -> String {
         match (self, value) {
             (Notation::Rust, Literal::Bool(value)) => value.to_string(),
-            (Notation::Python, value) => crate::spelling::literal(value).unwrap_or_else(|| value.to_string()),
+            (Notation::Python, value) => crate::literal::python_call(value).unwrap_or_else(|| value.to_string()),
             _ => value.to_string(),
         }
     }
-
-    /// One of two texts that say the same, each in the notation of its language.
-    pub fn choose<'a>(self, rust: &'a str, python: &'a str) -> &'a str {
-        if self == Notation::Python { python } else { rust }
-    }
-
-    /// The name of a function of the package: `pw.coalesce`, `coalesce`.
-    pub fn function(self, name: &str) -> String {
-        if self == Notation::Python { format!("pw.{name}") } else { name.to_owned() }
-    }
-
-    /// The name of a reducer: `pw.reducers.max`, `max`.
-    pub fn reducer(self, name: &str) -> String {
-        if self == Notation::Python { format!("pw.reducers.{name}") } else { name.to_owned() }
-    }
 }
 
-/// Whether some of the types are optional, and some are not.
-fn mixed(types: &[ColumnType]) -> bool {
-    types.iter().any(|ty| ty.optional) && types.iter().any(|ty| !ty.optional)
+impl ReducerKind {
+    /// A call of it over columns that are written so, as the program writes it.
+    pub fn call(self, columns: impl IntoIterator<Item = String>) -> String {
+        let columns = columns.into_iter().map(|text| (text, ATOM)).collect();
+        Speller::of_program().reducer(self.name(), self.skips_nones(), columns)
+    }
 }
 
 /// An expression as a message says it: as the program writes it, with columns by their plain names.
@@ -122,29 +46,6 @@ pub fn code(expr: &Expr) -> String {
 pub(crate) fn cast(expr: &Expr, to: Type) -> String {
     let speller = Speller { notation: Notation::of_program(), pasted: true };
     speller.cast(speller.expr(expr), to).0
-}
-
-/// What a hint says in the program's language.
-pub fn hint<'a>(rust: &'a str, python: &'a str) -> &'a str {
-    Notation::of_program().choose(rust, python)
-}
-
-/// How a program writes a duration.
-pub(crate) fn duration() -> &'static str {
-    hint(
-        "a duration is such as std::time::Duration::from_secs(300)",
-        "a duration is such as datetime.timedelta(minutes=5)",
-    )
-}
-
-/// The types in one sentence: `int, float or str`.
-pub(crate) fn one_of(types: &[Type]) -> String {
-    let names: Vec<String> = types.iter().map(Type::to_string).collect();
-    match names.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, before)) => format!("{} or {last}", before.join(", ")),
-        None => String::new(),
-    }
 }
 
 /// A reducer over this expression, as it can be pasted into the program.
@@ -273,7 +174,7 @@ impl Speller {
     }
 
     pub fn cast(self, value: Bound, to: Type) -> Bound {
-        let ty = self.notation.ty(to);
+        let ty = to.to_notation(self.notation);
         match self.notation {
             Notation::Plan => self.call("cast", vec![value, (ty, ATOM)]),
             Notation::Python => self.call("cast", vec![(ty, ATOM), value]),
@@ -403,6 +304,20 @@ fn within((text, precedence): Bound, needs: u8) -> String {
     if precedence < needs { format!("({text})") } else { text }
 }
 
+/// The expression in the [plan's notation](crate::notation), as descriptions hold it. Two expressions have the same text
+/// exactly if they are the same.
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Speller::PLAN.expr(self).0)
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -433,9 +348,9 @@ mod tests {
             ),
         ];
         for (ty, plan, rust, python) in types {
-            assert_eq!(Notation::Plan.column_type(ty), plan);
-            assert_eq!(Notation::Rust.column_type(ty), rust);
-            assert_eq!(Notation::Python.column_type(ty), python);
+            assert_eq!(ty.to_notation(Notation::Plan), plan);
+            assert_eq!(ty.to_notation(Notation::Rust), rust);
+            assert_eq!(ty.to_notation(Notation::Python), python);
         }
     }
 

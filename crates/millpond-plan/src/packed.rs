@@ -413,7 +413,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spelled;
+    use crate::text_codec;
 
     /// A value, in the simplest form that can be compared.
     #[derive(Clone, Debug)]
@@ -528,8 +528,8 @@ mod tests {
                 prop_assert!(is_whole(ty, &packed));
                 prop_assert!(packed.is_empty() || !is_whole(ty, &packed[..packed.len() - 1]));
                 let (mut text, mut back) = (Vec::new(), Vec::new());
-                spelled::write(ty, &packed, &mut text).unwrap();
-                prop_assert!(spelled::read(ty, &text, &mut back), "{}", String::from_utf8_lossy(&text));
+                text_codec::write(ty, &packed, &mut text).unwrap();
+                prop_assert!(text_codec::read(ty, &text, &mut back), "{}", String::from_utf8_lossy(&text));
                 prop_assert_eq!(&back, &packed);
                 prop_assert_eq!(ty.name().parse(), Ok(ty));
             }
@@ -555,7 +555,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(ty in types(), bytes: Vec<u8>) {
             if ty.elements().is_some() && is_whole(ty, &bytes) {
-                prop_assert!(bytes.is_empty() || !spelled::text(ty, &bytes).is_empty());
+                prop_assert!(bytes.is_empty() || !text_codec::text(ty, &bytes).is_empty());
             }
             let mut cells = CellBuilder::new(ty);
             let mut reader = Reader::new(&bytes);

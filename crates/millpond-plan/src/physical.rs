@@ -6,14 +6,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use millpond_error::{Origin, Result};
+use millpond_error::Origin;
 use serde::{Deserialize, Serialize};
 
+use crate::behavior::Lifecycle;
+use crate::combine::Combination;
 use crate::eval::MapStage;
-use crate::expr::{Expr, Literal};
+use crate::functions::ReducerKind;
 use crate::notation::{ATOM, Speller};
+use crate::session::Gap;
 use crate::table::{SinkDecl, SourceDecl};
-use crate::types::{Schema, Type};
+use crate::types::Schema;
 use crate::window::WindowSpans;
 
 /// The position of a node in [`PhysicalPlan::nodes`].
@@ -211,37 +214,6 @@ pub struct SessionSpec {
     pub form: Form,
 }
 
-/// What neighbours in a session fulfil. Rows of one time are in one session in any case.
-#[derive(Clone, Debug)]
-pub enum Gap {
-    /// They are no further apart than this: not negative; nanoseconds between points in time.
-    Most(i64),
-    /// The difference of their times, as a float, is not more than this: finite and not negative.
-    MostFloat(f64),
-    /// The one output of this stage is true of the times of a row and of the next one, which are its inputs.
-    Where(Arc<MapStage>),
-}
-
-impl Gap {
-    /// That a predicate holds of two times of type `time`, the columns [`BEFORE`](crate::BEFORE) and [`AFTER`](crate::AFTER).
-    ///
-    /// # Errors
-    /// `Invalid` if it is no `bool`, or uses anything else.
-    pub fn predicate(predicate: &Expr, time: Type) -> Result<Gap> {
-        crate::session::predicate(predicate, time).map(|stage| Gap::Where(stage.into()))
-    }
-}
-
-impl fmt::Display for Gap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Gap::Most(max_gap) => write!(f, "max_gap {max_gap}"),
-            Gap::MostFloat(max_gap) => write!(f, "max_gap {max_gap:?}"),
-            Gap::Where(predicate) => write!(f, "{predicate}"),
-        }
-    }
-}
-
 /// The windows of a `Windowed` node.
 #[derive(Clone, Debug)]
 pub enum WindowSpec {
@@ -254,28 +226,6 @@ pub enum WindowSpec {
     },
     /// Sessions.
     Session(SessionSpec),
-}
-
-/// When windows are shown, and when they are over. Lengths are ints or floats, as the time; never negative.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lifecycle {
-    /// When the result of a window is shown.
-    pub shown: Shown,
-    /// A window is closed once the watermark is so far past its end; `None` if it never is.
-    pub cutoff: Option<Literal>,
-    /// Whether the result of a closed window stays.
-    pub keep_results: bool,
-}
-
-/// When the result of a window is shown.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Shown {
-    /// From its first row on.
-    AtOnce,
-    /// Once the watermark is so far past its start.
-    AfterStart(Literal),
-    /// When it is closed.
-    AtClose,
 }
 
 /// The parameters of a `Combine` node. All positions are columns of the node's input, unless said otherwise.
@@ -297,37 +247,6 @@ pub struct CombineSpec {
     pub origin: Origin,
 }
 
-/// How rows of one identity become one. In each table that gives cells, an identity has at most one row at the end of
-/// each epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Combination {
-    /// The rows of the first table whose identity the second has not.
-    Difference,
-    /// The rows of the first table whose identity all others have.
-    Intersect,
-    /// The rows of the second table, and those of the first whose identity it has not.
-    UpdateRows,
-    /// The rows of the first table, with cells of the second where that has the identity.
-    UpdateCells,
-}
-
-impl Combination {
-    /// The name of its method.
-    pub fn name(self) -> &'static str {
-        match self {
-            Combination::Difference => "difference",
-            Combination::Intersect => "intersect",
-            Combination::UpdateRows => "update_rows",
-            Combination::UpdateCells => "update_cells",
-        }
-    }
-
-    /// Whether the second table gives cells, and not only its identities.
-    pub fn updates(self) -> bool {
-        matches!(self, Combination::UpdateRows | Combination::UpdateCells)
-    }
-}
-
 /// A reducer over columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReducerCall {
@@ -335,78 +254,6 @@ pub struct ReducerCall {
     pub kind: ReducerKind,
     /// The columns that it reads: as many as it has arguments.
     pub columns: Vec<usize>,
-}
-
-/// The reducers that the engine has. All but `Count` and the tuples leave nulls out; over nulls alone they give null, so their
-/// output is optional where their column is.
-///
-/// A row has *arrived* in the epoch of the change that added it, where changes that cancel within an epoch are none. A
-/// change that removes a row removes the one that arrived first of all rows that are equal in the operator's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReducerKind {
-    /// Number of rows, nulls included: `int`.
-    Count,
-    /// Sum of an `int`, `float` or duration column, of the same type. An `int` sum outside 64 bits is an error value.
-    Sum,
-    /// Mean of an `int` or `float` column: `float`; of a duration column: a duration, rounded half to even.
-    Avg,
-    /// Smallest value, of the same type; any type. Floats order as `f64::total_cmp`, text by bytes.
-    Min,
-    /// Largest value.
-    Max,
-    /// Of the row with the smallest first column, the second column, which may be null; of several such rows, the smallest.
-    ArgMin,
-    /// Of the row with the largest first column, the second column, which may be null; of several such rows, the largest.
-    ArgMax,
-    /// The value that arrived first; within an epoch, the smallest.
-    Earliest,
-    /// The value that arrived last; within an epoch, the largest.
-    Latest,
-    /// The number of distinct rows of some columns, without those where one is null: `int`. Floats have one zero and
-    /// one NaN.
-    CountDistinct,
-    /// A list of the values, in the order of their arrival; within an epoch, in order.
-    Tuple {
-        /// Whether nulls are left out; they are elements otherwise.
-        skip_nones: bool,
-    },
-    /// A list of the values in order, nulls first.
-    SortedTuple {
-        /// Whether nulls are left out; they are elements otherwise.
-        skip_nones: bool,
-    },
-}
-
-impl ReducerKind {
-    /// The name of its function.
-    pub fn name(self) -> &'static str {
-        match self {
-            ReducerKind::Count => "count",
-            ReducerKind::Sum => "sum",
-            ReducerKind::Avg => "avg",
-            ReducerKind::Min => "min",
-            ReducerKind::Max => "max",
-            ReducerKind::ArgMin => "argmin",
-            ReducerKind::ArgMax => "argmax",
-            ReducerKind::Earliest => "earliest",
-            ReducerKind::Latest => "latest",
-            ReducerKind::CountDistinct => "count_distinct",
-            ReducerKind::Tuple { .. } => "tuple",
-            ReducerKind::SortedTuple { .. } => "sorted_tuple",
-        }
-    }
-
-    /// A call of it over columns that are written so, as the program writes it.
-    pub fn call(self, columns: impl IntoIterator<Item = String>) -> String {
-        let columns = columns.into_iter().map(|text| (text, ATOM)).collect();
-        Speller::of_program().reducer(self.name(), self.skips_nones(), columns)
-    }
-
-    /// Whether it leaves nulls out where the same function otherwise would not.
-    pub(crate) fn skips_nones(self) -> bool {
-        matches!(self, ReducerKind::Tuple { skip_nones: true } | ReducerKind::SortedTuple { skip_nones: true })
-    }
 }
 
 /// Where a stateful node's state is found, and what it must match.
@@ -503,21 +350,6 @@ fn write_session(input: NodeId, name: &str, spec: &SessionSpec, f: &mut fmt::For
     write!(f, "session {} {name} ({form}) ", input.0)?;
     write!(f, "instance {instance:?} time {time} {gap}: ")?;
     write_reducers(reducers, f)
-}
-
-/// As a plan shows it, with a space behind it.
-impl fmt::Display for Lifecycle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.shown {
-            Shown::AtOnce => {}
-            Shown::AfterStart(delay) => write!(f, "delay {delay} ")?,
-            Shown::AtClose => f.write_str("exactly once ")?,
-        }
-        if let Some(cutoff) = &self.cutoff {
-            write!(f, "cutoff {cutoff} ")?;
-        }
-        f.write_str(if self.keep_results { "" } else { "forgets results " })
-    }
 }
 
 fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::Result {

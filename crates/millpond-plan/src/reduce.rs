@@ -10,18 +10,18 @@ use std::sync::Arc;
 
 use millpond_error::{Error, Result};
 
-use crate::behavior::Behavior;
-use crate::check::{self, RowScope, Scope, at, no_column, subject, typed_none_hint};
+use crate::behavior::{Behavior, Lifecycle};
+use crate::diagnostics::{self, at, no_column, subject};
+use crate::dialect::Notation;
 use crate::expr::{Expr, ExprKind, col};
-use crate::nested;
-use crate::notation::{self, Notation, Speller, code, one_of, spoken};
-use crate::physical::{Gap, Lifecycle, ReducerKind};
-use crate::reducer::Reducer;
-use crate::session::SessionGap;
-use crate::table::{INSTANCE, WINDOW_END, WINDOW_START};
+use crate::functions::{Reducer, ReducerKind};
+use crate::lengths;
+use crate::notation::{self, Speller, code, spoken};
+use crate::session::{Gap, SessionGap};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, Schema, Type};
-use crate::window::{self, SlidingWindow, WindowSpans, Windows};
+use crate::types::{ColumnType, Schema, Type, one_of};
+use crate::typing::{self, RowScope, Scope, nested, typed_none_hint};
+use crate::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowSpans, Windows};
 
 /// The column of windows' numbers, which no program sees.
 const WINDOW_NUMBER: &str = "window";
@@ -88,7 +88,7 @@ pub(crate) fn reduction(
     grouping: &Grouping<'_>,
     outputs: &[(String, Expr)],
 ) -> Result<Reduction> {
-    check::unique("reduce", outputs.iter().map(|(name, _)| name.as_str()))?;
+    diagnostics::unique("reduce", outputs.iter().map(|(name, _)| name.as_str()))?;
     if outputs.is_empty() {
         return Err(Error::invalid("reduce needs at least one output"));
     }
@@ -98,10 +98,10 @@ pub(crate) fn reduction(
     let mut by_name: Vec<usize> = (0..outputs.len()).collect();
     by_name.sort_unstable_by_key(|i| &outputs[*i].0);
     for i in by_name {
-        check::term(&mut results, &mut scope, &outputs[i].1)?;
+        typing::term(&mut results, &mut scope, &outputs[i].1)?;
     }
-    let schema = check::outputs(&mut results, &mut scope, outputs)?;
-    let terms = outputs.iter().map(|(_, expr)| check::term(&mut results, &mut scope, expr)).collect::<Result<_>>()?;
+    let schema = typing::outputs(&mut results, &mut scope, outputs)?;
+    let terms = outputs.iter().map(|(_, expr)| typing::term(&mut results, &mut scope, expr)).collect::<Result<_>>()?;
     Ok(scope.finish(results, terms, schema))
 }
 
@@ -157,7 +157,7 @@ impl<'a> ReduceScope<'a> {
         };
         match grouping {
             Grouping::Keys(keys) => {
-                check::unique("groupby", keys.iter().map(|(name, _)| name.as_str()))?;
+                diagnostics::unique("groupby", keys.iter().map(|(name, _)| name.as_str()))?;
                 for (name, expr) in *keys {
                     scope.key(name, expr)?;
                 }
@@ -182,7 +182,7 @@ impl<'a> ReduceScope<'a> {
     }
 
     fn key(&mut self, name: &str, expr: &Expr) -> Result<()> {
-        let term = check::term(self.rows, &mut self.row, expr)?;
+        let term = typing::term(self.rows, &mut self.row, expr)?;
         let ty = self.rows.ty(term).column().ok_or_else(|| {
             at(Error::invalid(format!("{} is no key: it is the same for every row", subject(expr))), expr)
         })?;
@@ -198,16 +198,16 @@ impl<'a> ReduceScope<'a> {
         behavior: Option<&Behavior>,
         results: &mut Terms,
     ) -> Result<()> {
-        let term = check::term(self.rows, &mut self.row, time)?;
+        let term = typing::term(self.rows, &mut self.row, time)?;
         let ty = self.rows.ty(term);
-        let good = ty.ty.is_some_and(window::is_time) && !ty.optional;
+        let good = ty.ty.is_some_and(lengths::is_time) && !ty.optional;
         let Some(time_type) = ty.ty.filter(|_| good) else {
             let needed = one_of(&[Type::Int, Type::Float, Type::DateTimeNaive, Type::DateTimeUtc]);
             let error =
                 Error::invalid(format!("{} is {ty}, but the time of a session must be {needed}", subject(time)));
             let error = match ty.ty {
-                Some(ty) if window::is_time(ty) => error.with_hint(notation::required(time)),
-                Some(ty) if check::castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
+                Some(ty) if lengths::is_time(ty) => error.with_hint(notation::required(time)),
+                Some(ty) if typing::castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
                 _ => error,
             };
             return Err(at(error, time));
@@ -237,7 +237,7 @@ impl<'a> ReduceScope<'a> {
     }
 
     fn sliding(&mut self, window: &SlidingWindow, results: &mut Terms) -> Result<()> {
-        let time = check::term(self.rows, &mut self.row, &window.time)?;
+        let time = typing::term(self.rows, &mut self.row, &window.time)?;
         let windows = Windows::new(window, self.rows.ty(time).column())?;
         let (first, last) = windows.numbers(self.rows, time);
         let predicate = windows.predicate(self.rows, last);
@@ -261,7 +261,7 @@ impl<'a> ReduceScope<'a> {
         let mut terms = Vec::with_capacity(arguments.len());
         let mut types = Vec::with_capacity(arguments.len());
         for argument in arguments {
-            let term = check::term(self.rows, &mut row, argument)?;
+            let term = typing::term(self.rows, &mut row, argument)?;
             let no_type = || {
                 let name = Notation::of_program().reducer(reducer.name());
                 Error::invalid(format!("None has no type, but {name}() needs one")).with_hint(typed_none_hint())
@@ -331,7 +331,7 @@ impl<'a> ReduceScope<'a> {
             if windowed && name == WINDOW {
                 let error = Error::invalid(format!("there is no {WINDOW} in this version"));
                 let parts = [WINDOW_START, WINDOW_END].map(|name| Expr::new(ExprKind::Column(name.to_owned())));
-                return error.with_hint(code(&nested::make_tuple(parts)));
+                return error.with_hint(code(&crate::methods::make_tuple(parts)));
             }
             let plain = self.visible().map(|(_, plain)| plain.name.as_str());
             let bounds = self.bounds.iter().map(|(name, _)| *name);
@@ -340,7 +340,7 @@ impl<'a> ReduceScope<'a> {
         }
         let what = if windowed { "the instance of the window" } else { "a key of the groupby" };
         let column = Expr::new(ExprKind::Column(name.to_owned()));
-        let name = crate::expr::quoted(name);
+        let name = crate::dialect::quoted(name);
         let error = if self.keys.is_empty() && !windowed {
             Error::invalid(format!("column {name} is not inside a reducer"))
         } else {
@@ -452,7 +452,7 @@ fn reducer_type(reducer: Reducer, arguments: &[(&Expr, ColumnType)]) -> Result<C
                 Type::Bool => {
                     error.with_hint(format!("{} makes 1 of true and 0 of false", notation::cast(argument, Type::Int)))
                 }
-                of if check::castable(of, Type::Int) => error.with_hint(format!(
+                of if typing::castable(of, Type::Int) => error.with_hint(format!(
                     "{} or {}",
                     notation::cast(argument, Type::Int),
                     notation::cast(argument, Type::Float)

@@ -1,14 +1,20 @@
 //! What joins neighbouring rows to one session: a largest gap, or a predicate over their times.
 
+use std::fmt;
+use std::sync::Arc;
+
 use millpond_error::{Error, Result};
 
-use crate::check::{self, Scope, at, subject};
+use crate::behavior::Behavior;
+use crate::diagnostics::{at, subject};
+use crate::dialect::{self, Notation, hint, quoted};
 use crate::eval::{MapStage, Root};
-use crate::expr::{Expr, ExprKind, Literal, UnaryOp, quoted};
-use crate::notation::{self, Notation, hint, one_of, spoken};
-use crate::physical::Gap;
+use crate::expr::{Expr, ExprKind, UnaryOp};
+use crate::literal::Literal;
+use crate::notation::{self, spoken};
 use crate::terms::{TermId, Terms};
-use crate::types::{Schema, Type};
+use crate::types::{Schema, Type, one_of};
+use crate::typing::{self, Scope};
 
 /// The column that stands for the time of a row, in the predicate of a session.
 pub const BEFORE: &str = "a";
@@ -24,6 +30,51 @@ pub enum SessionGap {
     /// This holds: a `bool` over the columns [`BEFORE`] and [`AFTER`], the times of two neighbours; null is false. Rows of
     /// one time are in one session, and it is not asked.
     Where(Expr),
+}
+
+/// A session window: rows of one instance belong together if their times are not further apart than a gap (or, more
+/// generally, fulfil a predicate), or if rows between them bridge it.
+#[derive(Clone, Debug)]
+pub struct SessionWindow {
+    /// The time of a row: a required `int`.
+    pub time: Expr,
+    /// What neighbours in a session fulfil.
+    pub gap: SessionGap,
+    /// Sessions are found apart for each value of this, for example for each user.
+    pub instance: Option<Expr>,
+    /// When sessions are shown and when they are over; without one, they are shown at once and never over.
+    pub behavior: Option<Behavior>,
+}
+
+/// What neighbours in a session fulfil. Rows of one time are in one session in any case.
+#[derive(Clone, Debug)]
+pub enum Gap {
+    /// They are no further apart than this: not negative; nanoseconds between points in time.
+    Most(i64),
+    /// The difference of their times, as a float, is not more than this: finite and not negative.
+    MostFloat(f64),
+    /// The one output of this stage is true of the times of a row and of the next one, which are its inputs.
+    Where(Arc<MapStage>),
+}
+
+impl Gap {
+    /// That a predicate holds of two times of type `time`, the columns [`BEFORE`](crate::BEFORE) and [`AFTER`](crate::AFTER).
+    ///
+    /// # Errors
+    /// `Invalid` if it is no `bool`, or uses anything else.
+    pub fn predicate(predicate: &Expr, time: Type) -> Result<Gap> {
+        self::predicate(predicate, time).map(|stage| Gap::Where(stage.into()))
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gap::Most(max_gap) => write!(f, "max_gap {max_gap}"),
+            Gap::MostFloat(max_gap) => write!(f, "max_gap {max_gap:?}"),
+            Gap::Where(predicate) => write!(f, "{predicate}"),
+        }
+    }
 }
 
 impl SessionGap {
@@ -49,7 +100,7 @@ impl SessionGap {
                         let cast = notation::cast(time, Type::Float);
                         error.with_hint(format!("give a whole number, or take {cast} as the time"))
                     }
-                    (_, Type::Duration) => error.with_hint(notation::duration()),
+                    (_, Type::Duration) => error.with_hint(dialect::duration()),
                     _ => error,
                 })
             }
@@ -86,8 +137,8 @@ pub(crate) fn max_gap(max_gap: &Expr) -> Result<Literal> {
 pub(crate) fn predicate(expr: &Expr, ty: Type) -> Result<MapStage> {
     let times = Schema::new([(BEFORE, ty.required()), (AFTER, ty.required())]);
     let mut terms = Terms::default();
-    let columns = check::input_terms(&mut terms, &times);
-    let term = check::term(&mut terms, &mut TimesScope { columns }, expr)?;
+    let columns = typing::input_terms(&mut terms, &times);
+    let term = typing::term(&mut terms, &mut TimesScope { columns }, expr)?;
     let found = terms.ty(term);
     if found.ty != Some(Type::Bool) {
         let error = Error::invalid(format!(

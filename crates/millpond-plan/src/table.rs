@@ -11,23 +11,16 @@ use std::sync::Arc;
 use millpond_error::{Origin, Result};
 
 use crate::behavior::Behavior;
-use crate::check;
-use crate::combine;
-use crate::expr::{Expr, Literal, col, if_else};
-use crate::nested;
-use crate::physical::Combination;
+use crate::combine::{self, Combination};
+use crate::diagnostics;
+use crate::expr::{Expr, col, if_else};
+use crate::literal::Literal;
 use crate::reduce::{self, Grouping};
-use crate::session::SessionGap;
+use crate::session::{SessionGap, SessionWindow};
 use crate::terms::Terms;
 use crate::types::{Schema, Type};
+use crate::typing::{self, nested};
 use crate::window::SlidingWindow;
-
-/// Start of a window; of a session, the smallest time in it.
-pub const WINDOW_START: &str = "_pw_window_start";
-/// End of a window, the first time that is no longer in it; of a session, the largest time in it.
-pub const WINDOW_END: &str = "_pw_window_end";
-/// What a window's rows have in common: the value of its instance.
-pub const INSTANCE: &str = "_pw_instance";
 
 /// A table of the program; see the [module](self).
 #[derive(Clone)]
@@ -171,32 +164,18 @@ pub struct SinkDecl {
     pub connector: Arc<dyn Any + Send + Sync>,
 }
 
-/// A session window: rows of one instance belong together if their times are not further apart than a gap (or, more
-/// generally, fulfil a predicate), or if rows between them bridge it.
-#[derive(Clone, Debug)]
-pub struct SessionWindow {
-    /// The time of a row: a required `int`.
-    pub time: Expr,
-    /// What neighbours in a session fulfil.
-    pub gap: SessionGap,
-    /// Sessions are found apart for each value of this, for example for each user.
-    pub instance: Option<Expr>,
-    /// When sessions are shown and when they are over; without one, they are shown at once and never over.
-    pub behavior: Option<Behavior>,
-}
-
 impl Table {
     /// The rows of an external source.
     pub fn source(source: SourceDecl) -> Result<Table> {
         let names = source.schema.columns().iter().map(|column| column.name.as_str());
-        check::unique("a schema", names).map_err(|error| error.at(&source.origin))?;
+        diagnostics::unique("a schema", names).map_err(|error| error.at(&source.origin))?;
         let (schema, append_only, origin) = (source.schema.clone(), source.append_only, source.origin.clone());
         Ok(Table::new(Operation::Source(Arc::new(source)), schema, None, append_only, &origin))
     }
 
     /// These columns and no others.
     pub fn select(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
-        let schema = check::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
+        let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
         let operation = Operation::Select { input: self.clone(), columns, keeps_others: false };
         Ok(self.row_by_row(operation, schema, origin))
     }
@@ -204,16 +183,16 @@ impl Table {
     /// All columns of this table; those named in `columns` are replaced in their place, or added at the end.
     pub fn with_columns(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
         let names = columns.iter().map(|(name, _)| name.as_str());
-        check::unique("with_columns", names).map_err(|error| error.at(origin))?;
+        diagnostics::unique("with_columns", names).map_err(|error| error.at(origin))?;
         let all = all_columns(self.schema(), &columns);
-        let schema = check::select(self.schema(), &all).map_err(|error| error.at(origin))?;
+        let schema = typing::select(self.schema(), &all).map_err(|error| error.at(origin))?;
         let operation = Operation::Select { input: self.clone(), columns, keeps_others: true };
         Ok(self.row_by_row(operation, schema, origin))
     }
 
     /// All columns but these.
     pub fn without(&self, names: &[String], origin: &Origin) -> Result<Table> {
-        check::known("without", self.schema(), names).map_err(|error| error.at(origin))?;
+        diagnostics::known("without", self.schema(), names).map_err(|error| error.at(origin))?;
         let kept = self.schema().columns().iter().filter(|column| !names.contains(&column.name));
         self.select(kept.map(|column| (column.name.clone(), col(&column.name))).collect(), origin)
     }
@@ -221,21 +200,22 @@ impl Table {
     /// The same columns in the same places; each pair is the name of a column and the name that it gets.
     pub fn rename(&self, names: &[(String, String)], origin: &Origin) -> Result<Table> {
         let old: Vec<String> = names.iter().map(|(old, _)| old.clone()).collect();
-        check::known("rename", self.schema(), &old).map_err(|error| error.at(origin))?;
+        diagnostics::known("rename", self.schema(), &old).map_err(|error| error.at(origin))?;
         let renamed = |name: &String| {
             let new = names.iter().find(|(old, _)| old == name);
             new.map_or_else(|| name.clone(), |(_, new)| new.clone())
         };
         let columns = self.schema().columns().iter();
         let columns: Vec<_> = columns.map(|column| (renamed(&column.name), col(&column.name))).collect();
-        check::unique("rename", columns.iter().map(|(name, _)| name.as_str())).map_err(|error| error.at(origin))?;
+        diagnostics::unique("rename", columns.iter().map(|(name, _)| name.as_str()))
+            .map_err(|error| error.at(origin))?;
         self.select(columns, origin)
     }
 
     /// The same columns, these cast to other types as [`Expr::cast`] does it.
     pub fn cast_to_types(&self, types: &[(String, Type)], origin: &Origin) -> Result<Table> {
         let names: Vec<String> = types.iter().map(|(name, _)| name.clone()).collect();
-        check::known("cast_to_types", self.schema(), &names).map_err(|error| error.at(origin))?;
+        diagnostics::known("cast_to_types", self.schema(), &names).map_err(|error| error.at(origin))?;
         let casts = types.iter().map(|(name, ty)| (name.clone(), col(name).cast(*ty).at(origin.clone())));
         self.with_columns(casts.collect(), origin)
     }
@@ -245,7 +225,7 @@ impl Table {
     pub fn concat(&self, others: &[Table], origin: &Origin) -> Result<Table> {
         let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
         let schemas: Vec<&Schema> = inputs.iter().map(Table::schema).collect();
-        let schema = check::same_columns("concat", &schemas).map_err(|error| error.at(origin))?;
+        let schema = typing::same_columns("concat", &schemas).map_err(|error| error.at(origin))?;
         let inputs = json_or_none(inputs, &schema, origin)?;
         let append_only = inputs.iter().all(Table::append_only);
         Ok(Table::new(Operation::Concat { inputs }, schema, None, append_only, origin))
@@ -261,7 +241,7 @@ impl Table {
 
     /// The rows for which `predicate` is true; a row for which it is null is dropped.
     pub fn filter(&self, predicate: Expr, origin: &Origin) -> Result<Table> {
-        check::filter(self.schema(), &predicate).map_err(|error| error.at(origin))?;
+        typing::filter(self.schema(), &predicate).map_err(|error| error.at(origin))?;
         let schema = self.schema().clone();
         let operation = Operation::Filter { input: self.clone(), predicate };
         Ok(self.row_by_row(operation, schema, origin))
@@ -298,8 +278,12 @@ impl Table {
 
     fn combine(&self, others: &[Table], combination: Combination, origin: &Origin) -> Result<Table> {
         let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
+        let described: Vec<_> = inputs
+            .iter()
+            .map(|table| combine::Input { schema: table.schema(), identity: table.identity(), origin: table.origin() })
+            .collect();
         let combine::Checked { schema, identity } =
-            combine::check(combination, &inputs).map_err(|error| error.at(origin))?;
+            combine::check(combination, &described).map_err(|error| error.at(origin))?;
         let inputs = json_or_none(inputs, &schema, origin)?;
         let append_only = combination == Combination::Intersect && inputs.iter().all(Table::append_only);
         Ok(Table::new(Operation::Combine { inputs, combination }, schema, Some(identity), append_only, origin))
@@ -403,7 +387,7 @@ impl Table {
     /// The columns of a reduce, and what identifies its rows.
     fn reduced(&self, grouping: &Grouping<'_>, outputs: &[(String, Expr)]) -> Result<(Schema, Schema)> {
         let mut rows = Terms::default();
-        let columns = check::input_terms(&mut rows, self.schema());
+        let columns = typing::input_terms(&mut rows, self.schema());
         let reduction = reduce::reduction(&mut rows, self.schema(), &columns, grouping, outputs)?;
         let ty = |term| reduction.results.ty(term).column().expect("keys and bounds have types");
         let identity = Schema::new(reduction.identity.iter().map(|(name, term)| (name.as_str(), ty(*term))));

@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 
 use crate::deep::deep_of;
-use crate::dt::TimeFunction;
-use crate::expr::{BinaryOp, Literal, UnaryOp};
+use crate::expr::{BinaryOp, UnaryOp};
+use crate::functions::{TextFunction, TimeFunction};
+use crate::literal::Literal;
 use crate::notation::{ATOM, Bound, Speller};
-use crate::text::TextFunction;
 use crate::types::{ColumnType, Schema, Type};
-use crate::window::Bounds;
 
 /// The position of a term in its [`Terms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +64,43 @@ pub(crate) enum Op {
     Instant(TermId),
     /// The float of an instant.
     OfInstant(TermId),
+}
+
+/// Bounds at a regular distance: bound `k` is `k * hop + origin + shift`, all three of one type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bounds {
+    pub hop: Literal,
+    pub origin: Literal,
+    pub shift: Literal,
+}
+
+impl Bounds {
+    /// Bound `k` of whole numbers. It is exact, and may be outside 64 bits.
+    pub fn whole(&self, k: i64) -> i128 {
+        let [hop, origin, shift] = [&self.hop, &self.origin, &self.shift].map(whole);
+        i128::from(k) * hop + origin + shift
+    }
+
+    /// Says of bound `k`, which is no value of type `ty`, what it is.
+    pub fn outside(&self, k: i64, ty: Type) -> String {
+        let (bound, shift) = (self.whole(k), whole(&self.shift));
+        let text = |value: i128| match i64::try_from(value) {
+            Ok(value) if ty.is_time() => crate::time::text(ty, value),
+            _ => value.to_string(),
+        };
+        let (first, last) = (text(i64::MIN.into()), text(i64::MAX.into()));
+        match bound < i64::MIN.into() {
+            true => format!(
+                "the window before that of {} starts before {first}, the first {ty}",
+                text(bound + whole(&self.hop))
+            ),
+            false => format!("the window that starts at {} ends after {last}, the last {ty}", text(bound - shift)),
+        }
+    }
+}
+
+fn whole(value: &Literal) -> i128 {
+    value.as_int().expect("bounds of whole times are whole").into()
 }
 
 /// The type of a term; `ty` is missing for a literal `None` that nothing has given a type yet.

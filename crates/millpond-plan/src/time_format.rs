@@ -12,7 +12,7 @@ use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::Offset;
 use millpond_error::{Error, Result};
 
-use crate::expr::quoted;
+use crate::dialect::quoted;
 use crate::types::Type;
 
 /// The words that take a flag, and those that do not.

@@ -32,7 +32,7 @@ use arrow_schema::{ArrowError, DataType, Field, TimeUnit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::notation::Notation;
+use crate::dialect::Notation;
 
 /// The time zone of Arrow's `Timestamp` for [`Type::DateTimeUtc`].
 const UTC: &str = "UTC";
@@ -141,7 +141,7 @@ impl Type {
 
     /// How it is written wherever it is saved: `tuple[int, str?]`.
     pub fn name(self) -> String {
-        Notation::Plan.ty(self)
+        self.to_notation(Notation::Plan)
     }
 
     /// How its cells are stored.
@@ -260,7 +260,7 @@ impl Type {
 impl ColumnType {
     /// How it is written wherever it is saved: `int?`.
     pub fn name(self) -> String {
-        Notation::Plan.column_type(self)
+        self.to_notation(Notation::Plan)
     }
 
     /// The type of values of both; see [`Type::common`].
@@ -282,6 +282,58 @@ fn known(types: Vec<ColumnType>) -> &'static [ColumnType] {
     types
 }
 
+impl Type {
+    /// Its name in a language: `int`, `Type::Int`; `Duration`, `pw.Duration`.
+    pub fn to_notation(self, notation: Notation) -> String {
+        let names = |types: &[ColumnType]| {
+            // A Rust array has elements of one type.
+            let mixed = types.iter().any(|ty| ty.optional) && types.iter().any(|ty| !ty.optional);
+            let name = |ty: &ColumnType| match notation {
+                Notation::Rust if mixed && !ty.optional => format!("{}.required()", ty.to_notation(notation)),
+                _ => ty.to_notation(notation),
+            };
+            types.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        match (notation, self) {
+            (Notation::Rust, Type::Tuple(types)) => format!("Type::tuple([{}])", names(types)),
+            (Notation::Rust, Type::List(ty)) => format!("Type::list({})", ty.to_notation(notation)),
+            (Notation::Python, Type::Tuple([])) => "tuple[()]".to_owned(),
+            (_, Type::Tuple(types)) => format!("tuple[{}]", names(types)),
+            (_, Type::List(ty)) => format!("list[{}]", ty.to_notation(notation)),
+            (Notation::Rust, ty) => format!("Type::{ty:?}"),
+            (Notation::Python, Type::Json) => "pw.Json".to_owned(),
+            (Notation::Python, ty) if ty.is_time() => format!("pw.{ty:?}"),
+            (_, ty) => {
+                let name = format!("{ty:?}");
+                if ty.is_time() { name } else { name.to_lowercase() }
+            }
+        }
+    }
+}
+
+impl ColumnType {
+    /// Its name in a language: `int?`, `Type::Int.optional()`, `int | None`.
+    pub fn to_notation(self, notation: Notation) -> String {
+        let name = self.ty.to_notation(notation);
+        match (self.optional, notation) {
+            (false, _) => name,
+            (true, Notation::Plan) => format!("{name}?"),
+            (true, Notation::Rust) => format!("{name}.optional()"),
+            (true, Notation::Python) => format!("{name} | None"),
+        }
+    }
+}
+
+/// The types in one sentence: `int, float or str`.
+pub(crate) fn one_of(types: &[Type]) -> String {
+    let names: Vec<String> = types.iter().map(Type::to_string).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} or {last}", before.join(", ")),
+        None => String::new(),
+    }
+}
+
 impl From<Type> for ColumnType {
     fn from(ty: Type) -> Self {
         ty.required()
@@ -291,7 +343,7 @@ impl From<Type> for ColumnType {
 /// As the program of this process spells it.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Notation::of_program().ty(*self))
+        f.write_str(&self.to_notation(Notation::of_program()))
     }
 }
 
@@ -367,7 +419,7 @@ impl<'de> Deserialize<'de> for Type {
 /// As the program of this process spells it.
 impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Notation::of_program().column_type(*self))
+        f.write_str(&self.to_notation(Notation::of_program()))
     }
 }
 

@@ -14,13 +14,19 @@
 use millpond_error::{Error, Result};
 
 use crate::behavior::Behavior;
-use crate::check::{self, at, subject};
 use crate::eval::{MapStage, Root};
-use crate::expr::{BinaryOp, Expr, Literal};
-use crate::notation::{self, Notation, one_of};
-use crate::terms::{self, Op, TermId, TermType, Terms};
-use crate::time;
+use crate::expr::{BinaryOp, Expr};
+use crate::lengths::{number, positive, time_type};
+use crate::literal::Literal;
+use crate::terms::{self, Bounds, Op, TermId, TermType, Terms};
 use crate::types::{ColumnType, Schema, Type};
+
+/// Start of a window; of a session, the smallest time in it.
+pub const WINDOW_START: &str = "_pw_window_start";
+/// End of a window, the first time that is no longer in it; of a session, the largest time in it.
+pub const WINDOW_END: &str = "_pw_window_end";
+/// What a window's rows have in common: the value of its instance.
+pub const INSTANCE: &str = "_pw_instance";
 
 /// The most windows that one row may be in.
 const MOST_WINDOWS: i64 = 1 << 16;
@@ -50,43 +56,6 @@ pub enum WindowLength {
     Hops(i64),
     /// In the unit of the time: positive, an `int` if the time is one, a `Duration` if it is a point in time.
     Duration(Literal),
-}
-
-/// Bounds at a regular distance: bound `k` is `k * hop + origin + shift`, all three of one type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Bounds {
-    pub hop: Literal,
-    pub origin: Literal,
-    pub shift: Literal,
-}
-
-impl Bounds {
-    /// Bound `k` of whole numbers. It is exact, and may be outside 64 bits.
-    pub fn whole(&self, k: i64) -> i128 {
-        let [hop, origin, shift] = [&self.hop, &self.origin, &self.shift].map(whole);
-        i128::from(k) * hop + origin + shift
-    }
-
-    /// Says of bound `k`, which is no value of type `ty`, what it is.
-    pub fn outside(&self, k: i64, ty: Type) -> String {
-        let (bound, shift) = (self.whole(k), whole(&self.shift));
-        let text = |value: i128| match i64::try_from(value) {
-            Ok(value) if ty.is_time() => time::text(ty, value),
-            _ => value.to_string(),
-        };
-        let (first, last) = (text(i64::MIN.into()), text(i64::MAX.into()));
-        match bound < i64::MIN.into() {
-            true => format!(
-                "the window before that of {} starts before {first}, the first {ty}",
-                text(bound + whole(&self.hop))
-            ),
-            false => format!("the window that starts at {} ends after {last}, the last {ty}", text(bound - shift)),
-        }
-    }
-}
-
-fn whole(value: &Literal) -> i128 {
-    value.as_int().expect("bounds of whole times are whole").into()
 }
 
 /// Start and end of windows by their number.
@@ -264,72 +233,6 @@ impl Windows {
         let error =
             Error::invalid(format!("each row would be in {windows:.0} windows, but {MOST_WINDOWS} are the most"));
         Err(error.with_hint("a longer hop makes fewer windows"))
-    }
-}
-
-/// What the time of a window may be.
-const TIMES: [Type; 4] = [Type::Int, Type::Float, Type::DateTimeNaive, Type::DateTimeUtc];
-
-pub(crate) fn is_time(ty: Type) -> bool {
-    TIMES.contains(&ty)
-}
-
-/// The type of a window's time, which is never null.
-fn time_type(time: &Expr, ty: Option<ColumnType>) -> Result<Type> {
-    match ty {
-        Some(ColumnType { ty, optional: false }) if is_time(ty) => Ok(ty),
-        Some(ty) => {
-            let times = one_of(&TIMES);
-            let error = Error::invalid(format!("{} is {ty}, but the time of a window must be {times}", subject(time)));
-            let error = match ty.ty {
-                ty if is_time(ty) => error.with_hint(notation::required(time)),
-                ty if check::castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
-                _ => error,
-            };
-            Err(at(error, time))
-        }
-        None => {
-            let error = format!("the time of a window is always None, but must be {}", one_of(&TIMES));
-            Err(at(Error::invalid(error), time))
-        }
-    }
-}
-
-/// A number of the window, of the type of the time; in nanoseconds, as an int, for a point in time.
-pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Result<Literal> {
-    let written = || Notation::of_program().literal(value);
-    if ty.is_point() {
-        let needed = if what == "origin" { ty } else { Type::Duration };
-        return match value.as_int().filter(|_| value.ty() == Some(needed)) {
-            Some(value) => Ok(Literal::Int(value)),
-            None => {
-                let time = subject(time);
-                let error = Error::invalid(format!("{what} is {}, but must be {needed}: {time} is {ty}", written()));
-                Err(if needed == Type::Duration { error.with_hint(notation::duration()) } else { error })
-            }
-        };
-    }
-    match (value, ty) {
-        (Literal::Int(_), Type::Int) => Ok(value.clone()),
-        (Literal::Int(value), _) => Ok(Literal::Float(*value as f64)),
-        (Literal::Float(number), Type::Float) if number.is_finite() => Ok(value.clone()),
-        (Literal::Float(_), Type::Float) => Err(Error::invalid(format!("{what} is {}, but must be finite", written()))),
-        (Literal::Float(_), _) => {
-            let subject = subject(time);
-            let (float, int) = (Type::Float, Type::Int);
-            let error = Error::invalid(format!("{what} is {}, which is {float}, but {subject} is {int}", written()));
-            let cast = notation::cast(time, float);
-            Err(error.with_hint(format!("give a whole number, or take {cast} as the time")))
-        }
-        _ => Err(Error::invalid(format!("{what} is {}, but must be a number", written()))),
-    }
-}
-
-fn positive(what: &str, value: Literal) -> Result<Literal> {
-    match value {
-        Literal::Int(1..) => Ok(value),
-        Literal::Float(number) if number > 0.0 => Ok(value),
-        _ => Err(Error::invalid(format!("{what} is {value}, but must be more than 0"))),
     }
 }
 

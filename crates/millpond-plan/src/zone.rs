@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use millpond_error::{Error, Result};
 
-use crate::expr::quoted;
+use crate::dialect::quoted;
 use crate::time_format::timestamp;
 
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);

@@ -1,10 +1,9 @@
 //! `Expr`: an expression of the plan.
 
+use millpond_plan::notation::{code, spoken};
 use millpond_plan::{
     BinaryOp, BoolWords, ColumnType, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFormat, TimeFunction,
-    TimeUnit, Type, UnaryOp,
-    notation::{code, spoken},
-    spelled,
+    TimeUnit, Type, UnaryOp, text_codec,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -167,7 +166,7 @@ pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
         Literal::of_int(to_type(&ty)?, value)
     } else if let Ok((ty, text)) = value.extract::<(String, String)>() {
         let (ty, mut stored) = (to_type(&ty)?, Vec::new());
-        if !spelled::read_json(ty, text.as_bytes(), &mut stored) {
+        if !text_codec::read_json(ty, text.as_bytes(), &mut stored) {
             return Err(PyValueError::new_err(format!("{text:?} is not the JSON of a {ty}")));
         }
         Literal::Stored(ty, stored.into())

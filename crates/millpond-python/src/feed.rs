@@ -6,7 +6,7 @@ use std::time::Duration;
 use millpond_error::{Error, ErrorKind, Result};
 use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
 use millpond_plan::json::MAX_DEPTH;
-use millpond_plan::{Schema, Type, packed, spelled, time};
+use millpond_plan::{Schema, Type, packed, text_codec, time};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -194,7 +194,7 @@ fn store(value: &Bound<'_, PyAny>, ty: Type, out: &mut Vec<u8>) -> std::result::
         let dumps = DUMPS.import(value.py(), "millpond._json", "dumps");
         let text = dumps.and_then(|dumps| dumps.call1((value,))).and_then(|text| text.extract::<String>());
         let text = text.map_err(|error| format!("{} is not JSON: {}", show(value), error.value(value.py())))?;
-        if spelled::read_json(ty, text.as_bytes(), out) {
+        if text_codec::read_json(ty, text.as_bytes(), out) {
             return Ok(true);
         }
         // What Python has written is JSON.
@@ -230,7 +230,7 @@ fn store(value: &Bound<'_, PyAny>, ty: Type, out: &mut Vec<u8>) -> std::result::
 /// Bytes that are spelled as in a file.
 fn of_base64<'a>(value: &Bound<'_, PyAny>) -> Option<Cell<'a>> {
     let (text, mut bytes) = (value.cast::<PyString>().ok()?.to_str().ok()?, Vec::new());
-    spelled::read(Type::Bytes, text.as_bytes(), &mut bytes).then_some(Cell::Stored(Type::Bytes, bytes.into()))
+    text_codec::read(Type::Bytes, text.as_bytes(), &mut bytes).then_some(Cell::Stored(Type::Bytes, bytes.into()))
 }
 
 /// A point in time or a duration, also one that is spelled as in a file.

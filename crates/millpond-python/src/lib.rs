@@ -16,6 +16,7 @@ mod calls;
 mod errors;
 mod expr;
 mod feed;
+mod interrupt;
 mod io;
 mod logging;
 mod rows;

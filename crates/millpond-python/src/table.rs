@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
 use crate::expr::{PyExpr, to_literal, to_type};
+use crate::interrupt::{Ended, interruptible};
 use crate::rows;
-use crate::run::{Ended, interruptible};
 use crate::stops::{Signals, Stops};
 
 /// A column as Python sees it: name, type, whether it may hold nulls.

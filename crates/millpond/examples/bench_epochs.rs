@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
-use millpond::connector::{self, Changes, Epoch, EpochInput, LogicalRun, Next, Prepared, Sink, Source, SourceCounts};
-use millpond::connector::{Arrangement, SavedArrangement};
+use millpond::connector::{
+    self, Arrangement, Changes, Epoch, EpochInput, LogicalRun, Next, Prepared, SavedArrangement, Sink, Source,
+    SourceCounts,
+};
 use millpond::{Backend, Error, Result, RunOptions, Schema, Type, col, count, max, min, run, session};
 
 const BATCH_ROWS: u64 = 64 * 1024;

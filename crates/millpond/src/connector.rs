@@ -6,51 +6,23 @@
 //! [`sink`] puts into a program. A run makes sources and sinks anew each time and, with saved state, hands them the
 //! position that the last checkpoint saved.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use millpond_error::Origin;
-use millpond_plan::{self as plan, SinkDecl, SourceDecl};
+use millpond_plan::{self as plan, SourceDecl};
 
 pub use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
-use millpond_error::{Error, Result};
-use millpond_io::sink::CallbackSink;
+use millpond_error::Result;
 pub use millpond_io::sink::{Delivery, EpochChanges, LogicalRun, Outbox, Prepared, Sink, Subscriber};
-pub use millpond_io::source::{EpochInput, Next, Progress, Source, SourceCounts, Wakeup};
+pub use millpond_io::source::{EpochInput, Next, Progress, Source, SourceCounts};
+pub use millpond_io::wakeup::Wakeup;
 use millpond_plan::Schema;
 
+pub use crate::declare::{SinkConnector, SourceConnector, declare_sink, declare_subscription};
 use crate::output::Output;
 use crate::table::Table;
-
-/// Makes a source at the start of a run; kept, opaque, in the plan's declaration.
-pub struct SourceConnector {
-    /// Checks what can be checked before any state is touched.
-    pub check: Box<dyn Fn() -> Result<()> + Send + Sync>,
-    /// Makes the source; the seed hashes the keys of its arrangements.
-    pub make: Box<dyn Fn(HashSeed) -> Result<Box<dyn Source>> + Send + Sync>,
-    /// Where rejected rows go, if anywhere.
-    pub dead_letter: Option<Arc<SinkConnector>>,
-    /// Why the source has no place in a run with saved state, if it cannot say where it was.
-    pub forgetful: Option<Error>,
-    /// The file, directory or glob that it reads, if it reads files.
-    pub path: Option<String>,
-}
-
-/// Makes a sink at the start of a run; kept, opaque, in the plan's declaration.
-pub struct SinkConnector {
-    /// The name under which its position is kept in the state.
-    pub name: String,
-    /// The file that it writes, if it writes one of the local file system.
-    pub path: Option<PathBuf>,
-    /// The place in the program.
-    pub origin: Origin,
-    /// Checks what can be checked before any state is touched.
-    pub check: Box<dyn Fn() -> Result<()> + Send + Sync>,
-    /// Makes the sink.
-    pub make: Box<dyn Fn() -> Result<Box<dyn Sink>> + Send + Sync>,
-}
 
 /// A table that a source of your own feeds. `name` finds its position in the state; `append_only` promises that it never
 /// removes a row.
@@ -200,17 +172,6 @@ pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'stati
     Output::subscription(table, name, Arc::new(subscriber), Origin::caller())
 }
 
-/// The declaration of a subscription, for fronts that carry their own origins.
-pub fn declare_subscription(
-    table: &plan::Table,
-    name: &str,
-    origin: &Origin,
-    subscriber: Arc<dyn Subscriber>,
-    delivery: Delivery,
-) -> SinkDecl {
-    declare_sink(table, name, origin, move || Ok(Box::new(CallbackSink::new(subscriber.clone(), delivery))))
-}
-
 /// Hands a table's changes to a sink of your own: one that can be cut back to what a checkpoint says of it.
 ///
 /// ```
@@ -283,29 +244,4 @@ pub fn declare_subscription(
 pub fn sink(table: &Table, name: &str, make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static) -> Output {
     let origin = Origin::caller();
     Output::from(table.plan().map(|table| declare_sink(table, name, &origin, make)))
-}
-
-/// The declaration of a sink of your own, for fronts that carry their own origins.
-pub fn declare_sink(
-    table: &plan::Table,
-    name: &str,
-    origin: &Origin,
-    make: impl Fn() -> Result<Box<dyn Sink>> + Send + Sync + 'static,
-) -> SinkDecl {
-    let connector = SinkConnector {
-        name: name.to_owned(),
-        path: None,
-        origin: origin.clone(),
-        check: Box::new(|| Ok(())),
-        make: Box::new(make),
-    };
-    SinkDecl {
-        table: table.clone(),
-        name: Some(name.to_owned()),
-        kind: "sink",
-        description: serde_json::Value::Null,
-        keeps_table: false,
-        origin: origin.clone(),
-        connector: Arc::new(connector),
-    }
 }

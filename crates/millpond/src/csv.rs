@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 pub use millpond_io::csv::{OnError, Streaming};
 
-use crate::connector::SourceConnector;
+use crate::declare::SourceConnector;
 use crate::output::Output;
 use crate::table::Table;
 use crate::write::TextFormat;

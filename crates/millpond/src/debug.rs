@@ -8,13 +8,13 @@ use millpond_io::debug::{LABEL, TableSource};
 pub use millpond_io::sink::HeadOrder;
 use millpond_io::sink::{CollectSink, Collected, HeadSink, Sink};
 use millpond_io::source::Source;
-use millpond_plan::{self as plan, Schema, SinkDecl, SourceDecl, lower, notation};
+use millpond_plan::{self as plan, Schema, SinkDecl, SourceDecl, dialect, lower};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::connector::{SinkConnector, SourceConnector};
+use crate::declare::{SinkConnector, SourceConnector};
 use crate::driver::{EpochClock, run_from};
-use crate::run::RunOptions;
+use crate::options::RunOptions;
 use crate::stop::Stop;
 use crate::table::Table;
 
@@ -141,7 +141,7 @@ fn ends(table: &plan::Table) -> Result<()> {
         let Some(connector) = connector.filter(|connector| connector.forgetful.is_none()) else { continue };
         if (connector.make)(HashSeed(0))?.is_endless() {
             let error = Error::invalid("this table is never complete: its files are followed as they grow");
-            let hint = notation::hint("read it without .streaming(...)", "read it with mode=\"static\"");
+            let hint = dialect::hint("read it without .streaming(...)", "read it with mode=\"static\"");
             return Err(error.with_hint(hint).at(&source.origin));
         }
     }

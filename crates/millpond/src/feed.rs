@@ -41,7 +41,7 @@ use millpond_io::source::Source;
 use millpond_plan::{self as plan, SourceDecl};
 use serde_json::json;
 
-use crate::connector::SourceConnector;
+use crate::declare::SourceConnector;
 
 /// The table that `feeder` feeds. A primary key identifies its rows. `forgetful` says why a run cannot save state, where commits carry no positions.
 ///

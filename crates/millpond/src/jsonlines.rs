@@ -12,8 +12,8 @@ use serde_json::json;
 
 pub use millpond_io::jsonlines::{OnError, Streaming};
 
-use crate::connector::SourceConnector;
 use crate::csv::described;
+use crate::declare::SourceConnector;
 use crate::output::Output;
 use crate::table::Table;
 use crate::write::TextFormat;

@@ -39,15 +39,19 @@ mod cluster;
 pub mod connector;
 pub mod csv;
 pub mod debug;
+mod declare;
 mod driver;
 pub mod feed;
 pub mod jsonlines;
 mod lacking;
 pub mod monitor;
+mod observers;
+mod options;
 mod output;
 mod places;
 mod run;
 mod stop;
+mod summary;
 mod table;
 mod write;
 
@@ -55,16 +59,16 @@ pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly
 pub use cluster::Cluster;
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{
-    Behavior, BoolWords, ColumnType, Dt, Expr, Literal, Schema, Text, TimeUnit, Type, coalesce, col, if_else, lit,
-    make_tuple,
-};
-pub use millpond_plan::{
-    any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple, unique,
+    Behavior, BoolWords, ColumnType, Dt, Expr, Literal, Schema, Text, TimeUnit, Type, any, argmax, argmin, avg,
+    coalesce, col, count, count_distinct, earliest, if_else, latest, lit, make_tuple, max, min, sorted_tuple, sum,
+    tuple, unique,
 };
 pub use monitor::{HttpAddress, Monitor, Monitoring};
+pub use options::{Backend, RunOptions};
 pub use output::Output;
-pub use run::{Backend, RunOptions, Summary, WindowSummary, run};
+pub use run::run;
 pub use stop::{Stop, main};
+pub use summary::{Summary, WindowSummary};
 pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};
 
 /// Arrow's arrays, of the version that [`connector::Changes`] are made of.

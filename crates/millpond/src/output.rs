@@ -9,10 +9,11 @@ use millpond_io::sink::{Delivery, Subscriber, WriteMode};
 use millpond_plan::SinkDecl;
 use millpond_store::Disk;
 
-use crate::connector::{Changes, Epoch, declare_subscription};
+use crate::declare::declare_subscription;
 use crate::stop::calling;
 use crate::table::Table;
 use crate::write::TextFormat;
+use millpond_engine::changes::{Changes, Epoch};
 
 /// A result that a run keeps up to date: what [`csv::write`](crate::csv::write), [`jsonlines::write`](crate::jsonlines::write),
 /// [`connector::subscribe`](crate::connector::subscribe) and [`connector::sink`](crate::connector::sink) make, all of one

@@ -14,7 +14,7 @@ use millpond_io::files::reach::{Folder, Written, first_read};
 use millpond_io::sink::{resolve, temporary};
 use millpond_plan::{SinkDecl, SourceDecl, sources};
 
-use crate::connector::{SinkConnector, SourceConnector};
+use crate::declare::{SinkConnector, SourceConnector};
 
 /// Names of files that a state directory holds, or may come to hold.
 const STATE_NAMES: [&str; 5] =

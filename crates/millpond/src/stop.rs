@@ -7,12 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_error::{ErrorKind, Result};
+use millpond_io::feed::grace;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::lacking::lacking;
-
-use crate::feed::grace;
 
 /// Stops runs from any thread: give it to [`RunOptions::stop`](crate::RunOptions::stop), and keep a clone.
 ///

@@ -5,7 +5,8 @@
 
 use arrow_array::{ArrayRef, UInt32Array};
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::physical::{Combination, CombineSpec};
+use millpond_plan::combine::Combination;
+use millpond_plan::physical::CombineSpec;
 use millpond_plan::types::Schema;
 
 use super::{arrangement, emit_rows, first_negative, insert, key_of_row, names_of, never_added, open, show, types_of};

@@ -15,7 +15,8 @@ use std::ops::Range;
 
 use arrow_array::{ArrayRef, UInt32Array};
 use millpond_error::Result;
-use millpond_plan::physical::{Form, Gap, SessionSpec};
+use millpond_plan::physical::{Form, SessionSpec};
+use millpond_plan::session::Gap;
 use millpond_plan::types::{Schema, Type};
 use millpond_plan::{Literal, instant};
 

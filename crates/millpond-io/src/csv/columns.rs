@@ -1,6 +1,6 @@
 //! Fields of CSV, appended to columns batch by batch.
 
-use millpond_plan::{Type, json, spelled, time};
+use millpond_plan::{Type, json, text_codec, time};
 
 use super::dialect::Dialect;
 use super::split::Spans;
@@ -113,7 +113,7 @@ impl Values {
             Values::Time(values, ty) => time::read(*ty, field).map(|value| values.push(value)).is_some(),
             Values::Str { .. } => false,
             Values::Bytes { offsets, bytes, ty } => {
-                let read = spelled::read(*ty, field, bytes);
+                let read = text_codec::read(*ty, field, bytes);
                 if read {
                     offsets.push(bytes.len() as i32);
                 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use millpond_plan::notation::hint;
+use millpond_plan::dialect::hint;
 use millpond_plan::types::{Column, Type};
 
 use super::dialect::{Dialect, Odd};

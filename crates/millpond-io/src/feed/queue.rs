@@ -9,7 +9,7 @@ use millpond_error::{Error, Result};
 
 use super::rows::{Cell, Rows};
 use super::source::FeedOptions;
-use crate::source::Wakeup;
+use crate::wakeup::Wakeup;
 
 /// Whoever hands rows over waits while so many rows wait to be taken, or so many bytes.
 const MOST_ROWS: usize = 1 << 20;

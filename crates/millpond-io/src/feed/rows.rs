@@ -9,7 +9,7 @@ use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
 use millpond_plan::float::canonical;
 use millpond_plan::types::{Column, ColumnType, Schema, Type};
-use millpond_plan::{json, packed, spelled};
+use millpond_plan::{json, packed, text_codec};
 
 /// A row takes so much room at most, so that offsets into text have 32 bits.
 const MOST_ROW_BYTES: usize = 1 << 28;
@@ -55,7 +55,7 @@ impl<'a> Cell<'a> {
     /// `Input` if the text is no value of the type.
     pub fn json(ty: Type, text: &str) -> Result<Self> {
         let mut stored = Vec::new();
-        match spelled::read_json(ty, text.as_bytes(), &mut stored) {
+        match text_codec::read_json(ty, text.as_bytes(), &mut stored) {
             true if ty.is_binary() => Ok(Cell::Stored(ty, Cow::Owned(stored))),
             _ => Err(Error::input(format!("{text:?} is not the JSON of a {ty}"))),
         }

@@ -15,7 +15,8 @@ use millpond_store::DAMAGE_HINT;
 use super::position::Position;
 use super::present::{Present, Step};
 use super::queue::{Commit, Feed, Taken};
-use crate::source::{EpochInput, Next, Source, SourceCounts, Wakeup};
+use crate::source::{EpochInput, Next, Source, SourceCounts};
+use crate::wakeup::Wakeup;
 
 const POSITION: &str = "position";
 const ROWS: &str = "rows";

@@ -12,8 +12,9 @@ use millpond_store::DAMAGE_HINT;
 use proptest::prelude::*;
 
 use super::{Cell, Feed, FeedOptions, FeedSource, Feeder};
-use crate::source::{Next, Source, Wakeup};
+use crate::source::{Next, Source};
 use crate::testing::{Bag, Saved, cell, save, schema};
+use crate::wakeup::Wakeup;
 
 /// A feeder without a thread: keeps what it was started with, for the test to use.
 #[derive(Default)]

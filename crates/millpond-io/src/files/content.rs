@@ -7,9 +7,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use millpond_error::{Error, Result};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};

@@ -10,7 +10,7 @@ use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::list::{Root, root_of};
-use crate::source::Wakeup;
+use crate::wakeup::Wakeup;
 
 /// The time between two looks at files of which no change was reported, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

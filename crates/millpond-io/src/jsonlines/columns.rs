@@ -2,7 +2,7 @@
 
 use arrow_buffer::NullBufferBuilder;
 use millpond_plan::json::string::unescape;
-use millpond_plan::{Type, spelled, time};
+use millpond_plan::{Type, text_codec, time};
 
 use super::scan::{Span, Spans};
 use crate::text::columns::{ColumnBuilder, Values};
@@ -65,7 +65,7 @@ impl ColumnBuilder {
                 // JSON's null is a value where there may be no other.
                 let null_is_value = *ty == Type::Json && nulls.is_none();
                 Batch { null_is_value, ..batch }.for_each(slot, nulls, wrong, |span| {
-                    let read = span.is_some_and(|(start, end)| spelled::read_json(*ty, &text[start..end], bytes));
+                    let read = span.is_some_and(|(start, end)| text_codec::read_json(*ty, &text[start..end], bytes));
                     offsets.push(bytes.len() as i32);
                     read
                 });
@@ -106,7 +106,7 @@ impl Batch<'_> {
 /// A number in the range of 64-bit floats, or one of the strings that stand for those which JSON has no number for.
 pub(super) fn float(value: &[u8]) -> Option<f64> {
     match value {
-        [b'"', name @ .., b'"'] | name @ ([b'N' | b'I', ..] | [b'-', b'I', ..]) => spelled::float_of_name(name),
+        [b'"', name @ .., b'"'] | name @ ([b'N' | b'I', ..] | [b'-', b'I', ..]) => text_codec::float_of_name(name),
         [b'-' | b'0'..=b'9', ..] => value::float(value).filter(|value| value.is_finite()),
         _ => None,
     }

@@ -22,7 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use arrow_array::ArrayRef;
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::{Error, Result};
-use millpond_plan::spelled;
+use millpond_plan::text_codec;
 use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
 use serde_json::Value;
@@ -280,7 +280,7 @@ fn spelled(column: &ArrayRef, ty: Type) -> Result<ArrayRef> {
     if !ty.is_binary() {
         return Ok(column.clone());
     }
-    spelled::column(column, ty)
+    text_codec::column(column, ty)
         .ok_or_else(|| Error::invalid(format!("a batch of {ty} values is too long to be written, or damaged")))
 }
 

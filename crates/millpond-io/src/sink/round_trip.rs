@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use millpond_engine::changes::{Changes, Epoch};
-use millpond_plan::spelled;
+use millpond_plan::text_codec;
 use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_store::{Disk, LocalDisk};
 use proptest::prelude::*;
@@ -95,7 +95,7 @@ fn column(name: &str, ty: ColumnType, cells: &[Option<i64>]) -> ArrayRef {
                     let text = texts[cell.unsigned_abs() as usize % texts.len()].as_bytes();
                     match ty {
                         Type::Str => bytes.extend_from_slice(text),
-                        ty => assert!(spelled::read(ty, text, &mut bytes)),
+                        ty => assert!(text_codec::read(ty, text, &mut bytes)),
                     }
                 }
                 offsets.push(bytes.len() as i32);

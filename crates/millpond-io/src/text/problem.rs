@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use millpond_plan::notation::{code, hint};
+use millpond_plan::dialect::hint;
+use millpond_plan::notation::code;
 use millpond_plan::types::{Column, ColumnType, Type};
 use millpond_plan::{TimeUnit, col, time};
 

@@ -23,7 +23,8 @@ use crate::files::content::BLOCK_BYTES;
 use crate::files::list::{FileSystem, Look};
 use crate::files::table::FileTable;
 use crate::files::watch::Watch;
-use crate::source::{EpochInput, Next, PieceReader, Reject, Source, SourceCounts, Wakeup};
+use crate::source::{EpochInput, Next, PieceReader, Reject, Source, SourceCounts};
+use crate::wakeup::Wakeup;
 
 const TABLE_OF_FILES: &str = "files";
 const LAST_ROWS: &str = "last rows";

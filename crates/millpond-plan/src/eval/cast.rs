@@ -19,9 +19,9 @@ use arrow_array::{Array, BinaryArray, BooleanArray, Float64Array, Int64Array, St
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 
 use super::cells::{Cells, Data, ErrorCode, Errors, Reason, failures, merge_errors};
-use crate::spelled;
-use crate::spelling;
+use crate::python_repr;
 use crate::terms::TermId;
+use crate::text_codec;
 use crate::time::{self, TIME_BYTES};
 use crate::types::Type;
 
@@ -106,7 +106,7 @@ fn from_float(array: &Float64Array, to: Type, term: TermId) -> (Data, Errors) {
             (Data::Int(Int64Array::new(ints.into(), nulls)), errors)
         }
         Type::Float => (Data::Float(array.clone()), None),
-        Type::Str => (Data::Str(text_of(array, |i, out| spelling::write_float(array.value(i), out))), None),
+        Type::Str => (Data::Str(text_of(array, |i, out| python_repr::write_float(array.value(i), out))), None),
         _ => unreachable!("the type check allows no such cast"),
     }
 }
@@ -115,21 +115,21 @@ fn from_text(array: &StringArray, to: Type, term: TermId) -> (Data, Errors) {
     let nulls = array.nulls().cloned();
     match to {
         Type::Bool => {
-            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_bool, no_such_text);
+            let (values, errors) = read(array, nulls.as_ref(), term, python_repr::parse_bool, no_such_text);
             (Data::Bool(BooleanArray::new(values.into(), nulls)), errors)
         }
         Type::Int => {
-            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_int, no_such_text);
+            let (values, errors) = read(array, nulls.as_ref(), term, python_repr::parse_int, no_such_text);
             (Data::Int(Int64Array::new(values.into(), nulls)), errors)
         }
         Type::Float => {
-            let (values, errors) = read(array, nulls.as_ref(), term, spelling::parse_float, no_such_text);
+            let (values, errors) = read(array, nulls.as_ref(), term, python_repr::parse_float, no_such_text);
             (Data::Float(Float64Array::new(values.into(), nulls)), errors)
         }
         Type::Str => (Data::Str(array.clone()), None),
         Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
-            let parse = |text: &str| time::read(to, spelling::trim(text).as_bytes());
-            let reason = |text: &str| match time::is_outside(to, spelling::trim(text).as_bytes()) {
+            let parse = |text: &str| time::read(to, python_repr::trim(text).as_bytes());
+            let reason = |text: &str| match time::is_outside(to, python_repr::trim(text).as_bytes()) {
                 true => Reason::IntOverflow,
                 false => Reason::Unreadable,
             };
@@ -140,9 +140,9 @@ fn from_text(array: &StringArray, to: Type, term: TermId) -> (Data, Errors) {
             let bytes = BinaryArray::new(array.offsets().clone(), array.values().clone(), nulls);
             (Data::Bytes(bytes), None)
         }
-        Type::Json | Type::Tuple(_) | Type::List(_) => {
-            read_stored(array.len(), nulls.as_ref(), term, |i, out| spelled::read(to, array.value(i).as_bytes(), out))
-        }
+        Type::Json | Type::Tuple(_) | Type::List(_) => read_stored(array.len(), nulls.as_ref(), term, |i, out| {
+            text_codec::read(to, array.value(i).as_bytes(), out)
+        }),
     }
 }
 
@@ -163,7 +163,7 @@ fn from_bytes(array: &BinaryArray, from: Type, to: Type, term: TermId) -> (Data,
         },
         (_, Type::Str) => {
             let text = text_of(array, |i, out| {
-                out.write_str(&spelled::text(from, array.value(i))).expect("a buffer in memory takes any text");
+                out.write_str(&text_codec::text(from, array.value(i))).expect("a buffer in memory takes any text");
             });
             (Data::Str(text), None)
         }
@@ -171,7 +171,7 @@ fn from_bytes(array: &BinaryArray, from: Type, to: Type, term: TermId) -> (Data,
             let mut text = Vec::new();
             read_stored(array.len(), nulls, term, |i, out| {
                 text.clear();
-                spelled::write(from, array.value(i), &mut text).is_some() && spelled::read(to, &text, out)
+                text_codec::write(from, array.value(i), &mut text).is_some() && text_codec::read(to, &text, out)
             })
         }
     }

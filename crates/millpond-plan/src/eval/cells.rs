@@ -6,8 +6,8 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int6
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_select::filter::FilterPredicate;
 
-use crate::expr::Literal;
 use crate::float::canonical;
+use crate::literal::Literal;
 use crate::terms::TermId;
 use crate::types::{self, Storage, Type};
 

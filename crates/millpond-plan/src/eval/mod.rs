@@ -39,11 +39,12 @@ use arrow_select::filter::{FilterBuilder, FilterPredicate};
 use millpond_error::{Error, Origin, Result};
 
 use crate::deep::deep;
-use crate::expr::{BinaryOp, Literal, UnaryOp, quoted};
-use crate::notation::{ATOM, Notation, Speller, hint};
-use crate::terms::{self, Op, Term, TermId};
+use crate::dialect::{Notation, hint, quoted};
+use crate::expr::{BinaryOp, UnaryOp};
+use crate::literal::Literal;
+use crate::notation::{ATOM, Speller};
+use crate::terms::{self, Bounds, Op, Term, TermId};
 use crate::types::{self, ColumnType, Schema, Type};
-use crate::window::Bounds;
 use cells::{Cells, Data, Reason};
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.

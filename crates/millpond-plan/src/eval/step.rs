@@ -4,10 +4,9 @@ use arrow_array::{Float64Array, Int64Array};
 
 use super::cells::{Cells, Data, ErrorCode, Reason, failures, merge_errors};
 use super::divisor::Divisor;
-use crate::expr::Literal;
 use crate::instant;
-use crate::terms::TermId;
-use crate::window::Bounds;
+use crate::literal::Literal;
+use crate::terms::{Bounds, TermId};
 
 /// How far the estimate of a number may be off: it rounds three times, a bound as often.
 const SLACK: i64 = 4;

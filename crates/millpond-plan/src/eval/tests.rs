@@ -9,24 +9,24 @@ use std::sync::Arc;
 use arrow_array::{Float64Array, Int64Array, StringArray};
 
 use super::*;
-use crate::check::{self, RowScope};
 use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
+use crate::functions::BoolWords;
 use crate::terms::Terms;
-use crate::text::BoolWords;
+use crate::typing::{self, RowScope};
 
 const NONE: Literal = Literal::None;
 
 /// A stage of these predicates and outputs over columns of `schema`.
 pub(super) fn stage(schema: &Schema, predicates: &[Expr], outputs: &[Expr]) -> Result<MapStage> {
     let mut terms = Terms::default();
-    let columns = check::input_terms(&mut terms, schema);
+    let columns = typing::input_terms(&mut terms, schema);
     let mut scope = RowScope { schema, columns: &columns, in_reducer: false };
     let mut roots = Vec::new();
     for predicate in predicates {
-        roots.push(check::predicate(&mut terms, &mut scope, predicate)?);
+        roots.push(typing::predicate(&mut terms, &mut scope, predicate)?);
     }
     for output in outputs {
-        roots.push(check::term(&mut terms, &mut scope, output)?);
+        roots.push(typing::term(&mut terms, &mut scope, output)?);
     }
     let compacted = terms.compact(&roots, |input| input);
     let mut roots = compacted.roots.into_iter().map(|term| Root { term, origin: None });

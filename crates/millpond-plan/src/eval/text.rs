@@ -9,10 +9,10 @@ use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray, bu
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, failures, merge_errors};
+use crate::functions::TextFunction;
 use crate::packed::{CellBuilder, put_bytes, put_end};
-use crate::spelling;
+use crate::python_repr;
 use crate::terms::TermId;
-use crate::text::TextFunction;
 use crate::types::Type;
 
 /// The longest text that a column of a batch may have in total.
@@ -32,7 +32,7 @@ pub(crate) fn call(function: &TextFunction, operands: &[Cells], term: TermId) ->
             texts(common, |i, out| text.get(i).chars().for_each(|c| write_chars(out, c.to_uppercase())))
         }
         TextFunction::Strip if operands.len() == 1 => {
-            texts(common, |i, out| write(out, text.get(i).trim_matches(spelling::is_space)))
+            texts(common, |i, out| write(out, text.get(i).trim_matches(python_repr::is_space)))
         }
         TextFunction::Strip => {
             let characters = part();
@@ -76,12 +76,12 @@ pub(crate) fn call(function: &TextFunction, operands: &[Cells], term: TermId) ->
             split(common, text, None, cuts, term)
         }
         TextFunction::ParseInt { optional } => {
-            parse(common, text, *optional, term, spelling::parse_int, no_such_text, |values, nulls| {
+            parse(common, text, *optional, term, python_repr::parse_int, no_such_text, |values, nulls| {
                 Data::Int(Int64Array::new(values.into(), nulls))
             })
         }
         TextFunction::ParseFloat { optional } => {
-            parse(common, text, *optional, term, spelling::parse_float, no_such_text, |values, nulls| {
+            parse(common, text, *optional, term, python_repr::parse_float, no_such_text, |values, nulls| {
                 Data::Float(Float64Array::new(values.into(), nulls))
             })
         }
@@ -280,12 +280,12 @@ fn split(common: Common, text: Texts<'_>, separator: Option<Texts<'_>>, cuts: Va
 
 /// `text.split(None, cuts)`
 fn split_whitespace<'a>(text: &'a str, mut cuts: usize, mut put: impl FnMut(&'a str)) {
-    let mut rest = text.trim_start_matches(spelling::is_space);
+    let mut rest = text.trim_start_matches(python_repr::is_space);
     while !rest.is_empty() {
-        let end = if cuts > 0 { rest.find(spelling::is_space) } else { None };
+        let end = if cuts > 0 { rest.find(python_repr::is_space) } else { None };
         let (piece, after) = rest.split_at(end.unwrap_or(rest.len()));
         put(piece);
-        rest = after.trim_start_matches(spelling::is_space);
+        rest = after.trim_start_matches(python_repr::is_space);
         cuts = cuts.saturating_sub(1);
     }
 }

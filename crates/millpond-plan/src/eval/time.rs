@@ -5,7 +5,7 @@ use arrow_array::{Float64Array, Int64Array};
 use super::arithmetic::int_loop;
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values};
 use super::text::{Texts, parse, texts};
-use crate::dt::{TimeFunction, TimePart};
+use crate::functions::{TimeFunction, TimePart};
 use crate::terms::TermId;
 use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, date};
 use crate::types::Type;

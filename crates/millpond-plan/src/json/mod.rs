@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use string::{plain_bytes, unescape};
 
-use crate::spelling;
+use crate::python_repr;
 use crate::types::Type;
 
 /// The deepest nesting of arrays and objects.
@@ -330,7 +330,7 @@ fn number(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if exact.digits.is_empty() {
         out.extend_from_slice(b"0.0");
     } else if float.is_finite() && Decimal::of(&format!("{float:e}")) == Some(exact.clone()) {
-        out.extend_from_slice(spelling::float(float).as_bytes());
+        out.extend_from_slice(python_repr::float(float).as_bytes());
     } else {
         let (first, rest) = exact.digits.split_at(1);
         let sign = if exact.negative { "-" } else { "" };

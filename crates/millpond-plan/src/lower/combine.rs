@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 use millpond_error::Result;
 
 use super::{Base, BaseOperator, Fused, Lowering};
-use crate::check;
+use crate::combine::Combination;
 use crate::eval::Root;
-use crate::expr::Literal;
-use crate::physical::{Combination, CombineSpec};
+use crate::literal::Literal;
+use crate::physical::CombineSpec;
 use crate::table::Table;
 use crate::terms::{TermId, Terms};
 use crate::types::{ColumnType, Schema, Type};
+use crate::typing;
 
 impl Lowering {
     /// The base that a combination of tables is.
@@ -75,7 +76,7 @@ impl Lowering {
             unreachable!("the base of a combination is one")
         };
         let mut terms = Terms::default();
-        let outputs = check::input_terms(&mut terms, &self.bases[base].schema);
+        let outputs = typing::input_terms(&mut terms, &self.bases[base].schema);
         let root = |term: TermId| Root { term, origin: None };
         let names = table.schema().columns().iter().map(|column| column.name.clone());
         Fused {
@@ -108,11 +109,11 @@ impl Fused {
     fn tag(&mut self, number: usize, gives: bool, identity: &[(String, ColumnType)], columns: &[(String, ColumnType)]) {
         let mut tagged: Vec<(String, Root)> =
             identity.iter().map(|(name, _)| name.clone()).zip(self.identity.clone()).collect();
-        let term = check::literal(&mut self.terms, Literal::Int(number as i64));
+        let term = typing::literal(&mut self.terms, Literal::Int(number as i64));
         tagged.push(("table".to_owned(), Root { term, origin: None }));
         for (name, ty) in columns {
             let given = self.columns.iter().find(|(other, _)| gives && other == name).map(|(_, root)| root.clone());
-            let null = |terms: &mut Terms| Root { term: check::typed_none(terms, ty.ty), origin: None };
+            let null = |terms: &mut Terms| Root { term: typing::typed_none(terms, ty.ty), origin: None };
             tagged.push((name.clone(), given.unwrap_or_else(|| null(&mut self.terms))));
         }
         let types = tagged

@@ -7,9 +7,9 @@ use millpond_error::Result;
 use super::{Base, BaseOperator, Lowering};
 use crate::eval::Root;
 use crate::expr::col;
-use crate::nested;
 use crate::table::Table;
 use crate::types::Schema;
+use crate::typing::nested;
 
 impl Lowering {
     /// The base that a flatten of a column of `input` is.

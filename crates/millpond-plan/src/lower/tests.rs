@@ -2,12 +2,14 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::*;
-use crate::expr::{Expr, Literal, coalesce, col, lit};
-use crate::reducer::{
-    Reducer, any, argmax, argmin, count, count_distinct, earliest, latest, max, min, sum, tuple, unique,
+use crate::expr::{Expr, coalesce, col, lit};
+use crate::functions::Reducer;
+use crate::literal::Literal;
+use crate::methods::reducers::{
+    any, argmax, argmin, count, count_distinct, earliest, latest, max, min, sum, tuple, unique,
 };
 use crate::session::SessionGap;
-use crate::table::SessionWindow;
+use crate::session::SessionWindow;
 use crate::types::Type;
 use crate::window::WindowLength;
 
@@ -795,7 +797,7 @@ fn the_types_of_a_reduce_follow_its_arguments() {
         ("user", col("_pw_instance")),
         ("n", count()),
         ("bytes", sum(col("bytes"))),
-        ("mean", crate::reducer::avg(col("access_time"))),
+        ("mean", crate::methods::reducers::avg(col("access_time"))),
         ("page", min(col("page"))),
     ]);
     let table = source(None, true).session_reduce(by_user(1), outputs, &here()).unwrap();
@@ -805,7 +807,7 @@ fn the_types_of_a_reduce_follow_its_arguments() {
 
 #[test]
 fn the_mean_of_durations_is_a_duration() {
-    let avg = crate::reducer::avg;
+    let avg = crate::methods::reducers::avg;
     let at = lit(Literal::DateTimeUtc(7));
     let stay = &at - &at;
     let maybe = &stay * col("bytes");

@@ -26,7 +26,7 @@ use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Wor
 use crate::cluster::{AGAIN_HINT, Connected, Health};
 use crate::lacking::lacking;
 use crate::monitor::{Meters, Monitoring};
-use crate::run::RunOptions;
+use crate::options::RunOptions;
 
 /// Pieces of input that a worker has at hand, so that it need not wait for the next one.
 const AHEAD: usize = 8;

@@ -8,7 +8,7 @@ use millpond_plan::physical::PhysicalPlan;
 use millpond_store::Manifest;
 use serde_json::{Value, json};
 
-use crate::connector::{SinkConnector, SourceConnector};
+use crate::declare::{SinkConnector, SourceConnector};
 
 /// A sink of a run.
 pub struct Output {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use millpond_engine::Epoch;
 use millpond_error::{Error, Result};
 use millpond_io::sink::Prepared;
-use millpond_io::source::Wakeup;
+use millpond_io::wakeup::Wakeup;
 use millpond_plan::physical::PhysicalPlan;
 use millpond_store::{BlobWriter, Checkpoint, Moves, PartRecord, SinkRecord, StateDir};
 

@@ -14,9 +14,8 @@ use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{BlobWriter, Disk, Moves, StateReader};
 use timely::WorkerConfig;
-use timely::communication::allocator::AllocatorBuilder;
-use timely::communication::allocator::ProcessBuilder;
 use timely::communication::allocator::zero_copy::initialize::{CommsGuard, initialize_networking_from_sockets};
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 

@@ -16,8 +16,8 @@ use super::*;
 use crate::cluster::AGAIN_HINT;
 use crate::cluster::handshake::{Claims, Purpose, greet, welcome};
 use crate::cluster::message::{FrameReader, WireError, Word, write_frame};
+use crate::options::RunOptions;
 use crate::output::Output as Declared;
-use crate::run::RunOptions;
 use crate::{csv, run as run_program};
 
 /// A program of two processes: process 0 is at the listener's address.

@@ -13,10 +13,10 @@ use millpond_io::source::{EpochInput, Progress, SourceCounts};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use tracing::{debug, info, warn};
 
+use super::DEAD_LETTER;
 use super::Monitoring;
 use super::lag::Lag;
 use super::snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot};
-use crate::run::DEAD_LETTER;
 
 /// The numbers of one run.
 pub struct Meters {

@@ -13,7 +13,6 @@ mod exposition;
 mod http;
 mod lag;
 mod meters;
-mod observers;
 mod report;
 mod snapshot;
 mod terminal;
@@ -21,10 +20,15 @@ mod terminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use http::HttpAddress;
+pub(crate) use http::HttpServer;
 pub(crate) use meters::Meters;
-pub(crate) use observers::Observers;
+pub(crate) use report::Report;
 pub use snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot};
 pub use terminal::Monitoring;
+pub(crate) use terminal::Terminal;
+
+/// The kind of the outputs of rejected rows.
+pub(crate) const DEAD_LETTER: &str = "dead_letter";
 
 /// A view of a run's numbers, from any thread, while it goes on and afterwards; clones see the same run.
 ///

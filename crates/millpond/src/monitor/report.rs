@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::Monitor;
 use super::snapshot::{RunSnapshot, SinkSnapshot, SourceSnapshot, StepSnapshot};
-use crate::run::Summary;
 
 /// What the schema is called.
 const SCHEMA: &str = "millpond.run-report";
@@ -69,9 +68,9 @@ impl Report {
         Ok(Report { path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) })
     }
 
-    /// Writes what has come of the run that `monitor` looks at.
-    pub fn write(&self, outcome: &Result<Summary>, monitor: &Monitor) -> Result<()> {
-        let error = outcome.as_ref().err();
+    /// Writes what has come of the run that `monitor` looks at: whether it was stopped before the end, or its error.
+    pub fn write(&self, outcome: std::result::Result<bool, &Error>, monitor: &Monitor) -> Result<()> {
+        let error = outcome.err();
         let meters = monitor.meters();
         let snapshot = meters.as_ref().map(|meters| meters.snapshot());
         let (run, sources, steps, outputs) = match snapshot {
@@ -83,7 +82,7 @@ impl Report {
             version: VERSION,
             millpond: env!("CARGO_PKG_VERSION"),
             status: match error.map(Error::kind) {
-                None if outcome.as_ref().is_ok_and(|summary| summary.stopped) => "stopped",
+                None if outcome.is_ok_and(|stopped| stopped) => "stopped",
                 None => "finished",
                 Some(ErrorKind::Interrupted) => "stopped",
                 Some(_) => "failed",
@@ -153,7 +152,7 @@ mod tests {
         fs::create_dir(&missing).unwrap();
         let report = Report::to(&missing.join("report.json")).unwrap();
         fs::remove_dir(&missing).unwrap();
-        let write = || report.write(&Ok(Summary::default()), &Monitor::default());
+        let write = || report.write(Ok(false), &Monitor::default());
         let text =
             format!("{root}/missing/report.json: the report cannot be written: No such file or directory (os error 2)");
         check(&write().unwrap_err(), ErrorKind::Unavailable, &text);

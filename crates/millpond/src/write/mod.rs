@@ -13,7 +13,7 @@ use serde_json::json;
 
 pub use millpond_io::sink::WriteMode;
 
-use crate::connector::SinkConnector;
+use crate::declare::SinkConnector;
 
 /// A text format of result files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,9 @@
 
 use std::fs;
 
-use crate::support;
 use crate::support::programs::shapes::{best, expected_best};
 use crate::support::replay::{Replay, Windows, difference};
-use crate::support::{Random, Rows, Visit};
+use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
 

@@ -6,8 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support;
-use crate::support::{Random, Rows, Visit};
+use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, Error, RunOptions, Summary, run};
 use millpond_error::ErrorKind;

@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support;
-use crate::support::{Random, Rows, Visit};
+use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, Table, jsonlines, run};
 

@@ -6,8 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support;
-use crate::support::Random;
+use crate::support::{self, Random};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, Error, RunOptions, run};
 use millpond_error::ErrorKind;

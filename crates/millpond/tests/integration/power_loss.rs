@@ -8,9 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support;
 use crate::support::replay::{Kind, Replay, Windows, difference};
-use crate::support::{Random, Rows, Visit};
+use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
 use millpond_store::{Disk, SimulatedDisk, StateDir};

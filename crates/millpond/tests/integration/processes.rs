@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support;
-use crate::support::{Random, Rows, Visit};
+use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, OnError, ReadOptions, Streaming, WriteMode};
 use millpond::monitor::{Snapshot, StepSnapshot};
 use millpond::{Backend, Cluster, ErrorKind, Monitor, Output, Result, RunOptions, Summary, Table, Type, col, run};

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support;
 use crate::support::programs::{self, Program, Shape, shape};
-use crate::support::{Random, Rows, Visit};
+use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
 

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support;
-use crate::support::{Random, Rows, Visit};
+use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, ReadOptions, Streaming, WriteMode};
 use millpond::{Backend, RunOptions, Table, Type, jsonlines, run};
 

@@ -1,7 +1,8 @@
 //! The law for tables that are combined by identity, and what is no identity.
 
 use millpond_error::Origin;
-use millpond_plan::physical::{Combination, CombineSpec};
+use millpond_plan::combine::Combination;
+use millpond_plan::physical::CombineSpec;
 
 use super::*;
 

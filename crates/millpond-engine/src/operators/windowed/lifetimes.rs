@@ -3,7 +3,9 @@
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use millpond_error::Result;
-use millpond_plan::physical::{Gap, Lifecycle, SessionSpec, Shown, WindowSpec};
+use millpond_plan::behavior::{Lifecycle, Shown};
+use millpond_plan::physical::{SessionSpec, WindowSpec};
+use millpond_plan::session::Gap;
 use millpond_plan::{Literal, WindowSpans, instant};
 
 use crate::cells::ints;

@@ -26,7 +26,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array};
 use arrow_select::filter::filter;
 use millpond_error::{Error, Result};
-use millpond_plan::physical::{Lifecycle, WindowSpec};
+use millpond_plan::behavior::Lifecycle;
+use millpond_plan::physical::WindowSpec;
 use millpond_plan::types::{Schema, Type};
 use serde::{Deserialize, Serialize};
 

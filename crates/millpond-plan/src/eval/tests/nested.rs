@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::expr::{Expr, col, lit};
-use crate::nested::make_tuple;
-use crate::{packed, spelled};
+use crate::methods::make_tuple;
+use crate::{packed, text_codec};
 
 fn json(text: &str) -> Expr {
     stored(Type::Json, text)
@@ -14,7 +14,7 @@ fn json(text: &str) -> Expr {
 
 fn stored(ty: Type, text: &str) -> Expr {
     let mut bytes = Vec::new();
-    assert!(spelled::read(ty, text.as_bytes(), &mut bytes), "{text}");
+    assert!(text_codec::read(ty, text.as_bytes(), &mut bytes), "{text}");
     lit(Literal::Stored(ty, bytes.into()))
 }
 

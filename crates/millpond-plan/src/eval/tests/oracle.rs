@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow_array::{Float64Array, Int64Array, StringArray};
 
 use super::*;
-use crate::dt::{TimeFunction, TimePart, TimeUnit};
 use crate::expr::{Expr, ExprKind, coalesce, col, if_else, lit};
-use crate::text::TextFunction;
+use crate::functions::TextFunction;
+use crate::functions::{TimeFunction, TimePart, TimeUnit};
 use crate::time_format::TimeFormat;
 use crate::zone::Zone;
 
@@ -451,9 +451,9 @@ fn text(function: &TextFunction, operands: &[Literal]) -> Cell {
             str(&kept.map(|(_, c)| *c).collect::<Vec<char>>())
         }
         TextFunction::Split | TextFunction::SplitWhitespace => unreachable!("generated in an element only"),
-        TextFunction::ParseInt { optional } => return found(crate::spelling::parse_int(&text).map(Int), *optional),
+        TextFunction::ParseInt { optional } => return found(crate::python_repr::parse_int(&text).map(Int), *optional),
         TextFunction::ParseFloat { optional } => {
-            return found(crate::spelling::parse_float(&text).map(Literal::Float), *optional);
+            return found(crate::python_repr::parse_float(&text).map(Literal::Float), *optional);
         }
         TextFunction::ParseBool { optional, .. } => {
             let value = match text.to_lowercase().as_str() {
@@ -701,14 +701,14 @@ fn cast(a: Literal, to: Type) -> Cell {
         (Float(a), Type::Bool) => Bool(a != 0.0),
         (Float(a), Type::Int) if !a.is_finite() || a.abs() > 1e30 => return Err(Reason::NotAnInt),
         (Float(a), Type::Int) => Int(i64::try_from(a as i128).map_err(|_| Reason::NotAnInt)?),
-        (Float(a), Type::Str) => Str(crate::spelling::float(a).into()),
+        (Float(a), Type::Str) => Str(crate::python_repr::float(a).into()),
         (Str(a), to) if to.is_time() => Literal::of_int(to, read_time(to, a.trim())?),
         (DateTimeNaive(_) | DateTimeUtc(_) | Duration(_), Type::Str) => {
             Str(crate::time::text(a.ty().unwrap(), a.as_int().unwrap()).into())
         }
-        (Str(a), Type::Bool) => Bool(crate::spelling::parse_bool(&a).ok_or(Reason::Unreadable)?),
-        (Str(a), Type::Int) => Int(crate::spelling::parse_int(&a).ok_or(Reason::Unreadable)?),
-        (Str(a), Type::Float) => Float(crate::spelling::parse_float(&a).ok_or(Reason::Unreadable)?),
+        (Str(a), Type::Bool) => Bool(crate::python_repr::parse_bool(&a).ok_or(Reason::Unreadable)?),
+        (Str(a), Type::Int) => Int(crate::python_repr::parse_int(&a).ok_or(Reason::Unreadable)?),
+        (Str(a), Type::Float) => Float(crate::python_repr::parse_float(&a).ok_or(Reason::Unreadable)?),
         (a, _) => a,
     })
 }

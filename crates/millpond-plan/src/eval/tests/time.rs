@@ -1,7 +1,7 @@
 //! What functions of points in time and durations give.
 
 use super::*;
-use crate::dt::{TimeFunction, TimePart, TimeUnit};
+use crate::functions::{TimeFunction, TimePart, TimeUnit};
 use crate::time::{DAY_NS, HOUR_NS, SECOND_NS, read};
 
 fn naive(text: &str) -> Expr {

@@ -188,7 +188,7 @@ fn write_element(ty: Type, mark: Mark, reader: &mut packed::Reader<'_>, out: &mu
             f64::INFINITY => out.extend_from_slice(b"\"Infinity\""),
             f64::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
             value if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
-            value => out.extend_from_slice(crate::spelling::float(value).as_bytes()),
+            value => out.extend_from_slice(crate::python_repr::float(value).as_bytes()),
         },
         (_, Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration) => {
             let mut text = [0; TIME_BYTES];

@@ -6,12 +6,10 @@ use std::time::Duration;
 use millpond_error::Result;
 use tracing::{error, info};
 
-use super::http::{HttpAddress, HttpServer};
-use super::report::Report;
-use super::terminal::Terminal;
-use super::{Monitor, Monitoring};
+use crate::monitor::{HttpAddress, HttpServer, Monitor, Monitoring, Report, Terminal};
+use crate::options::RunOptions;
 use crate::places::report_path;
-use crate::run::{RunOptions, Summary};
+use crate::summary::Summary;
 
 /// What looks at one run.
 pub struct Observers {
@@ -58,7 +56,9 @@ impl Observers {
             Ok(_) => info!("run ended"),
             Err(error) => error!(kind = error.kind().name(), "run failed: {error}"),
         }
-        let written = self.report.map_or(Ok(()), |report| report.write(&outcome, &self.monitor));
+        let written = self
+            .report
+            .map_or(Ok(()), |report| report.write(outcome.as_ref().map(|summary| summary.stopped), &self.monitor));
         let summary = outcome?;
         written.map(|()| summary)
     }

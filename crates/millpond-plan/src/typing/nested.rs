@@ -1,73 +1,21 @@
-//! Tuples, lists and JSON in expressions: made, taken apart and read.
-//!
-//! ```
-//! use millpond_plan::{col, lit, make_tuple};
-//!
-//! let place = make_tuple([col("city"), col("street")]);
-//! assert_eq!(place.item(0).to_string(), "make_tuple(city, street)[0]");
-//! assert_eq!(col("event").get("user", lit(None::<i64>)).as_str().to_string(), "event.get(\"user\", None).as_str()");
-//! ```
+//! The types of tuples, lists and JSON: made, taken apart and read.
 
 use millpond_error::{Error, Result};
 
-use crate::check::{self, Operand, give_type, subject, unify};
-use crate::expr::{Expr, ExprKind, Literal, col};
-use crate::notation::{self, code, one_of, spoken};
+use crate::diagnostics::{self, subject};
+use crate::expr::col;
+use crate::literal::Literal;
+use crate::notation::{self, code, spoken};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, MAX_DEPTH, Schema, Type};
-
-/// The tuple of the values of these expressions. It has a value where elements are null.
-#[track_caller]
-pub fn make_tuple(elements: impl IntoIterator<Item = impl Into<Expr>>) -> Expr {
-    Expr::new(ExprKind::Tuple(elements.into_iter().map(Into::into).collect()))
-}
-
-impl Expr {
-    /// The element of a tuple, a list or a JSON array with this number, which counts from the end if it is negative, or the field
-    /// of a JSON object with this name. An error value where there is none.
-    #[track_caller]
-    pub fn item(&self, key: impl Into<Expr>) -> Expr {
-        Expr::new(ExprKind::Get(self.clone(), key.into(), None))
-    }
-
-    /// The same as [`Expr::item`], and `default` where there is none.
-    #[track_caller]
-    pub fn get(&self, key: impl Into<Expr>, default: impl Into<Expr>) -> Expr {
-        Expr::new(ExprKind::Get(self.clone(), key.into(), Some(default.into())))
-    }
-
-    /// The int that a JSON value is; null if it is none, an error value if it is outside 64 bits.
-    #[track_caller]
-    pub fn as_int(&self) -> Expr {
-        Expr::new(ExprKind::JsonAs(self.clone(), Type::Int))
-    }
-
-    /// The float nearest to the number that a JSON value is; null if it is none, an error value if it is too large for a
-    /// float, such as `1e400`.
-    #[track_caller]
-    pub fn as_float(&self) -> Expr {
-        Expr::new(ExprKind::JsonAs(self.clone(), Type::Float))
-    }
-
-    /// The text of the string that a JSON value is; null if it is none.
-    #[track_caller]
-    pub fn as_str(&self) -> Expr {
-        Expr::new(ExprKind::JsonAs(self.clone(), Type::Str))
-    }
-
-    /// The bool that a JSON value is; null if it is none.
-    #[track_caller]
-    pub fn as_bool(&self) -> Expr {
-        Expr::new(ExprKind::JsonAs(self.clone(), Type::Bool))
-    }
-}
+use crate::types::{ColumnType, MAX_DEPTH, Schema, Type, one_of};
+use crate::typing::{self, Operand, give_type, unify};
 
 /// The term of a tuple.
 pub(crate) fn tuple(terms: &mut Terms, operands: &[Operand<'_>]) -> Result<TermId> {
     let types = operands.iter().map(|(expr, term)| {
         terms.ty(*term).column().ok_or_else(|| {
             Error::invalid(format!("{} in a tuple has no type: it is always None", subject(expr)))
-                .with_hint(check::typed_none_hint())
+                .with_hint(typing::typed_none_hint())
         })
     });
     let types: Vec<ColumnType> = types.collect::<Result<_>>()?;
@@ -189,7 +137,7 @@ pub(crate) fn elements(terms: &mut Terms, (expr, a): Operand<'_>) -> Result<(Ter
 
 /// The schema of a table whose column of this name becomes its elements.
 pub(crate) fn flattened(schema: &Schema, column: &str) -> Result<Schema> {
-    check::known("flatten", schema, &[column.to_owned()])?;
+    diagnostics::known("flatten", schema, &[column.to_owned()])?;
     let mut terms = Terms::default();
     let columns = schema.columns().iter().map(|c| {
         let ty = if c.name == column {
@@ -210,40 +158,19 @@ pub(crate) fn json_as(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Re
     if ty.ty != Some(Type::Json) {
         let (name, json) = (to.name(), Type::Json);
         let error = Error::invalid(format!("{} is {ty}, but as_{name}() needs {json}", subject(expr)));
-        let castable = ty.ty.is_some_and(|ty| check::castable(ty, to));
+        let castable = ty.ty.is_some_and(|ty| typing::castable(ty, to));
         return Err(if castable { error.with_hint(notation::cast(expr, to)) } else { error });
     }
     Ok(terms.add(Op::JsonAs(a), TermType::new(to, true)))
 }
 
-/// Whether values can be cast, of which those of one type are stored as bytes other than text.
-pub(crate) fn castable(from: Type, to: Type) -> bool {
-    match (from, to) {
-        (Type::Bytes, to) => to == Type::Str,
-        (from, Type::Bytes) => from == Type::Str,
-        (from, to) => from.is_stored_as_bytes() && to.is_stored_as_bytes(),
-    }
-}
-
-/// Adds to the error of a cast that is none what can be done.
-pub(crate) fn no_cast_hint(error: Error, expr: &Expr, from: Option<Type>, to: Type) -> Error {
-    let (text, json) = (Type::Str, Type::Json);
-    error.with_hint(match (from, to) {
-        (Some(Type::Json), Type::Int | Type::Float | Type::Bool) => {
-            format!("{}.as_{}() reads it, and gives null for others", code(expr), to.name())
-        }
-        (Some(Type::Bytes), _) | (_, Type::Bytes) => {
-            format!("{} is cast to and from {text} only, as UTF-8", Type::Bytes)
-        }
-        _ => format!("{json}, tuples and lists are cast to and from {text}, as JSON text, and into each other"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check;
+    use crate::expr::Expr;
     use crate::expr::lit;
+    use crate::methods::make_tuple;
+    use crate::typing;
 
     #[track_caller]
     fn check(expr: Expr, expect: &str) {
@@ -257,7 +184,7 @@ mod tests {
             ("json_opt", Type::Json.optional()),
             ("bytes", Type::Bytes.required()),
         ]);
-        let found = match check::select(&schema, &[("x".to_owned(), expr)]) {
+        let found = match typing::select(&schema, &[("x".to_owned(), expr)]) {
             Ok(schema) => schema.to_string(),
             Err(error) => error.message().to_owned(),
         };

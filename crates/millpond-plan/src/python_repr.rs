@@ -2,47 +2,7 @@
 
 use std::fmt::Write;
 
-use jiff::tz::Offset;
-
-use crate::expr::{Literal, quoted};
 use crate::float::canonical;
-use crate::time_format::timestamp;
-use crate::types::Type;
-
-/// A value of a type that has no literal in Python, as a call that makes it. Nothing for values of other types, and for
-/// those that are finer than Python's microseconds.
-pub(crate) fn literal(value: &Literal) -> Option<String> {
-    match value {
-        Literal::Stored(Type::Json, text) => {
-            let text = crate::spelled::text(Type::Json, text);
-            let text = if text.contains(['\'', '\\']) { quoted(&text) } else { format!("'{text}'") };
-            Some(format!("pw.Json.parse({text})"))
-        }
-        Literal::Duration(ns) if ns % 1_000_000_000 == 0 => {
-            Some(format!("datetime.timedelta(seconds={})", ns / 1_000_000_000))
-        }
-        Literal::Duration(ns) if ns % 1000 == 0 => Some(format!("datetime.timedelta(microseconds={})", ns / 1000)),
-        Literal::DateTimeNaive(ns) if ns % 1000 == 0 => Some(format!("datetime.datetime({})", parts(*ns))),
-        Literal::DateTimeUtc(ns) if ns % 1000 == 0 => {
-            Some(format!("datetime.datetime({}, tzinfo=datetime.timezone.utc)", parts(*ns)))
-        }
-        _ => None,
-    }
-}
-
-/// `2026, 1, 2, 3, 4, 5`, and microseconds if there are some.
-fn parts(ns: i64) -> String {
-    let at = Offset::UTC.to_datetime(timestamp(ns));
-    let mut text = format!("{}, {}, {}, {}, {}", at.year(), at.month(), at.day(), at.hour(), at.minute());
-    let microseconds = at.subsec_nanosecond() / 1000;
-    if at.second() != 0 || microseconds != 0 {
-        text.push_str(&format!(", {}", at.second()));
-    }
-    if microseconds != 0 {
-        text.push_str(&format!(", {microseconds}"));
-    }
-    text
-}
 
 /// `repr` of a float: the shortest digits that read back to the same number, with `.0` or an exponent.
 pub(crate) fn float(value: f64) -> String {
