@@ -59,11 +59,12 @@ lint-rust: .venv/ready
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 lint-python: .venv/ready
-	$(call say,ruff and mypy)
+	$(call say,ruff$(comma) mypy and circles)
+	python tests/circles.py
 	ruff check .
 	ruff format --check .
 	mypy
-	mypy tests/faults tests/check_licences.py tests/error_places.py
+	mypy tests/faults tests/check_licences.py tests/circles.py tests/error_places.py
 	mypy tests/soak docs/hooks.py
 
 licences: .venv/ready
