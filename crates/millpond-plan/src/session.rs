@@ -58,7 +58,7 @@ pub enum Gap {
 }
 
 impl Gap {
-    /// That a predicate holds of two times of type `time`, the columns [`BEFORE`](crate::BEFORE) and [`AFTER`](crate::AFTER).
+    /// That a predicate holds of two times of type `time`, the columns [`BEFORE`] and [`AFTER`].
     ///
     /// # Errors
     /// `Invalid` if it is no `bool`, or uses anything else.

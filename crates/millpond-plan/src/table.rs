@@ -302,8 +302,8 @@ impl Table {
         Ok(Table::new(operation, schema, Some(identity), false, origin))
     }
 
-    /// One row for each session. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
-    /// [`WINDOW_END`] are used plainly; every column of this table stands in a reducer.
+    /// One row for each session. In `outputs`, the instance expression, [`INSTANCE`](crate::INSTANCE), [`WINDOW_START`](crate::WINDOW_START) and
+    /// [`WINDOW_END`](crate::WINDOW_END) are used plainly; every column of this table stands in a reducer.
     pub fn session_reduce(
         &self,
         window: SessionWindow,
@@ -320,8 +320,8 @@ impl Table {
         Ok(Table::new(operation, schema, Some(identity), append_only, origin))
     }
 
-    /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`], [`WINDOW_START`] and
-    /// [`WINDOW_END`] are used plainly; every column of this table stands in a reducer.
+    /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`](crate::INSTANCE), [`WINDOW_START`](crate::WINDOW_START) and
+    /// [`WINDOW_END`](crate::WINDOW_END) are used plainly; every column of this table stands in a reducer.
     pub fn sliding_reduce(
         &self,
         mut window: SlidingWindow,
