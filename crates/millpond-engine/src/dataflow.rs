@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millpond_error::{Error, Result};
@@ -18,6 +18,7 @@ use millpond_plan::eval::MapStage;
 use millpond_plan::float::canonical_column;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan, WindowSpec};
 use millpond_plan::types::Schema;
+use parking_lot::Mutex;
 use timely::Accountable;
 use timely::communication::Push;
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
@@ -93,13 +94,13 @@ impl Failure {
 
     /// Keeps `error`, unless there is one already.
     pub fn set(&self, error: Error) {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.error.lock().get_or_insert(error);
         self.failed.store(true, Ordering::Release);
     }
 
     /// The error that was kept, if any.
     pub fn check(&self) -> Result<()> {
-        match &*self.error.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.error.lock() {
             Some(error) => Err(error.clone()),
             None => Ok(()),
         }

@@ -1,8 +1,8 @@
 //! A source of rows written into the program: for tests and examples.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -15,6 +15,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_plan::{json, text_codec, time};
 use millpond_store::DAMAGE_HINT;
+use parking_lot::Mutex;
 
 use crate::source::{EpochInput, Next, Source, SourceCounts};
 
@@ -189,11 +190,11 @@ struct TableInput {
 impl EpochInput for TableInput {
     fn next(&self) -> Result<Option<Changes>> {
         self.taken.store(true, Ordering::Release);
-        Ok(self.changes.lock().unwrap_or_else(PoisonError::into_inner).take())
+        Ok(self.changes.lock().take())
     }
 
     fn size_hint(&self) -> u64 {
-        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes.lock();
         let columns = changes.iter().flat_map(|changes| &changes.columns);
         columns.map(|column| column.get_array_memory_size() as u64).sum()
     }

@@ -1,7 +1,9 @@
 //! Waking who waits for input.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 /// Wakes a run that waits for input. Clones wake the same run.
 #[derive(Clone, Debug, Default)]
@@ -11,16 +13,16 @@ impl Wakeup {
     /// Ends the present wait, or the next one if there is none.
     pub fn wake(&self) {
         let (woken, signal) = &*self.0;
-        *woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *woken.lock() = true;
         signal.notify_one();
     }
 
     /// Waits until `wake` was called since the last wait, or until `time`.
     pub fn wait_until(&self, time: Instant) {
         let (woken, signal) = &*self.0;
-        let guard = woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut woken = woken.lock();
         let left = time.saturating_duration_since(Instant::now());
-        let waited = signal.wait_timeout_while(guard, left, |woken| !*woken);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+        signal.wait_while_for(&mut woken, |woken| !*woken, left);
+        *woken = false;
     }
 }

@@ -22,13 +22,14 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::{
     Array, ArrayRef, BinaryArray, DurationNanosecondArray, Int64Array, StringArray, TimestampNanosecondArray,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, TimeUnit};
+use parking_lot::Mutex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -272,7 +273,7 @@ impl ColumnType {
 /// The one copy of these types, which lives as long as the program, so that a [`Type`] is small and is copied.
 fn known(types: Vec<ColumnType>) -> &'static [ColumnType] {
     static KNOWN: Mutex<Option<HashSet<&'static [ColumnType]>>> = Mutex::new(None);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN.lock();
     let known = known.get_or_insert_default();
     if let Some(types) = known.get(&types[..]) {
         return types;

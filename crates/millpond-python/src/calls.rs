@@ -5,10 +5,11 @@
 //! at work; one whose count stands still is stuck.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 
 /// A function of the program, and what it is there for.
@@ -47,7 +48,7 @@ impl Calls {
     }
 
     fn now(&self) -> MutexGuard<'_, Option<Arc<Named>>> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock()
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! The order of the steps, and why it is safe, stands in [`state`](crate::state).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond_error::{Error, Result};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::compact::{self, FULL_BLOB_BYTES};
 use crate::disk::{Disk, DiskFile};
@@ -292,7 +293,7 @@ impl BlobWriter {
 
 impl Shared {
     fn blobs(&self) -> MutexGuard<'_, Blobs> {
-        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.blobs.lock()
     }
 
     fn common_blob(&self) -> Result<Arc<Blob>> {

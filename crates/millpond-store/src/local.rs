@@ -7,12 +7,13 @@ use std::fs::{self, DirBuilder, File, FileType, OpenOptions, Permissions};
 use std::io::{self, ErrorKind as Io};
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -311,7 +312,7 @@ impl LocalFile {
     /// Starts a sync, unless one is under way. An error stays with its thread until someone joins it: the system reports a
     /// failed write-back once only, so it must not get lost here.
     fn sync_early(&self) -> Result<()> {
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut early = self.early.lock();
         if early.as_ref().is_some_and(|sync| !sync.is_finished()) {
             return Ok(());
         }
@@ -346,7 +347,7 @@ impl DiskFile for LocalFile {
     }
 
     fn sync(&self) -> Result<()> {
-        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let early = self.early.lock().take();
         self.join(early)?;
         self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))
     }

@@ -1,9 +1,10 @@
 //! An open state, as its directory and the checkpoints into it share it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use millpond_error::{Error, Result};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::disk::Disk;
 use crate::manifest::{LogicalRun, Manifest, RunPlace};
@@ -47,7 +48,7 @@ impl std::fmt::Debug for OpenState {
 
 impl OpenState {
     pub(crate) fn newest(&self) -> MutexGuard<'_, Newest> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.newest.lock()
     }
 
     pub(crate) fn run(&self) -> LogicalRun {

@@ -1,10 +1,11 @@
 //! Reading the blobs of a state.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
+use parking_lot::Mutex;
 
 use crate::disk::Disk;
 use crate::manifest::{DAMAGE_HINT, RunPlace};
@@ -37,7 +38,7 @@ impl StateReader {
     }
 
     pub(crate) fn blob(&self, name: &str) -> Result<Bytes> {
-        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mapped = self.mapped.lock();
         if let Some(bytes) = mapped.get(name) {
             return Ok(bytes.clone());
         }
@@ -47,7 +48,7 @@ impl StateReader {
     }
 
     pub(crate) fn forget(&self, name: &str) {
-        self.mapped.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.mapped.lock().remove(name);
     }
 }
 

@@ -15,10 +15,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::disk::{Disk, DiskFile, check_folder, check_name};
 
@@ -346,7 +347,7 @@ impl AsRef<[u8]> for Frozen {
 }
 
 fn lock(machine: &Mutex<Machine>) -> MutexGuard<'_, Machine> {
-    machine.lock().unwrap_or_else(PoisonError::into_inner)
+    machine.lock()
 }
 
 impl Machine {

@@ -69,10 +69,11 @@
 //! until it is opened again, and everything unsynced is written anew.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_error::{Error, Result};
+use parking_lot::Mutex;
 
 use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;

@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millpond_error::{Error, Origin, Result};
 use millpond_io::files::list::{Found, Listing, Look};
 use millpond_io::files::reach::{Folder, Written, first_read};
 use millpond_io::sink::{resolve, temporary};
 use millpond_plan::{SinkDecl, SourceDecl, sources};
+use parking_lot::Mutex;
 
 use crate::declare::{SinkConnector, SourceConnector};
 
@@ -117,7 +118,7 @@ impl Guard {
 impl Look for Guard {
     fn look(&self, path: &str) -> Result<(i64, Listing)> {
         let (seen_ns, listing) = self.look.look(path)?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let known = known.entry(path.to_owned()).or_default();
         // Both are in ascending order.
         let mut old = known.iter().peekable();

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_error::{ErrorKind, Result};
 use millpond_io::feed::grace;
+use parking_lot::{Mutex, MutexGuard};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -140,7 +141,7 @@ impl Signals {
 static CALLS: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
 
 fn calls() -> MutexGuard<'static, Vec<(String, Instant)>> {
-    CALLS.lock().unwrap_or_else(PoisonError::into_inner)
+    CALLS.lock()
 }
 
 /// Calls a function of the program, which a run that is told to end does not wait for for ever. `role` is what it is there
@@ -192,7 +193,7 @@ impl Running {
 
     fn count(change: impl FnOnce(usize) -> usize) {
         let Some(signals) = SIGNALS.get() else { return };
-        let mut runs = signals.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = signals.runs.lock();
         *runs = change(*runs);
         signals.deadly.store(*runs == 0, Ordering::Relaxed);
         if Signals::received().is_some() {

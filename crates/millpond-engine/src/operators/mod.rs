@@ -11,7 +11,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::sync::Mutex;
 
 use arrow_array::ArrayRef;
 use millpond_error::{Error, Result};
@@ -19,6 +18,7 @@ use millpond_plan::Literal;
 use millpond_plan::physical::OperatorSpec;
 use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_store::DAMAGE_HINT;
+use parking_lot::Mutex;
 
 use crate::arrangement::{Arrangement, ArrangementSchema, Run, SavedArrangement};
 use crate::cells::{Cells, Values};
@@ -163,7 +163,7 @@ fn key_of_row(offsets: &[u32], row: usize) -> usize {
 /// A name that lives as long as the program; each is made once.
 fn name(text: String) -> &'static str {
     static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut names = NAMES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut names = NAMES.lock();
     if let Some(known) = names.get(text.as_str()) {
         return known;
     }

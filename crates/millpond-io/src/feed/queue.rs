@@ -1,11 +1,12 @@
 //! The queue between a thread that hands rows over and the run that takes them, commit by commit.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::rows::{Cell, Rows};
 use super::source::FeedOptions;
@@ -142,7 +143,7 @@ impl Feed {
     /// Waits until there is room for more rows, or the run is over.
     pub fn wait_for_room(&self) {
         let full = |queue: &mut Queue| queue.phase == Phase::Open && is_full(queue.ready_rows, queue.ready_bytes);
-        drop(self.0.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner));
+        self.0.changed.wait_while(&mut self.lock(), full);
     }
 
     /// Ends an epoch: the rows since the last commit count from now on, as a whole. `position` says where the feeder is,
@@ -236,12 +237,13 @@ impl Feed {
     /// Waits for the feeder's end, for at most `patience`; returns whether it came.
     pub(super) fn wait_for_end(&self, patience: Duration) -> bool {
         let running = |queue: &mut Queue| !queue.ended;
-        let waited = self.0.changed.wait_timeout_while(self.lock(), patience, running);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+        let mut queue = self.lock();
+        self.0.changed.wait_while_for(&mut queue, running, patience);
+        queue.ended
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queue.lock()
     }
 }
 

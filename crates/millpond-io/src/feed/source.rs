@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
@@ -11,6 +11,7 @@ use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
 use millpond_store::DAMAGE_HINT;
+use parking_lot::Mutex;
 
 use super::position::Position;
 use super::present::{Present, Step};
@@ -228,7 +229,7 @@ struct FeedInput {
 
 impl EpochInput for FeedInput {
     fn next(&self) -> Result<Option<Changes>> {
-        Ok(self.chunks.lock().unwrap_or_else(PoisonError::into_inner).pop_front())
+        Ok(self.chunks.lock().pop_front())
     }
 
     fn size_hint(&self) -> u64 {

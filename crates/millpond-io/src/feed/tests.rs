@@ -1,7 +1,7 @@
 //! The law for fed sources, and the queue's promises.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millpond_engine::arrangement::SavedRun;
@@ -9,6 +9,7 @@ use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, ErrorKind, Result};
 use millpond_store::DAMAGE_HINT;
+use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::{Cell, Feed, FeedOptions, FeedSource, Feeder};
@@ -22,12 +23,12 @@ struct ByHand(Mutex<Option<(Feed, Option<String>)>>);
 
 impl Feeder for ByHand {
     fn start(&self, feed: Feed, position: Option<&str>) -> Result<()> {
-        *self.0.lock().unwrap() = Some((feed, position.map(str::to_owned)));
+        *self.0.lock() = Some((feed, position.map(str::to_owned)));
         Ok(())
     }
 
     fn stop(&self) {
-        if let Some((feed, _)) = self.0.lock().unwrap().take() {
+        if let Some((feed, _)) = self.0.lock().take() {
             feed.end(Ok(()));
         }
     }
@@ -38,7 +39,7 @@ fn start(options: &FeedOptions, saved: Saved) -> (FeedSource, Feed, Option<Strin
     let mut source = FeedSource::new(options.clone(), feeder.clone(), HashSeed(7));
     source.open(saved).unwrap();
     source.watch(&Wakeup::default()).unwrap();
-    let (feed, position) = feeder.0.lock().unwrap().clone().unwrap();
+    let (feed, position) = feeder.0.lock().clone().unwrap();
     (source, feed, position)
 }
 

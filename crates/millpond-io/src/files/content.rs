@@ -8,9 +8,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use millpond_error::{Error, Result};
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::list::unreadable;
@@ -178,12 +178,12 @@ impl<'a> Hashing<'a> {
             buffer.resize(length, 0);
             read_at(file, prefix.path, &mut buffer, offset)?;
             let hash = hash_block(&buffer);
-            self.hashes.lock().unwrap_or_else(PoisonError::into_inner)[number] = hash;
+            self.hashes.lock()[number] = hash;
         }
     }
 
     fn finish(self) -> Vec<Option<Vec<u128>>> {
-        let hashes = self.hashes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let hashes = self.hashes.into_inner();
         let ranges = self.starts.windows(2).map(|pair| hashes[pair[0]..pair[1]].to_vec());
         self.files.iter().zip(ranges).map(|(file, hashes)| file.is_some().then_some(hashes)).collect()
     }

@@ -1,12 +1,13 @@
 //! A sink that hands each epoch's changes to a function of the program.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::Result;
 use millpond_plan::types::Schema;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::outbox::{EpochChanges, Outbox};
@@ -86,7 +87,7 @@ impl CallbackSink {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! A sink in memory, for tests and previews.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use millpond_engine::changes::{Changes, Diffs, Epoch};
 use millpond_error::Result;
 use millpond_plan::types::Schema;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{LogicalRun, Prepared, Sink};
@@ -37,7 +38,7 @@ impl CollectSink {
 
     /// Takes out what was collected: by epoch, and within an epoch in the order of arrival.
     pub fn take(&self) -> Vec<Collected> {
-        let mut batches = std::mem::take(&mut *self.batches.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut batches = std::mem::take(&mut *self.batches.lock());
         batches.sort_by_key(|batch| batch.epoch);
         batches
     }
@@ -52,7 +53,7 @@ impl Sink for CollectSink {
         if changes.rows > 0 {
             let Changes { columns, rows, diffs } = changes.clone();
             let batch = Collected { columns, rows, epoch, diffs };
-            self.batches.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+            self.batches.lock().push(batch);
         }
         Ok(())
     }
@@ -70,7 +71,7 @@ impl Sink for CollectSink {
     }
 
     fn rows_written(&self) -> u64 {
-        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let batches = self.batches.lock();
         batches.iter().map(|batch| batch.rows as u64).sum()
     }
 }

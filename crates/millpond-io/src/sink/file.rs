@@ -16,8 +16,8 @@
 //!   those that were committed.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arrow_array::ArrayRef;
 use millpond_engine::changes::{Changes, Epoch};
@@ -25,6 +25,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::text_codec;
 use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde_json::Value;
 
 use super::format::WriteFormat;
@@ -232,11 +233,11 @@ impl<F: WriteFormat> FileSink<F> {
     }
 
     fn read_state(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read()
     }
 
     fn write_state(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.write()
     }
 }
 
@@ -388,7 +389,7 @@ impl<F: WriteFormat> Sink for FileSink<F> {
 impl<F> Drop for FileSink<F> {
     /// A run that ends before its first `prepare` leaves the file as it was, and nothing beside it.
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         if !state.in_place && state.log.take().is_some() {
             // The next run replaces a temporary file that is still there.
             let _ = self.disk.remove(&temporary(&self.file));

@@ -1,6 +1,6 @@
 //! A sink that keeps the first rows in order, for previews: in memory that hangs on how many are asked for alone.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
@@ -9,6 +9,7 @@ use arrow_select::{concat::concat, take::take};
 use millpond_engine::changes::{Changes, Diffs, Epoch};
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::{Collected, LogicalRun, Prepared, Sink};
@@ -71,7 +72,7 @@ impl HeadSink {
     }
 
     fn head(&self) -> MutexGuard<'_, Head> {
-        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+        self.head.lock()
     }
 
     /// Leaves the first rows of all batches.

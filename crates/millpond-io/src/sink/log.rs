@@ -3,10 +3,9 @@
 //! A writer reserves its place under a lock held for a moment and writes there outside of it, so that formatting and
 //! system calls of different threads overlap. Small pieces wait together for a larger write.
 
-use std::sync::{Mutex, PoisonError};
-
 use millpond_error::{Error, Result};
 use millpond_store::{Disk, DiskFile};
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Pieces shorter than this wait for others.
@@ -145,9 +144,9 @@ impl Log {
         self.file.write_at(place, bytes).inspect_err(|_| self.lock().failed = true)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, End> {
+    fn lock(&self) -> parking_lot::MutexGuard<'_, End> {
         // A thread that panics ends the run before anything is committed.
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        self.end.lock()
     }
 }
 

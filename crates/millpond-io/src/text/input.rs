@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use millpond_engine::changes::Changes;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Column;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::format::Format;
 use super::metadata::FileMetadata;
@@ -123,7 +123,7 @@ impl<F: Format> Queue<F> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl<F: Format> FileInput<F> {
@@ -232,7 +232,7 @@ impl<F: Format> FileInput<F> {
             if queue.under_way.iter().next().is_none_or(|first| first > number) {
                 return error.clone();
             }
-            queue = self.piece_done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            self.piece_done.wait(&mut queue);
         }
     }
 

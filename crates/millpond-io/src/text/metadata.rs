@@ -8,7 +8,6 @@
 //! newline and has gone on since, is taken back with the object that it had: it is kept in an arrangement, by the file.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{PathBuf, absolute};
 use std::sync::Arc;
 
@@ -22,6 +21,7 @@ use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_store::DAMAGE_HINT;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::files::list::{Found, unreadable};
@@ -75,7 +75,7 @@ impl Describe {
         let path = absolute(&found.path).unwrap_or_else(|_| found.path.clone());
         let fields = BTreeMap::from([
             ("modified_at", Value::from(found.stamp.modified_ns.div_euclid(NS))),
-            ("owner", owners.name_of(owner).into()),
+            ("owner", owners.name_of(owner).as_ref().into()),
             ("path", path.to_string_lossy().into()),
             ("seen_at", seen_ns.div_euclid(NS).into()),
             ("size", found.stamp.size.into()),
@@ -84,32 +84,18 @@ impl Describe {
     }
 }
 
-/// The names of users, by number.
+/// The names of users, by number; each is looked up once.
 #[derive(Debug, Default)]
-pub struct Owners(HashMap<u32, String>);
+pub struct Owners(Mutex<HashMap<u32, Arc<str>>>);
 
 impl Owners {
-    /// The users that the system's own list names.
-    pub fn of_system() -> Self {
-        Owners::read(&fs::read_to_string("/etc/passwd").unwrap_or_default())
-    }
-
-    fn read(text: &str) -> Self {
-        let user = |line: &str| {
-            let mut fields = line.split(':');
-            let name = fields.next()?.to_owned();
-            Some((fields.nth(1)?.parse().ok()?, name))
+    /// The name that the system has for a user, or the number if it has none.
+    fn name_of(&self, user: u32) -> Arc<str> {
+        let look_up = || match uzers::get_user_by_uid(user) {
+            Some(user) => user.name().to_string_lossy().into(),
+            None => user.to_string().into(),
         };
-        let mut names = HashMap::new();
-        // Of several names of one user, the first counts.
-        for (number, name) in text.lines().filter_map(user) {
-            names.entry(number).or_insert(name);
-        }
-        Owners(names)
-    }
-
-    fn name_of(&self, user: u32) -> String {
-        self.0.get(&user).cloned().unwrap_or_else(|| user.to_string())
+        self.0.lock().entry(user).or_insert_with(look_up).clone()
     }
 }
 
@@ -216,10 +202,9 @@ mod tests {
     use crate::testing::save_arrangement;
 
     #[test]
-    fn owners_have_the_first_of_their_names_or_their_number() {
-        let owners =
-            Owners::read("root:x:0:0:root:/root:/bin/sh\nbad line\nann:x:1000:1::/:/bin/sh\nbob:x:1000:1::/:\n");
-        assert_eq!([0, 1000, 7].map(|user| owners.name_of(user)), ["root", "ann", "7"]);
+    fn owners_have_a_name_or_their_number() {
+        let owners = Owners::default();
+        assert_eq!([0, 0, 3_999_999_999].map(|user| owners.name_of(user).to_string()), ["root", "root", "3999999999"]);
     }
 
     /// What is said of saved last rows of these runs.

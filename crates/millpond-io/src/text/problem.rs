@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use indicatif::HumanCount;
 use millpond_plan::dialect::hint;
 use millpond_plan::notation::code;
 use millpond_plan::types::{Column, ColumnType, Type};
@@ -87,15 +88,7 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
 
 /// A number with a comma between groups of three digits.
 pub(crate) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    HumanCount(number as u64).to_string()
 }
 
 /// What is wrong with a row that takes the rest of its file into a field.

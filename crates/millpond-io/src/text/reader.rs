@@ -4,11 +4,12 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use memchr::memchr_iter;
 use millpond_error::{Error, Result};
 use millpond_plan::types::Schema;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::cut::Cut;
@@ -132,7 +133,7 @@ pub(crate) struct FileReader<F: Format> {
 impl<F: Format> OpenFile<F> {
     /// The physical line (from 1) that the byte at `offset` is in. Counts from the nearest place below that is known.
     pub fn line_at(&self, offset: u64) -> Result<u64> {
-        let mut known = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lines.lock();
         let place = known.partition_point(|(at, _)| *at <= offset);
         let (mut at, mut line) = if place == 0 { (0, 1) } else { known[place - 1] };
         let mut buffer = vec![0; (offset - at).min(BLOCK_BYTES as u64) as usize];

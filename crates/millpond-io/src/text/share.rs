@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millpond_engine::changes::Changes;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::format::Format;
@@ -200,7 +201,7 @@ impl<F: Format> FilePieceReader<F> {
     }
 
     fn file(&self, task: &ToRead, reading: &Reading<F>) -> Result<Arc<OpenFile<F>>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let key = (task.found.path.clone(), task.found.stamp.size);
         if let Some(file) = open.get(&key) {
             return Ok(file.clone());
@@ -223,7 +224,7 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
         let tasks = shared.files.iter().map(|(_, file)| file.task()).collect::<Result<Vec<_>>>()?;
         let reading = self.reading_of(&shared.files);
         let last_rows = shared.files.iter().map(|(_, file)| file.last_row.as_deref().map(FileMetadata::from)).collect();
-        let mut scratch = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let mut scratch = self.pool.lock().pop().unwrap_or_default();
         let work = match (&shared.place, tasks.first()) {
             (Some(place), Some(task)) => {
                 let file = self.file(task, &reading)?;
@@ -235,7 +236,7 @@ impl<F: Format> PieceReader for FilePieceReader<F> {
         let metadata = Metadata { at: self.metadata_at, last_rows };
         let input = FileInput::new(reading, self.on_error.clone(), tasks, metadata);
         let changes = input.work(work, &mut scratch)?;
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        self.pool.lock().push(scratch);
         let mut result = input.shared_result(shared.place.is_some());
         result.number = shared.number;
         let holds_last = shared.place.as_ref().is_none_or(|place| place.last_row.is_some());

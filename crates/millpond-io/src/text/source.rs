@@ -1,7 +1,7 @@
 //! The source of text files: lists files, compares them with the table of files, and reads what is new.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
@@ -9,6 +9,7 @@ use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_store::DAMAGE_HINT;
+use parking_lot::Mutex;
 
 use super::format::Format;
 use super::input::{FileInput, Finished, Metadata};
@@ -66,7 +67,7 @@ impl<F: Format> FileSource<F> {
     /// A source that has read nothing yet. `seed` is the hash seed of the state.
     pub(crate) fn of(options: FileOptions, format: F, seed: HashSeed) -> Self {
         let table = FileTable::new(seed);
-        let known = || KnownMetadata { last_rows: LastRows::new(seed), owners: Arc::new(Owners::of_system()) };
+        let known = || KnownMetadata { last_rows: LastRows::new(seed), owners: Arc::default() };
         let metadata = options.metadata.then(known);
         FileSource {
             options,
@@ -324,7 +325,7 @@ impl<F: Format> Source for FileSource<F> {
                 self.counts.notices.push(format!("{} left out{first}", plural(rejected as usize, "row")));
             }
         } else {
-            self.rejects.get_mut().unwrap_or_else(PoisonError::into_inner).extend(rejects);
+            self.rejects.get_mut().extend(rejects);
         }
         self.input = None;
         self.read_whole.extend(read_whole);
@@ -358,7 +359,7 @@ impl<F: Format> Source for FileSource<F> {
     }
 
     fn take_rejects(&self) -> Vec<Reject> {
-        std::mem::take(&mut *self.rejects.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.rejects.lock())
     }
 }
 

@@ -5,13 +5,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_engine::dataflow::Failure;
 use millpond_error::{Error, Result};
+use parking_lot::Mutex;
 use timely::communication::allocator::zero_copy::stream::Stream;
 
 /// How long a process that misses another waits for process 0 to say why; in tests of this file there is none.
@@ -38,7 +39,7 @@ impl Health {
     pub fn lose(&self, process: &str, how: &str) -> Error {
         let error = Error::unavailable(format!("{process} was lost: {how}")).with_hint(AGAIN_HINT);
         if !self.is_ending() {
-            self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.clone());
+            self.lost.lock().get_or_insert(error.clone());
             self.failure.abandon();
         }
         error
@@ -72,7 +73,7 @@ impl Health {
         let until = Instant::now() + VERDICT;
         loop {
             self.failure.check()?;
-            if let Some(lost) = &*self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+            if let Some(lost) = &*self.lost.lock()
                 && Instant::now() >= until
             {
                 return Err(lost.clone());
@@ -246,7 +247,7 @@ mod tests {
             health.release();
             assert_eq!(read_closed(&health, sent), None);
             assert!(health.failure.is_abandoned());
-            assert!(health.lost.lock().unwrap().is_none(), "the run was over: nobody is missed");
+            assert!(health.lost.lock().is_none(), "the run was over: nobody is missed");
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::io::{ErrorKind as Io, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millpond_engine::metrics::StepCounts;
 use millpond_error::{Error, ErrorKind, Origin, Result};
 use millpond_store::{ArrangementRecord, RunPlace, RunRecord};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -125,13 +126,13 @@ impl Speaker {
     }
 
     pub fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> Result<()> {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = self.0.lock();
         write_frame(&mut *stream, message, bytes)
     }
 
     /// Closes the connection, also for the thread that reads from it.
     pub fn close(&self) {
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).shutdown(std::net::Shutdown::Both);
+        let _ = self.0.lock().shutdown(std::net::Shutdown::Both);
     }
 }
 

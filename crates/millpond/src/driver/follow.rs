@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use millpond_io::sink::{Formatter, Sink};
 use millpond_io::source::{EpochInput, PieceReader};
 use millpond_plan::physical::{OperatorSpec, PhysicalPlan};
 use millpond_store::{ArrangementRecord, CheckpointShare, Disk, StateReader};
+use parking_lot::{Condvar, Mutex};
 
 use super::state::{SavedSteps, saved_run, write_runs};
 use super::team::{Fabric, PATIENCE, SavedRuns, Team};
@@ -322,11 +323,11 @@ struct Queue {
 
 impl Pieces {
     fn begin(&self, source: usize) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(source, Queue::default());
+        self.queues.lock().insert(source, Queue::default());
     }
 
     fn arrive(&self, source: usize, last: bool, mut bytes: &[u8]) {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.queues.lock();
         let queue = queues.entry(source).or_default();
         queue.last |= last;
         let number = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
@@ -354,7 +355,7 @@ struct RemoteInput {
 
 impl RemoteInput {
     fn take(&self) -> Result<Option<(u64, Vec<u8>)>> {
-        let mut queues = self.pieces.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.pieces.queues.lock();
         loop {
             let queue = queues.entry(self.source).or_default();
             let piece = queue.pieces.pop_front();
@@ -366,8 +367,7 @@ impl RemoteInput {
             if piece.is_some() || queue.last || self.health.failure.is_set() {
                 return Ok(piece);
             }
-            let waited = self.pieces.arrived.wait_timeout(queues, PATIENCE);
-            queues = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.pieces.arrived.wait_for(&mut queues, PATIENCE);
         }
     }
 }

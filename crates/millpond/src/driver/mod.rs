@@ -24,7 +24,7 @@ mod save;
 mod state;
 mod team;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,7 @@ use millpond_io::wakeup::Wakeup;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_plan::types::Schema;
 use millpond_store::{Checkpoint, Moves, StateDir};
+use parking_lot::Mutex;
 
 use crate::cluster::message::{Order, Speaker};
 use crate::cluster::{Cluster, Connected, Health, connect, end_with_spawner};

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
 use millpond_plan::types::Schema;
+use parking_lot::Mutex;
 
 use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
 use crate::cluster::{Connected, Health};
@@ -88,7 +89,7 @@ impl Remotes {
         let shared: HashMap<usize, Arc<dyn EpochInput>> = shared.cloned().collect();
         let mut sources: Vec<usize> = shared.keys().copied().collect();
         sources.sort_unstable();
-        *self.desk.inputs.lock().unwrap_or_else(PoisonError::into_inner) = shared;
+        *self.desk.inputs.lock() = shared;
         self.tell(&Order::Epoch { epoch: epoch.0, shared: sources });
     }
 
@@ -96,7 +97,7 @@ impl Remotes {
     fn answers(&self) -> Result<Vec<Word>> {
         let mut answers = Vec::new();
         for member in &self.members {
-            match member.answers.lock().unwrap_or_else(PoisonError::into_inner).recv() {
+            match member.answers.lock().recv() {
                 Ok(Word::Failed(error)) => {
                     self.desk.health.failure.set(error.into());
                     self.desk.health.check()?;
@@ -135,7 +136,7 @@ impl Remotes {
     pub fn written(&self) -> Result<Vec<Share>> {
         let mut all = Vec::new();
         for member in &self.members {
-            match member.written.lock().unwrap_or_else(PoisonError::into_inner).recv() {
+            match member.written.lock().recv() {
                 Ok(Word::Written(Ok(share))) => all.push(share),
                 Ok(Word::Written(Err(error))) => return Err(error.into()),
                 _ => {
@@ -208,7 +209,7 @@ impl Listener {
     }
 
     fn input(&self, source: usize) -> Option<Arc<dyn EpochInput>> {
-        self.desk.inputs.lock().unwrap_or_else(PoisonError::into_inner).get(&source).cloned()
+        self.desk.inputs.lock().get(&source).cloned()
     }
 
     fn take(&mut self, word: Word, bytes: &[u8]) {

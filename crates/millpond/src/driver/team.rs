@@ -2,8 +2,8 @@
 //! time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use millpond_engine::arrangement::RunEntry;
@@ -13,6 +13,7 @@ use millpond_error::{Error, Result};
 use millpond_io::source::EpochInput;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{BlobWriter, Disk, Moves, StateReader};
+use parking_lot::Mutex;
 use timely::WorkerConfig;
 use timely::communication::allocator::zero_copy::initialize::{CommsGuard, initialize_networking_from_sockets};
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
@@ -142,7 +143,7 @@ impl Team {
             let mut worker = Worker::new(config.clone(), allocator, Some(Instant::now()));
             let worker = &mut worker;
             let at = worker.index() - first;
-            let receiver = receivers[at].lock().unwrap_or_else(PoisonError::into_inner).take();
+            let receiver = receivers[at].lock().take();
             let Some(commands) = receiver else { return };
             let mut member = Member {
                 dataflow: Dataflow::build(worker, &context),

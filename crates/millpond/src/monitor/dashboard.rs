@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use console::{measure_text_width, truncate_str};
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, HumanCount};
 
 use super::snapshot::{RunSnapshot, Snapshot};
 
@@ -65,7 +65,7 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
             more.push(format!("{} read", counted(source.files_read, "file")));
         }
         if source.rows_rejected > 0 {
-            more.push(format!("{} rejected", grouped(source.rows_rejected)));
+            more.push(format!("{} rejected", HumanCount(source.rows_rejected)));
         }
         if source.bytes_waiting > 0 {
             more.push(format!("{} waiting", HumanBytes(source.bytes_waiting)));
@@ -78,7 +78,7 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
             "source".to_owned(),
             name(&source.name),
             counted(source.rows_read, "row"),
-            format!("{}/s", grouped(rates.of(|counts| &counts.sources, index))),
+            format!("{}/s", HumanCount(rates.of(|counts| &counts.sources, index))),
             String::new(),
             more.join(", "),
         ]);
@@ -91,9 +91,9 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
         rows.push([
             "step".to_owned(),
             name(&step.name),
-            format!("{} in", grouped(step.rows_in)),
-            format!("{}/s", grouped(rates.of(|counts| &counts.steps, index))),
-            format!("{} out", grouped(step.rows_out)),
+            format!("{} in", HumanCount(step.rows_in)),
+            format!("{}/s", HumanCount(rates.of(|counts| &counts.steps, index))),
+            format!("{} out", HumanCount(step.rows_out)),
             format!(
                 "state {}, {}; busy {:.1} s{windows}",
                 counted(step.state_rows, "row"),
@@ -109,7 +109,7 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
             counted(output.current_rows.unwrap_or(output.rows_written), "row"),
             match output.current_rows {
                 Some(_) => "present".to_owned(),
-                None => format!("{}/s", grouped(rates.of(|counts| &counts.outputs, index))),
+                None => format!("{}/s", HumanCount(rates.of(|counts| &counts.outputs, index))),
             },
             String::new(),
             String::new(),
@@ -131,9 +131,9 @@ pub fn line(seen: &Snapshot, rates: &Rates) -> String {
     format!(
         "millpond: {} read ({}/s), {} written ({}/s); {}",
         counted(seen.sum_sources(|source| source.rows_read), "row"),
-        grouped(rates.sum(|counts| &counts.sources)),
+        HumanCount(rates.sum(|counts| &counts.sources)),
         counted(seen.rows_written(), "row"),
-        grouped(rates.sum(|counts| &counts.outputs)),
+        HumanCount(rates.sum(|counts| &counts.outputs)),
         state(seen),
     )
 }
@@ -195,20 +195,7 @@ fn duration(seconds: f64) -> String {
 /// `1,234 rows`.
 fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(number))
-}
-
-/// `1234567` as `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{} {noun}{plural}", HumanCount(number))
 }
 
 #[cfg(test)]
@@ -313,10 +300,5 @@ mod tests {
     fn a_long_name_keeps_its_end() {
         let long = name(&format!("{}/result.csv", "folder/".repeat(20)));
         assert!(long.starts_with('…') && long.ends_with("/result.csv") && measure_text_width(&long) <= NAME_COLUMNS);
-    }
-
-    #[test]
-    fn digits_stand_in_groups_of_three() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

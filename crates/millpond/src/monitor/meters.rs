@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millpond_engine::Epoch;
@@ -11,6 +11,7 @@ use millpond_engine::arrangement::StateSize;
 use millpond_engine::metrics::{StepCounts, StepMetrics};
 use millpond_io::source::{EpochInput, Progress, SourceCounts};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
+use parking_lot::{Mutex, MutexGuard};
 use tracing::{debug, info, warn};
 
 use super::DEAD_LETTER;
@@ -97,7 +98,7 @@ pub struct Health {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Meters {

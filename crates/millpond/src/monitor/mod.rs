@@ -17,7 +17,9 @@ mod report;
 mod snapshot;
 mod terminal;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 pub use http::HttpAddress;
 pub(crate) use http::HttpServer;
@@ -63,11 +65,11 @@ impl Monitor {
     }
 
     pub(crate) fn meters(&self) -> Option<Arc<Meters>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// Looks at another run from now on.
     pub(crate) fn look_at(&self, meters: Option<Arc<Meters>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = meters;
+        *self.0.lock() = meters;
     }
 }

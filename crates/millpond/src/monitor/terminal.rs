@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use millpond_error::Result;
 
 use super::dashboard::{self, Rates};
@@ -177,7 +177,7 @@ impl Drawing {
 fn draw_bar(bar: &ProgressBar, seen: &Snapshot) {
     let done = seen.sum_sources(|source| source.bytes_read);
     let all = done + seen.sum_sources(|source| source.bytes_waiting);
-    let rows = dashboard::grouped(seen.sum_sources(|source| source.rows_read));
+    let rows = HumanCount(seen.sum_sources(|source| source.rows_read));
     let files = seen.sum_sources(|source| source.files_read);
     let all_files = seen.sum_sources(|source| source.files_new + source.files_changed);
     let files = if all_files > 0 { format!(", files {files}/{all_files}") } else { String::new() };
