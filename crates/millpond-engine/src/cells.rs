@@ -36,14 +36,14 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Text<'a> {
     #[inline(always)]
-    pub fn get(&self, i: usize) -> &'a [u8] {
+    pub(crate) fn get(&self, i: usize) -> &'a [u8] {
         &self.bytes[self.offsets[i] as usize..self.offsets[i + 1] as usize]
     }
 }
 
 impl<'a> Cells<'a> {
     /// The view of `column`, which is of one of the types of [`millpond_plan::types`].
-    pub fn of(column: &'a ArrayRef) -> Self {
+    pub(crate) fn of(column: &'a ArrayRef) -> Self {
         let values = match column.data_type() {
             DataType::Boolean => Values::Bool(column.as_boolean().values()),
             DataType::Float64 => Values::Float(column.as_primitive::<Float64Type>().values()),
@@ -57,17 +57,17 @@ impl<'a> Cells<'a> {
     }
 
     /// The views of all of `columns`.
-    pub fn of_all(columns: &'a [ArrayRef]) -> Vec<Self> {
+    pub(crate) fn of_all(columns: &'a [ArrayRef]) -> Vec<Self> {
         columns.iter().map(Cells::of).collect()
     }
 
     #[inline]
-    pub fn is_null(&self, i: usize) -> bool {
+    pub(crate) fn is_null(&self, i: usize) -> bool {
         self.nulls.is_some_and(|nulls| nulls.is_null(i))
     }
 
     /// The order of cells `i` and `j`: nulls first, floats by `total_cmp`, text by bytes.
-    pub fn compare(&self, i: usize, j: usize) -> Ordering {
+    pub(crate) fn compare(&self, i: usize, j: usize) -> Ordering {
         match (self.is_null(i), self.is_null(j)) {
             (true, true) => return Ordering::Equal,
             (true, false) => return Ordering::Less,
@@ -84,7 +84,7 @@ impl<'a> Cells<'a> {
 
     /// A number for each cell at `positions` (of all cells, if `None`) that orders no two cells wrongly: `a < b` only
     /// if cell `a` comes before cell `b`.
-    pub fn lead(&self, positions: Option<&[u32]>, rows: usize) -> Vec<i64> {
+    pub(crate) fn lead(&self, positions: Option<&[u32]>, rows: usize) -> Vec<i64> {
         fn gather(positions: Option<&[u32]>, rows: usize, get: impl Fn(usize) -> i64) -> Vec<i64> {
             match positions {
                 Some(positions) => positions.iter().map(|&i| get(i as usize)).collect(),
@@ -111,7 +111,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Whether equal [`lead`](Self::lead) numbers mean equal cells.
-    pub fn lead_is_exact(&self) -> bool {
+    pub(crate) fn lead_is_exact(&self) -> bool {
         self.nulls.is_none() && !matches!(self.values, Values::Str(_))
     }
 }

@@ -79,7 +79,7 @@ pub(crate) struct DiffBuffer(Vec<i64>);
 
 impl DiffBuffer {
     /// Appends those of `diffs` at these positions to the `before` that there are.
-    pub fn extend(&mut self, before: usize, diffs: &Diffs, positions: impl ExactSizeIterator<Item = usize>) {
+    pub(crate) fn extend(&mut self, before: usize, diffs: &Diffs, positions: impl ExactSizeIterator<Item = usize>) {
         match diffs {
             Diffs::Ones if self.0.is_empty() => {}
             Diffs::Ones => self.0.resize(before + positions.len(), 1),
@@ -91,7 +91,7 @@ impl DiffBuffer {
     }
 
     /// All of them.
-    pub fn finish(self) -> Diffs {
+    pub(crate) fn finish(self) -> Diffs {
         if self.0.is_empty() { Diffs::Ones } else { Diffs::Each(self.0.into()) }
     }
 }

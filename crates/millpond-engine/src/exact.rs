@@ -44,7 +44,7 @@ impl Default for ExactSum {
 
 impl ExactSum {
     /// Adds a finite float `times` times.
-    pub fn add(&mut self, value: f64, times: i64) {
+    pub(crate) fn add(&mut self, value: f64, times: i64) {
         debug_assert!(value.is_finite());
         let bits = value.to_bits();
         let (exponent, fraction) = ((bits >> 52) as u32 & 0x7ff, bits & ((1 << 52) - 1));
@@ -54,7 +54,7 @@ impl ExactSum {
     }
 
     /// Adds a whole number.
-    pub fn add_int(&mut self, value: i128) {
+    pub(crate) fn add_int(&mut self, value: i128) {
         self.add_units(value, UNIT);
     }
 
@@ -77,7 +77,7 @@ impl ExactSum {
     }
 
     /// Adds a digit of a [`Magnitude`].
-    pub fn add_digit(&mut self, at: usize, digit: u32, negative: bool) {
+    pub(crate) fn add_digit(&mut self, at: usize, digit: u32, negative: bool) {
         self.digits[at] += if negative { -i64::from(digit) } else { i64::from(digit) };
         self.pending += 1;
         if self.pending == MOST_PENDING {
@@ -98,7 +98,7 @@ impl ExactSum {
     }
 
     /// The sum as sign and digits. Equal sums have equal ones.
-    pub fn magnitude(&mut self) -> Magnitude {
+    pub(crate) fn magnitude(&mut self) -> Magnitude {
         self.carry();
         let negative = self.digits[DIGITS - 1] < 0;
         let mut carry = 0;
@@ -114,17 +114,17 @@ impl ExactSum {
 
 impl Magnitude {
     /// Whether the sum is 0.
-    pub fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.digits == [0; DIGITS]
     }
 
     /// The float that is nearest, of two equally near the even one; infinite beyond the range of floats.
-    pub fn nearest(&self) -> f64 {
+    pub(crate) fn nearest(&self) -> f64 {
         nearest(&self.digits, self.negative, Below::default())
     }
 
     /// The float that is nearest to a `count`-th of it; `count` is positive.
-    pub fn nearest_mean(&self, count: i64) -> f64 {
+    pub(crate) fn nearest_mean(&self, count: i64) -> f64 {
         let count = count.unsigned_abs();
         let mut quotient = [0; DIGITS];
         let mut remainder = 0;

@@ -94,7 +94,7 @@ pub(crate) struct Metered {
 }
 
 impl Metered {
-    pub fn new(operator: Box<dyn Operator>, metrics: Arc<StepMetrics>) -> Self {
+    pub(crate) fn new(operator: Box<dyn Operator>, metrics: Arc<StepMetrics>) -> Self {
         Metered { operator, metrics, size: StateSize::default() }
     }
 

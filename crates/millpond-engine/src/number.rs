@@ -37,7 +37,7 @@ type Head = (u64, u64, usize);
 
 impl Numbering {
     /// No keys; they will be of the types of `columns`. Likely there are fewer than `rows` of them.
-    pub fn new(columns: &[ArrayRef], rows: usize) -> Self {
+    pub(crate) fn new(columns: &[ArrayRef], rows: usize) -> Self {
         let columns =
             columns.iter().map(|column| KeyColumn { cells: ColumnBuffer::like(column), heads: Vec::new() }).collect();
         let slots = 1024.min(rows.next_power_of_two() * 2);
@@ -45,12 +45,12 @@ impl Numbering {
     }
 
     /// The number of distinct keys.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.hashes.len()
     }
 
     /// Appends the numbers of the keys of these rows to `of_row`.
-    pub fn number(&mut self, hashes: &[u64], columns: &[ArrayRef], of_row: &mut Vec<u32>) {
+    pub(crate) fn number(&mut self, hashes: &[u64], columns: &[ArrayRef], of_row: &mut Vec<u32>) {
         let known = self.hashes.len();
         let before = of_row.len();
         let firsts = self.number_hashes(hashes, of_row);
@@ -65,7 +65,7 @@ impl Numbering {
     }
 
     /// The hashes and the columns of the keys, by number.
-    pub fn finish(self) -> (Vec<u64>, Vec<ArrayRef>) {
+    pub(crate) fn finish(self) -> (Vec<u64>, Vec<ArrayRef>) {
         (self.hashes, self.columns.into_iter().map(|column| column.cells.finish()).collect())
     }
 

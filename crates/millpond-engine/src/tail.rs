@@ -23,7 +23,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// What stands behind `node`, if it is a tail.
-    pub fn behind(plan: &PhysicalPlan, mut node: NodeId) -> Option<Self> {
+    pub(crate) fn behind(plan: &PhysicalPlan, mut node: NodeId) -> Option<Self> {
         let mut maps = Vec::new();
         loop {
             let mut readers =
@@ -40,7 +40,7 @@ impl Tail {
     }
 
     /// What the sink gets of these changes.
-    pub fn apply(&self, changes: Changes, seed: HashSeed) -> Result<Changes> {
+    pub(crate) fn apply(&self, changes: Changes, seed: HashSeed) -> Result<Changes> {
         self.maps.iter().try_fold(changes, |changes, (stage, mode)| mapped(stage, *mode, changes, seed))
     }
 }

@@ -21,10 +21,10 @@ use crate::source::{EpochInput, Reject, Source, SourceCounts};
 use crate::wakeup::Wakeup;
 
 /// Saved positions, as a checkpoint would hold them.
-pub type Saved = Vec<(String, SavedArrangement)>;
+pub(crate) type Saved = Vec<(String, SavedArrangement)>;
 
 /// A cell as text.
-pub fn cell(column: &ArrayRef, row: usize) -> String {
+pub(crate) fn cell(column: &ArrayRef, row: usize) -> String {
     if column.is_null(row) {
         return "null".into();
     }
@@ -41,7 +41,7 @@ pub fn cell(column: &ArrayRef, row: usize) -> String {
 }
 
 /// What a checkpoint would save of an arrangement.
-pub fn save_arrangement(name: &str, arrangement: &Arrangement) -> SavedArrangement {
+pub(crate) fn save_arrangement(name: &str, arrangement: &Arrangement) -> SavedArrangement {
     let runs = arrangement.entries().iter().zip(0..).map(|(entry, number)| {
         let bytes = entry.run.bytes().clone();
         // Places tell runs apart.
@@ -59,13 +59,13 @@ pub fn save_arrangement(name: &str, arrangement: &Arrangement) -> SavedArrangeme
 }
 
 /// What a checkpoint would save of a source.
-pub fn save(source: &mut dyn Source) -> Saved {
+pub(crate) fn save(source: &mut dyn Source) -> Saved {
     let arrangements = source.arrangements().into_iter();
     arrangements.map(|(name, arrangement)| (name.to_owned(), save_arrangement(name, arrangement))).collect()
 }
 
 /// A schema from `name: type` pairs; `?` behind a type makes it optional.
-pub fn schema(text: &str) -> Schema {
+pub(crate) fn schema(text: &str) -> Schema {
     let columns = text.split(", ").map(|column| {
         let (name, ty) = column.split_once(": ").unwrap();
         let optional = ty.ends_with('?');
@@ -76,18 +76,18 @@ pub fn schema(text: &str) -> Schema {
 }
 
 /// Rows with their multiplicities.
-pub type Bag = BTreeMap<Vec<String>, i64>;
+pub(crate) type Bag = BTreeMap<Vec<String>, i64>;
 
 /// What one run of a source gave.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     pub rows: Bag,
     pub counts: SourceCounts,
     pub rejects: Vec<Reject>,
 }
 
 /// The options of a source of files.
-pub trait Options: Clone {
+pub(crate) trait Options: Clone {
     fn new(path: &str, schema: Schema) -> Self;
     fn source(self, seed: HashSeed) -> Box<dyn Source>;
 }
@@ -113,7 +113,7 @@ impl Options for JsonLinesSourceOptions {
 }
 
 /// A directory of files, read run after run.
-pub struct Play<O = CsvSourceOptions> {
+pub(crate) struct Play<O = CsvSourceOptions> {
     pub directory: tempfile::TempDir,
     pub options: O,
     pub columns: Vec<usize>,
@@ -123,14 +123,14 @@ pub struct Play<O = CsvSourceOptions> {
 
 impl Play {
     /// Of CSV files.
-    pub fn new(columns: &str) -> Self {
+    pub(crate) fn new(columns: &str) -> Self {
         Play::of(columns)
     }
 }
 
 impl Play<JsonLinesSourceOptions> {
     /// Of JSON lines.
-    pub fn json_lines(columns: &str) -> Self {
+    pub(crate) fn json_lines(columns: &str) -> Self {
         Play::of(columns)
     }
 }
@@ -146,17 +146,17 @@ impl<O: Options> Play<O> {
         Play { directory, options, columns, threads: 1, saved: Vec::new() }
     }
 
-    pub fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.directory.path().join("logs").join(file)
     }
 
-    pub fn write(&mut self, file: &str, text: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn write(&mut self, file: &str, text: impl AsRef<[u8]>) -> &mut Self {
         fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
         fs::write(self.path(file), text).unwrap();
         self
     }
 
-    pub fn append(&mut self, file: &str, text: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn append(&mut self, file: &str, text: impl AsRef<[u8]>) -> &mut Self {
         let mut all = fs::read(self.path(file)).unwrap_or_default();
         all.extend_from_slice(text.as_ref());
         // Written in place, as an appending program would.
@@ -165,7 +165,7 @@ impl<O: Options> Play<O> {
     }
 
     /// One run. After an error nothing is saved.
-    pub fn run(&mut self) -> Result<Ran> {
+    pub(crate) fn run(&mut self) -> Result<Ran> {
         let mut source = self.options.clone().source(HashSeed(7));
         if !self.saved.is_empty() {
             source.open(self.saved.clone())?;
@@ -190,7 +190,7 @@ impl<O: Options> Play<O> {
     }
 
     /// A message without the path of the temporary directory.
-    pub fn shorten(&self, message: &str) -> String {
+    pub(crate) fn shorten(&self, message: &str) -> String {
         message.replace(&format!("{}/", self.directory.path().display()), "")
     }
 }
@@ -214,7 +214,7 @@ fn drain(input: &Arc<dyn EpochInput>, threads: usize) -> Result<Vec<Changes>> {
 }
 
 /// Adds changes to a bag.
-pub fn add(changes: &Changes, bag: &mut Bag) {
+pub(crate) fn add(changes: &Changes, bag: &mut Bag) {
     for row in 0..changes.rows {
         let cells: Vec<String> = changes.columns.iter().map(|column| cell(column, row)).collect();
         let count = bag.entry(cells.clone()).or_default();
@@ -226,7 +226,7 @@ pub fn add(changes: &Changes, bag: &mut Bag) {
 }
 
 /// Adds a bag to another.
-pub fn add_bag(bag: &mut Bag, more: Bag) {
+pub(crate) fn add_bag(bag: &mut Bag, more: Bag) {
     for (row, count) in more {
         let sum = bag.entry(row.clone()).or_default();
         *sum += count;

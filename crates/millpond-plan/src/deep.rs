@@ -8,7 +8,7 @@ const RESERVE_BYTES: usize = 256 << 10;
 const MORE_BYTES: usize = 4 << 20;
 
 /// The deepest expression that a table takes.
-pub const MOST_OPERATIONS: u32 = 10_000;
+pub(crate) const MOST_OPERATIONS: u32 = 10_000;
 
 /// Walks of so few levels never need more stack than is kept in reserve. Where the main thread's stack ends is known
 /// only from a list of all that the process has mapped, which is long to read for a short run.

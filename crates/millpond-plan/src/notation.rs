@@ -98,14 +98,14 @@ pub(crate) struct Speller {
 }
 
 impl Speller {
-    pub const PLAN: Speller = Speller { notation: Notation::Plan, pasted: false };
+    pub(crate) const PLAN: Speller = Speller { notation: Notation::Plan, pasted: false };
 
     /// That of messages about a run.
-    pub fn of_program() -> Self {
+    pub(crate) fn of_program() -> Self {
         Speller { notation: Notation::of_program(), pasted: false }
     }
 
-    pub fn expr(self, expr: &Expr) -> Bound {
+    pub(crate) fn expr(self, expr: &Expr) -> Bound {
         deep_of(expr.depth(), || self.parts(expr))
     }
 
@@ -134,7 +134,7 @@ impl Speller {
 
     /// A column's name if it reads as one word and not as a literal, else a call that takes it; a call in any case where
     /// it is to be pasted.
-    pub fn column(self, name: &str) -> String {
+    pub(crate) fn column(self, name: &str) -> String {
         let mut letters = name.chars();
         let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
         let word = first && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -149,23 +149,23 @@ impl Speller {
     }
 
     /// A column of the plan, some of which are named after the call that they are the result of.
-    pub fn input(self, name: &str) -> String {
+    pub(crate) fn input(self, name: &str) -> String {
         if name.ends_with(')') { name.to_owned() } else { self.column(name) }
     }
 
-    pub fn literal(self, value: &Literal) -> Bound {
+    pub(crate) fn literal(self, value: &Literal) -> Bound {
         let text = self.notation.literal(value);
         let precedence = if text.starts_with('-') { PREFIX } else { ATOM };
         (text, precedence)
     }
 
     /// A call of a function of the package.
-    pub fn call(self, function: &str, arguments: Vec<Bound>) -> Bound {
+    pub(crate) fn call(self, function: &str, arguments: Vec<Bound>) -> Bound {
         (call(&self.notation.function(function), arguments.into_iter().map(|(text, _)| text)), ATOM)
     }
 
     /// The same of a function that takes an array in Rust.
-    pub fn list_call(self, function: &str, arguments: Vec<Bound>) -> Bound {
+    pub(crate) fn list_call(self, function: &str, arguments: Vec<Bound>) -> Bound {
         if self.notation != Notation::Rust {
             return self.call(function, arguments);
         }
@@ -173,7 +173,7 @@ impl Speller {
         (format!("{function}([{}])", arguments.join(", ")), ATOM)
     }
 
-    pub fn cast(self, value: Bound, to: Type) -> Bound {
+    pub(crate) fn cast(self, value: Bound, to: Type) -> Bound {
         let ty = to.to_notation(self.notation);
         match self.notation {
             Notation::Plan => self.call("cast", vec![value, (ty, ATOM)]),
@@ -182,21 +182,21 @@ impl Speller {
         }
     }
 
-    pub fn fill_error(self, value: Bound, other: Bound) -> Bound {
+    pub(crate) fn fill_error(self, value: Bound, other: Bound) -> Bound {
         match self.notation {
             Notation::Rust => self.method(value, "fill_error", [other.0]),
             _ => self.call("fill_error", vec![value, other]),
         }
     }
 
-    pub fn text(self, function: &TextFunction, operands: Vec<Bound>) -> Bound {
+    pub(crate) fn text(self, function: &TextFunction, operands: Vec<Bound>) -> Bound {
         let rust = self.notation == Notation::Rust;
         let attempt = if rust && function.is_optional() { "try_" } else { "" };
         let name = format!("{}.{attempt}{}", if rust { "str()" } else { "str" }, function.name());
         self.method_of(&name, operands, function.options(self.notation))
     }
 
-    pub fn time(self, function: &TimeFunction, operands: Vec<Bound>) -> Bound {
+    pub(crate) fn time(self, function: &TimeFunction, operands: Vec<Bound>) -> Bound {
         let name = format!("{}.{}", if self.notation == Notation::Rust { "dt()" } else { "dt" }, function.name());
         self.method_of(&name, operands, function.options(self.notation))
     }
@@ -222,7 +222,7 @@ impl Speller {
     }
 
     /// `a[key]`, `a.get(key, default)`
-    pub fn get(self, subject: Bound, key: Bound, default: Option<Bound>) -> Bound {
+    pub(crate) fn get(self, subject: Bound, key: Bound, default: Option<Bound>) -> Bound {
         match (default, self.notation) {
             (Some(default), _) => self.method(subject, "get", [key.0, default.0]),
             (None, Notation::Rust) => self.method(subject, "item", [key.0]),
@@ -231,11 +231,11 @@ impl Speller {
     }
 
     /// `a.as_int()`
-    pub fn json_as(self, subject: Bound, ty: Type) -> Bound {
+    pub(crate) fn json_as(self, subject: Bound, ty: Type) -> Bound {
         self.method(subject, &format!("as_{}", ty.name()), [])
     }
 
-    pub fn unary(self, op: UnaryOp, operand: Bound) -> Bound {
+    pub(crate) fn unary(self, op: UnaryOp, operand: Bound) -> Bound {
         let prefix = match (op, self.notation) {
             (UnaryOp::Neg, _) => "-",
             (UnaryOp::Not, Notation::Rust) => "!",
@@ -255,7 +255,7 @@ impl Speller {
         (format!("{prefix}{operand}"), PREFIX)
     }
 
-    pub fn binary(self, op: BinaryOp, left: Bound, right: Bound) -> Bound {
+    pub(crate) fn binary(self, op: BinaryOp, left: Bound, right: Bound) -> Bound {
         let method = match op {
             BinaryOp::Eq => "eq",
             BinaryOp::Ne => "ne",
@@ -282,7 +282,7 @@ impl Speller {
     }
 
     /// A call of a reducer of this name.
-    pub fn reducer(self, name: &str, skips: bool, arguments: Vec<Bound>) -> String {
+    pub(crate) fn reducer(self, name: &str, skips: bool, arguments: Vec<Bound>) -> String {
         let option = (skips && self.notation != Notation::Rust).then(|| "skip_nones=True".to_owned());
         let arguments = arguments.into_iter().map(|(text, _)| text).chain(option);
         let mut text = match (name, self.notation) {

@@ -76,13 +76,13 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// Bound `k` of whole numbers. It is exact, and may be outside 64 bits.
-    pub fn whole(&self, k: i64) -> i128 {
+    pub(crate) fn whole(&self, k: i64) -> i128 {
         let [hop, origin, shift] = [&self.hop, &self.origin, &self.shift].map(whole);
         i128::from(k) * hop + origin + shift
     }
 
     /// Says of bound `k`, which is no value of type `ty`, what it is.
-    pub fn outside(&self, k: i64, ty: Type) -> String {
+    pub(crate) fn outside(&self, k: i64, ty: Type) -> String {
         let (bound, shift) = (self.whole(k), whole(&self.shift));
         let text = |value: i128| match i64::try_from(value) {
             Ok(value) if ty.is_time() => crate::time::text(ty, value),

@@ -93,7 +93,7 @@ impl SlidingWindow {
 
 impl Windows {
     /// Checks a window over a time of type `ty`.
-    pub fn new(window: &SlidingWindow, ty: Option<ColumnType>) -> Result<Self> {
+    pub(crate) fn new(window: &SlidingWindow, ty: Option<ColumnType>) -> Result<Self> {
         let ty = time_type(&window.time, ty)?;
         let step = if window.name() == "tumbling" { "duration" } else { "hop" };
         let hop = positive(step, number(step, &window.hop, ty, &window.time)?)?;
@@ -121,7 +121,7 @@ impl Windows {
 
     /// The number of the last window that the time is not before, and of the first one that it is not past. A row is in
     /// all windows from the first to the last; the first is missing where that is exactly one, the last.
-    pub fn numbers(&self, terms: &mut Terms, time: TermId) -> (Option<TermId>, TermId) {
+    pub(crate) fn numbers(&self, terms: &mut Terms, time: TermId) -> (Option<TermId>, TermId) {
         let last = self.step(terms, time, self.zero());
         if self.is_tumbling() {
             return (None, last);
@@ -142,7 +142,7 @@ impl Windows {
     }
 
     /// What a row must fulfil to be in the window of number `last` when that is its only one.
-    pub fn predicate(&self, terms: &mut Terms, last: TermId) -> Option<TermId> {
+    pub(crate) fn predicate(&self, terms: &mut Terms, last: TermId) -> Option<TermId> {
         let needed = self.starts_at_origin && self.is_tumbling();
         needed.then(|| {
             let zero = int(terms, 0);
@@ -151,7 +151,7 @@ impl Windows {
     }
 
     /// Start and end of the window of this number.
-    pub fn bounds(&self, terms: &mut Terms, number: TermId) -> (TermId, TermId) {
+    pub(crate) fn bounds(&self, terms: &mut Terms, number: TermId) -> (TermId, TermId) {
         if self.ty() != Type::Float {
             let WindowLength::Duration(duration) = &self.length else { unreachable!("hops of ints are a duration") };
             return (self.bound(terms, number, Literal::Int(0)), self.bound(terms, number, duration.clone()));
@@ -168,7 +168,7 @@ impl Windows {
     }
 
     /// Start and end by number.
-    pub fn spans(&self) -> WindowSpans {
+    pub(crate) fn spans(&self) -> WindowSpans {
         if let (Literal::Int(hop), Literal::Int(origin), WindowLength::Duration(Literal::Int(duration))) =
             (&self.hop, &self.origin, &self.length)
         {
@@ -185,7 +185,7 @@ impl Windows {
     }
 
     /// The type of the bounds, which is that of the time.
-    pub fn ty(&self) -> Type {
+    pub(crate) fn ty(&self) -> Type {
         self.ty
     }
 

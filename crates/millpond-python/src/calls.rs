@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 
 /// A function of the program, and what it is there for.
-pub struct Named {
+pub(crate) struct Named {
     /// Such as `on_change of "prices"`.
     pub role: String,
     pub function: Py<PyAny>,
@@ -21,7 +21,7 @@ pub struct Named {
 
 impl Named {
     /// What it is, by which name the program has it, and where.
-    pub fn describe(&self, py: Python<'_>) -> String {
+    pub(crate) fn describe(&self, py: Python<'_>) -> String {
         let describe = || py.import("millpond._origin")?.getattr("describe")?.call1((&self.function,))?.extract();
         let found: PyResult<String> = describe();
         found.map_or_else(|_| self.role.clone(), |found| format!("{}, {found},", self.role))
@@ -30,7 +30,7 @@ impl Named {
 
 /// What one run calls.
 #[derive(Default)]
-pub struct Calls {
+pub(crate) struct Calls {
     now: Mutex<Option<Arc<Named>>>,
     count: AtomicU64,
 }
@@ -42,7 +42,7 @@ thread_local! {
 
 impl Calls {
     /// Does the work of a run on this thread.
-    pub fn of_thread<T>(calls: Arc<Calls>, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn of_thread<T>(calls: Arc<Calls>, work: impl FnOnce() -> T) -> T {
         CALLS.with_borrow_mut(|own| *own = Some(calls));
         work()
     }
@@ -53,7 +53,7 @@ impl Calls {
 }
 
 /// Calls `named`, in `work`, once or many times.
-pub fn calling<T>(named: &Arc<Named>, work: impl FnOnce() -> T) -> T {
+pub(crate) fn calling<T>(named: &Arc<Named>, work: impl FnOnce() -> T) -> T {
     let calls = CALLS.with_borrow(Clone::clone);
     let set = |function| {
         if let Some(calls) = &calls {
@@ -68,7 +68,7 @@ pub fn calling<T>(named: &Arc<Named>, work: impl FnOnce() -> T) -> T {
 }
 
 /// One call has returned.
-pub fn tick() {
+pub(crate) fn tick() {
     CALLS.with_borrow(|calls| {
         if let Some(calls) = calls {
             calls.count.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +77,7 @@ pub fn tick() {
 }
 
 /// Looks at the calls of a run.
-pub struct Watch {
+pub(crate) struct Watch {
     calls: Arc<Calls>,
     count: u64,
     /// Since when the count stands.
@@ -85,12 +85,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(calls: Arc<Calls>) -> Self {
+    pub(crate) fn new(calls: Arc<Calls>) -> Self {
         Watch { calls, count: 0, since: Instant::now() }
     }
 
     /// The function that the run is in, and since when the same call goes on, as far as anybody has looked.
-    pub fn look(&mut self) -> Option<(Arc<Named>, Instant)> {
+    pub(crate) fn look(&mut self) -> Option<(Arc<Named>, Instant)> {
         let count = self.calls.count.load(Ordering::Relaxed);
         if count != self.count {
             (self.count, self.since) = (count, Instant::now());

@@ -7,20 +7,20 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
 /// A place in the Python program: file and line.
-pub type Place = (String, u32);
+pub(crate) type Place = (String, u32);
 
 /// The place as the plan knows it.
-pub fn origin((file, line): Place) -> Origin {
+pub(crate) fn origin((file, line): Place) -> Origin {
     Origin { file, line }
 }
 
 /// The error that an exception of the program's own functions becomes on its way through the engine.
-pub fn raised(exception: PyErr) -> Error {
+pub(crate) fn raised(exception: PyErr) -> Error {
     Error::invalid("a function of the program has raised an exception").caused_by(exception)
 }
 
 /// The exception that the error has come from, or else one of its kind.
-pub fn raise(error: Error) -> PyErr {
+pub(crate) fn raise(error: Error) -> PyErr {
     if let Some(exception) = error.source().and_then(|cause| cause.downcast_ref::<PyErr>()) {
         return Python::attach(|py| exception.clone_ref(py));
     }

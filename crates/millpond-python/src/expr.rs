@@ -142,18 +142,18 @@ impl PyExpr {
 
 /// How the program spells a type that the engine calls so.
 #[pyfunction]
-pub fn spell_type(name: &str, optional: bool) -> PyResult<String> {
+pub(crate) fn spell_type(name: &str, optional: bool) -> PyResult<String> {
     Ok(ColumnType { ty: to_type(name)?, optional }.to_string())
 }
 
 /// A type by its name.
-pub fn to_type(name: &str) -> PyResult<Type> {
+pub(crate) fn to_type(name: &str) -> PyResult<Type> {
     name.parse().map_err(PyValueError::new_err)
 }
 
 /// A Python value as a literal; the package has checked that it is one, and makes a pair of the type and the nanoseconds of
 /// a point in time or a duration, or of the type and the text of JSON.
-pub fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
+pub(crate) fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
     Ok(if value.is_none() {
         Literal::None
     } else if value.is_instance_of::<PyBool>() {

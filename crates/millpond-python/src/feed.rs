@@ -22,7 +22,7 @@ use crate::table::{PyColumn, PyTable, to_schema};
 /// a hint, where commits carry no positions.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "called at one place, in io/python.py, where each has a name")]
-pub fn read_feed(
+pub(crate) fn read_feed(
     start: Py<PyAny>,
     stop: Py<PyAny>,
     leave: Py<PyAny>,

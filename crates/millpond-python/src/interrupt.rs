@@ -21,7 +21,7 @@ use crate::stops::Stops;
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 /// How a run ended, as far as the thread knows that waited for it.
-pub enum Ended<T> {
+pub(crate) enum Ended<T> {
     /// By itself.
     Done(T),
     /// On request, and at once.
@@ -35,7 +35,7 @@ pub enum Ended<T> {
 ///
 /// Told to end, `work` is waited for as long as it takes, with two exceptions: a second signal, and a function of the
 /// program that does not return. Then the thread is left behind.
-pub fn interruptible<T: Send + 'static>(
+pub(crate) fn interruptible<T: Send + 'static>(
     py: Python<'_>,
     stops: &Stops,
     work: impl FnOnce(Stop) -> Result<T> + Send + 'static,

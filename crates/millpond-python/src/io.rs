@@ -28,7 +28,7 @@ impl PySink {
 /// A table of the rows of CSV files.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "called at one place, in the package's io/csv.py, where each has a name")]
-pub fn read_csv(
+pub(crate) fn read_csv(
     path: &str,
     schema: Vec<PyColumn>,
     delimiter: u8,
@@ -52,7 +52,7 @@ pub fn read_csv(
 
 /// Writes a table to a CSV file.
 #[pyfunction]
-pub fn write_csv(
+pub(crate) fn write_csv(
     table: &PyTable,
     path: &str,
     mode: &str,
@@ -67,7 +67,7 @@ pub fn write_csv(
 /// A table of the rows of files of JSON lines.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "called at one place, in io/jsonlines.py, where each has a name")]
-pub fn read_json_lines(
+pub(crate) fn read_json_lines(
     path: &str,
     schema: Vec<PyColumn>,
     field_paths: Vec<(String, String)>,
@@ -89,7 +89,7 @@ pub fn read_json_lines(
 
 /// Writes a table to a file of JSON lines.
 #[pyfunction]
-pub fn write_json_lines(
+pub(crate) fn write_json_lines(
     table: &PyTable,
     path: &str,
     mode: &str,
@@ -124,7 +124,7 @@ fn to_mode(mode: &str) -> PyResult<WriteMode> {
 
 /// A table written down as text.
 #[pyfunction]
-pub fn markdown(text: &str, schema: Option<Vec<PyColumn>>, place: Place) -> PyResult<PyTable> {
+pub(crate) fn markdown(text: &str, schema: Option<Vec<PyColumn>>, place: Place) -> PyResult<PyTable> {
     let schema = schema.map(to_schema).transpose()?;
     millpond::debug::markdown(text, schema, &origin(place)).map(PyTable).map_err(raise)
 }

@@ -64,13 +64,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Makes the bridge the place where events go; called once.
-pub fn install() {
+pub(crate) fn install() {
     // Someone else is there already only if the module is loaded twice.
     let _ = tracing::subscriber::set_global_default(Bridge);
 }
 
 /// Asks the package which events are wanted from now on.
-pub fn begin(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn begin(py: Python<'_>) -> PyResult<()> {
     let loaded: Bound<'_, PyDict> = py.import("sys")?.getattr("modules")?.cast_into()?;
     let wanted = match loaded.contains("logging")? {
         false => 0,
@@ -86,7 +86,7 @@ pub fn begin(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Hands on what has come up since the last call.
-pub fn hand_on(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn hand_on(py: Python<'_>) -> PyResult<()> {
     let Queue { lines, dropped } = std::mem::replace(&mut *lock(&QUEUE), Queue { lines: Vec::new(), dropped: 0 });
     if lines.is_empty() {
         return Ok(());

@@ -14,10 +14,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyTuple};
 
 /// A row, its epoch and its multiplicity.
-pub type Change<'py> = (Bound<'py, PyTuple>, u64, i64);
+pub(crate) type Change<'py> = (Bound<'py, PyTuple>, u64, i64);
 
 /// Every change of every batch of a table, in order.
-pub fn changes<'py>(py: Python<'py>, schema: &Schema, batches: &[Collected]) -> PyResult<Vec<Change<'py>>> {
+pub(crate) fn changes<'py>(py: Python<'py>, schema: &Schema, batches: &[Collected]) -> PyResult<Vec<Change<'py>>> {
     let mut out = Vec::new();
     for batch in batches {
         let columns = Cells::of_all(schema, &batch.columns);
@@ -30,7 +30,7 @@ pub fn changes<'py>(py: Python<'py>, schema: &Schema, batches: &[Collected]) -> 
 }
 
 /// The cells of a column, by type.
-pub enum Cells<'a> {
+pub(crate) enum Cells<'a> {
     Bool(&'a BooleanArray),
     Int(&'a Int64Array),
     Float(&'a Float64Array),
@@ -43,7 +43,7 @@ pub enum Cells<'a> {
 
 impl<'a> Cells<'a> {
     /// The columns of a table of this schema.
-    pub fn of_all(schema: &Schema, columns: &'a [ArrayRef]) -> Vec<Self> {
+    pub(crate) fn of_all(schema: &Schema, columns: &'a [ArrayRef]) -> Vec<Self> {
         columns.iter().zip(schema.columns()).map(|(column, declared)| Cells::of(column, declared.ty.ty)).collect()
     }
 
@@ -64,7 +64,7 @@ impl<'a> Cells<'a> {
     }
 
     /// A cell as a Python value.
-    pub fn get<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn get<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyAny>> {
         match self {
             Cells::Bool(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
             Cells::Int(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
@@ -103,7 +103,7 @@ fn float(py: Python<'_>, value: f64) -> PyResult<Bound<'_, PyAny>> {
 
 /// The text that a JSON value has in tables, of any text that stands for it; nothing if it stands for none.
 #[pyfunction]
-pub fn json_text(text: &str) -> Option<String> {
+pub(crate) fn json_text(text: &str) -> Option<String> {
     let mut stored = Vec::new();
     json::canonical(text.as_bytes(), &mut stored).then(|| String::from_utf8(stored).ok()).flatten()
 }

@@ -21,7 +21,7 @@ type Did = (usize, Vec<String>, String, String);
 /// that says whether the program wants it to end.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the options of `run`, of which the package knows the names")]
-pub fn run(
+pub(crate) fn run(
     py: Python<'_>,
     sinks: Vec<PyRef<'_, PySink>>,
     state: Option<PathBuf>,

@@ -45,7 +45,7 @@ impl Signals {
 }
 
 /// How the program may ask one run to end.
-pub struct Stops {
+pub(crate) struct Stops {
     pub signals: Py<Signals>,
     /// A function that says whether the program wants it to end.
     pub asked: Option<Py<PyAny>>,
@@ -53,17 +53,17 @@ pub struct Stops {
 
 impl Stops {
     /// The first signal that has come.
-    pub fn first(&self) -> Option<i32> {
+    pub(crate) fn first(&self) -> Option<i32> {
         self.signals.get().first()
     }
 
     /// How many signals have come.
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.signals.get().count.load(Ordering::Relaxed)
     }
 
     /// Calls a function of the program, which signals interrupt.
-    pub fn call<T>(&self, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    pub(crate) fn call<T>(&self, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
         let signals = self.signals.get();
         signals.elsewhere.store(true, Ordering::Relaxed);
         let outcome = work();
@@ -72,7 +72,7 @@ impl Stops {
     }
 
     /// Whether the program asks for the end.
-    pub fn is_asked(&self, py: Python<'_>) -> PyResult<bool> {
+    pub(crate) fn is_asked(&self, py: Python<'_>) -> PyResult<bool> {
         self.asked.as_ref().map_or(Ok(false), |asked| self.call(|| asked.bind(py).call0()?.is_truthy()))
     }
 }

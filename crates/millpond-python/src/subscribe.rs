@@ -18,7 +18,7 @@ use crate::table::PyTable;
 /// Hands a table's changes to functions: `on_change(key, row, time, is_addition)` for each, `on_time_end(time)` after each
 /// epoch, `on_end()` at the end of the run.
 #[pyfunction]
-pub fn subscribe(
+pub(crate) fn subscribe(
     table: &PyTable,
     on_change: Py<PyAny>,
     on_time_end: Option<Py<PyAny>>,

@@ -13,7 +13,7 @@ use crate::rows;
 use crate::stops::{Signals, Stops};
 
 /// A column as Python sees it: name, type, whether it may hold nulls.
-pub type PyColumn = (String, String, bool);
+pub(crate) type PyColumn = (String, String, bool);
 
 /// A table.
 #[pyclass(frozen, name = "Table", module = "millpond._native")]
@@ -191,7 +191,7 @@ impl PyTable {
 }
 
 /// A schema of Python's columns; the package has checked that names are unique.
-pub fn to_schema(columns: Vec<PyColumn>) -> PyResult<Schema> {
+pub(crate) fn to_schema(columns: Vec<PyColumn>) -> PyResult<Schema> {
     let columns: PyResult<Vec<_>> = columns
         .into_iter()
         .map(|(name, ty, optional)| Ok((name, ColumnType { ty: to_type(&ty)?, optional })))

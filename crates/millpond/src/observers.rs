@@ -12,7 +12,7 @@ use crate::places::report_path;
 use crate::summary::Summary;
 
 /// What looks at one run.
-pub struct Observers {
+pub(crate) struct Observers {
     monitor: Monitor,
     report: Option<Report>,
     server: Option<HttpServer>,
@@ -24,7 +24,7 @@ const OVERDUE: Duration = Duration::from_secs(60);
 
 impl Observers {
     /// Starts whatever the options and the environment ask for.
-    pub fn start(options: &RunOptions) -> Result<Self> {
+    pub(crate) fn start(options: &RunOptions) -> Result<Self> {
         let named = report_path(options.report.as_ref());
         let report = named.map(|path| Report::to(&path)).transpose()?;
         let monitor = options.monitor.clone();
@@ -46,7 +46,7 @@ impl Observers {
     }
 
     /// Ends with the run. An error of the run goes before one of the report.
-    pub fn finish(mut self, outcome: Result<Summary>) -> Result<Summary> {
+    pub(crate) fn finish(mut self, outcome: Result<Summary>) -> Result<Summary> {
         self.terminal = None;
         self.server = None;
         if let Some(meters) = self.monitor.meters() {

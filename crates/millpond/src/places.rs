@@ -109,7 +109,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub fn new(look: Arc<dyn Look>, sinks: Vec<SinkDecl>, state: Option<&Path>, report: Option<&Path>) -> Self {
+    pub(crate) fn new(look: Arc<dyn Look>, sinks: Vec<SinkDecl>, state: Option<&Path>, report: Option<&Path>) -> Self {
         let known = Mutex::default();
         Guard { look, sinks, state: state.map(Path::to_owned), report: report.map(Path::to_owned), known }
     }

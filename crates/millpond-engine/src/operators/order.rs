@@ -22,7 +22,7 @@ pub(super) struct Order {
 impl Order {
     /// By how much `changes` (sorted, consolidated, not added yet) raise the number of distinct rows of each key.
     /// `never_added` makes the error of a key that loses what it does not have.
-    pub fn more_distinct(&self, changes: &KeyedRows, never_added: impl Fn(usize) -> Error) -> Result<ArrayRef> {
+    pub(super) fn more_distinct(&self, changes: &KeyedRows, never_added: impl Fn(usize) -> Error) -> Result<ArrayRef> {
         let rows = changes.offsets.last().map_or(0, |&end| end) as usize;
         let found = match self.rows.is_empty() {
             true => None,

@@ -23,7 +23,7 @@ pub(crate) struct Batch<'a> {
 impl ColumnBuilder {
     /// Appends one field of all rows of a batch. A value that is not of the type becomes any other value, and `wrong`
     /// is told its row, start and end.
-    pub fn append_fields(&mut self, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
+    pub(crate) fn append_fields(&mut self, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
         let Batch { text, spans, fields, .. } = batch;
         let plain = !spans.quoted && self.nulls.is_none();
         match &mut self.values {

@@ -57,7 +57,7 @@ pub(crate) struct Place {
 
 impl Dialect {
     /// Finds the closing quote, from a position inside quotes. `at_end` says that no text will follow.
-    pub fn closing(&self, text: &[u8], mut from: usize, at_end: bool) -> Closing {
+    pub(crate) fn closing(&self, text: &[u8], mut from: usize, at_end: bool) -> Closing {
         let Some(quote) = self.quote else { return Closing::Beyond(from) };
         loop {
             let rest = text.get(from..).unwrap_or_default();
@@ -79,7 +79,7 @@ impl Dialect {
 
     /// The quoted field that opens at `open`: its closing quote, and the position of its delimiter or newline, or the end of
     /// the text. `None` if the quote is never closed.
-    pub fn quoted_end(&self, text: &[u8], open: usize) -> Option<(usize, usize)> {
+    pub(crate) fn quoted_end(&self, text: &[u8], open: usize) -> Option<(usize, usize)> {
         match self.closing(text, open + 1, true) {
             Closing::Beyond(_) => None,
             Closing::At(close) => {
@@ -90,7 +90,7 @@ impl Dialect {
     }
 
     /// The fields of a row, which is given without its line end.
-    pub fn fields<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = Place> + 'a {
+    pub(crate) fn fields<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = Place> + 'a {
         let mut next = Some(0);
         std::iter::from_fn(move || {
             let start = next?;
@@ -106,7 +106,7 @@ impl Dialect {
     }
 
     /// What a row holds that it may not, and where. The row is given without its line end; its quotes are closed.
-    pub fn odd(&self, row: &[u8]) -> Option<(usize, Odd)> {
+    pub(crate) fn odd(&self, row: &[u8]) -> Option<(usize, Odd)> {
         let (mut backslash, mut bare_quote) = (None, false);
         for Place { start, end, close } in self.fields(row) {
             let plain = close.map_or(start, |close| close + 1);
@@ -134,7 +134,7 @@ impl Dialect {
     }
 
     /// Appends what a quoted field, given with its quotes, stands for.
-    pub fn unquote(&self, field: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn unquote(&self, field: &[u8], out: &mut Vec<u8>) {
         let Some(quote) = self.quote else { return out.extend_from_slice(field) };
         let mut from = 1;
         loop {

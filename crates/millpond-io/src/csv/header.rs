@@ -158,7 +158,7 @@ fn names(row: &[u8], dialect: &Dialect, place: &str) -> Result<Vec<String>> {
 impl Header {
     /// The field of each column of the schema; `None` for an optional one that is not there. A column that must be there,
     /// or is there twice, is an `Input` error, and so is a header without any of the columns.
-    pub fn positions(&self, schema: &Schema, limits: &Limits, file: &str) -> Result<Vec<Option<usize>>> {
+    pub(super) fn positions(&self, schema: &Schema, limits: &Limits, file: &str) -> Result<Vec<Option<usize>>> {
         if self.names.len() > limits.columns {
             let (found, limit) = (plural(self.names.len(), "column"), thousands(limits.columns));
             return Err(Error::input(format!(

@@ -42,7 +42,7 @@ pub(crate) struct Parser<'a> {
 impl Parser<'_> {
     /// Reads the rows of a text that starts at the start of a row. Returns what is wrong, at most one problem a row, in
     /// the order of rows; these rows are left out.
-    pub fn parse(&mut self, text: &[u8], rows: &mut Rows) -> Vec<Problem<Wrong>> {
+    pub(super) fn parse(&mut self, text: &[u8], rows: &mut Rows) -> Vec<Problem<Wrong>> {
         let Layout { names, blank_is_row, .. } = self.layout;
         let splitter =
             Splitter { dialect: self.dialect, fields: names.len(), stop: self.stop, blank_is_row: *blank_is_row };

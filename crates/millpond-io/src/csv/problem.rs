@@ -43,7 +43,7 @@ pub(crate) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    pub fn tell(&self, wrong: Wrong) -> Told {
+    pub(super) fn tell(&self, wrong: Wrong) -> Told {
         match wrong {
             Wrong::Fields { found } => {
                 let row = self.row();

@@ -13,13 +13,13 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub fn new(dialect: &Dialect) -> Self {
+    pub(super) fn new(dialect: &Dialect) -> Self {
         Scanner { delimiter: dialect.delimiter, quote: dialect.quote.unwrap_or(b'\n') }
     }
 
     /// The mask of the 64 bytes from `at` on; bits past the end of the text are 0.
     #[inline]
-    pub fn at(&self, text: &[u8], at: usize) -> u64 {
+    pub(super) fn at(&self, text: &[u8], at: usize) -> u64 {
         match text[at..].first_chunk::<64>() {
             Some(block) => self.block(block),
             None => self.tail(&text[at..]),

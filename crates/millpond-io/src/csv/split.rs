@@ -71,7 +71,7 @@ pub(crate) struct Splitter {
 impl Splitter {
     /// Splits up to `max_rows` rows from `from` on, which is the start of a row, and returns where the next one starts.
     /// Rows that are wrong go to `problems`.
-    pub fn split(
+    pub(super) fn split(
         &self,
         text: &[u8],
         from: usize,

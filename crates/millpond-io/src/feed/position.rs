@@ -21,11 +21,11 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub fn new(seed: HashSeed) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Position { seed, text: None, arrangement: Arrangement::new(schema(), KeyRange::ALL) }
     }
 
-    pub fn open(&mut self, saved: SavedArrangement) -> Result<()> {
+    pub(super) fn open(&mut self, saved: SavedArrangement) -> Result<()> {
         self.arrangement = Arrangement::open(schema(), KeyRange::ALL, saved)?;
         let text = &mut self.text;
         self.arrangement.scan(&mut |chunk| {
@@ -39,16 +39,16 @@ impl Position {
         })
     }
 
-    pub fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    pub fn arrangement(&mut self) -> &mut Arrangement {
+    pub(super) fn arrangement(&mut self) -> &mut Arrangement {
         &mut self.arrangement
     }
 
     /// Moves on.
-    pub fn set(&mut self, text: String) -> Result<()> {
+    pub(super) fn set(&mut self, text: String) -> Result<()> {
         if self.text.as_ref() == Some(&text) {
             return Ok(());
         }

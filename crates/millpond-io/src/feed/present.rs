@@ -33,23 +33,23 @@ pub(super) struct Step {
 }
 
 impl Present {
-    pub fn new(schema: &Schema, key: &[usize], seed: HashSeed) -> Self {
+    pub(super) fn new(schema: &Schema, key: &[usize], seed: HashSeed) -> Self {
         let row: Vec<usize> = (0..schema.len()).filter(|column| !key.contains(column)).collect();
         let arrangement = Arrangement::new(types(schema, key, &row), KeyRange::ALL);
         Present { seed, key: key.to_vec(), row, rows: arrangement }
     }
 
-    pub fn open(&mut self, saved: SavedArrangement) -> Result<()> {
+    pub(super) fn open(&mut self, saved: SavedArrangement) -> Result<()> {
         self.rows = Arrangement::open(self.rows.schema().clone(), KeyRange::ALL, saved)?;
         Ok(())
     }
 
-    pub fn arrangement(&mut self) -> &mut Arrangement {
+    pub(super) fn arrangement(&mut self) -> &mut Arrangement {
         &mut self.rows
     }
 
     /// What these rows change, which take (diff 1) or leave (diff -1) the place of their key, in this order.
-    pub fn step(&self, rows: &[Changes]) -> Result<Step> {
+    pub(super) fn step(&self, rows: &[Changes]) -> Result<Step> {
         let orders = self.last_of_each_key(rows)?;
         let known = self.rows.lookup(&orders.hashes, &orders.keys, Select::All)?;
         let old = RowsOf { offsets: &known.offsets, columns: &known.rows };
@@ -65,7 +65,7 @@ impl Present {
     }
 
     /// Takes up a step that is done.
-    pub fn finish(&mut self, step: Step) -> Result<()> {
+    pub(super) fn finish(&mut self, step: Step) -> Result<()> {
         self.rows.insert(step.runs);
         self.rows.maintain(32 * step.changes.rows)
     }

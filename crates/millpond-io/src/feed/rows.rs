@@ -83,7 +83,7 @@ enum Builder {
 }
 
 impl Rows {
-    pub fn new(schema: &Schema) -> Self {
+    pub(super) fn new(schema: &Schema) -> Self {
         let columns = schema.columns().iter().map(|column| match column.ty.ty {
             Type::Bool => Builder::Bool(BooleanBuilder::new()),
             Type::Int => Builder::Int(Int64Builder::new()),
@@ -96,18 +96,18 @@ impl Rows {
     }
 
     /// The number of rows.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.diffs.len()
     }
 
     /// About the bytes that the rows take.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Adds a row, as a whole or, after an error, not at all. `needed` are the columns that must have a value, unless
     /// they are optional; others may be null in any case.
-    pub fn push(&mut self, cells: &[Cell<'_>], diff: i64, needed: impl Fn(usize) -> bool) -> Result<()> {
+    pub(super) fn push(&mut self, cells: &[Cell<'_>], diff: i64, needed: impl Fn(usize) -> bool) -> Result<()> {
         if cells.len() != self.columns.len() {
             let (found, wanted) = (cells.len(), self.columns.len());
             return Err(Error::input(format!("a row of {found} values where the schema has {wanted} columns")));
@@ -128,7 +128,7 @@ impl Rows {
     }
 
     /// The rows so far, as changes; none are left.
-    pub fn finish(&mut self) -> Changes {
+    pub(super) fn finish(&mut self) -> Changes {
         let columns = self.columns.iter_mut().map(Builder::finish).collect();
         self.bytes = 0;
         Changes::new(columns, std::mem::take(&mut self.diffs).into())

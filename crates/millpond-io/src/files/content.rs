@@ -37,12 +37,12 @@ pub(crate) struct BlockHasher {
 
 impl BlockHasher {
     /// Starts with the block of this number.
-    pub fn new(block: usize) -> Self {
+    pub(crate) fn new(block: usize) -> Self {
         BlockHasher { block, length: 0, state: Xxh3::new(), done: Vec::new() }
     }
 
     /// Takes the next bytes of the file.
-    pub fn update(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(BLOCK_BYTES - self.length));
             self.state.update(now);
@@ -55,14 +55,14 @@ impl BlockHasher {
     }
 
     /// The end of the file: its last block may be shorter.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if self.length > 0 {
             self.end_block();
         }
     }
 
     /// Takes out the number and hash of each block that is done.
-    pub fn take(&mut self) -> std::vec::Drain<'_, (usize, u128)> {
+    pub(crate) fn take(&mut self) -> std::vec::Drain<'_, (usize, u128)> {
         self.done.drain(..)
     }
 

@@ -35,7 +35,7 @@ pub(crate) enum Values {
 }
 
 impl ColumnBuilder {
-    pub fn new(ty: ColumnType) -> Self {
+    pub(crate) fn new(ty: ColumnType) -> Self {
         let values = match ty.ty {
             Type::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
             Type::Int => Values::Int(Vec::new()),
@@ -50,7 +50,7 @@ impl ColumnBuilder {
     }
 
     /// Makes room for about this many rows; `bytes` is the size of the text that they come from.
-    pub fn reserve(&mut self, rows: usize) {
+    pub(crate) fn reserve(&mut self, rows: usize) {
         match &mut self.values {
             Values::Bool(_) => {}
             Values::Int(values) => values.reserve(rows),
@@ -61,7 +61,7 @@ impl ColumnBuilder {
     }
 
     /// Appends nulls, to an optional column.
-    pub fn append_nulls(&mut self, count: usize) {
+    pub(crate) fn append_nulls(&mut self, count: usize) {
         if let Some(nulls) = &mut self.nulls {
             nulls.append_n_nulls(count);
         }
@@ -72,7 +72,7 @@ impl ColumnBuilder {
     }
 
     /// The finished column.
-    pub fn finish(self) -> ArrayRef {
+    pub(crate) fn finish(self) -> ArrayRef {
         let nulls = self.nulls.and_then(|mut nulls| nulls.finish());
         match self.values {
             Values::Bool(mut values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
@@ -91,7 +91,7 @@ impl ColumnBuilder {
 
 impl Values {
     /// Appends any value: the cell is null, or its row is left out.
-    pub fn push_any(&mut self) {
+    pub(crate) fn push_any(&mut self) {
         match self {
             Values::Bool(values) => values.append(false),
             Values::Int(values) => values.push(0),

@@ -127,7 +127,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<F: Format> FileInput<F> {
-    pub fn new(reading: Reading<F>, on_error: OnError, tasks: Vec<ToRead>, metadata: Metadata) -> Self {
+    pub(crate) fn new(reading: Reading<F>, on_error: OnError, tasks: Vec<ToRead>, metadata: Metadata) -> Self {
         let columns = reading.columns.iter().map(|column| reading.schema.columns()[*column].clone()).collect();
         let outcomes = tasks.iter().map(|task| {
             let mut blocks = task.blocks.clone();
@@ -236,7 +236,7 @@ impl<F: Format> FileInput<F> {
         }
     }
 
-    pub fn work(&self, work: Work<F>, scratch: &mut Scratch<F::Scratch>) -> Result<Changes> {
+    pub(crate) fn work(&self, work: Work<F>, scratch: &mut Scratch<F::Scratch>) -> Result<Changes> {
         let Scratch { buffer, parsing } = scratch;
         let mut rows = Rows::new(&self.columns);
         match work {
@@ -454,7 +454,7 @@ impl<F: Format> FileInput<F> {
     }
 
     /// What came out of all files of this input, for the process that owns them, which hashed the blocks of a piece itself.
-    pub fn shared_result(&self, is_piece: bool) -> SharedResult {
+    pub(crate) fn shared_result(&self, is_piece: bool) -> SharedResult {
         let files = self.tasks.iter().zip(&self.outcomes).enumerate().map(|(index, (task, outcome))| {
             let outcome = lock(outcome);
             let read = if is_piece { 0..0 } else { task.blocks.len()..outcome.blocks.len() };
@@ -544,22 +544,22 @@ impl<F: Format> FileInput<F> {
     }
 
     /// Takes out the rejected rows, in the order of files and lines.
-    pub fn take_rejects(&self) -> Vec<Reject> {
+    pub(crate) fn take_rejects(&self) -> Vec<Reject> {
         let mut rejects = std::mem::take(&mut *lock(&self.rejects));
         rejects.sort_by_key(|(index, at, _)| (*index, *at));
         rejects.into_iter().map(|(_, _, reject)| reject).collect()
     }
 
-    pub fn rows_read(&self) -> u64 {
+    pub(crate) fn rows_read(&self) -> u64 {
         self.rows_read.load(Ordering::Relaxed)
     }
 
-    pub fn rows_rejected(&self) -> u64 {
+    pub(crate) fn rows_rejected(&self) -> u64 {
         self.rows_rejected.load(Ordering::Relaxed)
     }
 
     /// What is known of each file after all was read, and the last lines that wait; an error if not all was read.
-    pub fn finish(&self, seen_ns: i64) -> Result<Finished> {
+    pub(crate) fn finish(&self, seen_ns: i64) -> Result<Finished> {
         {
             let queue = lock(&self.queue);
             if let Some((_, error)) = &queue.failed {

@@ -27,13 +27,13 @@ use serde_json::Value;
 use crate::files::list::{Found, unreadable};
 
 /// The name of the column.
-pub const METADATA: &str = "_metadata";
+pub(crate) const METADATA: &str = "_metadata";
 /// The type of the column.
-pub const METADATA_TYPE: ColumnType = Type::Json.required();
+pub(crate) const METADATA_TYPE: ColumnType = Type::Json.required();
 const NS: i64 = 1_000_000_000;
 
 /// The object of one file.
-pub type FileMetadata = Arc<str>;
+pub(crate) type FileMetadata = Arc<str>;
 
 /// The columns of a source whose files have those of `schema`, and the column `_metadata` after them.
 ///
@@ -109,12 +109,12 @@ pub(crate) struct LastRows {
 
 impl LastRows {
     /// No last rows.
-    pub fn new(seed: HashSeed) -> Self {
+    pub(crate) fn new(seed: HashSeed) -> Self {
         LastRows { seed, arrangement: Arrangement::new(schema(), KeyRange::ALL), files: BTreeMap::new() }
     }
 
     /// Reads what was saved.
-    pub fn open(&mut self, saved: SavedArrangement) -> Result<()> {
+    pub(crate) fn open(&mut self, saved: SavedArrangement) -> Result<()> {
         self.arrangement = Arrangement::open(schema(), KeyRange::ALL, saved)?;
         let files = &mut self.files;
         files.clear();
@@ -139,17 +139,17 @@ impl LastRows {
     }
 
     /// The arrangement that holds them.
-    pub fn arrangement(&mut self) -> &mut Arrangement {
+    pub(crate) fn arrangement(&mut self) -> &mut Arrangement {
         &mut self.arrangement
     }
 
     /// What the last row of a file was read with, if it has one that may be taken back.
-    pub fn get(&self, file: &str) -> Option<FileMetadata> {
+    pub(crate) fn get(&self, file: &str) -> Option<FileMetadata> {
         self.files.get(file).cloned()
     }
 
     /// Takes up what is known of files after they were read, each at most once.
-    pub fn update(&mut self, files: Vec<(String, Option<FileMetadata>)>) -> Result<()> {
+    pub(crate) fn update(&mut self, files: Vec<(String, Option<FileMetadata>)>) -> Result<()> {
         let mut changed: Vec<_> =
             files.into_iter().filter(|(name, new)| self.files.get(name) != new.as_ref()).collect();
         if changed.is_empty() {

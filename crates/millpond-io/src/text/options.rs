@@ -56,7 +56,7 @@ pub enum OnError {
 
 impl FileOptions {
     /// Checks what can be checked before any state is touched: that there are columns, and that the path exists.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.schema.is_empty() {
             return Err(Error::invalid(format!("the schema of \"{}\" has no column", self.path)));
         }

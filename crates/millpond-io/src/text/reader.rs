@@ -132,7 +132,7 @@ pub(crate) struct FileReader<F: Format> {
 
 impl<F: Format> OpenFile<F> {
     /// The physical line (from 1) that the byte at `offset` is in. Counts from the nearest place below that is known.
-    pub fn line_at(&self, offset: u64) -> Result<u64> {
+    pub(crate) fn line_at(&self, offset: u64) -> Result<u64> {
         let mut known = self.lines.lock();
         let place = known.partition_point(|(at, _)| *at <= offset);
         let (mut at, mut line) = if place == 0 { (0, 1) } else { known[place - 1] };
@@ -149,12 +149,12 @@ impl<F: Format> OpenFile<F> {
 }
 
 impl Buffer {
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
     /// Holds these bytes of a file.
-    pub fn fill<F: Format>(&mut self, file: &OpenFile<F>, offset: u64, length: usize) -> Result<()> {
+    pub(crate) fn fill<F: Format>(&mut self, file: &OpenFile<F>, offset: u64, length: usize) -> Result<()> {
         self.length = 0;
         self.append(file, offset, length)
     }
@@ -187,7 +187,7 @@ impl Buffer {
 
 impl<F: Format> FileReader<F> {
     /// Opens a file and reads its start. A file without a row has no text, only blocks.
-    pub fn open(index: usize, task: &ToRead, reading: &Reading<F>) -> Result<Self> {
+    pub(crate) fn open(index: usize, task: &ToRead, reading: &Reading<F>) -> Result<Self> {
         let path = task.found.path.clone();
         let file = open_found(&task.found)?;
         let size = task.found.stamp.size;
@@ -237,27 +237,27 @@ impl<F: Format> FileReader<F> {
     }
 
     /// The file.
-    pub fn file(&self) -> &Arc<OpenFile<F>> {
+    pub(crate) fn file(&self) -> &Arc<OpenFile<F>> {
         &self.file
     }
 
     /// How far the file was read, when it is at its end.
-    pub fn reached(&self) -> Option<Reached> {
+    pub(crate) fn reached(&self) -> Option<Reached> {
         self.reached.clone().filter(|_| self.next >= self.size)
     }
 
     /// The byte to read next.
-    pub fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.next
     }
 
     /// Takes out the number and hash of each block that was read to its end.
-    pub fn take_hashes(&mut self) -> impl Iterator<Item = (usize, u128)> {
+    pub(crate) fn take_hashes(&mut self) -> impl Iterator<Item = (usize, u128)> {
         self.hasher.take()
     }
 
     /// Reads the next piece: usually [`PIECE_BYTES`], more if a row is longer. `None` at the end of the file.
-    pub fn next_piece(&mut self, buffer: &mut Buffer) -> Result<Option<Piece<F>>> {
+    pub(crate) fn next_piece(&mut self, buffer: &mut Buffer) -> Result<Option<Piece<F>>> {
         let mut at_end = self.next >= self.size;
         if at_end && !self.rest_is_new {
             self.reached.get_or_insert(Reached { read_to: self.size, last_row_start: self.size, ..Reached::default() });

@@ -97,7 +97,7 @@ pub(crate) struct FileResult {
 }
 
 impl SharedFile {
-    pub fn of(task: &ToRead, metadata: Option<FileMetadata>, last_row: Option<&FileMetadata>) -> Self {
+    pub(crate) fn of(task: &ToRead, metadata: Option<FileMetadata>, last_row: Option<&FileMetadata>) -> Self {
         SharedFile {
             path: task.found.path.as_os_str().as_bytes().to_vec(),
             inode: task.found.stamp.inode,
@@ -131,7 +131,7 @@ impl SharedFile {
 }
 
 impl SharedPlace {
-    pub fn of<F: Format>(piece: &Piece<F>) -> Self {
+    pub(crate) fn of<F: Format>(piece: &Piece<F>) -> Self {
         SharedPlace {
             text: (piece.text.start, piece.text.end),
             offset: piece.offset,
@@ -156,12 +156,12 @@ impl SharedPlace {
 }
 
 impl FileResult {
-    pub fn reached(&self) -> Option<Reached> {
+    pub(crate) fn reached(&self) -> Option<Reached> {
         let (read_to, last_row_start, waiting) = self.reached.clone()?;
         Some(Reached { read_to, last_row_start, waiting })
     }
 
-    pub fn hashes(&self) -> impl Iterator<Item = u128> {
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = u128> {
         self.blocks.iter().map(|(high, low)| u128::from(*high) << 64 | u128::from(*low))
     }
 }
@@ -188,7 +188,7 @@ pub(crate) struct FilePieceReader<F: Format> {
 }
 
 impl<F: Format> FilePieceReader<F> {
-    pub fn new(reading: Reading<F>, on_error: OnError, metadata_at: Option<usize>) -> Self {
+    pub(crate) fn new(reading: Reading<F>, on_error: OnError, metadata_at: Option<usize>) -> Self {
         FilePieceReader { reading, on_error, metadata_at, open: Mutex::default(), pool: Mutex::default() }
     }
 

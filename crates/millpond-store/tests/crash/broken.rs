@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// What a disk does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub(crate) enum Broken {
     /// Files are not synced.
     NoFileSync,
     /// Folders are not synced.
@@ -26,7 +26,7 @@ pub enum Broken {
 
 /// A disk that breaks a promise.
 #[derive(Debug)]
-pub struct BrokenDisk<D> {
+pub(crate) struct BrokenDisk<D> {
     inner: D,
     how: Broken,
     postponed: Arc<Mutex<Vec<Postponed>>>,
@@ -48,7 +48,7 @@ struct BrokenFile {
 }
 
 impl<D: Disk> BrokenDisk<D> {
-    pub fn new(inner: D, how: Broken) -> Self {
+    pub(crate) fn new(inner: D, how: Broken) -> Self {
         BrokenDisk { inner, how, postponed: Arc::default() }
     }
 

@@ -10,15 +10,15 @@ use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The folders of a simulated disk that the program uses.
-pub const STATE: &str = "state";
-pub const RESULTS: &str = "results";
+pub(crate) const STATE: &str = "state";
+pub(crate) const RESULTS: &str = "results";
 
 /// Batches of input that are there at the start of each run of the session.
-pub const SESSION: [u64; 4] = [3, 5, 5, 6];
+pub(crate) const SESSION: [u64; 4] = [3, 5, 5, 6];
 
 /// What the program may do wrong.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sloppy {
+pub(crate) struct Sloppy {
     /// Believes every run without its checksum.
     pub no_checksum: bool,
     /// Appends to result files where they end, not where the manifest says.
@@ -27,36 +27,36 @@ pub struct Sloppy {
 
 /// The two directories of the program.
 #[derive(Clone)]
-pub struct Disks {
+pub(crate) struct Disks {
     pub state: Arc<dyn Disk>,
     pub results: Arc<dyn Disk>,
 }
 
 impl Disks {
-    pub fn of(disk: &SimulatedDisk) -> Disks {
+    pub(crate) fn of(disk: &SimulatedDisk) -> Disks {
         Disks { state: Arc::new(disk.folder(STATE)), results: Arc::new(disk.folder(RESULTS)) }
     }
 }
 
 /// What a run told the world, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     Committed { epoch: u64 },
     Finished,
 }
 
 /// The rows of a batch of input.
-pub fn rows(epoch: u64) -> String {
+pub(crate) fn rows(epoch: u64) -> String {
     (0..3).map(|row| format!("row {row} of batch {epoch}\n")).collect()
 }
 
 /// The rows of all batches after `first` up to `last`.
-pub fn rows_between(first: u64, last: u64) -> String {
+pub(crate) fn rows_between(first: u64, last: u64) -> String {
     (first + 1..=last).map(rows).collect()
 }
 
 /// One attempt of a run, with batches 1 to `available`.
-pub fn run(disks: &Disks, available: u64, sloppy: Sloppy, said: &mut dyn FnMut(Said)) -> Result<()> {
+pub(crate) fn run(disks: &Disks, available: u64, sloppy: Sloppy, said: &mut dyn FnMut(Said)) -> Result<()> {
     let (state, saved) = StateDir::open(disks.state.clone())?;
     let (mut manifest, all, changes) = match saved {
         None => {
@@ -128,7 +128,7 @@ fn record(place: RunPlace, bytes: &[u8]) -> RunRecord {
 }
 
 /// All rows in the state, each run verified.
-pub fn saved_rows(state: &StateDir, manifest: &Manifest, sloppy: Sloppy) -> Result<String> {
+pub(crate) fn saved_rows(state: &StateDir, manifest: &Manifest, sloppy: Sloppy) -> Result<String> {
     let mut rows = String::new();
     for run in manifest.steps.iter().flat_map(|step| &step.arrangements[0].runs) {
         let bytes = state.run_bytes(&run.place)?;
@@ -177,7 +177,7 @@ impl ResultFile {
 
 /// What is wrong with a disk after a crash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Nothing.
     Whole,
     /// Something acknowledged is not there.
@@ -190,7 +190,7 @@ pub enum Verdict {
 
 /// What was promised when the crash came.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Promised {
+pub(crate) struct Promised {
     /// The run of the session that was under way, from 0.
     pub run: usize,
     /// The last epoch that was acknowledged.
@@ -199,13 +199,13 @@ pub struct Promised {
 
 impl Promised {
     /// The batches that earlier runs had.
-    pub fn start(self) -> u64 {
+    pub(crate) fn start(self) -> u64 {
         if self.run == 0 { 0 } else { SESSION[self.run - 1] }
     }
 }
 
 /// Opens what a crash left, lets the program run again (on disks that `wrap` may break), and judges.
-pub fn judge(
+pub(crate) fn judge(
     disk: &SimulatedDisk,
     promised: Promised,
     sloppy: Sloppy,
@@ -256,7 +256,7 @@ fn try_judge(
 }
 
 /// Compares state and the appended result file with a recomputation.
-pub fn results(disks: &Disks, available: u64, sloppy: Sloppy) -> Result<Verdict> {
+pub(crate) fn results(disks: &Disks, available: u64, sloppy: Sloppy) -> Result<Verdict> {
     let (state, manifest) = StateDir::open(disks.state.clone())?;
     let manifest = manifest.ok_or_else(|| Error::data("no manifest after a run"))?;
     let saved = saved_rows(&state, &manifest, sloppy)?;
@@ -267,7 +267,7 @@ pub fn results(disks: &Disks, available: u64, sloppy: Sloppy) -> Result<Verdict>
 }
 
 /// Compares a result file with the rows of some batches.
-pub fn expect(disks: &Disks, name: &str, first: u64, last: u64) -> Result<Verdict> {
+pub(crate) fn expect(disks: &Disks, name: &str, first: u64, last: u64) -> Result<Verdict> {
     let bytes = disks.results.read(name)?.unwrap_or_default();
     if bytes == rows_between(first, last).as_bytes() {
         return Ok(Verdict::Whole);

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The connections of one process.
-pub struct Connected {
+pub(crate) struct Connected {
     pub cluster: Cluster,
     /// For the dataflow, by process; `None` for this one.
     pub data: Vec<Option<TcpStream>>,
@@ -29,13 +29,13 @@ pub struct Connected {
 
 impl Connected {
     /// What messages call a process.
-    pub fn name(&self, process: usize) -> String {
+    pub(crate) fn name(&self, process: usize) -> String {
         self.cluster.name(process)
     }
 }
 
 /// Connects to all other processes. `threads` and `program` are what the others must have, too.
-pub fn connect(cluster: &Cluster, threads: usize, program: u64, saves: bool, stop: &Stop) -> Result<Connected> {
+pub(crate) fn connect(cluster: &Cluster, threads: usize, program: u64, saves: bool, stop: &Stop) -> Result<Connected> {
     let claims = Claims {
         process: cluster.process,
         processes: cluster.processes(),

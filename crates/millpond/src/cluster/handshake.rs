@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// Packets of the dataflow.
     Data,
     /// What process 0 asks for, and the answers.
@@ -30,7 +30,7 @@ pub enum Purpose {
 
 /// What a process is about to run; all but the number must be the same for all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
+pub(crate) struct Claims {
     pub process: usize,
     pub processes: usize,
     pub threads: usize,
@@ -75,7 +75,7 @@ struct Hello {
 }
 
 /// Why a connection came to nothing.
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// It broke, or the other end is no process of a run: worth another try.
     Broken(String),
     /// The other end does not know the secret.
@@ -110,7 +110,7 @@ fn settle(stream: &TcpStream) -> Outcome<()> {
 }
 
 /// As the end that connects, to `server`.
-pub fn greet(mut stream: &TcpStream, key: &[u8], purpose: Purpose, claims: &Claims) -> Outcome<()> {
+pub(crate) fn greet(mut stream: &TcpStream, key: &[u8], purpose: Purpose, claims: &Claims) -> Outcome<()> {
     prepare(stream)?;
     let own = nonce()?;
     stream.write_all(MAGIC)?;
@@ -135,7 +135,7 @@ const MISMATCH_HINT: &str = "all processes must run the same program with the sa
                              MILLPOND_WORKERS sets the number of threads";
 
 /// As the end that was connected to; returns who the other is.
-pub fn welcome(mut stream: &TcpStream, key: &[u8], claims: &Claims) -> Outcome<(usize, Purpose)> {
+pub(crate) fn welcome(mut stream: &TcpStream, key: &[u8], claims: &Claims) -> Outcome<(usize, Purpose)> {
     prepare(stream)?;
     let other = read_nonce(stream)?;
     let own = nonce()?;

@@ -18,12 +18,12 @@ use timely::communication::allocator::zero_copy::stream::Stream;
 /// How long a process that misses another waits for process 0 to say why; in tests of this file there is none.
 const VERDICT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2000 });
 /// What to do when a process is lost.
-pub const AGAIN_HINT: &str = "the last checkpoint is whole: run the program again";
+pub(crate) const AGAIN_HINT: &str = "the last checkpoint is whole: run the program again";
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How the processes of a run are, as this one sees it.
 #[derive(Debug, Default)]
-pub struct Health {
+pub(crate) struct Health {
     pub failure: Arc<Failure>,
     lost: Mutex<Option<Error>>,
     /// All have agreed to end: connections may close.
@@ -36,7 +36,7 @@ pub struct Health {
 
 impl Health {
     /// Notes that a connection to a process is broken, and how: the error of a run that misses it.
-    pub fn lose(&self, process: &str, how: &str) -> Error {
+    pub(crate) fn lose(&self, process: &str, how: &str) -> Error {
         let error = Error::unavailable(format!("{process} was lost: {how}")).with_hint(AGAIN_HINT);
         if !self.is_ending() {
             self.lost.lock().get_or_insert(error.clone());
@@ -45,28 +45,28 @@ impl Health {
         error
     }
 
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
     }
 
-    pub fn set_ending(&self) {
+    pub(crate) fn set_ending(&self) {
         self.ending.store(true, Ordering::Release);
     }
 
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.released.store(true, Ordering::Release);
     }
 
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    pub fn set_stopped(&self) {
+    pub(crate) fn set_stopped(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
     /// The error of the run, if there is one; of a process that was lost, perhaps what it or process 0 said last.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if !self.failure.is_set() {
             return Ok(());
         }
@@ -91,7 +91,7 @@ impl Health {
 const FAREWELL_BYTES: usize = 48;
 
 /// A connection of the dataflow.
-pub struct Link {
+pub(crate) struct Link {
     stream: TcpStream,
     /// The last bytes that were read.
     last: [u8; FAREWELL_BYTES],
@@ -101,7 +101,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(stream: TcpStream, name: String, health: Arc<Health>) -> Self {
+    pub(crate) fn new(stream: TcpStream, name: String, health: Arc<Health>) -> Self {
         Link { stream, last: [u8::MAX; FAREWELL_BYTES], name, health }
     }
 

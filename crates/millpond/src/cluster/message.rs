@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// What process 0 asks of another.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Order {
+pub(crate) enum Order {
     /// Open the saved state and build the dataflow.
     Open { seed: u64, steps: Vec<(String, Vec<ArrangementRecord>)>, endless: bool },
     /// Work through an epoch; `shared` are the sources whose input is read by all.
@@ -35,7 +35,7 @@ pub enum Order {
 
 /// What another process says to process 0.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Word {
+pub(crate) enum Word {
     /// The dataflow stands; with what its steps have counted, in the order of the plan.
     Opened(Vec<StepCounts>),
     /// Changes for a sink, behind it.
@@ -66,7 +66,7 @@ pub enum Word {
 
 /// What one process has saved for a checkpoint.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Share {
+pub(crate) struct Share {
     pub records: Vec<SavedRecords>,
     /// What was written for it.
     pub bytes: u64,
@@ -74,7 +74,7 @@ pub struct Share {
 
 /// The runs of one arrangement, written by one process.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct SavedRecords {
+pub(crate) struct SavedRecords {
     pub node: usize,
     pub arrangement: String,
     pub runs: Vec<RunRecord>,
@@ -118,20 +118,20 @@ impl From<WireError> for Error {
 
 /// The sending side of a control connection; whole messages, from any thread.
 #[derive(Clone, Debug)]
-pub struct Speaker(Arc<Mutex<TcpStream>>);
+pub(crate) struct Speaker(Arc<Mutex<TcpStream>>);
 
 impl Speaker {
-    pub fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         Speaker(Arc::new(Mutex::new(stream)))
     }
 
-    pub fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> Result<()> {
         let mut stream = self.0.lock();
         write_frame(&mut *stream, message, bytes)
     }
 
     /// Closes the connection, also for the thread that reads from it.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let _ = self.0.lock().shutdown(std::net::Shutdown::Both);
     }
 }
@@ -144,7 +144,7 @@ const STEP_BYTES: usize = 1 << 20;
 const KEPT_BYTES: usize = 4 << 20;
 
 /// Writes a message: the lengths of both parts, 8 bytes each, and the parts.
-pub fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes: &[u8]) -> Result<()> {
     let json = serde_json::to_vec(message).expect("plain data always has a JSON form");
     let (near, apart) = if bytes.len() <= SMALL_BYTES { (bytes, &[][..]) } else { (&[][..], bytes) };
     let mut frame = Vec::with_capacity(16 + json.len() + near.len());
@@ -158,18 +158,18 @@ pub fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes: &[u8]
 
 /// Reads messages, one after another, into the same memory. An error says what came of the connection, without the name of
 /// the process at its other end.
-pub struct FrameReader<R> {
+pub(crate) struct FrameReader<R> {
     input: R,
     buffer: Vec<u8>,
 }
 
 impl<R: Read> FrameReader<R> {
-    pub fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         FrameReader { input, buffer: Vec::new() }
     }
 
     /// The next message, and the bytes behind it.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Result<(M, &[u8])> {
+    pub(crate) fn next<M: DeserializeOwned>(&mut self) -> Result<(M, &[u8])> {
         if self.buffer.len() > KEPT_BYTES {
             self.buffer = Vec::new();
         }
@@ -203,6 +203,6 @@ impl<R: Read> FrameReader<R> {
 }
 
 /// Reads one message without bytes.
-pub fn read_frame<M: DeserializeOwned>(input: &mut impl Read) -> Result<M> {
+pub(crate) fn read_frame<M: DeserializeOwned>(input: &mut impl Read) -> Result<M> {
     FrameReader::new(input).next().map(|(message, _)| message)
 }

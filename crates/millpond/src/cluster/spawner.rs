@@ -15,7 +15,7 @@ use rustix::process::{Signal, getpid, kill_process};
 const VARIABLE: &str = "MILLPOND_SPAWNER_FD";
 
 /// From now on this process is asked to stop when the one that spawned it is gone.
-pub fn watch() {
+pub(crate) fn watch() {
     static WATCHING: Once = Once::new();
     let number = std::env::var(VARIABLE).ok().and_then(|text| text.parse::<u32>().ok());
     let Some(number) = number else { return };

@@ -6,31 +6,31 @@ use millpond_engine::Epoch;
 
 /// Assigns epochs: even milliseconds since the UNIX epoch, each greater than all before, across runs too.
 #[derive(Debug)]
-pub struct EpochClock {
+pub(crate) struct EpochClock {
     last: Epoch,
     now_ms: fn() -> u64,
 }
 
 impl EpochClock {
     /// A clock whose epochs all come after `last`.
-    pub fn after(last: Epoch) -> Self {
+    pub(crate) fn after(last: Epoch) -> Self {
         EpochClock { last, now_ms: wall_clock_ms }
     }
 
     /// A clock that counts 2, 4, 6, ...: results that are the same in every run.
-    pub fn counting() -> Self {
+    pub(crate) fn counting() -> Self {
         EpochClock { last: Epoch(0), now_ms: || 0 }
     }
 
     /// The next epoch.
-    pub fn next(&mut self) -> Epoch {
+    pub(crate) fn next(&mut self) -> Epoch {
         let now = (self.now_ms)() & !1;
         self.last = Epoch(now.max(self.last.0 + 2));
         self.last
     }
 
     /// The epoch assigned last.
-    pub fn last(&self) -> Epoch {
+    pub(crate) fn last(&self) -> Epoch {
         self.last
     }
 }

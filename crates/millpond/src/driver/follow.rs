@@ -35,7 +35,7 @@ const AHEAD: usize = 8;
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 /// Runs the workers of this process until process 0 ends the run.
-pub fn follow(
+pub(super) fn follow(
     plan: PhysicalPlan,
     (connectors, sinks): (&Connectors, &[Box<dyn Sink>]),
     mut connected: Connected,

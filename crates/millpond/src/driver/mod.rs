@@ -50,7 +50,7 @@ use crate::lacking::lacking;
 use crate::monitor::Meters;
 use crate::options::RunOptions;
 use crate::summary::{Summary, WindowSummary};
-pub use epochs::EpochClock;
+pub(crate) use epochs::EpochClock;
 use outputs::Output;
 use remote::{Desk, Remotes};
 use save::{Save, Saving};
@@ -61,12 +61,12 @@ use team::{Fabric, SavedRuns, Team};
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 /// Runs a plan to the end of its input.
-pub fn run(plan: PhysicalPlan, options: &RunOptions) -> Result<Summary> {
+pub(crate) fn run(plan: PhysicalPlan, options: &RunOptions) -> Result<Summary> {
     run_from(plan, options, EpochClock::after)
 }
 
 /// As [`run`], with a clock of the caller's, made from the last epoch of the state.
-pub fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> EpochClock) -> Result<Summary> {
+pub(crate) fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch) -> EpochClock) -> Result<Summary> {
     let started = Instant::now();
     let workers = options.worker_count()?;
     let connectors = Connectors::of(&plan)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::declare::{SinkConnector, SourceConnector};
 
 /// A sink of a run.
-pub struct Output {
+pub(super) struct Output {
     connector: Arc<SinkConnector>,
     /// What must be the same in the next run; goes into the manifest.
     pub description: Value,
@@ -27,7 +27,7 @@ impl Deref for Output {
 
 impl Output {
     /// Those of a plan, and those for the rejected rows of its sources.
-    pub fn of(plan: &PhysicalPlan, sources: &[Arc<SourceConnector>]) -> Result<Vec<Output>> {
+    pub(super) fn of(plan: &PhysicalPlan, sources: &[Arc<SourceConnector>]) -> Result<Vec<Output>> {
         let mut outputs = Vec::with_capacity(plan.sinks.len());
         for sink in &plan.sinks {
             let what = format!("the sink of kind {:?} has a connector of another kind than a run takes", sink.kind);
@@ -42,7 +42,7 @@ impl Output {
     }
 
     /// The error of two outputs that the saved state could not tell apart.
-    pub fn twin_of(&self, other: &Output) -> Error {
+    pub(super) fn twin_of(&self, other: &Output) -> Error {
         let message = format!("two outputs are named \"{}\": the other one is declared at {}", self.name, other.origin);
         Error::invalid(message).with_hint("give each output a file and a name of its own").at(&self.origin)
     }
@@ -52,7 +52,7 @@ impl Output {
     }
 
     /// Whether it goes on with a file of the runs before: a program that computes everything anew needs another one.
-    pub fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         self.appends() || self.own()["operator"] == "dead letters"
     }
 
@@ -62,7 +62,7 @@ impl Output {
     }
 
     /// Why what an earlier run wrote and what this one would write are not one log, if they are not.
-    pub fn differences(&self, manifest: &Manifest) -> Vec<String> {
+    pub(super) fn differences(&self, manifest: &Manifest) -> Vec<String> {
         let sentences = match manifest.sink(&self.name) {
             Some(saved) => millpond_plan::difference(&saved.description, &self.description),
             None if self.appends() => {

@@ -27,7 +27,7 @@ use crate::lacking::lacking;
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What the threads that listen to other processes share.
-pub struct Desk {
+pub(super) struct Desk {
     pub health: Arc<Health>,
     pub sinks: Arc<Vec<Box<dyn Sink>>>,
     /// The columns of each sink's table.
@@ -37,7 +37,7 @@ pub struct Desk {
 }
 
 /// All other processes.
-pub struct Remotes {
+pub(super) struct Remotes {
     desk: Arc<Desk>,
     members: Vec<Remote>,
 }
@@ -52,7 +52,7 @@ struct Remote {
 
 impl Remotes {
     /// Starts to listen to all other processes.
-    pub fn new(connected: &mut Connected, desk: Desk) -> Result<Self> {
+    pub(super) fn new(connected: &mut Connected, desk: Desk) -> Result<Self> {
         let mut remotes = Remotes { desk: Arc::new(desk), members: Vec::new() };
         for process in 0..connected.control.len() {
             let Some(stream) = connected.control[process].take() else { continue };
@@ -72,19 +72,19 @@ impl Remotes {
         Ok(remotes)
     }
 
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.desk.health.is_stopped()
     }
 
     /// Tells all; one that is lost is noticed by its thread.
-    pub fn tell(&self, order: &Order) {
+    pub(super) fn tell(&self, order: &Order) {
         for member in &self.members {
             let _ = member.speaker.send(order, &[]);
         }
     }
 
     /// Starts an epoch; inputs of fewer than `alone_bytes` are read by this process only.
-    pub fn begin_epoch(&self, epoch: Epoch, inputs: &[(usize, Arc<dyn EpochInput>)], alone_bytes: u64) {
+    pub(super) fn begin_epoch(&self, epoch: Epoch, inputs: &[(usize, Arc<dyn EpochInput>)], alone_bytes: u64) {
         let shared = inputs.iter().filter(|(_, input)| input.is_shared() && input.size_hint() >= alone_bytes);
         let shared: HashMap<usize, Arc<dyn EpochInput>> = shared.cloned().collect();
         let mut sources: Vec<usize> = shared.keys().copied().collect();
@@ -113,7 +113,7 @@ impl Remotes {
     }
 
     /// What the steps of each process have counted: the answer to an epoch, and the first one.
-    pub fn counts(&self) -> Result<Vec<Vec<StepCounts>>> {
+    pub(super) fn counts(&self) -> Result<Vec<Vec<StepCounts>>> {
         let counts = |word| match word {
             Word::Opened(counts) | Word::Done(counts) => Some(counts),
             _ => None,
@@ -122,18 +122,18 @@ impl Remotes {
     }
 
     /// What each process saved.
-    pub fn saved(&self) -> Result<Vec<Share>> {
+    pub(super) fn saved(&self) -> Result<Vec<Share>> {
         let share = |word| if let Word::Saved(share) = word { Some(share) } else { None };
         Ok(self.answers()?.into_iter().filter_map(share).collect())
     }
 
     /// Asks all to write what they took down last.
-    pub fn begin_write(&self, generation: u64) {
+    pub(super) fn begin_write(&self, generation: u64) {
         self.tell(&Order::Write { generation });
     }
 
     /// What all have written.
-    pub fn written(&self) -> Result<Vec<Share>> {
+    pub(super) fn written(&self) -> Result<Vec<Share>> {
         let mut all = Vec::new();
         for member in &self.members {
             match member.written.lock().recv() {
@@ -149,7 +149,7 @@ impl Remotes {
     }
 
     /// Ends the run on all processes: when this returns, each knows that it is over.
-    pub fn end(&self) -> Result<()> {
+    pub(super) fn end(&self) -> Result<()> {
         self.tell(&Order::End);
         self.answers()?;
         self.desk.health.set_ending();
@@ -158,7 +158,7 @@ impl Remotes {
     }
 
     /// Tells all why the run failed.
-    pub fn fail(&self, error: &Error) {
+    pub(super) fn fail(&self, error: &Error) {
         self.desk.health.failure.abandon();
         self.tell(&Order::Fail(WireError::from(error)));
         self.desk.health.set_ending();

@@ -22,7 +22,7 @@ use crate::monitor::Meters;
 
 /// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
 /// prepared, so none of it changes while it is written.
-pub struct Save {
+pub(super) struct Save {
     pub plan: Arc<PhysicalPlan>,
     pub epoch: Epoch,
     pub runs: Vec<SavedRuns>,
@@ -41,7 +41,7 @@ pub struct Save {
 impl Save {
     /// Makes the sinks durable, writes what is to be delivered and the runs that no blob holds yet as writer `writer`, and
     /// commits. Returns which saved runs stand in another place from now on.
-    pub fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<Moves> {
+    pub(super) fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<Moves> {
         let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
         if let Some(writers) = &self.writers {
             writers.begin_write(checkpoint.generation());
@@ -73,14 +73,14 @@ fn save_sink(output: &Output, prepared: Prepared, writer: &mut BlobWriter) -> Re
 }
 
 /// A checkpoint that is being written by a thread of its own.
-pub struct Saving {
+pub(super) struct Saving {
     thread: Option<JoinHandle<Result<Moves>>>,
     done: Arc<AtomicBool>,
 }
 
 impl Saving {
     /// Starts to write; the run is woken when it is done.
-    pub fn start(save: Save, directory: StateDir, writer: usize, wakeup: Wakeup) -> Result<Self> {
+    pub(super) fn start(save: Save, directory: StateDir, writer: usize, wakeup: Wakeup) -> Result<Self> {
         let done = Arc::new(AtomicBool::new(false));
         let told = Told(done.clone(), wakeup);
         let work = move || {
@@ -95,12 +95,12 @@ impl Saving {
     }
 
     /// Whether the commit is done, or has failed.
-    pub fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }
 
     /// Waits for the commit. Returns which saved runs stand in another place since.
-    pub fn finish(mut self) -> Result<Moves> {
+    pub(super) fn finish(mut self) -> Result<Moves> {
         self.thread.take().map_or(Ok(Moves::new()), join)
     }
 }

@@ -22,13 +22,13 @@ use super::team::SavedRuns;
 use crate::cluster::message::SavedRecords;
 
 /// What to do about a program that cannot deliver what a run before it left behind.
-pub const UNDELIVERED_HINT: &str = "run the program as it was to its end: that delivers them";
+pub(super) const UNDELIVERED_HINT: &str = "run the program as it was to its end: that delivers them";
 
 /// Saved arrangements by the name of their step.
-pub type SavedSteps = HashMap<String, Vec<(String, SavedArrangement)>>;
+pub(super) type SavedSteps = HashMap<String, Vec<(String, SavedArrangement)>>;
 
 /// The state directory with its newest manifest.
-pub struct State {
+pub(super) struct State {
     directory: StateDir,
     /// The newest manifest at the start of this run; `None` until the first one of a fresh directory.
     manifest: Option<Manifest>,
@@ -36,7 +36,7 @@ pub struct State {
 
 impl State {
     /// Opens and locks the state, and checks that it belongs to this program.
-    pub fn open(disk: Arc<dyn Disk>, plan: &PhysicalPlan, outputs: &[Output]) -> Result<Self> {
+    pub(super) fn open(disk: Arc<dyn Disk>, plan: &PhysicalPlan, outputs: &[Output]) -> Result<Self> {
         let (directory, manifest) = StateDir::open(disk)?;
         if let Some(manifest) = &manifest {
             check_program(plan, outputs, manifest, &directory.disk().path(""))?;
@@ -45,33 +45,33 @@ impl State {
     }
 
     /// The seed of key hashes.
-    pub fn seed(&self) -> HashSeed {
+    pub(super) fn seed(&self) -> HashSeed {
         HashSeed(self.directory.hash_seed())
     }
 
     /// Whether this run goes on with a logical run that was cut off.
-    pub fn continues(&self) -> bool {
+    pub(super) fn continues(&self) -> bool {
         self.directory.logical_run().continues
     }
 
     /// The epoch of the newest checkpoint.
-    pub fn epoch(&self) -> Epoch {
+    pub(super) fn epoch(&self) -> Epoch {
         Epoch(self.manifest.as_ref().map_or(0, |manifest| manifest.epoch))
     }
 
     /// The position of the sink of this name in the newest checkpoint.
-    pub fn sink_position(&self, name: &str) -> Option<&Value> {
+    pub(super) fn sink_position(&self, name: &str) -> Option<&Value> {
         Some(&self.manifest.as_ref()?.sink(name)?.position)
     }
 
     /// What the newest checkpoint holds for the sink of this name to deliver and may not have been delivered.
-    pub fn undelivered(&self, name: &str) -> Result<Vec<Bytes>> {
+    pub(super) fn undelivered(&self, name: &str) -> Result<Vec<Bytes>> {
         let record = self.undelivered_sinks().find(|sink| sink.name == name);
         record.into_iter().flat_map(|sink| &sink.outbox).map(|part| self.directory.part_bytes(part)).collect()
     }
 
     /// Refuses a program that lacks a sink for which something waits to be delivered.
-    pub fn check_undelivered(&self, outputs: &[Output]) -> Result<()> {
+    pub(super) fn check_undelivered(&self, outputs: &[Output]) -> Result<()> {
         let gone = |sink: &&SinkRecord| !outputs.iter().any(|output| output.name == sink.name);
         let Some(sink) = self.undelivered_sinks().find(gone) else { return Ok(()) };
         let what =
@@ -86,7 +86,7 @@ impl State {
     }
 
     /// All saved arrangements.
-    pub fn saved(&self) -> Result<SavedSteps> {
+    pub(super) fn saved(&self) -> Result<SavedSteps> {
         let mut steps = SavedSteps::new();
         for step in self.manifest.iter().flat_map(|manifest| &manifest.steps) {
             let mut arrangements = Vec::new();
@@ -101,14 +101,14 @@ impl State {
     }
 
     /// The arrangements of each step, as the newest manifest names them.
-    pub fn records(&self) -> Vec<(String, Vec<ArrangementRecord>)> {
+    pub(super) fn records(&self) -> Vec<(String, Vec<ArrangementRecord>)> {
         let steps = self.manifest.iter().flat_map(|manifest| &manifest.steps);
         steps.map(|step| (step.name.clone(), step.arrangements.clone())).collect()
     }
 
     /// Puts the sinks' first positions on record, if the state is fresh: a run that is cut off before its first
     /// checkpoint must find where to cut its result files back to.
-    pub fn begin(&mut self, outputs: &[Output], sinks: &[Box<dyn Sink>]) -> Result<()> {
+    pub(super) fn begin(&mut self, outputs: &[Output], sinks: &[Box<dyn Sink>]) -> Result<()> {
         if self.manifest.is_none() {
             let sinks = outputs.iter().zip(sinks);
             let records = sinks.map(|(output, sink)| sink_record(output, sink.position())).collect();
@@ -118,18 +118,18 @@ impl State {
     }
 
     /// The directory, to write checkpoints to.
-    pub fn directory(&self) -> &StateDir {
+    pub(super) fn directory(&self) -> &StateDir {
         &self.directory
     }
 
     /// Marks the logical run as finished; the last change that a run makes.
-    pub fn finish(&self) -> Result<()> {
+    pub(super) fn finish(&self) -> Result<()> {
         self.directory.mark_finished()
     }
 }
 
 /// Opens a run that a manifest names.
-pub fn saved_run(reader: &StateReader, record: &RunRecord) -> Result<SavedRun> {
+pub(super) fn saved_run(reader: &StateReader, record: &RunRecord) -> Result<SavedRun> {
     Ok(SavedRun {
         name: reader.path(&record.place),
         bytes: reader.run_bytes(&record.place)?,
@@ -142,7 +142,7 @@ pub fn saved_run(reader: &StateReader, record: &RunRecord) -> Result<SavedRun> {
 
 /// Commits a checkpoint whose runs are written and whose sinks are durable up to the positions in `sinks`. Returns how
 /// many bytes were written to blobs, and which saved runs stand in another place from now on.
-pub fn commit(
+pub(super) fn commit(
     checkpoint: Checkpoint,
     plan: &PhysicalPlan,
     epoch: Epoch,
@@ -168,19 +168,19 @@ pub fn commit(
 /// Takes note of what the checkpoint before has copied to other places, and frees the memory of runs that it has saved, so
 /// that a run that goes on for long needs memory for what it touches and not for all its state. Small ones stay: they are
 /// soon merged.
-pub fn settle(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement) -> Result<()> {
+pub(super) fn settle(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement) -> Result<()> {
     const AT_LEAST: usize = 256 << 10;
     arrangement.settle(moves, AT_LEAST, &|place| Ok((reader.path(place), reader.run_bytes(place)?)))
 }
 
 /// A sink at this position, with nothing to deliver.
-pub fn sink_record(output: &Output, position: Value) -> SinkRecord {
+pub(super) fn sink_record(output: &Output, position: Value) -> SinkRecord {
     let (name, description) = (output.name.clone(), output.description.clone());
     SinkRecord { name, description, position, outbox: Vec::new() }
 }
 
 /// Writes the runs that no blob holds yet.
-pub fn write_runs(mut writer: BlobWriter, saved: &[SavedRuns]) -> Result<()> {
+pub(super) fn write_runs(mut writer: BlobWriter, saved: &[SavedRuns]) -> Result<()> {
     for entry in saved.iter().flat_map(|runs| &runs.entries) {
         if entry.run.place().is_none() {
             entry.run.set_place(writer.append(entry.run.bytes())?);
@@ -203,7 +203,7 @@ fn step_record(step: &Step, saved: Vec<SavedRecords>) -> StepRecord {
 }
 
 /// What a manifest says of a run, if it was written.
-pub fn run_record(entry: &RunEntry) -> Option<RunRecord> {
+pub(super) fn run_record(entry: &RunEntry) -> Option<RunRecord> {
     Some(RunRecord {
         place: entry.run.place()?.clone(),
         checksum: entry.run.checksum(),

@@ -27,14 +27,14 @@ use crate::lacking::lacking;
 use crate::stop::Stop;
 
 /// Input of fewer bytes is read by one thread.
-pub const ALONE_BYTES: u64 = 512 << 10;
+pub(super) const ALONE_BYTES: u64 = 512 << 10;
 /// How long a worker without work polls before it sleeps.
 const IDLE_SPIN: Duration = Duration::from_micros(20);
 /// How long a worker sleeps before it looks whether another process was lost.
-pub const PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Hands rows of the present table to a sink, by its index.
-pub type Snapshot = Box<dyn Fn(usize, &Changes) -> Result<()> + Send + Sync>;
+pub(super) type Snapshot = Box<dyn Fn(usize, &Changes) -> Result<()> + Send + Sync>;
 
 /// What the coordinator asks of every worker.
 enum Command {
@@ -57,7 +57,7 @@ struct Checkpoint {
 }
 
 /// The runs of one arrangement on one worker.
-pub struct SavedRuns {
+pub(super) struct SavedRuns {
     /// The node that the arrangement belongs to.
     pub node: NodeId,
     /// The arrangement's name in its operator.
@@ -68,14 +68,14 @@ pub struct SavedRuns {
 
 impl SavedRuns {
     /// What a manifest says of those runs that were written.
-    pub fn records(&self) -> SavedRecords {
+    pub(super) fn records(&self) -> SavedRecords {
         let runs = self.entries.iter().filter_map(run_record).collect();
         SavedRecords { node: self.node.0, arrangement: self.arrangement.to_owned(), runs }
     }
 }
 
 /// What connects the workers with each other.
-pub struct Fabric {
+pub(super) struct Fabric {
     builders: Vec<AllocatorBuilder>,
     /// The threads that send to and receive from other processes.
     comms: Option<CommsGuard>,
@@ -86,14 +86,14 @@ pub struct Fabric {
 
 impl Fabric {
     /// Worker threads of one process.
-    pub fn local(workers: usize, health: Arc<Health>) -> Result<Self> {
+    pub(super) fn local(workers: usize, health: Arc<Health>) -> Result<Self> {
         let built = timely::CommunicationConfig::Process(workers).try_build();
         let (builders, _) = built.map_err(|reason| cannot_start(workers, &reason))?;
         Ok(Fabric { builders, comms: None, first: 0, health })
     }
 
     /// Worker threads that are connected with those of other processes.
-    pub fn cluster(threads: usize, connected: &mut Connected, health: Arc<Health>) -> Result<Self> {
+    pub(super) fn cluster(threads: usize, connected: &mut Connected, health: Arc<Health>) -> Result<Self> {
         let process = connected.cluster.process();
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
@@ -112,7 +112,7 @@ fn cannot_start(workers: usize, reason: &str) -> Error {
 }
 
 /// All worker threads of this process.
-pub struct Team {
+pub(super) struct Team {
     commands: Vec<Sender<Command>>,
     replies: Receiver<Vec<SavedRuns>>,
     guards: Option<WorkerGuards<()>>,
@@ -125,7 +125,7 @@ pub struct Team {
 
 impl Team {
     /// Starts the threads, builds the dataflow on each and opens the saved state.
-    pub fn start(
+    pub(super) fn start(
         fabric: Fabric,
         context: Arc<Context>,
         snapshot: Snapshot,
@@ -177,12 +177,12 @@ impl Team {
     }
 
     /// The error of the run, if there is one.
-    pub fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         self.health.check()
     }
 
     /// Runs one epoch over `inputs` on all workers.
-    pub fn epoch(&self, epoch: Epoch, inputs: &[(usize, Arc<dyn EpochInput>)]) -> Result<()> {
+    pub(super) fn epoch(&self, epoch: Epoch, inputs: &[(usize, Arc<dyn EpochInput>)]) -> Result<()> {
         self.ask(|_| Command::Epoch(epoch, inputs.to_vec()))?;
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Team {
     /// Collects the runs of all arrangements from all workers, written if there is something that makes writers for the
     /// workers by their numbers, and lets the sinks marked in `snapshots` have the present table. `moves` is what the
     /// checkpoint before has copied to other places.
-    pub fn checkpoint(
+    pub(super) fn checkpoint(
         &self,
         writer: Option<&dyn Fn(usize) -> BlobWriter>,
         snapshots: Vec<bool>,

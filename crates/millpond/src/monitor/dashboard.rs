@@ -16,7 +16,7 @@ const NAME_COLUMNS: usize = 32;
 
 /// How fast rows go by: of the last seconds.
 #[derive(Debug, Default)]
-pub struct Rates {
+pub(super) struct Rates {
     seen: VecDeque<(Instant, Counts)>,
 }
 
@@ -30,7 +30,7 @@ struct Counts {
 
 impl Rates {
     /// Takes note of the numbers at `now`.
-    pub fn see(&mut self, seen: &Snapshot, now: Instant) {
+    pub(super) fn see(&mut self, seen: &Snapshot, now: Instant) {
         let counts = Counts {
             sources: seen.sources.iter().map(|source| source.rows_read).collect(),
             steps: seen.steps.iter().map(|step| step.rows_in).collect(),
@@ -57,7 +57,7 @@ impl Rates {
 }
 
 /// A page of at most `height` lines and `width` columns.
-pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: usize) -> String {
+pub(super) fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: usize) -> String {
     let mut rows: Vec<[String; 6]> = Vec::new();
     for (index, source) in seen.sources.iter().enumerate() {
         let mut more = vec![format!("{}", HumanBytes(source.bytes_read))];
@@ -127,7 +127,7 @@ pub fn page(seen: &Snapshot, rates: &Rates, steps: bool, height: usize, width: u
 }
 
 /// One line that says how it goes.
-pub fn line(seen: &Snapshot, rates: &Rates) -> String {
+pub(super) fn line(seen: &Snapshot, rates: &Rates) -> String {
     format!(
         "millpond: {} read ({}/s), {} written ({}/s); {}",
         counted(seen.sum_sources(|source| source.rows_read), "row"),

@@ -7,10 +7,10 @@ use std::fmt::{Display, Write};
 use super::snapshot::Snapshot;
 
 /// What the format is called in HTTP.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One line for each number of `snapshot`, all names with their units.
-pub fn text(snapshot: &Snapshot) -> String {
+pub(super) fn text(snapshot: &Snapshot) -> String {
     let mut page = Page(String::new());
     let run = &snapshot.run;
     let started_s = run.started_ms as f64 / 1000.0;

@@ -92,7 +92,7 @@ impl fmt::Display for HttpAddress {
 }
 
 /// A server that runs until it is dropped.
-pub struct HttpServer {
+pub(crate) struct HttpServer {
     address: SocketAddr,
     /// Dropped to end the thread.
     running: Option<oneshot::Sender<Infallible>>,
@@ -102,7 +102,7 @@ pub struct HttpServer {
 impl HttpServer {
     /// Starts to serve what `monitor` sees, with the token of the environment. Results that wait for a checkpoint longer
     /// than `overdue` are a failure.
-    pub fn start(address: HttpAddress, monitor: Monitor, overdue: Duration) -> Result<Self> {
+    pub(crate) fn start(address: HttpAddress, monitor: Monitor, overdue: Duration) -> Result<Self> {
         HttpServer::start_with(std::env::var(TOKEN).ok(), address, monitor, overdue)
     }
 
@@ -140,7 +140,7 @@ impl HttpServer {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

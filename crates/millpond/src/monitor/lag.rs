@@ -8,7 +8,7 @@ const MOST_MARKS: usize = 256;
 
 /// Remembers when the input up to a number of bytes was first seen.
 #[derive(Debug, Default)]
-pub struct Lag {
+pub(super) struct Lag {
     /// Bytes handed to epochs since the run began.
     handed: u64,
     /// Those of epochs that are done.
@@ -19,7 +19,7 @@ pub struct Lag {
 
 impl Lag {
     /// The source has given `input` bytes to an epoch, if it has one, and has `waiting` more.
-    pub fn see(&mut self, input: Option<u64>, waiting: u64, now: Instant) {
+    pub(super) fn see(&mut self, input: Option<u64>, waiting: u64, now: Instant) {
         // An input whose size is not known is something to do, too.
         self.handed += input.map_or(0, |bytes| bytes.max(1));
         let seen = self.handed + waiting;
@@ -38,13 +38,13 @@ impl Lag {
     }
 
     /// All input that was handed out is done.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.done = self.handed;
         while self.marks.pop_front_if(|(upto, _)| *upto <= self.done).is_some() {}
     }
 
     /// When the oldest input that is not done was seen.
-    pub fn since(&self) -> Option<Instant> {
+    pub(super) fn since(&self) -> Option<Instant> {
         self.marks.front().map(|(_, at)| *at)
     }
 }

@@ -20,7 +20,7 @@ use super::lag::Lag;
 use super::snapshot::{CheckpointSnapshot, RunSnapshot, SinkSnapshot, Snapshot, SourceSnapshot, StepSnapshot};
 
 /// The numbers of one run.
-pub struct Meters {
+pub(crate) struct Meters {
     started: Instant,
     started_ms: u64,
     processes: usize,
@@ -90,7 +90,7 @@ struct Saved {
 
 /// What a health check needs to know.
 #[derive(Default)]
-pub struct Health {
+pub(crate) struct Health {
     /// How long results have waited for a checkpoint.
     pub unsaved: Option<Duration>,
     /// The age of the last checkpoint.
@@ -104,7 +104,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Meters {
     /// Numbers for a run of `plan` in so many processes of so many threads, all zero. `sinks` are the names of its sinks,
     /// and behind them of those for rejected rows; `saves` says whether there is a state.
-    pub fn new<'a>(
+    pub(crate) fn new<'a>(
         plan: &PhysicalPlan,
         sinks: impl Iterator<Item = &'a str>,
         (processes, threads): (usize, usize),
@@ -155,22 +155,22 @@ impl Meters {
     }
 
     /// The counters that the steps of the dataflow add to.
-    pub fn steps(&self) -> BTreeMap<NodeId, Arc<StepMetrics>> {
+    pub(crate) fn steps(&self) -> BTreeMap<NodeId, Arc<StepMetrics>> {
         self.steps.iter().map(|step| (step.node, step.metrics.clone())).collect()
     }
 
     /// What the steps of this process have counted, in the order of the plan.
-    pub fn own_counts(&self) -> Vec<StepCounts> {
+    pub(crate) fn own_counts(&self) -> Vec<StepCounts> {
         self.steps.iter().map(|step| step.metrics.counts()).collect()
     }
 
     /// Takes note of what the steps of the other processes have counted, by process.
-    pub fn set_others(&self, counts: Vec<Vec<StepCounts>>) {
+    pub(crate) fn set_others(&self, counts: Vec<Vec<StepCounts>>) {
         *lock(&self.others) = counts;
     }
 
     /// What each step has counted in all processes.
-    pub fn counts(&self) -> Vec<(NodeId, StepCounts)> {
+    pub(crate) fn counts(&self) -> Vec<(NodeId, StepCounts)> {
         let others = lock(&self.others);
         let of = |at| others.iter().filter_map(move |counts| counts.get(at)).copied();
         let steps = self.steps.iter().enumerate();
@@ -178,31 +178,31 @@ impl Meters {
     }
 
     /// Takes note that sources and sinks are open; a run that is `streaming` goes on until it is stopped.
-    pub fn open(&self, streaming: bool) {
+    pub(crate) fn open(&self, streaming: bool) {
         self.streaming.store(streaming, Ordering::Relaxed);
         self.open.store(true, Ordering::Release);
         info!(processes = self.processes, workers = self.workers, streaming, "run started");
     }
 
     /// Whether sources and sinks are open.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 
     /// Whether functions of the program take part, as sources or as outputs.
-    pub fn calls_program(&self) -> bool {
+    pub(crate) fn calls_program(&self) -> bool {
         let is_file = |kind: &str| matches!(kind, "csv" | "jsonlines" | DEAD_LETTER);
         let kinds = self.sources.iter().map(|source| source.kind).chain(self.sinks.iter().map(|sink| sink.kind));
         kinds.into_iter().any(|kind| !is_file(kind) && kind != "table")
     }
 
     /// Whether the run goes on until it is stopped.
-    pub fn is_streaming(&self) -> bool {
+    pub(crate) fn is_streaming(&self) -> bool {
         self.streaming.load(Ordering::Relaxed)
     }
 
     /// Takes note of what a source has for the next epoch, and of the bytes behind it.
-    pub fn see(&self, source: usize, input: Option<&Arc<dyn EpochInput>>, waiting: u64) {
+    pub(crate) fn see(&self, source: usize, input: Option<&Arc<dyn EpochInput>>, waiting: u64) {
         let mut state = lock(&self.sources[source].state);
         state.waiting = waiting;
         state.lag.see(input.map(|input| input.size_hint()), waiting, Instant::now());
@@ -214,7 +214,7 @@ impl Meters {
     }
 
     /// Takes note that a source's input is done, and of all that it has counted.
-    pub fn finish_input(&self, source: usize, counts: SourceCounts) {
+    pub(crate) fn finish_input(&self, source: usize, counts: SourceCounts) {
         let meter = &self.sources[source];
         let mut state = lock(&meter.state);
         state.fold_input();
@@ -225,7 +225,7 @@ impl Meters {
     }
 
     /// Takes note of what a source without an input under way has counted.
-    pub fn set_counts(&self, source: usize, counts: SourceCounts) {
+    pub(crate) fn set_counts(&self, source: usize, counts: SourceCounts) {
         let meter = &self.sources[source];
         let new = lock(&meter.state).replace_counts(counts);
         self.tell(meter, &new);
@@ -242,23 +242,23 @@ impl Meters {
     }
 
     /// Whether notices go to standard error as they come, and not at the end of the run.
-    pub fn tells_at_once(&self) -> bool {
+    pub(crate) fn tells_at_once(&self) -> bool {
         self.is_streaming() && self.monitoring.leaves_room()
     }
 
     /// Takes note of how much a source's arrangements hold.
-    pub fn set_state(&self, source: usize, size: StateSize) {
+    pub(crate) fn set_state(&self, source: usize, size: StateSize) {
         lock(&self.sources[source].state).size = size;
     }
 
     /// Takes note of what a sink has written so far, and of how many rows it holds if it holds the present table.
-    pub fn set_rows_written(&self, sink: usize, rows: u64, current: Option<u64>) {
+    pub(crate) fn set_rows_written(&self, sink: usize, rows: u64, current: Option<u64>) {
         self.sinks[sink].rows_written.store(rows, Ordering::Relaxed);
         *lock(&self.sinks[sink].current_rows) = current;
     }
 
     /// Takes note that an epoch is done.
-    pub fn finish_epoch(&self, epoch: Epoch, took: Duration) {
+    pub(crate) fn finish_epoch(&self, epoch: Epoch, took: Duration) {
         self.epoch.store(epoch.0, Ordering::Relaxed);
         self.epochs.fetch_add(1, Ordering::Relaxed);
         self.last_epoch_ns.store(took.as_nanos() as u64, Ordering::Relaxed);
@@ -269,7 +269,7 @@ impl Meters {
     }
 
     /// Takes note of a checkpoint that was committed just now.
-    pub fn finish_checkpoint(&self, epoch: Epoch, began: Instant, bytes: u64) {
+    pub(crate) fn finish_checkpoint(&self, epoch: Epoch, began: Instant, bytes: u64) {
         let duration_s = began.elapsed().as_secs_f64();
         debug!(epoch = epoch.0, bytes, duration_s, "checkpoint committed");
         let mut saved = lock(&self.saved);
@@ -281,7 +281,7 @@ impl Meters {
     }
 
     /// Takes note that the run has ended, well or not.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         let _ = self.ended.set(self.started.elapsed());
         for source in &self.sources {
             let mut state = lock(&source.state);
@@ -293,12 +293,12 @@ impl Meters {
     }
 
     /// Notices of the sources so far.
-    pub fn notices(&self) -> Vec<String> {
+    pub(crate) fn notices(&self) -> Vec<String> {
         self.sources.iter().flat_map(|source| lock(&source.state).counts.notices.clone()).collect()
     }
 
     /// How well the run is.
-    pub fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         let saved = lock(&self.saved);
         let age = |last: &CheckpointSnapshot| Duration::from_millis(now_ms().saturating_sub(last.committed_ms));
         Health {
@@ -308,7 +308,7 @@ impl Meters {
     }
 
     /// The numbers as they are now.
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let sources: Vec<(SourceSnapshot, Option<Instant>)> = self.sources.iter().map(SourceMeter::snapshot).collect();
         let oldest = sources.iter().filter_map(|(_, since)| *since).min();
         let saved = lock(&self.saved);

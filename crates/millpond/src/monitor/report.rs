@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 
 /// Where the report goes.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     path: PathBuf,
 }
 
@@ -55,7 +55,7 @@ impl Report {
     ///
     /// # Errors
     /// `Invalid`, if there is no folder to write it to: better known before a long run than after it.
-    pub fn to(path: &Path) -> Result<Self> {
+    pub(crate) fn to(path: &Path) -> Result<Self> {
         let folder = folder_of(path);
         if path.file_name().is_none() || path.is_dir() {
             return Err(Error::invalid(format!("report: \"{}\" is not the name of a file", path.display())));
@@ -69,7 +69,7 @@ impl Report {
     }
 
     /// Writes what has come of the run that `monitor` looks at: whether it was stopped before the end, or its error.
-    pub fn write(&self, outcome: std::result::Result<bool, &Error>, monitor: &Monitor) -> Result<()> {
+    pub(crate) fn write(&self, outcome: std::result::Result<bool, &Error>, monitor: &Monitor) -> Result<()> {
         let error = outcome.err();
         let meters = monitor.meters();
         let snapshot = meters.as_ref().map(|meters| meters.snapshot());

@@ -72,14 +72,14 @@ impl Monitoring {
 }
 
 /// The thread that draws; it ends, with what it has drawn, when this is dropped.
-pub struct Terminal {
+pub(crate) struct Terminal {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Terminal {
     /// Starts to draw, if there will be anything to draw.
-    pub fn start(monitoring: Monitoring, monitor: Monitor) -> Result<Option<Self>> {
+    pub(crate) fn start(monitoring: Monitoring, monitor: Monitor) -> Result<Option<Self>> {
         let terminal = std::io::stderr().is_terminal();
         if [true, false].iter().all(|streams| monitoring.form(*streams, terminal).is_none()) {
             return Ok(None);

@@ -18,13 +18,13 @@ const NEVER: i128 = i128::MAX;
 
 /// Whether `watermark` has come to `due`.
 #[inline]
-pub fn is_past(due: i128, watermark: Option<i64>) -> bool {
+pub(super) fn is_past(due: i128, watermark: Option<i64>) -> bool {
     due == ALWAYS || watermark.is_some_and(|watermark| due <= watermark.into())
 }
 
 /// What a window waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetime {
+pub(super) struct Lifetime {
     /// From here on, it is shown.
     pub shown: i128,
     /// Here, its result is final, it has been shown if it ever will be, and its state goes.
@@ -34,7 +34,7 @@ pub struct Lifetime {
 impl Lifetime {
     /// The instants that it waits for after `watermark`. The last one may be past already: what is left of a session by a
     /// predicate that is parted, or loses its last rows, may have ended long ago.
-    pub fn timers(self, watermark: Option<i64>) -> impl Iterator<Item = i64> {
+    pub(super) fn timers(self, watermark: Option<i64>) -> impl Iterator<Item = i64> {
         let shown = (self.shown != self.over && !is_past(self.shown, watermark)).then_some(self.shown);
         // A window may start, and even end, before the first instant, which any watermark has come to.
         let reached = |due: i128| i64::try_from(due.max(i64::MIN.into())).ok();
@@ -44,23 +44,23 @@ impl Lifetime {
 
 /// The behaviour of one node's windows.
 #[derive(Debug)]
-pub struct Lifetimes {
+pub(super) struct Lifetimes {
     windows: WindowSpec,
     lifecycle: Lifecycle,
 }
 
 impl Lifetimes {
-    pub fn new(windows: &WindowSpec, lifecycle: &Lifecycle) -> Self {
+    pub(super) fn new(windows: &WindowSpec, lifecycle: &Lifecycle) -> Self {
         Lifetimes { windows: windows.clone(), lifecycle: lifecycle.clone() }
     }
 
     /// Whether results stay when their windows are over.
-    pub fn keeps_results(&self) -> bool {
+    pub(super) fn keeps_results(&self) -> bool {
         self.lifecycle.keep_results
     }
 
     /// What windows wait for: `windows` are the columns of numbered windows' keys, or at least start and end of sessions.
-    pub fn of(&self, windows: &[ArrayRef], rows: usize) -> Result<Vec<Lifetime>> {
+    pub(super) fn of(&self, windows: &[ArrayRef], rows: usize) -> Result<Vec<Lifetime>> {
         let Lifecycle { shown, cutoff, .. } = &self.lifecycle;
         let closed = cutoff.as_ref().map(|cutoff| match &self.windows {
             WindowSpec::Numbered { spans, .. } => after(spans, &windows[windows.len() - 1], Side::End, cutoff),
@@ -85,7 +85,7 @@ impl Lifetimes {
     }
 
     /// The first end of a session that is not closed at `watermark`.
-    pub fn open_from(&self, watermark: Option<i64>) -> i64 {
+    pub(super) fn open_from(&self, watermark: Option<i64>) -> i64 {
         match (&self.windows, &self.lifecycle.cutoff, watermark) {
             (WindowSpec::Session(_), Some(Literal::Float(cutoff)), Some(watermark)) => {
                 // Only a predicate asks, which has no gap.
@@ -99,7 +99,7 @@ impl Lifetimes {
     }
 
     /// Which of these rows are in time, where the watermark was here before they came; `None` if all are.
-    pub fn in_time(&self, rows: &KeyedChanges, watermark: Option<i64>) -> Result<Option<BooleanArray>> {
+    pub(super) fn in_time(&self, rows: &KeyedChanges, watermark: Option<i64>) -> Result<Option<BooleanArray>> {
         let (Some(cutoff), Some(watermark)) = (&self.lifecycle.cutoff, watermark) else { return Ok(None) };
         let in_time: Vec<bool> = match &self.windows {
             WindowSpec::Numbered { spans, .. } => {

@@ -25,31 +25,31 @@ const HASH: usize = 1;
 const WINDOW: usize = 2;
 
 /// The timers of one worker's windows.
-pub struct Timers {
+pub(super) struct Timers {
     queue: Arrangement,
 }
 
 impl Timers {
     /// No timers, of windows with these columns.
-    pub fn new(window: &[ColumnType], range: KeyRange) -> Self {
+    pub(super) fn new(window: &[ColumnType], range: KeyRange) -> Self {
         let mut row = vec![Type::Int.required(); WINDOW];
         row.extend(window);
         Timers { queue: Arrangement::new(ArrangementSchema { key: Vec::new(), row }, range) }
     }
 
     /// The queue, to be saved.
-    pub fn queue(&mut self) -> &mut Arrangement {
+    pub(super) fn queue(&mut self) -> &mut Arrangement {
         &mut self.queue
     }
 
     /// Opens this worker's queue, which was saved by as many workers.
-    pub fn open(&mut self, saved: SavedArrangement) -> Result<()> {
+    pub(super) fn open(&mut self, saved: SavedArrangement) -> Result<()> {
         self.queue = Arrangement::open(self.queue.schema().clone(), self.queue.range(), saved)?;
         Ok(())
     }
 
     /// Takes the timers of this worker's keys out of the queues of another number of workers.
-    pub fn divide(&mut self, saved: SavedArrangement) -> Result<()> {
+    pub(super) fn divide(&mut self, saved: SavedArrangement) -> Result<()> {
         let all = Arrangement::open(self.queue.schema().clone(), KeyRange::ALL, saved)?;
         let range = self.queue.range();
         all.scan(&mut |rows| {
@@ -62,7 +62,7 @@ impl Timers {
     }
 
     /// The timers after the watermark `before`, up to `after`.
-    pub fn due(&self, before: Option<i64>, after: Option<i64>) -> Result<KeyedRows> {
+    pub(super) fn due(&self, before: Option<i64>, after: Option<i64>) -> Result<KeyedRows> {
         let from = before.map_or(i64::MIN, |before| before.saturating_add(1));
         let until = if before < after { after.unwrap_or(i64::MIN) } else { i64::MIN };
         let select = Select::Range { from: &[from], until: &[until], until_column: DUE };
@@ -70,14 +70,14 @@ impl Timers {
     }
 
     /// Removes timers.
-    pub fn remove(&mut self, timers: KeyedRows) -> Result<()> {
+    pub(super) fn remove(&mut self, timers: KeyedRows) -> Result<()> {
         let mut run = self.queue.builder();
         run.append(&negated(timers));
         insert(&mut self.queue, run.finish())
     }
 
     /// Adds (or removes, by their diffs) timers of windows: the instant of each.
-    pub fn add(&mut self, due: Vec<i64>, windows: HashedChanges) -> Result<()> {
+    pub(super) fn add(&mut self, due: Vec<i64>, windows: HashedChanges) -> Result<()> {
         let hashes: Int64Array = windows.hashes.iter().map(|hash| *hash as i64).collect();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(due)), Arc::new(hashes)];
         columns.extend(windows.changes.columns);
@@ -95,7 +95,7 @@ impl Timers {
 }
 
 /// The windows of timers.
-pub fn windows_of(timers: &KeyedRows) -> HashedChanges {
+pub(super) fn windows_of(timers: &KeyedRows) -> HashedChanges {
     let hashes: Vec<u64> = ints(&timers.rows[HASH]).iter().map(|hash| *hash as u64).collect();
     let columns = timers.rows[WINDOW..].to_vec();
     let diffs: Diffs = timers.diffs.clone();

@@ -9,7 +9,7 @@ use millpond_store::{Disk, DiskFile, LocalDisk};
 
 /// A disk that counts; clones count together.
 #[derive(Clone, Debug)]
-pub struct CountingDisk {
+pub(crate) struct CountingDisk {
     disk: LocalDisk,
     written: Arc<AtomicU64>,
     opened: Arc<AtomicU64>,
@@ -22,12 +22,12 @@ struct CountingFile {
 }
 
 impl CountingDisk {
-    pub fn new(disk: LocalDisk) -> Self {
+    pub(crate) fn new(disk: LocalDisk) -> Self {
         CountingDisk { disk, written: Arc::default(), opened: Arc::default() }
     }
 
     /// Bytes written and files opened so far.
-    pub fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         (self.written.load(Ordering::Relaxed), self.opened.load(Ordering::Relaxed))
     }
 

@@ -34,7 +34,7 @@ const CHANGES: &str = "changes.csv";
 
 /// One run: all that one of its processes has to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Job {
+pub(crate) struct Job {
     /// Chooses the program.
     pub seed: u64,
     pub folder: PathBuf,
@@ -49,22 +49,22 @@ pub struct Job {
 }
 
 /// The disks of a run: for the state, if it is saved, and for the results.
-pub struct Disks {
+pub(crate) struct Disks {
     pub state: Option<Arc<dyn Disk>>,
     pub results: Arc<dyn Disk>,
 }
 
 impl Job {
     /// The disks of a run that nothing happens to.
-    pub fn disks(&self) -> Disks {
+    pub(crate) fn disks(&self) -> Disks {
         Disks { state: Some(Arc::new(self.state())), results: Arc::new(self.results("results")) }
     }
 
-    pub fn state(&self) -> LocalDisk {
+    pub(crate) fn state(&self) -> LocalDisk {
         LocalDisk::private(self.folder.join("state")).expect("a path")
     }
 
-    pub fn results(&self, folder: &str) -> LocalDisk {
+    pub(crate) fn results(&self, folder: &str) -> LocalDisk {
         LocalDisk::new(self.folder.join(folder)).expect("a path")
     }
 
@@ -115,7 +115,7 @@ impl Job {
     ///
     /// # Errors
     /// As [`run`].
-    pub fn run(&self, disks: Disks, stop: Arc<AtomicBool>) -> Result<()> {
+    pub(crate) fn run(&self, disks: Disks, stop: Arc<AtomicBool>) -> Result<()> {
         let (visits, result) = self.tables();
         let visits = visits.select([("user", col("user")), ("at", col("time")), ("pages", col("pages"))]);
         let log = match self.json_columns(&result) {
@@ -140,7 +140,7 @@ impl Job {
 
 /// How a run comes to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Static input is read, or the run is asked to stop.
     Well,
     /// At some point in the middle, without a commit.
@@ -149,7 +149,7 @@ pub enum Ending {
 
 /// How it did end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     Well,
     CutOff,
     /// It was asked to stop before it had begun, and has done nothing.
@@ -157,7 +157,7 @@ pub enum Ended {
 }
 
 /// A run that goes on.
-pub trait Running {
+pub(crate) trait Running {
     fn is_finished(&mut self) -> bool;
 
     /// Asks it to stop.
@@ -174,10 +174,10 @@ pub trait Running {
 }
 
 /// Starts a run that is to end like this.
-pub type Start = dyn Fn(&Job, Ending, &mut Random) -> Box<dyn Running> + Sync;
+pub(crate) type Start = dyn Fn(&Job, Ending, &mut Random) -> Box<dyn Running> + Sync;
 
 /// All runs over the same files and the same state.
-pub struct History {
+pub(crate) struct History {
     job: Job,
     _folder: tempfile::TempDir,
     random: Random,
@@ -203,7 +203,7 @@ impl History {
     ///
     /// # Panics
     /// Where a promise does not hold; the message says the seed and the program.
-    pub fn play_all(first_seed: u64, cases: u64, formats: &[Format], floods: bool, start: &Start) -> u64 {
+    pub(crate) fn play_all(first_seed: u64, cases: u64, formats: &[Format], floods: bool, start: &Start) -> u64 {
         // They mostly wait: for the disk, and for each other.
         let seeds = |thread| (first_seed + thread..first_seed + cases).step_by(THREADS as usize);
         let play = |thread| seeds(thread).map(|seed| History::play(seed, formats, floods, start)).sum::<u64>();

@@ -11,14 +11,14 @@ use super::{Random, Visit, csv_rows, json_line};
 
 /// What files are written in. Those of each format have a directory of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Format {
+pub(crate) enum Format {
     Csv,
     JsonLines,
 }
 
 impl Format {
     /// The name of the directory and of the source.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Format::Csv => "csv",
             Format::JsonLines => "jsonlines",
@@ -27,7 +27,7 @@ impl Format {
 }
 
 /// The files.
-pub struct Logs {
+pub(crate) struct Logs {
     root: PathBuf,
     files: BTreeMap<(Format, u64), Growing>,
 }
@@ -55,7 +55,7 @@ enum Tail {
 
 impl Logs {
     /// Directories for these formats in `root`, without files.
-    pub fn new(root: &Path, formats: &[Format]) -> Self {
+    pub(crate) fn new(root: &Path, formats: &[Format]) -> Self {
         for format in formats {
             fs::create_dir_all(root.join(format.name()).join("deep")).expect("a directory");
         }
@@ -63,7 +63,7 @@ impl Logs {
     }
 
     /// Fewer than `most` new rows for one file of these formats; some of the bytes that wait are written.
-    pub fn arrive(&mut self, random: &mut Random, formats: &[Format], most: u64) {
+    pub(crate) fn arrive(&mut self, random: &mut Random, formats: &[Format], most: u64) {
         let format = formats[random.below(formats.len() as u64) as usize];
         let number = random.below(4);
         let folder = self.root.join(format.name()).join(if number < 3 { "" } else { "deep" });
@@ -82,7 +82,7 @@ impl Logs {
 
     /// Sees to it that what is written of these formats can be read though it ends anywhere: the last line of a file stays
     /// as it is where it is a row, or goes on, without a newline or with it.
-    pub fn settle(&mut self, random: &mut Random, formats: &[Format]) {
+    pub(crate) fn settle(&mut self, random: &mut Random, formats: &[Format]) {
         for file in self.files.values_mut().filter(|file| formats.contains(&file.format)) {
             let places = file.places();
             file.write(places[random.below(places.len() as u64) as usize]);
@@ -90,25 +90,25 @@ impl Logs {
     }
 
     /// Writes all that waits.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.files.values_mut().for_each(|file| file.write(file.text.len()));
     }
 
     /// The rows that are written, whole lines only.
-    pub fn visits(&self) -> Vec<Visit> {
+    pub(crate) fn visits(&self) -> Vec<Visit> {
         let rows = self.files.values().flat_map(|file| file.rows.iter().filter(|row| row.1 <= file.written));
         rows.map(|row| row.2.clone()).collect()
     }
 
     /// All rows, with the file that each is in and the byte behind its newline.
-    pub fn rows(&self) -> impl Iterator<Item = (&Path, u64, &Visit)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&Path, u64, &Visit)> {
         self.files
             .values()
             .flat_map(|file| file.rows.iter().map(|(_, end, visit)| (file.path.as_path(), *end as u64, visit)))
     }
 
     /// The rows behind the last newlines of files of these formats.
-    pub fn last_rows(&self, formats: &[Format]) -> Vec<Visit> {
+    pub(crate) fn last_rows(&self, formats: &[Format]) -> Vec<Visit> {
         let files = self.files.values().filter(|file| formats.contains(&file.format));
         let rows = files.filter_map(|file| if let Tail::Row(visit) = file.tail() { Some(visit) } else { None });
         rows.collect()

@@ -1,10 +1,10 @@
 //! What the whole-program tests share: visits, their files, and the simplest code that computes the same results.
 
-pub mod counting;
-pub mod history;
-pub mod logs;
-pub mod programs;
-pub mod replay;
+pub(crate) mod counting;
+pub(crate) mod history;
+pub(crate) mod logs;
+pub(crate) mod programs;
+pub(crate) mod replay;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,11 +16,11 @@ use millpond::{Table, Type, avg, col, count, csv, jsonlines, max, min, session, 
 use serde_json::{Value, json};
 
 /// The largest gap inside a session.
-pub const MAX_GAP: i64 = 300;
+pub(crate) const MAX_GAP: i64 = 300;
 
 /// A row of input.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Visit {
+pub(crate) struct Visit {
     pub user: String,
     pub time: i64,
     /// Null where the field is empty.
@@ -29,10 +29,10 @@ pub struct Visit {
 
 /// A small generator (splitmix64), so that a seed is all that a failure needs to be played again.
 #[derive(Clone, Debug)]
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -40,11 +40,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub fn visit(&mut self) -> Visit {
+    pub(crate) fn visit(&mut self) -> Visit {
         let users = 1 + self.below(6);
         Visit {
             user: ["ann", "bob", "c,d", "e\"f", "", "Zoë"][self.below(users) as usize].to_owned(),
@@ -55,7 +55,7 @@ impl Random {
 }
 
 /// The text of rows, without a header.
-pub fn csv_rows(visits: &[Visit]) -> String {
+pub(crate) fn csv_rows(visits: &[Visit]) -> String {
     let mut text = String::new();
     for visit in visits {
         let user = visit.user.replace('"', "\"\"");
@@ -66,7 +66,7 @@ pub fn csv_rows(visits: &[Visit]) -> String {
 }
 
 /// Appends rows to a file of `logs`; a new file starts with the header.
-pub fn append(logs: &Path, file: &str, visits: &[Visit]) {
+pub(crate) fn append(logs: &Path, file: &str, visits: &[Visit]) {
     fs::create_dir_all(logs).expect("a folder for logs");
     let path = logs.join(file);
     let header = if path.exists() { "" } else { "user,time,pages\n" };
@@ -75,7 +75,7 @@ pub fn append(logs: &Path, file: &str, visits: &[Visit]) {
 }
 
 /// Appends rows to a file of `logs` as JSON lines, spelled in several ways.
-pub fn append_json(logs: &Path, file: &str, visits: &[Visit]) {
+pub(crate) fn append_json(logs: &Path, file: &str, visits: &[Visit]) {
     fs::create_dir_all(logs).expect("a folder for logs");
     let mut file = fs::OpenOptions::new().create(true).append(true).open(logs.join(file)).expect("a log");
     visits.iter().for_each(|visit| writeln!(file, "{}", json_line(visit)).expect("rows"));
@@ -96,7 +96,7 @@ fn json_line(visit: &Visit) -> String {
 }
 
 /// The table of visits in the JSON lines of `logs`.
-pub fn json_visits(logs: &Path, append_only: bool) -> Table {
+pub(crate) fn json_visits(logs: &Path, append_only: bool) -> Table {
     let schema = [("user", Type::Str.required()), ("time", Type::Int.required()), ("pages", Type::Int.optional())];
     let path = logs.to_str().expect("a plain path");
     let read = jsonlines::read(path, schema).name("visits").field_path("pages", "/page/counts/0");
@@ -104,7 +104,7 @@ pub fn json_visits(logs: &Path, append_only: bool) -> Table {
 }
 
 /// A result in JSON lines as the same result in CSV.
-pub fn as_csv(text: &str, columns: &[&str]) -> String {
+pub(crate) fn as_csv(text: &str, columns: &[&str]) -> String {
     let mut csv = "header\n".to_owned();
     for line in text.lines() {
         let row: Value = serde_json::from_str(line).expect("a line is JSON");
@@ -132,14 +132,14 @@ fn cell(value: &Value) -> String {
 }
 
 /// The table of visits in `logs`.
-pub fn visits(logs: &Path, append_only: bool) -> Table {
+pub(crate) fn visits(logs: &Path, append_only: bool) -> Table {
     let schema = [("user", Type::Str.required()), ("time", Type::Int.required()), ("pages", Type::Int.optional())];
     let read = csv::read(logs.to_str().expect("a plain path"), schema).name("visits");
     if append_only { read.append_only().table() } else { read.table() }
 }
 
 /// Sessions of each user: user, start, finish, number of visits, sum of pages.
-pub fn sessions(visits: &Table) -> Table {
+pub(crate) fn sessions(visits: &Table) -> Table {
     visits.windowby(col("time"), session().max_gap(MAX_GAP)).instance(col("user")).reduce([
         ("user", col("user")),
         ("start", min(col("time"))),
@@ -150,7 +150,7 @@ pub fn sessions(visits: &Table) -> Table {
 }
 
 /// Figures of each user: user, visits, first and last number of pages in order, mean.
-pub fn by_user(visits: &Table) -> Table {
+pub(crate) fn by_user(visits: &Table) -> Table {
     visits.groupby(["user"]).reduce([
         ("user", col("user")),
         ("visits", count()),
@@ -161,10 +161,10 @@ pub fn by_user(visits: &Table) -> Table {
 }
 
 /// Rows as a result file spells them, with their multiplicity.
-pub type Rows = BTreeMap<String, i64>;
+pub(crate) type Rows = BTreeMap<String, i64>;
 
 /// Text as a result file spells it.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 
@@ -180,7 +180,7 @@ fn optional<T: ToString>(value: Option<T>) -> String {
 }
 
 /// [`sessions`], from scratch.
-pub fn expected_sessions(visits: &[Visit]) -> Rows {
+pub(crate) fn expected_sessions(visits: &[Visit]) -> Rows {
     let mut sorted = visits.to_vec();
     sorted.sort();
     let mut rows = Rows::new();
@@ -206,7 +206,7 @@ pub fn expected_sessions(visits: &[Visit]) -> Rows {
 }
 
 /// [`by_user`], from scratch.
-pub fn expected_by_user(visits: &[Visit]) -> Rows {
+pub(crate) fn expected_by_user(visits: &[Visit]) -> Rows {
     let mut users: BTreeMap<&str, Vec<Option<i64>>> = BTreeMap::new();
     visits.iter().for_each(|visit| users.entry(&visit.user).or_default().push(visit.pages));
     users
@@ -231,7 +231,7 @@ pub fn expected_by_user(visits: &[Visit]) -> Rows {
 ///
 /// # Errors
 /// What is not a line of a change log, as one that is being written.
-pub fn epochs_of(text: &str) -> Result<Vec<(u64, Rows)>, String> {
+pub(crate) fn epochs_of(text: &str) -> Result<Vec<(u64, Rows)>, String> {
     let mut epochs: Vec<(u64, Rows)> = Vec::new();
     for line in text.lines().skip(1) {
         let mut fields = line.rsplitn(3, ',');
@@ -256,7 +256,7 @@ pub fn epochs_of(text: &str) -> Result<Vec<(u64, Rows)>, String> {
 ///
 /// # Panics
 /// Where a row is removed that is not there.
-pub fn add(sum: &mut Rows, changes: &Rows) {
+pub(crate) fn add(sum: &mut Rows, changes: &Rows) {
     changes.iter().for_each(|(row, diff)| *sum.entry(row.clone()).or_default() += diff);
     sum.retain(|_, count| *count != 0);
     assert!(sum.values().all(|count| *count > 0), "a row was removed that is not there: {sum:?}");
@@ -266,14 +266,14 @@ pub fn add(sum: &mut Rows, changes: &Rows) {
 ///
 /// # Panics
 /// Where a row is removed that is not there at the end of its epoch.
-pub fn add_changes(sum: &mut Rows, text: &str) -> Vec<u64> {
+pub(crate) fn add_changes(sum: &mut Rows, text: &str) -> Vec<u64> {
     let epochs = epochs_of(text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
     epochs.iter().for_each(|(_, changes)| add(sum, changes));
     epochs.into_iter().map(|(epoch, _)| epoch).collect()
 }
 
 /// The rows of the text of a snapshot.
-pub fn snapshot_rows(text: &str) -> Rows {
+pub(crate) fn snapshot_rows(text: &str) -> Rows {
     let mut rows = Rows::new();
     text.lines().skip(1).for_each(|line| *rows.entry(line.to_owned()).or_default() += 1);
     rows

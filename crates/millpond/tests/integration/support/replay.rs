@@ -11,7 +11,7 @@ use super::{Random, Rows, Visit, array, optional, quoted};
 
 /// How windows are made of visits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Windows of the length.
     Tumbling,
     /// Sessions with the length as their largest gap.
@@ -48,7 +48,7 @@ impl Kind {
 
 /// A windowby of each user's visits.
 #[derive(Clone, Debug)]
-pub struct Windows {
+pub(crate) struct Windows {
     pub kind: Kind,
     pub length: i64,
     pub delay: Option<i64>,
@@ -61,7 +61,7 @@ pub struct Windows {
 }
 
 impl Windows {
-    pub fn random(random: &mut Random) -> Self {
+    pub(crate) fn random(random: &mut Random) -> Self {
         let mut length = || (random.below(3) > 0).then(|| random.below(10) as i64 * 75);
         let (delay, cutoff) = (length(), length());
         let (keep_results, exactly_once) = (random.below(2) == 0, random.below(3) == 0);
@@ -83,7 +83,7 @@ impl Windows {
     }
 
     /// User, start, last time, number of visits, sum of pages, and the pages by their arrival and in order.
-    pub fn of(&self, visits: &Table) -> Table {
+    pub(crate) fn of(&self, visits: &Table) -> Table {
         let time = if self.floats { col("time") / 4 } else { col("time") };
         let window = self.kind.window(self.span(self.length), self.span(10));
         let windowed = visits.windowby(time, window).instance(col("user"));
@@ -121,7 +121,7 @@ impl Windows {
 
 /// What the windows have come to after some epochs.
 #[derive(Clone)]
-pub struct Replay {
+pub(crate) struct Replay {
     windows: Windows,
     watermark: Option<i64>,
     epochs: u64,
@@ -136,7 +136,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn new(windows: &Windows) -> Self {
+    pub(crate) fn new(windows: &Windows) -> Self {
         let (windows, open, held, kept) = (windows.clone(), BTreeMap::new(), Vec::new(), Rows::new());
         Replay { windows, watermark: None, epochs: 0, open, held, kept, closed: 0 }
     }
@@ -171,7 +171,7 @@ impl Replay {
     }
 
     /// Plays an epoch; gives all results that are to be seen after it.
-    pub fn epoch(&mut self, changes: &[(Visit, i64)]) -> Rows {
+    pub(crate) fn epoch(&mut self, changes: &[(Visit, i64)]) -> Rows {
         self.epochs += 1;
         for (visit, diff) in changes.iter().filter(|(visit, _)| !self.is_late(visit)).cloned().collect::<Vec<_>>() {
             let came = self.open.entry(visit).or_default();
@@ -244,7 +244,7 @@ fn result(start: &str, window: &[(Visit, Vec<u64>)]) -> String {
 }
 
 /// What turns the rows `old` into the rows `new`.
-pub fn difference(old: &[Visit], new: &[Visit]) -> Vec<(Visit, i64)> {
+pub(crate) fn difference(old: &[Visit], new: &[Visit]) -> Vec<(Visit, i64)> {
     let mut counts: BTreeMap<Visit, i64> = BTreeMap::new();
     old.iter().for_each(|visit| *counts.entry(visit.clone()).or_default() -= 1);
     new.iter().for_each(|visit| *counts.entry(visit.clone()).or_default() += 1);

@@ -7,7 +7,7 @@ use super::{Behaves, Copies, Joins, Kind, Program, Row, Rows};
 
 /// What the windows of a program have come to after some epochs.
 #[derive(Debug)]
-pub struct Replay {
+pub(super) struct Replay {
     program: Program,
     pub watermark: Option<i128>,
     /// The rows of each open window, by user and number; those of sessions under number 0, all that are open together.
@@ -22,7 +22,7 @@ pub struct Replay {
 }
 
 #[derive(Clone, Debug)]
-pub struct Window {
+pub(super) struct Window {
     user: &'static str,
     start: i128,
     end: i128,
@@ -30,7 +30,7 @@ pub struct Window {
 }
 
 impl Replay {
-    pub fn new(program: Program) -> Self {
+    pub(super) fn new(program: Program) -> Self {
         let (rows, held, kept) = (BTreeMap::new(), Vec::new(), Rows::new());
         Replay { program, watermark: None, rows, held, epoch: 0, kept, late: 0, closed: 0 }
     }
@@ -92,7 +92,7 @@ impl Replay {
     }
 
     /// Plays an epoch and gives what is to be seen after it.
-    pub fn step(&mut self, changes: &[(Row, i64)]) -> Rows {
+    pub(super) fn step(&mut self, changes: &[(Row, i64)]) -> Rows {
         let mut net: BTreeMap<((&'static str, i128), Row), i64> = BTreeMap::new();
         for &(row, diff) in changes {
             let read = self.read(row);
@@ -170,7 +170,7 @@ impl Replay {
     }
 
     /// How many windows have rows in the state.
-    pub fn live_windows(&self) -> u64 {
+    pub(super) fn live_windows(&self) -> u64 {
         let open = self.rows.iter().map(|((user, number), rows)| self.split(user, *number, rows.clone()).len());
         (open.sum::<usize>() + self.held.len()) as u64
     }

@@ -8,7 +8,7 @@ use super::dress::Dress;
 use super::{Program, Random, Rows, Spelled, Visit, ZERO, known_sum, row};
 
 /// Figures of some visits, changed by those of others with which they share the user, or user and time.
-pub fn combined(random: &mut Random) -> Program {
+pub(crate) fn combined(random: &mut Random) -> Program {
     let (how, by_time, hidden) = (random.below(5), random.below(2) == 0, random.below(2) == 0);
     let dress = Dress::new(random);
     let figures = move |visits: &Table| {

@@ -7,7 +7,7 @@ use super::{Random, Rows, Visit};
 
 /// How the rows of a user are cut: not at all, into sessions, or into windows.
 #[derive(Clone, Copy)]
-pub enum Cut {
+pub(super) enum Cut {
     Whole,
     Sessions,
     /// Sessions of which each but the last event has the next one in the same 500 seconds, or more than 900 after it.
@@ -16,12 +16,12 @@ pub enum Cut {
 }
 
 impl Cut {
-    pub fn new(random: &mut Random) -> Self {
+    pub(super) fn new(random: &mut Random) -> Self {
         [Cut::Whole, Cut::Sessions, Cut::Leaps, Cut::Windows][random.below(4) as usize]
     }
 
     /// Visits of these times, cut and reduced.
-    pub fn reduce(self, clock: Clock, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
+    pub(super) fn reduce(self, clock: Clock, visits: &Table, outputs: Vec<(&'static str, Expr)>) -> Table {
         let (clock, time) = clock.of_windows();
         let window = match self {
             Cut::Whole => return visits.groupby(["user"]).reduce(outputs),
@@ -37,7 +37,12 @@ impl Cut {
     }
 
     /// Rows for the groups of `visits`, each with what `row` makes of a group.
-    pub fn groups<T: Clone>(self, visits: &[T], visit: impl Fn(&T) -> &Visit, row: impl Fn(&[T]) -> String) -> Rows {
+    pub(super) fn groups<T: Clone>(
+        self,
+        visits: &[T],
+        visit: impl Fn(&T) -> &Visit,
+        row: impl Fn(&[T]) -> String,
+    ) -> Rows {
         let mut sorted = visits.to_vec();
         sorted.sort_by(|a, b| visit(a).cmp(visit(b)));
         let together = |a: &T, b: &T| {

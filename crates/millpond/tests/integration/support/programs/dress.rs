@@ -8,7 +8,7 @@ use super::{Random, Visit, quoted};
 
 /// The types that users, times and pages are of.
 #[derive(Clone, Copy, Debug)]
-pub struct Dress {
+pub(super) struct Dress {
     user: User,
     pub clock: Clock,
     page: Page,
@@ -25,7 +25,7 @@ enum User {
 
 /// The type of times.
 #[derive(Clone, Copy, Debug)]
-pub enum Clock {
+pub(super) enum Clock {
     Int,
     Naive,
     Utc,
@@ -40,7 +40,7 @@ enum Page {
 }
 
 impl Dress {
-    pub fn new(random: &mut Random) -> Self {
+    pub(super) fn new(random: &mut Random) -> Self {
         Dress {
             user: [User::Str, User::Bytes, User::Tuple, User::List, User::Json][random.below(5) as usize],
             clock: [Clock::Int, Clock::Naive, Clock::Utc, Clock::Duration][random.below(4) as usize],
@@ -49,7 +49,7 @@ impl Dress {
     }
 
     /// The visits in these types; a new column `page` holds their pages and a remainder of their time.
-    pub fn on(self, visits: &Table) -> Table {
+    pub(super) fn on(self, visits: &Table) -> Table {
         let user = match self.user {
             User::Str => col("user"),
             User::Bytes => col("user").cast(Type::Bytes),
@@ -67,7 +67,7 @@ impl Dress {
     }
 
     /// How a result file spells a user.
-    pub fn user(self, user: &str) -> String {
+    pub(super) fn user(self, user: &str) -> String {
         quoted(&match self.user {
             User::Str => user.to_owned(),
             User::Bytes => BASE64_STANDARD.encode(user),
@@ -77,7 +77,7 @@ impl Dress {
     }
 
     /// What `page` holds in JSON, behind what it is in order of.
-    pub fn page(self, visit: &Visit) -> (String, Option<i64>, String) {
+    pub(super) fn page(self, visit: &Visit) -> (String, Option<i64>, String) {
         let text = json!([visit.pages, visit.time / 75 % 3]).to_string();
         match self.page {
             Page::Tuple | Page::List => (String::new(), visit.pages, text),
@@ -88,7 +88,7 @@ impl Dress {
 
 impl Clock {
     /// The time for windows, which cut no durations, and its type.
-    pub fn of_windows(self) -> (Clock, Expr) {
+    pub(super) fn of_windows(self) -> (Clock, Expr) {
         match self {
             Clock::Duration => (Clock::Utc, lit(Clock::Utc.start()) + col("time")),
             _ => (self, col("time")),
@@ -96,7 +96,7 @@ impl Clock {
     }
 
     /// So many seconds.
-    pub fn span(self, seconds: i64) -> Literal {
+    pub(super) fn span(self, seconds: i64) -> Literal {
         match self {
             Clock::Int => Literal::Int(seconds),
             _ => Literal::Duration(seconds * 1_000_000_000),
@@ -104,12 +104,12 @@ impl Clock {
     }
 
     /// The seconds of a time.
-    pub fn seconds(self, time: Expr) -> Expr {
+    pub(super) fn seconds(self, time: Expr) -> Expr {
         self.since_start(time).floordiv(self.span(1))
     }
 
     /// The time from 1970 on.
-    pub fn since_start(self, time: Expr) -> Expr {
+    pub(super) fn since_start(self, time: Expr) -> Expr {
         match self.start() {
             Literal::DateTimeNaive(_) | Literal::DateTimeUtc(_) => time - self.start(),
             _ => time,
@@ -117,7 +117,7 @@ impl Clock {
     }
 
     /// 1970.
-    pub fn start(self) -> Literal {
+    pub(super) fn start(self) -> Literal {
         match self {
             Clock::Naive => Literal::DateTimeNaive(0),
             Clock::Utc => Literal::DateTimeUtc(0),

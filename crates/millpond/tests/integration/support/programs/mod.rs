@@ -4,20 +4,20 @@ mod combined;
 mod cut;
 mod dress;
 mod reduces;
-pub mod shapes;
+pub(crate) mod shapes;
 mod windows;
 
 use millpond::Table;
 
-pub use combined::combined;
-pub use reduces::{arguments, arrivals, distribution, floats, moving, plain, totals, unpacked, values};
-pub use shapes::{Shape, shape};
-pub use windows::{behaving, float_windows, int_windows};
+pub(crate) use combined::combined;
+pub(crate) use reduces::{arguments, arrivals, distribution, floats, moving, plain, totals, unpacked, values};
+pub(crate) use shapes::{Shape, shape};
+pub(crate) use windows::{behaving, float_windows, int_windows};
 
 use super::{Random, Rows, Visit, array, quoted};
 
 /// A program, and the simplest code that computes the same of some visits.
-pub struct Program {
+pub(crate) struct Program {
     /// What to look for when it fails.
     pub name: String,
     pub table: Box<dyn Fn(&Table) -> Table>,
@@ -39,7 +39,7 @@ impl Program {
     }
 
     /// Any program: one of all operations, on visits that went through up to three others.
-    pub fn any(random: &mut Random) -> Program {
+    pub(crate) fn any(random: &mut Random) -> Program {
         let last = [
             totals,
             moving,
@@ -61,7 +61,7 @@ impl Program {
     }
 
     /// This program on visits that go through these shapes before.
-    pub fn after(self, shapes: Vec<Shape>) -> Program {
+    pub(crate) fn after(self, shapes: Vec<Shape>) -> Program {
         let Program { mut name, table, mut expect, by_epoch } = self;
         for shape in &shapes {
             name = format!("{name} of {}", shape.name);

@@ -12,7 +12,7 @@ use super::dress::{Clock, Dress};
 use super::{Cell, Program, Random, Rows, Spelled, Visit, ZERO, array, known_sum, row};
 
 /// Figures of all visits.
-pub fn totals(_: &mut Random) -> Program {
+pub(crate) fn totals(_: &mut Random) -> Program {
     Program::new(
         "totals",
         |visits| {
@@ -34,7 +34,7 @@ pub fn totals(_: &mut Random) -> Program {
 }
 
 /// Users with an even number of visits, above those with an odd one: mostly, a user only moves between the two.
-pub fn moving(random: &mut Random) -> Program {
+pub(crate) fn moving(random: &mut Random) -> Program {
     let named = random.below(2) == 0;
     Program::new(
         "moving",
@@ -62,7 +62,7 @@ pub fn moving(random: &mut Random) -> Program {
 }
 
 /// One of the pages of each group, the only ones, the mean, the fewest and the most.
-pub fn values(random: &mut Random) -> Program {
+pub(crate) fn values(random: &mut Random) -> Program {
     let cut = Cut::new(random);
     // Among two values, some groups have but one.
     let two = || col("pages") % 2;
@@ -160,7 +160,7 @@ fn least_floats(float: f64) -> i128 {
 }
 
 /// Floats as values, or by their value.
-pub fn floats(random: &mut Random) -> Program {
+pub(crate) fn floats(random: &mut Random) -> Program {
     let cut = Cut::new(random);
     let many = 6 + random.below(9) as usize;
     let is_key = random.below(3) == 0;
@@ -224,7 +224,7 @@ pub fn floats(random: &mut Random) -> Program {
 }
 
 /// Users by their number of pages, unknown ones among them, and by whether they are known.
-pub fn distribution(_: &mut Random) -> Program {
+pub(crate) fn distribution(_: &mut Random) -> Program {
     Program::new(
         "distribution",
         |visits| {
@@ -252,7 +252,7 @@ pub fn distribution(_: &mut Random) -> Program {
 }
 
 /// What is at the least and the greatest number of pages, and how many values there are.
-pub fn arguments(random: &mut Random) -> Program {
+pub(crate) fn arguments(random: &mut Random) -> Program {
     let (cut, dress) = (Cut::new(random), Dress::new(random));
     let outputs = move || {
         vec![
@@ -316,7 +316,7 @@ impl Arrivals {
 }
 
 /// The first and the last values that came, and all.
-pub fn arrivals(random: &mut Random) -> Program {
+pub(crate) fn arrivals(random: &mut Random) -> Program {
     let (cut, dress) = (Cut::new(random), Dress::new(random));
     let outputs = move || {
         vec![
@@ -367,7 +367,7 @@ pub fn arrivals(random: &mut Random) -> Program {
 }
 
 /// The pages of each user, by way of a list.
-pub fn unpacked(random: &mut Random) -> Program {
+pub(crate) fn unpacked(random: &mut Random) -> Program {
     let dress = Dress::new(random);
     Program::new(
         "unpacked",
@@ -387,7 +387,7 @@ pub fn unpacked(random: &mut Random) -> Program {
 }
 
 /// The visits themselves; a log has a column `time` of its own.
-pub fn plain(_: &mut Random) -> Program {
+pub(crate) fn plain(_: &mut Random) -> Program {
     Program::new(
         "plain",
         |visits| visits.select([("user", col("user")), ("at", col("time")), ("pages", col("pages"))]),

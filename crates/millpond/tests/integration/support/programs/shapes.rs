@@ -8,7 +8,7 @@ use super::{Random, Visit, ZERO, known_sum};
 
 /// Makes other visits of visits.
 #[derive(Clone)]
-pub struct Shape {
+pub(crate) struct Shape {
     pub name: &'static str,
     pub table: fn(&Table) -> Table,
     pub expect: fn(Vec<Visit>) -> Vec<Visit>,
@@ -30,7 +30,7 @@ const SHAPES: [Shape; 12] = [
 ];
 
 /// Any shape.
-pub fn shape(random: &mut Random) -> Shape {
+pub(crate) fn shape(random: &mut Random) -> Shape {
     SHAPES[random.below(SHAPES.len() as u64) as usize].clone()
 }
 
@@ -91,7 +91,7 @@ fn listed_as_json(visits: &Table) -> Table {
 }
 
 /// The most pages of each user and time.
-pub fn best(visits: &Table) -> Table {
+pub(crate) fn best(visits: &Table) -> Table {
     visits.groupby(["user", "time"]).reduce([
         ("user", col("user")),
         ("time", col("time")),
@@ -100,7 +100,7 @@ pub fn best(visits: &Table) -> Table {
 }
 
 /// [`best`], from scratch.
-pub fn expected_best(visits: Vec<Visit>) -> Vec<Visit> {
+pub(crate) fn expected_best(visits: Vec<Visit>) -> Vec<Visit> {
     let mut best: BTreeMap<(String, i64), Option<i64>> = BTreeMap::new();
     for visit in visits {
         let pages = best.entry((visit.user, visit.time)).or_default();

@@ -51,7 +51,7 @@ fn windows<T: Cell + PartialOrd + Copy + 'static>(
 }
 
 /// Tumbling or sliding windows over ints.
-pub fn int_windows(random: &mut Random) -> Program {
+pub(crate) fn int_windows(random: &mut Random) -> Program {
     let by_user = random.below(2) == 0;
     let hop = [7, 60, 75, 150, 1000][random.below(5) as usize];
     let (window, duration) = match random.below(3) {
@@ -89,7 +89,7 @@ pub fn int_windows(random: &mut Random) -> Program {
 }
 
 /// Tumbling or sliding windows over floats.
-pub fn float_windows(random: &mut Random) -> Program {
+pub(crate) fn float_windows(random: &mut Random) -> Program {
     let by_user = random.below(2) == 0;
     // 75 seconds are 7.5 steps of ten: so some times are on bounds of hops of 0.1, 0.3, 2.5 and 7.5, or next to them.
     let hop = [0.1, 0.3, 2.5, 7.5, 1.0 / 3.0][random.below(5) as usize];
@@ -125,7 +125,7 @@ pub fn float_windows(random: &mut Random) -> Program {
 }
 
 /// Windows that are shown late, or that end.
-pub fn behaving(random: &mut Random) -> Program {
+pub(crate) fn behaving(random: &mut Random) -> Program {
     let windows = Windows::random(random);
     let mut replay = Replay::new(&windows);
     let (mut before, mut shown): (Vec<Visit>, Rows) = Default::default();
