@@ -97,13 +97,13 @@ enum Part {
     Values(usize),
     IntSum(usize),
     FloatSum(usize),
-    Extreme(Best),
+    ExtremumSlot(Extremum),
     Distinct(Sorting),
 }
 
 /// The first or last row in order of some columns.
 #[derive(Clone, Debug, PartialEq)]
-struct Best {
+struct Extremum {
     columns: Vec<usize>,
     types: Vec<ColumnType>,
     /// The one of the columns that is not null in such a row.
@@ -176,9 +176,9 @@ impl Accumulators {
                     let others = of_row.iter().map(|c| (position(c), input.columns()[*c].ty));
                     let (columns, types) = std::iter::once(lead).chain(others).unzip();
                     let greatest = matches!(reducer.kind, ReducerKind::ArgMax | ReducerKind::Latest);
-                    let best = Best { columns, types, known: usize::from(by_arrival), greatest };
+                    let best = Extremum { columns, types, known: usize::from(by_arrival), greatest };
                     let at = of_row.iter().position(|c| reducer.columns.last() == Some(c)).expect("it is one of them");
-                    Answer::Plain(made.part(Part::Extreme(best)) + 1 + at)
+                    Answer::Plain(made.part(Part::ExtremumSlot(best)) + 1 + at)
                 }
                 None => made.answer(reducer.kind, &name, &arguments, &types, row.len()),
             };
@@ -195,19 +195,19 @@ impl Accumulators {
             Part::Rows | Part::Values(_) | Part::Distinct(_) => vec![int],
             Part::IntSum(_) => vec![int, int],
             Part::FloatSum(_) => vec![float, float, Type::Bytes.required()],
-            Part::Extreme(best) => best.types.iter().map(|ty| ty.ty.optional()).collect(),
+            Part::ExtremumSlot(best) => best.types.iter().map(|ty| ty.ty.optional()).collect(),
         };
         self.parts.iter().flat_map(of_part).collect()
     }
 
     /// For each first or last row that is kept: its accumulator columns, and of what they are.
-    pub fn extremes(&self) -> Vec<Extreme> {
+    pub fn extremes(&self) -> Vec<ExtremumSlot> {
         let extreme = |(part, at): (&Part, usize)| match part {
-            Part::Extreme(best) => {
+            Part::ExtremumSlot(best) => {
                 // Nulls come first: rows must be left out only if it is a later column that has to be known.
                 let known = best.known > 0 && best.types[best.known].optional;
                 let sorting = Sorting { columns: best.columns.clone(), known };
-                Some(Extreme { column: at, sorting, greatest: best.greatest })
+                Some(ExtremumSlot { column: at, sorting, greatest: best.greatest })
             }
             _ => None,
         };
@@ -247,7 +247,7 @@ impl Accumulators {
                 Part::Values(argument) => out.push(count(Some(&rows[*argument]), diffs, offsets)?),
                 Part::IntSum(argument) => out.extend(sums::int_sums(&rows[*argument], diffs, offsets)?),
                 Part::FloatSum(argument) => out.extend(sums::float_sums(&rows[*argument], diffs, offsets)?),
-                Part::Extreme(best) => out.extend(best.of_rows(rows, diffs, offsets)),
+                Part::ExtremumSlot(best) => out.extend(best.of_rows(rows, diffs, offsets)),
                 Part::Distinct(_) => out.push(Arc::new(Int64Array::from(vec![0; offsets.len().saturating_sub(1)]))),
             }
         }
@@ -266,7 +266,7 @@ impl Accumulators {
                 Part::Rows | Part::Values(_) | Part::Distinct(_) => out.push(add_ints(&columns[0], offsets)?),
                 Part::IntSum(_) => out.extend(sums::merge_int_sums(&columns[0], &columns[1], offsets)?),
                 Part::FloatSum(_) => out.extend(sums::merge_float_sums(columns, offsets)?),
-                Part::Extreme(best) => {
+                Part::ExtremumSlot(best) => {
                     out.extend(best.extreme(&columns.iter().collect::<Vec<_>>(), &Diffs::Ones, offsets));
                 }
             }
@@ -281,13 +281,13 @@ impl Accumulators {
         let segments = offsets.len().saturating_sub(1);
         let mut can = vec![true; segments];
         for (part, at) in self.parts.iter().zip(self.starts()) {
-            let Part::Extreme(best) = part else { continue };
+            let Part::ExtremumSlot(best) = part else { continue };
             let removed = best.of_rows(rows, &Diffs::Ones, offsets);
             let both = concat(&[&accumulators[at..at + part.width()], &removed]);
             let cells = Cells::of_all(&both);
             for (i, can) in can.iter_mut().enumerate() {
                 let none = cells[best.known].is_null(segments + i);
-                *can &= none || compare_rows(&cells, i, segments + i) == best.better();
+                *can &= none || compare_rows(&cells, i, segments + i) == best.winner();
             }
         }
         can
@@ -385,7 +385,7 @@ impl Accumulators {
         types: &[ColumnType],
         arrival: usize,
     ) -> Answer {
-        let in_order = |greatest| Best { columns: arguments.to_vec(), types: types.to_vec(), known: 0, greatest };
+        let in_order = |greatest| Extremum { columns: arguments.to_vec(), types: types.to_vec(), known: 0, greatest };
         match kind {
             ReducerKind::Count => return Answer::Plain(self.part(Part::Rows)),
             ReducerKind::CountDistinct => {
@@ -393,8 +393,8 @@ impl Accumulators {
                 let sorting = Sorting { columns: arguments.to_vec(), known };
                 return Answer::Plain(self.part(Part::Distinct(sorting)));
             }
-            ReducerKind::Min => return Answer::Plain(self.part(Part::Extreme(in_order(false)))),
-            ReducerKind::Max => return Answer::Plain(self.part(Part::Extreme(in_order(true)))),
+            ReducerKind::Min => return Answer::Plain(self.part(Part::ExtremumSlot(in_order(false)))),
+            ReducerKind::Max => return Answer::Plain(self.part(Part::ExtremumSlot(in_order(true)))),
             ReducerKind::ArgMin | ReducerKind::ArgMax | ReducerKind::Earliest | ReducerKind::Latest => {
                 unreachable!("they take a cell of a row")
             }
@@ -454,7 +454,7 @@ fn of_one_row(reducer: &ReducerCall, reducers: &[ReducerCall], input: &Schema) -
 
 /// Where a first or last row is kept. See [`Accumulators::extremes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extreme {
+pub struct ExtremumSlot {
     /// The position of the first accumulator column.
     pub column: usize,
     /// The order that it is the first or last row of.
@@ -473,7 +473,7 @@ impl Part {
     fn width(&self) -> usize {
         match self {
             Part::Rows | Part::Values(_) | Part::Distinct(_) => 1,
-            Part::Extreme(best) => best.columns.len(),
+            Part::ExtremumSlot(best) => best.columns.len(),
             Part::IntSum(_) => 2,
             Part::FloatSum(_) => 3,
         }
@@ -539,9 +539,9 @@ fn add_ints(column: &ArrayRef, offsets: &[u32]) -> Result<ArrayRef> {
     Ok(Arc::new(Int64Array::from(segments(offsets).map(total).collect::<Result<Vec<i64>>>()?)))
 }
 
-impl Best {
+impl Extremum {
     /// How a row compares to the ones that it is chosen over.
-    fn better(&self) -> Ordering {
+    fn winner(&self) -> Ordering {
         if self.greatest { Ordering::Greater } else { Ordering::Less }
     }
 
@@ -552,7 +552,7 @@ impl Best {
     }
 
     fn extreme(&self, columns: &[&ArrayRef], diffs: &Diffs, offsets: &[u32]) -> Vec<ArrayRef> {
-        let (first, better) = (columns[0], self.better());
+        let (first, winner) = (columns[0], self.winner());
         let segments_len = offsets.len().saturating_sub(1);
         if first.is_empty() {
             return columns.iter().map(|column| new_null_array(column.data_type(), segments_len)).collect();
@@ -582,16 +582,16 @@ impl Best {
         // No candidate has a null in the first column: it is the known one, or when the row arrived.
         let positions = match cells[0].values {
             Values::Bool(values) => find(offsets, candidate, |i, j| {
-                values.value(i).cmp(&values.value(j)).then_with(|| then(i, j)) == better
+                values.value(i).cmp(&values.value(j)).then_with(|| then(i, j)) == winner
             }),
             Values::Int(values) => {
-                find(offsets, candidate, |i, j| values[i].cmp(&values[j]).then_with(|| then(i, j)) == better)
+                find(offsets, candidate, |i, j| values[i].cmp(&values[j]).then_with(|| then(i, j)) == winner)
             }
             Values::Float(values) => {
-                find(offsets, candidate, |i, j| values[i].total_cmp(&values[j]).then_with(|| then(i, j)) == better)
+                find(offsets, candidate, |i, j| values[i].total_cmp(&values[j]).then_with(|| then(i, j)) == winner)
             }
             Values::Str(text) => {
-                find(offsets, candidate, |i, j| text.get(i).cmp(text.get(j)).then_with(|| then(i, j)) == better)
+                find(offsets, candidate, |i, j| text.get(i).cmp(text.get(j)).then_with(|| then(i, j)) == winner)
             }
         };
         columns.iter().map(|&column| take(column, &positions)).collect()
@@ -599,8 +599,8 @@ impl Best {
 }
 
 /// The position of the best candidate of each segment.
-fn find(offsets: &[u32], candidate: impl Fn(&usize) -> bool, better: impl Fn(usize, usize) -> bool) -> UInt32Array {
+fn find(offsets: &[u32], candidate: impl Fn(&usize) -> bool, winner: impl Fn(usize, usize) -> bool) -> UInt32Array {
     segments(offsets)
-        .map(|rows| rows.filter(&candidate).reduce(|best, i| if better(i, best) { i } else { best }).map(|i| i as u32))
+        .map(|rows| rows.filter(&candidate).reduce(|best, i| if winner(i, best) { i } else { best }).map(|i| i as u32))
         .collect()
 }

@@ -84,14 +84,14 @@ impl<'a> Cells<'a> {
 
     /// A number for each cell at `positions` (of all cells, if `None`) that orders no two cells wrongly: `a < b` only
     /// if cell `a` comes before cell `b`.
-    pub(crate) fn lead(&self, positions: Option<&[u32]>, rows: usize) -> Vec<i64> {
+    pub(crate) fn sort_prefix(&self, positions: Option<&[u32]>, rows: usize) -> Vec<i64> {
         fn gather(positions: Option<&[u32]>, rows: usize, get: impl Fn(usize) -> i64) -> Vec<i64> {
             match positions {
                 Some(positions) => positions.iter().map(|&i| get(i as usize)).collect(),
                 None => (0..rows).map(get).collect(),
             }
         }
-        let mut lead = match self.values {
+        let mut sort_prefix = match self.values {
             Values::Bool(values) => gather(positions, rows, |i| i64::from(values.value(i))),
             Values::Int(values) => match positions {
                 None => values.to_vec(),
@@ -101,17 +101,17 @@ impl<'a> Cells<'a> {
             Values::Str(text) => gather(positions, rows, |i| prefix(text.get(i))),
         };
         if let Some(nulls) = self.nulls {
-            for (at, value) in lead.iter_mut().enumerate() {
+            for (at, value) in sort_prefix.iter_mut().enumerate() {
                 if nulls.is_null(positions.map_or(at, |positions| positions[at] as usize)) {
                     *value = i64::MIN;
                 }
             }
         }
-        lead
+        sort_prefix
     }
 
-    /// Whether equal [`lead`](Self::lead) numbers mean equal cells.
-    pub(crate) fn lead_is_exact(&self) -> bool {
+    /// Whether equal [prefixes](Self::sort_prefix) mean equal cells.
+    pub(crate) fn prefix_is_total(&self) -> bool {
         self.nulls.is_none() && !matches!(self.values, Values::Str(_))
     }
 }

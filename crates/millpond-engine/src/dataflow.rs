@@ -35,15 +35,15 @@ use timely::worker::Worker;
 use crate::arrangement::SavedArrangement;
 use crate::changes::{Changes, Epoch};
 use crate::consolidate::Consolidator;
+use crate::epoch_buffer::EpochBuffer;
 use crate::expand;
-use crate::gather::Gather;
+use crate::fused_sink::{FusedSink, mapped};
 use crate::hash::{HashSeed, KeyRange};
 use crate::instant;
 use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
 use crate::route::{Packet, Router};
-use crate::tail::{Tail, mapped};
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
 pub type Deliver = Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>;
@@ -189,7 +189,7 @@ impl Dataflow {
                         let key = key_of(&node.operator, schema);
                         let routed = route(before(input), &key, schema, peers, context);
                         let operator = operators[&NodeId(index)].clone();
-                        let tail = Tail::behind(&context.plan, NodeId(index));
+                        let tail = FusedSink::behind(&context.plan, NodeId(index));
                         keyed(routed, operator, tail, &key, schema, context)
                     }
                     OperatorSpec::Windowed { input, clock: times, time, .. } => {
@@ -198,7 +198,7 @@ impl Dataflow {
                         let routed = route(before(input), &key, schema, peers, context);
                         let clock = clock(before(times), *time, context);
                         let operator = operators[&NodeId(index)].clone();
-                        let tail = Tail::behind(&context.plan, NodeId(index));
+                        let tail = FusedSink::behind(&context.plan, NodeId(index));
                         windowed(routed, clock, operator, tail, &key, schema, context)
                     }
                     OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
@@ -357,7 +357,7 @@ fn route<'scope>(
 fn keyed<'scope>(
     input: Edge<'scope, Packet>,
     operator: SharedOperator,
-    tail: Option<Tail>,
+    tail: Option<FusedSink>,
     key: &[usize],
     schema: &Schema,
     context: &Arc<Context>,
@@ -366,12 +366,12 @@ fn keyed<'scope>(
     let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     let pact = DistributorPact(|_| ByWorker);
     input.unary_frontier::<NoopBuilder<Changes>, _, _, _>(pact, "keyed", move |_, _| {
-        let mut open: BTreeMap<u64, (Capability<u64>, Gather)> = BTreeMap::new();
+        let mut open: BTreeMap<u64, (Capability<u64>, EpochBuffer)> = BTreeMap::new();
         move |(input, frontier), output| {
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };
-                let new = || Gather::new(context.seed, &key, &schema, workers);
+                let new = || EpochBuffer::new(context.seed, &key, &schema, workers);
                 let (_, gather) = open.entry(*capability.time()).or_insert_with(|| (capability, new()));
                 context.failure.guard("gathering rows", || gather.push(packet));
             });
@@ -394,8 +394,8 @@ fn keyed<'scope>(
 fn step(
     operator: &mut dyn Operator,
     epoch: Epoch,
-    rows: Gather,
-    tail: Option<&Tail>,
+    rows: EpochBuffer,
+    tail: Option<&FusedSink>,
     context: &Context,
     give: &mut dyn FnMut(Changes),
 ) -> Result<()> {
@@ -449,7 +449,7 @@ fn windowed<'scope>(
     input: Edge<'scope, Packet>,
     clock: Edge<'scope, Vec<i64>>,
     operator: SharedOperator,
-    tail: Option<Tail>,
+    tail: Option<FusedSink>,
     key: &[usize],
     schema: &Schema,
     context: &Arc<Context>,
@@ -458,9 +458,9 @@ fn windowed<'scope>(
     let (key, schema, context) = (key.to_vec(), schema.clone(), context.clone());
     let pact = DistributorPact(|_| ByWorker);
     input.binary_frontier::<_, NoopBuilder<Changes>, _, _, _, _>(clock, pact, Pipeline, "windowed", move |_, _| {
-        let mut open: BTreeMap<u64, (Capability<u64>, Gather, Option<i64>)> = BTreeMap::new();
+        let mut open: BTreeMap<u64, (Capability<u64>, EpochBuffer, Option<i64>)> = BTreeMap::new();
         move |(input, frontier), (clock, clock_frontier), output| {
-            let new = || Gather::new(context.seed, &key, &schema, workers);
+            let new = || EpochBuffer::new(context.seed, &key, &schema, workers);
             input.for_each(|capability, packet| {
                 let packet = std::mem::take(packet);
                 let Some(capability) = capability.retain_least(output.output_index()) else { return };

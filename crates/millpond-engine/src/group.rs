@@ -24,7 +24,7 @@ pub enum RowOrder {
 pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows {
     let rows: Vec<ArrayRef> = row.iter().map(|&c| input.column(c)).collect();
     let mut starts = vec![0u32; input.hashes.len()];
-    for &number in &input.of_row {
+    for &number in &input.key_of_row {
         starts[number as usize] += 1;
     }
     let mut ranks: Vec<(u64, u32)> = input.hashes.iter().copied().zip(0..).collect();
@@ -47,7 +47,7 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
         && matches!(input.diffs, Diffs::Ones)
         && let Some(columns) = all_ints(&rows)
     {
-        let (mut placed, equal_in) = place_ints(&columns, &input.of_row, &starts, &offsets);
+        let (mut placed, equal_in) = place_ints(&columns, &input.key_of_row, &starts, &offsets);
         let diffs = match order == RowOrder::Consolidated {
             true => count_equal(&mut placed, &equal_in, &mut offsets),
             false => Diffs::Ones,
@@ -60,7 +60,7 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
     let positions = if rows.is_empty() && matches!(input.diffs, Diffs::Ones) {
         Positions::InOrder
     } else {
-        Positions::At(place(0.., &input.of_row, starts))
+        Positions::At(place(0.., &input.key_of_row, starts))
     };
     let placed = Placed { hashes, keys, offsets, positions, columns: &rows, diffs: &input.diffs, sums: None };
     placed.into_rows(order)
@@ -74,31 +74,31 @@ fn all_ints(columns: &[ArrayRef]) -> Option<Vec<&[i64]>> {
 /// Brings rows of integers to their keys and sorts those of each key, without a look at positions where they are in order.
 /// `starts` is where the rows of each number start, `offsets` where those of each key start. Returns the columns and the
 /// keys that have equal rows.
-fn place_ints(columns: &[&[i64]], of_row: &[u32], starts: &[u32], offsets: &[u32]) -> (Vec<Vec<i64>>, Vec<u32>) {
+fn place_ints(columns: &[&[i64]], key_of_row: &[u32], starts: &[u32], offsets: &[u32]) -> (Vec<Vec<i64>>, Vec<u32>) {
     let mut placed: Vec<Vec<i64>> =
-        columns.iter().map(|ints| place(ints.iter().copied(), of_row, starts.to_vec())).collect();
-    let (lead, others) = placed.split_first_mut().expect("a row has a column");
+        columns.iter().map(|ints| place(ints.iter().copied(), key_of_row, starts.to_vec())).collect();
+    let (sort_prefix, others) = placed.split_first_mut().expect("a row has a column");
     let mut equal_in = Vec::new();
     let (mut order, mut moved): (Vec<(i64, u32)>, Vec<i64>) = Default::default();
     for (key, pair) in (0u32..).zip(offsets.windows(2)) {
         let of_key = pair[0] as usize..pair[1] as usize;
-        let lead = &mut lead[of_key.clone()];
-        if lead.is_sorted_by(|a, b| a < b) {
+        let sort_prefix = &mut sort_prefix[of_key.clone()];
+        if sort_prefix.is_sorted_by(|a, b| a < b) {
             continue;
         }
         let has_equal = if others.is_empty() {
-            sort_nearly(lead, i64::cmp);
-            lead.windows(2).any(|pair| pair[0] == pair[1])
+            sort_nearly(sort_prefix, i64::cmp);
+            sort_prefix.windows(2).any(|pair| pair[0] == pair[1])
         } else {
             order.clear();
-            order.extend(lead.iter().copied().zip(pair[0]..));
+            order.extend(sort_prefix.iter().copied().zip(pair[0]..));
             let differ = |i: u32, j: u32| others.iter().map(move |ints| ints[i as usize].cmp(&ints[j as usize]));
             let compare = |a: &(i64, u32), b: &(i64, u32)| {
                 a.0.cmp(&b.0).then_with(|| differ(a.1, b.1).find(|order| order.is_ne()).unwrap_or(Ordering::Equal))
             };
             sort_nearly(&mut order, compare);
             let has_equal = order.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq());
-            lead.iter_mut().zip(&order).for_each(|(to, (value, _))| *to = *value);
+            sort_prefix.iter_mut().zip(&order).for_each(|(to, (value, _))| *to = *value);
             for ints in others.iter_mut() {
                 moved.clear();
                 moved.extend(order.iter().map(|&(_, row)| ints[row as usize]));
@@ -147,9 +147,9 @@ fn count_equal(columns: &mut [Vec<i64>], equal_in: &[u32], offsets: &mut [u32]) 
 }
 
 /// The values of the rows, key by key; `next` is where the rows of each number start.
-fn place<T: Copy + Default>(values: impl Iterator<Item = T>, of_row: &[u32], mut next: Vec<u32>) -> Vec<T> {
-    let mut placed = vec![T::default(); of_row.len()];
-    for (value, &number) in values.zip(of_row) {
+fn place<T: Copy + Default>(values: impl Iterator<Item = T>, key_of_row: &[u32], mut next: Vec<u32>) -> Vec<T> {
+    let mut placed = vec![T::default(); key_of_row.len()];
+    for (value, &number) in values.zip(key_of_row) {
         let place = &mut next[number as usize];
         placed[*place as usize] = value;
         *place += 1;
@@ -285,16 +285,16 @@ struct Placed<'a> {
 struct Sorted {
     /// The keys that have equal rows, ascending.
     equal_in: Vec<u32>,
-    /// The lead numbers of the first column in the new order.
-    lead: Vec<i64>,
+    /// The sort prefixes of the first column in the new order.
+    sort_prefix: Vec<i64>,
     /// Whether these are the column: it is required and stored as integers.
     is_first: bool,
 }
 
 impl Sorted {
-    /// The first column in the new order, if the lead numbers are it.
+    /// The first column in the new order, if the sort prefixes are it.
     fn first(self) -> Option<Vec<i64>> {
-        self.is_first.then_some(self.lead)
+        self.is_first.then_some(self.sort_prefix)
     }
 }
 
@@ -337,7 +337,7 @@ impl Placed<'_> {
     fn consolidate(&mut self) -> Option<Vec<i64>> {
         let mut sorted = self.sort(true);
         if !sorted.equal_in.is_empty() {
-            self.add_up(&sorted.equal_in, &mut sorted.lead);
+            self.add_up(&sorted.equal_in, &mut sorted.sort_prefix);
         }
         sorted.first()
     }
@@ -348,11 +348,11 @@ impl Placed<'_> {
         if self.columns.is_empty() {
             let several = |&key: &u32| self.offsets[key as usize + 1] - self.offsets[key as usize] > 1;
             let equal_in = (0..self.hashes.len() as u32).filter(|key| all && several(key)).collect();
-            return Sorted { equal_in, lead: vec![0; rows], is_first: false };
+            return Sorted { equal_in, sort_prefix: vec![0; rows], is_first: false };
         };
         let cells = Cells::of_all(self.columns);
-        let exact = cells[0].lead_is_exact();
-        // What the lead number leaves open.
+        let exact = cells[0].prefix_is_total();
+        // What the prefixes leave open.
         let ties: &[Cells<'_>] = match (all, exact) {
             (true, true) => &cells[1..],
             (true, false) => &cells,
@@ -363,7 +363,7 @@ impl Placed<'_> {
             Positions::InOrder => None,
             Positions::At(positions) => Some(positions.as_slice()),
         };
-        let mut lead = cells[0].lead(positions, rows);
+        let mut sort_prefix = cells[0].sort_prefix(positions, rows);
         let mut moved: Option<Vec<u32>> = None;
         let mut scratch: Vec<(i64, u32)> = Vec::new();
         let mut equal_in = Vec::new();
@@ -371,12 +371,12 @@ impl Placed<'_> {
             |a: &(i64, u32), b: &(i64, u32)| a.0.cmp(&b.0).then_with(|| compare_rows(ties, a.1 as usize, b.1 as usize));
         for (key, pair) in (0u32..).zip(self.offsets.windows(2)) {
             let (start, end) = (pair[0] as usize, pair[1] as usize);
-            if lead[start..end].is_sorted_by(|a, b| a < b) {
+            if sort_prefix[start..end].is_sorted_by(|a, b| a < b) {
                 continue;
             }
             let at = |i: usize| positions.map_or(i as u32, |positions| positions[i]);
             scratch.clear();
-            scratch.extend((start..end).map(|i| (lead[i], at(i))));
+            scratch.extend((start..end).map(|i| (sort_prefix[i], at(i))));
             let in_order = sort_nearly(&mut scratch, compare);
             if scratch.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq()) {
                 equal_in.push(key);
@@ -389,54 +389,54 @@ impl Placed<'_> {
                 Some(positions) => positions.to_vec(),
             });
             for (i, &(value, position)) in (start..end).zip(&scratch) {
-                lead[i] = value;
+                sort_prefix[i] = value;
                 moved[i] = position;
             }
         }
         if let Some(moved) = moved {
             self.positions = Positions::At(moved);
         }
-        Sorted { equal_in, lead, is_first: exact && matches!(cells[0].values, Values::Int(_)) }
+        Sorted { equal_in, sort_prefix, is_first: exact && matches!(cells[0].values, Values::Int(_)) }
     }
 
-    /// Adds up the diffs of equal neighbours of the keys `equal_in` and drops rows whose diffs cancel, and their lead
-    /// numbers. The rows are sorted.
-    fn add_up(&mut self, equal_in: &[u32], lead: &mut Vec<i64>) {
+    /// Adds up the diffs of equal neighbours of the keys `equal_in` and drops rows whose diffs cancel, and their
+    /// prefixes. The rows are sorted.
+    fn add_up(&mut self, equal_in: &[u32], sort_prefix: &mut Vec<i64>) {
         let cells = Cells::of_all(self.columns);
         let at = |i: usize| match &self.positions {
             Positions::InOrder => i,
             Positions::At(positions) => positions[i] as usize,
         };
-        let mut positions: Vec<u32> = Vec::with_capacity(lead.len());
-        let mut diffs: Vec<i64> = Vec::with_capacity(lead.len());
+        let mut positions: Vec<u32> = Vec::with_capacity(sort_prefix.len());
+        let mut diffs: Vec<i64> = Vec::with_capacity(sort_prefix.len());
         let mut offsets = Vec::with_capacity(self.offsets.len());
         let mut equal_in = equal_in.iter().copied().peekable();
         offsets.push(0);
         for (key, pair) in (0u32..).zip(self.offsets.windows(2)) {
             let (mut i, end) = (pair[0] as usize, pair[1] as usize);
             if equal_in.next_if_eq(&key).is_none() {
-                lead.copy_within(i..end, positions.len());
+                sort_prefix.copy_within(i..end, positions.len());
                 positions.extend((i..end).map(|i| at(i) as u32));
                 diffs.extend((i..end).map(|i| self.diffs.get(at(i))));
                 i = end;
             }
             while i < end {
-                let (row, number) = (at(i), lead[i]);
+                let (row, number) = (at(i), sort_prefix[i]);
                 let mut diff = self.diffs.get(row);
                 i += 1;
-                while i < end && lead[i] == number && compare_rows(&cells, row, at(i)).is_eq() {
+                while i < end && sort_prefix[i] == number && compare_rows(&cells, row, at(i)).is_eq() {
                     diff += self.diffs.get(at(i));
                     i += 1;
                 }
                 if diff != 0 {
-                    lead[positions.len()] = number;
+                    sort_prefix[positions.len()] = number;
                     positions.push(row as u32);
                     diffs.push(diff);
                 }
             }
             offsets.push(positions.len() as u32);
         }
-        lead.truncate(positions.len());
+        sort_prefix.truncate(positions.len());
         self.positions = Positions::At(positions);
         self.offsets = offsets;
         self.sums = Some(diffs);

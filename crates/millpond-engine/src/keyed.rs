@@ -6,9 +6,9 @@ use millpond_plan::float::is_canonical_column;
 
 use crate::cells::{concat, repeat, take};
 use crate::changes::{Changes, DiffBuffer, Diffs};
+use crate::frame_of_reference::CompactColumn;
 use crate::hash::{HashSeed, hash_columns};
-use crate::number::Numbering;
-use crate::waiting::WaitingColumn;
+use crate::interner::KeyInterner;
 
 /// Changes with the hash of each row's key, in no particular order: what the router sends.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ pub struct KeyedChanges {
     /// The key columns, as long as `hashes`.
     pub(crate) keys: Vec<ArrayRef>,
     /// The number of each row's key.
-    pub(crate) of_row: Vec<u32>,
+    pub(crate) key_of_row: Vec<u32>,
     /// The multiplicity of each row.
     pub(crate) diffs: Diffs,
     /// By position in the operator's input.
@@ -62,7 +62,7 @@ enum Column {
 }
 
 /// A first part of so many rows tells whether most keys are new.
-const TELLING_ROWS: usize = if cfg!(test) { 8 } else { 1024 };
+const SAMPLE_ROWS: usize = if cfg!(test) { 8 } else { 1024 };
 
 /// Makes [`KeyedChanges`] of the parts of a bucket as they come.
 ///
@@ -72,7 +72,7 @@ const TELLING_ROWS: usize = if cfg!(test) { 8 } else { 1024 };
 pub struct KeyedChangesBuilder {
     key: Vec<usize>,
     /// The keys so far, and how many columns a row has; `None` before the first part, and while parts wait.
-    numbering: Option<(Numbering, usize)>,
+    numbering: Option<(KeyInterner, usize)>,
     rows: NumberedRows,
     waiting: Vec<HashedChanges>,
 }
@@ -80,24 +80,24 @@ pub struct KeyedChangesBuilder {
 /// Rows with the numbers of their keys, which grow by whole parts.
 #[derive(Debug, Default)]
 struct NumberedRows {
-    of_row: Vec<u32>,
+    key_of_row: Vec<u32>,
     /// The columns that are no key, and the multiplicities, while there is one part: often it stays alone.
     sole: Option<(Vec<ArrayRef>, Diffs)>,
     /// The same of several parts.
-    columns: Vec<WaitingColumn>,
+    columns: Vec<CompactColumn>,
     diffs: DiffBuffer,
 }
 
 impl NumberedRows {
     /// Takes up the columns of the last `rows` rows, whose numbers were appended.
     fn extend(&mut self, rows: usize, columns: Vec<ArrayRef>, diffs: Diffs) {
-        let before = self.of_row.len() - rows;
+        let before = self.key_of_row.len() - rows;
         if before == 0 {
             self.sole = Some((columns, diffs));
             return;
         }
         if let Some((columns, diffs)) = self.sole.take() {
-            self.columns = columns.iter().map(WaitingColumn::like).collect();
+            self.columns = columns.iter().map(CompactColumn::like).collect();
             self.append(0, before, &columns, &diffs);
         }
         self.append(before, rows, &columns, &diffs);
@@ -112,8 +112,8 @@ impl NumberedRows {
     fn finish(self) -> (Vec<u32>, Vec<ArrayRef>, Diffs) {
         let (columns, diffs) = self
             .sole
-            .unwrap_or_else(|| (self.columns.into_iter().map(WaitingColumn::finish).collect(), self.diffs.finish()));
-        (self.of_row, columns, diffs)
+            .unwrap_or_else(|| (self.columns.into_iter().map(CompactColumn::finish).collect(), self.diffs.finish()));
+        (self.key_of_row, columns, diffs)
     }
 }
 
@@ -129,7 +129,7 @@ impl KeyedChangesBuilder {
             self.waiting.push(rows);
             return;
         }
-        let tells = self.numbering.is_none() && rows.hashes.len() >= TELLING_ROWS;
+        let tells = self.numbering.is_none() && rows.hashes.len() >= SAMPLE_ROWS;
         let first = tells.then(|| rows.clone());
         self.number(rows);
         if let (Some(first), Some((numbering, _))) = (first, &self.numbering)
@@ -143,8 +143,8 @@ impl KeyedChangesBuilder {
     fn number(&mut self, HashedChanges { hashes, changes }: HashedChanges) {
         let keys: Vec<ArrayRef> = self.key.iter().map(|&c| changes.columns[c].clone()).collect();
         let width = changes.columns.len();
-        let (numbering, _) = self.numbering.get_or_insert_with(|| (Numbering::new(&keys, hashes.len()), width));
-        numbering.number(&hashes, &keys, &mut self.rows.of_row);
+        let (numbering, _) = self.numbering.get_or_insert_with(|| (KeyInterner::new(&keys, hashes.len()), width));
+        numbering.number(&hashes, &keys, &mut self.rows.key_of_row);
         let others = changes.columns.into_iter().enumerate().filter(|(c, _)| !self.key.contains(c));
         self.rows.extend(hashes.len(), others.map(|(_, column)| column).collect(), changes.diffs);
     }
@@ -155,14 +155,14 @@ impl KeyedChangesBuilder {
         let KeyedChangesBuilder { key, numbering, rows, .. } = self;
         let (numbering, width) = numbering?;
         let (hashes, keys) = numbering.finish();
-        let (of_row, others, diffs) = rows.finish();
+        let (key_of_row, others, diffs) = rows.finish();
         let mut others = others.into_iter();
         let column = |c| match key.iter().position(|&k| k == c) {
             Some(k) => Some(Column::Key(k)),
             None => others.next().map(Column::Row),
         };
         let columns = (0..width).map_while(column).collect();
-        Some(KeyedChanges { hashes, keys, of_row, diffs, columns })
+        Some(KeyedChanges { hashes, keys, key_of_row, diffs, columns })
     }
 }
 
@@ -176,7 +176,7 @@ impl KeyedChanges {
 
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.of_row.len()
+        self.key_of_row.len()
     }
 
     /// The rows that `kept` selects, and their keys.
@@ -185,13 +185,13 @@ impl KeyedChanges {
         let mut at: Vec<u32> = Vec::new();
         let rows = kept.values().set_indices();
         let number = |row: usize| {
-            let old = self.of_row[row];
+            let old = self.key_of_row[row];
             *numbers[old as usize].get_or_insert_with(|| {
                 at.push(old);
                 at.len() as u32 - 1
             })
         };
-        let of_row = rows.map(number).collect();
+        let key_of_row = rows.map(number).collect();
         let hashes = at.iter().map(|&old| self.hashes[old as usize]).collect();
         let at = UInt32Array::from(at);
         let column = |column| match column {
@@ -200,14 +200,14 @@ impl KeyedChanges {
         };
         let columns = self.columns.into_iter().map(column).collect();
         let keys = self.keys.iter().map(|column| take(column, &at)).collect();
-        KeyedChanges { hashes, keys, of_row, diffs: self.diffs.filter(kept), columns }
+        KeyedChanges { hashes, keys, key_of_row, diffs: self.diffs.filter(kept), columns }
     }
 
     /// The column at this position of the operator's input.
     pub fn column(&self, position: usize) -> ArrayRef {
         match &self.columns[position] {
             Column::Row(column) => column.clone(),
-            Column::Key(k) => take(&self.keys[*k], &UInt32Array::from(self.of_row.clone())),
+            Column::Key(k) => take(&self.keys[*k], &UInt32Array::from(self.key_of_row.clone())),
         }
     }
 }

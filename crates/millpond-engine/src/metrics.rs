@@ -121,7 +121,7 @@ impl Operator for Metered {
     ) -> Result<()> {
         let started = Instant::now();
         let (mut rows_in, mut rows_out) = (0, 0);
-        let mut counted = input.inspect(|bucket| rows_in += bucket.of_row.len() as u64);
+        let mut counted = input.inspect(|bucket| rows_in += bucket.key_of_row.len() as u64);
         self.operator.step(epoch, &mut counted, &mut |changes| {
             rows_out += changes.rows as u64;
             emit(changes);

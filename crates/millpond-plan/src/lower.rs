@@ -63,7 +63,7 @@ pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
 }
 
 /// The columns of a table as terms over its base.
-struct Fused {
+struct Pipeline {
     /// Position in [`Lowering::bases`].
     base: usize,
     terms: Terms,
@@ -76,8 +76,8 @@ struct Fused {
 }
 
 /// A source, a keyed operator, a concat or a flatten.
-struct Base {
-    operator: BaseOperator,
+struct Anchor {
+    operator: AnchorOperator,
     /// Its output, unpruned.
     schema: Schema,
     append_only: bool,
@@ -86,22 +86,22 @@ struct Base {
     used: BTreeSet<usize>,
 }
 
-enum BaseOperator {
+enum AnchorOperator {
     Source(Arc<SourceDecl>),
     /// `cancels`: a row that one input removes may be a row that another one adds.
     Concat {
-        inputs: Vec<Fused>,
+        inputs: Vec<Pipeline>,
         cancels: bool,
     },
     /// `column` of `rows` is lists, whose elements it gives; `cancels`: as of a concat.
     Flatten {
-        rows: Fused,
+        rows: Pipeline,
         column: usize,
         cancels: bool,
     },
     /// `expands`: the last key of `rows` is the first of two columns that say where a row belongs.
     Group {
-        rows: Fused,
+        rows: Pipeline,
         expands: bool,
         spec: ReduceSpec,
         reduction: Reduction,
@@ -109,13 +109,13 @@ enum BaseOperator {
         time: usize,
     },
     Session {
-        rows: Fused,
+        rows: Pipeline,
         spec: SessionSpec,
         reduction: Reduction,
     },
     /// `places`: where each column of the table is in the output.
     Combine {
-        inputs: Vec<Fused>,
+        inputs: Vec<Pipeline>,
         spec: CombineSpec,
         places: Vec<usize>,
     },
@@ -124,7 +124,7 @@ enum BaseOperator {
 /// Bases found so far, each after those that it reads.
 #[derive(Default)]
 struct Lowering {
-    bases: Vec<Base>,
+    bases: Vec<Anchor>,
     /// Tables of the bases, in the same order.
     tables: Vec<Table>,
     /// Names of sources, by their place in memory.
@@ -137,14 +137,14 @@ struct Lowering {
 
 impl Lowering {
     /// The table over its base, whose needed columns are not marked yet.
-    fn fuse(&mut self, table: &Table) -> Result<Fused> {
+    fn fuse(&mut self, table: &Table) -> Result<Pipeline> {
         self.levels += 1;
         let fused = deep_of(self.levels, || self.fused(table));
         self.levels -= 1;
         fused
     }
 
-    fn fused(&mut self, table: &Table) -> Result<Fused> {
+    fn fused(&mut self, table: &Table) -> Result<Pipeline> {
         match table.operation() {
             Operation::Source(_) | Operation::Concat { .. } | Operation::Flatten { .. } => {
                 let base = self.base_of(table)?;
@@ -153,7 +153,7 @@ impl Lowering {
                 let names = table.schema().columns().iter().map(|column| column.name.clone());
                 let columns = names.zip(columns).map(|(name, term)| (name, Root { term, origin: None })).collect();
                 let (predicates, identity) = (Vec::new(), Vec::new());
-                Ok(Fused { base, terms, predicates, columns, identity, schema: table.schema().clone() })
+                Ok(Pipeline { base, terms, predicates, columns, identity, schema: table.schema().clone() })
             }
             Operation::Combine { .. } => {
                 let base = self.base_of(table)?;
@@ -171,7 +171,7 @@ impl Lowering {
                 let identity = reduction.identity.iter().map(|(_, term)| Root { term: *term, origin: None });
                 let (columns, identity, terms) = (roots.collect(), identity.collect(), reduction.results.clone());
                 let (predicates, schema) = (Vec::new(), table.schema().clone());
-                Ok(Fused { base, terms, predicates, columns, identity, schema })
+                Ok(Pipeline { base, terms, predicates, columns, identity, schema })
             }
             Operation::Select { input, columns, keeps_others } => {
                 let mut fused = self.fuse(input)?;
@@ -181,7 +181,7 @@ impl Lowering {
                     let term = fused.term(input.schema(), |terms, scope| typing::term(terms, scope, &expr))?;
                     selected.push((name, Root { term, origin: fused.origin(term, expr.origin()) }));
                 }
-                Ok(Fused { columns: selected, schema: table.schema().clone(), ..fused })
+                Ok(Pipeline { columns: selected, schema: table.schema().clone(), ..fused })
             }
             Operation::Filter { input, predicate } => {
                 let mut fused = self.fuse(input)?;
@@ -196,7 +196,7 @@ impl Lowering {
                     let term = fused.term(input.schema(), |terms, scope| typing::term(terms, scope, expr))?;
                     identity.push(Root { term, origin: fused.origin(term, expr.origin()) });
                 }
-                Ok(Fused { identity, ..fused })
+                Ok(Pipeline { identity, ..fused })
             }
         }
     }
@@ -227,10 +227,10 @@ impl Lowering {
         Ok(self.bases.len() - 1)
     }
 
-    fn source(&mut self, source: &Arc<SourceDecl>) -> Base {
+    fn source(&mut self, source: &Arc<SourceDecl>) -> Anchor {
         let name = self.names[&Arc::as_ptr(source)].clone();
-        Base {
-            operator: BaseOperator::Source(source.clone()),
+        Anchor {
+            operator: AnchorOperator::Source(source.clone()),
             schema: source.schema.clone(),
             append_only: source.append_only,
             // Described when all are known that read it.
@@ -239,7 +239,7 @@ impl Lowering {
         }
     }
 
-    fn concat(&mut self, table: &Table, inputs: &[Table]) -> Result<Base> {
+    fn concat(&mut self, table: &Table, inputs: &[Table]) -> Result<Anchor> {
         let names: Vec<&String> = table.schema().columns().iter().map(|column| &column.name).collect();
         let mut fused = Vec::with_capacity(inputs.len());
         for input in inputs {
@@ -252,8 +252,8 @@ impl Lowering {
         let cancels = fused.iter().any(|rows| self.bases[rows.base].cancels());
         let step = self.stateless_step(fused[0].base, "concat");
         let (schema, append_only) = (table.schema().clone(), table.append_only());
-        let operator = BaseOperator::Concat { inputs: fused, cancels };
-        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
+        let operator = AnchorOperator::Concat { inputs: fused, cancels };
+        Ok(Anchor { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
     /// Leaves the columns of concats and flattens out that nothing needs, once all that read them are known: the last first.
@@ -262,8 +262,8 @@ impl Lowering {
             let base = &mut self.bases[position];
             let used: Vec<usize> = base.used.iter().copied().collect();
             let inputs = match &mut base.operator {
-                BaseOperator::Concat { inputs, .. } => inputs.as_mut_slice(),
-                BaseOperator::Flatten { rows, .. } => std::slice::from_mut(rows),
+                AnchorOperator::Concat { inputs, .. } => inputs.as_mut_slice(),
+                AnchorOperator::Flatten { rows, .. } => std::slice::from_mut(rows),
                 _ => continue,
             };
             inputs.iter_mut().for_each(|rows| rows.narrow(&used));
@@ -278,14 +278,14 @@ impl Lowering {
         input: &Table,
         keys: &[(String, crate::Expr)],
         outputs: &[(String, crate::Expr)],
-    ) -> Result<Base> {
+    ) -> Result<Anchor> {
         let mut rows = self.fuse(input)?;
         let reduction = rows.reduction(input.schema(), &Grouping::Keys(keys), outputs)?;
         let reducers = self.rows(&mut rows, &reduction);
         let spec = ReduceSpec { key: (0..reduction.keys.len()).collect(), reducers, form: form(input) };
         let (step, schema) = (self.step(&[&rows], "reduce", table), reduction.reduced.clone());
-        let operator = BaseOperator::Group { rows, expands: false, spec, reduction, time: 0 };
-        Ok(Base { operator, schema, append_only: false, step, used: BTreeSet::new() })
+        let operator = AnchorOperator::Group { rows, expands: false, spec, reduction, time: 0 };
+        Ok(Anchor { operator, schema, append_only: false, step, used: BTreeSet::new() })
     }
 
     fn sliding(
@@ -294,7 +294,7 @@ impl Lowering {
         input: &Table,
         window: &SlidingWindow,
         outputs: &[(String, crate::Expr)],
-    ) -> Result<Base> {
+    ) -> Result<Anchor> {
         let mut rows = self.fuse(input)?;
         let reduction = rows.reduction(input.schema(), &Grouping::Sliding(window), outputs)?;
         let numbers = reduction.windows.as_ref().expect("a window has numbers");
@@ -315,8 +315,8 @@ impl Lowering {
         self.use_columns(&rows);
         let (step, schema) = (self.step(&[&rows], window.name(), table), reduction.reduced.clone());
         let (expands, append_only) = (numbers.last.is_some(), table.append_only());
-        let operator = BaseOperator::Group { rows, expands, spec, reduction, time: clock };
-        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
+        let operator = AnchorOperator::Group { rows, expands, spec, reduction, time: clock };
+        Ok(Anchor { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
     fn session(
@@ -325,7 +325,7 @@ impl Lowering {
         input: &Table,
         grouping: &Grouping<'_>,
         outputs: &[(String, crate::Expr)],
-    ) -> Result<Base> {
+    ) -> Result<Anchor> {
         let mut rows = self.fuse(input)?;
         let reduction = rows.reduction(input.schema(), grouping, outputs)?;
         let reducers = self.rows(&mut rows, &reduction);
@@ -335,12 +335,12 @@ impl Lowering {
         let spec = SessionSpec { time: instance.len(), instance, floats, gap, reducers, form: form(input) };
         let (step, schema) = (self.step(&[&rows], "session", table), reduction.reduced.clone());
         let append_only = table.append_only();
-        let operator = BaseOperator::Session { rows, spec, reduction };
-        Ok(Base { operator, schema, append_only, step, used: BTreeSet::new() })
+        let operator = AnchorOperator::Session { rows, spec, reduction };
+        Ok(Anchor { operator, schema, append_only, step, used: BTreeSet::new() })
     }
 
     /// Narrows `rows` to what a keyed operator reads: the keys, the time, then the reducers' arguments, each once.
-    fn rows(&mut self, rows: &mut Fused, reduction: &Reduction) -> Vec<ReducerCall> {
+    fn rows(&mut self, rows: &mut Pipeline, reduction: &Reduction) -> Vec<ReducerCall> {
         let names = self.bases[rows.base].schema.clone();
         let text = |terms: &Terms, term: TermId| terms.text(term, &names);
         let mut columns = reduction.keys.clone();
@@ -368,12 +368,12 @@ impl Lowering {
     }
 
     /// Marks the columns of a base that `fused` needs.
-    fn use_columns(&mut self, fused: &Fused) {
+    fn use_columns(&mut self, fused: &Pipeline) {
         self.bases[fused.base].used.extend(fused.inputs());
     }
 
     /// The name and description of a keyed table that reads these rows.
-    fn step(&mut self, rows: &[&Fused], operator: &str, table: &Table) -> Step {
+    fn step(&mut self, rows: &[&Pipeline], operator: &str, table: &Table) -> Step {
         let description = describe(table, &self.read_columns(rows.iter().copied()));
         Step { description, ..self.stateless_step(rows[0].base, operator) }
     }
@@ -386,27 +386,32 @@ impl Lowering {
 
     /// The columns of sources that these rows need, whatever else of the program needs. Each base is looked at once, after
     /// all that read it.
-    fn read_columns<'a>(&self, rows: impl IntoIterator<Item = &'a Fused>) -> ReadColumns {
+    fn read_columns<'a>(&self, rows: impl IntoIterator<Item = &'a Pipeline>) -> ReadColumns {
         let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-        let need = |needed: &mut BTreeMap<usize, BTreeSet<usize>>, fused: &Fused, columns: Option<&BTreeSet<usize>>| {
-            needed.entry(fused.base).or_default().extend(fused.inputs_of(columns));
-        };
+        let need =
+            |needed: &mut BTreeMap<usize, BTreeSet<usize>>, fused: &Pipeline, columns: Option<&BTreeSet<usize>>| {
+                needed.entry(fused.base).or_default().extend(fused.inputs_of(columns));
+            };
         rows.into_iter().for_each(|fused| need(&mut needed, fused, None));
         let mut read = ReadColumns::new();
         while let Some((base, mut columns)) = needed.pop_last() {
             match &self.bases[base].operator {
-                BaseOperator::Source(source) => {
+                AnchorOperator::Source(source) => {
                     read.insert(Arc::as_ptr(source), columns);
                 }
-                BaseOperator::Concat { inputs, .. } => {
+                AnchorOperator::Concat { inputs, .. } => {
                     inputs.iter().for_each(|fused| need(&mut needed, fused, Some(&columns)));
                 }
-                BaseOperator::Flatten { rows, column, .. } => {
+                AnchorOperator::Flatten { rows, column, .. } => {
                     columns.insert(*column);
                     need(&mut needed, rows, Some(&columns));
                 }
-                BaseOperator::Group { rows, .. } | BaseOperator::Session { rows, .. } => need(&mut needed, rows, None),
-                BaseOperator::Combine { inputs, .. } => inputs.iter().for_each(|fused| need(&mut needed, fused, None)),
+                AnchorOperator::Group { rows, .. } | AnchorOperator::Session { rows, .. } => {
+                    need(&mut needed, rows, None)
+                }
+                AnchorOperator::Combine { inputs, .. } => {
+                    inputs.iter().for_each(|fused| need(&mut needed, fused, None))
+                }
             }
         }
         read
@@ -422,7 +427,7 @@ impl Lowering {
     }
 }
 
-impl Fused {
+impl Pipeline {
     /// A term over the table's columns, which have this schema.
     fn term(
         &mut self,
@@ -495,7 +500,7 @@ impl Fused {
     }
 
     /// The stage, over those columns of the base that are used at all.
-    fn stage(&self, base: &Base) -> MapStage {
+    fn stage(&self, base: &Anchor) -> MapStage {
         let used: BTreeMap<usize, usize> =
             base.outputs().into_iter().enumerate().map(|(new, old)| (old, new)).collect();
         let terms::Compacted { terms, roots } = self.terms.compact(&self.roots(), |input| used[&input]);
@@ -510,34 +515,34 @@ impl Fused {
     }
 }
 
-impl Base {
+impl Anchor {
     fn reduction(&self) -> &Reduction {
         match &self.operator {
-            BaseOperator::Group { reduction, .. } | BaseOperator::Session { reduction, .. } => reduction,
-            BaseOperator::Source(_)
-            | BaseOperator::Concat { .. }
-            | BaseOperator::Flatten { .. }
-            | BaseOperator::Combine { .. } => unreachable!("it does not reduce"),
+            AnchorOperator::Group { reduction, .. } | AnchorOperator::Session { reduction, .. } => reduction,
+            AnchorOperator::Source(_)
+            | AnchorOperator::Concat { .. }
+            | AnchorOperator::Flatten { .. }
+            | AnchorOperator::Combine { .. } => unreachable!("it does not reduce"),
         }
     }
 
     /// Whether the changes of one key may be in several batches: the sessions of an instance are shown and over one by
     /// one, and apart from those that change.
     fn scatters(&self) -> bool {
-        let BaseOperator::Session { reduction, .. } = &self.operator else { return false };
+        let AnchorOperator::Session { reduction, .. } = &self.operator else { return false };
         let delays = |lifecycle: &Lifecycle| matches!(lifecycle.shown, Shown::AfterStart(_));
         reduction.lifecycle.as_ref().is_some_and(|lifecycle| delays(lifecycle) || !lifecycle.keep_results)
     }
 
     /// Whether it has a state of its own, a position included.
     fn keeps_state(&self) -> bool {
-        !matches!(self.operator, BaseOperator::Concat { .. } | BaseOperator::Flatten { .. })
+        !matches!(self.operator, AnchorOperator::Concat { .. } | AnchorOperator::Flatten { .. })
     }
 
     /// Its step, now that it is known who reads it.
     fn described_step(&self) -> Step {
         match &self.operator {
-            BaseOperator::Source(source) => {
+            AnchorOperator::Source(source) => {
                 Step { description: json!([describe::source(source, &self.used)]), ..self.step.clone() }
             }
             _ => self.step.clone(),
@@ -547,10 +552,10 @@ impl Base {
     /// Positions of the columns that its node gives.
     fn outputs(&self) -> Vec<usize> {
         match self.operator {
-            BaseOperator::Source(_) | BaseOperator::Concat { .. } | BaseOperator::Flatten { .. } => {
+            AnchorOperator::Source(_) | AnchorOperator::Concat { .. } | AnchorOperator::Flatten { .. } => {
                 self.used.iter().copied().collect()
             }
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
+            AnchorOperator::Group { .. } | AnchorOperator::Session { .. } | AnchorOperator::Combine { .. } => {
                 (0..self.schema.len()).collect()
             }
         }
@@ -564,25 +569,25 @@ impl Base {
     /// Whether a row that it removes may be one that it adds elsewhere in the same epoch, once columns are left out.
     fn cancels(&self) -> bool {
         match self.operator {
-            BaseOperator::Source(_) => false,
-            BaseOperator::Concat { cancels, .. } | BaseOperator::Flatten { cancels, .. } => cancels,
-            BaseOperator::Group { .. } | BaseOperator::Session { .. } | BaseOperator::Combine { .. } => {
+            AnchorOperator::Source(_) => false,
+            AnchorOperator::Concat { cancels, .. } | AnchorOperator::Flatten { cancels, .. } => cancels,
+            AnchorOperator::Group { .. } | AnchorOperator::Session { .. } | AnchorOperator::Combine { .. } => {
                 !self.append_only
             }
         }
     }
 
     /// How rows that cancel after this stage are brought together.
-    fn consolidate(&self, fused: &Fused, stage: &MapStage) -> Consolidate {
+    fn consolidate(&self, fused: &Pipeline, stage: &MapStage) -> Consolidate {
         let (keys, windows) = match &self.operator {
             _ if !self.cancels() => return Consolidate::No,
-            BaseOperator::Source(_) => return Consolidate::No,
-            BaseOperator::Concat { .. } | BaseOperator::Flatten { .. } => {
+            AnchorOperator::Source(_) => return Consolidate::No,
+            AnchorOperator::Concat { .. } | AnchorOperator::Flatten { .. } => {
                 return if stage.keeps(0..self.used.len()) { Consolidate::No } else { Consolidate::ByRow };
             }
-            BaseOperator::Group { spec, reduction, .. } => (spec.key.len(), reduction.windows.as_ref()),
-            BaseOperator::Session { spec, .. } => (spec.instance.len(), None),
-            BaseOperator::Combine { spec, .. } => (spec.key.len(), None),
+            AnchorOperator::Group { spec, reduction, .. } => (spec.key.len(), reduction.windows.as_ref()),
+            AnchorOperator::Session { spec, .. } => (spec.instance.len(), None),
+            AnchorOperator::Combine { spec, .. } => (spec.key.len(), None),
         };
         // The start or end of a window tells its number, which is the last key.
         let numbers = keys - usize::from(windows.is_some());
@@ -621,19 +626,19 @@ impl<'a> Emission<'a> {
     fn base(&mut self, position: usize) {
         let base = &self.lowering.bases[position];
         let operator = match &base.operator {
-            BaseOperator::Source(source) => {
+            AnchorOperator::Source(source) => {
                 self.sources.push(source.clone());
                 OperatorSpec::Source { index: self.sources.len() - 1, columns: base.outputs() }
             }
-            BaseOperator::Concat { inputs, cancels } => {
+            AnchorOperator::Concat { inputs, cancels } => {
                 let inputs = inputs.iter().map(|rows| self.map(rows)).collect();
                 OperatorSpec::Union { inputs, consolidate: by_row(*cancels) }
             }
-            BaseOperator::Flatten { rows, column, cancels } => {
+            AnchorOperator::Flatten { rows, column, cancels } => {
                 let column = base.used.range(..column).count();
                 OperatorSpec::Flatten { input: self.map(rows), column, consolidate: by_row(*cancels) }
             }
-            BaseOperator::Group { rows, expands, spec, reduction, time } => {
+            AnchorOperator::Group { rows, expands, spec, reduction, time } => {
                 let clock = self.map(rows);
                 let input = if *expands { self.expand(clock, spec.key.len() - 1) } else { clock };
                 let spec = spec.clone();
@@ -645,7 +650,7 @@ impl<'a> Emission<'a> {
                     _ => OperatorSpec::Reduce { input, spec },
                 }
             }
-            BaseOperator::Session { rows, spec, reduction } => {
+            AnchorOperator::Session { rows, spec, reduction } => {
                 let (input, spec) = (self.map(rows), spec.clone());
                 match &reduction.lifecycle {
                     Some(lifecycle) => {
@@ -655,7 +660,7 @@ impl<'a> Emission<'a> {
                     None => OperatorSpec::Session { input, spec },
                 }
             }
-            BaseOperator::Combine { inputs, spec, .. } => {
+            AnchorOperator::Combine { inputs, spec, .. } => {
                 OperatorSpec::Combine { input: self.union(inputs), spec: spec.clone() }
             }
         };
@@ -665,7 +670,7 @@ impl<'a> Emission<'a> {
     }
 
     /// The node that gives the columns of `fused`: a map, or the base if there is nothing to do.
-    fn map(&mut self, fused: &Fused) -> NodeId {
+    fn map(&mut self, fused: &Pipeline) -> NodeId {
         let base = &self.lowering.bases[fused.base];
         let (input, stage) = (self.places[fused.base], fused.stage(base));
         if stage.is_identity() {
@@ -684,7 +689,7 @@ impl<'a> Emission<'a> {
     }
 
     /// The node that gives the rows of all, which have one schema.
-    fn union(&mut self, tables: &[Fused]) -> NodeId {
+    fn union(&mut self, tables: &[Pipeline]) -> NodeId {
         let inputs: Vec<NodeId> = tables.iter().map(|rows| self.map(rows)).collect();
         let append_only = inputs.iter().all(|input| self.nodes[input.0].append_only);
         let schema = tables.first().map(|rows| rows.schema.clone()).unwrap_or_default();
@@ -701,7 +706,7 @@ impl<'a> Emission<'a> {
         self.push(Node { operator: OperatorSpec::Expand { input, first }, schema, append_only, step: None })
     }
 
-    fn sink(&mut self, index: usize, sink: &SinkDecl, fused: &Fused, read: &ReadColumns) {
+    fn sink(&mut self, index: usize, sink: &SinkDecl, fused: &Pipeline, read: &ReadColumns) {
         let mut input = self.map(fused);
         if sink.keeps_table {
             input = self.keep(&sink.table, fused, input, read);
@@ -712,7 +717,7 @@ impl<'a> Emission<'a> {
     }
 
     /// The node that keeps a table; one for each table.
-    fn keep(&mut self, table: &Table, fused: &Fused, input: NodeId, read: &ReadColumns) -> NodeId {
+    fn keep(&mut self, table: &Table, fused: &Pipeline, input: NodeId, read: &ReadColumns) -> NodeId {
         if let Some((_, node)) = self.kept.iter().find(|(kept, _)| kept.same_as(table)) {
             return *node;
         }

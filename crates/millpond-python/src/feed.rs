@@ -18,7 +18,7 @@ use crate::table::{PyColumn, PyTable, to_schema};
 
 /// A table of the rows that a program hands over. A run calls `start(feed, position)`, which must return at once, and in
 /// the end `stop()`, which calls the program's `on_stop`, and then, if the feeding thread does not end in time,
-/// `leave()`. `key` are the positions of the primary key's columns; `forgetful` says why a run cannot save state, with
+/// `leave()`. `key` are the positions of the primary key's columns; `not_resumable` says why a run cannot save state, with
 /// a hint, where commits carry no positions.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "called at one place, in io/python.py, where each has a name")]
@@ -30,7 +30,7 @@ pub(crate) fn read_feed(
     schema: Vec<PyColumn>,
     key: Vec<usize>,
     removals: bool,
-    forgetful: Option<(String, String)>,
+    not_resumable: Option<(String, String)>,
     autocommit_ms: Option<u64>,
     name: Option<String>,
     place: Place,
@@ -43,11 +43,11 @@ pub(crate) fn read_feed(
         on_stop: Arc::new(Named { role: "on_stop of a subject".to_owned(), function: on_stop }),
         columns: Arc::new(Columns::of(&schema)),
     });
-    let positions = forgetful.is_none();
+    let positions = not_resumable.is_none();
     let autocommit = autocommit_ms.map(Duration::from_millis);
     let options = FeedOptions { schema, key, removals, positions, autocommit };
-    let forgetful = forgetful.map(|(reason, hint)| Error::invalid(reason).with_hint(hint));
-    millpond::feed::source(options, feeder, name, forgetful, &origin(place)).map(PyTable).map_err(raise)
+    let not_resumable = not_resumable.map(|(reason, hint)| Error::invalid(reason).with_hint(hint));
+    millpond::feed::source(options, feeder, name, not_resumable, &origin(place)).map(PyTable).map_err(raise)
 }
 
 /// Where a program hands its rows over.

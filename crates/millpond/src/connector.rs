@@ -100,7 +100,7 @@ pub fn source(
         check: Box::new(|| Ok(())),
         make: Box::new(make),
         dead_letter: None,
-        forgetful: None,
+        not_resumable: None,
         path: None,
     };
     Table::from(plan::Table::source(SourceDecl {

@@ -56,7 +56,7 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
         check: Box::new(|| Ok(())),
         make: Box::new(move |_| Ok(Box::new(TableSource::new(columns.clone(), epochs.clone())) as Box<dyn Source>)),
         dead_letter: None,
-        forgetful: None,
+        not_resumable: None,
         path: None,
     };
     let labelled = schema.index_of(LABEL).is_some();
@@ -138,7 +138,7 @@ fn run_into(table: &plan::Table, sink: impl Sink + Clone + 'static, workers: Opt
 fn ends(table: &plan::Table) -> Result<()> {
     for source in table.sources().into_iter().filter(|source| source.kind != "feed") {
         let connector = source.connector.downcast_ref::<SourceConnector>();
-        let Some(connector) = connector.filter(|connector| connector.forgetful.is_none()) else { continue };
+        let Some(connector) = connector.filter(|connector| connector.not_resumable.is_none()) else { continue };
         if (connector.make)(HashSeed(0))?.is_endless() {
             let error = Error::invalid("this table is never complete: its files are followed as they grow");
             let hint = dialect::hint("read it without .streaming(...)", "read it with mode=\"static\"");

@@ -18,7 +18,7 @@ pub struct SourceConnector {
     /// Where rejected rows go, if anywhere.
     pub dead_letter: Option<Arc<SinkConnector>>,
     /// Why the source has no place in a run with saved state, if it cannot say where it was.
-    pub forgetful: Option<Error>,
+    pub not_resumable: Option<Error>,
     /// The file, directory or glob that it reads, if it reads files.
     pub path: Option<String>,
 }

@@ -43,7 +43,7 @@ use serde_json::json;
 
 use crate::declare::SourceConnector;
 
-/// The table that `feeder` feeds. A primary key identifies its rows. `forgetful` says why a run cannot save state, where commits carry no positions.
+/// The table that `feeder` feeds. A primary key identifies its rows. `not_resumable` says why a run cannot save state, where commits carry no positions.
 ///
 /// # Errors
 /// `Invalid`, if two columns have one name.
@@ -51,7 +51,7 @@ pub fn source(
     options: FeedOptions,
     feeder: Arc<dyn Feeder>,
     name: Option<String>,
-    forgetful: Option<Error>,
+    not_resumable: Option<Error>,
     origin: &Origin,
 ) -> Result<plan::Table> {
     let schema = options.schema.clone();
@@ -64,7 +64,7 @@ pub fn source(
             Ok(Box::new(FeedSource::new(options.clone(), feeder.clone(), seed)) as Box<dyn Source>)
         }),
         dead_letter: None,
-        forgetful: forgetful.map(|error| error.at(origin)),
+        not_resumable: not_resumable.map(|error| error.at(origin)),
         path: None,
     };
     let table = plan::Table::source(SourceDecl {

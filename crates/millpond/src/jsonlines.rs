@@ -149,7 +149,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
         check: Box::new(move || check(&checked).map_err(|error| error.at(&place))),
         make: Box::new(move |seed| Ok(Box::new(JsonLinesSource::new(read.clone(), seed)) as Box<dyn Source>)),
         dead_letter,
-        forgetful: None,
+        not_resumable: None,
         path: Some(path.to_owned()),
     };
     plan::Table::source(SourceDecl {

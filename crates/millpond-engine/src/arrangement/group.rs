@@ -58,7 +58,7 @@ pub(super) struct RowCursor<'a> {
     pub(super) at: u32,
     pub(super) block: Block<'a>,
     /// The first row column, if there is one.
-    lead: Option<Column<'a>>,
+    prefix: Option<Column<'a>>,
     pub(super) row: u32,
     start: u32,
     end: u32,
@@ -78,27 +78,27 @@ impl<'a> RowCursor<'a> {
     /// At the first row of block `at`.
     fn at(group: Group<'a>, at: u32, types: &[ColumnType]) -> Result<Self> {
         let block = group.run.block(at as usize)?;
-        let lead = types.first().map(|ty| block.row(0, *ty));
+        let prefix = types.first().map(|ty| block.row(0, *ty));
         let (start, end) = group.segment(at);
-        Ok(RowCursor { source: 0, group, at, block, lead, row: start, start, end })
+        Ok(RowCursor { source: 0, group, at, block, prefix, row: start, start, end })
     }
 
     /// At the first row whose first column, a required int, is at least `from`; `None` if there is none.
     pub(super) fn at_least(group: Group<'a>, from: i64, types: &[ColumnType]) -> Result<Option<Self>> {
         let skip = group.skip_blocks(|info| info.first_value < from);
         let cursor = RowCursor::at(group, group.first + skip, types)?;
-        cursor.after(|lead, row| (lead.word(row) as i64) < from, types)
+        cursor.after(|prefix, row| (prefix.word(row) as i64) < from, types)
     }
 
     /// At the last row whose first column, a required int, is less than `value`; `None` if there is none.
     pub(super) fn before(group: Group<'a>, value: i64, types: &[ColumnType]) -> Result<Option<Self>> {
         let skip = group.skip_blocks(|info| info.first_value < value);
         let mut cursor = RowCursor::at(group, group.first + skip, types)?;
-        let Some(lead) = cursor.lead else { return Ok(None) };
+        let Some(prefix) = cursor.prefix else { return Ok(None) };
         let (mut low, mut high) = (cursor.row, cursor.end);
         while low < high {
             let middle = low + (high - low) / 2;
-            if (lead.word(middle as usize) as i64) < value { low = middle + 1 } else { high = middle }
+            if (prefix.word(middle as usize) as i64) < value { low = middle + 1 } else { high = middle }
         }
         // A block that was skipped to starts with such a row.
         let found = low > cursor.row;
@@ -113,16 +113,16 @@ impl<'a> RowCursor<'a> {
         }
         let skip = group.skip_blocks(|info| info.first_is_null());
         let cursor = RowCursor::at(group, group.first + skip, types)?;
-        cursor.after(|lead, row| lead.is_null(row), types)
+        cursor.after(|prefix, row| prefix.is_null(row), types)
     }
 
     /// Moves on past the rows of this block of which `before` holds, which are the first ones.
     fn after(mut self, before: impl Fn(&Column<'a>, usize) -> bool, types: &[ColumnType]) -> Result<Option<Self>> {
-        let Some(lead) = self.lead else { return Ok(Some(self)) };
+        let Some(prefix) = self.prefix else { return Ok(Some(self)) };
         let (mut low, mut high) = (self.row, self.end);
         while low < high {
             let middle = low + (high - low) / 2;
-            if before(&lead, middle as usize) { low = middle + 1 } else { high = middle }
+            if before(&prefix, middle as usize) { low = middle + 1 } else { high = middle }
         }
         let passed = low - self.row;
         let more = self.skip(passed, types)?;
@@ -157,7 +157,7 @@ impl<'a> RowCursor<'a> {
     }
 
     fn is_filled(&self) -> bool {
-        self.lead.is_none_or(|lead| !lead.is_null(self.row as usize))
+        self.prefix.is_none_or(|prefix| !prefix.is_null(self.row as usize))
     }
 
     /// Moves to the row before, if its first column is not null; otherwise there is none.
@@ -201,7 +201,7 @@ impl<'a> RowCursor<'a> {
 
     #[inline]
     fn compare_row(&self, row: u32, other: &RowCursor<'_>, types: &[ColumnType]) -> Ordering {
-        let (Some(mine), Some(theirs)) = (&self.lead, &other.lead) else { return Ordering::Equal };
+        let (Some(mine), Some(theirs)) = (&self.prefix, &other.prefix) else { return Ordering::Equal };
         let (i, j) = (row as usize, other.row as usize);
         let order = mine.compare(i, theirs, j);
         if order != Ordering::Equal {

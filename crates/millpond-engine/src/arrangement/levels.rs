@@ -1,14 +1,14 @@
 //! Levels: which runs are merged, when, and how far in one call.
 //!
 //! A *level* is entries with disjoint ranges of keys, in ascending order; taken together they are like one run. New runs
-//! come in as a level at the end, and a level is folded into the one before when that is less than four times as large,
+//! come in as a level at the end, and a level is merged into the one before when that is less than four times as large,
 //! so sizes grow geometrically from the end to the start and there are few levels. What is larger is counted in rows, not
 //! in rows by width of their range: a run of one key never takes up the large one that it stands before.
 //!
-//! A small level is folded whole, and becomes one entry. Of a large one, only the entries near the folded keys are, each
-//! from its first key to its last. A fold goes from the smallest key up. When it has enough rows for a *slice*, the merged run takes its place in
-//! the larger level, and all folded entries are cut to the keys after it. So at any time the levels hold every row once,
-//! and a checkpoint that saves them saves the progress of the fold: what the next process opens is again levels, to
+//! A small level is merged whole, and becomes one entry. Of a large one, only the entries near the merged keys are, each
+//! from its first key to its last. A compaction goes from the smallest key up. When it has enough rows for a *slice*, the merged run takes its place in
+//! the larger level, and all entries of the inputs are cut to the keys after it. So at any time the levels hold every row once,
+//! and a checkpoint that saves them saves the progress of the compaction: what the next process opens is again levels, to
 //! which the same rule applies. What a process that ends in the middle of a slice has merged since the last one is lost.
 //! No slice is small but where rows cancel, so a level has few entries, too.
 
@@ -23,7 +23,7 @@ use super::run::{BLOCK_BYTES, Run, RunBuilder};
 use super::{ArrangementSchema, RunEntry};
 use crate::hash::KeyRange;
 
-/// A level is folded when the one before has less than so many times its rows.
+/// A level is merged when the one before has less than so many times its rows.
 const FACTOR: u64 = 4;
 /// A large level has at most about so many slices, unless they would be too large.
 const SLICES: u64 = 64;
@@ -65,18 +65,18 @@ struct Level {
     entries: Vec<RunEntry>,
     /// About how many rows these hold.
     rows: u64,
-    /// The fold of the levels after this one into it.
-    fold: Option<Box<Fold>>,
+    /// The compaction of the levels after this one into it.
+    compaction: Option<Box<Compaction>>,
 }
 
-/// A fold under way.
+/// A compaction under way.
 #[derive(Debug)]
-struct Fold {
-    /// How many levels are folded into the one before them.
+struct Compaction {
+    /// How many levels are merged into the one before them.
     count: usize,
     walk: Walk,
     builder: RunBuilder,
-    /// The keys that are not folded yet, but for those in the builder.
+    /// The keys that are not merged yet, but for those in the builder.
     left: KeyRange,
     /// Rows of a slice.
     slice_rows: u64,
@@ -88,7 +88,7 @@ struct Fold {
     small: bool,
 }
 
-/// What a fold has come to.
+/// What a compaction has come to.
 struct Slice {
     range: KeyRange,
     run: Run,
@@ -144,52 +144,52 @@ impl Levels {
         }
     }
 
-    /// Folds as far as the budget goes, small folds and the smallest first. With `finish_slice`, if any slice is under
+    /// Compacts as far as the budget goes, small levels and the smallest first. With `finish_slice`, if any slice is under
     /// way, one is finished whatever the budget says. Returns whether entries have changed.
     pub(super) fn maintain(&mut self, budget: &mut Budget, mut finish_slice: bool) -> Result<bool> {
         let mut changed = false;
         loop {
-            self.start_folds()?;
-            let Some(at) = self.levels.iter().rposition(|level| level.fold.is_some()) else { return Ok(changed) };
-            let Some(fold) = &mut self.levels[at].fold else { return Ok(changed) };
-            let slice = if fold.small {
-                fold.advance(&mut Budget::unlimited())?
+            self.start_compactions()?;
+            let Some(at) = self.levels.iter().rposition(|level| level.compaction.is_some()) else { return Ok(changed) };
+            let Some(compaction) = &mut self.levels[at].compaction else { return Ok(changed) };
+            let slice = if compaction.small {
+                compaction.advance(&mut Budget::unlimited())?
             } else if finish_slice {
                 // A single key may have more rows than any slice: without its end, all work on it would be lost.
                 finish_slice = false;
-                fold.advance(&mut Budget::unlimited())?
+                compaction.advance(&mut Budget::unlimited())?
             } else {
-                fold.advance(budget)?
+                compaction.advance(budget)?
             };
             let Some(slice) = slice else { return Ok(changed) };
-            self.take_up(at, slice);
+            self.install(at, slice);
             changed = true;
         }
     }
 
-    /// Starts folds wherever the rule says so, among levels that no fold has already.
-    fn start_folds(&mut self) -> Result<()> {
-        // Large ones are of two levels. The oldest come first, so that a fold that was begun in another process goes on
-        // before newer runs are folded into what is left of it.
+    /// Starts compactions wherever the rule says so, among levels that none has already.
+    fn start_compactions(&mut self) -> Result<()> {
+        // Large ones are of two levels. The oldest come first, so that one that was begun in another process goes on
+        // before newer runs are merged into what is left of it.
         for start in 0..self.levels.len().saturating_sub(1) {
-            let (into, folded) = (&self.levels[start], &self.levels[start + 1]);
-            if !self.is_free(start) || !self.is_free(start + 1) || into.rows + folded.rows < self.sizes.small_rows {
+            let (into, inputs) = (&self.levels[start], &self.levels[start + 1]);
+            if !self.is_free(start) || !self.is_free(start + 1) || into.rows + inputs.rows < self.sizes.small_rows {
                 continue;
             }
-            let Some(keys) = cover(&folded.entries) else { continue };
+            let Some(keys) = cover(&inputs.entries) else { continue };
             let range = into.widened(keys);
-            if into.rows_within(range) < FACTOR * folded.rows {
-                self.start_fold(start, start + 2, range)?;
+            if into.rows_within(range) < FACTOR * inputs.rows {
+                self.start_compaction(start, start + 2, range)?;
             }
         }
         // Small ones are of as many levels as the rule allows, at the end.
         let mut end = self.levels.len();
         while end > 1 {
-            end = match self.small_fold(end) {
+            end = match self.small_compaction(end) {
                 Some(start) => {
                     let keys = self.levels[start..end].iter().filter_map(|level| cover(&level.entries));
                     let Some(range) = keys.reduce(union) else { break };
-                    self.start_fold(start, end, range)?;
+                    self.start_compaction(start, end, range)?;
                     start
                 }
                 None => end - 1,
@@ -199,13 +199,13 @@ impl Levels {
     }
 
     /// The first of the levels up to `end` that are to become one entry at once.
-    fn small_fold(&self, end: usize) -> Option<usize> {
-        let mut folded = 0;
+    fn small_compaction(&self, end: usize) -> Option<usize> {
+        let mut inputs = 0;
         let mut start = end - 1;
         while start > 0 && self.is_free(start) && self.is_free(start - 1) {
-            folded += self.levels[start].rows;
+            inputs += self.levels[start].rows;
             let into = self.levels[start - 1].rows;
-            if into >= FACTOR * folded || into + folded >= self.sizes.small_rows {
+            if into >= FACTOR * inputs || into + inputs >= self.sizes.small_rows {
                 break;
             }
             start -= 1;
@@ -213,36 +213,36 @@ impl Levels {
         (start + 1 < end).then_some(start)
     }
 
-    /// Starts to fold the levels after `start`, up to `end`, into it; all their keys are in `range`.
-    fn start_fold(&mut self, start: usize, end: usize, range: KeyRange) -> Result<()> {
-        let folded: u64 = self.levels[start + 1..end].iter().map(|level| level.rows).sum();
-        let rows = self.levels[start].rows_within(range) + folded;
+    /// Starts to merge the levels after `start`, up to `end`, into it; all their keys are in `range`.
+    fn start_compaction(&mut self, start: usize, end: usize, range: KeyRange) -> Result<()> {
+        let inputs: u64 = self.levels[start + 1..end].iter().map(|level| level.rows).sum();
+        let rows = self.levels[start].rows_within(range) + inputs;
         let (least, most) = self.sizes.slice_rows;
         let levels = self.levels[start..end].iter().map(|level| &*level.entries);
-        let fold = Fold {
+        let compaction = Compaction {
             count: end - start - 1,
             walk: Walk::new(&self.schema, levels, range)?,
             builder: self.builder(),
             left: range,
-            slice_rows: ((self.levels[start].rows + folded) / SLICES).clamp(least, most),
+            slice_rows: ((self.levels[start].rows + inputs) / SLICES).clamp(least, most),
             read: 0,
             rows_left: rows,
             small: rows < self.sizes.small_rows,
         };
-        self.levels[start].fold = Some(Box::new(fold));
+        self.levels[start].compaction = Some(Box::new(compaction));
         Ok(())
     }
 
-    /// Whether no fold reads or writes this level.
+    /// Whether no compaction reads or writes this level.
     fn is_free(&self, at: usize) -> bool {
-        let folds = self.levels[..=at].iter().enumerate();
-        folds.filter_map(|(start, level)| Some(start + level.fold.as_ref()?.count)).all(|last| last < at)
+        let compactions = self.levels[..=at].iter().enumerate();
+        compactions.filter_map(|(start, level)| Some(start + level.compaction.as_ref()?.count)).all(|last| last < at)
     }
 
     /// Puts a slice in the place of what it was merged from.
-    fn take_up(&mut self, at: usize, slice: Slice) {
+    fn install(&mut self, at: usize, slice: Slice) {
         let Slice { range, run, last } = slice;
-        let count = self.levels[at].fold.as_ref().map_or(0, |fold| fold.count);
+        let count = self.levels[at].compaction.as_ref().map_or(0, |compaction| compaction.count);
         for level in &mut self.levels[at..=at + count] {
             level.entries = level.entries.iter().flat_map(|entry| without(entry, range)).collect();
         }
@@ -252,10 +252,10 @@ impl Levels {
             into.entries.sort_by_key(|entry| entry.range);
         }
         if last {
-            into.fold = None;
+            into.compaction = None;
             debug_assert!(self.levels[at + 1..=at + count].iter().all(|level| level.entries.is_empty()));
             self.levels.drain(at + 1..=at + count);
-            // Only a fold empties levels, and until it ends they keep their place.
+            // Only a compaction empties levels, and until it ends they keep their place.
             if self.levels[at].entries.is_empty() {
                 self.levels.remove(at);
             } else {
@@ -286,7 +286,7 @@ impl Level {
     }
 
     /// The range from the first key to the last of the entries that have some in `range`, and of `range`. If there is
-    /// none, the nearest entry takes its place: folds never leave entries smaller than they found them.
+    /// none, the nearest entry takes its place: compactions never leave entries smaller than they found them.
     fn widened(&self, range: KeyRange) -> KeyRange {
         let keys = |entry: &RunEntry| entry.run.hashes()?.intersection(entry.range);
         let near = self.entries.iter().filter_map(keys).filter(|keys| keys.intersection(range).is_some());
@@ -323,7 +323,7 @@ fn without(entry: &RunEntry, range: KeyRange) -> impl Iterator<Item = RunEntry> 
     })
 }
 
-impl Fold {
+impl Compaction {
     /// Merges until a slice is done or the budget is used up.
     fn advance(&mut self, budget: &mut Budget) -> Result<Option<Slice>> {
         loop {
@@ -340,7 +340,7 @@ impl Fold {
                 return Ok(None);
             }
             let before = budget.rows;
-            let Fold { walk, builder, .. } = self;
+            let Compaction { walk, builder, .. } = self;
             walk.next(builder.space(), budget, |plan: &Plan<'_>| builder.append_plan(plan))?;
             let read = (before - budget.rows) as u64;
             self.read += read;

@@ -21,18 +21,18 @@ pub(super) struct Walk {
     /// The place in each level.
     places: Vec<Place>,
     /// Whether rows of the key at the places were handed out already.
-    inside: Inside,
+    inside: KeyProgress,
 }
 
 /// Where a walk stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inside {
+enum KeyProgress {
     /// Between two keys.
-    No,
+    Between,
     /// Inside a key, of which no row was live so far.
-    Hidden,
+    NothingEmitted,
     /// Inside a key, of which a row was handed out.
-    Shown,
+    Emitted,
 }
 
 /// The next row of a level.
@@ -69,7 +69,7 @@ impl Walk {
             enter(level, &mut place)?;
             places.push(place);
         }
-        Ok(Walk { schema: schema.clone(), levels, places, inside: Inside::No })
+        Ok(Walk { schema: schema.clone(), levels, places, inside: KeyProgress::Between })
     }
 
     /// The hash of the next key; `None` at the end.
@@ -85,7 +85,7 @@ impl Walk {
 
     /// Whether the walk stopped between two keys.
     pub(super) fn between_keys(&self) -> bool {
-        self.inside == Inside::No
+        self.inside == KeyProgress::Between
     }
 
     /// Plans the next rows and hands the plan to `take`: as many as take about `space` bytes, and as the budget allows.
@@ -183,7 +183,7 @@ struct Step<'a, 'p> {
     schema: &'a ArrangementSchema,
     levels: &'a [Vec<RunEntry>],
     views: Vec<Option<View<'a>>>,
-    inside: Inside,
+    inside: KeyProgress,
     plan: &'p mut Plan<'a>,
 }
 
@@ -213,7 +213,7 @@ impl<'a> Step<'a, '_> {
     }
 
     fn advance(&mut self, next: Next, budget: &mut Budget) -> Result<()> {
-        if !next.tied && self.inside == Inside::No && self.copy_keys(next, budget)? {
+        if !next.tied && self.inside == KeyProgress::Between && self.copy_keys(next, budget)? {
             return Ok(());
         }
         self.merge_key(next, budget)
@@ -262,19 +262,19 @@ impl<'a> Step<'a, '_> {
         let merged = group::merge(&mut cursors, &self.schema.row, None, budget, &mut self.plan.rows)?;
         if self.plan.rows.len() > before {
             // The key is new to this plan, even where the walk stopped inside of it.
-            let known = self.inside == Inside::Shown && !self.plan.hashes.is_empty();
+            let known = self.inside == KeyProgress::Emitted && !self.plan.hashes.is_empty();
             if known {
                 self.plan.extend_key();
             } else {
-                self.plan.continues |= self.inside == Inside::Shown;
+                self.plan.continues |= self.inside == KeyProgress::Emitted;
                 self.plan.insert_key(first.block, first.place.key, first.hash);
             }
-            self.inside = Inside::Shown;
-        } else if self.inside == Inside::No {
-            self.inside = Inside::Hidden;
+            self.inside = KeyProgress::Emitted;
+        } else if self.inside == KeyProgress::Between {
+            self.inside = KeyProgress::NothingEmitted;
         }
         if merged == Merged::All {
-            self.inside = Inside::No;
+            self.inside = KeyProgress::Between;
         }
         for (level, group) in groups {
             let (entry, at) = (self.places_entry(level), cursors.iter().find(|cursor| cursor.source == level));

@@ -13,10 +13,10 @@ use super::dialect::Dialect;
 use super::header::{self, Header, Unfinished};
 use super::options::{CsvSourceOptions, Limits};
 use super::parser::{Layout, Parser};
-use super::problem::{Teller, Wrong};
+use super::problem::{RowError, RowExplainer};
 use super::split::Spans;
 use crate::text::format::{Format, Start};
-use crate::text::problem::{Problem, Told};
+use crate::text::problem::{Problem, RowMessage};
 use crate::text::reader::Reading;
 use crate::text::rows::Rows;
 use crate::text::source::FileSource;
@@ -80,7 +80,7 @@ impl Format for Csv {
     type Layout = Layout;
     type Cutter = Cutter;
     type Scratch = Spans;
-    type Wrong = Wrong;
+    type RowError = RowError;
 
     fn check(&self, _: &Schema) -> Result<()> {
         let Dialect { delimiter, quote, escape } = self.dialect;
@@ -137,14 +137,15 @@ impl Format for Csv {
         stop: bool,
         spans: &mut Spans,
         rows: &mut Rows,
-    ) -> Vec<Problem<Wrong>> {
+    ) -> Vec<Problem<RowError>> {
         let Csv { dialect, limits, ref null_values } = *self;
         Parser { dialect, limits, stop, layout, null_values, spans }.parse(text, rows)
     }
 
-    fn tell(&self, problem: &Problem<Wrong>, text: &[u8], layout: &Layout, columns: &[Column]) -> Told {
+    fn explain(&self, problem: &Problem<RowError>, text: &[u8], layout: &Layout, columns: &[Column]) -> RowMessage {
         let (dialect, field_limit) = (self.dialect, self.limits.field_bytes);
         let (row, has_null_values) = (problem.row.clone(), !self.null_values.is_empty());
-        Teller { text, row, header: &layout.names, columns, dialect, field_limit, has_null_values }.tell(problem.wrong)
+        RowExplainer { text, row, header: &layout.names, columns, dialect, field_limit, has_null_values }
+            .explain(problem.wrong)
     }
 }

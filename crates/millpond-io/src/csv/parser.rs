@@ -7,7 +7,7 @@
 use super::columns::Batch;
 use super::dialect::Dialect;
 use super::options::Limits;
-use super::problem::Wrong;
+use super::problem::RowError;
 use super::split::{Spans, Splitter};
 use crate::text::problem::Problem;
 use crate::text::rows::Rows;
@@ -42,7 +42,7 @@ pub(crate) struct Parser<'a> {
 impl Parser<'_> {
     /// Reads the rows of a text that starts at the start of a row. Returns what is wrong, at most one problem a row, in
     /// the order of rows; these rows are left out.
-    pub(super) fn parse(&mut self, text: &[u8], rows: &mut Rows) -> Vec<Problem<Wrong>> {
+    pub(super) fn parse(&mut self, text: &[u8], rows: &mut Rows) -> Vec<Problem<RowError>> {
         let Layout { names, blank_is_row, .. } = self.layout;
         let splitter =
             Splitter { dialect: self.dialect, fields: names.len(), stop: self.stop, blank_is_row: *blank_is_row };
@@ -67,16 +67,16 @@ impl Parser<'_> {
 
     /// Takes rows that are not UTF-8, hold what they may not, or too long a field, out of the batch.
     #[cold]
-    fn leave_out(&mut self, text: &[u8], fields: usize, problems: &mut Vec<Problem<Wrong>>) {
+    fn leave_out(&mut self, text: &[u8], fields: usize, problems: &mut Vec<Problem<RowError>>) {
         let mut gone = Vec::new();
         for row in 0..self.spans.rows() {
             let start = self.spans.starts[row] as usize;
             let ends = &self.spans.ends[row * fields..(row + 1) * fields];
             let end = ends[fields - 1] as usize;
             let wrong = match std::str::from_utf8(&text[start..end]) {
-                Err(error) => Some(Wrong::NotUtf8 { at: (start + error.valid_up_to()) as u32 }),
+                Err(error) => Some(RowError::NotUtf8 { at: (start + error.valid_up_to()) as u32 }),
                 Ok(_) => match self.dialect.odd(&text[start..end]) {
-                    Some((at, odd)) => Some(Wrong::Odd { at: (start + at) as u32, odd }),
+                    Some((at, odd)) => Some(RowError::Odd { at: (start + at) as u32, odd }),
                     None => self.too_long(start, ends),
                 },
             };
@@ -88,19 +88,19 @@ impl Parser<'_> {
         self.spans.remove(&gone, fields);
     }
 
-    fn too_long(&self, start: usize, ends: &[u32]) -> Option<Wrong> {
+    fn too_long(&self, start: usize, ends: &[u32]) -> Option<RowError> {
         let mut start = start;
         for (field, end) in ends.iter().enumerate() {
             let bytes = *end as usize - start;
             if bytes > self.limits.field_bytes {
-                return Some(Wrong::TooLong { field: field as u32, bytes: bytes as u32 });
+                return Some(RowError::TooLong { field: field as u32, bytes: bytes as u32 });
             }
             start = *end as usize + 1;
         }
         None
     }
 
-    fn append(&self, text: &[u8], rows: &mut Rows, problems: &mut Vec<Problem<Wrong>>) {
+    fn append(&self, text: &[u8], rows: &mut Rows, problems: &mut Vec<Problem<RowError>>) {
         let spans = &*self.spans;
         let fields = self.layout.names.len();
         let batch = Batch { text, spans, fields, dialect: &self.dialect, null_values: self.null_values };
@@ -117,7 +117,7 @@ impl Parser<'_> {
         wrong.dedup_by_key(|(row, ..)| *row);
         for (row, _, slot, start, end) in &wrong {
             let ends = &spans.ends[row * fields..(row + 1) * fields];
-            let wrong = Wrong::Value { slot: *slot as u32, start: *start as u32, end: *end as u32 };
+            let wrong = RowError::Value { slot: *slot as u32, start: *start as u32, end: *end as u32 };
             problems.push(Problem::of_row(spans.starts[*row] as usize, ends[fields - 1] as usize, wrong));
         }
         rows.add(spans.rows(), wrong.iter().map(|(row, ..)| *row));

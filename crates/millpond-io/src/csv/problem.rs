@@ -7,12 +7,12 @@ use millpond_plan::types::{Column, Type};
 
 use super::dialect::{Dialect, Odd};
 use crate::text::problem::{
-    LONE_RETURN, OPEN_QUOTE, Told, a, conversion, nul_bytes, outside, plural, shown, thousands, type_hint,
+    LONE_RETURN, OPEN_QUOTE, RowMessage, a, conversion, nul_bytes, outside, plural, shown, thousands, type_hint,
 };
 
 /// What is wrong with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum RowError {
     /// It has another number of fields than the header.
     Fields { found: u32 },
     /// A quote is never closed.
@@ -28,7 +28,7 @@ pub enum Wrong {
 }
 
 /// What is needed to put a problem into words.
-pub(crate) struct Teller<'a> {
+pub(crate) struct RowExplainer<'a> {
     pub text: &'a [u8],
     /// Where the row is, without its line end.
     pub row: Range<u32>,
@@ -42,14 +42,14 @@ pub(crate) struct Teller<'a> {
     pub has_null_values: bool,
 }
 
-impl Teller<'_> {
-    pub(super) fn tell(&self, wrong: Wrong) -> Told {
+impl RowExplainer<'_> {
+    pub(super) fn explain(&self, wrong: RowError) -> RowMessage {
         match wrong {
-            Wrong::Fields { found } => {
+            RowError::Fields { found } => {
                 let row = self.row();
                 if let Some((at, odd)) = self.dialect.odd(row) {
                     let (reason, hint) = odd_reason(row, at, odd);
-                    return Told { hint, is_final: odd.is_final(), ..Told::row(reason) };
+                    return RowMessage { hint, is_final: odd.is_final(), ..RowMessage::row(reason) };
                 }
                 let fields = self.header.len();
                 let reason = format!("{} where the header has {}", plural(found as usize, "field"), thousands(fields));
@@ -59,10 +59,12 @@ impl Teller<'_> {
                     self.is_late_quote(row)
                         .then(|| "white space before a quote makes the quote a part of the value: remove it".to_owned())
                 };
-                Told { hint, is_final: found as usize > fields, ..Told::row(reason) }
+                RowMessage { hint, is_final: found as usize > fields, ..RowMessage::row(reason) }
             }
-            Wrong::Unclosed => Told { to_end: true, hint: Some(open_quote_hint()), ..Told::row(OPEN_QUOTE) },
-            Wrong::Odd { at, odd } => {
+            RowError::Unclosed => {
+                RowMessage { to_end: true, hint: Some(open_quote_hint()), ..RowMessage::row(OPEN_QUOTE) }
+            }
+            RowError::Odd { at, odd } => {
                 let row = self.row();
                 let at = (at - self.row.start) as usize;
                 let field = self.dialect.fields(row).position(|field| at <= field.end);
@@ -70,21 +72,25 @@ impl Teller<'_> {
                 let end = self.dialect.fields(row).find(|field| at <= field.end).map_or(row.len(), |field| field.end);
                 let (reason, hint) = odd_reason(&row[..end], at, odd);
                 let column = field.and_then(|field| self.header.get(field)).cloned();
-                Told { column, hint, is_final: odd.is_final(), ..Told::row(reason) }
+                RowMessage { column, hint, is_final: odd.is_final(), ..RowMessage::row(reason) }
             }
-            Wrong::NotUtf8 { at } => Told::not_utf8(self.row(), (at - self.row.start) as usize),
-            Wrong::TooLong { field, bytes } => {
+            RowError::NotUtf8 { at } => RowMessage::not_utf8(self.row(), (at - self.row.start) as usize),
+            RowError::TooLong { field, bytes } => {
                 let (bytes, limit) = (thousands(bytes as usize), thousands(self.field_limit));
                 let reason = format!("a field of {bytes} bytes is over the limit of {limit}");
-                Told { column: self.header.get(field as usize).cloned(), is_final: true, ..Told::row(reason) }
+                RowMessage {
+                    column: self.header.get(field as usize).cloned(),
+                    is_final: true,
+                    ..RowMessage::row(reason)
+                }
             }
-            Wrong::Value { slot, start, end } => {
+            RowError::Value { slot, start, end } => {
                 let column = &self.columns[slot as usize];
                 let value = self.plain(&self.text[start as usize..end as usize]);
                 let value = String::from_utf8_lossy(&value).into_owned();
                 let (reason, hint) = not_of_type(&value, column, self.has_null_values);
                 let (column, is_final) = (Some(column.name.clone()), end < self.row.end);
-                Told { column, value: Some(value), hint, is_final, ..Told::row(reason) }
+                RowMessage { column, value: Some(value), hint, is_final, ..RowMessage::row(reason) }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::dialect::{Dialect, Odd};
-use super::problem::Wrong;
+use super::problem::RowError;
 use super::scan::Scanner;
 use crate::text::problem::Problem;
 
@@ -77,7 +77,7 @@ impl Splitter {
         from: usize,
         max_rows: usize,
         spans: &mut Spans,
-        problems: &mut Vec<Problem<Wrong>>,
+        problems: &mut Vec<Problem<RowError>>,
     ) -> usize {
         spans.starts.clear();
         spans.ends.clear();
@@ -103,7 +103,7 @@ impl Splitter {
                     }
                     let Some((close, end)) = self.dialect.quoted_end(text, at) else {
                         spans.ends.truncate(spans.rows() * self.fields);
-                        problems.push(Problem::of_row(row_start, text.len(), Wrong::Unclosed).at(at));
+                        problems.push(Problem::of_row(row_start, text.len(), RowError::Unclosed).at(at));
                         return text.len();
                     };
                     if !matches!(&text[close + 1..end], b"" | b"\r") {
@@ -145,11 +145,11 @@ impl Splitter {
         line: Range<usize>,
         at: usize,
         spans: &mut Spans,
-        problems: &mut Vec<Problem<Wrong>>,
+        problems: &mut Vec<Problem<RowError>>,
     ) -> bool {
         spans.ends.truncate(spans.rows() * self.fields);
         let end = line.end - usize::from(text[line.clone()].ends_with(b"\r"));
-        problems.push(Problem::of_row(line.start, end, Wrong::Odd { at: at as u32, odd: Odd::AfterQuote }).at(at));
+        problems.push(Problem::of_row(line.start, end, RowError::Odd { at: at as u32, odd: Odd::AfterQuote }).at(at));
         false
     }
 
@@ -179,7 +179,7 @@ impl Splitter {
         field: usize,
         at: usize,
         spans: &mut Spans,
-        problems: &mut Vec<Problem<Wrong>>,
+        problems: &mut Vec<Problem<RowError>>,
     ) -> bool {
         let returns = usize::from(at > field && text[at - 1] == b'\r');
         let end = at - returns;
@@ -194,7 +194,7 @@ impl Splitter {
         spans.ends.truncate(first);
         let blank = end == start;
         if !blank {
-            problems.push(Problem::of_row(start, end, Wrong::Fields { found: found as u32 }));
+            problems.push(Problem::of_row(start, end, RowError::Fields { found: found as u32 }));
         }
         blank
     }

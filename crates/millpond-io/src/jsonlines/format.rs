@@ -12,12 +12,12 @@ use millpond_plan::types::{Column, Schema};
 use super::columns::Batch;
 use super::options::JsonLinesSourceOptions;
 use super::paths::Paths;
-use super::problem::{Teller, Wrong};
+use super::problem::{RowError, RowExplainer};
 use super::scan::{Span, Spans};
 use crate::files::content::read_at;
 use crate::text::cut::LineCutter;
 use crate::text::format::{BOM, Format, Start, refuse_binary};
-use crate::text::problem::{Problem, Told};
+use crate::text::problem::{Problem, RowMessage};
 use crate::text::reader::Reading;
 use crate::text::rows::Rows;
 use crate::text::source::FileSource;
@@ -59,7 +59,7 @@ impl JsonLines {
         valid: bool,
         paths: &Paths,
         spans: &mut Spans,
-    ) -> Option<Problem<Wrong>> {
+    ) -> Option<Problem<RowError>> {
         let most = (BATCH_VALUES / paths.slots().max(1)).clamp(64, 4096);
         while *at < text.len() && spans.rows() < most {
             let start = *at;
@@ -70,11 +70,11 @@ impl JsonLines {
             let wrong = if is_blank(&text[start..end]) {
                 continue;
             } else if end - start > self.row_bytes {
-                Some(Wrong::TooLong)
+                Some(RowError::TooLong)
             } else if let (false, Err(error)) = (valid, std::str::from_utf8(&text[start..end])) {
-                Some(Wrong::NotUtf8 { at: (start + error.valid_up_to()) as u32 })
+                Some(RowError::NotUtf8 { at: (start + error.valid_up_to()) as u32 })
             } else {
-                spans.scan(&text[..end], start, paths, self.allow_nan).err().map(Wrong::NotJson)
+                spans.scan(&text[..end], start, paths, self.allow_nan).err().map(RowError::NotJson)
             };
             if let Some(wrong) = wrong {
                 return Some(Problem::of_row(start, end, wrong));
@@ -89,7 +89,7 @@ impl Format for JsonLines {
     type Layout = Paths;
     type Cutter = LineCutter;
     type Scratch = Spans;
-    type Wrong = Wrong;
+    type RowError = RowError;
 
     fn check(&self, schema: &Schema) -> Result<()> {
         for (i, (column, _)) in self.field_paths.iter().enumerate() {
@@ -118,7 +118,14 @@ impl Format for JsonLines {
         LineCutter::new(start)
     }
 
-    fn parse(&self, text: &[u8], paths: &Paths, stop: bool, spans: &mut Spans, rows: &mut Rows) -> Vec<Problem<Wrong>> {
+    fn parse(
+        &self,
+        text: &[u8],
+        paths: &Paths,
+        stop: bool,
+        spans: &mut Spans,
+        rows: &mut Rows,
+    ) -> Vec<Problem<RowError>> {
         let valid = text.is_ascii() || std::str::from_utf8(text).is_ok();
         let mut problems = Vec::new();
         let mut at = 0;
@@ -140,9 +147,9 @@ impl Format for JsonLines {
         problems
     }
 
-    fn tell(&self, problem: &Problem<Wrong>, text: &[u8], paths: &Paths, columns: &[Column]) -> Told {
+    fn explain(&self, problem: &Problem<RowError>, text: &[u8], paths: &Paths, columns: &[Column]) -> RowMessage {
         let line = Span { start: problem.row.start, end: problem.row.end };
-        Teller { text, line, paths, columns, row_limit: self.row_bytes }.tell(problem.wrong)
+        RowExplainer { text, line, paths, columns, row_limit: self.row_bytes }.explain(problem.wrong)
     }
 }
 
@@ -151,7 +158,7 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 /// Appends a batch, column by column.
-fn append(batch: Batch<'_>, rows: &mut Rows, problems: &mut Vec<Problem<Wrong>>) {
+fn append(batch: Batch<'_>, rows: &mut Rows, problems: &mut Vec<Problem<RowError>>) {
     let mut wrong = Vec::new();
     for (slot, column) in rows.columns().iter_mut().enumerate() {
         column.append_values(batch, slot, |row, span| wrong.push((row, slot, span)));
@@ -160,7 +167,7 @@ fn append(batch: Batch<'_>, rows: &mut Rows, problems: &mut Vec<Problem<Wrong>>)
     wrong.dedup_by_key(|(row, ..)| *row);
     for (row, slot, value) in &wrong {
         let line = batch.spans.lines[*row];
-        let wrong = Wrong::Value { slot: *slot as u32, start: value.start, end: value.end };
+        let wrong = RowError::Value { slot: *slot as u32, start: value.start, end: value.end };
         problems.push(Problem::of_row(line.start as usize, line.end as usize, wrong));
     }
     rows.add(batch.spans.rows(), wrong.iter().map(|(row, ..)| *row));

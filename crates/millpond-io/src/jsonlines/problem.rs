@@ -4,11 +4,11 @@ use millpond_plan::types::{Column, Type};
 
 use super::paths::Paths;
 use super::scan::{Fault, Span, What};
-use crate::text::problem::{LONE_RETURN, Told, a, conversion, nul_bytes, outside, thousands, type_hint};
+use crate::text::problem::{LONE_RETURN, RowMessage, a, conversion, nul_bytes, outside, thousands, type_hint};
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum RowError {
     /// It is not UTF-8; the first wrong byte is here.
     NotUtf8 { at: u32 },
     /// It is over the limit.
@@ -20,7 +20,7 @@ pub enum Wrong {
 }
 
 /// What is needed to put a problem into words.
-pub(super) struct Teller<'a> {
+pub(super) struct RowExplainer<'a> {
     pub text: &'a [u8],
     /// Where the line is.
     pub line: Span,
@@ -30,17 +30,17 @@ pub(super) struct Teller<'a> {
     pub row_limit: usize,
 }
 
-impl Teller<'_> {
-    pub(super) fn tell(&self, wrong: Wrong) -> Told {
+impl RowExplainer<'_> {
+    pub(super) fn explain(&self, wrong: RowError) -> RowMessage {
         match wrong {
-            Wrong::NotUtf8 { at } => Told::not_utf8(self.line(), (at - self.line.start) as usize),
-            Wrong::TooLong => {
+            RowError::NotUtf8 { at } => RowMessage::not_utf8(self.line(), (at - self.line.start) as usize),
+            RowError::TooLong => {
                 let bytes = thousands((self.line.end - self.line.start) as usize);
                 let reason = format!("a row of {bytes} bytes is over the limit of {}", thousands(self.row_limit));
-                Told { is_final: true, ..Told::row(reason) }
+                RowMessage { is_final: true, ..RowMessage::row(reason) }
             }
-            Wrong::NotJson(fault) => self.not_json(fault),
-            Wrong::Value { slot, start, end } => {
+            RowError::NotJson(fault) => self.not_json(fault),
+            RowError::Value { slot, start, end } => {
                 let column = &self.columns[slot as usize];
                 let value = String::from_utf8_lossy(&self.text[start as usize..end as usize]).into_owned();
                 let (reason, hint) = match &self.paths.pointers[slot as usize] {
@@ -49,7 +49,7 @@ impl Teller<'_> {
                     Some(path) => (format!("the field {path} is missing"), optional(column)),
                 };
                 let (column, value) = (Some(column.name.clone()), (start < end).then_some(value));
-                Told { column, value, hint, is_final: true, ..Told::row(reason) }
+                RowMessage { column, value, hint, is_final: true, ..RowMessage::row(reason) }
             }
         }
     }
@@ -58,14 +58,14 @@ impl Teller<'_> {
         &self.text[self.line.start as usize..self.line.end as usize]
     }
 
-    fn not_json(&self, fault: Fault) -> Told {
+    fn not_json(&self, fault: Fault) -> RowMessage {
         // What starts like no object does not become one.
         let is_final = !matches!(self.line().trim_ascii_start(), [b'{' | 0, ..] | []);
         let told = self.syntax(fault);
-        Told { is_final: is_final || told.is_final, ..told }
+        RowMessage { is_final: is_final || told.is_final, ..told }
     }
 
-    fn syntax(&self, Fault { at, what }: Fault) -> Told {
+    fn syntax(&self, Fault { at, what }: Fault) -> RowMessage {
         let hint = || Some("a line is one object in braces, such as {\"name\": \"value\"}".to_owned());
         if what == What::NoObject {
             let kind = match self.text[at as usize] {
@@ -75,24 +75,24 @@ impl Teller<'_> {
                 b'n' => "null",
                 _ => "a number",
             };
-            return Told { hint: hint(), ..Told::row(format!("{kind} where an object is expected")) };
+            return RowMessage { hint: hint(), ..RowMessage::row(format!("{kind} where an object is expected")) };
         }
         let place = at - self.line.start + 1;
         let (before, behind) = self.line().split_at((at - self.line.start) as usize);
         if behind.starts_with(&[0]) {
             let (count, hint) = nul_bytes(behind);
             let reason = format!("not JSON: {count} (from byte {})", thousands(place as usize));
-            return Told { hint: Some(hint), ..Told::row(reason) };
+            return RowMessage { hint: Some(hint), ..RowMessage::row(reason) };
         }
         if what == What::More && before.contains(&b'\r') {
             let (reason, hint) = LONE_RETURN;
-            return Told { hint: Some(hint.to_owned()), is_final: true, ..Told::row(reason) };
+            return RowMessage { hint: Some(hint.to_owned()), is_final: true, ..RowMessage::row(reason) };
         }
         if what == What::NoNumber {
             let word = if behind.starts_with(b"N") { "NaN" } else { "Infinity" };
             let hint = "the setting allow_nan reads NaN, Infinity and -Infinity in columns of floats";
             let reason = format!("not JSON: {word} is no number of JSON (byte {})", thousands(place as usize));
-            return Told { hint: Some(hint.to_owned()), ..Told::row(reason) };
+            return RowMessage { hint: Some(hint.to_owned()), ..RowMessage::row(reason) };
         }
         let expected = match what {
             What::NoObject | What::NoNumber | What::Value => "a value is expected",
@@ -113,7 +113,7 @@ impl Teller<'_> {
         };
         // An object over several lines, or no JSON from the start.
         let hint = if at >= self.line.end || place == 1 { hint() } else { python_hint(what, behind) };
-        Told { hint, is_final: what == What::More, ..Told::row(reason) }
+        RowMessage { hint, is_final: what == What::More, ..RowMessage::row(reason) }
     }
 }
 

@@ -8,7 +8,7 @@ use millpond_error::{Error, Result};
 use millpond_plan::types::{Column, Schema};
 
 use super::cut::Cut;
-use super::problem::{Problem, Told};
+use super::problem::{Problem, RowMessage};
 use super::reader::Reading;
 use super::rows::Rows;
 use super::waiting::Waiting;
@@ -24,7 +24,7 @@ pub trait Format: Clone + Debug + Send + Sync + Sized + 'static {
     /// Room for parsing, used again for the next piece.
     type Scratch: Debug + Default + Send;
     /// What can be wrong with a row.
-    type Wrong: Debug;
+    type RowError: Debug;
 
     /// Checks the options of the format, before any state is touched.
     fn check(&self, schema: &Schema) -> Result<()>;
@@ -49,10 +49,16 @@ pub trait Format: Clone + Debug + Send + Sync + Sized + 'static {
         stop: bool,
         scratch: &mut Self::Scratch,
         rows: &mut Rows,
-    ) -> Vec<Problem<Self::Wrong>>;
+    ) -> Vec<Problem<Self::RowError>>;
 
     /// Puts into words what is wrong with a row of `text`; `columns` are those that are read.
-    fn tell(&self, problem: &Problem<Self::Wrong>, text: &[u8], layout: &Self::Layout, columns: &[Column]) -> Told;
+    fn explain(
+        &self,
+        problem: &Problem<Self::RowError>,
+        text: &[u8],
+        layout: &Self::Layout,
+        columns: &[Column],
+    ) -> RowMessage;
 }
 
 /// What the start of a file holds.

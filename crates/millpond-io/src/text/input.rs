@@ -20,7 +20,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::format::Format;
 use super::metadata::FileMetadata;
 use super::options::OnError;
-use super::problem::{OPEN_QUOTE, Problem, Told, plural, thousands};
+use super::problem::{OPEN_QUOTE, Problem, RowMessage, plural, thousands};
 use super::reader::{Buffer, FileReader, Piece, Reached, Reading, TooLong};
 use super::rows::Rows;
 use super::share::{FileResult, SharedFile, SharedPiece, SharedPlace, SharedResult, halves};
@@ -324,9 +324,9 @@ impl<F: Format> FileInput<F> {
         layout: &F::Layout,
         start: usize,
         text: &[u8],
-        problem: &Problem<F::Wrong>,
+        problem: &Problem<F::RowError>,
     ) -> Result<Waiting> {
-        let told = self.reading.format.tell(problem, text, layout, &self.columns);
+        let told = self.reading.format.explain(problem, text, layout, &self.columns);
         if told.is_final && self.on_error == OnError::Fail {
             let line = piece.file.line_at(piece.offset + start as u64 + u64::from(problem.place))?;
             return Err(error_of(&piece.file.path.display().to_string(), line, told));
@@ -373,10 +373,10 @@ impl<F: Format> FileInput<F> {
         layout: &F::Layout,
         offset: u64,
         text: &[u8],
-        problem: &Problem<F::Wrong>,
+        problem: &Problem<F::RowError>,
     ) -> Result<(u64, Reject, bool)> {
-        let told = self.reading.format.tell(problem, text, layout, &self.columns);
-        let Told { column, value, mut reason, to_end, .. } = told;
+        let told = self.reading.format.explain(problem, text, layout, &self.columns);
+        let RowMessage { column, value, mut reason, to_end, .. } = told;
         let at = offset + u64::from(problem.place);
         let line = piece.file.line_at(at)?;
         let row = &text[problem.row.start as usize..problem.row.end as usize];
@@ -395,13 +395,13 @@ impl<F: Format> FileInput<F> {
         layout: &F::Layout,
         start: usize,
         text: &[u8],
-        problems: &[Problem<F::Wrong>],
+        problems: &[Problem<F::RowError>],
     ) -> Result<()> {
         let offset = piece.offset + start as u64;
         if self.on_error == OnError::Fail {
             let Some(problem) = problems.first() else { return Ok(()) };
             let line = piece.file.line_at(offset + u64::from(problem.place))?;
-            let told = self.reading.format.tell(problem, text, layout, &self.columns);
+            let told = self.reading.format.explain(problem, text, layout, &self.columns);
             return Err(error_of(&piece.file.path.display().to_string(), line, told));
         }
         self.rows_rejected.fetch_add(problems.len() as u64, Ordering::Relaxed);
@@ -681,7 +681,7 @@ fn to_the_end(reason: &str, lines: &str, bytes: &str) -> String {
 }
 
 /// An error that names file, line, column and reason.
-fn error_of(file: &str, line: u64, told: Told) -> Error {
+fn error_of(file: &str, line: u64, told: RowMessage) -> Error {
     let error = Error::input(format!("{file}:{line}: {}", told.sentence()));
     match told.hint {
         Some(hint) => error.with_hint(hint),

@@ -64,7 +64,7 @@ pub(crate) fn look_again<F: Format>(
     let columns: Vec<_> = reading.columns.iter().map(|column| reading.schema.columns()[*column].clone()).collect();
     let (mut rows, mut scratch) = (Rows::new(&columns), F::Scratch::default());
     let wrong = reading.format.parse(&text, layout, true, &mut scratch, &mut rows);
-    let told = wrong.first().map(|problem| reading.format.tell(problem, &text, layout, &columns));
+    let told = wrong.first().map(|problem| reading.format.explain(problem, &text, layout, &columns));
     Ok(Some(match told {
         None if end.is_some() || !reading.lines_wait => LeftOut::Row,
         Some(_) if end.is_some() => LeftOut::NoRow,

@@ -21,7 +21,7 @@ pub struct Problem<W> {
 
 /// A problem in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct RowMessage {
     /// The column, where one is to blame.
     pub column: Option<String>,
     /// The value, where one is to blame.
@@ -48,7 +48,7 @@ impl<W> Problem<W> {
     }
 }
 
-impl Told {
+impl RowMessage {
     /// The column, if one is to blame, and what is wrong.
     pub fn sentence(&self) -> String {
         let column = self.column.as_ref().map(|column| format!("{column}: ")).unwrap_or_default();
@@ -57,7 +57,7 @@ impl Told {
 
     /// A sentence about a row as a whole.
     pub fn row(reason: impl Into<String>) -> Self {
-        Told { column: None, value: None, reason: reason.into(), hint: None, to_end: false, is_final: false }
+        RowMessage { column: None, value: None, reason: reason.into(), hint: None, to_end: false, is_final: false }
     }
 
     /// A row with a byte, here, that is no UTF-8.
@@ -66,7 +66,7 @@ impl Told {
         // A character may be cut in the middle.
         let is_final = std::str::from_utf8(row).is_err_and(|error| error.error_len().is_some());
         let byte = row.get(at).copied().unwrap_or_default();
-        Told { hint, is_final, ..Told::row(format!("not UTF-8: byte 0x{byte:02x}")) }
+        RowMessage { hint, is_final, ..RowMessage::row(format!("not UTF-8: byte 0x{byte:02x}")) }
     }
 }
 

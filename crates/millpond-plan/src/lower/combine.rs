@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use millpond_error::Result;
 
-use super::{Base, BaseOperator, Fused, Lowering};
+use super::{Anchor, AnchorOperator, Lowering, Pipeline};
 use crate::combine::Combination;
 use crate::eval::Root;
 use crate::literal::Literal;
@@ -20,7 +20,7 @@ use crate::typing;
 
 impl Lowering {
     /// The base that a combination of tables is.
-    pub(super) fn combine(&mut self, table: &Table, inputs: &[Table], combination: Combination) -> Result<Base> {
+    pub(super) fn combine(&mut self, table: &Table, inputs: &[Table], combination: Combination) -> Result<Anchor> {
         let mut fused = inputs.iter().map(|input| self.fuse(input)).collect::<Result<Vec<_>>>()?;
         let giving = if combination.updates() { 2 } else { 1 };
         let identity = named_types(table.identity().expect("a combination has an identity"));
@@ -50,15 +50,15 @@ impl Lowering {
             rows.tag(number, number < giving, &identity, &columns);
         }
         self.bring_together(&mut fused);
-        let rows: Vec<&Fused> = fused.iter().collect();
+        let rows: Vec<&Pipeline> = fused.iter().collect();
         let step = self.step(&rows, combination.name(), table);
-        let operator = BaseOperator::Combine { inputs: fused, spec, places };
+        let operator = AnchorOperator::Combine { inputs: fused, spec, places };
         let schema = Schema::new(outputs);
-        Ok(Base { operator, schema, append_only: table.append_only(), step, used: BTreeSet::new() })
+        Ok(Anchor { operator, schema, append_only: table.append_only(), step, used: BTreeSet::new() })
     }
 
     /// Gives all the same schema, where a column is optional that is so in one of them.
-    fn bring_together(&mut self, tables: &mut [Fused]) {
+    fn bring_together(&mut self, tables: &mut [Pipeline]) {
         let mut columns = named_types(&tables[0].schema);
         for rows in tables.iter() {
             let types = rows.schema.columns().iter();
@@ -71,15 +71,15 @@ impl Lowering {
     }
 
     /// A combination of tables over its base.
-    pub(super) fn combined(&self, base: usize, table: &Table) -> Fused {
-        let BaseOperator::Combine { spec, places, .. } = &self.bases[base].operator else {
+    pub(super) fn combined(&self, base: usize, table: &Table) -> Pipeline {
+        let AnchorOperator::Combine { spec, places, .. } = &self.bases[base].operator else {
             unreachable!("the base of a combination is one")
         };
         let mut terms = Terms::default();
         let outputs = typing::input_terms(&mut terms, &self.bases[base].schema);
         let root = |term: TermId| Root { term, origin: None };
         let names = table.schema().columns().iter().map(|column| column.name.clone());
-        Fused {
+        Pipeline {
             base,
             terms,
             predicates: Vec::new(),
@@ -91,7 +91,7 @@ impl Lowering {
 }
 
 /// Where in the identity a column stands, if it does so in each of these tables that has it.
-fn part_of_identity(tables: &[Fused], name: &str) -> Option<usize> {
+fn part_of_identity(tables: &[Pipeline], name: &str) -> Option<usize> {
     let mut parts = tables.iter().filter_map(|rows| {
         let (_, column) = rows.columns.iter().find(|(other, _)| other == name)?;
         Some(rows.identity.iter().position(|part| part.term == column.term))
@@ -104,7 +104,7 @@ fn named_types(schema: &Schema) -> Vec<(String, ColumnType)> {
     schema.columns().iter().map(|column| (column.name.clone(), column.ty)).collect()
 }
 
-impl Fused {
+impl Pipeline {
     /// Makes it `identity, number, columns`; where it does not give the columns, they are null.
     fn tag(&mut self, number: usize, gives: bool, identity: &[(String, ColumnType)], columns: &[(String, ColumnType)]) {
         let mut tagged: Vec<(String, Root)> =

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use millpond_error::Result;
 
-use super::{Base, BaseOperator, Lowering};
+use super::{Anchor, AnchorOperator, Lowering};
 use crate::eval::Root;
 use crate::expr::col;
 use crate::table::Table;
@@ -13,7 +13,7 @@ use crate::typing::nested;
 
 impl Lowering {
     /// The base that a flatten of a column of `input` is.
-    pub(super) fn flatten(&mut self, table: &Table, input: &Table, name: &str) -> Result<Base> {
+    pub(super) fn flatten(&mut self, table: &Table, input: &Table, name: &str) -> Result<Anchor> {
         let mut rows = self.fuse(input)?;
         let column = input.schema().index_of(name).expect("the name is checked");
         let known = rows.columns[column].1.clone();
@@ -27,7 +27,7 @@ impl Lowering {
         let cancels = self.bases[rows.base].cancels();
         let step = self.stateless_step(rows.base, "flatten");
         let (schema, append_only) = (table.schema().clone(), table.append_only());
-        let operator = BaseOperator::Flatten { rows, column, cancels };
-        Ok(Base { operator, schema, append_only, step, used: BTreeSet::from([column]) })
+        let operator = AnchorOperator::Flatten { rows, column, cancels };
+        Ok(Anchor { operator, schema, append_only, step, used: BTreeSet::from([column]) })
     }
 }

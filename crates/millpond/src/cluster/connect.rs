@@ -15,7 +15,7 @@ use super::{Cluster, resolve};
 use crate::stop::Stop;
 
 /// All processes must be there within this time.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The connections of one process.
@@ -44,7 +44,7 @@ pub(crate) fn connect(cluster: &Cluster, threads: usize, program: u64, saves: bo
         program,
         saves,
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
     let expected = expected(cluster);
     let listening = (!expected.is_empty()).then(|| listen(cluster, claims.clone())).transpose()?;
     let mut found = BTreeMap::new();
@@ -170,7 +170,7 @@ impl Listening {
                     1 => "; one connection did not know the secret".to_owned(),
                     refused => format!("; {refused} connections did not know the secret"),
                 };
-                let (name, seconds) = (cluster.name(*missing), PATIENCE.as_secs());
+                let (name, seconds) = (cluster.name(*missing), CONNECT_TIMEOUT.as_secs());
                 return Err(Error::unavailable(format!("{name} did not connect within {seconds} s{wrong}"))
                     .with_hint("check that it was started, with the same addresses and the same MILLPOND_SECRET"));
             }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn later() -> Instant {
-        Instant::now() + PATIENCE
+        Instant::now() + CONNECT_TIMEOUT
     }
 
     #[track_caller]

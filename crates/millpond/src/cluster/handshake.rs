@@ -17,7 +17,7 @@ use super::message::{read_frame, write_frame};
 const MAGIC: &[u8; 16] = b"millpond run 1\r\n";
 const NONCE: usize = 32;
 /// How long one end waits for a word of the other.
-const PATIENCE: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,8 +95,8 @@ type Outcome<T> = std::result::Result<T, Refusal>;
 fn prepare(stream: &TcpStream) -> Outcome<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream.set_write_timeout(Some(PATIENCE))?)
+    stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    Ok(stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?)
 }
 
 fn settle(stream: &TcpStream) -> Outcome<()> {

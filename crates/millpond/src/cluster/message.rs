@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// What process 0 asks of another.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub(crate) enum Request {
     /// Open the saved state and build the dataflow.
     Open { seed: u64, steps: Vec<(String, Vec<ArrangementRecord>)>, endless: bool },
     /// Work through an epoch; `shared` are the sources whose input is read by all.
@@ -35,7 +35,7 @@ pub(crate) enum Order {
 
 /// What another process says to process 0.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Word {
+pub(crate) enum Reply {
     /// The dataflow stands; with what its steps have counted, in the order of the plan.
     Opened(Vec<StepCounts>),
     /// Changes for a sink, behind it.
@@ -118,11 +118,11 @@ impl From<WireError> for Error {
 
 /// The sending side of a control connection; whole messages, from any thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Speaker(Arc<Mutex<TcpStream>>);
+pub(crate) struct ControlWriter(Arc<Mutex<TcpStream>>);
 
-impl Speaker {
+impl ControlWriter {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Speaker(Arc::new(Mutex::new(stream)))
+        ControlWriter(Arc::new(Mutex::new(stream)))
     }
 
     pub(crate) fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> Result<()> {

@@ -21,9 +21,9 @@ use millpond_store::{ArrangementRecord, CheckpointShare, Disk, StateReader};
 use parking_lot::{Condvar, Mutex};
 
 use super::state::{SavedSteps, saved_run, write_runs};
-use super::team::{Fabric, PATIENCE, SavedRuns, Team};
+use super::team::{Fabric, POLL_INTERVAL, SavedRuns, Team};
 use super::{Connectors, sink_schemas};
-use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
+use crate::cluster::message::{ControlWriter, FrameReader, Reply, Request, Share, WireError};
 use crate::cluster::{AGAIN_HINT, Connected, Health};
 use crate::lacking::lacking;
 use crate::monitor::{Meters, Monitoring};
@@ -46,7 +46,7 @@ pub(super) fn follow(
     let leader = connected.name(0);
     let stream = connected.control[0].take().expect("process 0 is connected with all others");
     let reading = stream.try_clone().map_err(|error| lacking(&format!("no thread to listen to {leader}"), error))?;
-    let speaker = Speaker::new(stream);
+    let speaker = ControlWriter::new(stream);
     let (send, orders) = channel();
     let pieces = Arc::new(Pieces::default());
     let listener = Listener { health: health.clone(), leader: leader.clone(), pieces: pieces.clone(), send };
@@ -64,8 +64,8 @@ struct Follower {
     health: Arc<Health>,
     /// What messages call process 0.
     leader: String,
-    speaker: Speaker,
-    orders: Receiver<Order>,
+    speaker: ControlWriter,
+    orders: Receiver<Request>,
     pieces: Arc<Pieces>,
     disk: Option<Arc<dyn Disk>>,
 }
@@ -80,7 +80,7 @@ impl Follower {
         options: &RunOptions,
     ) -> Result<()> {
         let (seed, steps, endless) = match self.order()? {
-            Order::Open { seed, steps, endless } => (seed, steps, endless),
+            Request::Open { seed, steps, endless } => (seed, steps, endless),
             order => return Err(self.unexpected(&order, "before it opened the run")),
         };
         let seed = HashSeed(seed);
@@ -98,14 +98,14 @@ impl Follower {
         let failure = self.health.failure.clone();
         let meters = Meters::new(&plan, std::iter::empty(), (1, threads), self.disk.is_some(), Monitoring::None);
         let metrics = meters.steps();
-        let patience = Some(PATIENCE);
+        let patience = Some(POLL_INTERVAL);
         let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience, metrics });
         let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
         let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
         // A service is stopped by process 0, between two epochs.
         let stop = (!endless).then(|| options.stop.clone());
         let team = Team::start(fabric, context, snapshot, stop, self.disk.clone())?;
-        self.speaker.send(&Word::Opened(meters.own_counts()), &[])?;
+        self.speaker.send(&Reply::Opened(meters.own_counts()), &[])?;
         let peers = threads * processes;
         let mut taken: Vec<SavedRuns> = Vec::new();
         let mut saving: Option<JoinHandle<()>> = None;
@@ -115,14 +115,14 @@ impl Follower {
                 Ok(order) => order,
                 Err(RecvTimeoutError::Timeout) => {
                     if endless && options.stop.is_requested() && !std::mem::replace(&mut stop_sent, true) {
-                        self.speaker.send(&Word::Stop, &[])?;
+                        self.speaker.send(&Reply::Stop, &[])?;
                     }
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.closed()),
             };
             match order {
-                Order::Epoch { epoch, shared } => {
+                Request::Epoch { epoch, shared } => {
                     let inputs: Vec<(usize, Arc<dyn EpochInput>)> = shared
                         .into_iter()
                         .filter_map(|source| {
@@ -135,9 +135,9 @@ impl Follower {
                         })
                         .collect();
                     self.told(team.epoch(Epoch(epoch), &inputs))?;
-                    self.speaker.send(&Word::Done(meters.own_counts()), &[])?;
+                    self.speaker.send(&Reply::Done(meters.own_counts()), &[])?;
                 }
-                Order::Checkpoint { generation, snapshots, moves } => {
+                Request::Checkpoint { generation, snapshots, moves } => {
                     let share = self.share(generation, peers + 1 + process);
                     let writer = share.as_ref().map(|share| move |worker| share.writer(worker));
                     let writer = writer.as_ref().map(|writer| writer as &dyn Fn(usize) -> _);
@@ -145,9 +145,9 @@ impl Follower {
                     taken = self.told(team.checkpoint(writer, snapshots, moves))?;
                     let saved = share.map(|share| finish_share(share, &std::mem::take(&mut taken)));
                     let saved = self.told(saved.transpose())?.unwrap_or_default();
-                    self.speaker.send(&Word::Saved(saved), &[])?;
+                    self.speaker.send(&Reply::Saved(saved), &[])?;
                 }
-                Order::Write { generation } => {
+                Request::Write { generation } => {
                     let runs = std::mem::take(&mut taken);
                     let share = self.share(Some(generation), peers + 1 + process);
                     let speaker = self.speaker.clone();
@@ -155,35 +155,35 @@ impl Follower {
                     saving = Some(thread::spawn(move || {
                         let written = write_share(share, peers + processes + process, &runs);
                         let written = written.map_err(|error| WireError::from(&error));
-                        let _ = speaker.send(&Word::Written(written), &[]);
+                        let _ = speaker.send(&Reply::Written(written), &[]);
                     }));
                 }
-                Order::End => {
+                Request::End => {
                     self.health.set_ending();
-                    self.speaker.send(&Word::Ended, &[])?;
+                    self.speaker.send(&Reply::Ended, &[])?;
                 }
-                Order::Close => return Ok(()),
-                Order::Fail(error) => {
+                Request::Close => return Ok(()),
+                Request::Fail(error) => {
                     self.health.failure.abandon();
                     return Err(error.into());
                 }
-                order @ (Order::Open { .. } | Order::Pieces { .. }) => {
+                order @ (Request::Open { .. } | Request::Pieces { .. }) => {
                     return Err(self.unexpected(&order, "in the midst of the run"));
                 }
             }
         }
     }
 
-    fn order(&self) -> Result<Order> {
+    fn order(&self) -> Result<Request> {
         match self.orders.recv() {
-            Ok(Order::Fail(error)) => Err(error.into()),
+            Ok(Request::Fail(error)) => Err(error.into()),
             Ok(order) => Ok(order),
             Err(_) => Err(self.closed()),
         }
     }
 
     /// The error of an order that has no place where it came.
-    fn unexpected(&self, order: &Order, when: &str) -> Error {
+    fn unexpected(&self, order: &Request, when: &str) -> Error {
         self.health.failure.abandon();
         let order = format!("{order:?}");
         let name = order.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -205,9 +205,9 @@ impl Follower {
     /// Tells process 0 of an error, and returns what it makes of it.
     fn told<T>(&self, result: Result<T>) -> Result<T> {
         let Err(error) = result else { return result };
-        if self.speaker.send(&Word::Failed(WireError::from(&error)), &[]).is_ok() {
+        if self.speaker.send(&Reply::Failed(WireError::from(&error)), &[]).is_ok() {
             while let Ok(order) = self.orders.recv_timeout(Duration::from_secs(5)) {
-                if let Order::Fail(verdict) = order {
+                if let Request::Fail(verdict) = order {
                     return Err(verdict.into());
                 }
             }
@@ -242,7 +242,7 @@ impl Follower {
 struct Writer {
     /// By sink.
     formatters: Vec<Option<Box<dyn Formatter>>>,
-    speaker: Speaker,
+    speaker: ControlWriter,
 }
 
 impl Writer {
@@ -252,19 +252,19 @@ impl Writer {
         }
         match &self.formatters[sink] {
             Some(formatter) => formatter.changes(epoch, changes, &mut |lines, count| self.lines(sink, lines, count)),
-            None => self.speaker.send(&Word::Changes { sink, epoch: epoch.0 }, &bytes_of(changes)),
+            None => self.speaker.send(&Reply::Changes { sink, epoch: epoch.0 }, &bytes_of(changes)),
         }
     }
 
     fn snapshot(&self, sink: usize, changes: &Changes) -> Result<()> {
         match &self.formatters[sink] {
             Some(formatter) => formatter.snapshot(changes, &mut |lines, count| self.lines(sink, lines, count)),
-            None => self.speaker.send(&Word::Snapshot { sink }, &bytes_of(changes)),
+            None => self.speaker.send(&Reply::Snapshot { sink }, &bytes_of(changes)),
         }
     }
 
     fn lines(&self, sink: usize, lines: &[u8], count: u64) -> Result<()> {
-        self.speaker.send(&Word::Lines { sink, count }, lines)
+        self.speaker.send(&Reply::Lines { sink, count }, lines)
     }
 }
 
@@ -349,7 +349,7 @@ struct RemoteInput {
     ahead: usize,
     reader: Arc<dyn PieceReader>,
     pieces: Arc<Pieces>,
-    speaker: Speaker,
+    speaker: ControlWriter,
     health: Arc<Health>,
 }
 
@@ -362,12 +362,12 @@ impl RemoteInput {
             let missing = self.ahead.saturating_sub(queue.pieces.len() + queue.asked);
             if missing > self.ahead / 2 && !queue.last {
                 queue.asked += missing;
-                self.speaker.send(&Word::Want { source: self.source, count: missing }, &[])?;
+                self.speaker.send(&Reply::Want { source: self.source, count: missing }, &[])?;
             }
             if piece.is_some() || queue.last || self.health.failure.is_set() {
                 return Ok(piece);
             }
-            self.pieces.arrived.wait_for(&mut queues, PATIENCE);
+            self.pieces.arrived.wait_for(&mut queues, POLL_INTERVAL);
         }
     }
 }
@@ -377,7 +377,7 @@ impl EpochInput for RemoteInput {
         while let Some((piece, bytes)) = self.take()? {
             match self.reader.read(&bytes) {
                 Ok((changes, result)) => {
-                    self.speaker.send(&Word::Read { source: self.source }, &result)?;
+                    self.speaker.send(&Reply::Read { source: self.source }, &result)?;
                     if !changes.is_empty() {
                         return Ok(Some(changes));
                     }
@@ -385,7 +385,7 @@ impl EpochInput for RemoteInput {
                 // Process 0 knows which error comes first.
                 Err(error) => {
                     let error = WireError::from(&error);
-                    self.speaker.send(&Word::Unread { source: self.source, piece, error }, &[])?;
+                    self.speaker.send(&Reply::Unread { source: self.source, piece, error }, &[])?;
                     return Ok(None);
                 }
             }
@@ -403,20 +403,20 @@ struct Listener {
     health: Arc<Health>,
     leader: String,
     pieces: Arc<Pieces>,
-    send: Sender<Order>,
+    send: Sender<Request>,
 }
 
 impl Listener {
     fn listen(self, stream: TcpStream) {
         let mut frames = FrameReader::new(stream);
         let broken = loop {
-            let (order, bytes) = match frames.next::<Order>() {
+            let (order, bytes) = match frames.next::<Request>() {
                 Ok(said) => said,
                 Err(error) => break error,
             };
             match order {
-                Order::Pieces { source, last } => self.pieces.arrive(source, last, bytes),
-                Order::Fail(_) => {
+                Request::Pieces { source, last } => self.pieces.arrive(source, last, bytes),
+                Request::Fail(_) => {
                     let _ = self.send.send(order);
                     self.health.failure.abandon();
                     // The verdict is here: nothing that closes from now on is news.

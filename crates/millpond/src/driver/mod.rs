@@ -43,7 +43,7 @@ use millpond_plan::types::Schema;
 use millpond_store::{Checkpoint, Moves, StateDir};
 use parking_lot::Mutex;
 
-use crate::cluster::message::{Order, Speaker};
+use crate::cluster::message::{ControlWriter, Request};
 use crate::cluster::{Cluster, Connected, Health, connect, end_with_spawner};
 use crate::declare::SourceConnector;
 use crate::lacking::lacking;
@@ -52,7 +52,7 @@ use crate::options::RunOptions;
 use crate::summary::{Summary, WindowSummary};
 pub(crate) use epochs::EpochClock;
 use outputs::Output;
-use remote::{Desk, Remotes};
+use remote::{CoordinatorShared, Remotes};
 use save::{Save, Saving};
 use state::{SavedSteps, State, UNDELIVERED_HINT, settle};
 use team::{Fabric, SavedRuns, Team};
@@ -87,7 +87,7 @@ pub(crate) fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch
         }
         connected => (cluster.process(), connected),
     };
-    let last_words = connected.as_ref().map(LastWords::new).transpose()?;
+    let last_words = connected.as_ref().map(StartupAbort::new).transpose()?;
     let names = connectors.sinks.iter().map(|sink| sink.name.as_str());
     let threads = (cluster.processes(), workers);
     let meters = Arc::new(Meters::new(&plan, names, threads, options.state.is_some(), options.monitoring));
@@ -116,18 +116,18 @@ pub(crate) fn run_from(plan: PhysicalPlan, options: &RunOptions, clock: fn(Epoch
 }
 
 /// Tells the other processes why the run fails, if it does so before it begins.
-struct LastWords(Vec<Speaker>);
+struct StartupAbort(Vec<ControlWriter>);
 
-impl LastWords {
+impl StartupAbort {
     fn new(connected: &Connected) -> Result<Self> {
-        let copy = |stream: &std::net::TcpStream| stream.try_clone().map(Speaker::new);
+        let copy = |stream: &std::net::TcpStream| stream.try_clone().map(ControlWriter::new);
         let copies = connected.control.iter().flatten().map(copy).collect::<std::io::Result<_>>();
-        copies.map(LastWords).map_err(|error| lacking("no handle of a connection to another process", error))
+        copies.map(StartupAbort).map_err(|error| lacking("no handle of a connection to another process", error))
     }
 
     fn say(&self, error: &Error) {
         for speaker in &self.0 {
-            let _ = speaker.send(&Order::Fail(error.into()), &[]);
+            let _ = speaker.send(&Request::Fail(error.into()), &[]);
         }
     }
 }
@@ -172,7 +172,7 @@ impl Connectors {
 
     /// Checks that every source can say where it was.
     fn check_memory(&self) -> Result<()> {
-        self.sources.iter().find_map(|source| source.forgetful.clone()).map_or(Ok(()), Err)
+        self.sources.iter().find_map(|source| source.not_resumable.clone()).map_or(Ok(()), Err)
     }
 }
 
@@ -250,7 +250,7 @@ impl Run {
         let deliver = Box::new(move |sink: usize, epoch, changes: &_| written[sink].write(epoch, changes));
         let snapshot = Box::new(move |sink: usize, changes: &_| snapshot[sink].write_snapshot(changes));
         let health = Arc::new(Health::default());
-        let patience = connected.is_some().then_some(team::PATIENCE);
+        let patience = connected.is_some().then_some(team::POLL_INTERVAL);
         let failure = health.failure.clone();
         let metrics = meters.steps();
         let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, patience, metrics });
@@ -265,7 +265,7 @@ impl Run {
             None => Fabric::local(workers, health)?,
             Some(connected) => {
                 peers *= connected.cluster.processes();
-                let desk = Desk {
+                let desk = CoordinatorShared {
                     health: health.clone(),
                     sinks: sinks.clone(),
                     schemas: sink_schemas(&plan, sinks.len()),
@@ -273,7 +273,7 @@ impl Run {
                 };
                 let others = Arc::new(Remotes::new(connected, desk)?);
                 let steps = state.as_ref().map(State::records).unwrap_or_default();
-                others.tell(&Order::Open { seed: seed.0, steps, endless });
+                others.tell(&Request::Open { seed: seed.0, steps, endless });
                 remotes = Some(others);
                 Fabric::cluster(workers, connected, health)?
             }
@@ -435,7 +435,7 @@ impl Run {
         if let Some(remotes) = &self.remotes {
             let generation = checkpoint.map(Checkpoint::generation);
             let moves = moves.iter().map(|(from, to)| (from.clone(), to.clone())).collect();
-            remotes.tell(&Order::Checkpoint { generation, snapshots: snapshots.clone(), moves });
+            remotes.tell(&Request::Checkpoint { generation, snapshots: snapshots.clone(), moves });
         }
         let mut shares = Vec::new();
         if snapshots.contains(&true) {

@@ -19,7 +19,7 @@ use millpond_io::source::EpochInput;
 use millpond_plan::types::Schema;
 use parking_lot::Mutex;
 
-use crate::cluster::message::{FrameReader, Order, Share, Speaker, WireError, Word};
+use crate::cluster::message::{ControlWriter, FrameReader, Reply, Request, Share, WireError};
 use crate::cluster::{Connected, Health};
 use crate::lacking::lacking;
 
@@ -27,7 +27,7 @@ use crate::lacking::lacking;
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What the threads that listen to other processes share.
-pub(super) struct Desk {
+pub(super) struct CoordinatorShared {
     pub health: Arc<Health>,
     pub sinks: Arc<Vec<Box<dyn Sink>>>,
     /// The columns of each sink's table.
@@ -38,28 +38,28 @@ pub(super) struct Desk {
 
 /// All other processes.
 pub(super) struct Remotes {
-    desk: Arc<Desk>,
+    desk: Arc<CoordinatorShared>,
     members: Vec<Remote>,
 }
 
 struct Remote {
-    speaker: Speaker,
-    answers: Mutex<Receiver<Word>>,
-    /// Answers to [`Order::Write`], which come while epochs run.
-    written: Mutex<Receiver<Word>>,
+    speaker: ControlWriter,
+    answers: Mutex<Receiver<Reply>>,
+    /// Answers to [`Request::Write`], which come while epochs run.
+    written: Mutex<Receiver<Reply>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Remotes {
     /// Starts to listen to all other processes.
-    pub(super) fn new(connected: &mut Connected, desk: Desk) -> Result<Self> {
+    pub(super) fn new(connected: &mut Connected, desk: CoordinatorShared) -> Result<Self> {
         let mut remotes = Remotes { desk: Arc::new(desk), members: Vec::new() };
         for process in 0..connected.control.len() {
             let Some(stream) = connected.control[process].take() else { continue };
             let name = connected.name(process);
             let cannot = |error: std::io::Error| lacking(&format!("no thread to listen to {name}"), error);
             let reading = stream.try_clone().map_err(cannot)?;
-            let speaker = Speaker::new(stream);
+            let speaker = ControlWriter::new(stream);
             let (answer, answers) = channel();
             let (write, written) = channel();
             let (desk, reply) = (remotes.desk.clone(), speaker.clone());
@@ -77,7 +77,7 @@ impl Remotes {
     }
 
     /// Tells all; one that is lost is noticed by its thread.
-    pub(super) fn tell(&self, order: &Order) {
+    pub(super) fn tell(&self, order: &Request) {
         for member in &self.members {
             let _ = member.speaker.send(order, &[]);
         }
@@ -90,15 +90,15 @@ impl Remotes {
         let mut sources: Vec<usize> = shared.keys().copied().collect();
         sources.sort_unstable();
         *self.desk.inputs.lock() = shared;
-        self.tell(&Order::Epoch { epoch: epoch.0, shared: sources });
+        self.tell(&Request::Epoch { epoch: epoch.0, shared: sources });
     }
 
     /// One answer of each process; an error if one is lost or has failed.
-    fn answers(&self) -> Result<Vec<Word>> {
+    fn answers(&self) -> Result<Vec<Reply>> {
         let mut answers = Vec::new();
         for member in &self.members {
             match member.answers.lock().recv() {
-                Ok(Word::Failed(error)) => {
+                Ok(Reply::Failed(error)) => {
                     self.desk.health.failure.set(error.into());
                     self.desk.health.check()?;
                 }
@@ -115,7 +115,7 @@ impl Remotes {
     /// What the steps of each process have counted: the answer to an epoch, and the first one.
     pub(super) fn counts(&self) -> Result<Vec<Vec<StepCounts>>> {
         let counts = |word| match word {
-            Word::Opened(counts) | Word::Done(counts) => Some(counts),
+            Reply::Opened(counts) | Reply::Done(counts) => Some(counts),
             _ => None,
         };
         Ok(self.answers()?.into_iter().filter_map(counts).collect())
@@ -123,13 +123,13 @@ impl Remotes {
 
     /// What each process saved.
     pub(super) fn saved(&self) -> Result<Vec<Share>> {
-        let share = |word| if let Word::Saved(share) = word { Some(share) } else { None };
+        let share = |word| if let Reply::Saved(share) = word { Some(share) } else { None };
         Ok(self.answers()?.into_iter().filter_map(share).collect())
     }
 
     /// Asks all to write what they took down last.
     pub(super) fn begin_write(&self, generation: u64) {
-        self.tell(&Order::Write { generation });
+        self.tell(&Request::Write { generation });
     }
 
     /// What all have written.
@@ -137,8 +137,8 @@ impl Remotes {
         let mut all = Vec::new();
         for member in &self.members {
             match member.written.lock().recv() {
-                Ok(Word::Written(Ok(share))) => all.push(share),
-                Ok(Word::Written(Err(error))) => return Err(error.into()),
+                Ok(Reply::Written(Ok(share))) => all.push(share),
+                Ok(Reply::Written(Err(error))) => return Err(error.into()),
                 _ => {
                     self.desk.health.failure.abandon();
                     self.desk.health.check()?;
@@ -150,17 +150,17 @@ impl Remotes {
 
     /// Ends the run on all processes: when this returns, each knows that it is over.
     pub(super) fn end(&self) -> Result<()> {
-        self.tell(&Order::End);
+        self.tell(&Request::End);
         self.answers()?;
         self.desk.health.set_ending();
-        self.tell(&Order::Close);
+        self.tell(&Request::Close);
         Ok(())
     }
 
     /// Tells all why the run failed.
     pub(super) fn fail(&self, error: &Error) {
         self.desk.health.failure.abandon();
-        self.tell(&Order::Fail(WireError::from(error)));
+        self.tell(&Request::Fail(WireError::from(error)));
         self.desk.health.set_ending();
     }
 }
@@ -182,11 +182,11 @@ impl Drop for Remotes {
 
 /// The thread that takes in the words of one process.
 struct Listener {
-    desk: Arc<Desk>,
-    reply: Speaker,
+    desk: Arc<CoordinatorShared>,
+    reply: ControlWriter,
     name: String,
-    answer: Sender<Word>,
-    write: Sender<Word>,
+    answer: Sender<Reply>,
+    write: Sender<Reply>,
     /// The pieces of input that the process has: source and number.
     lent: Vec<(usize, u64)>,
 }
@@ -195,7 +195,7 @@ impl Listener {
     fn listen(mut self, stream: TcpStream) {
         let mut frames = FrameReader::new(stream);
         let broken = loop {
-            match frames.next::<Word>() {
+            match frames.next::<Reply>() {
                 Ok((word, bytes)) => self.take(word, bytes),
                 Err(error) => break error,
             }
@@ -212,22 +212,22 @@ impl Listener {
         self.desk.inputs.lock().get(&source).cloned()
     }
 
-    fn take(&mut self, word: Word, bytes: &[u8]) {
+    fn take(&mut self, word: Reply, bytes: &[u8]) {
         let failure = &self.desk.health.failure;
         match word {
-            Word::Changes { sink, epoch } => failure.guard("writing results", || {
+            Reply::Changes { sink, epoch } => failure.guard("writing results", || {
                 let changes = self.changes(sink, bytes)?;
                 self.desk.sinks[sink].write(Epoch(epoch), &changes)
             }),
-            Word::Snapshot { sink } => failure.guard("writing results", || {
+            Reply::Snapshot { sink } => failure.guard("writing results", || {
                 let changes = self.changes(sink, bytes)?;
                 self.desk.sinks[sink].write_snapshot(&changes)
             }),
-            Word::Lines { sink, count } => {
+            Reply::Lines { sink, count } => {
                 failure.guard("writing results", || self.desk.sinks[sink].write_lines(bytes, count))
             }
-            Word::Want { source, count } => self.lend(source, count),
-            Word::Read { source } => {
+            Reply::Want { source, count } => self.lend(source, count),
+            Reply::Read { source } => {
                 if let Some(input) = self.input(source) {
                     match input.hand_in(bytes) {
                         Ok(piece) => self.lent.retain(|lent| *lent != (source, piece)),
@@ -235,14 +235,14 @@ impl Listener {
                     }
                 }
             }
-            Word::Unread { source, piece, error } => {
+            Reply::Unread { source, piece, error } => {
                 self.lent.retain(|lent| *lent != (source, piece));
                 if let Some(input) = self.input(source) {
                     input.give_up(piece, error.into());
                 }
             }
-            Word::Stop => self.desk.health.set_stopped(),
-            Word::Written(_) => drop(self.write.send(word)),
+            Reply::Stop => self.desk.health.set_stopped(),
+            Reply::Written(_) => drop(self.write.send(word)),
             answer => drop(self.answer.send(answer)),
         }
     }
@@ -271,6 +271,6 @@ impl Listener {
                 }
             }
         }
-        let _ = self.reply.send(&Order::Pieces { source, last }, &pieces);
+        let _ = self.reply.send(&Request::Pieces { source, last }, &pieces);
     }
 }

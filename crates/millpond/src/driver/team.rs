@@ -31,7 +31,7 @@ pub(super) const ALONE_BYTES: u64 = 512 << 10;
 /// How long a worker without work polls before it sleeps.
 const IDLE_SPIN: Duration = Duration::from_micros(20);
 /// How long a worker sleeps before it looks whether another process was lost.
-pub(super) const PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Hands rows of the present table to a sink, by its index.
 pub(super) type Snapshot = Box<dyn Fn(usize, &Changes) -> Result<()> + Send + Sync>;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cluster::AGAIN_HINT;
 use crate::cluster::handshake::{Claims, Purpose, greet, welcome};
-use crate::cluster::message::{FrameReader, WireError, Word, write_frame};
+use crate::cluster::message::{FrameReader, Reply, WireError, write_frame};
 use crate::options::RunOptions;
 use crate::output::Output as Declared;
 use crate::{csv, run as run_program};
@@ -131,20 +131,20 @@ fn followed(program: &Program, listener: TcpListener, follow: impl FnOnce(Partne
     })
 }
 
-fn opened() -> Order {
-    Order::Open { seed: 7, steps: Vec::new(), endless: false }
+fn opened() -> Request {
+    Request::Open { seed: 7, steps: Vec::new(), endless: false }
 }
 
 /// Orders, and what process 1 says of process 0 after them.
 #[track_caller]
-fn check_led(orders: &[Order], kind: ErrorKind, text: &str) {
+fn check_led(orders: &[Request], kind: ErrorKind, text: &str) {
     let (program, listener) = Program::new(1);
     let outcome = led(&program, &listener, |mut partner| {
         for order in orders {
             partner.say(order, &[]);
             match order {
-                Order::Open { .. } => partner.hear(|word, _| matches!(word, Word::Opened(_)).then_some(())),
-                Order::End => partner.hear(|word, _| matches!(word, Word::Ended).then_some(())),
+                Request::Open { .. } => partner.hear(|word, _| matches!(word, Reply::Opened(_)).then_some(())),
+                Request::End => partner.hear(|word, _| matches!(word, Reply::Ended).then_some(())),
                 _ => {}
             }
         }
@@ -159,20 +159,20 @@ fn a_process_without_a_leader_says_what_came_of_it() {
     check_led(&[], unavailable, &again("was lost: the connection was closed"));
     check_led(&[opened()], unavailable, &again("was lost: the connection was closed"));
     let text = again("closed its connection and did not say that the run is over");
-    check_led(&[opened(), Order::End], unavailable, &text);
+    check_led(&[opened(), Request::End], unavailable, &text);
 }
 
 #[test]
 fn an_order_that_has_no_place_is_named() {
     let misfit = |what: &str| format!("{{leader}} sent the order {what}\nhint: {MISFIT_HINT}");
-    check_led(&[Order::Close], ErrorKind::Unavailable, &misfit("Close before it opened the run"));
-    let pieces = Order::Epoch { epoch: 2, shared: vec![0] };
+    check_led(&[Request::Close], ErrorKind::Unavailable, &misfit("Close before it opened the run"));
+    let pieces = Request::Epoch { epoch: 2, shared: vec![0] };
     check_led(&[pieces], ErrorKind::Unavailable, &misfit("Epoch before it opened the run"));
     let (program, listener) = Program::new(1);
     let outcome = led(&program, &listener, |mut partner| {
         partner.say(&opened(), &[]);
         partner.say(&opened(), &[]);
-        partner.hear(|word, _| matches!(word, Word::Opened(_)).then_some(()));
+        partner.hear(|word, _| matches!(word, Reply::Opened(_)).then_some(()));
     });
     let text = misfit("Open in the midst of the run").replace("{leader}", &program.name(0));
     program.check(outcome, ErrorKind::Unavailable, &text);
@@ -193,13 +193,13 @@ fn a_leader_that_cannot_be_understood_is_lost() {
 fn an_error_is_the_same_in_all_processes() {
     let place = Origin { file: "visits.rs".to_owned(), line: 7 };
     let error = Error::data("runs-1 is missing").with_hint("restore it").at(&place);
-    check_led(&[Order::Fail(WireError::from(&error))], ErrorKind::Data, &error.to_string());
+    check_led(&[Request::Fail(WireError::from(&error))], ErrorKind::Data, &error.to_string());
     let error = Error::input("a.csv:2: at: \"x\" is not an int");
-    check_led(&[opened(), Order::Fail(WireError::from(&error))], ErrorKind::Input, &error.to_string());
+    check_led(&[opened(), Request::Fail(WireError::from(&error))], ErrorKind::Input, &error.to_string());
     let (program, listener) = Program::new(1);
     let outcome = followed(&program, listener, |mut partner| {
-        partner.say(&Word::Failed(WireError::from(&error)), &[]);
-        partner.hear(|order, _| matches!(order, Order::Fail(_)).then_some(()));
+        partner.say(&Reply::Failed(WireError::from(&error)), &[]);
+        partner.hear(|order, _| matches!(order, Request::Fail(_)).then_some(()));
     });
     program.check(outcome, ErrorKind::Input, &error.to_string());
 }
@@ -209,12 +209,12 @@ fn a_process_without_state_is_asked_for_none() {
     let (program, listener) = Program::new(1);
     let outcome = led(&program, &listener, |mut partner| {
         partner.say(&opened(), &[]);
-        partner.say(&Order::Write { generation: 2 }, &[]);
+        partner.say(&Request::Write { generation: 2 }, &[]);
         let error: WireError = partner.hear(|word, _| match word {
-            Word::Written(Err(error)) => Some(error),
+            Reply::Written(Err(error)) => Some(error),
             _ => None,
         });
-        partner.say(&Order::Fail(error), &[]);
+        partner.say(&Request::Fail(error), &[]);
     });
     let text = format!("process 0 asked for what is to be saved, and this process saves no state\nhint: {MISFIT_HINT}");
     program.check(outcome, ErrorKind::Unavailable, &text);
@@ -229,7 +229,7 @@ fn a_process_that_leaves_or_cannot_be_understood_is_lost() {
     let (program, listener) = Program::new(1);
     let outcome = followed(&program, listener, |mut partner| {
         partner.say(&"ready", &[]);
-        partner.hear(|order, _| matches!(order, Order::Fail(_)).then_some(()));
+        partner.hear(|order, _| matches!(order, Request::Fail(_)).then_some(()));
     });
     let error = outcome.unwrap_err();
     let text = format!("{} was lost: it said what cannot be understood: unknown variant `ready`", program.name(1));
@@ -239,8 +239,8 @@ fn a_process_that_leaves_or_cannot_be_understood_is_lost() {
 
 /// Process 1 is there, and has been told to begin an epoch.
 fn begin_epoch(partner: &mut Partner) {
-    partner.say(&Word::Opened(Vec::new()), &[]);
-    partner.hear(|order, _| matches!(order, Order::Epoch { .. }).then_some(()));
+    partner.say(&Reply::Opened(Vec::new()), &[]);
+    partner.hear(|order, _| matches!(order, Request::Epoch { .. }).then_some(()));
 }
 
 #[test]
@@ -248,11 +248,11 @@ fn rows_and_pieces_that_cannot_be_read_are_told_of_who_sent_them() {
     type Follow = fn(&mut Partner);
     let cases: [(Follow, &str); 3] = [
         (
-            |partner| partner.say(&Word::Changes { sink: 0, epoch: 2 }, b"rows"),
+            |partner| partner.say(&Reply::Changes { sink: 0, epoch: 2 }, b"rows"),
             "another process sent rows that cannot be read: they end too early",
         ),
         (
-            |partner| partner.say(&Word::Read { source: 0 }, b"pieces"),
+            |partner| partner.say(&Reply::Read { source: 0 }, b"pieces"),
             "what came back of a piece of input cannot be understood: expected value at line 1 column 1",
         ),
         (|_| (), "was lost: the connection was closed"),
@@ -264,8 +264,8 @@ fn rows_and_pieces_that_cannot_be_read_are_told_of_who_sent_them() {
             begin_epoch(&mut partner);
             follow(&mut partner);
             // What comes back says that all before it was heard; the pieces are never given back.
-            partner.say(&Word::Want { source: 0, count: usize::MAX }, &[]);
-            partner.hear(|order, _| matches!(order, Order::Pieces { last: true, .. }).then_some(()));
+            partner.say(&Reply::Want { source: 0, count: usize::MAX }, &[]);
+            partner.hear(|order, _| matches!(order, Request::Pieces { last: true, .. }).then_some(()));
         });
         let name = program.name(1);
         let text = match what.starts_with("was lost") {

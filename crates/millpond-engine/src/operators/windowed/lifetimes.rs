@@ -104,7 +104,7 @@ impl Lifetimes {
         let in_time: Vec<bool> = match &self.windows {
             WindowSpec::Numbered { spans, .. } => {
                 let closed = after(spans, &rows.keys[rows.keys.len() - 1], Side::End, cutoff)?;
-                rows.of_row.iter().map(|&key| !is_past(closed[key as usize], Some(watermark))).collect()
+                rows.key_of_row.iter().map(|&key| !is_past(closed[key as usize], Some(watermark))).collect()
             }
             WindowSpec::Session(spec) => {
                 let first = match cutoff {

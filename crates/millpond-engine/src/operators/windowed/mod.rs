@@ -103,20 +103,20 @@ pub struct Windowed {
 
 /// The watermark before an epoch and after it.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
+struct WatermarkStep {
     before: Option<i64>,
     after: Option<i64>,
 }
 
 /// Timers of windows that come or go in an epoch.
 #[derive(Default)]
-struct Pending {
+struct DueWindows {
     due: Vec<i64>,
     windows: Vec<HashedChanges>,
 }
 
 /// Keys with some of their windows.
-struct Chosen {
+struct WindowSelection {
     hashes: Vec<u64>,
     keys: Vec<ArrayRef>,
     /// The first start and the last end of the windows of each key, if these have bounds.
@@ -165,28 +165,30 @@ impl Windowed {
     }
 
     /// Removes from the output what windows that are over had in it before this epoch.
-    fn retract(&self, due: &KeyedRows, turn: Turn, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn retract(&self, due: &KeyedRows, turn: WatermarkStep, emit: &mut dyn FnMut(Changes)) -> Result<()> {
         let windows = self.gathered(&[windows_of(due)]);
         self.in_chunks(&windows, |chunk, lifetimes| {
-            let ends = |life: &Lifetime| is_past(life.over, turn.after) && is_past(life.shown, turn.before);
-            let Some(chosen) = self.choose(chunk, lifetimes.iter().map(ends)) else { return Ok(()) };
+            let expires = |life: &Lifetime| is_past(life.over, turn.after) && is_past(life.shown, turn.before);
+            let Some(chosen) = self.choose(chunk, lifetimes.iter().map(expires)) else { return Ok(()) };
             emit_rows(negated(self.present(&chosen)?), emit);
             Ok(())
         })
     }
 
     /// Shows the windows whose time has come, and frees those that are over.
-    fn settle(&mut self, windows: &KeyedRows, turn: Turn, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn settle(&mut self, windows: &KeyedRows, turn: WatermarkStep, emit: &mut dyn FnMut(Changes)) -> Result<()> {
         let mut over = Vec::new();
         self.in_chunks(windows, |chunk, lifetimes| {
             let stays = |life: &Lifetime| self.lifetimes.keeps_results() || !is_past(life.over, turn.after);
-            let comes = |life: &Lifetime| !is_past(life.shown, turn.before) && is_past(life.shown, turn.after);
-            if let Some(chosen) = self.choose(chunk, lifetimes.iter().map(|life| comes(life) && stays(life))) {
+            let becomes_visible =
+                |life: &Lifetime| !is_past(life.shown, turn.before) && is_past(life.shown, turn.after);
+            if let Some(chosen) = self.choose(chunk, lifetimes.iter().map(|life| becomes_visible(life) && stays(life)))
+            {
                 emit_rows(self.present(&chosen)?, emit);
             }
-            let ends = |life: &Lifetime| is_past(life.over, turn.after);
-            let closed = lifetimes.iter().filter(|life| ends(life)).count() as u64;
-            over.extend(self.choose(chunk, lifetimes.iter().map(ends)).map(|chosen| (chosen, closed)));
+            let expires = |life: &Lifetime| is_past(life.over, turn.after);
+            let closed = lifetimes.iter().filter(|life| expires(life)).count() as u64;
+            over.extend(self.choose(chunk, lifetimes.iter().map(expires)).map(|chosen| (chosen, closed)));
             Ok(())
         })?;
         for (_, arrangement) in self.inside.arrangements() {
@@ -199,7 +201,7 @@ impl Windowed {
     }
 
     /// The present results of these windows.
-    fn present(&self, chosen: &Chosen) -> Result<KeyedRows> {
+    fn present(&self, chosen: &WindowSelection) -> Result<KeyedRows> {
         let mut rows = self.inside.present(&chosen.hashes, &chosen.keys, chosen.select())?;
         take_reasons(&mut rows.rows)?;
         Ok(rows)
@@ -232,7 +234,7 @@ impl Windowed {
     }
 
     /// The keys of those windows that `chosen` says, if there are any. Those of one key follow each other.
-    fn choose(&self, windows: &KeyedRows, chosen: impl Iterator<Item = bool>) -> Option<Chosen> {
+    fn choose(&self, windows: &KeyedRows, chosen: impl Iterator<Item = bool>) -> Option<WindowSelection> {
         let (offsets, rows) = kept_rows(&windows.offsets, &chosen.collect::<Vec<bool>>());
         let keys: Vec<u32> =
             (0..windows.hashes.len() as u32).filter(|&k| offsets[k as usize] < offsets[k as usize + 1]).collect();
@@ -242,7 +244,7 @@ impl Windowed {
             let span = |&k: &u32| (starts[row(offsets[k as usize])], ends[row(offsets[k as usize + 1] - 1)]);
             keys.iter().map(span).unzip()
         });
-        (!keys.is_empty()).then(|| Chosen {
+        (!keys.is_empty()).then(|| WindowSelection {
             hashes: keys.iter().map(|&k| windows.hashes[k as usize]).collect(),
             keys: take_all(&windows.keys, &keys),
             spans,
@@ -289,14 +291,14 @@ impl Windowed {
     }
 }
 
-impl Turn {
+impl WatermarkStep {
     /// Notes what windows come and go by these changes of their results; gives the rows that are to be seen.
     fn take_up(
         self,
         mut rows: KeyedRows,
         lifetimes: &Lifetimes,
         bounds: usize,
-        [now, later]: [&mut Pending; 2],
+        [now, later]: [&mut DueWindows; 2],
     ) -> Result<KeyedRows> {
         let count = rows.offsets.last().map_or(0, |&end| end) as usize;
         let of = match bounds {
@@ -308,7 +310,7 @@ impl Turn {
         let same = |a: usize, b: usize| starts_and_ends.iter().all(|bound| bound[a] == bound[b]);
 
         let mut seen = Vec::with_capacity(count);
-        let mut moved: [Moved; 2] = Default::default();
+        let mut moved: [TimerDeltas; 2] = Default::default();
         for (key, pair) in rows.offsets.windows(2).enumerate() {
             let (mut row, end) = (pair[0] as usize, pair[1] as usize);
             while row < end {
@@ -347,14 +349,14 @@ impl Turn {
 
 /// Timers that come or go, by where their windows stand.
 #[derive(Default)]
-struct Moved {
+struct TimerDeltas {
     due: Vec<i64>,
     keys: Vec<u32>,
     rows: Vec<u32>,
     diffs: Vec<i64>,
 }
 
-impl Moved {
+impl TimerDeltas {
     fn push(&mut self, due: i64, key: usize, row: usize, diff: i64) {
         self.due.push(due);
         self.keys.push(key as u32);
@@ -362,7 +364,7 @@ impl Moved {
         self.diffs.push(diff);
     }
 
-    fn into_pending(self, rows: &KeyedRows, bounds: usize, pending: &mut Pending) {
+    fn into_pending(self, rows: &KeyedRows, bounds: usize, pending: &mut DueWindows) {
         if self.due.is_empty() {
             return;
         }
@@ -375,7 +377,7 @@ impl Moved {
     }
 }
 
-impl Chosen {
+impl WindowSelection {
     /// The rows of the windows, in each arrangement of a [`WindowOperator`].
     fn select(&self) -> Select<'_> {
         match &self.spans {
@@ -414,7 +416,7 @@ fn filtered(changes: &Changes, kept: &BooleanArray) -> Changes {
 }
 
 /// Removes the rows of windows.
-fn forget(arrangement: &mut Arrangement, windows: &Chosen) -> Result<()> {
+fn forget(arrangement: &mut Arrangement, windows: &WindowSelection) -> Result<()> {
     let mut run = arrangement.builder();
     run.append(&negated(arrangement.lookup(&windows.hashes, &windows.keys, windows.select())?));
     insert(arrangement, run.finish())
@@ -466,12 +468,12 @@ impl Operator for Windowed {
         input: &mut dyn Iterator<Item = KeyedChanges>,
         emit: &mut dyn FnMut(Changes),
     ) -> Result<()> {
-        let turn = Turn { before: self.watermark, after: self.next };
+        let turn = WatermarkStep { before: self.watermark, after: self.next };
         let due = self.timers.due(turn.before, turn.after)?;
         if !self.lifetimes.keeps_results() {
             self.retract(&due, turn, emit)?;
         }
-        let (mut now, mut later) = (Pending::default(), Pending::default());
+        let (mut now, mut later) = (DueWindows::default(), DueWindows::default());
         let Windowed { inside, lifetimes, bounds, counts, .. } = self;
         inside.close_before(lifetimes.open_from(turn.before));
         let (mut filtered, mut taken) = (Ok(()), Ok(()));

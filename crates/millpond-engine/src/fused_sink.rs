@@ -15,13 +15,13 @@ use crate::hash::HashSeed;
 
 /// Stateless maps one after another, up to a sink.
 #[derive(Clone, Debug)]
-pub(crate) struct Tail {
+pub(crate) struct FusedSink {
     maps: Vec<(Arc<MapStage>, Consolidate)>,
     /// The index of the sink.
     pub sink: usize,
 }
 
-impl Tail {
+impl FusedSink {
     /// What stands behind `node`, if it is a tail.
     pub(crate) fn behind(plan: &PhysicalPlan, mut node: NodeId) -> Option<Self> {
         let mut maps = Vec::new();
@@ -32,7 +32,7 @@ impl Tail {
             match &plan.nodes[reader].operator {
                 OperatorSpec::Map { consolidate: Consolidate::ByRow, .. } => return None,
                 OperatorSpec::Map { stage, consolidate, .. } => maps.push((stage.clone(), *consolidate)),
-                OperatorSpec::Sink { index, .. } => return Some(Tail { maps, sink: *index }),
+                OperatorSpec::Sink { index, .. } => return Some(FusedSink { maps, sink: *index }),
                 _ => return None,
             }
             node = NodeId(reader);

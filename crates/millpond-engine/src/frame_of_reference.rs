@@ -8,27 +8,27 @@ use crate::column::ColumnBuffer;
 /// A growing column, which keeps integers as their distances from the first one while these fit 32 bits: most rows of an
 /// epoch wait until all have come, and memory that is not in use yet is dear.
 #[derive(Debug)]
-pub(crate) struct WaitingColumn {
-    near: Option<Near>,
+pub(crate) struct CompactColumn {
+    near: Option<Offsets32>,
     /// All cells, unless they are near.
     buffer: ColumnBuffer,
 }
 
 /// Integers near to each other, none of them null.
 #[derive(Debug)]
-struct Near {
+struct Offsets32 {
     /// A column of their type.
     like: ArrayRef,
     first: i64,
     distances: Vec<i32>,
 }
 
-impl WaitingColumn {
+impl CompactColumn {
     /// An empty column of the type of `array`.
     pub(crate) fn like(array: &ArrayRef) -> Self {
         let first = required_ints(array).map(|ints| ints.first().copied().unwrap_or_default());
-        let near = first.map(|first| Near { like: array.slice(0, 0), first, distances: Vec::new() });
-        WaitingColumn { near, buffer: ColumnBuffer::like(array) }
+        let near = first.map(|first| Offsets32 { like: array.slice(0, 0), first, distances: Vec::new() });
+        CompactColumn { near, buffer: ColumnBuffer::like(array) }
     }
 
     /// Appends all cells of `array`.
@@ -45,11 +45,11 @@ impl WaitingColumn {
 
     /// The column.
     pub(crate) fn finish(self) -> ArrayRef {
-        self.near.map_or_else(|| self.buffer.finish(), Near::finish)
+        self.near.map_or_else(|| self.buffer.finish(), Offsets32::finish)
     }
 }
 
-impl Near {
+impl Offsets32 {
     /// Appends all cells of `array`, or none if one is null or too far away.
     fn append(&mut self, array: &ArrayRef) -> bool {
         let Some(ints) = required_ints(array) else { return false };
@@ -76,8 +76,8 @@ mod tests {
 
     use super::*;
 
-    fn grown(parts: &[ArrayRef]) -> WaitingColumn {
-        let mut column = WaitingColumn::like(&parts[0]);
+    fn grown(parts: &[ArrayRef]) -> CompactColumn {
+        let mut column = CompactColumn::like(&parts[0]);
         parts.iter().for_each(|part| column.append(part));
         column
     }

@@ -16,7 +16,7 @@ const EMPTY: u32 = u32::MAX;
 
 /// The distinct keys so far.
 #[derive(Debug)]
-pub(crate) struct Numbering {
+pub(crate) struct KeyInterner {
     /// Hash and number of a key, or [`EMPTY`].
     slots: Vec<(u64, u32)>,
     /// The hash of each key.
@@ -35,13 +35,13 @@ struct KeyColumn {
 /// The first and the last bytes of a text and its length: all of it, up to 16 bytes.
 type Head = (u64, u64, usize);
 
-impl Numbering {
+impl KeyInterner {
     /// No keys; they will be of the types of `columns`. Likely there are fewer than `rows` of them.
     pub(crate) fn new(columns: &[ArrayRef], rows: usize) -> Self {
         let columns =
             columns.iter().map(|column| KeyColumn { cells: ColumnBuffer::like(column), heads: Vec::new() }).collect();
         let slots = 1024.min(rows.next_power_of_two() * 2);
-        Numbering { slots: vec![(0, EMPTY); slots], hashes: Vec::new(), columns }
+        KeyInterner { slots: vec![(0, EMPTY); slots], hashes: Vec::new(), columns }
     }
 
     /// The number of distinct keys.
@@ -49,18 +49,18 @@ impl Numbering {
         self.hashes.len()
     }
 
-    /// Appends the numbers of the keys of these rows to `of_row`.
-    pub(crate) fn number(&mut self, hashes: &[u64], columns: &[ArrayRef], of_row: &mut Vec<u32>) {
+    /// Appends the numbers of the keys of these rows to `key_of_row`.
+    pub(crate) fn number(&mut self, hashes: &[u64], columns: &[ArrayRef], key_of_row: &mut Vec<u32>) {
         let known = self.hashes.len();
-        let before = of_row.len();
-        let firsts = self.number_hashes(hashes, of_row);
+        let before = key_of_row.len();
+        let firsts = self.number_hashes(hashes, key_of_row);
         let cells = Cells::of_all(columns);
         self.keep(columns, &cells, &firsts);
-        let numbers = &of_row[before..];
+        let numbers = &key_of_row[before..];
         if !self.columns.iter().zip(&cells).all(|(column, cells)| column.equals_all(numbers, cells)) {
             self.forget_from(known);
-            of_row.truncate(before);
-            self.number_colliding(hashes, columns, &cells, of_row);
+            key_of_row.truncate(before);
+            self.number_colliding(hashes, columns, &cells, key_of_row);
         }
     }
 
@@ -70,8 +70,8 @@ impl Numbering {
     }
 
     /// Takes equal hashes for equal keys. Returns the rows with new hashes.
-    fn number_hashes(&mut self, hashes: &[u64], of_row: &mut Vec<u32>) -> Vec<u32> {
-        of_row.reserve(hashes.len());
+    fn number_hashes(&mut self, hashes: &[u64], key_of_row: &mut Vec<u32>) -> Vec<u32> {
+        key_of_row.reserve(hashes.len());
         let mut firsts = Vec::new();
         let mut mask = self.slots.len() - 1;
         if hashes.len() * 4 >= self.slots.len() {
@@ -91,7 +91,7 @@ impl Numbering {
                 }
                 at = (at + 1) & mask;
             };
-            of_row.push(number);
+            key_of_row.push(number);
             mask = self.slots.len() - 1;
         }
         firsts
@@ -107,7 +107,13 @@ impl Numbering {
     }
 
     /// The simple twin of [`number_hashes`](Self::number_hashes), for keys that share a hash.
-    fn number_colliding(&mut self, hashes: &[u64], columns: &[ArrayRef], cells: &[Cells<'_>], of_row: &mut Vec<u32>) {
+    fn number_colliding(
+        &mut self,
+        hashes: &[u64],
+        columns: &[ArrayRef],
+        cells: &[Cells<'_>],
+        key_of_row: &mut Vec<u32>,
+    ) {
         for (row, &hash) in hashes.iter().enumerate() {
             let mask = self.slots.len() - 1;
             let mut at = hash as usize & mask;
@@ -124,7 +130,7 @@ impl Numbering {
                 }
                 at = (at + 1) & mask;
             };
-            of_row.push(number);
+            key_of_row.push(number);
         }
     }
 
@@ -175,19 +181,21 @@ impl Numbering {
 
 impl KeyColumn {
     /// Whether each cell equals that of the key with the row's number.
-    fn equals_all(&self, of_row: &[u32], cells: &Cells<'_>) -> bool {
-        fn all(of_row: &[u32], equal: impl Fn(usize, usize) -> bool) -> bool {
-            of_row.iter().enumerate().all(|(row, &number)| equal(number as usize, row))
+    fn equals_all(&self, key_of_row: &[u32], cells: &Cells<'_>) -> bool {
+        fn all(key_of_row: &[u32], equal: impl Fn(usize, usize) -> bool) -> bool {
+            key_of_row.iter().enumerate().all(|(row, &number)| equal(number as usize, row))
         }
         match (cells.values, self.cells.ints()) {
             (Values::Int(values), Some(ints)) if cells.nulls.is_none() => {
-                all(of_row, |key, row| ints[key] == values[row])
+                all(key_of_row, |key, row| ints[key] == values[row])
             }
-            (Values::Str(text), _) if cells.nulls.is_none() && !self.cells.has_nulls() => all(of_row, |key, row| {
-                let found = head(text, row);
-                found == self.heads[key] && (found.2 <= 16 || self.cells.equals(key, cells, row))
-            }),
-            _ => all(of_row, |key, row| self.cells.equals(key, cells, row)),
+            (Values::Str(text), _) if cells.nulls.is_none() && !self.cells.has_nulls() => {
+                all(key_of_row, |key, row| {
+                    let found = head(text, row);
+                    found == self.heads[key] && (found.2 <= 16 || self.cells.equals(key, cells, row))
+                })
+            }
+            _ => all(key_of_row, |key, row| self.cells.equals(key, cells, row)),
         }
     }
 }

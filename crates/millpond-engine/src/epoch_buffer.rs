@@ -11,7 +11,7 @@ use millpond_plan::types::Schema;
 
 /// The packets of one epoch for one worker.
 #[derive(Debug)]
-pub struct Gather {
+pub struct EpochBuffer {
     seed: HashSeed,
     key: Vec<usize>,
     schema: Schema,
@@ -21,11 +21,11 @@ pub struct Gather {
     whole: Vec<HashedChanges>,
 }
 
-impl Gather {
+impl EpochBuffer {
     /// No packets; `key` are the positions of the key columns in rows of `schema`.
     pub fn new(seed: HashSeed, key: &[usize], schema: &Schema, workers: usize) -> Self {
         let (key, schema) = (key.to_vec(), schema.clone());
-        Gather { seed, key, schema, workers, buckets: Vec::new(), whole: Vec::new() }
+        EpochBuffer { seed, key, schema, workers, buckets: Vec::new(), whole: Vec::new() }
     }
 
     /// Takes up a packet. All packets of an epoch that are divided are divided into the same number of buckets.
@@ -132,7 +132,7 @@ mod tests {
         #[test]
         fn every_key_has_its_rows(batches in prop::collection::vec((prop::collection::vec(row(), 1..40), any::<bool>()), 1..5), collide: bool) {
             let schema = Schema::new([("f", Type::Float.optional()), ("n", Type::Int.required()), ("s", Type::Str.optional())]);
-            let mut gather = Gather::new(HashSeed(5), &[2, 0], &schema, 1);
+            let mut gather = EpochBuffer::new(HashSeed(5), &[2, 0], &schema, 1);
             // What comes undivided is put behind the rest of its bucket.
             let mut expected = ByKey::new();
             let some_divided = batches.iter().any(|(_, divided)| *divided);
