@@ -5,7 +5,8 @@
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
-//! - [`gather`]: the packets of an epoch, with their keys numbered, in buckets; `waiting`: a column of them, kept small.
+//! - [`epoch_buffer`]: the packets of an epoch, with their keys numbered, in buckets; `frame_of_reference`: a column of them,
+//!   kept small.
 //! - [`wire`]: rows as bytes between processes.
 //! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns; `sums` and
 //!   `exact`: sums that hang on nothing but what is added.
