@@ -50,7 +50,7 @@ from millpond._outputs import clear
 from millpond._run import MonitoringLevel, run, run_async
 from millpond._schema import Schema, column_definition, schema_from_types
 from millpond._summary import OutputSummary, RunSummary, SourceSummary, StepSummary
-from millpond._table import GroupedTable, Table, WindowedTable
+from millpond._table import GroupedTable, Table, WindowedTable, explain
 from millpond._text import StringNamespace
 from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
@@ -84,6 +84,7 @@ __all__ = [
     "column_definition",
     "csv",
     "debug",
+    "explain",
     "fill_error",
     "if_else",
     "io",

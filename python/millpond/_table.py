@@ -70,6 +70,36 @@ class Table:
         """The names of the columns, in order."""
         return [name for name, _, _ in self._native.schema()]
 
+    def explain(self) -> str:
+        """What a program that writes this table does, as text for people.
+
+        Each step has a number, what it reads, its key, the name of its state, and whether its rows are only added, or
+        why not. The text may change with the version; `pw.explain` prints it.
+
+        Examples:
+            >>> import millpond as pw
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     user  | pages
+            ...     alice | 3
+            ... ''')
+            >>> totals = visits.filter(pw.this.pages > 1).groupby(pw.this.user).reduce(n=pw.reducers.count())
+            >>> print(totals.explain())
+            1. source: table, made at ..., saved as "table-0"
+               columns: user: str, pages: int
+               append-only
+            2. map of 1
+               keeps rows where pages > 1
+               columns: user
+               append-only
+            3. reduce of 2, saved as "table-0/reduce-0"
+               key: user
+               computes: pw.reducers.count()
+               state: what the results need, since no row is ever removed
+               not append-only: the row of a group that changes is replaced
+            <BLANKLINE>
+        """
+        return self._native.explain(here())
+
     def select(self, *columns: ColumnReference, **named: Operand) -> Table:
         """A table of these columns alone.
 
@@ -704,6 +734,26 @@ class WindowedTable(GroupedTable):
     """
 
     __slots__ = ()
+
+
+def explain(table: Table) -> None:
+    """Prints what a program that writes this table does: the text of `Table.explain`.
+
+    Args:
+        table: The table to explain. Nothing is read.
+
+    Examples:
+        >>> import millpond as pw
+        >>> users = pw.debug.table_from_markdown('''
+        ...     user
+        ...     alice
+        ... ''')
+        >>> pw.explain(users)
+        1. source: table, made at ..., saved as "table-0"
+           columns: user: str
+           append-only
+    """
+    print(check_table(table, "explain").explain(), end="")
 
 
 def identified(native: _native.Table, schema: type[Schema], origin: tuple[str, int]) -> _native.Table:

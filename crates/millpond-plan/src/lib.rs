@@ -14,6 +14,7 @@
 //! - [`window`]: tumbling and sliding windows; [`session`]: sessions; [`behavior`]: when windows are shown and over;
 //!   `reduce`: what is computed of groups; [`combine`]: tables by identity; [`instant`]: float times as ints;
 //! - [`table`]: the logical plan; [`physical`]: the plan that runs; `lower`: from one to the other;
+//!   [`explain()`]: the second as text;
 //! - [`difference()`]: what changed between two descriptions of a step.
 //!
 //! No file depends on one further down in this list.
@@ -26,6 +27,7 @@ mod diagnostics;
 pub mod dialect;
 mod difference;
 pub mod eval;
+mod explain;
 pub mod expr;
 pub mod float;
 pub mod functions;
@@ -56,6 +58,7 @@ pub use combine::Combination;
 pub use dialect::Notation;
 pub use difference::{CLOCK, difference, without_unread};
 pub use eval::{MapStage, Mapped};
+pub use explain::explain;
 pub use expr::{BinaryOp, Expr, ExprKind, UnaryOp, coalesce, col, if_else, lit};
 pub use functions::{BoolWords, Reducer, ReducerKind, TextFunction, TimeFunction, TimePart, TimeUnit};
 pub use literal::Literal;

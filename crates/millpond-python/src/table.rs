@@ -54,6 +54,10 @@ impl PyTable {
         columns.map(|column| (column.name.clone(), column.ty.ty.name(), column.ty.optional)).collect()
     }
 
+    fn explain(&self, place: Place) -> PyResult<String> {
+        self.0.explain(&origin(place)).map_err(raise)
+    }
+
     fn select(&self, outputs: Named<'_>, place: Place) -> PyResult<PyTable> {
         self.0.select(named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }

@@ -163,6 +163,26 @@ impl Table {
         Ok(self.plan()?.schema())
     }
 
+    /// What a program that writes this table does, as text for people: each step with what it reads, its key, the name of its
+    /// state, and whether it is append-only, or why not. The text may change with the version.
+    ///
+    /// ```
+    /// use millpond::{count, debug};
+    ///
+    /// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
+    /// let text = visits.groupby(["user"]).reduce([("visits", count())]).explain()?;
+    /// assert!(text.contains("key: user"), "{text}");
+    /// # Ok::<(), millpond::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake that was made on the way to this table.
+    #[track_caller]
+    pub fn explain(&self) -> Result<String> {
+        let origin = Origin::caller();
+        self.plan()?.explain(&origin)
+    }
+
     /// A table of just these columns.
     #[track_caller]
     #[must_use]

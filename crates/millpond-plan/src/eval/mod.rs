@@ -163,25 +163,29 @@ impl PartialEq for MapStage {
 }
 
 /// `where a > 1: a, b = a + 1`
+impl MapStage {
+    /// What rows must fulfil to be kept.
+    pub(crate) fn predicate_texts(&self, speller: Speller) -> Vec<String> {
+        self.predicates.iter().map(|predicate| self.text(speller, predicate.term)).collect()
+    }
+
+    /// The output columns: `name`, or `name = expression`.
+    pub(crate) fn output_texts(&self, speller: Speller) -> Vec<String> {
+        let output = |(name, root): &(String, Root)| {
+            let (text, column) = (self.text(speller, root.term), speller.column(name));
+            if *name == text || column == text { text } else { format!("{column} = {text}") }
+        };
+        self.outputs.iter().map(output).collect()
+    }
+}
+
 impl fmt::Display for MapStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, predicate) in self.predicates.iter().enumerate() {
-            write!(f, "{} {}", if i == 0 { "where" } else { " and" }, self.text(Speller::PLAN, predicate.term))?;
+        let predicates = self.predicate_texts(Speller::PLAN);
+        if !predicates.is_empty() {
+            write!(f, "where {}: ", predicates.join(" and "))?;
         }
-        if !self.predicates.is_empty() {
-            f.write_str(": ")?;
-        }
-        for (i, (name, root)) in self.outputs.iter().enumerate() {
-            let text = self.text(Speller::PLAN, root.term);
-            let comma = if i > 0 { ", " } else { "" };
-            let column = Speller::PLAN.column(name);
-            if *name == text || column == text {
-                write!(f, "{comma}{text}")?;
-            } else {
-                write!(f, "{comma}{column} = {text}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.output_texts(Speller::PLAN).join(", "))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::window::WindowLength;
 
 mod behavior;
 mod combine;
+mod explain;
 mod flatten;
 
 fn here() -> Origin {
