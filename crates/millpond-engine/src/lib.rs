@@ -27,7 +27,6 @@ pub mod epoch_buffer;
 mod exact;
 pub mod expand;
 mod frame_of_reference;
-mod fused_sink;
 pub mod group;
 pub mod hash;
 pub mod instant;

@@ -1,6 +1,6 @@
 //! The maps and the sink behind a keyed operator, where nothing else reads any of them.
 //!
-//! A keyed operator makes all changes of an epoch in one go. What stands in a tail takes each batch as it comes, while the
+//! A keyed operator makes all changes of an epoch in one go. A fused sink takes each batch as it comes, while the
 //! cache holds it, so that no epoch's results wait in memory as a whole.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct FusedSink {
 }
 
 impl FusedSink {
-    /// What stands behind `node`, if it is a tail.
+    /// What stands behind `node`, if it is a fused sink.
     pub(crate) fn behind(plan: &PhysicalPlan, mut node: NodeId) -> Option<Self> {
         let mut maps = Vec::new();
         loop {
