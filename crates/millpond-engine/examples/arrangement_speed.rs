@@ -1,4 +1,4 @@
-//! How fast state is hashed, built, opened, looked up and merged: `cargo run --release -p millpond-engine --example
+//! How fast state is hashed, built, opened, looked up and merged: `cargo segment --release -p millpond-engine --example
 //! arrangement_speed`. Prints one line for each figure.
 
 use std::sync::{Arc, OnceLock};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use millpond_engine::arrangement::{
-    Arrangement, ArrangementSchema, Run, RunEntry, RunPlace, SavedArrangement, SavedRun, Select,
+    Arrangement, ArrangementSchema, BlobRange, SavedArrangement, SavedSegment, Segment, SegmentEntry, Select,
 };
 use millpond_engine::changes::Diffs;
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
@@ -44,21 +44,22 @@ fn sessions(users: impl Iterator<Item = i64>, each: usize, first_start: i64) -> 
     }
 }
 
-fn build(arrangement: &Arrangement, rows: &KeyedRows) -> Vec<Run> {
+fn build(arrangement: &Arrangement, rows: &KeyedRows) -> Vec<Segment> {
     let mut builder = arrangement.builder();
     builder.append(rows);
     builder.finish()
 }
 
-/// Opens the runs of an arrangement as if saved.
+/// Opens the segments of an arrangement as if saved.
 fn reopen(arrangement: &Arrangement) -> Arrangement {
-    let saved = |(number, entry): (usize, &RunEntry)| {
-        let (bytes, name) = (entry.run.bytes().clone(), format!("run-{number}"));
-        let place = RunPlace { blob: name.clone(), offset: 0, length: bytes.len() as u64 };
-        SavedRun { name, bytes, checksum: entry.run.checksum(), range: entry.range, level: entry.level, place }
+    let saved = |(number, entry): (usize, &SegmentEntry)| {
+        let (bytes, name) = (entry.segment.bytes().clone(), format!("segment-{number}"));
+        let place = BlobRange { blob: name.clone(), offset: 0, length: bytes.len() as u64 };
+        SavedSegment { name, bytes, checksum: entry.segment.checksum(), range: entry.range, level: entry.level, place }
     };
-    let runs = arrangement.entries().iter().enumerate().map(saved).collect();
-    Arrangement::open(arrangement.schema().clone(), KeyRange::ALL, SavedArrangement { runs }).expect("runs just built")
+    let segments = arrangement.entries().iter().enumerate().map(saved).collect();
+    Arrangement::open(arrangement.schema().clone(), KeyRange::ALL, SavedArrangement { segments })
+        .expect("segments just built")
 }
 
 /// The time that this thread has had a core, where the system tells (in steps of some ms); else the time of day. Others
@@ -93,7 +94,7 @@ fn main() {
 
     let mut base = Arrangement::new(schema.clone(), KeyRange::ALL);
     base.insert(build(&empty, &sessions(0..USERS, 15, 1_700_000_000)));
-    println!("200k keys and 3M rows: {} bytes in {} runs", base.size().bytes, base.size().runs);
+    println!("200k keys and 3M rows: {} bytes in {} segments", base.size().bytes, base.size().segments);
     let time = mean(1000, || drop(reopen(&base)));
     println!("open it: {time:?}");
 
@@ -103,20 +104,21 @@ fn main() {
         let until = vec![1_700_066_000; keys.hashes.len()];
         let range = Select::Range { from: &from, until: &until, until_column: 0 };
         for (what, select) in [("all rows", Select::All), ("a range", range), ("the last row", Select::Last)] {
-            let time = mean(500, || drop(arrangement.lookup(&keys.hashes, &keys.keys, select).expect("sound runs")));
+            let time =
+                mean(500, || drop(arrangement.lookup(&keys.hashes, &keys.keys, select).expect("sound segments")));
             println!("look up {what} of 1,000 keys in {name}: {time:?}");
         }
     };
     let mut arrangement = reopen(&base);
     let cold = Instant::now();
-    drop(arrangement.lookup(&keys.hashes, &keys.keys, Select::Last).expect("sound runs"));
+    drop(arrangement.lookup(&keys.hashes, &keys.keys, Select::Last).expect("sound segments"));
     println!("the first lookup, which checks the blocks: {:?}", cold.elapsed());
     lookup(&arrangement, "it");
     for i in 0..8u64 {
         let users = (0..1000 << (i / 2)).map(|u| mix(u + i * 100_000, USERS as u64) as i64);
         arrangement.insert(build(&arrangement, &sessions(users, 1, 1_700_080_000 + i as i64 * 1000)));
     }
-    lookup(&arrangement, "it and 8 smaller runs");
+    lookup(&arrangement, "it and 8 smaller segments");
 
     let mut rows = 0;
     let scan = now();
@@ -124,21 +126,21 @@ fn main() {
         rows += chunk.offsets.last().copied().unwrap_or_default();
         Ok(())
     };
-    arrangement.scan(&mut count).expect("sound runs");
+    arrangement.scan(&mut count).expect("sound segments");
     println!("scan all: {rows} rows in {:?}", now() - scan);
 
     let mut arrangement = reopen(&base);
     arrangement.insert(build(&arrangement, &sessions((0..USERS).step_by(2), 12, 1_700_090_000)));
     let merge = now();
-    arrangement.maintain(usize::MAX).expect("sound runs");
-    println!("merge 3M and 1.2M rows: {:?}, {} runs", now() - merge, arrangement.entries().len());
+    arrangement.maintain(usize::MAX).expect("sound segments");
+    println!("merge 3M and 1.2M rows: {:?}, {} segments", now() - merge, arrangement.entries().len());
 
     let mut arrangement = Arrangement::new(schema, KeyRange::ALL);
     for i in 0..2 {
         arrangement.insert(build(&arrangement, &sessions((i..2 * USERS).step_by(2), 1, 1_700_090_000)));
     }
     let merge = now();
-    arrangement.maintain(usize::MAX).expect("sound runs");
+    arrangement.maintain(usize::MAX).expect("sound segments");
     println!("merge twice 200k rows with a key each: {:?}", now() - merge);
 
     let mut arrangement = reopen(&base);
@@ -147,11 +149,11 @@ fn main() {
         let users = (0..1000).map(|u| mix(u + epoch * 1000, USERS as u64) as i64);
         let rows = sessions(users, 1, 1_700_090_000 + epoch as i64 * 1000);
         let start = Instant::now();
-        let run = build(&arrangement, &rows);
-        arrangement.insert(run);
+        let segment = build(&arrangement, &rows);
+        arrangement.insert(segment);
         inserts.push(start.elapsed());
         let start = Instant::now();
-        arrangement.maintain(32_000).expect("sound runs");
+        arrangement.maintain(32_000).expect("sound segments");
         merges.push(start.elapsed());
     }
     for (what, mut times) in [("insert", inserts), ("maintain", merges)] {
@@ -161,6 +163,6 @@ fn main() {
             times[500], times[990], times[999]
         );
     }
-    println!("runs after that: {}", arrangement.entries().len());
+    println!("segments after that: {}", arrangement.entries().len());
     lookup(&arrangement, "what that leaves");
 }

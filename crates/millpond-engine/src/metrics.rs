@@ -24,7 +24,7 @@ pub struct StepMetrics {
     windows_closed: AtomicU64,
     state_rows: AtomicU64,
     state_bytes: AtomicU64,
-    state_runs: AtomicU64,
+    state_segments: AtomicU64,
 }
 
 /// What a step counted so far.
@@ -69,7 +69,7 @@ impl StepMetrics {
             state: StateSize {
                 rows: get(&self.state_rows),
                 bytes: get(&self.state_bytes),
-                runs: get(&self.state_runs),
+                segments: get(&self.state_segments),
             },
         }
     }
@@ -81,7 +81,7 @@ impl StepMetrics {
         };
         replace(&self.state_rows, old.rows, new.rows);
         replace(&self.state_bytes, old.bytes, new.bytes);
-        replace(&self.state_runs, old.runs, new.runs);
+        replace(&self.state_segments, old.segments, new.segments);
     }
 }
 

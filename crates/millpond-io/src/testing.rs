@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use millpond_engine::arrangement::{Arrangement, RunPlace, SavedArrangement, SavedRun};
+use millpond_engine::arrangement::{Arrangement, BlobRange, SavedArrangement, SavedSegment};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::hash::HashSeed;
 use millpond_error::Result;
@@ -42,20 +42,20 @@ pub(crate) fn cell(column: &ArrayRef, row: usize) -> String {
 
 /// What a checkpoint would save of an arrangement.
 pub(crate) fn save_arrangement(name: &str, arrangement: &Arrangement) -> SavedArrangement {
-    let runs = arrangement.entries().iter().zip(0..).map(|(entry, number)| {
-        let bytes = entry.run.bytes().clone();
-        // Places tell runs apart.
-        let place = RunPlace { blob: format!("{name}-{number}"), offset: 0, length: bytes.len() as u64 };
-        SavedRun {
+    let segments = arrangement.entries().iter().zip(0..).map(|(entry, number)| {
+        let bytes = entry.segment.bytes().clone();
+        // Places tell segments apart.
+        let place = BlobRange { blob: format!("{name}-{number}"), offset: 0, length: bytes.len() as u64 };
+        SavedSegment {
             name: name.to_owned(),
             bytes,
-            checksum: entry.run.checksum(),
+            checksum: entry.segment.checksum(),
             range: entry.range,
             level: entry.level,
             place,
         }
     });
-    SavedArrangement { runs: runs.collect() }
+    SavedArrangement { segments: segments.collect() }
 }
 
 /// What a checkpoint would save of a source.

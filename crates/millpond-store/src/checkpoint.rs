@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::compact::{self, FULL_BLOB_BYTES};
 use crate::disk::{Disk, DiskFile};
 use crate::finished::{self, Mark};
-use crate::manifest::{Manifest, Moves, RunPlace, checksum_of};
+use crate::manifest::{BlobRange, Manifest, Moves, checksum_of};
 use crate::names::{MANIFEST_TEMP, blob_name, manifest_name};
 use crate::open_state::{OpenState, blob_ends, refuse_failed};
 use crate::reader::too_short;
@@ -263,7 +263,7 @@ impl BlobWriter {
     }
 
     /// Writes a run; returns where it stands. Empty runs are not written: they have no place.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<RunPlace> {
+    pub fn append(&mut self, bytes: &[u8]) -> Result<BlobRange> {
         debug_assert!(!bytes.is_empty(), "an empty run has no place");
         let written = self.blob(bytes.len()).and_then(|blob| blob.append(bytes));
         self.shared.note(written)
@@ -334,14 +334,14 @@ impl Blob {
     }
 
     /// Reserves a place, then writes to it without holding anything.
-    fn append(&self, bytes: &[u8]) -> Result<RunPlace> {
+    fn append(&self, bytes: &[u8]) -> Result<BlobRange> {
         let length = bytes.len() as u64;
         let reserve = |end: u64| Some(end.next_multiple_of(ALIGN_BYTES) + length);
         let end = self.length.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
         let offset = end.unwrap_or_else(|end| end).next_multiple_of(ALIGN_BYTES);
         self.synced.store(false, Ordering::Release);
         self.file.write_at(offset, bytes)?;
-        Ok(RunPlace { blob: self.name.clone(), offset, length })
+        Ok(BlobRange { blob: self.name.clone(), offset, length })
     }
 
     fn sync(&self) -> Result<()> {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use millpond_error::Result;
 
 use crate::disk::Disk;
-use crate::manifest::{Manifest, RunPlace};
+use crate::manifest::{BlobRange, Manifest};
 use crate::names::blob_generation;
 
 /// A worker's blob of this size is followed by another one.
@@ -35,7 +35,7 @@ struct Usage<'a> {
     length: u64,
     /// Bytes of its places.
     live: u64,
-    places: BTreeSet<&'a RunPlace>,
+    places: BTreeSet<&'a BlobRange>,
 }
 
 impl Usage<'_> {
@@ -55,7 +55,7 @@ pub(crate) fn victims(
     generation: u64,
     written: u64,
     writers: usize,
-) -> Result<Vec<RunPlace>> {
+) -> Result<Vec<BlobRange>> {
     let mut blobs: BTreeMap<&str, Usage<'_>> = BTreeMap::new();
     for place in manifest.places() {
         if !blobs.contains_key(&*place.blob) {

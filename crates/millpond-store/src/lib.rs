@@ -28,7 +28,7 @@ pub use disk::{Disk, DiskFile};
 pub use faulty::{Failure, Fault, FaultyDisk, Operations};
 pub use local::LocalDisk;
 pub use manifest::{
-    ArrangementRecord, DAMAGE_HINT, LogicalRun, Manifest, Moves, PartRecord, RunPlace, RunRecord, SinkRecord,
+    ArrangementRecord, BlobRange, DAMAGE_HINT, LogicalRun, Manifest, Moves, PartRecord, SegmentRecord, SinkRecord,
     StepRecord,
 };
 pub use reader::StateReader;

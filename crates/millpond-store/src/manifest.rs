@@ -61,31 +61,32 @@ pub struct StepRecord {
 pub struct ArrangementRecord {
     /// Name within the step.
     pub name: String,
-    /// Its sorted runs; the content is their sum.
-    pub runs: Vec<RunRecord>,
+    /// Its sorted segments; the content is their sum.
+    #[serde(rename = "runs")]
+    pub segments: Vec<SegmentRecord>,
 }
 
-/// One sorted run, cut to a range of key hashes.
+/// One sorted segment, cut to a range of key hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "RunFields", into = "RunFields")]
-pub struct RunRecord {
+#[serde(from = "SegmentFields", into = "SegmentFields")]
+pub struct SegmentRecord {
     /// Where its bytes stand.
-    pub place: RunPlace,
-    /// The run's checksum, as the run format defines it.
+    pub place: BlobRange,
+    /// The segment's checksum, as the format of segments defines it.
     pub checksum: u64,
     /// First key hash that counts.
     pub from: u64,
     /// Last key hash that counts.
     pub to: u64,
-    /// Rows in the whole run.
+    /// Rows in the whole segment.
     pub rows: u64,
     /// The level that it is in. Of one level, the key hashes that count are disjoint.
     pub level: u32,
 }
 
-/// A [`RunRecord`] as it is written. A manifest has many, and serde's `flatten` is several times as slow.
+/// A [`SegmentRecord`] as it is written. A manifest has many, and serde's `flatten` is several times as slow.
 #[derive(Serialize, Deserialize)]
-struct RunFields {
+struct SegmentFields {
     blob: String,
     offset: u64,
     length: u64,
@@ -99,23 +100,23 @@ struct RunFields {
     level: u32,
 }
 
-impl From<RunFields> for RunRecord {
-    fn from(fields: RunFields) -> Self {
-        let RunFields { blob, offset, length, checksum, from, to, rows, level } = fields;
-        RunRecord { place: RunPlace { blob, offset, length }, checksum, from, to, rows, level }
+impl From<SegmentFields> for SegmentRecord {
+    fn from(fields: SegmentFields) -> Self {
+        let SegmentFields { blob, offset, length, checksum, from, to, rows, level } = fields;
+        SegmentRecord { place: BlobRange { blob, offset, length }, checksum, from, to, rows, level }
     }
 }
 
-impl From<RunRecord> for RunFields {
-    fn from(record: RunRecord) -> Self {
-        let RunRecord { place: RunPlace { blob, offset, length }, checksum, from, to, rows, level } = record;
-        RunFields { blob, offset, length, checksum, from, to, rows, level }
+impl From<SegmentRecord> for SegmentFields {
+    fn from(record: SegmentRecord) -> Self {
+        let SegmentRecord { place: BlobRange { blob, offset, length }, checksum, from, to, rows, level } = record;
+        SegmentFields { blob, offset, length, checksum, from, to, rows, level }
     }
 }
 
 /// A stretch of a blob.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RunPlace {
+pub struct BlobRange {
     /// Name of the blob in the state directory.
     pub blob: String,
     /// First byte.
@@ -125,7 +126,7 @@ pub struct RunPlace {
 }
 
 /// Where stretches of blobs were copied to.
-pub type Moves = HashMap<RunPlace, RunPlace>;
+pub type Moves = HashMap<BlobRange, BlobRange>;
 
 /// What a checkpoint holds of one sink.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,7 +147,7 @@ pub struct SinkRecord {
 pub struct PartRecord {
     /// Where its bytes stand.
     #[serde(flatten)]
-    pub place: RunPlace,
+    pub place: BlobRange,
     /// XXH3-64 of the bytes.
     #[serde(with = "hex")]
     pub checksum: u64,
@@ -154,7 +155,7 @@ pub struct PartRecord {
 
 impl PartRecord {
     /// The record of a part with these bytes, written at `place`.
-    pub fn new(place: RunPlace, bytes: &[u8]) -> Self {
+    pub fn new(place: BlobRange, bytes: &[u8]) -> Self {
         PartRecord { place, checksum: xxh3_64(bytes) }
     }
 
@@ -166,16 +167,16 @@ impl PartRecord {
 
 impl Manifest {
     /// All places of runs and of parts of outboxes.
-    pub fn places(&self) -> impl Iterator<Item = &RunPlace> {
+    pub fn places(&self) -> impl Iterator<Item = &BlobRange> {
         let arrangements = self.steps.iter().flat_map(|step| &step.arrangements);
-        let runs = arrangements.flat_map(|arrangement| &arrangement.runs).map(|run| &run.place);
+        let runs = arrangements.flat_map(|arrangement| &arrangement.segments).map(|run| &run.place);
         runs.chain(self.sinks.iter().flat_map(|sink| &sink.outbox).map(|part| &part.place))
     }
 
     /// Says of what was copied where it stands now.
     pub(crate) fn apply(&mut self, moves: &Moves) {
         let arrangements = self.steps.iter_mut().flat_map(|step| &mut step.arrangements);
-        let runs = arrangements.flat_map(|arrangement| &mut arrangement.runs).map(|run| &mut run.place);
+        let runs = arrangements.flat_map(|arrangement| &mut arrangement.segments).map(|run| &mut run.place);
         for place in runs.chain(self.sinks.iter_mut().flat_map(|sink| &mut sink.outbox).map(|part| &mut part.place)) {
             if let Some(to) = moves.get(place) {
                 *place = to.clone();

@@ -7,7 +7,7 @@ use millpond_error::{Error, Result};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::disk::Disk;
-use crate::manifest::{LogicalRun, Manifest, RunPlace};
+use crate::manifest::{BlobRange, LogicalRun, Manifest};
 use crate::names::{Kind, blob_name};
 use crate::reader::{StateReader, missing, too_short};
 
@@ -89,7 +89,7 @@ impl OpenState {
 /// The blobs that a manifest names, and where the last run in each ends.
 pub(crate) fn blob_ends(manifest: &Manifest) -> BTreeMap<String, u64> {
     let mut ends: BTreeMap<String, u64> = BTreeMap::new();
-    for RunPlace { blob, offset, length } in manifest.places() {
+    for BlobRange { blob, offset, length } in manifest.places() {
         match ends.get_mut(blob) {
             Some(end) => *end = (*end).max(offset + length),
             None => drop(ends.insert(blob.clone(), offset + length)),

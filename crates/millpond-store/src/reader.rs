@@ -8,7 +8,7 @@ use millpond_error::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::disk::Disk;
-use crate::manifest::{DAMAGE_HINT, RunPlace};
+use crate::manifest::{BlobRange, DAMAGE_HINT};
 
 /// Reads saved runs, without the lock: also for the other processes of a run, whose first process holds the lock.
 #[derive(Debug)]
@@ -24,13 +24,13 @@ impl StateReader {
     }
 
     /// The full name of the blob that holds a run.
-    pub fn path(&self, place: &RunPlace) -> String {
+    pub fn path(&self, place: &BlobRange) -> String {
         self.disk.path(&place.blob)
     }
 
     /// The bytes of a run that a manifest names; mapped where the disk maps. They are not verified: the run's own
     /// checksums do that.
-    pub fn run_bytes(&self, place: &RunPlace) -> Result<Bytes> {
+    pub fn segment_bytes(&self, place: &BlobRange) -> Result<Bytes> {
         let blob = self.blob(&place.blob)?;
         let end = place.offset.checked_add(place.length).filter(|&end| end <= blob.len() as u64);
         let end = end.ok_or_else(|| too_short(&*self.disk, &place.blob, blob.len() as u64))?;

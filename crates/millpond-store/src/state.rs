@@ -78,7 +78,7 @@ use parking_lot::Mutex;
 use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;
 use crate::finished::{self, Mark};
-use crate::manifest::{DAMAGE_HINT, LogicalRun, Manifest, PartRecord, RunPlace, SinkRecord, checksum_of};
+use crate::manifest::{BlobRange, DAMAGE_HINT, LogicalRun, Manifest, PartRecord, SinkRecord, checksum_of};
 use crate::names::{LOCK, blob_generation, blob_name, manifest_generation, manifest_name};
 use crate::open_state::{Newest, OpenState, blob_ends, check_lengths, refuse_failed};
 use crate::reader::{StateReader, missing};
@@ -176,14 +176,14 @@ impl StateDir {
         &self.inner.runs
     }
 
-    /// As [`StateReader::run_bytes`].
-    pub fn run_bytes(&self, place: &RunPlace) -> Result<Bytes> {
-        self.inner.runs.run_bytes(place)
+    /// As [`StateReader::segment_bytes`].
+    pub fn segment_bytes(&self, place: &BlobRange) -> Result<Bytes> {
+        self.inner.runs.segment_bytes(place)
     }
 
     /// The bytes of a part of an outbox that a manifest names, verified.
     pub fn part_bytes(&self, part: &PartRecord) -> Result<Bytes> {
-        let bytes = self.run_bytes(&part.place)?;
+        let bytes = self.segment_bytes(&part.place)?;
         if !part.fits(&bytes) {
             let path = self.inner.disk.path(&part.place.blob);
             return Err(Error::data(format!(

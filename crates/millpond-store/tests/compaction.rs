@@ -5,24 +5,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millpond_store::{
-    ArrangementRecord, Disk, Manifest, Moves, RunPlace, RunRecord, SimulatedDisk, StateDir, StepRecord,
+    ArrangementRecord, BlobRange, Disk, Manifest, Moves, SegmentRecord, SimulatedDisk, StateDir, StepRecord,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// One checkpoint: lengths of new runs, and what of the runs before is given up.
+/// One checkpoint: lengths of new segments, and what of the segments before is given up.
 #[derive(Clone, Debug, Default)]
 struct Commit {
-    runs: Vec<usize>,
+    segments: Vec<usize>,
     dropped: Vec<u64>,
     reopens: bool,
 }
 
-/// A program whose runs are bytes that say which they are.
+/// A program whose segments are bytes that say which they are.
 struct Program {
     disk: SimulatedDisk,
     state: StateDir,
-    live: BTreeMap<u64, RunPlace>,
+    live: BTreeMap<u64, BlobRange>,
     made: u64,
 }
 
@@ -51,13 +51,13 @@ impl Program {
         self.live.retain(|number, _| !commit.dropped.contains(number));
         let checkpoint = self.state.begin().unwrap();
         let mut writer = checkpoint.writer(0);
-        for length in &commit.runs {
+        for length in &commit.segments {
             self.made += 1;
             let place = writer.append(&content(self.made, *length as u64)).unwrap();
             self.live.insert(self.made, place);
         }
         writer.finish().unwrap();
-        let record = |place: &RunPlace| RunRecord {
+        let record = |place: &BlobRange| SegmentRecord {
             place: place.clone(),
             checksum: 0,
             from: 0,
@@ -65,7 +65,7 @@ impl Program {
             rows: 1,
             level: 0,
         };
-        let arrangement = ArrangementRecord { name: "rows".into(), runs: self.live.values().map(record).collect() };
+        let arrangement = ArrangementRecord { name: "rows".into(), segments: self.live.values().map(record).collect() };
         let step = StepRecord { name: "keep".into(), description: 0.into(), arrangements: vec![arrangement] };
         let mut manifest = Manifest { steps: vec![step], ..checkpoint.manifest(self.made + 2) };
         let moves = checkpoint.compact(&mut manifest).unwrap();
@@ -79,7 +79,7 @@ impl Program {
     /// All that is named is there; returns the number of blobs and their bytes, and the bytes that are named.
     fn check(&self) -> (usize, u64, u64) {
         for (number, place) in &self.live {
-            assert_eq!(self.state.run_bytes(place).unwrap(), content(*number, place.length));
+            assert_eq!(self.state.segment_bytes(place).unwrap(), content(*number, place.length));
         }
         let blobs: Vec<u64> = self
             .disk
@@ -106,10 +106,10 @@ fn nothing_is_lost_and_little_is_dead() {
                 1 => random.random_range(1..20_000),
                 _ => random.random_range(250_000..400_000),
             };
-            let runs = (0..random.random_range(0..4)).map(|_| length(&mut random)).collect();
+            let segments = (0..random.random_range(0..4)).map(|_| length(&mut random)).collect();
             let share = [0.0, 0.1, 0.5][random.random_range(0..3)];
             let dropped = program.live.keys().copied().filter(|_| random.random_bool(share)).collect();
-            program.commit(&Commit { runs, dropped, reopens: random.random_bool(0.3) });
+            program.commit(&Commit { segments, dropped, reopens: random.random_bool(0.3) });
             let (blobs, bytes, live) = program.check();
             let most = live + live / 4 + (32 << 10) + 64 * program.live.len() as u64;
             assert!(
@@ -125,7 +125,7 @@ fn six_hundred_small_commits_copy_each_byte_a_few_times() {
     let mut program = Program::new();
     let mut copied = [0u64; 2];
     for number in 0..600 {
-        let moves = program.commit(&Commit { runs: vec![100], reopens: number % 100 == 0, ..Commit::default() });
+        let moves = program.commit(&Commit { segments: vec![100], reopens: number % 100 == 0, ..Commit::default() });
         copied[number / 300] += moves.keys().map(|place| place.length).sum::<u64>();
         let blobs = program.disk.files().iter().filter(|name| name.starts_with("runs-")).count();
         assert!(blobs <= 12, "{blobs} blobs after {number} commits");
@@ -139,10 +139,10 @@ fn six_hundred_small_commits_copy_each_byte_a_few_times() {
 fn what_is_copied_can_be_read_at_both_places_until_the_commit_is_done() {
     let mut program = Program::new();
     for number in 0..100 {
-        program.commit(&Commit { runs: vec![10 + number], ..Commit::default() });
+        program.commit(&Commit { segments: vec![10 + number], ..Commit::default() });
     }
     // One long run is left of many: its blob is mostly dead.
-    let commit = Commit { runs: vec![60_000; 20], ..Commit::default() };
+    let commit = Commit { segments: vec![60_000; 20], ..Commit::default() };
     program.commit(&commit);
     let last = program.live.pop_last().unwrap();
     program.live = BTreeMap::from([last.clone()]);
@@ -154,7 +154,7 @@ fn what_is_copied_can_be_read_at_both_places_until_the_commit_is_done() {
 #[test]
 fn a_blob_that_was_cut_is_named_when_it_is_to_be_copied() {
     let mut program = Program::new();
-    program.commit(&Commit { runs: vec![60_000; 20], ..Commit::default() });
+    program.commit(&Commit { segments: vec![60_000; 20], ..Commit::default() });
     let first = program.live.pop_first().unwrap();
     let blob = first.1.blob.clone();
     program.live = BTreeMap::from([program.live.pop_last().unwrap()]);
@@ -163,8 +163,8 @@ fn a_blob_that_was_cut_is_named_when_it_is_to_be_copied() {
     assert!(program.state.check_blobs().unwrap_err().message().starts_with(&format!("{blob} is damaged: it holds")));
     let place = program.live.values().next().unwrap().clone();
     let checkpoint = program.state.begin().unwrap();
-    let run = RunRecord { place, checksum: 0, from: 0, to: u64::MAX, rows: 1, level: 0 };
-    let arrangements = vec![ArrangementRecord { name: "rows".into(), runs: vec![run] }];
+    let run = SegmentRecord { place, checksum: 0, from: 0, to: u64::MAX, rows: 1, level: 0 };
+    let arrangements = vec![ArrangementRecord { name: "rows".into(), segments: vec![run] }];
     let steps = vec![StepRecord { name: "keep".into(), description: 0.into(), arrangements }];
     let mut manifest = Manifest { steps, ..checkpoint.manifest(90) };
     let error = checkpoint.compact(&mut manifest).unwrap_err();

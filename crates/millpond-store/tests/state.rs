@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use millpond_error::{Error, ErrorKind};
 use millpond_store::{
-    ArrangementRecord, CheckpointShare, Disk, Failure, Fault, FaultyDisk, LocalDisk, LogicalRun, Manifest, Operations,
-    PartRecord, RunPlace, RunRecord, SimulatedDisk, SinkRecord, StateDir, StepRecord,
+    ArrangementRecord, BlobRange, CheckpointShare, Disk, Failure, Fault, FaultyDisk, LocalDisk, LogicalRun, Manifest,
+    Operations, PartRecord, SegmentRecord, SimulatedDisk, SinkRecord, StateDir, StepRecord,
 };
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,11 +21,17 @@ fn fresh(disk: &SimulatedDisk) -> StateDir {
     state
 }
 
-fn step(places: &[RunPlace]) -> Vec<StepRecord> {
-    let record =
-        |place: &RunPlace| RunRecord { place: place.clone(), checksum: 7, from: 0, to: u64::MAX, rows: 1, level: 0 };
-    let runs = places.iter().map(record).collect();
-    let arrangements = vec![ArrangementRecord { name: "main".into(), runs }];
+fn step(places: &[BlobRange]) -> Vec<StepRecord> {
+    let record = |place: &BlobRange| SegmentRecord {
+        place: place.clone(),
+        checksum: 7,
+        from: 0,
+        to: u64::MAX,
+        rows: 1,
+        level: 0,
+    };
+    let segments = places.iter().map(record).collect();
+    let arrangements = vec![ArrangementRecord { name: "main".into(), segments }];
     vec![StepRecord { name: "sessions".into(), description: json!({"max_gap": 300, "weight": 0.1}), arrangements }]
 }
 
@@ -48,7 +54,7 @@ fn a_commit_reads_back() {
     drop(state);
     let (state, read) = open(&disk);
     assert_eq!(read.as_ref(), Some(&written));
-    let bytes: Vec<_> = read.unwrap().places().map(|place| state.run_bytes(place).unwrap()).collect();
+    let bytes: Vec<_> = read.unwrap().places().map(|place| state.segment_bytes(place).unwrap()).collect();
     assert_eq!(bytes, ["first", "second"]);
     assert_eq!(state.hash_seed(), written.hash_seed);
 }
@@ -168,7 +174,7 @@ fn a_blob_that_two_generations_share_is_kept() {
         checkpoint.commit(&manifest).unwrap();
     }
     state.begin().unwrap();
-    assert_eq!(state.run_bytes(&place).unwrap(), "shared");
+    assert_eq!(state.segment_bytes(&place).unwrap(), "shared");
     drop(state);
     open(&disk);
 }
@@ -181,7 +187,7 @@ fn workers_write_at_the_same_time_into_one_blob_or_their_own() {
     state.genesis(Vec::new()).unwrap();
     let checkpoint = state.begin().unwrap();
     let run = |worker: usize, number: usize| vec![(worker * 16 + number) as u8; 1 + 1000 * (worker + number)];
-    let places: Vec<Vec<RunPlace>> = std::thread::scope(|scope| {
+    let places: Vec<Vec<BlobRange>> = std::thread::scope(|scope| {
         let write = |worker: usize| {
             let writer = checkpoint.writer(worker);
             let mut writer = if worker < 2 { writer.apart() } else { writer };
@@ -200,9 +206,9 @@ fn workers_write_at_the_same_time_into_one_blob_or_their_own() {
     for (worker, places) in places.iter().enumerate() {
         for (number, place) in places.iter().take(16).enumerate() {
             assert_eq!(place.offset % 64, 0);
-            assert_eq!(state.run_bytes(place).unwrap(), run(worker, number));
+            assert_eq!(state.segment_bytes(place).unwrap(), run(worker, number));
         }
-        assert_eq!(state.run_bytes(&places[16]).unwrap(), vec![worker as u8; 1 << 20]);
+        assert_eq!(state.segment_bytes(&places[16]).unwrap(), vec![worker as u8; 1 << 20]);
     }
     assert_eq!(places[3][0].blob, "runs-0000000000000002-0");
     assert_eq!(places[3][16].blob, "runs-0000000000000002-4");
@@ -255,7 +261,7 @@ fn another_process_must_save_into_the_same_directory() {
     assert_eq!(state.generation(), 1);
     // As the hint says.
     let place = save(&disk).unwrap();
-    assert_eq!(state.run_bytes(&place).unwrap(), "of process 1");
+    assert_eq!(state.segment_bytes(&place).unwrap(), "of process 1");
 }
 
 #[test]
@@ -314,12 +320,15 @@ fn read_all(disk: &SimulatedDisk) -> Result<(), Error> {
     let (state, manifest) = StateDir::open(Arc::new(disk.copy()))?;
     let manifest = manifest.expect("a manifest");
     state.check_blobs()?;
-    manifest.steps.iter().flat_map(|step| &step.arrangements).flat_map(|arrangement| &arrangement.runs).try_for_each(
-        |run| {
-            assert_eq!(state.run_bytes(&run.place)?, "a run");
+    manifest
+        .steps
+        .iter()
+        .flat_map(|step| &step.arrangements)
+        .flat_map(|arrangement| &arrangement.segments)
+        .try_for_each(|run| {
+            assert_eq!(state.segment_bytes(&run.place)?, "a run");
             Ok::<_, Error>(())
-        },
-    )?;
+        })?;
     manifest.sinks.iter().flat_map(|sink| &sink.outbox).try_for_each(|part| state.part_bytes(part).map(drop))
 }
 
@@ -412,7 +421,7 @@ fn a_blob_that_is_cut_later_is_named() {
     let text =
         format!("runs-0000000000000002-0 is damaged: it holds 3 bytes, less than its runs need\nhint: {WAY_OUT}");
     check_error(&state.check_blobs().unwrap_err(), ErrorKind::Data, &text);
-    check_error(&state.run_bytes(manifest.places().next().unwrap()).unwrap_err(), ErrorKind::Data, &text);
+    check_error(&state.segment_bytes(manifest.places().next().unwrap()).unwrap_err(), ErrorKind::Data, &text);
 }
 
 #[test]

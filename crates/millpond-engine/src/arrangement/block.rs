@@ -132,7 +132,7 @@ impl<'a> Words<'a> {
     /// Adds the words of `range` to `out`.
     #[inline]
     pub(super) fn extend(self, range: Range<usize>, out: &mut Vec<u64>) {
-        // Single rows are common where runs interleave.
+        // Single rows are common where segments interleave.
         if range.len() == 1 {
             out.push(self.get(range.start));
         } else {

@@ -1,4 +1,4 @@
-//! Looking up many keys at once: seeks that only move forward, run by run, then rows gathered column by column.
+//! Looking up many keys at once: seeks that only move forward, segment by segment, then rows gathered column by column.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use millpond_plan::types::ColumnType;
 use super::batch::{RowPlan, into_arrays, into_diffs};
 use super::block::{self, Block};
 use super::group::{self, Budget, Group, RowCursor, Until};
-use super::run::{Run, RunBuilder};
-use super::{ArrangementSchema, RowsFound, RunEntry, Select};
+use super::segment::{Segment, SegmentBuilder};
+use super::{ArrangementSchema, RowsFound, SegmentEntry, Select};
 use crate::cells::{bytes, ints};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
@@ -22,7 +22,7 @@ use crate::keyed::KeyedRows;
 /// See [`Arrangement::lookup`](super::Arrangement::lookup).
 pub(super) fn lookup(
     schema: &ArrangementSchema,
-    entries: &[RunEntry],
+    entries: &[SegmentEntry],
     hashes: &[u64],
     keys: &[ArrayRef],
     select: Select<'_>,
@@ -48,7 +48,7 @@ pub(super) fn lookup(
 /// See [`Arrangement::lookup_rows`](super::Arrangement::lookup_rows).
 pub(super) fn lookup_rows(
     schema: &ArrangementSchema,
-    entries: &[RunEntry],
+    entries: &[SegmentEntry],
     wanted: &KeyedRows,
     enough: &[i64],
 ) -> Result<RowsFound> {
@@ -56,11 +56,11 @@ pub(super) fn lookup_rows(
     let mut plan = RowPlan::default();
     let mut offsets = Vec::with_capacity(enough.len() + 1);
     offsets.push(0);
-    let mut builder = RunBuilder::new(ArrangementSchema { key: schema.key.clone(), row: prefix.to_vec() });
+    let mut builder = SegmentBuilder::new(ArrangementSchema { key: schema.key.clone(), row: prefix.to_vec() });
     builder.append(wanted);
-    let wanted_run = [RunEntry { run: Arc::new(builder.finish_one()), range: KeyRange::ALL, level: 0 }];
+    let wanted_segment = [SegmentEntry { segment: Arc::new(builder.finish_one()), range: KeyRange::ALL, level: 0 }];
     let groups = find(schema, entries, &wanted.hashes, &wanted.keys)?;
-    let wanted_groups = find(schema, &wanted_run, &wanted.hashes, &wanted.keys)?;
+    let wanted_groups = find(schema, &wanted_segment, &wanted.hashes, &wanted.keys)?;
     let mut cursors = Vec::new();
     let mut row = 0;
     for (groups, wanted) in groups.of_keys().zip(wanted_groups.of_keys()) {
@@ -82,7 +82,7 @@ pub(super) fn lookup_rows(
     Ok(RowsFound { offsets, rows, diffs: into_diffs(plan.diffs) })
 }
 
-/// The rows of a key that only one run holds: all of them are live, and nothing has to be compared.
+/// The rows of a key that only one segment holds: all of them are live, and nothing has to be compared.
 fn select_from_one<'a>(
     group: Group<'a>,
     key: usize,
@@ -168,15 +168,15 @@ impl<'a> Groups<'a> {
 
 fn find<'a>(
     schema: &ArrangementSchema,
-    entries: &'a [RunEntry],
+    entries: &'a [SegmentEntry],
     hashes: &[u64],
     keys: &[ArrayRef],
 ) -> Result<Groups<'a>> {
     let cells: Vec<_> = keys.iter().map(KeyCells::new).collect();
     let mut found = Vec::new();
     for entry in entries {
-        if let Some(range) = entry.run.hashes().and_then(|hashes| hashes.intersection(entry.range)) {
-            find_in_run(&schema.key, &entry.run, range, hashes, &cells, &mut found)?;
+        if let Some(range) = entry.segment.hashes().and_then(|hashes| hashes.intersection(entry.range)) {
+            find_in_segment(&schema.key, &entry.segment, range, hashes, &cells, &mut found)?;
         }
     }
     // A counting sort by key.
@@ -198,10 +198,10 @@ fn find<'a>(
     Ok(Groups { starts, groups })
 }
 
-/// Finds the keys with a hash in `range` in one run. Seeks only move forward: from the place of the key before.
-fn find_in_run<'a>(
+/// Finds the keys with a hash in `range` in one segment. Seeks only move forward: from the place of the key before.
+fn find_in_segment<'a>(
     types: &[ColumnType],
-    run: &'a Run,
+    segment: &'a Segment,
     range: KeyRange,
     hashes: &[u64],
     cells: &[KeyCells<'_>],
@@ -209,8 +209,8 @@ fn find_in_run<'a>(
 ) -> Result<()> {
     let first = hashes.partition_point(|hash| *hash < range.first);
     let last = hashes.partition_point(|hash| *hash <= range.last);
-    let blocks = run.first_hashes.len();
-    let index = |b: usize| run.first_hashes[b];
+    let blocks = segment.first_hashes.len();
+    let index = |b: usize| segment.first_hashes[b];
     let mut b = 0;
     let mut current: Option<(usize, Block<'a>)> = None;
     for (i, &hash) in (first..last).zip(&hashes[first..last]) {
@@ -220,12 +220,12 @@ fn find_in_run<'a>(
         }
         let block = match current {
             Some((at, block)) if at == b => block,
-            _ => run.block(b)?,
+            _ => segment.block(b)?,
         };
         current = Some((b, block));
         let end = if b + 1 < blocks { index(b + 1) } else { range.last };
         let key = block.hashes().seek(hash, block.keys as usize, index(b), end);
-        if let Some(group) = find_equal(types, run, (b, block, key), hash, cells, i)? {
+        if let Some(group) = find_equal(types, segment, (b, block, key), hash, cells, i)? {
             found.push((i as u32, group));
         }
     }
@@ -235,7 +235,7 @@ fn find_in_run<'a>(
 /// The group with this hash and key, at or after a place that no smaller hash follows.
 fn find_equal<'a>(
     types: &[ColumnType],
-    run: &'a Run,
+    segment: &'a Segment,
     (mut b, mut block, mut key): (usize, Block<'a>, usize),
     hash: u64,
     cells: &[KeyCells<'_>],
@@ -244,10 +244,10 @@ fn find_equal<'a>(
     loop {
         if key == block.keys as usize {
             b += 1;
-            if run.first_hashes.get(b) != Some(&hash) {
+            if segment.first_hashes.get(b) != Some(&hash) {
                 return Ok(None);
             }
-            (block, key) = (run.block(b)?, 0);
+            (block, key) = (segment.block(b)?, 0);
         }
         if block.hashes().get(key) != hash {
             return Ok(None);
@@ -255,7 +255,7 @@ fn find_equal<'a>(
         let equal = |(c, (ty, cells)): (usize, (&ColumnType, &KeyCells<'_>))| cells.equal(i, block, key, c, *ty);
         if types.iter().zip(cells).enumerate().all(equal) {
             let start = block.offsets().get(key) as u32;
-            return Ok(Some(Group::new(run, b, block, key, start)));
+            return Ok(Some(Group::new(segment, b, block, key, start)));
         }
         key += 1;
     }

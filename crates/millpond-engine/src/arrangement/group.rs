@@ -1,4 +1,4 @@
-//! A group: the rows of one key in one run, which may go on over several blocks; and the merging of groups.
+//! A group: the rows of one key in one segment, which may go on over several blocks; and the merging of groups.
 
 use std::cmp::Ordering;
 
@@ -7,12 +7,12 @@ use millpond_plan::types::ColumnType;
 
 use super::batch::RowPlan;
 use super::block::{Block, Column};
-use super::run::Run;
+use super::segment::Segment;
 
-/// The rows of one key in one run.
+/// The rows of one key in one segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group<'a> {
-    pub(super) run: &'a Run,
+    pub(super) segment: &'a Segment,
     /// The block of the first row.
     pub(super) first: u32,
     /// The block of the last row.
@@ -25,26 +25,26 @@ pub(super) struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// The rows of `key` in block `b`, from row `start` on.
-    pub(super) fn new(run: &'a Run, b: usize, block: Block<'a>, key: usize, start: u32) -> Self {
-        let info = &run.blocks[b];
+    pub(super) fn new(segment: &'a Segment, b: usize, block: Block<'a>, key: usize, start: u32) -> Self {
+        let info = &segment.blocks[b];
         if key + 1 == info.keys as usize && info.last_key_ends as usize != b {
-            let end = run.blocks[info.last_key_ends as usize].head_rows;
-            return Group { run, first: b as u32, last: info.last_key_ends, start, end };
+            let end = segment.blocks[info.last_key_ends as usize].head_rows;
+            return Group { segment, first: b as u32, last: info.last_key_ends, start, end };
         }
-        Group { run, first: b as u32, last: b as u32, start, end: block.offsets().get(key + 1) as u32 }
+        Group { segment, first: b as u32, last: b as u32, start, end: block.offsets().get(key + 1) as u32 }
     }
 
     /// The rows of the group in its block `b`.
     fn segment(&self, b: u32) -> (u32, u32) {
         let start = if b == self.first { self.start } else { 0 };
-        let end = if b == self.last { self.end } else { self.run.blocks[b as usize].rows };
+        let end = if b == self.last { self.end } else { self.segment.blocks[b as usize].rows };
         (start, end)
     }
 
     /// The number of the first blocks of the group, after the first one, that start with a row of which `before` holds;
     /// it holds of none after.
-    fn skip_blocks(&self, before: impl Fn(&super::run::BlockInfo) -> bool) -> u32 {
-        self.run.blocks[self.first as usize + 1..self.last as usize + 1].partition_point(before) as u32
+    fn skip_blocks(&self, before: impl Fn(&super::segment::BlockInfo) -> bool) -> u32 {
+        self.segment.blocks[self.first as usize + 1..self.last as usize + 1].partition_point(before) as u32
     }
 }
 
@@ -77,7 +77,7 @@ impl<'a> RowCursor<'a> {
 
     /// At the first row of block `at`.
     fn at(group: Group<'a>, at: u32, types: &[ColumnType]) -> Result<Self> {
-        let block = group.run.block(at as usize)?;
+        let block = group.segment.block(at as usize)?;
         let prefix = types.first().map(|ty| block.row(0, *ty));
         let (start, end) = group.segment(at);
         Ok(RowCursor { source: 0, group, at, block, prefix, row: start, start, end })

@@ -1,12 +1,12 @@
-//! Levels: which runs are merged, when, and how far in one call.
+//! Levels: which segments are merged, when, and how far in one call.
 //!
-//! A *level* is entries with disjoint ranges of keys, in ascending order; taken together they are like one run. New runs
+//! A *level* is entries with disjoint ranges of keys, in ascending order; taken together they are like one segment. New segments
 //! come in as a level at the end, and a level is merged into the one before when that is less than four times as large,
 //! so sizes grow geometrically from the end to the start and there are few levels. What is larger is counted in rows, not
-//! in rows by width of their range: a run of one key never takes up the large one that it stands before.
+//! in rows by width of their range: a segment of one key never takes up the large one that it stands before.
 //!
 //! A small level is merged whole, and becomes one entry. Of a large one, only the entries near the merged keys are, each
-//! from its first key to its last. A compaction goes from the smallest key up. When it has enough rows for a *slice*, the merged run takes its place in
+//! from its first key to its last. A compaction goes from the smallest key up. When it has enough rows for a *slice*, the merged segment takes its place in
 //! the larger level, and all entries of the inputs are cut to the keys after it. So at any time the levels hold every row once,
 //! and a checkpoint that saves them saves the progress of the compaction: what the next process opens is again levels, to
 //! which the same rule applies. What a process that ends in the middle of a slice has merged since the last one is lost.
@@ -19,8 +19,8 @@ use millpond_error::Result;
 use super::batch::Plan;
 use super::group::Budget;
 use super::merge::Walk;
-use super::run::{BLOCK_BYTES, Run, RunBuilder};
-use super::{ArrangementSchema, RunEntry};
+use super::segment::{BLOCK_BYTES, Segment, SegmentBuilder};
+use super::{ArrangementSchema, SegmentEntry};
 use crate::hash::KeyRange;
 
 /// A level is merged when the one before has less than so many times its rows.
@@ -37,8 +37,8 @@ pub(super) struct Sizes {
     pub(super) small_rows: u64,
     /// About how many rows a slice has, at least and at most.
     pub(super) slice_rows: (u64, u64),
-    /// How large runs of new rows become, at least and at most.
-    pub(super) run_bytes: (usize, usize),
+    /// How large segments of new rows become, at least and at most.
+    pub(super) segment_bytes: (usize, usize),
 }
 
 impl Default for Sizes {
@@ -47,7 +47,7 @@ impl Default for Sizes {
             block_bytes: BLOCK_BYTES,
             small_rows: 1 << 14,
             slice_rows: (1 << 15, 1 << 19),
-            run_bytes: (1 << 21, 1 << 24),
+            segment_bytes: (1 << 21, 1 << 24),
         }
     }
 }
@@ -62,7 +62,7 @@ pub(super) struct Levels {
 
 #[derive(Debug, Default)]
 struct Level {
-    entries: Vec<RunEntry>,
+    entries: Vec<SegmentEntry>,
     /// About how many rows these hold.
     rows: u64,
     /// The compaction of the levels after this one into it.
@@ -75,7 +75,7 @@ struct Compaction {
     /// How many levels are merged into the one before them.
     count: usize,
     walk: Walk,
-    builder: RunBuilder,
+    builder: SegmentBuilder,
     /// The keys that are not merged yet, but for those in the builder.
     left: KeyRange,
     /// Rows of a slice.
@@ -91,46 +91,46 @@ struct Compaction {
 /// What a compaction has come to.
 struct Slice {
     range: KeyRange,
-    run: Run,
+    segment: Segment,
     /// Whether it is the last one.
     last: bool,
 }
 
 impl Levels {
     /// The levels of these entries, whose ranges are disjoint within a level and ascend.
-    pub(super) fn new(schema: ArrangementSchema, sizes: Sizes, levels: Vec<Vec<RunEntry>>) -> Self {
+    pub(super) fn new(schema: ArrangementSchema, sizes: Sizes, levels: Vec<Vec<SegmentEntry>>) -> Self {
         let mut levels = Levels { schema, sizes, levels: levels.into_iter().map(Level::new).collect() };
         levels.number(0);
         levels
     }
 
-    /// A builder of runs for these levels.
-    pub(super) fn builder(&self) -> RunBuilder {
-        RunBuilder::with_sizes(self.schema.clone(), self.sizes.block_bytes, self.sizes.run_bytes)
+    /// A builder of segments for these levels.
+    pub(super) fn builder(&self) -> SegmentBuilder {
+        SegmentBuilder::with_sizes(self.schema.clone(), self.sizes.block_bytes, self.sizes.segment_bytes)
     }
 
     /// All entries.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &RunEntry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &SegmentEntry> {
         self.levels.iter().flat_map(|level| &level.entries)
     }
 
     /// The entries of each level.
-    pub(super) fn slices(&self) -> impl Iterator<Item = &[RunEntry]> {
+    pub(super) fn slices(&self) -> impl Iterator<Item = &[SegmentEntry]> {
         self.levels.iter().map(|level| &*level.entries)
     }
 
-    /// Puts another run in the place of each for which `other` has one; it holds the same.
-    pub(super) fn replace(&mut self, other: &mut dyn FnMut(&Run) -> Result<Option<Arc<Run>>>) -> Result<()> {
+    /// Puts another segment in the place of each for which `other` has one; it holds the same.
+    pub(super) fn replace(&mut self, other: &mut dyn FnMut(&Segment) -> Result<Option<Arc<Segment>>>) -> Result<()> {
         for entry in self.levels.iter_mut().flat_map(|level| &mut level.entries) {
-            if let Some(run) = other(&entry.run)? {
-                entry.run = run;
+            if let Some(segment) = other(&entry.segment)? {
+                entry.segment = segment;
             }
         }
         Ok(())
     }
 
     /// Adds a level; returns it as it is numbered.
-    pub(super) fn push(&mut self, entries: Vec<RunEntry>) -> &[RunEntry] {
+    pub(super) fn push(&mut self, entries: Vec<SegmentEntry>) -> &[SegmentEntry] {
         self.levels.push(Level::new(entries));
         let last = self.levels.len() - 1;
         self.number(last);
@@ -170,7 +170,7 @@ impl Levels {
     /// Starts compactions wherever the rule says so, among levels that none has already.
     fn start_compactions(&mut self) -> Result<()> {
         // Large ones are of two levels. The oldest come first, so that one that was begun in another process goes on
-        // before newer runs are merged into what is left of it.
+        // before newer segments are merged into what is left of it.
         for start in 0..self.levels.len().saturating_sub(1) {
             let (into, inputs) = (&self.levels[start], &self.levels[start + 1]);
             if !self.is_free(start) || !self.is_free(start + 1) || into.rows + inputs.rows < self.sizes.small_rows {
@@ -241,14 +241,14 @@ impl Levels {
 
     /// Puts a slice in the place of what it was merged from.
     fn install(&mut self, at: usize, slice: Slice) {
-        let Slice { range, run, last } = slice;
+        let Slice { range, segment, last } = slice;
         let count = self.levels[at].compaction.as_ref().map_or(0, |compaction| compaction.count);
         for level in &mut self.levels[at..=at + count] {
             level.entries = level.entries.iter().flat_map(|entry| without(entry, range)).collect();
         }
         let into = &mut self.levels[at];
-        if run.rows() > 0 {
-            into.entries.push(RunEntry { run: run.into(), range, level: 0 });
+        if segment.rows() > 0 {
+            into.entries.push(SegmentEntry { segment: segment.into(), range, level: 0 });
             into.entries.sort_by_key(|entry| entry.range);
         }
         if last {
@@ -269,26 +269,26 @@ impl Levels {
 }
 
 impl Level {
-    fn new(entries: Vec<RunEntry>) -> Self {
+    fn new(entries: Vec<SegmentEntry>) -> Self {
         let mut level = Level { entries, ..Level::default() };
         level.count_rows();
         level
     }
 
     fn count_rows(&mut self) {
-        self.rows = self.entries.iter().map(|entry| entry.run.rows_within(entry.range)).sum();
+        self.rows = self.entries.iter().map(|entry| entry.segment.rows_within(entry.range)).sum();
     }
 
     /// About how many rows have keys in `range`.
     fn rows_within(&self, range: KeyRange) -> u64 {
-        let within = |entry: &RunEntry| Some(entry.run.rows_within(entry.range.intersection(range)?));
+        let within = |entry: &SegmentEntry| Some(entry.segment.rows_within(entry.range.intersection(range)?));
         self.entries.iter().filter_map(within).sum()
     }
 
     /// The range from the first key to the last of the entries that have some in `range`, and of `range`. If there is
     /// none, the nearest entry takes its place: compactions never leave entries smaller than they found them.
     fn widened(&self, range: KeyRange) -> KeyRange {
-        let keys = |entry: &RunEntry| entry.run.hashes()?.intersection(entry.range);
+        let keys = |entry: &SegmentEntry| entry.segment.hashes()?.intersection(entry.range);
         let near = self.entries.iter().filter_map(keys).filter(|keys| keys.intersection(range).is_some());
         let nearest = || {
             let before = self.entries.iter().rev().filter_map(keys).find(|keys| keys.last < range.first);
@@ -299,8 +299,8 @@ impl Level {
 }
 
 /// The smallest range that covers the keys of these entries; `None` for no keys.
-fn cover(entries: &[RunEntry]) -> Option<KeyRange> {
-    entries.iter().filter_map(|entry| entry.run.hashes()?.intersection(entry.range)).reduce(union)
+fn cover(entries: &[SegmentEntry]) -> Option<KeyRange> {
+    entries.iter().filter_map(|entry| entry.segment.hashes()?.intersection(entry.range)).reduce(union)
 }
 
 fn union(a: KeyRange, b: KeyRange) -> KeyRange {
@@ -308,18 +308,18 @@ fn union(a: KeyRange, b: KeyRange) -> KeyRange {
 }
 
 /// What is left of an entry without the keys in `range`.
-fn without(entry: &RunEntry, range: KeyRange) -> impl Iterator<Item = RunEntry> {
+fn without(entry: &SegmentEntry, range: KeyRange) -> impl Iterator<Item = SegmentEntry> {
     let KeyRange { first, last } = entry.range;
     let before = range.first.checked_sub(1).map(|end| KeyRange { first, last: end.min(last) });
     let after = range.last.checked_add(1).map(|start| KeyRange { first: start.max(first), last });
-    let run = entry.run.clone();
+    let segment = entry.segment.clone();
     let pieces = match entry.range.intersection(range) {
         None => [Some(entry.range), None],
         Some(_) => [before, after],
     };
     pieces.into_iter().flatten().filter_map(move |range| {
-        let has_keys = range.first <= range.last && run.hashes()?.intersection(range).is_some();
-        has_keys.then(|| RunEntry { run: run.clone(), range, ..*entry })
+        let has_keys = range.first <= range.last && segment.hashes()?.intersection(range).is_some();
+        has_keys.then(|| SegmentEntry { segment: segment.clone(), range, ..*entry })
     })
 }
 
@@ -355,7 +355,7 @@ impl Compaction {
         }
         self.read = 0;
         let next = self.builder.like();
-        let run = std::mem::replace(&mut self.builder, next).finish_one();
-        Slice { range, run, last }
+        let segment = std::mem::replace(&mut self.builder, next).finish_one();
+        Slice { range, segment, last }
     }
 }

@@ -1,4 +1,4 @@
-//! Walking several levels of runs at once in the order of keys, adding up what is equal: the core of merging and scanning.
+//! Walking several levels of segments at once in the order of keys, adding up what is equal: the core of merging and scanning.
 //!
 //! The walk can stop after any number of rows, even inside a key, and go on later: a place is a few numbers.
 
@@ -10,14 +10,14 @@ use millpond_error::Result;
 use super::batch::Plan;
 use super::block::Block;
 use super::group::{self, Budget, Group, Merged, RowCursor};
-use super::{ArrangementSchema, RunEntry};
+use super::{ArrangementSchema, SegmentEntry};
 use crate::hash::KeyRange;
 
 /// A walk over the rows of several levels, key by key.
 #[derive(Debug)]
 pub(super) struct Walk {
     schema: ArrangementSchema,
-    levels: Vec<Vec<RunEntry>>,
+    levels: Vec<Vec<SegmentEntry>>,
     /// The place in each level.
     places: Vec<Place>,
     /// Whether rows of the key at the places were handed out already.
@@ -59,10 +59,10 @@ impl Walk {
     /// A walk over the keys in `range`. A level is entries in ascending order with disjoint ranges.
     pub(super) fn new<'e>(
         schema: &ArrangementSchema,
-        levels: impl Iterator<Item = &'e [RunEntry]>,
+        levels: impl Iterator<Item = &'e [SegmentEntry]>,
         range: KeyRange,
     ) -> Result<Self> {
-        let levels: Vec<Vec<RunEntry>> = levels.map(|entries| cut(entries, range)).collect();
+        let levels: Vec<Vec<SegmentEntry>> = levels.map(|entries| cut(entries, range)).collect();
         let mut places = Vec::with_capacity(levels.len());
         for level in &levels {
             let mut place = Place::default();
@@ -126,24 +126,24 @@ impl Walk {
 }
 
 /// The parts of the entries that lie in `range`.
-fn cut(entries: &[RunEntry], range: KeyRange) -> Vec<RunEntry> {
-    let cut = |entry: &RunEntry| {
+fn cut(entries: &[SegmentEntry], range: KeyRange) -> Vec<SegmentEntry> {
+    let cut = |entry: &SegmentEntry| {
         let range = entry.range.intersection(range)?;
-        Some(RunEntry { run: entry.run.clone(), range, ..*entry })
+        Some(SegmentEntry { segment: entry.segment.clone(), range, ..*entry })
     };
     entries.iter().filter_map(cut).collect()
 }
 
 /// Moves to the first key of the first entry, from that of the place on, that has one in its range.
-fn enter(level: &[RunEntry], place: &mut Place) -> Result<()> {
-    while let Some(RunEntry { run, range, .. }) = level.get(place.entry) {
-        let hashes = &run.first_hashes;
+fn enter(level: &[SegmentEntry], place: &mut Place) -> Result<()> {
+    while let Some(SegmentEntry { segment, range, .. }) = level.get(place.entry) {
+        let hashes = &segment.first_hashes;
         let b = hashes.partition_point(|hash| *hash < range.first).saturating_sub(1);
         if b < hashes.len() {
-            let block = run.block(b)?;
+            let block = segment.block(b)?;
             let key = block.hashes().lower_bound(range.first, 0..block.keys as usize);
             let (block, key, b) = match hashes.get(b + 1) {
-                Some(_) if key == block.keys as usize => (run.block(b + 1)?, 0, b + 1),
+                Some(_) if key == block.keys as usize => (segment.block(b + 1)?, 0, b + 1),
                 _ => (block, key, b),
             };
             if key < block.keys as usize && block.hashes().get(key) <= range.last {
@@ -157,9 +157,9 @@ fn enter(level: &[RunEntry], place: &mut Place) -> Result<()> {
     Ok(())
 }
 
-fn view(level: &[RunEntry], place: Place) -> Result<Option<View<'_>>> {
+fn view(level: &[SegmentEntry], place: Place) -> Result<Option<View<'_>>> {
     let Some(entry) = level.get(place.entry) else { return Ok(None) };
-    let block = entry.run.block(place.block)?;
+    let block = entry.segment.block(place.block)?;
     let hashes = block.hashes();
     let keys = block.keys as usize;
     let key_end = match entry.range.last.checked_add(1) {
@@ -181,7 +181,7 @@ struct Next {
 
 struct Step<'a, 'p> {
     schema: &'a ArrangementSchema,
-    levels: &'a [Vec<RunEntry>],
+    levels: &'a [Vec<SegmentEntry>],
     views: Vec<Option<View<'a>>>,
     inside: KeyProgress,
     plan: &'p mut Plan<'a>,
@@ -225,7 +225,7 @@ impl<'a> Step<'a, '_> {
         let Place { entry, block: b, key, row } = view.place;
         let block = view.block;
         let (first, mut end) = (key as usize, view.key_end as usize);
-        let continues = self.levels[next.level][entry].run.blocks[b].last_key_ends as usize != b;
+        let continues = self.levels[next.level][entry].segment.blocks[b].last_key_ends as usize != b;
         if continues && end == block.keys as usize {
             end -= 1;
         }
@@ -253,7 +253,7 @@ impl<'a> Step<'a, '_> {
                 continue;
             }
             let Place { entry, block: b, key, row } = view.place;
-            let group = Group::new(&self.levels[level][entry].run, b, view.block, key as usize, row);
+            let group = Group::new(&self.levels[level][entry].segment, b, view.block, key as usize, row);
             cursors.push(RowCursor::first(group, &self.schema.row)?.with_source(level as u32));
         }
         let groups: Vec<(u32, Group<'a>)> = cursors.iter().map(|cursor| (cursor.source, cursor.group)).collect();
@@ -337,13 +337,13 @@ impl<'a> Step<'a, '_> {
             return Ok(());
         }
         let entry = &entries[place.entry];
-        if place.key >= entry.run.blocks[place.block].keys {
+        if place.key >= entry.segment.blocks[place.block].keys {
             place = Place { entry: place.entry, block: place.block + 1, key: 0, row: 0 };
         }
-        let ends = match entry.run.first_hashes.get(place.block) {
+        let ends = match entry.segment.first_hashes.get(place.block) {
             None => true,
             Some(_) => {
-                let hash = entry.run.block(place.block)?.hashes().get(place.key as usize);
+                let hash = entry.segment.block(place.block)?.hashes().get(place.key as usize);
                 hash > entry.range.last
             }
         };

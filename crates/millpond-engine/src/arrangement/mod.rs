@@ -1,8 +1,8 @@
-//! The saved state of an operator: rows by key, in sorted immutable runs.
+//! The saved state of an operator: rows by key, in sorted immutable segments.
 //!
-//! Start with [`Arrangement`], then, from the bytes up: a `block` holds some rows in columns, a [run](Run) holds blocks
+//! Start with [`Arrangement`], then, from the bytes up: a `block` holds some rows in columns, a [segment](Segment) holds blocks
 //! and an index of them; a `group` is the rows of one key, `cursor` looks up many keys, `merge` walks over all of them;
-//! `levels` say which runs are merged when. A `batch` is rows on their way into a block or out of one.
+//! `levels` say which segments are merged when. A `batch` is rows on their way into a block or out of one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,8 +12,8 @@ use arrow_array::ArrayRef;
 use bytes::Bytes;
 use millpond_error::{Error, Result};
 use millpond_plan::types::ColumnType;
+pub use millpond_store::BlobRange;
 use millpond_store::DAMAGE_HINT;
-pub use millpond_store::RunPlace;
 use serde::{Deserialize, Serialize};
 
 use crate::changes::Diffs;
@@ -26,13 +26,13 @@ mod cursor;
 mod group;
 mod levels;
 mod merge;
-mod run;
+mod segment;
 
 use self::batch::Batch;
 use self::group::Budget;
 use self::levels::{Levels, Sizes};
 use self::merge::Walk;
-pub use self::run::{Run, RunBuilder};
+pub use self::segment::{Segment, SegmentBuilder};
 
 /// The types of an arrangement's columns. Part of the saved state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,36 +43,36 @@ pub struct ArrangementSchema {
     pub row: Vec<ColumnType>,
 }
 
-/// A run as a checkpoint names it.
+/// A segment as a checkpoint names it.
 #[derive(Clone, Debug)]
-pub struct SavedRun {
+pub struct SavedSegment {
     /// What errors call it: the path of its file.
     pub name: String,
-    /// The bytes of the run.
+    /// The bytes of the segment.
     pub bytes: Bytes,
     /// The checksum of its footer, as the checkpoint names it.
     pub checksum: u64,
-    /// The keys that count; the run may hold others.
+    /// The keys that count; the segment may hold others.
     pub range: KeyRange,
     /// The level that it is in; of one level, the keys that count are disjoint.
     pub level: u32,
     /// Where the bytes are.
-    pub place: RunPlace,
+    pub place: BlobRange,
 }
 
-/// The runs of one arrangement in a checkpoint, of all workers, in any order.
+/// The segments of one arrangement in a checkpoint, of all workers, in any order.
 #[derive(Clone, Debug, Default)]
 pub struct SavedArrangement {
-    /// The runs.
-    pub runs: Vec<SavedRun>,
+    /// The segments.
+    pub segments: Vec<SavedSegment>,
 }
 
-/// A run with the keys of it that count.
+/// A segment with the keys of it that count.
 #[derive(Clone, Debug)]
-pub struct RunEntry {
-    /// The run.
-    pub run: Arc<Run>,
-    /// The keys that count; the run may hold others.
+pub struct SegmentEntry {
+    /// The segment.
+    pub segment: Arc<Segment>,
+    /// The keys that count; the segment may hold others.
     pub range: KeyRange,
     /// The level that it is in, from 0, the oldest and largest.
     pub level: u32,
@@ -81,12 +81,12 @@ pub struct RunEntry {
 /// How much an arrangement holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateSize {
-    /// Rows of the runs, with those that cancel and are not merged away yet.
+    /// Rows of the segments, with those that cancel and are not merged away yet.
     pub rows: u64,
-    /// Bytes of the runs.
+    /// Bytes of the segments.
     pub bytes: u64,
-    /// The number of runs.
-    pub runs: u64,
+    /// The number of segments.
+    pub segments: u64,
 }
 
 impl std::iter::Sum for StateSize {
@@ -94,7 +94,7 @@ impl std::iter::Sum for StateSize {
         sizes.fold(StateSize::default(), |a, b| StateSize {
             rows: a.rows + b.rows,
             bytes: a.bytes + b.bytes,
-            runs: a.runs + b.runs,
+            segments: a.segments + b.segments,
         })
     }
 }
@@ -145,14 +145,14 @@ pub struct RowsFound {
     pub diffs: Diffs,
 }
 
-/// Rows by key, in sorted immutable runs; reading adds up the multiplicities over the runs.
+/// Rows by key, in sorted immutable segments; reading adds up the multiplicities over the segments.
 #[derive(Debug)]
 pub struct Arrangement {
     schema: ArrangementSchema,
     range: KeyRange,
     levels: Levels,
     /// The entries of all levels.
-    entries: Vec<RunEntry>,
+    entries: Vec<SegmentEntry>,
     /// Whether no slice was merged since the arrangement was opened: a process that runs for one small epoch must also
     /// take its share of the merging.
     fresh: bool,
@@ -167,14 +167,14 @@ impl Arrangement {
         Arrangement::with_sizes(schema, range, Vec::new(), Sizes::default())
     }
 
-    /// Opens the part of a saved arrangement that lies in `range`. Checks the footers of the runs, not yet their blocks.
-    /// A run that is damaged or of another schema is a `Data` error that names its file.
+    /// Opens the part of a saved arrangement that lies in `range`. Checks the footers of the segments, not yet their blocks.
+    /// A segment that is damaged or of another schema is a `Data` error that names its file.
     pub fn open(schema: ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Self> {
         let levels = open_levels(&schema, range, saved)?;
         Ok(Arrangement::with_sizes(schema, range, levels, Sizes::default()))
     }
 
-    fn with_sizes(schema: ArrangementSchema, range: KeyRange, levels: Vec<Vec<RunEntry>>, sizes: Sizes) -> Self {
+    fn with_sizes(schema: ArrangementSchema, range: KeyRange, levels: Vec<Vec<SegmentEntry>>, sizes: Sizes) -> Self {
         let fresh = !levels.is_empty();
         let levels = Levels::new(schema.clone(), sizes, levels);
         let mut arrangement = Arrangement { schema, range, levels, entries: Vec::new(), fresh };
@@ -192,36 +192,36 @@ impl Arrangement {
         self.range
     }
 
-    /// Whether no run holds a row.
+    /// Whether no segment holds a row.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// A builder of runs that can be inserted.
-    pub fn builder(&self) -> RunBuilder {
+    /// A builder of segments that can be inserted.
+    pub fn builder(&self) -> SegmentBuilder {
         self.levels.builder()
     }
 
-    /// Adds the rows of runs that a [builder](Self::builder) made of one step's rows.
-    pub fn insert(&mut self, runs: Vec<Run>) {
-        let mut entries: Vec<RunEntry> = Vec::with_capacity(runs.len());
-        for run in runs {
-            let Some(keys) = run.hashes() else { continue };
+    /// Adds the rows of segments that a [builder](Self::builder) made of one step's rows.
+    pub fn insert(&mut self, segments: Vec<Segment>) {
+        let mut entries: Vec<SegmentEntry> = Vec::with_capacity(segments.len());
+        for segment in segments {
+            let Some(keys) = segment.hashes() else { continue };
             debug_assert!(self.range.contains(keys.first) && self.range.contains(keys.last), "keys of this worker");
             let mut range = self.range;
             if let Some(before) = entries.last_mut() {
-                // No hash is in two runs, so there is one before the first.
+                // No hash is in two segments, so there is one before the first.
                 before.range.last = keys.first - 1;
                 range.first = keys.first;
             }
-            entries.push(RunEntry { run: Arc::new(run), range, level: 0 });
+            entries.push(SegmentEntry { segment: Arc::new(segment), range, level: 0 });
         }
         if !entries.is_empty() {
             self.entries.extend_from_slice(self.levels.push(entries));
         }
     }
 
-    /// Merges runs, so that their number stays logarithmic: small ones at once, large ones in slices, and of these about
+    /// Merges segments, so that their number stays logarithmic: small ones at once, large ones in slices, and of these about
     /// `fuel_rows` rows in this call. With 32 rows of fuel for each row inserted, merging keeps up.
     pub fn maintain(&mut self, fuel_rows: usize) -> Result<()> {
         let fresh = std::mem::take(&mut self.fresh);
@@ -231,38 +231,38 @@ impl Arrangement {
         Ok(())
     }
 
-    /// Takes note that saved runs were copied to other places, and frees the memory of saved runs of at least so many
+    /// Takes note that saved segments were copied to other places, and frees the memory of saved segments of at least so many
     /// bytes: from now on they are read where they are. `read` gives the bytes at a place, and the name that errors call them.
     pub fn settle(
         &mut self,
-        moves: &HashMap<RunPlace, RunPlace>,
+        moves: &HashMap<BlobRange, BlobRange>,
         at_least: usize,
-        read: &dyn Fn(&RunPlace) -> Result<(String, Bytes)>,
+        read: &dyn Fn(&BlobRange) -> Result<(String, Bytes)>,
     ) -> Result<()> {
-        // A run that is being merged stands in several entries.
-        let mut settled: HashMap<RunPlace, Arc<Run>> = HashMap::new();
+        // A segment that is being merged stands in several entries.
+        let mut settled: HashMap<BlobRange, Arc<Segment>> = HashMap::new();
         let schema = &self.schema;
-        self.levels.replace(&mut |run| {
-            let Some(saved) = run.place() else { return Ok(None) };
-            let (moved, in_memory) = (moves.get(saved), run.is_in_memory());
-            let leaves = in_memory && run.bytes().len() >= at_least;
+        self.levels.replace(&mut |segment| {
+            let Some(saved) = segment.place() else { return Ok(None) };
+            let (moved, in_memory) = (moves.get(saved), segment.is_in_memory());
+            let leaves = in_memory && segment.bytes().len() >= at_least;
             let place = moved.unwrap_or(saved).clone();
             if moved.is_none() && !leaves {
                 return Ok(None);
             }
-            if let Some(run) = settled.get(&place) {
-                return Ok(Some(run.clone()));
+            if let Some(segment) = settled.get(&place) {
+                return Ok(Some(segment.clone()));
             }
             let settle = if in_memory && !leaves {
-                run.moved_to(place.clone())
+                segment.moved_to(place.clone())
             } else {
                 let (name, bytes) = read(&place)?;
-                let (checksum, place) = (run.checksum(), place.clone());
-                open_run(schema, SavedRun { name, bytes, checksum, range: KeyRange::ALL, level: 0, place })?
+                let (checksum, place) = (segment.checksum(), place.clone());
+                open_segment(schema, SavedSegment { name, bytes, checksum, range: KeyRange::ALL, level: 0, place })?
             };
-            let run = Arc::new(settle);
-            settled.insert(place, run.clone());
-            Ok(Some(run))
+            let segment = Arc::new(settle);
+            settled.insert(place, segment.clone());
+            Ok(Some(segment))
         })?;
         if !settled.is_empty() {
             self.list_entries();
@@ -275,15 +275,15 @@ impl Arrangement {
         self.entries.extend(self.levels.entries().cloned());
     }
 
-    /// What a checkpoint saves: all rows are in these runs, each cut to its range.
-    pub fn entries(&self) -> &[RunEntry] {
+    /// What a checkpoint saves: all rows are in these segments, each cut to its range.
+    pub fn entries(&self) -> &[SegmentEntry] {
         &self.entries
     }
 
-    /// How much the runs hold. Of a run that is cut to a range, as of a saved one that several workers share, as much
+    /// How much the segments hold. Of a segment that is cut to a range, as of a saved one that several workers share, as much
     /// is counted as the range takes of its hashes.
     pub fn size(&self) -> StateSize {
-        self.entries.iter().map(RunEntry::size).sum()
+        self.entries.iter().map(SegmentEntry::size).sum()
     }
 
     /// The selected live rows (multiplicity not 0) of each of these keys, sorted. The keys are sorted by (hash, key
@@ -319,15 +319,15 @@ impl Arrangement {
     }
 }
 
-impl RunEntry {
+impl SegmentEntry {
     fn size(&self) -> StateSize {
-        let whole = StateSize { rows: self.run.rows(), bytes: self.run.bytes().len() as u64, runs: 1 };
-        let Some(keys) = self.run.hashes() else { return whole };
+        let whole = StateSize { rows: self.segment.rows(), bytes: self.segment.bytes().len() as u64, segments: 1 };
+        let Some(keys) = self.segment.hashes() else { return whole };
         match keys.intersection(self.range) {
             Some(within) if within != keys => {
                 let width = |range: KeyRange| (range.last - range.first) as f64 + 1.0;
                 let part = |count: u64| (count as f64 * width(within) / width(keys)) as u64;
-                StateSize { rows: part(whole.rows), bytes: part(whole.bytes), runs: 1 }
+                StateSize { rows: part(whole.rows), bytes: part(whole.bytes), segments: 1 }
             }
             _ => whole,
         }
@@ -336,28 +336,28 @@ impl RunEntry {
 
 /// The levels of a saved arrangement, oldest first, cut to `range`. Two levels may be one elsewhere: workers number theirs
 /// each by themselves.
-fn open_levels(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Vec<Vec<RunEntry>>> {
-    let mut runs = saved.runs;
-    runs.retain(|saved| saved.range.intersection(range).is_some());
-    // Ranges of one run that lie next to each other, as several workers save them, become one entry.
-    runs.sort_by(|a, b| (a.level, &a.place, a.range).cmp(&(b.level, &b.place, b.range)));
-    let mut entries: Vec<RunEntry> = Vec::new();
-    for saved in runs {
+fn open_levels(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Vec<Vec<SegmentEntry>>> {
+    let mut segments = saved.segments;
+    segments.retain(|saved| saved.range.intersection(range).is_some());
+    // Ranges of one segment that lie next to each other, as several workers save them, become one entry.
+    segments.sort_by(|a, b| (a.level, &a.place, a.range).cmp(&(b.level, &b.place, b.range)));
+    let mut entries: Vec<SegmentEntry> = Vec::new();
+    for saved in segments {
         let Some(within) = saved.range.intersection(range) else { continue };
         let level = saved.level;
-        let last = entries.last_mut().filter(|last| last.level == level && last.run.place() == Some(&saved.place));
-        let run = match last {
+        let last = entries.last_mut().filter(|last| last.level == level && last.segment.place() == Some(&saved.place));
+        let segment = match last {
             Some(last) if last.range.last.checked_add(1) == Some(within.first) => {
                 last.range.last = within.last;
                 continue;
             }
-            Some(last) => last.run.clone(),
-            None => Arc::new(open_run(schema, saved)?),
+            Some(last) => last.segment.clone(),
+            None => Arc::new(open_segment(schema, saved)?),
         };
-        entries.push(RunEntry { run, range: within, level });
+        entries.push(SegmentEntry { segment, range: within, level });
     }
-    entries.retain(|entry| entry.run.hashes().is_some_and(|keys| keys.intersection(entry.range).is_some()));
-    let mut levels: Vec<Vec<RunEntry>> = Vec::new();
+    entries.retain(|entry| entry.segment.hashes().is_some_and(|keys| keys.intersection(entry.range).is_some()));
+    let mut levels: Vec<Vec<SegmentEntry>> = Vec::new();
     for entry in entries {
         match levels.last_mut().filter(|level| level[0].level == entry.level) {
             Some(level) => level.push(entry),
@@ -367,22 +367,22 @@ fn open_levels(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangem
     for level in &mut levels {
         level.sort_by_key(|entry| entry.range);
         if let Some(pair) = level.windows(2).find(|pair| pair[0].range.last >= pair[1].range.first) {
-            let place = pair[1].run.place().map(|place| place.blob.as_str()).unwrap_or_default();
-            return Err(Error::data(format!("two runs of one level hold the same keys, one of them in {place}"))
+            let place = pair[1].segment.place().map(|place| place.blob.as_str()).unwrap_or_default();
+            return Err(Error::data(format!("two segments of one level hold the same keys, one of them in {place}"))
                 .with_hint(DAMAGE_HINT));
         }
     }
     Ok(levels)
 }
 
-fn open_run(schema: &ArrangementSchema, saved: SavedRun) -> Result<Run> {
-    let run = Run::open(&saved.name, saved.bytes, saved.checksum)?;
-    if !run.schema().is_stored_like(schema) {
-        let message = format!("{}: the saved run has columns {}, not {schema}", saved.name, run.schema());
+fn open_segment(schema: &ArrangementSchema, saved: SavedSegment) -> Result<Segment> {
+    let segment = Segment::open(&saved.name, saved.bytes, saved.checksum)?;
+    if !segment.schema().is_stored_like(schema) {
+        let message = format!("{}: the saved segment has columns {}, not {schema}", saved.name, segment.schema());
         return Err(Error::data(message).with_hint(DAMAGE_HINT));
     }
-    run.set_place(saved.place);
-    Ok(run)
+    segment.set_place(saved.place);
+    Ok(segment)
 }
 
 impl ArrangementSchema {

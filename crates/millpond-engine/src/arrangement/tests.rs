@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::run::BlockInfo;
+use super::segment::BlockInfo;
 use super::*;
 use crate::changes::Diffs;
 use crate::hash::{HashSeed, hash_columns};
@@ -250,7 +250,7 @@ struct Workers {
     blobs_made: usize,
 }
 
-const SMALL: Sizes = Sizes { block_bytes: 500, small_rows: 40, slice_rows: (40, 200), run_bytes: (2000, 8000) };
+const SMALL: Sizes = Sizes { block_bytes: 500, small_rows: 40, slice_rows: (40, 200), segment_bytes: (2000, 8000) };
 
 impl Workers {
     fn new(schema: &ArrangementSchema, workers: usize, sizes: Sizes) -> Self {
@@ -270,18 +270,18 @@ impl Workers {
     fn save(&mut self) -> SavedArrangement {
         let mut saved = SavedArrangement::default();
         for entry in self.workers.iter().flat_map(|worker| worker.entries()) {
-            if entry.run.place().is_none() {
+            if entry.segment.place().is_none() {
                 self.blobs_made += 1;
-                let blob = format!("run-{}", self.blobs_made);
-                let bytes = Bytes::copy_from_slice(entry.run.bytes());
-                entry.run.set_place(RunPlace { blob: blob.clone(), offset: 0, length: bytes.len() as u64 });
+                let blob = format!("segment-{}", self.blobs_made);
+                let bytes = Bytes::copy_from_slice(entry.segment.bytes());
+                entry.segment.set_place(BlobRange { blob: blob.clone(), offset: 0, length: bytes.len() as u64 });
                 self.blobs.insert(blob, bytes);
             }
-            let place = entry.run.place().unwrap().clone();
-            saved.runs.push(SavedRun {
+            let place = entry.segment.place().unwrap().clone();
+            saved.segments.push(SavedSegment {
                 name: place.blob.clone(),
                 bytes: self.blobs[&place.blob].clone(),
-                checksum: entry.run.checksum(),
+                checksum: entry.segment.checksum(),
                 range: entry.range,
                 level: entry.level,
                 place,
@@ -290,24 +290,27 @@ impl Workers {
         saved
     }
 
-    /// As a checkpoint that others follow, which copied some runs to other blobs.
+    /// As a checkpoint that others follow, which copied some segments to other blobs.
     fn settle(&mut self, at_least: usize, random: &mut StdRng) {
         let mut moves = HashMap::new();
-        for SavedRun { place, .. } in self.save().runs {
+        for SavedSegment { place, .. } in self.save().segments {
             if random.random_bool(0.3) && !moves.contains_key(&place) {
                 self.blobs_made += 1;
-                let blob = format!("run-{}", self.blobs_made);
+                let blob = format!("segment-{}", self.blobs_made);
                 let bytes = self.blobs.remove(&place.blob).unwrap();
                 self.blobs.insert(blob.clone(), bytes);
-                moves.insert(place.clone(), RunPlace { blob, ..place });
+                moves.insert(place.clone(), BlobRange { blob, ..place });
             }
         }
         for worker in &mut self.workers {
-            let read = |place: &RunPlace| Ok((place.blob.clone(), self.blobs[&place.blob].clone()));
+            let read = |place: &BlobRange| Ok((place.blob.clone(), self.blobs[&place.blob].clone()));
             worker.settle(&moves, at_least, &read).unwrap();
-            assert!(worker.entries().iter().all(|entry| !moves.contains_key(entry.run.place().unwrap())));
+            assert!(worker.entries().iter().all(|entry| !moves.contains_key(entry.segment.place().unwrap())));
             assert!(
-                worker.entries().iter().all(|entry| !entry.run.is_in_memory() || entry.run.bytes().len() < at_least)
+                worker
+                    .entries()
+                    .iter()
+                    .all(|entry| !entry.segment.is_in_memory() || entry.segment.bytes().len() < at_least)
             );
         }
     }
@@ -474,11 +477,12 @@ fn an_arrangement_equals_its_model() {
     }
 }
 
-/// What a reader of a run sees: its content, or the kind of error.
+/// What a reader of a segment sees: its content, or the kind of error.
 fn read(bytes: Bytes, checksum: u64, schema: &ArrangementSchema) -> Result<Vec<(Key, Group)>> {
-    let place = RunPlace { blob: "run-7".to_owned(), offset: 0, length: bytes.len() as u64 };
-    let saved = SavedRun { name: "state/run-7".to_owned(), bytes, checksum, range: KeyRange::ALL, level: 0, place };
-    let arrangement = Arrangement::open(schema.clone(), KeyRange::ALL, SavedArrangement { runs: vec![saved] })?;
+    let place = BlobRange { blob: "segment-7".to_owned(), offset: 0, length: bytes.len() as u64 };
+    let saved =
+        SavedSegment { name: "state/segment-7".to_owned(), bytes, checksum, range: KeyRange::ALL, level: 0, place };
+    let arrangement = Arrangement::open(schema.clone(), KeyRange::ALL, SavedArrangement { segments: vec![saved] })?;
     let mut found = Vec::new();
     arrangement.scan(&mut |rows| {
         found.extend(entries_of(schema, &rows));
@@ -497,22 +501,23 @@ fn check_damaged(bytes: Vec<u8>, checksum: u64, schema: &ArrangementSchema) {
     let error = read(Bytes::from(bytes), checksum, schema).expect_err("every byte is covered by a checksum");
     assert_eq!(error.kind(), ErrorKind::Data);
     // A changed byte of the format's version makes it one of another format.
-    let is_damage = error.message().starts_with("state/run-7: the saved run ") && error.hint() == Some(DAMAGE_HINT);
-    let is_format = error.message() == "state/run-7: the run is of a format that this version does not know";
+    let is_damage =
+        error.message().starts_with("state/segment-7: the saved segment ") && error.hint() == Some(DAMAGE_HINT);
+    let is_format = error.message() == "state/segment-7: the segment is of a format that this version does not know";
     assert!(is_damage || is_format, "{error}");
 }
 
-/// A small run with nulls, texts, several blocks, and a key that goes on over blocks.
-fn small_run(schema: &ArrangementSchema) -> Run {
+/// A small segment with nulls, texts, several blocks, and a key that goes on over blocks.
+fn small_segment(schema: &ArrangementSchema) -> Segment {
     let key = |i: u64| (i << 60, vec![Cell::Str(format!("user {i}"))]);
     let row = |i: i64| vec![Cell::Int(i), if i % 3 == 0 { Cell::Null } else { Cell::Str("x".repeat(i as usize % 5)) }];
     let model: Model =
         (0..6).map(|k| (key(k), (0..if k == 3 { 40 } else { 3 }).map(|i| (row(i), 1 + i % 2)).collect())).collect();
-    let mut builder = RunBuilder::with_sizes(schema.clone(), 400, (usize::MAX, usize::MAX));
+    let mut builder = SegmentBuilder::with_sizes(schema.clone(), 400, (usize::MAX, usize::MAX));
     builder.append(&keyed_rows(schema, &model));
-    let run = builder.finish_one();
-    assert!(run.blocks.iter().any(BlockInfo::continues) && run.blocks.len() > 3);
-    run
+    let segment = builder.finish_one();
+    assert!(segment.blocks.iter().any(BlockInfo::continues) && segment.blocks.len() > 3);
+    segment
 }
 
 fn small_schema() -> ArrangementSchema {
@@ -522,13 +527,13 @@ fn small_schema() -> ArrangementSchema {
 #[test]
 fn a_flipped_bit_anywhere_is_a_data_error() {
     let schema = small_schema();
-    let run = small_run(&schema);
-    assert_eq!(read(run.bytes().clone(), run.checksum(), &schema).unwrap().len(), 6);
-    for at in 0..run.bytes().len() {
+    let segment = small_segment(&schema);
+    assert_eq!(read(segment.bytes().clone(), segment.checksum(), &schema).unwrap().len(), 6);
+    for at in 0..segment.bytes().len() {
         for bit in [0, 3, 7] {
-            let mut bytes = run.bytes().to_vec();
+            let mut bytes = segment.bytes().to_vec();
             bytes[at] ^= 1 << bit;
-            check_damaged(bytes, run.checksum(), &schema);
+            check_damaged(bytes, segment.checksum(), &schema);
         }
     }
 }
@@ -536,26 +541,26 @@ fn a_flipped_bit_anywhere_is_a_data_error() {
 #[test]
 fn a_run_that_is_cut_off_or_too_long_is_a_data_error() {
     let schema = small_schema();
-    let run = small_run(&schema);
-    for length in 0..run.bytes().len() {
-        check_damaged(run.bytes()[..length].to_vec(), run.checksum(), &schema);
+    let segment = small_segment(&schema);
+    for length in 0..segment.bytes().len() {
+        check_damaged(segment.bytes()[..length].to_vec(), segment.checksum(), &schema);
     }
-    check_damaged([run.bytes(), &[0u8; 8][..]].concat(), run.checksum(), &schema);
+    check_damaged([segment.bytes(), &[0u8; 8][..]].concat(), segment.checksum(), &schema);
 }
 
 /// Not an accident of the disk but a wrong writer: the checksums are right, the content is not.
 #[test]
 fn wrong_content_under_right_checksums_is_no_panic() {
     let schema = small_schema();
-    let run = small_run(&schema);
+    let segment = small_segment(&schema);
     let mut random = StdRng::seed_from_u64(5);
     for _ in 0..20_000 {
-        let mut bytes = run.bytes().to_vec();
+        let mut bytes = segment.bytes().to_vec();
         for _ in 0..random.random_range(1..4) {
             let at = random.random_range(0..bytes.len());
             bytes[at] = [0, 1, 0xff, random.random()][random.random_range(0..4)];
         }
-        let checksum = fix_checksums(&mut bytes, &run);
+        let checksum = fix_checksums(&mut bytes, &segment);
         if let Err(error) = read(Bytes::from(bytes), checksum, &schema) {
             assert_eq!(error.kind(), ErrorKind::Data, "{error}");
         }
@@ -563,11 +568,11 @@ fn wrong_content_under_right_checksums_is_no_panic() {
 }
 
 /// Writes the checksums of the blocks into the index, and that of the footer into the trailer.
-fn fix_checksums(bytes: &mut [u8], run: &Run) -> u64 {
-    let footer = run.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
+fn fix_checksums(bytes: &mut [u8], segment: &Segment) -> u64 {
+    let footer = segment.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
     let index = footer + 8 + 32;
     let mut start = 8;
-    for (b, block) in run.blocks.iter().enumerate() {
+    for (b, block) in segment.blocks.iter().enumerate() {
         let end = start + block.length as usize;
         let checksum = xxh3_64(&bytes[start..end]);
         bytes[index + b * 48 + 16..][..8].copy_from_slice(&checksum.to_le_bytes());
@@ -582,38 +587,38 @@ fn fix_checksums(bytes: &mut [u8], run: &Run) -> u64 {
 
 #[test]
 fn a_run_of_another_schema_is_a_data_error() {
-    let run = small_run(&small_schema());
+    let segment = small_segment(&small_schema());
     let other = ArrangementSchema { row: vec![Type::Int.required()], ..small_schema() };
-    check_damaged(run.bytes().to_vec(), run.checksum(), &other);
-    let error = read(run.bytes().clone(), run.checksum(), &other).unwrap_err();
-    let message = format!("state/run-7: the saved run has columns {}, not {other}", small_schema());
+    check_damaged(segment.bytes().to_vec(), segment.checksum(), &other);
+    let error = read(segment.bytes().clone(), segment.checksum(), &other).unwrap_err();
+    let message = format!("state/segment-7: the saved segment has columns {}, not {other}", small_schema());
     assert_eq!(error.message(), message);
-    check_damaged(run.bytes().to_vec(), run.checksum() + 1, &small_schema());
+    check_damaged(segment.bytes().to_vec(), segment.checksum() + 1, &small_schema());
 }
 
 #[test]
 fn a_run_of_another_format_is_told_apart_from_damage() {
-    let run = small_run(&small_schema());
-    let mut bytes = run.bytes().to_vec();
+    let segment = small_segment(&small_schema());
+    let mut bytes = segment.bytes().to_vec();
     bytes[7] = 2;
-    let error = read(Bytes::from(bytes), run.checksum(), &small_schema()).unwrap_err();
-    let text = "state/run-7: the run is of a format that this version does not know\n\
+    let error = read(Bytes::from(bytes), segment.checksum(), &small_schema()).unwrap_err();
+    let text = "state/segment-7: the segment is of a format that this version does not know\n\
                 hint: use the version of Millpond that wrote the state, or a newer one";
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Data, text));
 }
 
-/// A run of bytes that says it is one of text.
+/// A segment of bytes that says it is one of text.
 #[test]
 fn saved_text_that_is_not_utf8_is_a_data_error() {
     let of = |ty: Type| ArrangementSchema { key: vec![], row: vec![ty.required()] };
     let model = Model::from([((0, vec![]), BTreeMap::from([(vec![Cell::Bytes(vec![0xff])], 1)]))]);
-    let mut builder = RunBuilder::new(of(Type::Bytes));
+    let mut builder = SegmentBuilder::new(of(Type::Bytes));
     builder.append(&keyed_rows(&of(Type::Bytes), &model));
-    let run = builder.finish_one();
-    let mut bytes = run.bytes().to_vec();
-    let footer = run.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
+    let segment = builder.finish_one();
+    let mut bytes = segment.bytes().to_vec();
+    let footer = segment.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
     bytes[footer + 4] = 3;
-    let checksum = fix_checksums(&mut bytes, &run);
+    let checksum = fix_checksums(&mut bytes, &segment);
     let error = read(Bytes::from(bytes), checksum, &of(Type::Str)).unwrap_err();
     assert_eq!((error.kind(), error.hint()), (ErrorKind::Data, Some(DAMAGE_HINT)));
     assert!(error.message().starts_with("saved text is not UTF-8: "), "{error}");
@@ -621,26 +626,26 @@ fn saved_text_that_is_not_utf8_is_a_data_error() {
 
 #[test]
 fn two_runs_of_one_level_hold_no_key_both() {
-    let run = small_run(&small_schema());
-    let saved = |blob: &str, level| SavedRun {
+    let segment = small_segment(&small_schema());
+    let saved = |blob: &str, level| SavedSegment {
         name: format!("state/{blob}"),
-        bytes: run.bytes().clone(),
-        checksum: run.checksum(),
+        bytes: segment.bytes().clone(),
+        checksum: segment.checksum(),
         range: KeyRange::ALL,
         level,
-        place: RunPlace { blob: blob.to_owned(), offset: 0, length: run.bytes().len() as u64 },
+        place: BlobRange { blob: blob.to_owned(), offset: 0, length: segment.bytes().len() as u64 },
     };
     let open = |level| {
-        let runs = vec![saved("run-7", 0), saved("run-8", level)];
-        Arrangement::open(small_schema(), KeyRange::ALL, SavedArrangement { runs })
+        let segments = vec![saved("segment-7", 0), saved("segment-8", level)];
+        Arrangement::open(small_schema(), KeyRange::ALL, SavedArrangement { segments })
     };
     open(1).unwrap();
     let error = open(0).unwrap_err();
-    let text = format!("two runs of one level hold the same keys, one of them in run-8\nhint: {DAMAGE_HINT}");
+    let text = format!("two segments of one level hold the same keys, one of them in segment-8\nhint: {DAMAGE_HINT}");
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
 }
 
-/// One key with 200,000 rows, in one large run and some small ones, is read at a place without reading all of it.
+/// One key with 200,000 rows, in one large segment and some small ones, is read at a place without reading all of it.
 #[test]
 fn a_range_inside_a_large_key_touches_few_blocks() {
     let schema = ArrangementSchema { key: vec![Type::Int.required()], row: vec![Type::Int.required(); 2] };
@@ -652,8 +657,8 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
     let mut insert = |model: &Model| {
         let mut builder = arrangement.builder();
         builder.append(&keyed_rows(&schema, model));
-        let run = builder.finish_one();
-        arrangement.insert(vec![Run::open("run", run.bytes().clone(), run.checksum()).unwrap()]);
+        let segment = builder.finish_one();
+        arrangement.insert(vec![Segment::open("segment", segment.bytes().clone(), segment.checksum()).unwrap()]);
     };
     insert(&rows(&mut (0..200_000).map(|i| i * 10)));
     insert(&rows(&mut (0..100).map(|i| i * 9_999)));
@@ -669,8 +674,13 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
     let wanted = keyed_rows(&schema, &rows(&mut [1_000_000, 1_000_001].into_iter()));
     let found = arrangement.lookup_rows(&wanted, &[1, 1]).unwrap();
     assert_eq!(found.offsets, [0, 1, 1]);
-    let run = &arrangement.entries()[0].run;
-    assert!(run.blocks.len() > 100 && run.touched() <= 14, "{} of {} blocks", run.touched(), run.blocks.len());
+    let segment = &arrangement.entries()[0].segment;
+    assert!(
+        segment.blocks.len() > 100 && segment.touched() <= 14,
+        "{} of {} blocks",
+        segment.touched(),
+        segment.blocks.len()
+    );
 
     let all = arrangement.lookup(&keys.hashes, &keys.keys, Select::All).unwrap();
     assert_eq!(all.offsets, [0, 200_100 - 10]);
@@ -713,12 +723,12 @@ fn removals(random: &mut StdRng, epoch: i64, model: &Model) -> Model {
     }
 }
 
-/// However many steps there were, in one long process or in as many short ones: few levels, few runs, and no more rows
+/// However many steps there were, in one long process or in as many short ones: few levels, few segments, and no more rows
 /// than twice those that are there.
 #[test]
 fn levels_stay_few_and_small() {
     let schema = ArrangementSchema { key: vec![], row: vec![Type::Int.required()] };
-    let sizes = Sizes { block_bytes: 500, small_rows: 100, slice_rows: (100, 200), run_bytes: (4000, 8000) };
+    let sizes = Sizes { block_bytes: 500, small_rows: 100, slice_rows: (100, 200), segment_bytes: (4000, 8000) };
     let kinds: [(&str, Changes); 5] = [
         ("new keys", new_keys),
         ("a new key", new_key),
@@ -740,13 +750,13 @@ fn levels_stay_few_and_small() {
                     program.restart(&schema, 1, sizes);
                 }
                 let worker = &program.workers[0];
-                let (levels, runs) = (worker.levels.slices().count(), worker.entries().len());
-                let rows: u64 = worker.entries().iter().map(|entry| entry.run.rows_within(entry.range)).sum();
+                let (levels, segments) = (worker.levels.slices().count(), worker.entries().len());
+                let rows: u64 = worker.entries().iter().map(|entry| entry.segment.rows_within(entry.range)).sum();
                 let live = model.values().map(BTreeMap::len).sum::<usize>();
                 let what = format!(
-                    "{kind}, restarts {restarts}, epoch {epoch}: {levels} levels, {runs} runs, {rows} of {live} rows"
+                    "{kind}, restarts {restarts}, epoch {epoch}: {levels} levels, {segments} segments, {rows} of {live} rows"
                 );
-                assert!(levels <= 8 && runs <= 8 + live / 40 && rows <= 50 + 2 * live as u64, "{what}");
+                assert!(levels <= 8 && segments <= 8 + live / 40 && rows <= 50 + 2 * live as u64, "{what}");
             }
             check_scan(&program.workers[0], &model);
         }

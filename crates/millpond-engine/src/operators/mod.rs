@@ -20,7 +20,7 @@ use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_store::DAMAGE_HINT;
 use parking_lot::Mutex;
 
-use crate::arrangement::{Arrangement, ArrangementSchema, Run, SavedArrangement};
+use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Segment};
 use crate::cells::{Cells, Values};
 use crate::changes::{Changes, Diffs};
 use crate::hash::KeyRange;
@@ -84,12 +84,12 @@ fn open(saved: &mut Vec<(String, SavedArrangement)>, name: &str, into: &mut Arra
 }
 
 /// Adds a step's rows to an arrangement and lets it merge.
-fn insert(arrangement: &mut Arrangement, runs: Vec<Run>) -> Result<()> {
-    let rows: u64 = runs.iter().map(Run::rows).sum();
+fn insert(arrangement: &mut Arrangement, segments: Vec<Segment>) -> Result<()> {
+    let rows: u64 = segments.iter().map(Segment::rows).sum();
     if rows == 0 {
         return Ok(());
     }
-    arrangement.insert(runs);
+    arrangement.insert(segments);
     arrangement.maintain(rows as usize * FUEL_PER_ROW)
 }
 

@@ -24,7 +24,7 @@ use super::{
     arrangement, emit_rows, first_negative, insert, name, names_of, never_added, one_each, open, show, types_of,
 };
 use crate::accumulate::{Accumulators, List, needs_arrival};
-use crate::arrangement::{Arrangement, RunBuilder, SavedArrangement, Select};
+use crate::arrangement::{Arrangement, SavedArrangement, SegmentBuilder, Select};
 use crate::cells::{concat, ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
 use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
@@ -51,9 +51,9 @@ pub struct Reduce {
 
 /// What a step adds to the arrangements.
 struct Builders {
-    groups: RunBuilder,
-    orders: Vec<RunBuilder>,
-    arrivals: Option<RunBuilder>,
+    groups: SegmentBuilder,
+    orders: Vec<SegmentBuilder>,
+    arrivals: Option<SegmentBuilder>,
 }
 
 /// Keys that changes touched in one bucket.

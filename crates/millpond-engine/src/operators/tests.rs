@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::arrangement::{RunPlace, SavedRun};
+use crate::arrangement::{BlobRange, SavedSegment};
 use crate::cells::take;
 use crate::changes::Epoch;
 use crate::exact::{ExactSum, Magnitude};
@@ -253,20 +253,20 @@ pub(crate) fn saved(workers: &mut [Box<dyn Operator>]) -> Vec<(String, SavedArra
     let mut saved: Vec<(String, SavedArrangement)> = Vec::new();
     for worker in workers {
         for (name, arrangement) in worker.arrangements() {
-            let runs = arrangement.entries().iter().map(|entry| {
-                let blob = format!("{:p}", Arc::as_ptr(&entry.run));
-                SavedRun {
+            let segments = arrangement.entries().iter().map(|entry| {
+                let blob = format!("{:p}", Arc::as_ptr(&entry.segment));
+                SavedSegment {
                     name: name.to_owned(),
-                    bytes: entry.run.bytes().clone(),
-                    checksum: entry.run.checksum(),
+                    bytes: entry.segment.bytes().clone(),
+                    checksum: entry.segment.checksum(),
                     range: entry.range,
                     level: entry.level,
-                    place: RunPlace { blob, offset: 0, length: entry.run.bytes().len() as u64 },
+                    place: BlobRange { blob, offset: 0, length: entry.segment.bytes().len() as u64 },
                 }
             });
             match saved.iter_mut().find(|(known, _)| known == name) {
-                Some((_, known)) => known.runs.extend(runs),
-                None => saved.push((name.to_owned(), SavedArrangement { runs: runs.collect() })),
+                Some((_, known)) => known.segments.extend(segments),
+                None => saved.push((name.to_owned(), SavedArrangement { segments: segments.collect() })),
             }
         }
     }

@@ -5,7 +5,7 @@
 use arrow_array::{ArrayRef, UInt32Array};
 use arrow_schema::ArrowError;
 use arrow_select::{concat::concat, take::take};
-use millpond_engine::arrangement::{Arrangement, ArrangementSchema, Run, SavedArrangement, Select};
+use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Segment, Select};
 use millpond_engine::changes::{Changes, Diffs};
 use millpond_engine::group::{RowOrder, RowsOf, group, replacement};
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
@@ -29,7 +29,7 @@ pub(super) struct Step {
     /// The changes, in the columns of the schema.
     pub changes: Changes,
     /// The same, to be added to the arrangement when the epoch is done.
-    runs: Vec<Run>,
+    segments: Vec<Segment>,
 }
 
 impl Present {
@@ -61,12 +61,12 @@ impl Present {
         let mut placed: Vec<_> = self.key.iter().chain(&self.row).zip(columns).collect();
         placed.sort_by_key(|(at, _)| **at);
         let columns = placed.into_iter().map(|(_, column)| column).collect();
-        Ok(Step { changes: Changes { columns, rows, diffs }, runs: builder.finish() })
+        Ok(Step { changes: Changes { columns, rows, diffs }, segments: builder.finish() })
     }
 
     /// Takes up a step that is done.
     pub(super) fn finish(&mut self, step: Step) -> Result<()> {
-        self.rows.insert(step.runs);
+        self.rows.insert(step.segments);
         self.rows.maintain(32 * step.changes.rows)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millpond_engine::arrangement::SavedRun;
+use millpond_engine::arrangement::SavedSegment;
 use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, ErrorKind, Result};
@@ -337,8 +337,8 @@ fn saved_positions_that_no_run_saved_are_damage() {
         FeedSource::new(options(&[]), feeder, HashSeed(7)).open(saved)
     };
     let mut twice = saved_at("7");
-    let runs = saved_at("8").remove(0).1.runs;
-    twice[0].1.runs.extend(runs.into_iter().map(|run| SavedRun { level: run.level + 1, ..run }));
+    let runs = saved_at("8").remove(0).1.segments;
+    twice[0].1.segments.extend(runs.into_iter().map(|run| SavedSegment { level: run.level + 1, ..run }));
     let mut other = saved_at("7");
     other[0].0 = "files".to_owned();
     let cases = [

@@ -203,9 +203,9 @@ mod tests {
         let mut table = FileTable::new(HashSeed(3));
         table.update(vec![("a.csv".to_owned(), FileRecord::default())]).unwrap();
         let mut saved = save_arrangement("files", table.arrangement());
-        let mut again = saved.runs[0].clone();
+        let mut again = saved.segments[0].clone();
         (again.level, again.place.blob) = (again.level + 1, "again".to_owned());
-        saved.runs.push(again);
+        saved.segments.push(again);
         let error = table.open(saved).unwrap_err();
         let text = format!("the table of files of the saved state holds a.csv 2 times\nhint: {DAMAGE_HINT}");
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));

@@ -195,7 +195,7 @@ fn schema() -> ArrangementSchema {
 
 #[cfg(test)]
 mod tests {
-    use millpond_engine::arrangement::SavedRun;
+    use millpond_engine::arrangement::SavedSegment;
     use millpond_error::ErrorKind;
 
     use super::*;
@@ -220,9 +220,9 @@ mod tests {
             builder.append(&KeyedRows { hashes, keys, offsets: vec![0, 1], rows, diffs: Diffs::Ones });
             arrangement.insert(builder.finish());
             let name = format!("run-{level}");
-            saved
-                .runs
-                .extend(save_arrangement(&name, &arrangement).runs.into_iter().map(|run| SavedRun { level, ..run }));
+            saved.segments.extend(
+                save_arrangement(&name, &arrangement).segments.into_iter().map(|run| SavedSegment { level, ..run }),
+            );
         }
         let error = LastRows::new(HashSeed(7)).open(saved).unwrap_err();
         let text = format!("the saved state holds {what} of a.csv\nhint: {DAMAGE_HINT}");

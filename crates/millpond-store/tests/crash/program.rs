@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use millpond_error::{Error, Result};
 use millpond_store::{
-    ArrangementRecord, Disk, DiskFile, Manifest, RunPlace, RunRecord, SimulatedDisk, SinkRecord, StateDir, StepRecord,
+    ArrangementRecord, BlobRange, Disk, DiskFile, Manifest, SegmentRecord, SimulatedDisk, SinkRecord, StateDir,
+    StepRecord,
 };
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
@@ -85,7 +86,7 @@ pub(crate) fn run(disks: &Disks, available: u64, sloppy: Sloppy, said: &mut dyn 
     Ok(())
 }
 
-/// One epoch: the batch goes to the result files and, as two runs of two workers, to the state.
+/// One epoch: the batch goes to the result files and, as two segments of two workers, to the state.
 fn step(
     state: &StateDir,
     before: &Manifest,
@@ -101,20 +102,21 @@ fn step(
         sink.append(tail)?;
         sink.file.sync()?;
     }
-    let mut runs: Vec<RunRecord> = before.steps.iter().flat_map(|step| step.arrangements[0].runs.clone()).collect();
+    let mut segments: Vec<SegmentRecord> =
+        before.steps.iter().flat_map(|step| step.arrangements[0].segments.clone()).collect();
     let mut parts = vec![head.to_owned(), tail.to_owned()];
-    if runs.len() > 3 {
+    if segments.len() > 3 {
         let merged = saved_rows(state, before, sloppy)?;
-        (runs, parts) = (Vec::new(), vec![merged + head, tail.to_owned()]);
+        (segments, parts) = (Vec::new(), vec![merged + head, tail.to_owned()]);
     }
     for (worker, part) in parts.iter().enumerate() {
         let writer = checkpoint.writer(worker);
         let mut writer = if epoch.is_multiple_of(2) && worker == 1 { writer.apart() } else { writer };
         let place = writer.append(part.as_bytes())?;
         writer.finish()?;
-        runs.push(record(place, part.as_bytes()));
+        segments.push(record(place, part.as_bytes()));
     }
-    let arrangements = vec![ArrangementRecord { name: "rows".into(), runs }];
+    let arrangements = vec![ArrangementRecord { name: "rows".into(), segments }];
     let steps = vec![StepRecord { name: "keep".into(), description: json!({"operator": "keep"}), arrangements }];
     let sinks = sinks.iter().map(|sink| sink.record()).collect();
     let mut manifest = Manifest { steps, sinks, ..checkpoint.manifest(epoch) };
@@ -123,15 +125,15 @@ fn step(
     Ok(manifest)
 }
 
-fn record(place: RunPlace, bytes: &[u8]) -> RunRecord {
-    RunRecord { place, checksum: xxh3_64(bytes), from: 0, to: u64::MAX, rows: 1, level: 0 }
+fn record(place: BlobRange, bytes: &[u8]) -> SegmentRecord {
+    SegmentRecord { place, checksum: xxh3_64(bytes), from: 0, to: u64::MAX, rows: 1, level: 0 }
 }
 
 /// All rows in the state, each run verified.
 pub(crate) fn saved_rows(state: &StateDir, manifest: &Manifest, sloppy: Sloppy) -> Result<String> {
     let mut rows = String::new();
-    for run in manifest.steps.iter().flat_map(|step| &step.arrangements[0].runs) {
-        let bytes = state.run_bytes(&run.place)?;
+    for run in manifest.steps.iter().flat_map(|step| &step.arrangements[0].segments) {
+        let bytes = state.segment_bytes(&run.place)?;
         if !sloppy.no_checksum && xxh3_64(&bytes) != run.checksum {
             let path = state.disk().path(&run.place.blob);
             return Err(Error::data(format!("{path} is damaged: a checksum does not match")));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use millpond_engine::metrics::StepCounts;
 use millpond_error::{Error, ErrorKind, Origin, Result};
-use millpond_store::{ArrangementRecord, RunPlace, RunRecord};
+use millpond_store::{ArrangementRecord, BlobRange, SegmentRecord};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub(crate) enum Request {
     /// Pieces of a source's input to read, behind it; the last ones if `last`.
     Pieces { source: usize, last: bool },
     /// Take down what is to be saved, and write it if the checkpoint has begun; give the marked sinks the present table.
-    /// The checkpoint before has copied saved runs from one place to another: `moves`.
-    Checkpoint { generation: Option<u64>, snapshots: Vec<bool>, moves: Vec<(RunPlace, RunPlace)> },
+    /// The checkpoint before has copied saved segments from one place to another: `moves`.
+    Checkpoint { generation: Option<u64>, snapshots: Vec<bool>, moves: Vec<(BlobRange, BlobRange)> },
     /// Write what was taken down last.
     Write { generation: u64 },
     /// The run is over.
@@ -72,12 +72,12 @@ pub(crate) struct Share {
     pub bytes: u64,
 }
 
-/// The runs of one arrangement, written by one process.
+/// The segments of one arrangement, written by one process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SavedRecords {
     pub node: usize,
     pub arrangement: String,
-    pub runs: Vec<RunRecord>,
+    pub segments: Vec<SegmentRecord>,
 }
 
 /// An error on its way to another process.

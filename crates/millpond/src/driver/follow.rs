@@ -20,8 +20,8 @@ use millpond_plan::physical::{OperatorSpec, PhysicalPlan};
 use millpond_store::{ArrangementRecord, CheckpointShare, Disk, StateReader};
 use parking_lot::{Condvar, Mutex};
 
-use super::state::{SavedSteps, saved_run, write_runs};
-use super::team::{Fabric, POLL_INTERVAL, SavedRuns, Team};
+use super::state::{SavedSteps, saved_segment, write_segments};
+use super::team::{Fabric, POLL_INTERVAL, SavedSegments, Team};
 use super::{Connectors, sink_schemas};
 use crate::cluster::message::{ControlWriter, FrameReader, Reply, Request, Share, WireError};
 use crate::cluster::{AGAIN_HINT, Connected, Health};
@@ -107,7 +107,7 @@ impl Follower {
         let team = Team::start(fabric, context, snapshot, stop, self.disk.clone())?;
         self.speaker.send(&Reply::Opened(meters.own_counts()), &[])?;
         let peers = threads * processes;
-        let mut taken: Vec<SavedRuns> = Vec::new();
+        let mut taken: Vec<SavedSegments> = Vec::new();
         let mut saving: Option<JoinHandle<()>> = None;
         let mut stop_sent = false;
         loop {
@@ -148,12 +148,12 @@ impl Follower {
                     self.speaker.send(&Reply::Saved(saved), &[])?;
                 }
                 Request::Write { generation } => {
-                    let runs = std::mem::take(&mut taken);
+                    let segments = std::mem::take(&mut taken);
                     let share = self.share(Some(generation), peers + 1 + process);
                     let speaker = self.speaker.clone();
                     saving.take().map(JoinHandle::join);
                     saving = Some(thread::spawn(move || {
-                        let written = write_share(share, peers + processes + process, &runs);
+                        let written = write_share(share, peers + processes + process, &segments);
                         let written = written.map_err(|error| WireError::from(&error));
                         let _ = speaker.send(&Reply::Written(written), &[]);
                     }));
@@ -225,12 +225,12 @@ impl Follower {
         let reader = StateReader::new(disk.clone());
         for (step, arrangements) in steps {
             let open = |arrangement: ArrangementRecord| {
-                let runs = arrangement
-                    .runs
+                let segments = arrangement
+                    .segments
                     .iter()
-                    .map(|run| saved_run(&reader, run))
-                    .collect::<Result<Vec<arrangement::SavedRun>>>()?;
-                Ok((arrangement.name, SavedArrangement { runs }))
+                    .map(|segment| saved_segment(&reader, segment))
+                    .collect::<Result<Vec<arrangement::SavedSegment>>>()?;
+                Ok((arrangement.name, SavedArrangement { segments }))
             };
             saved.insert(step, arrangements.into_iter().map(open).collect::<Result<_>>()?);
         }
@@ -274,19 +274,19 @@ fn bytes_of(changes: &Changes) -> Vec<u8> {
     bytes
 }
 
-fn write_share(share: Option<CheckpointShare>, writer: usize, runs: &[SavedRuns]) -> Result<Share> {
+fn write_share(share: Option<CheckpointShare>, writer: usize, segments: &[SavedSegments]) -> Result<Share> {
     let Some(share) = share else {
         let what = "process 0 asked for what is to be saved, and this process saves no state";
         return Err(Error::unavailable(what).with_hint(MISFIT_HINT));
     };
-    write_runs(share.writer(writer), runs)?;
-    finish_share(share, runs)
+    write_segments(share.writer(writer), segments)?;
+    finish_share(share, segments)
 }
 
-/// Makes `runs` durable, which were written for this share.
-fn finish_share(share: CheckpointShare, runs: &[SavedRuns]) -> Result<Share> {
+/// Makes `segments` durable, which were written for this share.
+fn finish_share(share: CheckpointShare, segments: &[SavedSegments]) -> Result<Share> {
     let bytes = share.finish()?;
-    Ok(Share { records: runs.iter().map(SavedRuns::records).collect(), bytes })
+    Ok(Share { records: segments.iter().map(SavedSegments::records).collect(), bytes })
 }
 
 /// What reads pieces of the sources whose input several processes can read.

@@ -55,7 +55,7 @@ use outputs::Output;
 use remote::{CoordinatorShared, Remotes};
 use save::{Save, Saving};
 use state::{SavedSteps, State, UNDELIVERED_HINT, settle};
-use team::{Fabric, SavedRuns, Team};
+use team::{Fabric, SavedSegments, Team};
 
 /// How long a request to stop may wait while there is nothing to read.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
@@ -404,7 +404,7 @@ impl Run {
         }
     }
 
-    /// Saves everything at the present epoch and waits until it is durable. The workers write their own runs.
+    /// Saves everything at the present epoch and waits until it is durable. The workers write their own segments.
     fn checkpoint(&mut self) -> Result<()> {
         self.finish_saving()?;
         let directory = self.state.as_ref().map(State::directory);
@@ -427,7 +427,7 @@ impl Run {
         Ok(())
     }
 
-    /// What a checkpoint at the present epoch saves; with `checkpoint`, the workers have written their runs to it.
+    /// What a checkpoint at the present epoch saves; with `checkpoint`, the workers have written their segments to it.
     fn take_save(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Save> {
         let began = Instant::now();
         let snapshots: Vec<bool> = self.sinks.iter().map(|sink| sink.needs_snapshot()).collect();
@@ -446,15 +446,15 @@ impl Run {
         let make = checkpoint.map(|checkpoint| move |worker| checkpoint.writer(worker));
         let make = make.as_ref().map(|make| make as &(dyn Fn(usize) -> _ + Sync));
         let prepare = || self.sinks.iter().map(|sink| sink.prepare()).collect::<Result<_>>();
-        let (mut runs, prepared) = if self.peers == 1 || snapshots.contains(&true) {
+        let (mut segments, prepared) = if self.peers == 1 || snapshots.contains(&true) {
             (self.team.checkpoint(make.map(|make| make as _), snapshots, moves.clone())?, prepare()?)
         } else {
-            // Results and runs are synced at the same time.
+            // Results and segments are synced at the same time.
             thread::scope(|scope| {
                 let prepared = scope.spawn(prepare);
-                let runs = self.team.checkpoint(make.map(|make| make as _), snapshots, moves.clone())?;
+                let segments = self.team.checkpoint(make.map(|make| make as _), snapshots, moves.clone())?;
                 Ok::<_, Error>((
-                    runs,
+                    segments,
                     prepared.join().unwrap_or_else(|panic| Err(Error::of_panic("writing results", &*panic)))?,
                 ))
             })?
@@ -469,13 +469,13 @@ impl Run {
                 if let Some(state) = &self.state {
                     settle(state.directory().runs(), &moves, table)?;
                 }
-                runs.push(SavedRuns { node: open.node, arrangement, entries: table.entries().to_vec() });
+                segments.push(SavedSegments { node: open.node, arrangement, entries: table.entries().to_vec() });
             }
         }
         let (plan, outputs) = (self.plan.clone(), self.connectors.sinks.clone());
         let writers = self.remotes.clone().filter(|_| checkpoint.is_none());
         let meters = self.meters.clone();
-        Ok(Save { plan, epoch: self.clock.last(), runs, shares, writers, outputs, prepared, began, meters })
+        Ok(Save { plan, epoch: self.clock.last(), segments, shares, writers, outputs, prepared, began, meters })
     }
 
     /// Whether no checkpoint is under way; takes note of one that is done.

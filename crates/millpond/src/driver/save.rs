@@ -14,8 +14,8 @@ use millpond_store::{BlobWriter, Checkpoint, Moves, PartRecord, SinkRecord, Stat
 
 use super::outputs::Output;
 use super::remote::Remotes;
-use super::state::{commit, sink_record, write_runs};
-use super::team::SavedRuns;
+use super::state::{commit, sink_record, write_segments};
+use super::team::SavedSegments;
 use crate::cluster::message::{SavedRecords, Share};
 use crate::lacking::lacking;
 use crate::monitor::Meters;
@@ -25,7 +25,7 @@ use crate::monitor::Meters;
 pub(super) struct Save {
     pub plan: Arc<PhysicalPlan>,
     pub epoch: Epoch,
-    pub runs: Vec<SavedRuns>,
+    pub segments: Vec<SavedSegments>,
     /// What other processes have saved already.
     pub shares: Vec<Share>,
     /// Other processes that have yet to write what they took down.
@@ -39,8 +39,8 @@ pub(super) struct Save {
 }
 
 impl Save {
-    /// Makes the sinks durable, writes what is to be delivered and the runs that no blob holds yet as writer `writer`, and
-    /// commits. Returns which saved runs stand in another place from now on.
+    /// Makes the sinks durable, writes what is to be delivered and the segments that no blob holds yet as writer `writer`, and
+    /// commits. Returns which saved segments stand in another place from now on.
     pub(super) fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<Moves> {
         let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
         if let Some(writers) = &self.writers {
@@ -50,8 +50,8 @@ impl Save {
         let sinks = self.outputs.iter().zip(self.prepared);
         let sinks = sinks.map(|(output, prepared)| save_sink(output, prepared, &mut writer));
         let sinks = sinks.collect::<Result<_>>()?;
-        write_runs(writer, &self.runs)?;
-        let mut records: Vec<SavedRecords> = self.runs.iter().map(SavedRuns::records).collect();
+        write_segments(writer, &self.segments)?;
+        let mut records: Vec<SavedRecords> = self.segments.iter().map(SavedSegments::records).collect();
         let mut bytes = 0;
         for share in self.shares.into_iter().chain(self.writers.map_or(Ok(Vec::new()), |writers| writers.written())?) {
             records.extend(share.records);
@@ -99,7 +99,7 @@ impl Saving {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Waits for the commit. Returns which saved runs stand in another place since.
+    /// Waits for the commit. Returns which saved segments stand in another place since.
     pub(super) fn finish(mut self) -> Result<Moves> {
         self.thread.take().map_or(Ok(Moves::new()), join)
     }

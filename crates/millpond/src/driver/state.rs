@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_engine::Epoch;
-use millpond_engine::arrangement::{Arrangement, RunEntry, SavedArrangement, SavedRun};
+use millpond_engine::arrangement::{Arrangement, SavedArrangement, SavedSegment, SegmentEntry};
 use millpond_engine::hash::{HashSeed, KeyRange};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_plan::physical::{PhysicalPlan, Step};
 use millpond_plan::{CLOCK, difference, without_unread};
 use millpond_store::{
-    ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, Moves, RunRecord, SinkRecord, StateDir, StateReader,
+    ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, Moves, SegmentRecord, SinkRecord, StateDir, StateReader,
     StepRecord,
 };
 use serde_json::Value;
 
 use super::outputs::Output;
-use super::team::SavedRuns;
+use super::team::SavedSegments;
 use crate::cluster::message::SavedRecords;
 
 /// What to do about a program that cannot deliver what a run before it left behind.
@@ -91,9 +91,12 @@ impl State {
         for step in self.manifest.iter().flat_map(|manifest| &manifest.steps) {
             let mut arrangements = Vec::new();
             for arrangement in &step.arrangements {
-                let runs =
-                    arrangement.runs.iter().map(|run| saved_run(self.directory.runs(), run)).collect::<Result<_>>()?;
-                arrangements.push((arrangement.name.clone(), SavedArrangement { runs }));
+                let segments = arrangement
+                    .segments
+                    .iter()
+                    .map(|segment| saved_segment(self.directory.runs(), segment))
+                    .collect::<Result<_>>()?;
+                arrangements.push((arrangement.name.clone(), SavedArrangement { segments }));
             }
             steps.insert(step.name.clone(), arrangements);
         }
@@ -128,11 +131,11 @@ impl State {
     }
 }
 
-/// Opens a run that a manifest names.
-pub(super) fn saved_run(reader: &StateReader, record: &RunRecord) -> Result<SavedRun> {
-    Ok(SavedRun {
+/// Opens a segment that a manifest names.
+pub(super) fn saved_segment(reader: &StateReader, record: &SegmentRecord) -> Result<SavedSegment> {
+    Ok(SavedSegment {
         name: reader.path(&record.place),
-        bytes: reader.run_bytes(&record.place)?,
+        bytes: reader.segment_bytes(&record.place)?,
         checksum: record.checksum,
         range: KeyRange { first: record.from, last: record.to },
         level: record.level,
@@ -140,8 +143,8 @@ pub(super) fn saved_run(reader: &StateReader, record: &RunRecord) -> Result<Save
     })
 }
 
-/// Commits a checkpoint whose runs are written and whose sinks are durable up to the positions in `sinks`. Returns how
-/// many bytes were written to blobs, and which saved runs stand in another place from now on.
+/// Commits a checkpoint whose segments are written and whose sinks are durable up to the positions in `sinks`. Returns how
+/// many bytes were written to blobs, and which saved segments stand in another place from now on.
 pub(super) fn commit(
     checkpoint: Checkpoint,
     plan: &PhysicalPlan,
@@ -151,9 +154,9 @@ pub(super) fn commit(
 ) -> Result<(u64, Moves)> {
     let mut manifest = Manifest { sinks, ..checkpoint.manifest(epoch.0) };
     let mut by_step: HashMap<&str, Vec<SavedRecords>> = HashMap::new();
-    for runs in saved {
-        if let Some(step) = plan.nodes.get(runs.node).and_then(|node| node.step.as_ref()) {
-            by_step.entry(&step.name).or_default().push(runs);
+    for segments in saved {
+        if let Some(step) = plan.nodes.get(segments.node).and_then(|node| node.step.as_ref()) {
+            by_step.entry(&step.name).or_default().push(segments);
         }
     }
     for step in plan.nodes.iter().filter_map(|node| node.step.as_ref()) {
@@ -165,12 +168,12 @@ pub(super) fn commit(
     Ok((bytes, moves))
 }
 
-/// Takes note of what the checkpoint before has copied to other places, and frees the memory of runs that it has saved, so
+/// Takes note of what the checkpoint before has copied to other places, and frees the memory of segments that it has saved, so
 /// that a run that goes on for long needs memory for what it touches and not for all its state. Small ones stay: they are
 /// soon merged.
 pub(super) fn settle(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement) -> Result<()> {
     const AT_LEAST: usize = 256 << 10;
-    arrangement.settle(moves, AT_LEAST, &|place| Ok((reader.path(place), reader.run_bytes(place)?)))
+    arrangement.settle(moves, AT_LEAST, &|place| Ok((reader.path(place), reader.segment_bytes(place)?)))
 }
 
 /// A sink at this position, with nothing to deliver.
@@ -179,11 +182,11 @@ pub(super) fn sink_record(output: &Output, position: Value) -> SinkRecord {
     SinkRecord { name, description, position, outbox: Vec::new() }
 }
 
-/// Writes the runs that no blob holds yet.
-pub(super) fn write_runs(mut writer: BlobWriter, saved: &[SavedRuns]) -> Result<()> {
-    for entry in saved.iter().flat_map(|runs| &runs.entries) {
-        if entry.run.place().is_none() {
-            entry.run.set_place(writer.append(entry.run.bytes())?);
+/// Writes the segments that no blob holds yet.
+pub(super) fn write_segments(mut writer: BlobWriter, saved: &[SavedSegments]) -> Result<()> {
+    for entry in saved.iter().flat_map(|segments| &segments.entries) {
+        if entry.segment.place().is_none() {
+            entry.segment.set_place(writer.append(entry.segment.bytes())?);
         }
     }
     writer.finish()
@@ -191,37 +194,38 @@ pub(super) fn write_runs(mut writer: BlobWriter, saved: &[SavedRuns]) -> Result<
 
 fn step_record(step: &Step, saved: Vec<SavedRecords>) -> StepRecord {
     let mut arrangements: Vec<ArrangementRecord> = Vec::new();
-    for runs in saved {
-        let at = arrangements.iter().position(|record| record.name == runs.arrangement).unwrap_or_else(|| {
-            arrangements.push(ArrangementRecord { name: runs.arrangement.clone(), runs: Vec::new() });
+    for segments in saved {
+        let at = arrangements.iter().position(|record| record.name == segments.arrangement).unwrap_or_else(|| {
+            arrangements.push(ArrangementRecord { name: segments.arrangement.clone(), segments: Vec::new() });
             arrangements.len() - 1
         });
-        arrangements[at].runs.extend(runs.runs);
+        arrangements[at].segments.extend(segments.segments);
     }
-    arrangements.iter_mut().for_each(|arrangement| join_ranges(&mut arrangement.runs));
+    arrangements.iter_mut().for_each(|arrangement| join_ranges(&mut arrangement.segments));
     StepRecord { name: step.name.clone(), description: step.description.clone(), arrangements }
 }
 
-/// What a manifest says of a run, if it was written.
-pub(super) fn run_record(entry: &RunEntry) -> Option<RunRecord> {
-    Some(RunRecord {
-        place: entry.run.place()?.clone(),
-        checksum: entry.run.checksum(),
+/// What a manifest says of a segment, if it was written.
+pub(super) fn segment_record(entry: &SegmentEntry) -> Option<SegmentRecord> {
+    Some(SegmentRecord {
+        place: entry.segment.place()?.clone(),
+        checksum: entry.segment.checksum(),
         from: entry.range.first,
         to: entry.range.last,
-        rows: entry.run.rows(),
+        rows: entry.segment.rows(),
         level: entry.level,
     })
 }
 
-/// Joins records of one run whose ranges touch: workers that share a saved run each name their part of it.
-fn join_ranges(runs: &mut Vec<RunRecord>) {
-    let order = |run: &RunRecord| (run.level, run.place.clone(), run.from);
-    runs.sort_by_cached_key(order);
-    runs.dedup_by(|next, run| {
-        let joins = next.place == run.place && next.level == run.level && run.to.checked_add(1) == Some(next.from);
+/// Joins records of one segment whose ranges touch: workers that share a saved segment each name their part of it.
+fn join_ranges(segments: &mut Vec<SegmentRecord>) {
+    let order = |segment: &SegmentRecord| (segment.level, segment.place.clone(), segment.from);
+    segments.sort_by_cached_key(order);
+    segments.dedup_by(|next, segment| {
+        let joins =
+            next.place == segment.place && next.level == segment.level && segment.to.checked_add(1) == Some(next.from);
         if joins {
-            run.to = next.to;
+            segment.to = next.to;
         }
         joins
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use millpond_engine::arrangement::RunEntry;
+use millpond_engine::arrangement::SegmentEntry;
 use millpond_engine::dataflow::{Context, Dataflow};
 use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
@@ -20,7 +20,7 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
-use super::state::{run_record, settle, write_runs};
+use super::state::{segment_record, settle, write_segments};
 use crate::cluster::message::SavedRecords;
 use crate::cluster::{Connected, Health, Link};
 use crate::lacking::lacking;
@@ -40,13 +40,13 @@ pub(super) type Snapshot = Box<dyn Fn(usize, &Changes) -> Result<()> + Send + Sy
 enum Command {
     /// Read these inputs, by source, and finish the epoch.
     Epoch(Epoch, Vec<(usize, Arc<dyn EpochInput>)>),
-    /// Give the runs of all arrangements.
+    /// Give the segments of all arrangements.
     Checkpoint(Checkpoint),
 }
 
-/// What a worker does for a checkpoint beside giving its runs.
+/// What a worker does for a checkpoint beside giving its segments.
 struct Checkpoint {
-    /// Writes the runs.
+    /// Writes the segments.
     writer: Option<BlobWriter>,
     /// The sinks that are given the present table.
     snapshots: Arc<Vec<bool>>,
@@ -56,21 +56,21 @@ struct Checkpoint {
     moves: Arc<Moves>,
 }
 
-/// The runs of one arrangement on one worker.
-pub(super) struct SavedRuns {
+/// The segments of one arrangement on one worker.
+pub(super) struct SavedSegments {
     /// The node that the arrangement belongs to.
     pub node: NodeId,
     /// The arrangement's name in its operator.
     pub arrangement: &'static str,
-    /// Its runs, each with the range of keys that it stands for.
-    pub entries: Vec<RunEntry>,
+    /// Its segments, each with the range of keys that it stands for.
+    pub entries: Vec<SegmentEntry>,
 }
 
-impl SavedRuns {
-    /// What a manifest says of those runs that were written.
+impl SavedSegments {
+    /// What a manifest says of those segments that were written.
     pub(super) fn records(&self) -> SavedRecords {
-        let runs = self.entries.iter().filter_map(run_record).collect();
-        SavedRecords { node: self.node.0, arrangement: self.arrangement.to_owned(), runs }
+        let segments = self.entries.iter().filter_map(segment_record).collect();
+        SavedRecords { node: self.node.0, arrangement: self.arrangement.to_owned(), segments }
     }
 }
 
@@ -114,7 +114,7 @@ fn cannot_start(workers: usize, reason: &str) -> Error {
 /// All worker threads of this process.
 pub(super) struct Team {
     commands: Vec<Sender<Command>>,
-    replies: Receiver<Vec<SavedRuns>>,
+    replies: Receiver<Vec<SavedSegments>>,
     guards: Option<WorkerGuards<()>>,
     comms: Option<CommsGuard>,
     first: usize,
@@ -152,14 +152,14 @@ impl Team {
                 stop: stop.clone(),
             };
             while let Ok(command) = commands.recv() {
-                let runs = match command {
+                let segments = match command {
                     Command::Epoch(epoch, inputs) => {
                         member.epoch(worker, epoch, &inputs);
                         Vec::new()
                     }
                     Command::Checkpoint(checkpoint) => member.checkpoint(checkpoint),
                 };
-                if reply.send(runs).is_err() {
+                if reply.send(segments).is_err() {
                     break;
                 }
             }
@@ -187,7 +187,7 @@ impl Team {
         Ok(())
     }
 
-    /// Collects the runs of all arrangements from all workers, written if there is something that makes writers for the
+    /// Collects the segments of all arrangements from all workers, written if there is something that makes writers for the
     /// workers by their numbers, and lets the sinks marked in `snapshots` have the present table. `moves` is what the
     /// checkpoint before has copied to other places.
     pub(super) fn checkpoint(
@@ -195,7 +195,7 @@ impl Team {
         writer: Option<&dyn Fn(usize) -> BlobWriter>,
         snapshots: Vec<bool>,
         moves: Arc<Moves>,
-    ) -> Result<Vec<SavedRuns>> {
+    ) -> Result<Vec<SavedSegments>> {
         let snapshots = Arc::new(snapshots);
         let saved = self.disk.clone().map(StateReader::new).map(Arc::new);
         self.ask(|worker| {
@@ -205,7 +205,7 @@ impl Team {
         })
     }
 
-    fn ask(&self, command: impl Fn(usize) -> Command) -> Result<Vec<SavedRuns>> {
+    fn ask(&self, command: impl Fn(usize) -> Command) -> Result<Vec<SavedSegments>> {
         for (worker, commands) in self.commands.iter().enumerate() {
             commands.send(command(worker)).map_err(|_| gone())?;
         }
@@ -272,7 +272,7 @@ impl Member {
         self.dataflow.finish_epoch(worker, epoch);
     }
 
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Vec<SavedRuns> {
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Vec<SavedSegments> {
         let Checkpoint { writer, snapshots, saved: reader, moves } = checkpoint;
         let mut saved = Vec::new();
         let plan = &self.context.plan;
@@ -286,14 +286,14 @@ impl Member {
                 })?;
                 written?;
             }
-            for (arrangement, runs) in operator.arrangements() {
-                reader.iter().try_for_each(|reader| settle(reader, &moves, runs))?;
-                saved.push(SavedRuns { node, arrangement, entries: runs.entries().to_vec() });
+            for (arrangement, segments) in operator.arrangements() {
+                reader.iter().try_for_each(|reader| settle(reader, &moves, segments))?;
+                saved.push(SavedSegments { node, arrangement, entries: segments.entries().to_vec() });
             }
             Ok(())
         });
         if let Some(writer) = writer {
-            self.context.failure.guard("saving the state", || write_runs(writer, &saved));
+            self.context.failure.guard("saving the state", || write_segments(writer, &saved));
         }
         saved
     }

@@ -233,7 +233,7 @@ mod tests {
                 bytes_waiting: 0,
                 state_rows: 2,
                 state_bytes: 1024,
-                state_runs: 1,
+                state_segments: 1,
             }],
             steps: vec![StepSnapshot {
                 name: "visits/reduce".into(),
@@ -245,7 +245,7 @@ mod tests {
                 windows_closed: 1,
                 state_rows: 10,
                 state_bytes: 2048,
-                state_runs: 1,
+                state_segments: 1,
             }],
             outputs: vec![SinkSnapshot {
                 name: "r.csv".into(),

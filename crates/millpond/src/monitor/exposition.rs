@@ -50,7 +50,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     page.each(GAUGE, "source_waiting_bytes", "Bytes seen and not read yet.", "source", sources(|s| s.bytes_waiting));
     page.each(GAUGE, "source_state_rows", "Rows of the state.", "source", sources(|s| s.state_rows));
     page.each(GAUGE, "source_state_bytes", "Bytes of the state.", "source", sources(|s| s.state_bytes));
-    page.each(GAUGE, "source_state_runs", "Sorted runs of the state.", "source", sources(|s| s.state_runs));
+    page.each(GAUGE, "source_state_segments", "Sorted segments of the state.", "source", sources(|s| s.state_segments));
 
     let steps = |number: fn(&super::StepSnapshot) -> f64| {
         snapshot.steps.iter().map(move |step| (step.name.as_str(), step.kind.as_str(), number(step)))
@@ -62,7 +62,13 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     page.each(COUNTER, "step_closed_windows_total", "Windows closed.", "step", steps(|s| s.windows_closed as f64));
     page.each(GAUGE, "step_state_rows", "Rows of the state.", "step", steps(|s| s.state_rows as f64));
     page.each(GAUGE, "step_state_bytes", "Bytes of the state.", "step", steps(|s| s.state_bytes as f64));
-    page.each(GAUGE, "step_state_runs", "Sorted runs of the state.", "step", steps(|s| s.state_runs as f64));
+    page.each(
+        GAUGE,
+        "step_state_segments",
+        "Sorted segments of the state.",
+        "step",
+        steps(|s| s.state_segments as f64),
+    );
 
     let outputs = snapshot.outputs.iter().map(|s| (s.name.as_str(), s.kind.as_str(), s.rows_written));
     page.each(COUNTER, "output_rows_total", "Rows written.", "output", outputs);

@@ -373,7 +373,7 @@ impl SourceMeter {
             bytes_waiting: state.waiting + left + state.counts.unended_bytes,
             state_rows: state.size.rows,
             state_bytes: state.size.bytes,
-            state_runs: state.size.runs,
+            state_segments: state.size.segments,
         };
         (snapshot, [state.lag.since(), state.counts.unended_since].into_iter().flatten().min())
     }
@@ -391,7 +391,7 @@ impl StepMeter {
             windows_closed: counts.windows.windows_closed,
             state_rows: counts.state.rows,
             state_bytes: counts.state.bytes,
-            state_runs: counts.state.runs,
+            state_segments: counts.state.segments,
         }
     }
 }

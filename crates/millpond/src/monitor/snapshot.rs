@@ -86,7 +86,7 @@ pub struct SourceSnapshot {
     /// Bytes of its state.
     pub state_bytes: u64,
     /// Sorted runs that its state consists of.
-    pub state_runs: u64,
+    pub state_segments: u64,
 }
 
 /// The numbers of one stateful step.
@@ -111,7 +111,7 @@ pub struct StepSnapshot {
     /// Bytes of its state.
     pub state_bytes: u64,
     /// Sorted runs that its state consists of.
-    pub state_runs: u64,
+    pub state_segments: u64,
 }
 
 /// The numbers of one output.

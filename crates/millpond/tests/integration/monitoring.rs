@@ -96,12 +96,12 @@ fn the_numbers_of_two_runs_are_the_truth() {
     assert_eq!((source.files_new, source.files_changed, source.files_unchanged, source.files_read), (2, 0, 0, 2));
     assert_eq!((source.rows_read, source.rows_rejected), (3500, 0));
     assert_eq!((source.bytes_read, source.bytes_waiting), (folder.input_bytes(), 0));
-    assert_eq!((source.state_rows, source.state_runs), (2, 1), "the table of files");
+    assert_eq!((source.state_rows, source.state_segments), (2, 1), "the table of files");
     assert!(source.state_bytes > 100);
     let [step] = &seen.steps[..] else { panic!("one step: {seen:?}") };
     assert_eq!(step.kind, "reduce");
     assert_eq!((step.rows_in, step.rows_out, step.state_rows), (3500, 1000, 1000));
-    assert!(step.state_bytes > 1000 && step.state_runs > 0 && step.busy_s > 0.0, "{step:?}");
+    assert!(step.state_bytes > 1000 && step.state_segments > 0 && step.busy_s > 0.0, "{step:?}");
     let [output] = &seen.outputs[..] else { panic!("one output: {seen:?}") };
     assert_eq!((output.kind.as_str(), output.rows_written), ("csv", 1000));
     assert_eq!((seen.run.epochs, seen.run.workers, seen.run.streaming, seen.run.lag_s), (1, 2, false, 0.0));

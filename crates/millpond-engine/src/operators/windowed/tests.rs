@@ -474,7 +474,7 @@ impl Machine {
     fn stored_rows(&mut self, name: &str) -> u64 {
         let arrangements = self.workers.iter_mut().flat_map(|worker| worker.arrangements());
         let named = arrangements.filter(|(known, _)| *known == name);
-        named.flat_map(|(_, arrangement)| arrangement.entries().to_vec()).map(|entry| entry.run.rows()).sum()
+        named.flat_map(|(_, arrangement)| arrangement.entries().to_vec()).map(|entry| entry.segment.rows()).sum()
     }
 }
 

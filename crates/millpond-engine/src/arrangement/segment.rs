@@ -1,8 +1,8 @@
-//! A run: an immutable, sorted, checksummed string of bytes that holds rows by key.
+//! A segment: an immutable, sorted, checksummed string of bytes that holds rows by key.
 //!
 //! In memory, in a file or mapped it is the same bytes, and lookups read them in place. The layout, byte by byte, is in
 //! `docs/format.md`: a magic number, the blocks, a footer with the schema and an index of the blocks, and a trailer with
-//! the footer's length and checksum. [`Run::open`] checks the footer, so it costs the same however large the blocks; a
+//! the footer's length and checksum. [`Segment::open`] checks the footer, so it costs the same however large the blocks; a
 //! block is checked when it is first touched.
 //!
 //! A key with many rows goes on over several blocks. The index has for each block what a lookup needs to pass over it.
@@ -18,11 +18,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::batch::{Batch, Plan};
 use super::block::{self, Block, Expect};
-use super::{ArrangementSchema, RunPlace};
+use super::{ArrangementSchema, BlobRange};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 
-/// The first bytes of a run; the last of them is the version of the format.
+/// The first bytes of a segment; the last of them is the version of the format.
 const MAGIC: [u8; 8] = *b"MPRUN\0\0\x01";
 /// Bytes of the trailer: the length and the checksum of the footer.
 const TRAILER_BYTES: usize = 16;
@@ -39,7 +39,7 @@ pub(super) const BLOCK_BYTES: usize = 32 << 10;
 
 /// An immutable, sorted, checksummed string of bytes that holds rows by key.
 #[derive(Debug)]
-pub struct Run {
+pub struct Segment {
     name: String,
     bytes: Bytes,
     checksum: u64,
@@ -54,7 +54,7 @@ pub struct Run {
     checked: Vec<AtomicU64>,
     /// Whether the bytes are those that it was made in.
     in_memory: bool,
-    place: OnceLock<RunPlace>,
+    place: OnceLock<BlobRange>,
 }
 
 /// What the index knows of a block.
@@ -86,15 +86,15 @@ impl BlockInfo {
     }
 }
 
-impl Run {
-    /// Opens a saved run. `name` is what errors call it, `checksum` what the checkpoint says. Damage is a `Data` error.
+impl Segment {
+    /// Opens a saved segment. `name` is what errors call it, `checksum` what the checkpoint says. Damage is a `Data` error.
     pub fn open(name: &str, bytes: Bytes, checksum: u64) -> Result<Self> {
         let damaged = |what: &str| damaged(name, what);
         if bytes.len() < MAGIC.len() + TRAILER_BYTES || bytes[..5] != MAGIC[..5] {
-            return Err(damaged("it is not a run"));
+            return Err(damaged("it is not a segment"));
         }
         if bytes[..8] != MAGIC {
-            return Err(Error::data(format!("{name}: the run is of a format that this version does not know"))
+            return Err(Error::data(format!("{name}: the segment is of a format that this version does not know"))
                 .with_hint("use the version of Millpond that wrote the state, or a newer one"));
         }
         let trailer = bytes.len() - TRAILER_BYTES;
@@ -110,7 +110,7 @@ impl Run {
         let parsed = parse_footer(&bytes[footer..trailer], (footer - MAGIC.len()) as u64);
         let Footer { schema, rows, keys, last_hash, first_hashes, blocks } = parsed.map_err(damaged)?;
         let checked = (0..blocks.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Ok(Run {
+        Ok(Segment {
             name: name.to_owned(),
             bytes,
             checksum,
@@ -156,20 +156,20 @@ impl Run {
         self.in_memory
     }
 
-    /// Where the run is saved, if it is.
-    pub fn place(&self) -> Option<&RunPlace> {
+    /// Where the segment is saved, if it is.
+    pub fn place(&self) -> Option<&BlobRange> {
         self.place.get()
     }
 
-    /// Says where the run was saved; called once, after its bytes were written.
-    pub fn set_place(&self, place: RunPlace) {
+    /// Says where the segment was saved; called once, after its bytes were written.
+    pub fn set_place(&self, place: BlobRange) {
         let already = self.place.set(place).is_err();
-        assert!(!already, "a run is saved once");
+        assert!(!already, "a segment is saved once");
     }
 
-    /// The same run, saved in another place; its bytes are those that this one has in memory.
-    pub(super) fn moved_to(&self, place: RunPlace) -> Run {
-        Run {
+    /// The same segment, saved in another place; its bytes are those that this one has in memory.
+    pub(super) fn moved_to(&self, place: BlobRange) -> Segment {
+        Segment {
             name: self.name.clone(),
             bytes: self.bytes.clone(),
             schema: self.schema.clone(),
@@ -233,7 +233,7 @@ impl Run {
 }
 
 fn damaged(name: &str, what: &str) -> Error {
-    Error::data(format!("{name}: the saved run is damaged: {what}")).with_hint(DAMAGE_HINT)
+    Error::data(format!("{name}: the saved segment is damaged: {what}")).with_hint(DAMAGE_HINT)
 }
 
 /// Little-endian fields, one after the other; the caller has checked the length.
@@ -372,9 +372,9 @@ fn code_of(ty: ColumnType) -> u8 {
     if ty.optional { code | OPTIONAL } else { code }
 }
 
-/// Builds a [`Run`] from rows in ascending order.
+/// Builds a [`Segment`] from rows in ascending order.
 #[derive(Debug)]
-pub struct RunBuilder {
+pub struct SegmentBuilder {
     schema: ArrangementSchema,
     /// About how large a block is, without compression.
     block_bytes: usize,
@@ -388,21 +388,21 @@ pub struct RunBuilder {
     last_hash: u64,
     rows: u64,
     keys: u64,
-    /// How large runs become, at least and at most: a run ends when it takes an eighth of what was built.
-    run_bytes: (usize, usize),
-    /// The runs that ended, of smaller keys.
-    done: Vec<Run>,
+    /// How large segments become, at least and at most: a segment ends when it takes an eighth of what was built.
+    segment_bytes: (usize, usize),
+    /// The segments that ended, of smaller keys.
+    done: Vec<Segment>,
 }
 
-impl RunBuilder {
-    /// A builder of one run of this schema.
+impl SegmentBuilder {
+    /// A builder of one segment of this schema.
     pub fn new(schema: ArrangementSchema) -> Self {
-        RunBuilder::with_sizes(schema, BLOCK_BYTES, (usize::MAX, usize::MAX))
+        SegmentBuilder::with_sizes(schema, BLOCK_BYTES, (usize::MAX, usize::MAX))
     }
 
-    pub(super) fn with_sizes(schema: ArrangementSchema, block_bytes: usize, run_bytes: (usize, usize)) -> Self {
-        RunBuilder {
-            run_bytes,
+    pub(super) fn with_sizes(schema: ArrangementSchema, block_bytes: usize, segment_bytes: (usize, usize)) -> Self {
+        SegmentBuilder {
+            segment_bytes,
             done: Vec::new(),
             block_bytes,
             pending: Batch::new(&schema),
@@ -417,9 +417,9 @@ impl RunBuilder {
         }
     }
 
-    /// A builder of another run of this kind.
+    /// A builder of another segment of this kind.
     pub(super) fn like(&self) -> Self {
-        RunBuilder::with_sizes(self.schema.clone(), self.block_bytes, self.run_bytes)
+        SegmentBuilder::with_sizes(self.schema.clone(), self.block_bytes, self.segment_bytes)
     }
 
     /// Adds rows, sorted; their keys come after all keys added before. Keys without rows are left out.
@@ -434,7 +434,7 @@ impl RunBuilder {
                 continue;
             }
             if self.is_full() && rows.hashes[key] > self.last_hash {
-                self.end_run();
+                self.end_segment();
             }
             let space = self.block_bytes.saturating_sub(self.pending.plain_bytes());
             let end = sizes.keys_that_fit(key, space);
@@ -451,18 +451,18 @@ impl RunBuilder {
         }
     }
 
-    /// Whether no row is pending and the run is so large that it ends before the next hash.
+    /// Whether no row is pending and the segment is so large that it ends before the next hash.
     fn is_full(&self) -> bool {
-        let built: usize = self.done.iter().map(|run| run.bytes.len()).sum();
-        let (least, most) = self.run_bytes;
+        let built: usize = self.done.iter().map(|segment| segment.bytes.len()).sum();
+        let (least, most) = self.segment_bytes;
         self.pending.hashes.is_empty() && self.bytes.len() >= (built / 8).clamp(least, most)
     }
 
-    fn end_run(&mut self) {
+    fn end_segment(&mut self) {
         let (next, done) = (self.like(), std::mem::take(&mut self.done));
-        let run = std::mem::replace(self, next).finish_one();
+        let segment = std::mem::replace(self, next).finish_one();
         self.done = done;
-        self.done.push(run);
+        self.done.push(segment);
     }
 
     /// Adds a key that is too large for one block.
@@ -485,7 +485,7 @@ impl RunBuilder {
         }
     }
 
-    /// Adds rows of other runs.
+    /// Adds rows of other segments.
     pub(super) fn append_plan(&mut self, plan: &Plan<'_>) {
         if plan.hashes.is_empty() {
             return;
@@ -547,16 +547,16 @@ impl RunBuilder {
         self.pending.clear();
     }
 
-    /// The runs, in ascending order of keys, no hash in two of them; none without rows.
-    pub fn finish(mut self) -> Vec<Run> {
-        let mut runs = std::mem::take(&mut self.done);
-        runs.extend(Some(self.finish_one()).filter(|run| run.rows > 0));
-        runs
+    /// The segments, in ascending order of keys, no hash in two of them; none without rows.
+    pub fn finish(mut self) -> Vec<Segment> {
+        let mut segments = std::mem::take(&mut self.done);
+        segments.extend(Some(self.finish_one()).filter(|segment| segment.rows > 0));
+        segments
     }
 
-    /// What was added since the last run ended, as a run, with or without rows.
-    pub(super) fn finish_one(mut self) -> Run {
-        debug_assert!(self.done.is_empty(), "it is the only run");
+    /// What was added since the last segment ended, as a segment, with or without rows.
+    pub(super) fn finish_one(mut self) -> Segment {
+        debug_assert!(self.done.is_empty(), "it is the only segment");
         self.flush();
         let footer = self.bytes.len();
         self.write_footer();
@@ -565,8 +565,8 @@ impl RunBuilder {
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(&checksum.to_le_bytes());
         link_continued(&mut self.blocks);
-        Run {
-            name: "a run in memory".to_owned(),
+        Segment {
+            name: "a segment in memory".to_owned(),
             bytes: Bytes::from(self.bytes),
             checksum,
             schema: self.schema,
