@@ -1,4 +1,4 @@
-//! Changes, runs, arrangements, operators, and the dataflow that drives them.
+//! Changes, segments, arrangements, operators, and the dataflow that drives them.
 //!
 //! Start reading at [`changes`] and [`operator`]; then [`operators::Session`], the operator that needs the most.
 //!
@@ -11,7 +11,7 @@
 //! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns; `sums` and
 //!   `exact`: sums that hang on nothing but what is added.
 //! - [`expand`]: a row for each window that it is in, or for each element of a list; [`instant`]: event times as ints.
-//! - [`arrangement`]: the saved state of an operator: sorted runs, their file format, reading and merging.
+//! - [`arrangement`]: the saved state of an operator: sorted segments, their file format, reading and merging; maps kept in one.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
 //! - [`metrics`]: what the steps count about themselves.
 //! - [`dataflow`]: the dataflow of timely that drives operators; [`route`] and [`wire`] are its partitions and containers.

@@ -26,12 +26,14 @@ mod cursor;
 mod group;
 mod levels;
 mod merge;
+mod saved_map;
 mod segment;
 
 use self::batch::Batch;
 use self::group::Budget;
 use self::levels::{Levels, Sizes};
 use self::merge::Walk;
+pub use self::saved_map::{SavedMap, SavedValue};
 pub use self::segment::{Segment, SegmentBuilder};
 
 /// The types of an arrangement's columns. Part of the saved state.

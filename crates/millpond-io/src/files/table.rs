@@ -1,18 +1,14 @@
 //! The table of files: what was read of each file of a source, kept in an arrangement.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Int64Array, StringArray};
-use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
-use millpond_engine::changes::Diffs;
-use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
-use millpond_engine::keyed::KeyedRows;
-use millpond_error::{Error, Result};
-use millpond_plan::types::Type;
-use millpond_store::DAMAGE_HINT;
+use arrow_array::{ArrayRef, Int64Array};
+use millpond_engine::arrangement::{SavedMap, SavedValue};
+use millpond_engine::hash::HashSeed;
+use millpond_plan::types::{ColumnType, Type};
 
 use super::list::Stamp;
 
@@ -94,98 +90,38 @@ impl FileRecord {
     }
 }
 
-/// The table of files of one source.
-#[derive(Debug)]
-pub struct FileTable {
-    seed: HashSeed,
-    arrangement: Arrangement,
-    records: BTreeMap<String, FileRecord>,
-}
-
-impl FileTable {
-    /// An empty table.
-    pub fn new(seed: HashSeed) -> Self {
-        FileTable { seed, arrangement: Arrangement::new(schema(), KeyRange::ALL), records: BTreeMap::new() }
+impl SavedValue for FileRecord {
+    fn columns() -> Vec<ColumnType> {
+        vec![Type::Int.required(); COLUMNS]
     }
 
-    /// Reads a saved table.
-    pub fn open(&mut self, saved: SavedArrangement) -> Result<()> {
-        self.arrangement = Arrangement::open(schema(), KeyRange::ALL, saved)?;
-        let records = &mut self.records;
-        records.clear();
-        self.arrangement.scan(&mut |chunk| {
-            for key in 0..chunk.hashes.len() {
-                let rows = chunk.offsets[key] as usize..chunk.offsets[key + 1] as usize;
-                let name = chunk.keys[0].as_string::<i32>().value(key);
-                if rows.len() != 1 || chunk.diffs.get(rows.start) != 1 {
-                    let times: i64 = rows.map(|row| chunk.diffs.get(row)).sum();
-                    let what = format!("the table of files of the saved state holds {name} {times} times");
-                    return Err(Error::data(what).with_hint(DAMAGE_HINT));
-                }
-                let mut columns = [0; COLUMNS];
-                for (cell, column) in columns.iter_mut().zip(&chunk.rows) {
-                    *cell = column.as_primitive::<Int64Type>().value(rows.start);
-                }
-                records.insert(name.to_owned(), FileRecord::from_columns(columns));
-            }
-            Ok(())
-        })
-    }
-
-    /// What is known of each file, by its path below the source's root.
-    pub fn records(&self) -> &BTreeMap<String, FileRecord> {
-        &self.records
-    }
-
-    /// The arrangement that holds the table.
-    pub fn arrangement(&mut self) -> &mut Arrangement {
-        &mut self.arrangement
-    }
-
-    /// Takes up new records of files, each at most once.
-    pub fn update(&mut self, records: Vec<(String, FileRecord)>) -> Result<()> {
-        let mut changed: Vec<_> =
-            records.into_iter().filter(|(name, record)| self.records.get(name) != Some(record)).collect();
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let names: ArrayRef = Arc::new(StringArray::from_iter_values(changed.iter().map(|(name, _)| name)));
-        let hashes = hash_columns(self.seed, &[names], changed.len());
-        let mut order: Vec<usize> = (0..changed.len()).collect();
-        order.sort_by(|a, b| (hashes[*a], &changed[*a].0).cmp(&(hashes[*b], &changed[*b].0)));
-
+    fn to_rows<'a>(values: impl Iterator<Item = &'a Self> + Clone) -> Vec<ArrayRef> {
         let mut rows: [Vec<i64>; COLUMNS] = Default::default();
-        let mut diffs = Vec::new();
-        let mut offsets = vec![0];
-        for index in &order {
-            let (name, record) = &changed[*index];
-            let old = self.records.get(name).map(|old| (old.to_columns(), -1));
-            let mut cells: Vec<_> = old.into_iter().chain([(record.to_columns(), 1)]).collect();
-            cells.sort_unstable();
-            for (cells, diff) in cells {
-                rows.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
-                diffs.push(diff);
-            }
-            offsets.push(diffs.len() as u32);
+        for value in values {
+            rows.iter_mut().zip(value.to_columns()).for_each(|(column, cell)| column.push(cell));
         }
-        let names = order.iter().map(|index| &changed[*index].0);
-        let mut builder = self.arrangement.builder();
-        builder.append(&KeyedRows {
-            hashes: order.iter().map(|index| hashes[*index]).collect(),
-            keys: vec![Arc::new(StringArray::from_iter_values(names))],
-            offsets,
-            rows: rows.into_iter().map(|column| Arc::new(Int64Array::from(column)) as ArrayRef).collect(),
-            diffs: Diffs::Each(diffs.into()),
-        });
-        self.arrangement.insert(builder.finish());
-        self.arrangement.maintain(32 * changed.len())?;
-        self.records.extend(changed.drain(..));
-        Ok(())
+        rows.into_iter().map(|column| Arc::new(Int64Array::from(column)) as ArrayRef).collect()
+    }
+
+    fn from_row(rows: &[ArrayRef], row: usize) -> std::result::Result<Self, &'static str> {
+        let mut columns = [0; COLUMNS];
+        for (cell, column) in columns.iter_mut().zip(rows) {
+            *cell = column.as_primitive::<Int64Type>().value(row);
+        }
+        Ok(FileRecord::from_columns(columns))
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.to_columns().cmp(&other.to_columns())
     }
 }
 
-fn schema() -> ArrangementSchema {
-    ArrangementSchema { key: vec![Type::Str.required()], row: vec![Type::Int.required(); COLUMNS] }
+/// The table of files of one source: what is known of each, by its path below the source's root.
+pub type FileTable = SavedMap<FileRecord>;
+
+/// An empty table of files.
+pub fn file_table(seed: HashSeed) -> FileTable {
+    SavedMap::new(seed, |name, times| format!("the table of files of the saved state holds {name} {times} times"))
 }
 
 #[cfg(test)]
@@ -193,6 +129,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use millpond_error::ErrorKind;
+    use millpond_store::DAMAGE_HINT;
     use proptest::prelude::*;
 
     use super::*;
@@ -200,8 +137,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_there_twice_is_damage() {
-        let mut table = FileTable::new(HashSeed(3));
-        table.update(vec![("a.csv".to_owned(), FileRecord::default())]).unwrap();
+        let mut table = file_table(HashSeed(3));
+        table.update(vec![("a.csv".to_owned(), Some(FileRecord::default()))]).unwrap();
         let mut saved = save_arrangement("files", table.arrangement());
         let mut again = saved.segments[0].clone();
         (again.level, again.place.blob) = (again.level + 1, "again".to_owned());
@@ -216,7 +153,7 @@ mod tests {
         fn what_is_taken_up_is_there_after_a_restart(
             updates in proptest::collection::vec(proptest::collection::btree_map("[ab]{1,3}", any::<(u64, u64, u64)>(), 0..8), 0..12),
         ) {
-            let mut table = FileTable::new(HashSeed(3));
+            let mut table = file_table(HashSeed(3));
             let mut expect = BTreeMap::new();
             for update in updates {
                 let records: Vec<_> = update.into_iter().map(|(name, (size, high, low))| {
@@ -225,11 +162,11 @@ mod tests {
                     (name, FileRecord { stamp, hash, ..FileRecord::default() })
                 }).collect();
                 expect.extend(records.iter().cloned());
-                table.update(records).unwrap();
+                table.update(records.into_iter().map(|(name, record)| (name, Some(record))).collect()).unwrap();
                 let saved = save_arrangement("files", table.arrangement());
-                table = FileTable::new(HashSeed(3));
+                table = file_table(HashSeed(3));
                 table.open(saved).unwrap();
-                prop_assert_eq!(table.records(), &expect);
+                prop_assert_eq!(table.values(), &expect);
             }
         }
     }

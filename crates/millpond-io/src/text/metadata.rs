@@ -7,20 +7,18 @@
 //! A row keeps what it was read with, however the file grows. A row that is taken back, because it was a last line without a
 //! newline and has gone on since, is taken back with the object that it had: it is kept in an arrangement, by the file.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{PathBuf, absolute};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, BinaryArray, StringArray};
-use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
-use millpond_engine::changes::Diffs;
-use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
-use millpond_engine::keyed::KeyedRows;
+use arrow_array::{ArrayRef, BinaryArray};
+use millpond_engine::arrangement::{SavedMap, SavedValue};
+use millpond_engine::hash::HashSeed;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use millpond_plan::types::{ColumnType, Schema, Type};
-use millpond_store::DAMAGE_HINT;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -99,104 +97,46 @@ impl Owners {
     }
 }
 
-/// What the last rows of files were read with, of files that end without a newline.
-#[derive(Debug)]
-pub(crate) struct LastRows {
-    seed: HashSeed,
-    arrangement: Arrangement,
-    files: BTreeMap<String, FileMetadata>,
-}
+/// What the last row of a file was read with, which ends without a newline and may be taken back.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LastRow(pub FileMetadata);
 
-impl LastRows {
-    /// No last rows.
-    pub(crate) fn new(seed: HashSeed) -> Self {
-        LastRows { seed, arrangement: Arrangement::new(schema(), KeyRange::ALL), files: BTreeMap::new() }
+impl SavedValue for LastRow {
+    fn columns() -> Vec<ColumnType> {
+        vec![METADATA_TYPE]
     }
 
-    /// Reads what was saved.
-    pub(crate) fn open(&mut self, saved: SavedArrangement) -> Result<()> {
-        self.arrangement = Arrangement::open(schema(), KeyRange::ALL, saved)?;
-        let files = &mut self.files;
-        files.clear();
-        self.arrangement.scan(&mut |chunk| {
-            let objects = chunk.rows[0].as_binary::<i32>();
-            for key in 0..chunk.hashes.len() {
-                let rows = chunk.offsets[key] as usize..chunk.offsets[key + 1] as usize;
-                let name = chunk.keys[0].as_string::<i32>().value(key);
-                if rows.len() != 1 || chunk.diffs.get(rows.start) != 1 {
-                    let count: i64 = rows.map(|row| chunk.diffs.get(row)).sum();
-                    let what = format!("the saved state holds {count} last rows of {name}");
-                    return Err(Error::data(what).with_hint(DAMAGE_HINT));
-                }
-                let object = std::str::from_utf8(objects.value(rows.start)).map_err(|_| {
-                    let what = format!("the saved state holds no text for the last row of {name}");
-                    Error::data(what).with_hint(DAMAGE_HINT)
-                })?;
-                files.insert(name.to_owned(), object.into());
-            }
-            Ok(())
-        })
+    fn to_rows<'a>(values: impl Iterator<Item = &'a Self> + Clone) -> Vec<ArrayRef> {
+        vec![Arc::new(BinaryArray::from_iter_values(values.map(|LastRow(object)| object.as_bytes())))]
     }
 
-    /// The arrangement that holds them.
-    pub(crate) fn arrangement(&mut self) -> &mut Arrangement {
-        &mut self.arrangement
+    fn from_row(rows: &[ArrayRef], row: usize) -> std::result::Result<Self, &'static str> {
+        let object = std::str::from_utf8(rows[0].as_binary::<i32>().value(row));
+        object.map(|object| LastRow(object.into())).map_err(|_| "no text for the last row")
     }
 
-    /// What the last row of a file was read with, if it has one that may be taken back.
-    pub(crate) fn get(&self, file: &str) -> Option<FileMetadata> {
-        self.files.get(file).cloned()
-    }
-
-    /// Takes up what is known of files after they were read, each at most once.
-    pub(crate) fn update(&mut self, files: Vec<(String, Option<FileMetadata>)>) -> Result<()> {
-        let mut changed: Vec<_> =
-            files.into_iter().filter(|(name, new)| self.files.get(name) != new.as_ref()).collect();
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let names: ArrayRef = Arc::new(StringArray::from_iter_values(changed.iter().map(|(name, _)| name)));
-        let hashes = hash_columns(self.seed, &[names], changed.len());
-        let mut order: Vec<usize> = (0..changed.len()).collect();
-        order.sort_by(|a, b| (hashes[*a], &changed[*a].0).cmp(&(hashes[*b], &changed[*b].0)));
-        let mut rows: Vec<(FileMetadata, i64)> = Vec::new();
-        let mut offsets = vec![0];
-        for index in &order {
-            let (name, new) = &changed[*index];
-            let old = self.files.get(name).map(|old| (old.clone(), -1));
-            let mut of_file: Vec<_> = old.into_iter().chain(new.clone().map(|new| (new, 1))).collect();
-            of_file.sort_unstable();
-            rows.extend(of_file);
-            offsets.push(rows.len() as u32);
-        }
-        let mut builder = self.arrangement.builder();
-        builder.append(&KeyedRows {
-            hashes: order.iter().map(|index| hashes[*index]).collect(),
-            keys: vec![Arc::new(StringArray::from_iter_values(order.iter().map(|index| &changed[*index].0)))],
-            offsets,
-            rows: vec![Arc::new(BinaryArray::from_iter_values(rows.iter().map(|(object, _)| object.as_bytes())))],
-            diffs: Diffs::Each(rows.iter().map(|(_, diff)| *diff).collect()),
-        });
-        self.arrangement.insert(builder.finish());
-        self.arrangement.maintain(32 * changed.len())?;
-        for (name, new) in changed.drain(..) {
-            match new {
-                Some(new) => drop(self.files.insert(name, new)),
-                None => drop(self.files.remove(&name)),
-            }
-        }
-        Ok(())
+    fn order(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
     }
 }
 
-fn schema() -> ArrangementSchema {
-    ArrangementSchema { key: vec![Type::Str.required()], row: vec![METADATA_TYPE] }
+/// The last rows of files, by file.
+pub(crate) type LastRows = SavedMap<LastRow>;
+
+/// No last rows.
+pub(crate) fn last_rows(seed: HashSeed) -> LastRows {
+    SavedMap::new(seed, |name, times| format!("the saved state holds {times} last rows of {name}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use millpond_engine::arrangement::SavedSegment;
+    use arrow_array::StringArray;
+    use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, SavedSegment};
+    use millpond_engine::changes::Diffs;
+    use millpond_engine::hash::{KeyRange, hash_columns};
+    use millpond_engine::keyed::KeyedRows;
     use millpond_error::ErrorKind;
+    use millpond_store::DAMAGE_HINT;
 
     use super::*;
     use crate::testing::save_arrangement;
@@ -207,12 +147,13 @@ mod tests {
         assert_eq!([0, 0, 3_999_999_999].map(|user| owners.name_of(user).to_string()), ["root", "root", "3999999999"]);
     }
 
-    /// What is said of saved last rows of these runs.
+    /// What is said of saved last rows of these segments.
     #[track_caller]
-    fn check_damaged(runs: &[&[u8]], what: &str) {
+    fn check_damaged(objects: &[&[u8]], what: &str) {
         let mut saved = SavedArrangement::default();
-        for (level, object) in (0..).zip(runs) {
-            let mut arrangement = Arrangement::new(schema(), KeyRange::ALL);
+        let schema = ArrangementSchema { key: vec![Type::Str.required()], row: vec![METADATA_TYPE] };
+        for (level, object) in (0..).zip(objects) {
+            let mut arrangement = Arrangement::new(schema.clone(), KeyRange::ALL);
             let mut builder = arrangement.builder();
             let keys: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec!["a.csv"]))];
             let hashes = hash_columns(HashSeed(7), &keys, 1);
@@ -224,7 +165,7 @@ mod tests {
                 save_arrangement(&name, &arrangement).segments.into_iter().map(|run| SavedSegment { level, ..run }),
             );
         }
-        let error = LastRows::new(HashSeed(7)).open(saved).unwrap_err();
+        let error = last_rows(HashSeed(7)).open(saved).unwrap_err();
         let text = format!("the saved state holds {what} of a.csv\nhint: {DAMAGE_HINT}");
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
     }
@@ -246,8 +187,8 @@ mod tests {
 
     #[test]
     fn last_rows_are_there_after_a_restart() {
-        let object = |text: &str| Some(FileMetadata::from(text));
-        let mut last = LastRows::new(HashSeed(7));
+        let object = |text: &str| Some(LastRow(text.into()));
+        let mut last = last_rows(HashSeed(7));
         let updates = [
             vec![("a", object("{}")), ("b", object("{\"size\":1}")), ("c", None)],
             vec![("b", object("{\"size\":2}")), ("a", object("{}"))],
@@ -263,9 +204,9 @@ mod tests {
             }
             last.update(update.into_iter().map(|(name, new)| (name.to_owned(), new)).collect()).unwrap();
             let saved = save_arrangement("last rows", last.arrangement());
-            last = LastRows::new(HashSeed(7));
+            last = last_rows(HashSeed(7));
             last.open(saved).unwrap();
-            assert_eq!(last.files, expect);
+            assert_eq!(last.values(), &expect);
         }
     }
 }

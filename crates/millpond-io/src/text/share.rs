@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(bag.keys().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["a", "b"]);
         shared.input.hand_in(&result).unwrap();
         shared.source.finish_epoch(Epoch(2)).unwrap();
-        assert_eq!((shared.source.counts().rows_read, shared.source.table().records().len()), (2, 2));
+        assert_eq!((shared.source.counts().rows_read, shared.source.table().values().len()), (2, 2));
     }
 
     /// What comes back of a piece is looked at before it counts: nothing of it is taken for read.
@@ -336,7 +336,7 @@ mod tests {
             assert!(shared.play.shorten(error.message()).starts_with(&message), "{error}");
             let unread = shared.source.finish_epoch(Epoch(2)).unwrap_err();
             assert_eq!(unread.message(), "the input of the epoch was not read to its end");
-            assert!(shared.source.table().records().is_empty());
+            assert!(shared.source.table().values().is_empty());
         }
     }
 
@@ -348,7 +348,7 @@ mod tests {
         shared.input.hand_in(&Shared::change(&result, half)).unwrap();
         let error = shared.source.finish_epoch(Epoch(2)).unwrap_err();
         shared.check(&error, "no process has read logs/b.csv to its end");
-        assert!(shared.source.table().records().is_empty());
+        assert!(shared.source.table().values().is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::format::Format;
 use super::input::{FileInput, Finished, Metadata};
-use super::metadata::{Describe, FileMetadata, LastRows, Owners};
+use super::metadata::{Describe, FileMetadata, LastRow, LastRows, Owners, last_rows};
 use super::options::{FileOptions, OnError};
 use super::problem::plural;
 use super::reader::Reading;
@@ -22,7 +22,7 @@ use super::waiting::Waiting;
 use crate::files::compare::{Known, ToRead, compare};
 use crate::files::content::BLOCK_BYTES;
 use crate::files::list::{FileSystem, Look};
-use crate::files::table::FileTable;
+use crate::files::table::{FileRecord, FileTable, file_table};
 use crate::files::watch::Watch;
 use crate::source::{EpochInput, Next, PieceReader, Reject, Source, SourceCounts};
 use crate::wakeup::Wakeup;
@@ -66,8 +66,8 @@ pub struct FileSource<F: Format> {
 impl<F: Format> FileSource<F> {
     /// A source that has read nothing yet. `seed` is the hash seed of the state.
     pub(crate) fn of(options: FileOptions, format: F, seed: HashSeed) -> Self {
-        let table = FileTable::new(seed);
-        let known = || KnownMetadata { last_rows: LastRows::new(seed), owners: Arc::default() };
+        let table = file_table(seed);
+        let known = || KnownMetadata { last_rows: last_rows(seed), owners: Arc::default() };
         let metadata = options.metadata.then(known);
         FileSource {
             options,
@@ -108,7 +108,7 @@ impl<F: Format> FileSource<F> {
     fn look(&mut self) -> Result<Vec<ToRead>> {
         let (seen_ns, listing) = self.look.look(&self.options.path)?;
         self.seen_ns = seen_ns;
-        let known = Known { records: self.table.records(), blocks: &self.blocks, lines_wait: self.lines_wait() };
+        let known = Known { records: self.table.values(), blocks: &self.blocks, lines_wait: self.lines_wait() };
         let comparison = compare(&self.options.path, listing.files, known, self.seen_ns)?;
         self.counts.files_unchanged = comparison.unchanged + comparison.waiting.len() as u64;
         for task in &comparison.to_read {
@@ -129,7 +129,7 @@ impl<F: Format> FileSource<F> {
             listing.left_out.into_iter().for_each(|notice| self.note_once(notice.clone(), || notice));
         }
         // Nothing of these is to be read, so nothing has to be waited for.
-        self.table.update(comparison.restamped)?;
+        self.table.update(all_known(comparison.restamped))?;
         Ok(comparison.to_read)
     }
 
@@ -311,9 +311,10 @@ impl<F: Format> Source for FileSource<F> {
         let Some(input) = &self.input else { return Ok(()) };
         let Finished { records, blocks, waiting, read_whole, left_out, lacking, last_rows } =
             input.finish(self.seen_ns)?;
-        self.table.update(records)?;
+        self.table.update(all_known(records))?;
         if let Some(known) = &mut self.metadata {
-            known.last_rows.update(last_rows)?;
+            let rows = last_rows.into_iter().map(|(name, object)| (name, object.map(LastRow)));
+            known.last_rows.update(rows.collect())?;
         }
         let rejected = input.rows_rejected();
         let rejects = input.take_rejects();
@@ -373,6 +374,11 @@ struct Unended {
     is_read_again: bool,
 }
 
+/// Records to be known of files from now on.
+fn all_known(records: Vec<(String, FileRecord)>) -> Vec<(String, Option<FileRecord>)> {
+    records.into_iter().map(|(name, record)| (name, Some(record))).collect()
+}
+
 /// What a source with a column `_metadata` knows beside the table of files.
 struct KnownMetadata {
     last_rows: LastRows,
@@ -381,7 +387,9 @@ struct KnownMetadata {
 
 impl KnownMetadata {
     fn of(&self, to_read: &[ToRead]) -> Vec<Option<FileMetadata>> {
-        to_read.iter().map(|task| self.last_rows.get(&task.found.key)).collect()
+        let last_row =
+            |task: &ToRead| self.last_rows.values().get(&task.found.key).map(|LastRow(object)| object.clone());
+        to_read.iter().map(last_row).collect()
     }
 }
 
@@ -413,7 +421,7 @@ mod tests {
         let message = "a thread that read input was lost";
         assert_eq!((lost.kind(), lost.message()), (ErrorKind::Unavailable, message));
         assert_eq!(source.finish_epoch(Epoch(2)).unwrap_err(), lost);
-        assert!(source.table().records().is_empty());
+        assert!(source.table().values().is_empty());
     }
 
     #[test]

@@ -685,7 +685,7 @@ fn an_input_that_is_not_read_to_its_end_is_not_taken_up() {
     let error = source.finish_epoch(Epoch(2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.message(), "the input of the epoch was not read to its end");
-    assert!(source.table().records().is_empty());
+    assert!(source.table().values().is_empty());
 }
 
 #[test]
