@@ -73,7 +73,7 @@ use crate::table::Table;
 ///
 /// impl EpochInput for Piece {
 ///     fn next(&self) -> Result<Option<Changes>> {
-///         Ok(self.0.lock().take())
+///         Ok(self.0.lock().unwrap().take())
 ///     }
 ///
 ///     fn size_hint(&self) -> u64 {
@@ -151,7 +151,7 @@ pub fn source(
 ///
 /// impl Subscriber for Insert {
 ///     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
-///         let mut database = self.0.lock(); // begin a transaction
+///         let mut database = self.0.lock().unwrap(); // begin a transaction
 ///         if epoch.0 > database.last {
 ///             for changes in changes {
 ///                 database.rows += (0..changes.rows).map(|row| changes.diffs.get(row)).sum::<i64>();
@@ -165,7 +165,7 @@ pub fn source(
 /// let database = Arc::new(Mutex::new(Database::default()));
 /// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
 /// run([subscribe(&visits, "database", Insert(database.clone()))], &RunOptions::default().quiet()).unwrap();
-/// assert_eq!(database.lock().rows, 2);
+/// assert_eq!(database.lock().unwrap().rows, 2);
 /// ```
 #[track_caller]
 pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'static) -> Output {
@@ -205,7 +205,7 @@ pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'stati
 ///     fn write(&self, epoch: Epoch, changes: &Changes) -> Result<()> {
 ///         let sum: i64 = (0..changes.rows).map(|row| changes.diffs.get(row)).sum();
 ///         self.lines.fetch_add(1, Ordering::Relaxed);
-///         writeln!(self.file.lock(), "{} {sum}", epoch.0).map_err(failed)
+///         writeln!(self.file.lock().unwrap(), "{} {sum}", epoch.0).map_err(failed)
 ///     }
 ///
 ///     fn write_snapshot(&self, _changes: &Changes) -> Result<()> {
@@ -213,12 +213,12 @@ pub fn subscribe(table: &Table, name: &str, subscriber: impl Subscriber + 'stati
 ///     }
 ///
 ///     fn prepare(&self) -> Result<Prepared> {
-///         self.file.lock().sync_data().map_err(failed)?;
+///         self.file.lock().unwrap().sync_data().map_err(failed)?;
 ///         Ok(Prepared::durable(self.position()))
 ///     }
 ///
 ///     fn position(&self) -> Value {
-///         self.file.lock().stream_position().unwrap().into()
+///         self.file.lock().unwrap().stream_position().unwrap().into()
 ///     }
 ///
 ///     fn rows_written(&self) -> u64 {
