@@ -82,7 +82,8 @@ class Table:
             ...     user  | pages
             ...     alice | 3
             ... ''')
-            >>> totals = visits.filter(pw.this.pages > 1).groupby(pw.this.user).reduce(n=pw.reducers.count())
+            >>> many = visits.filter(pw.this.pages > 1)
+            >>> totals = many.groupby(pw.this.user).reduce(pw.this.user, n=pw.reducers.count())
             >>> print(totals.explain())
             1. source: table, made at ..., saved as "table-0"
                columns: user: str, pages: int
