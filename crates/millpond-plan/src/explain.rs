@@ -9,7 +9,7 @@ use crate::behavior::{Lifecycle, Shown};
 use crate::combine::Combination;
 use crate::literal::Literal;
 use crate::lower::lower;
-use crate::notation::{ATOM, Speller};
+use crate::notation::Speller;
 use crate::physical::{
     CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
     WindowSpec,
@@ -29,7 +29,7 @@ pub fn explain(plan: &PhysicalPlan) -> String {
         if matches!(node.operator, OperatorSpec::Sink { .. }) {
             continue;
         }
-        let Explained { does, lines } = Explainer { plan, node }.explained();
+        let (does, lines) = Explainer { plan, node }.explained();
         let saved = node.step.as_ref().map(|step| format!(", saved as {:?}", step.name)).unwrap_or_default();
         // Writing to a text cannot fail.
         let _ = writeln!(out, "{number}. {does}{saved}");
@@ -59,26 +59,22 @@ impl Table {
     }
 }
 
-/// What is said of a node.
-struct Explained {
-    does: String,
-    lines: Vec<String>,
-}
-
+/// Says of a node of a plan what it is.
 struct Explainer<'a> {
     plan: &'a PhysicalPlan,
     node: &'a Node,
 }
 
 impl Explainer<'_> {
-    fn explained(&self) -> Explained {
+    /// What it does, and the lines below that.
+    fn explained(&self) -> (String, Vec<String>) {
         let mut lines = Vec::new();
         let does = self.operator(&mut lines);
-        lines.push(match (self.node.append_only, self.why_not_append_only()) {
-            (true, _) => "append-only".to_owned(),
-            (false, why) => format!("not append-only: {why}"),
+        lines.push(match self.node.append_only {
+            true => "append-only".to_owned(),
+            false => format!("not append-only: {}", self.why_not_append_only()),
         });
-        Explained { does, lines }
+        (does, lines)
     }
 
     fn operator(&self, lines: &mut Vec<String>) -> String {
@@ -177,10 +173,8 @@ impl Explainer<'_> {
     }
 
     fn reducers(&self, reducers: &[ReducerCall], form: Form, lines: &mut Vec<String>) {
-        let call = |reducer: &ReducerCall| {
-            let columns = reducer.columns.iter().map(|column| (self.input_name(*column), ATOM)).collect();
-            Speller::of_program().reducer(reducer.kind.name(), reducer.kind.skips_nones(), columns)
-        };
+        let call =
+            |reducer: &ReducerCall| reducer.kind.call(reducer.columns.iter().map(|column| self.input_name(*column)));
         if !reducers.is_empty() {
             lines.push(format!("computes: {}", reducers.iter().map(call).collect::<Vec<_>>().join(", ")));
         }
