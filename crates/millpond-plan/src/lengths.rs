@@ -11,7 +11,7 @@ use crate::types::{ColumnType, Type, one_of};
 use crate::typing::castable;
 
 /// What the time of a window may be.
-const TIMES: [Type; 4] = [Type::Int, Type::Float, Type::DateTimeNaive, Type::DateTimeUtc];
+pub(crate) const TIMES: [Type; 4] = [Type::Int, Type::Float, Type::DateTimeNaive, Type::DateTimeUtc];
 
 pub(crate) fn is_time(ty: Type) -> bool {
     TIMES.contains(&ty)
@@ -24,18 +24,23 @@ pub(crate) fn time_type(time: &Expr, ty: Option<ColumnType>) -> Result<Type> {
         Some(ty) => {
             let times = one_of(&TIMES);
             let error = Error::invalid(format!("{} is {ty}, but the time of a window must be {times}", subject(time)));
-            let error = match ty.ty {
-                ty if is_time(ty) => error.with_hint(notation::required(time)),
-                ty if castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
-                _ => error,
-            };
-            Err(at(error, time))
+            Err(no_time(error, time, Some(ty.ty)))
         }
         None => {
             let error = format!("the time of a window is always None, but must be {}", one_of(&TIMES));
             Err(at(Error::invalid(error), time))
         }
     }
+}
+
+/// The error of a time that is none, with what makes one of it.
+pub(crate) fn no_time(error: Error, time: &Expr, ty: Option<Type>) -> Error {
+    let error = match ty {
+        Some(ty) if is_time(ty) => error.with_hint(notation::required(time)),
+        Some(ty) if castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
+        _ => error,
+    };
+    at(error, time)
 }
 
 /// A number of the window, of the type of the time; in nanoseconds, as an int, for a point in time.

@@ -202,15 +202,10 @@ impl<'a> ReduceScope<'a> {
         let ty = self.rows.ty(term);
         let good = ty.ty.is_some_and(lengths::is_time) && !ty.optional;
         let Some(time_type) = ty.ty.filter(|_| good) else {
-            let needed = one_of(&[Type::Int, Type::Float, Type::DateTimeNaive, Type::DateTimeUtc]);
+            let needed = one_of(&lengths::TIMES);
             let error =
                 Error::invalid(format!("{} is {ty}, but the time of a session must be {needed}", subject(time)));
-            let error = match ty.ty {
-                Some(ty) if lengths::is_time(ty) => error.with_hint(notation::required(time)),
-                Some(ty) if typing::castable(ty, Type::Int) => error.with_hint(notation::cast(time, Type::Int)),
-                _ => error,
-            };
-            return Err(at(error, time));
+            return Err(lengths::no_time(error, time, ty.ty));
         };
         self.gap = Some(gap.resolve(time, time_type)?);
         self.lifecycle = behavior.map(|behavior| behavior.lifecycle(time, time_type)).transpose()?;
