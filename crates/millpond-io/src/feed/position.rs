@@ -2,10 +2,12 @@
 
 use millpond_engine::arrangement::{Arrangement, SavedArrangement, SavedMap};
 use millpond_engine::hash::HashSeed;
-use millpond_error::Result;
+use millpond_error::{Error, Result};
+use millpond_store::DAMAGE_HINT;
 
 /// What the text is saved under.
 const NAME: &str = "position";
+const REPEATED: &str = "the saved state holds more than one position of a source";
 
 /// The position of a source, if it has said one.
 #[derive(Debug)]
@@ -13,11 +15,15 @@ pub(super) struct Position(SavedMap<String>);
 
 impl Position {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Position(SavedMap::new(seed, |_, _| "the saved state holds more than one position of a source".to_owned()))
+        Position(SavedMap::new(seed, |_, _| REPEATED.to_owned()))
     }
 
     pub(super) fn open(&mut self, saved: SavedArrangement) -> Result<()> {
-        self.0.open(saved)
+        self.0.open(saved)?;
+        match self.0.values().len() {
+            0 | 1 => Ok(()),
+            _ => Err(Error::data(REPEATED).with_hint(DAMAGE_HINT)),
+        }
     }
 
     pub(super) fn text(&self) -> Option<&str> {

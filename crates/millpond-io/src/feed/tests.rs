@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millpond_engine::arrangement::SavedSegment;
+use millpond_engine::arrangement::{SavedMap, SavedSegment};
 use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, ErrorKind, Result};
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::{Cell, Feed, FeedOptions, FeedSource, Feeder};
 use crate::source::{Next, Source};
-use crate::testing::{Bag, Saved, cell, save, schema};
+use crate::testing::{Bag, Saved, cell, save, save_arrangement, schema};
 use crate::wakeup::Wakeup;
 
 /// A feeder without a thread: keeps what it was started with, for the test to use.
@@ -337,12 +337,18 @@ fn saved_positions_that_no_run_saved_are_damage() {
         FeedSource::new(options(&[]), feeder, HashSeed(7)).open(saved)
     };
     let mut twice = saved_at("7");
-    let runs = saved_at("8").remove(0).1.segments;
-    twice[0].1.segments.extend(runs.into_iter().map(|run| SavedSegment { level: run.level + 1, ..run }));
+    let segments = saved_at("8").remove(0).1.segments;
+    let later = segments.into_iter().map(|segment| SavedSegment { level: segment.level + 1, ..segment });
+    twice[0].1.segments.extend(later);
+    let mut names: SavedMap<String> = SavedMap::new(HashSeed(7), |name, times| format!("{name} {times} times"));
+    names.update(["position", "place"].map(|name| (name.to_owned(), Some("7".to_owned()))).to_vec()).unwrap();
+    let mut two_names = saved_at("7");
+    two_names[0].1 = save_arrangement("position", names.arrangement());
     let mut other = saved_at("7");
     other[0].0 = "files".to_owned();
     let cases = [
         (twice, "the saved state holds more than one position of a source"),
+        (two_names, "the saved state holds more than one position of a source"),
         (other, "a source of the program has no arrangement \"files\""),
     ];
     for (saved, what) in cases {
