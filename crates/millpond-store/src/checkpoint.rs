@@ -16,12 +16,12 @@ use crate::names::{MANIFEST_TEMP, blob_name, manifest_name};
 use crate::open_state::{OpenState, blob_ends, refuse_failed};
 use crate::reader::too_short;
 
-/// Runs of this size go into a blob of the worker's own: workers do not wait for each other's writes, and what lives long
+/// Segments of this size go into a blob of the worker's own: workers do not wait for each other's writes, and what lives long
 /// does not stand beside what is soon merged.
 const OWN_BLOB_FROM_BYTES: usize = 256 << 10;
 /// The further blobs of a worker have numbers so far apart.
 const NEXT_BLOB: usize = 10_000;
-/// Runs start at multiples of this.
+/// Segments start at multiples of this.
 const ALIGN_BYTES: u64 = 64;
 
 /// A checkpoint being written; dropped without a commit, it leaves files that the next one removes.
@@ -38,7 +38,7 @@ pub struct CheckpointShare {
     shared: Arc<Shared>,
 }
 
-/// One worker's way to write runs into a checkpoint.
+/// One worker's way to write segments into a checkpoint.
 #[derive(Debug)]
 pub struct BlobWriter {
     shared: Arc<Shared>,
@@ -105,14 +105,14 @@ impl Checkpoint {
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             generation: self.shared.generation,
             epoch,
-            hash_seed: self.state.hash_seed(),
-            run: self.state.run(),
+            hash_seed: self.state.hash_seed,
+            run: self.state.run,
             steps: Vec::new(),
             sinks: Vec::new(),
         }
     }
 
-    /// A writer of runs for one worker. Writers of several threads may write at the same time.
+    /// A writer of segments for one worker. Writers of several threads may write at the same time.
     pub fn writer(&self, worker: usize) -> BlobWriter {
         let mut blobs = self.shared.blobs();
         blobs.writers = blobs.writers.max(worker + 1);
@@ -223,13 +223,13 @@ impl Checkpoint {
 }
 
 impl CheckpointShare {
-    /// A share of the checkpoint that makes `generation`. Small runs go into blob `common`, which no other process writes.
+    /// A share of the checkpoint that makes `generation`. Small segments go into blob `common`, which no other process writes.
     pub fn new(disk: Arc<dyn Disk>, generation: u64, common: usize) -> Self {
         let shared = Shared { disk, state: None, generation, common, blobs: Mutex::default() };
         CheckpointShare { shared: Arc::new(shared) }
     }
 
-    /// A writer of runs for one worker, by its number among the workers of all processes.
+    /// A writer of segments for one worker, by its number among the workers of all processes.
     pub fn writer(&self, worker: usize) -> BlobWriter {
         BlobWriter::new(self.shared.clone(), worker)
     }
@@ -256,15 +256,15 @@ impl BlobWriter {
         BlobWriter { shared, worker, apart: false, own: Vec::new() }
     }
 
-    /// Writes even small runs into a blob of the worker's own.
+    /// Writes even small segments into a blob of the worker's own.
     #[must_use]
     pub fn apart(self) -> Self {
         BlobWriter { apart: true, ..self }
     }
 
-    /// Writes a run; returns where it stands. Empty runs are not written: they have no place.
+    /// Writes a segment; returns where it stands. Empty segments are not written: they have no place.
     pub fn append(&mut self, bytes: &[u8]) -> Result<BlobRange> {
-        debug_assert!(!bytes.is_empty(), "an empty run has no place");
+        debug_assert!(!bytes.is_empty(), "an empty segment has no place");
         let written = self.blob(bytes.len()).and_then(|blob| blob.append(bytes));
         self.shared.note(written)
     }
@@ -276,7 +276,7 @@ impl BlobWriter {
         self.shared.note(synced)
     }
 
-    /// The blob that a run of `length` bytes goes to.
+    /// The blob that a segment of `length` bytes goes to.
     fn blob(&mut self, length: usize) -> Result<Arc<Blob>> {
         if length < OWN_BLOB_FROM_BYTES && !self.apart {
             return self.shared.common_blob();

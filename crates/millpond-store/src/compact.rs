@@ -1,6 +1,6 @@
 //! Compaction: what is copied out of old blobs, so that the directory stays small however many checkpoints were written.
 //!
-//! A blob stays as long as one run in it is named. Two rules say which blobs are emptied, each by copying the runs in it
+//! A blob stays as long as one segment in it is named. Two rules say which blobs are emptied, each by copying the segments in it
 //! that are still named into the checkpoint under way:
 //!
 //! - *Dead bytes.* As long as more than a quarter of what is named is dead, the blob with the greatest share of dead bytes
@@ -9,7 +9,7 @@
 //!   at most twice as large as those before together: sizes grow geometrically, so bytes are copied a logarithmic number of
 //!   times. How many are too many depends on workers and bytes, never on the number of checkpoints.
 //!
-//! Blobs are of bounded size ([`FULL_BLOB_BYTES`] and one run), and what one checkpoint copies is bounded by that.
+//! Blobs are of bounded size ([`FULL_BLOB_BYTES`] and one segment), and what one checkpoint copies is bounded by that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ impl Usage<'_> {
     }
 }
 
-/// The runs to be copied into the checkpoint of `generation`, which has `written` bytes by `writers` writers so far.
+/// The segments to be copied into the checkpoint of `generation`, which has `written` bytes by `writers` writers so far.
 pub(crate) fn victims(
     disk: &dyn Disk,
     manifest: &Manifest,

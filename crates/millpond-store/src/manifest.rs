@@ -166,18 +166,19 @@ impl PartRecord {
 }
 
 impl Manifest {
-    /// All places of runs and of parts of outboxes.
+    /// All places of segments and of parts of outboxes.
     pub fn places(&self) -> impl Iterator<Item = &BlobRange> {
         let arrangements = self.steps.iter().flat_map(|step| &step.arrangements);
-        let runs = arrangements.flat_map(|arrangement| &arrangement.segments).map(|run| &run.place);
-        runs.chain(self.sinks.iter().flat_map(|sink| &sink.outbox).map(|part| &part.place))
+        let segments = arrangements.flat_map(|arrangement| &arrangement.segments).map(|segment| &segment.place);
+        segments.chain(self.sinks.iter().flat_map(|sink| &sink.outbox).map(|part| &part.place))
     }
 
     /// Says of what was copied where it stands now.
     pub(crate) fn apply(&mut self, moves: &Moves) {
         let arrangements = self.steps.iter_mut().flat_map(|step| &mut step.arrangements);
-        let runs = arrangements.flat_map(|arrangement| &mut arrangement.segments).map(|run| &mut run.place);
-        for place in runs.chain(self.sinks.iter_mut().flat_map(|sink| &mut sink.outbox).map(|part| &mut part.place)) {
+        let segments = arrangements.flat_map(|arrangement| &mut arrangement.segments).map(|segment| &mut segment.place);
+        for place in segments.chain(self.sinks.iter_mut().flat_map(|sink| &mut sink.outbox).map(|part| &mut part.place))
+        {
             if let Some(to) = moves.get(place) {
                 *place = to.clone();
             }

@@ -14,7 +14,7 @@ use crate::reader::{StateReader, missing, too_short};
 pub(crate) struct OpenState {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) newest: Mutex<Newest>,
-    pub(crate) runs: StateReader,
+    pub(crate) reader: StateReader,
     pub(crate) run: LogicalRun,
     pub(crate) hash_seed: u64,
     pub(crate) _lock: Box<dyn Send + Sync>,
@@ -26,7 +26,7 @@ pub(crate) struct Newest {
     /// Of the newest manifest; 0 if there is none.
     pub(crate) generation: u64,
     pub(crate) manifest_checksum: u64,
-    /// Blobs that it names, and where the last run in each ends.
+    /// Blobs that it names, and where the last segment in each ends.
     pub(crate) blobs: BTreeMap<String, u64>,
     /// Its logical run finished.
     pub(crate) finished: bool,
@@ -51,14 +51,6 @@ impl OpenState {
         self.newest.lock()
     }
 
-    pub(crate) fn run(&self) -> LogicalRun {
-        self.run
-    }
-
-    pub(crate) fn hash_seed(&self) -> u64 {
-        self.hash_seed
-    }
-
     /// Removes what the newest manifest does not name, apart from the spare.
     pub(crate) fn collect_garbage(&self, newest: &Newest) -> Result<()> {
         let spare = blob_name(newest.generation + 1, 0);
@@ -71,7 +63,7 @@ impl OpenState {
             };
             if unused {
                 self.disk.remove(&name)?;
-                self.runs.forget(&name);
+                self.reader.forget(&name);
             }
         }
         Ok(())
@@ -81,12 +73,12 @@ impl OpenState {
     pub(crate) fn remove_unused(&self, names: impl Iterator<Item = String>) {
         for name in names {
             let _ = self.disk.remove(&name);
-            self.runs.forget(&name);
+            self.reader.forget(&name);
         }
     }
 }
 
-/// The blobs that a manifest names, and where the last run in each ends.
+/// The blobs that a manifest names, and where the last segment in each ends.
 pub(crate) fn blob_ends(manifest: &Manifest) -> BTreeMap<String, u64> {
     let mut ends: BTreeMap<String, u64> = BTreeMap::new();
     for BlobRange { blob, offset, length } in manifest.places() {
@@ -98,7 +90,7 @@ pub(crate) fn blob_ends(manifest: &Manifest) -> BTreeMap<String, u64> {
     ends
 }
 
-/// Checks that every blob is long enough for the runs in it.
+/// Checks that every blob is long enough for the segments in it.
 pub(crate) fn check_lengths(disk: &dyn Disk, ends: &BTreeMap<String, u64>) -> Result<()> {
     for (blob, &end) in ends {
         let length = disk.length(blob)?.ok_or_else(|| missing(&disk.path(blob)))?;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::disk::Disk;
 use crate::manifest::{BlobRange, DAMAGE_HINT};
 
-/// Reads saved runs, without the lock: also for the other processes of a run, whose first process holds the lock.
+/// Reads saved segments, without the lock: also for the other processes of a run, whose first process holds the lock.
 #[derive(Debug)]
 pub struct StateReader {
     disk: Arc<dyn Disk>,
@@ -23,12 +23,12 @@ impl StateReader {
         StateReader { disk, mapped: Mutex::default() }
     }
 
-    /// The full name of the blob that holds a run.
+    /// The full name of the blob that holds a segment.
     pub fn path(&self, place: &BlobRange) -> String {
         self.disk.path(&place.blob)
     }
 
-    /// The bytes of a run that a manifest names; mapped where the disk maps. They are not verified: the run's own
+    /// The bytes of a segment that a manifest names; mapped where the disk maps. They are not verified: the segment's own
     /// checksums do that.
     pub fn segment_bytes(&self, place: &BlobRange) -> Result<Bytes> {
         let blob = self.blob(&place.blob)?;

@@ -6,12 +6,12 @@
 //! |---|---|---|
 //! | `lock` | who holds the directory | at opening, never synced |
 //! | `manifest-<generation>` | one checkpoint ([`Manifest`]); the newest is the state | once, by rename |
-//! | `runs-<generation>-<n>` | a blob of sorted runs, named by manifests | once, before the manifest of its generation |
+//! | `runs-<generation>-<n>` | a blob of sorted segments, named by manifests | once, before the manifest of its generation |
 //! | `finished` | the finished mark | created with the directory, overwritten in place |
 //! | `manifest.tmp` | a manifest on its way | before its rename |
 //!
 //! Generations are 16 decimal digits and count commits without gaps. Blob 0 of a generation is shared by all workers;
-//! blob *w* + 1 belongs to worker *w*, for runs too large to share. The empty blob 0 of the *next* generation, the
+//! blob *w* + 1 belongs to worker *w*, for segments too large to share. The empty blob 0 of the *next* generation, the
 //! *spare*, is created by each commit, so that its name is durable before it is needed: a small commit then takes three
 //! syncs (blob, manifest, folder) and not four.
 //!
@@ -134,8 +134,8 @@ impl StateDir {
         run: LogicalRun,
         hash_seed: u64,
     ) -> StateDir {
-        let (newest, runs) = (Mutex::new(newest), StateReader::new(disk.clone()));
-        StateDir { inner: Arc::new(OpenState { disk, newest, runs, run, hash_seed, _lock: lock }) }
+        let (newest, reader) = (Mutex::new(newest), StateReader::new(disk.clone()));
+        StateDir { inner: Arc::new(OpenState { disk, newest, reader, run, hash_seed, _lock: lock }) }
     }
 
     /// Commits the first manifest of a fresh directory: no steps yet, and the positions that the sinks start from.
@@ -171,14 +171,14 @@ impl StateDir {
         &self.inner.disk
     }
 
-    /// Reads the runs that manifests name.
-    pub fn runs(&self) -> &StateReader {
-        &self.inner.runs
+    /// Reads the segments that manifests name.
+    pub fn reader(&self) -> &StateReader {
+        &self.inner.reader
     }
 
     /// As [`StateReader::segment_bytes`].
     pub fn segment_bytes(&self, place: &BlobRange) -> Result<Bytes> {
-        self.inner.runs.segment_bytes(place)
+        self.inner.reader.segment_bytes(place)
     }
 
     /// The bytes of a part of an outbox that a manifest names, verified.
@@ -262,7 +262,7 @@ fn read_mark(disk: &dyn Disk, expected: Mark) -> Result<bool> {
     Ok(mark == expected)
 }
 
-/// Refuses a directory without a manifest that once had one: its mark names one, or it has runs.
+/// Refuses a directory without a manifest that once had one: its mark names one, or it has segments.
 fn refuse_orphans(disk: &dyn Disk, names: &[String]) -> Result<()> {
     let has_mark = names.iter().any(|name| name == finished::FILE);
     let bytes = if has_mark { disk.read(finished::FILE)? } else { None };

@@ -467,7 +467,7 @@ impl Run {
         for open in &mut self.sources {
             for (arrangement, table) in open.source.arrangements() {
                 if let Some(state) = &self.state {
-                    settle(state.directory().runs(), &moves, table)?;
+                    settle(state.directory().reader(), &moves, table)?;
                 }
                 segments.push(SavedSegments { node: open.node, arrangement, entries: table.entries().to_vec() });
             }

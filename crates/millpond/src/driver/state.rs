@@ -94,7 +94,7 @@ impl State {
                 let segments = arrangement
                     .segments
                     .iter()
-                    .map(|segment| saved_segment(self.directory.runs(), segment))
+                    .map(|segment| saved_segment(self.directory.reader(), segment))
                     .collect::<Result<_>>()?;
                 arrangements.push((arrangement.name.clone(), SavedArrangement { segments }));
             }
