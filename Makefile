@@ -57,6 +57,7 @@ lint-rust: .venv/ready
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	if command -v cargo-machete > /dev/null; then cargo machete; fi
 
 lint-python: .venv/ready
 	$(call say,ruff$(comma) mypy and circles)

@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
+use millpond_columns::types::Type;
 use millpond_engine::arrangement::{
     Arrangement, ArrangementSchema, BlobRange, SavedArrangement, SavedSegment, Segment, SegmentEntry, Select,
 };
 use millpond_engine::changes::Diffs;
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::KeyedRows;
-use millpond_plan::types::Type;
 
 const USERS: i64 = 200_000;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
+use millpond_columns::types::{Schema, Type};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::group::{RowOrder, group};
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
@@ -17,7 +18,6 @@ use millpond_error::Result;
 use millpond_plan::functions::ReducerKind;
 use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, SessionSpec};
 use millpond_plan::session::Gap;
-use millpond_plan::types::{Schema, Type};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

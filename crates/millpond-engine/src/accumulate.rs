@@ -21,13 +21,13 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
+use millpond_columns::packed;
+use millpond_columns::types::{Column, ColumnType, Schema, Type};
+use millpond_columns::view::{ColumnView, Values, compare_rows, concat, ints, ints_like, required_ints, take};
 use millpond_error::{Error, Result};
 use millpond_plan::functions::ReducerKind;
-use millpond_plan::packed;
 use millpond_plan::physical::ReducerCall;
-use millpond_plan::types::{Column, ColumnType, Schema, Type};
 
-use crate::cells::{Cells, Values, compare_rows, concat, ints, ints_like, required_ints, take};
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;
 use crate::sorting::Sorting;
@@ -284,7 +284,7 @@ impl Accumulators {
             let Part::ExtremumSlot(best) = part else { continue };
             let removed = best.of_rows(rows, &Diffs::Ones, offsets);
             let both = concat(&[&accumulators[at..at + part.width()], &removed]);
-            let cells = Cells::of_all(&both);
+            let cells = ColumnView::of_all(&both);
             for (i, can) in can.iter_mut().enumerate() {
                 let none = cells[best.known].is_null(segments + i);
                 *can &= none || compare_rows(&cells, i, segments + i) == best.winner();
@@ -575,7 +575,7 @@ impl Extremum {
             };
             return vec![ints_like(first, segments(offsets).map(|rows| best(&values[rows])).collect())];
         }
-        let cells: Vec<Cells<'_>> = columns.iter().map(|&column| Cells::of(column)).collect();
+        let cells: Vec<ColumnView<'_>> = columns.iter().map(|&column| ColumnView::of(column)).collect();
         let candidate = |i: &usize| !cells[self.known].is_null(*i) && diffs.get(*i) > 0;
         let rest = &cells[1..];
         let then = |i: usize, j: usize| compare_rows(rest, i, j);
@@ -590,7 +590,7 @@ impl Extremum {
             Values::Float(values) => {
                 find(offsets, candidate, |i, j| values[i].total_cmp(&values[j]).then_with(|| then(i, j)) == winner)
             }
-            Values::Str(text) => {
+            Values::Bytes(text) => {
                 find(offsets, candidate, |i, j| text.get(i).cmp(text.get(j)).then_with(|| then(i, j)) == winner)
             }
         };

@@ -3,11 +3,12 @@
 //! A bucket's keys are numbered as its packets come, so that of most rows little more than the number of the key waits for
 //! the end of the epoch.
 
+use millpond_columns::types::Schema;
+use millpond_error::Result;
+
 use crate::hash::HashSeed;
 use crate::keyed::{HashedChanges, KeyedChanges, KeyedChangesBuilder};
 use crate::route::{Packet, Scatter, split};
-use millpond_error::Result;
-use millpond_plan::types::Schema;
 
 /// The packets of one epoch for one worker.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float64Type, Int64Type};
     use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
-    use millpond_plan::types::Type;
+    use millpond_columns::types::Type;
     use proptest::prelude::*;
 
     use super::*;

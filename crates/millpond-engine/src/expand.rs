@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, UInt32Array};
+use millpond_columns::packed;
+use millpond_columns::types::ColumnType;
+use millpond_columns::view::{ints, take};
 use millpond_error::{Error, Result};
-use millpond_plan::{ColumnType, packed};
 use millpond_store::DAMAGE_HINT;
 
-use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs};
 use crate::operators::owners;
 
@@ -71,8 +72,8 @@ fn piece(changes: &Changes, replaced: Range<usize>, rows: Vec<u32>, column: Arra
 mod tests {
     use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
+    use millpond_columns::types::Type;
     use millpond_error::ErrorKind;
-    use millpond_plan::Type;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
 

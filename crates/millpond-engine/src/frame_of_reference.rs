@@ -1,9 +1,8 @@
 //! A column of rows that wait for the end of an epoch: it grows by whole columns, and is small.
 
 use arrow_array::ArrayRef;
-
-use crate::cells::{ints_like, required_ints};
-use crate::column::ColumnBuffer;
+use millpond_columns::builder::ColumnBuilder;
+use millpond_columns::view::{ints_like, required_ints};
 
 /// A growing column, which keeps integers as their distances from the first one while these fit 32 bits: most rows of an
 /// epoch wait until all have come, and memory that is not in use yet is dear.
@@ -11,7 +10,7 @@ use crate::column::ColumnBuffer;
 pub(crate) struct CompactColumn {
     near: Option<Offsets32>,
     /// All cells, unless they are near.
-    buffer: ColumnBuffer,
+    buffer: ColumnBuilder,
 }
 
 /// Integers near to each other, none of them null.
@@ -28,7 +27,7 @@ impl CompactColumn {
     pub(crate) fn like(array: &ArrayRef) -> Self {
         let first = required_ints(array).map(|ints| ints.first().copied().unwrap_or_default());
         let near = first.map(|first| Offsets32 { like: array.slice(0, 0), first, distances: Vec::new() });
-        CompactColumn { near, buffer: ColumnBuffer::like(array) }
+        CompactColumn { near, buffer: ColumnBuilder::like(array) }
     }
 
     /// Appends all cells of `array`.

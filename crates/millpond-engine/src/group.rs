@@ -4,8 +4,8 @@
 use std::cmp::Ordering;
 
 use arrow_array::{ArrayRef, UInt32Array};
+use millpond_columns::view::{ColumnView, Values, compare_rows, concat, ints_like, required_ints, take};
 
-use crate::cells::{Cells, Values, compare_rows, concat, ints_like, required_ints, take};
 use crate::changes::Diffs;
 use crate::keyed::{KeyedChanges, KeyedRows};
 
@@ -28,7 +28,7 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
         starts[number as usize] += 1;
     }
     let mut ranks: Vec<(u64, u32)> = input.hashes.iter().copied().zip(0..).collect();
-    let keys = Cells::of_all(&input.keys);
+    let keys = ColumnView::of_all(&input.keys);
     ranks.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| compare_rows(&keys, a.1 as usize, b.1 as usize)));
 
     let mut offsets = Vec::with_capacity(ranks.len() + 1);
@@ -350,10 +350,10 @@ impl Placed<'_> {
             let equal_in = (0..self.hashes.len() as u32).filter(|key| all && several(key)).collect();
             return Sorted { equal_in, sort_prefix: vec![0; rows], is_first: false };
         };
-        let cells = Cells::of_all(self.columns);
+        let cells = ColumnView::of_all(self.columns);
         let exact = cells[0].prefix_is_total();
         // What the prefixes leave open.
-        let ties: &[Cells<'_>] = match (all, exact) {
+        let ties: &[ColumnView<'_>] = match (all, exact) {
             (true, true) => &cells[1..],
             (true, false) => &cells,
             (false, true) => &[],
@@ -402,7 +402,7 @@ impl Placed<'_> {
     /// Adds up the diffs of equal neighbours of the keys `equal_in` and drops rows whose diffs cancel, and their
     /// prefixes. The rows are sorted.
     fn add_up(&mut self, equal_in: &[u32], sort_prefix: &mut Vec<i64>) {
-        let cells = Cells::of_all(self.columns);
+        let cells = ColumnView::of_all(self.columns);
         let at = |i: usize| match &self.positions {
             Positions::InOrder => i,
             Positions::At(positions) => positions[i] as usize,

@@ -3,13 +3,9 @@
 //! A hash routes a key to its worker, finds its bucket and sorts the state. It is part of the saved state, so what is
 //! written here never changes within a format version.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
-use arrow_schema::DataType;
+use millpond_columns::view::{ColumnView, Values};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-use crate::cells::{bytes, ints};
 
 /// The secret start of every hash of one state: user data may be chosen by an attacker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,25 +30,15 @@ pub fn hash_columns(seed: HashSeed, columns: &[ArrayRef], rows: usize) -> Vec<u6
 
 fn hash_column(column: &ArrayRef, hashes: &mut [u64]) {
     assert_eq!(column.len(), hashes.len(), "columns of one batch have the same length");
-    match column.data_type() {
-        DataType::Boolean => {
-            let values = column.as_boolean().values();
+    match ColumnView::of(column).values {
+        Values::Bool(values) => {
             chain(column, hashes, |i, seed| xxh3_64_with_seed(&[u8::from(values.value(i))], seed));
         }
-        DataType::Float64 => {
-            let values = column.as_primitive::<Float64Type>().values();
+        Values::Float(values) => {
             chain(column, hashes, |i, seed| xxh3_64_with_seed(&values[i].to_bits().to_le_bytes(), seed));
         }
-        DataType::Utf8 | DataType::Binary => {
-            let (offsets, bytes) = bytes(column);
-            chain(column, hashes, |i, seed| {
-                xxh3_64_with_seed(&bytes[offsets[i] as usize..offsets[i + 1] as usize], seed)
-            });
-        }
-        _ => {
-            let values = ints(column);
-            chain(column, hashes, |i, seed| xxh3_64_with_seed(&values[i].to_le_bytes(), seed));
-        }
+        Values::Bytes(values) => chain(column, hashes, |i, seed| xxh3_64_with_seed(values.get(i), seed)),
+        Values::Int(values) => chain(column, hashes, |i, seed| xxh3_64_with_seed(&values[i].to_le_bytes(), seed)),
     }
 }
 

@@ -1,19 +1,16 @@
 //! Event times as ints: an instant of `millpond_plan` orders as the time that it stands for, whatever the type of the time.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef};
-use arrow_schema::DataType;
+use arrow_array::ArrayRef;
+use millpond_columns::view::{ColumnView, Values, ints};
 use millpond_plan::{Literal, instant};
 
-use crate::cells::ints;
 use crate::changes::Changes;
 
 /// The instants of times: an `int`, `float` or point in time each, never null.
 pub fn instants(times: &ArrayRef) -> Vec<i64> {
-    match times.data_type() {
-        DataType::Float64 => floats(times).iter().map(|time| instant::of(*time)).collect(),
-        _ => ints(times).to_vec(),
+    match floats(times) {
+        Some(times) => times.iter().map(|time| instant::of(*time)).collect(),
+        None => ints(times).to_vec(),
     }
 }
 
@@ -21,9 +18,9 @@ pub fn instants(times: &ArrayRef) -> Vec<i64> {
 /// are, too.
 pub fn later(times: &ArrayRef, by: &Literal) -> Vec<i128> {
     match by {
-        Literal::Float(by) => match times.data_type() {
-            DataType::Float64 => floats(times).iter().map(|time| instant::of(time + by).into()).collect(),
-            _ => ints(times).iter().map(|time| instant::of(instant::float(*time) + by).into()).collect(),
+        Literal::Float(by) => match floats(times) {
+            Some(times) => times.iter().map(|time| instant::of(time + by).into()).collect(),
+            None => ints(times).iter().map(|time| instant::of(instant::float(*time) + by).into()).collect(),
         },
         by => {
             let by = by.as_int().expect("a length is of the type of the time");
@@ -37,17 +34,21 @@ pub fn greatest(changes: &Changes, time: usize) -> Option<i64> {
     let added = |row: &usize| changes.diffs.get(*row) > 0;
     let times = &changes.columns[time];
     let rows = (0..changes.rows).filter(added);
-    match times.data_type() {
-        DataType::Float64 => rows.map(|row| floats(times)[row]).filter(|time| !time.is_nan()).map(instant::of).max(),
-        _ => {
+    match floats(times) {
+        Some(times) => rows.map(|row| times[row]).filter(|time| !time.is_nan()).map(instant::of).max(),
+        None => {
             let times = ints(times);
             rows.map(|row| times[row]).max()
         }
     }
 }
 
-fn floats(times: &ArrayRef) -> &[f64] {
-    times.as_primitive::<Float64Type>().values()
+/// The times, if they are floats.
+fn floats(times: &ArrayRef) -> Option<&[f64]> {
+    match ColumnView::of(times).values {
+        Values::Float(times) => Some(times),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

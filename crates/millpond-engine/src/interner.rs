@@ -7,9 +7,8 @@
 use std::hint::black_box;
 
 use arrow_array::ArrayRef;
-
-use crate::cells::{Cells, Text, Values};
-use crate::column::ColumnBuffer;
+use millpond_columns::builder::ColumnBuilder;
+use millpond_columns::view::{ColumnView, Text, Values};
 
 /// Marks a slot of the table that holds no key.
 const EMPTY: u32 = u32::MAX;
@@ -27,7 +26,7 @@ pub(crate) struct KeyInterner {
 /// One column of the distinct keys.
 #[derive(Debug)]
 struct KeyColumn {
-    cells: ColumnBuffer,
+    cells: ColumnBuilder,
     /// Of a text column, what most comparisons need of each cell.
     heads: Vec<Head>,
 }
@@ -39,7 +38,7 @@ impl KeyInterner {
     /// No keys; they will be of the types of `columns`. Likely there are fewer than `rows` of them.
     pub(crate) fn new(columns: &[ArrayRef], rows: usize) -> Self {
         let columns =
-            columns.iter().map(|column| KeyColumn { cells: ColumnBuffer::like(column), heads: Vec::new() }).collect();
+            columns.iter().map(|column| KeyColumn { cells: ColumnBuilder::like(column), heads: Vec::new() }).collect();
         let slots = 1024.min(rows.next_power_of_two() * 2);
         KeyInterner { slots: vec![(0, EMPTY); slots], hashes: Vec::new(), columns }
     }
@@ -54,7 +53,7 @@ impl KeyInterner {
         let known = self.hashes.len();
         let before = key_of_row.len();
         let firsts = self.number_hashes(hashes, key_of_row);
-        let cells = Cells::of_all(columns);
+        let cells = ColumnView::of_all(columns);
         self.keep(columns, &cells, &firsts);
         let numbers = &key_of_row[before..];
         if !self.columns.iter().zip(&cells).all(|(column, cells)| column.equals_all(numbers, cells)) {
@@ -111,7 +110,7 @@ impl KeyInterner {
         &mut self,
         hashes: &[u64],
         columns: &[ArrayRef],
-        cells: &[Cells<'_>],
+        cells: &[ColumnView<'_>],
         key_of_row: &mut Vec<u32>,
     ) {
         for (row, &hash) in hashes.iter().enumerate() {
@@ -124,7 +123,7 @@ impl KeyInterner {
                     break self.insert(at, hash);
                 }
                 let equal =
-                    |(column, cells): (&KeyColumn, &Cells<'_>)| column.cells.equals(number as usize, cells, row);
+                    |(column, cells): (&KeyColumn, &ColumnView<'_>)| column.cells.equals(number as usize, cells, row);
                 if found == hash && self.columns.iter().zip(cells).all(equal) {
                     break number;
                 }
@@ -159,10 +158,10 @@ impl KeyInterner {
     }
 
     /// Keeps the keys of these rows.
-    fn keep(&mut self, columns: &[ArrayRef], cells: &[Cells<'_>], rows: &[u32]) {
+    fn keep(&mut self, columns: &[ArrayRef], cells: &[ColumnView<'_>], rows: &[u32]) {
         for ((kept, column), cells) in self.columns.iter_mut().zip(columns).zip(cells) {
             kept.cells.extend(column, rows);
-            if let Values::Str(text) = cells.values {
+            if let Values::Bytes(text) = cells.values {
                 kept.heads.extend(rows.iter().map(|&row| head(text, row as usize)));
             }
         }
@@ -181,7 +180,7 @@ impl KeyInterner {
 
 impl KeyColumn {
     /// Whether each cell equals that of the key with the row's number.
-    fn equals_all(&self, key_of_row: &[u32], cells: &Cells<'_>) -> bool {
+    fn equals_all(&self, key_of_row: &[u32], cells: &ColumnView<'_>) -> bool {
         fn all(key_of_row: &[u32], equal: impl Fn(usize, usize) -> bool) -> bool {
             key_of_row.iter().enumerate().all(|(row, &number)| equal(number as usize, row))
         }
@@ -189,7 +188,7 @@ impl KeyColumn {
             (Values::Int(values), Some(ints)) if cells.nulls.is_none() => {
                 all(key_of_row, |key, row| ints[key] == values[row])
             }
-            (Values::Str(text), _) if cells.nulls.is_none() && !self.cells.has_nulls() => {
+            (Values::Bytes(text), _) if cells.nulls.is_none() && !self.cells.has_nulls() => {
                 all(key_of_row, |key, row| {
                     let found = head(text, row);
                     found == self.heads[key] && (found.2 <= 16 || self.cells.equals(key, cells, row))

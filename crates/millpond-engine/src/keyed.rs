@@ -2,9 +2,9 @@
 
 use arrow_array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow_select::filter::filter;
-use millpond_plan::float::is_canonical_column;
+use millpond_columns::float::is_canonical_column;
+use millpond_columns::view::{concat, repeat, take};
 
-use crate::cells::{concat, repeat, take};
 use crate::changes::{Changes, DiffBuffer, Diffs};
 use crate::frame_of_reference::CompactColumn;
 use crate::hash::{HashSeed, hash_columns};

@@ -18,9 +18,7 @@
 
 pub mod accumulate;
 pub mod arrangement;
-mod cells;
 pub mod changes;
-mod column;
 pub mod consolidate;
 pub mod dataflow;
 pub mod epoch_buffer;

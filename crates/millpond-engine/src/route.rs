@@ -6,11 +6,11 @@
 
 use std::mem;
 
-use millpond_plan::types::Schema;
+use millpond_columns::builder::ColumnBuilder;
+use millpond_columns::types::Schema;
 use timely::bytes::arc::Bytes;
 
 use crate::changes::{Changes, DiffBuffer};
-use crate::column::ColumnBuffer;
 use crate::hash::HashSeed;
 use crate::keyed::HashedChanges;
 
@@ -215,7 +215,7 @@ impl Scatter {
 #[derive(Debug)]
 struct BucketBuffer {
     hashes: Vec<u64>,
-    columns: Vec<ColumnBuffer>,
+    columns: Vec<ColumnBuilder>,
     diffs: DiffBuffer,
 }
 
@@ -223,17 +223,17 @@ impl BucketBuffer {
     fn new(schema: &Schema) -> Self {
         BucketBuffer {
             hashes: Vec::new(),
-            columns: schema.columns().iter().map(|column| ColumnBuffer::new(column.ty.ty)).collect(),
+            columns: schema.columns().iter().map(|column| ColumnBuilder::new(column.ty.ty)).collect(),
             diffs: DiffBuffer::default(),
         }
     }
 
     /// An empty bucket with room for a packet, whose text is likely as long as that of the columns `before`.
-    fn with_room(schema: &Schema, before: &[ColumnBuffer]) -> Self {
+    fn with_room(schema: &Schema, before: &[ColumnBuilder]) -> Self {
         let mut bucket = BucketBuffer::new(schema);
         bucket.hashes.reserve(PACKET_ROWS);
         for (index, column) in bucket.columns.iter_mut().enumerate() {
-            column.reserve(PACKET_ROWS, before.get(index).map_or(0, ColumnBuffer::text_bytes));
+            column.reserve(PACKET_ROWS, before.get(index).map_or(0, ColumnBuilder::text_bytes));
         }
         bucket
     }
@@ -253,7 +253,7 @@ impl BucketBuffer {
 
     fn into_rows(self) -> HashedChanges {
         let rows = self.hashes.len();
-        let columns = self.columns.into_iter().map(ColumnBuffer::finish).collect();
+        let columns = self.columns.into_iter().map(ColumnBuilder::finish).collect();
         HashedChanges { hashes: self.hashes, changes: Changes { columns, rows, diffs: self.diffs.finish() } }
     }
 
@@ -269,7 +269,7 @@ mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
     use arrow_array::{Array, ArrayRef, Int64Array};
-    use millpond_plan::types::Type;
+    use millpond_columns::types::Type;
 
     use super::*;
 

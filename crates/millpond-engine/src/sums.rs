@@ -20,11 +20,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, Float64Array, Int64Array};
 use arrow_buffer::NullBuffer;
+use millpond_columns::types::Type;
+use millpond_columns::view::{ColumnView, Text, Values, bytes, ints};
 use millpond_error::{Error, Result};
-use millpond_plan::types::Type;
 use millpond_store::DAMAGE_HINT;
 
-use crate::cells::{Cells, Text, Values, bytes, ints};
 use crate::changes::Diffs;
 use crate::exact::{DIGITS, ExactSum, Magnitude};
 
@@ -54,7 +54,7 @@ pub(crate) fn number_of_rows(number: i128) -> Result<i64> {
 /// # Errors
 /// `Input` if there are so many rows that 128 bits do not hold a sum.
 pub(crate) fn int_sums(column: &ArrayRef, diffs: &Diffs, offsets: &[u32]) -> Result<[ArrayRef; 2]> {
-    let cells = Cells::of(column);
+    let cells = ColumnView::of(column);
     let Values::Int(values) = cells.values else { unreachable!("an int sum is over an int column") };
     match (cells.nulls, diffs) {
         (None, Diffs::Ones) => {
@@ -135,7 +135,7 @@ pub(crate) fn int_mean(sum: i128, count: i64) -> f64 {
 /// # Errors
 /// `Input` if there are more infinities or NaN than an `int` counts.
 pub(crate) fn float_sums(column: &ArrayRef, diffs: &Diffs, offsets: &[u32]) -> Result<[ArrayRef; 3]> {
-    let cells = Cells::of(column);
+    let cells = ColumnView::of(column);
     let Values::Float(values) = cells.values else { unreachable!("a float sum is over a float column") };
     let mut sums = FloatSums::with_capacity(offsets.len());
     for rows in segments(offsets) {
@@ -463,11 +463,11 @@ fn check_rest(bytes: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use arrow_array::Array;
+    use millpond_columns::view::concat;
     use millpond_error::ErrorKind;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cells::concat;
     use crate::exact::tests::floats;
 
     /// The same by the simple twin alone.

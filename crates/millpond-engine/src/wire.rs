@@ -17,8 +17,8 @@ use arrow_array::{Array, ArrayRef, make_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, ToByteSlice};
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
+use millpond_columns::types::Schema;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 use timely::bytes::arc::Bytes;
 use timely::dataflow::channels::ContainerBytes;
 
@@ -274,8 +274,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::{BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
+    use millpond_columns::types::Type;
     use millpond_error::ErrorKind;
-    use millpond_plan::types::Type;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
 

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use millpond_columns::types::{Schema, Type};
 use millpond_engine::changes::Epoch;
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
 use millpond_io::csv::{CsvSource, CsvSourceOptions};
 use millpond_io::source::{EpochInput, Source};
-use millpond_plan::types::{Schema, Type};
 
 fn main() -> Result<()> {
     let rows = std::env::args().nth(1).map_or(Ok(10_000_000), |rows| rows.parse());

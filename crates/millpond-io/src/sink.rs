@@ -21,10 +21,10 @@ mod position;
 #[cfg(test)]
 mod round_trip;
 
+use millpond_columns::types::Schema;
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 use serde_json::Value;
 
 pub use callback::{CallbackSink, Delivery, Subscriber};

@@ -9,11 +9,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
+use millpond_columns::types::{ColumnType, Schema, Type, int_values};
 use millpond_engine::arrangement::{Arrangement, BlobRange, SavedArrangement, SavedSegment};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::hash::HashSeed;
 use millpond_error::Result;
-use millpond_plan::types::{ColumnType, Schema, Type, int_values};
 
 use crate::csv::{CsvSource, CsvSourceOptions};
 use crate::jsonlines::{JsonLinesSource, JsonLinesSourceOptions};

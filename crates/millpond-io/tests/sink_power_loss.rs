@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array};
 use arrow_buffer::ScalarBuffer;
+use millpond_columns::types::{Schema, Type};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::Result;
 use millpond_io::sink::{CsvSink, CsvSinkOptions, JsonLinesSink, LogicalRun, Sink, WriteMode};
-use millpond_plan::types::{Schema, Type};
 use millpond_store::{Disk, SimulatedDisk};
 use serde_json::{Value, json};
 

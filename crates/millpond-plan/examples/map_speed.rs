@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
+use millpond_columns::types::{Schema, Type};
 use millpond_error::{Origin, Result};
 use millpond_plan::physical::OperatorSpec;
-use millpond_plan::{Expr, MapStage, Schema, SinkDecl, SourceDecl, Table, Type, col, if_else, lower};
+use millpond_plan::{Expr, MapStage, SinkDecl, SourceDecl, Table, col, if_else, lower};
 
 const ROWS: usize = 10_000_000;
 const BATCH: usize = 50_000;

@@ -35,12 +35,12 @@
 
 use std::fmt;
 
+use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
 
 use crate::expr::Expr;
 use crate::lengths::number;
 use crate::literal::Literal;
-use crate::types::Type;
 
 /// When windows are shown and when they are over; see the [module](self). Lengths are in the unit of the time: an `int` if
 /// the time is one, a `Duration` if it is a point in time.

@@ -1,13 +1,13 @@
 //! What identifies a row, and which tables may be combined by it.
 
+use millpond_columns::dialect::hint;
+use millpond_columns::types::{ColumnType, Schema};
 use millpond_error::{Error, Origin, Result};
 
 use crate::diagnostics;
-use crate::dialect::hint;
 use crate::expr::{Expr, col};
 use crate::notation::code;
 use crate::terms::Terms;
-use crate::types::{ColumnType, Schema};
 use crate::typing::{self, RowScope};
 
 /// How rows of one identity become one. In each table that gives cells, an identity has at most one row at the end of

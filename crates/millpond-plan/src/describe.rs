@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use millpond_columns::types::Schema;
 use serde_json::{Map, Value, json};
 
 use crate::behavior::Behavior;
@@ -17,7 +18,6 @@ use crate::literal::Literal;
 use crate::notation::Speller;
 use crate::session::SessionGap;
 use crate::table::{Operation, SinkDecl, SourceDecl, Table};
-use crate::types::Schema;
 use crate::window::WindowLength;
 
 /// The positions of the columns that are read of each source, by its place in memory.

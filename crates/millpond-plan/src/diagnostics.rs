@@ -1,18 +1,18 @@
 //! How messages name expressions and columns, and what is wrong with names.
 
+use millpond_columns::dialect::{Notation, quoted};
+use millpond_columns::types::Schema;
 use millpond_error::{Error, Result};
 
 use crate::deep::MOST_OPERATIONS;
-use crate::dialect::{Notation, quoted};
 use crate::expr::{Expr, ExprKind};
 use crate::notation::spoken;
-use crate::types::Schema;
 
 /// How a message names an expression.
 pub(crate) fn subject(expr: &Expr) -> String {
     match expr.kind() {
         ExprKind::Column(name) => format!("column {}", quoted(name)),
-        ExprKind::Literal(value) => format!("the value {}", Notation::of_program().literal(value)),
+        ExprKind::Literal(value) => format!("the value {}", value.to_notation(Notation::of_program())),
         _ => format!("`{}`", spoken(expr)),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use millpond_columns::types::{Column, Schema, Type};
 use millpond_error::{Origin, Result};
 
 use crate::behavior::{Lifecycle, Shown};
@@ -17,7 +18,6 @@ use crate::physical::{
 use crate::session::Gap;
 use crate::table::{SinkDecl, Table};
 use crate::time;
-use crate::types::{Column, Schema, Type};
 
 /// The plan as text, in the language of the program: a paragraph for each node but sinks, each after those that it reads.
 ///

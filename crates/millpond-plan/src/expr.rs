@@ -14,12 +14,12 @@
 use std::ops;
 use std::sync::Arc;
 
+use millpond_columns::types::Type;
 use millpond_error::Origin;
 
 use crate::deep::deep_of;
 use crate::functions::{Reducer, TextFunction, TimeFunction};
 use crate::literal::Literal;
-use crate::types::Type;
 
 /// Operators of one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,13 +1,13 @@
 //! The time of a window, and lengths along it: checked, and as numbers of its type.
 
+use millpond_columns::dialect::{self, Notation};
+use millpond_columns::types::{ColumnType, Type, one_of};
 use millpond_error::{Error, Result};
 
 use crate::diagnostics::{at, subject};
-use crate::dialect::{self, Notation};
 use crate::expr::Expr;
 use crate::literal::Literal;
 use crate::notation;
-use crate::types::{ColumnType, Type, one_of};
 use crate::typing::castable;
 
 /// What the time of a window may be.
@@ -45,7 +45,7 @@ pub(crate) fn no_time(error: Error, time: &Expr, ty: Option<Type>) -> Error {
 
 /// A number of the window, of the type of the time; in nanoseconds, as an int, for a point in time.
 pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Result<Literal> {
-    let written = || Notation::of_program().literal(value);
+    let written = || value.to_notation(Notation::of_program());
     if ty.is_point() {
         let needed = if what == "origin" { ty } else { Type::Duration };
         return match value.as_int().filter(|_| value.ty() == Some(needed)) {

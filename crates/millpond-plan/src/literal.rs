@@ -5,10 +5,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::tz::Offset;
+use millpond_columns::dialect::quoted;
+use millpond_columns::types::Type;
 
-use crate::dialect::quoted;
 use crate::time_format::timestamp;
-use crate::types::Type;
 
 /// A value written in the program.
 #[derive(Clone, Debug)]

@@ -13,13 +13,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use millpond_columns::dialect::{hint, quoted};
+use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Origin, Result};
 use serde_json::{Value, json};
 
 use crate::behavior::{Lifecycle, Shown};
 use crate::deep::deep_of;
 use crate::describe::{self, ReadColumns, describe};
-use crate::dialect::{hint, quoted};
 use crate::eval::{MapStage, Root};
 use crate::physical::{
     CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
@@ -28,7 +29,6 @@ use crate::physical::{
 use crate::reduce::{self, Grouping, Reduction};
 use crate::table::{Operation, SinkDecl, SourceDecl, Table, all_columns};
 use crate::terms::{self, TermId, Terms};
-use crate::types::{ColumnType, Schema, Type};
 use crate::typing::{self, RowScope};
 use crate::window::SlidingWindow;
 

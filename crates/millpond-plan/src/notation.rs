@@ -6,20 +6,21 @@
 
 use std::fmt;
 
+use millpond_columns::dialect::{Notation, hint, quoted};
+use millpond_columns::types::Type;
+
 use crate::deep::deep_of;
-use crate::dialect::{Notation, hint, quoted};
 use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
 use crate::functions::{Reducer, ReducerKind, TextFunction, TimeFunction};
 use crate::literal::Literal;
-use crate::types::Type;
 
-impl Notation {
-    /// A value: `True`, `true`; `datetime.timedelta(seconds=300)`, `Duration("PT5M")`.
-    pub fn literal(self, value: &Literal) -> String {
-        match (self, value) {
+impl Literal {
+    /// A value as a language writes it: `True`, `true`; `datetime.timedelta(seconds=300)`, `Duration("PT5M")`.
+    pub fn to_notation(&self, notation: Notation) -> String {
+        match (notation, self) {
             (Notation::Rust, Literal::Bool(value)) => value.to_string(),
             (Notation::Python, value) => crate::literal::python_call(value).unwrap_or_else(|| value.to_string()),
-            _ => value.to_string(),
+            _ => self.to_string(),
         }
     }
 }
@@ -154,7 +155,7 @@ impl Speller {
     }
 
     pub(crate) fn literal(self, value: &Literal) -> Bound {
-        let text = self.notation.literal(value);
+        let text = value.to_notation(self.notation);
         let precedence = if text.starts_with('-') { PREFIX } else { ATOM };
         (text, precedence)
     }
@@ -321,7 +322,11 @@ impl fmt::Debug for Expr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{col, if_else, lit, max, tuple};
+    use crate::col;
+    use crate::if_else;
+    use crate::lit;
+    use crate::max;
+    use crate::tuple;
 
     #[track_caller]
     fn check(expr: &Expr, python: &str, rust: &str) {
@@ -411,7 +416,7 @@ mod tests {
         ];
         for (value, python, rust) in values {
             assert_eq!(
-                (Notation::Python.literal(&value), Notation::Rust.literal(&value)),
+                (value.to_notation(Notation::Python), value.to_notation(Notation::Rust)),
                 (python.into(), rust.into())
             );
         }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use millpond_columns::types::Schema;
 use millpond_error::Origin;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,6 @@ use crate::functions::ReducerKind;
 use crate::notation::{ATOM, Speller};
 use crate::session::Gap;
 use crate::table::{SinkDecl, SourceDecl};
-use crate::types::Schema;
 use crate::window::WindowSpans;
 
 /// The position of a node in [`PhysicalPlan::nodes`].

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::float::canonical;
+use millpond_columns::float::canonical;
 
 /// `repr` of a float: the shortest digits that read back to the same number, with `.0` or an exponent.
 pub(crate) fn float(value: f64) -> String {

@@ -8,18 +8,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use millpond_columns::dialect::Notation;
+use millpond_columns::types::{ColumnType, Schema, Type, one_of};
 use millpond_error::{Error, Result};
 
 use crate::behavior::{Behavior, Lifecycle};
 use crate::diagnostics::{self, at, no_column, subject};
-use crate::dialect::Notation;
 use crate::expr::{Expr, ExprKind, col};
 use crate::functions::{Reducer, ReducerKind};
 use crate::lengths;
 use crate::notation::{self, Speller, code, spoken};
 use crate::session::{Gap, SessionGap};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, Schema, Type, one_of};
 use crate::typing::{self, RowScope, Scope, nested, typed_none_hint};
 use crate::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowSpans, Windows};
 
@@ -335,7 +335,7 @@ impl<'a> ReduceScope<'a> {
         }
         let what = if windowed { "the instance of the window" } else { "a key of the groupby" };
         let column = Expr::new(ExprKind::Column(name.to_owned()));
-        let name = crate::dialect::quoted(name);
+        let name = millpond_columns::dialect::quoted(name);
         let error = if self.keys.is_empty() && !windowed {
             Error::invalid(format!("column {name} is not inside a reducer"))
         } else {

@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use millpond_columns::dialect::{self, Notation, hint, quoted};
+use millpond_columns::types::{Schema, Type, one_of};
 use millpond_error::{Error, Result};
 
 use crate::behavior::Behavior;
 use crate::diagnostics::{at, subject};
-use crate::dialect::{self, Notation, hint, quoted};
 use crate::eval::{MapStage, Root};
 use crate::expr::{Expr, ExprKind, UnaryOp};
 use crate::literal::Literal;
 use crate::notation::{self, spoken};
 use crate::terms::{TermId, Terms};
-use crate::types::{Schema, Type, one_of};
 use crate::typing::{self, Scope};
 
 /// The column that stands for the time of a row, in the predicate of a session.
@@ -92,7 +92,7 @@ impl SessionGap {
                 }
                 let found = gap.ty().expect("a gap is not None");
                 let needed = if ty.is_point() { Type::Duration } else { ty };
-                let written = Notation::of_program().literal(&gap);
+                let written = gap.to_notation(Notation::of_program());
                 let message = format!("max_gap is {written}, which is {found}, but must be {needed}");
                 let error = Error::invalid(format!("{message}: {} is {ty}", subject(time)));
                 Err(match (found, needed) {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use millpond_columns::types::{Schema, Type};
 use millpond_error::{Origin, Result};
 
 use crate::behavior::Behavior;
@@ -18,7 +19,6 @@ use crate::literal::Literal;
 use crate::reduce::{self, Grouping};
 use crate::session::{SessionGap, SessionWindow};
 use crate::terms::Terms;
-use crate::types::{Schema, Type};
 use crate::typing::{self, nested};
 use crate::window::SlidingWindow;
 

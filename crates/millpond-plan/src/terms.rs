@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
+use millpond_columns::types::{ColumnType, Schema, Type};
+
 use crate::deep::deep_of;
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::functions::{TextFunction, TimeFunction};
 use crate::literal::Literal;
 use crate::notation::{ATOM, Bound, Speller};
-use crate::types::{ColumnType, Schema, Type};
 
 /// The position of a term in its [`Terms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

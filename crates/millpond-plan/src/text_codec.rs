@@ -1,15 +1,16 @@
 //! How bytes, JSON, tuples and lists are spelled as text, and read back from it.
 //!
 //! In a field of CSV, in a table for tests and in a cast to and from `str`, bytes are base64 and the others JSON. In JSON,
-//! bytes are a string of base64, a tuple and a list an array of what [`crate::types`] says of their elements.
+//! bytes are a string of base64, a tuple and a list an array of what [`millpond_columns::types`] says of their elements.
 
 use arrow_array::{Array, ArrayRef};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use millpond_columns::packed::{self, Mark};
+use millpond_columns::types::{ColumnType, Type, byte_values};
 
-use crate::json::{self, Token, string::unescape};
-use crate::packed::{self, Mark};
+use crate::json::string::unescape;
+use crate::json::{self, Token};
 use crate::time::{self, TIME_BYTES};
-use crate::types::{ColumnType, Type, byte_values};
 
 /// Appends how a value is stored that is spelled as `text`; `false`, and nothing is appended, if the text spells none. `ty`
 /// is one of `bytes`, `json`, tuples and lists.
@@ -214,3 +215,6 @@ fn write_element(ty: Type, mark: Mark, reader: &mut packed::Reader<'_>, out: &mu
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@
 //!
 //! A fraction is written with 3, 6 or 9 digits, if there is one; up to 9 are read.
 
-use crate::types::Type;
+use millpond_columns::types::Type;
 
 /// The most bytes that [`write()`] takes.
 pub const TIME_BYTES: usize = 32;

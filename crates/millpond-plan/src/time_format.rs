@@ -10,10 +10,9 @@ use jiff::Timestamp;
 use jiff::fmt::StdFmtWrite;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::Offset;
+use millpond_columns::dialect::quoted;
+use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
-
-use crate::dialect::quoted;
-use crate::types::Type;
 
 /// The words that take a flag, and those that do not.
 const FLAGGED: &str = "aAbBhdeHIjklmMpPSYuwGVUW";

@@ -11,6 +11,7 @@
 //! the start and below the end that the result shows. A float without a window (NaN, an infinity, or so large that
 //! neighbouring bounds are one number) is an error value.
 
+use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Result};
 
 use crate::behavior::Behavior;
@@ -19,7 +20,6 @@ use crate::expr::{BinaryOp, Expr};
 use crate::lengths::{number, positive, time_type};
 use crate::literal::Literal;
 use crate::terms::{self, Bounds, Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, Schema, Type};
 
 /// Start of a window; of a session, the smallest time in it.
 pub const WINDOW_START: &str = "_pw_window_start";

@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use millpond_columns::dialect::quoted;
 use millpond_error::{Error, Result};
 
-use crate::dialect::quoted;
 use crate::time_format::timestamp;
 
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);

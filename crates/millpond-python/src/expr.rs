@@ -1,9 +1,10 @@
 //! `Expr`: an expression of the plan.
 
+use millpond_columns::types::{ColumnType, Type};
 use millpond_plan::notation::{code, spoken};
 use millpond_plan::{
-    BinaryOp, BoolWords, ColumnType, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFormat, TimeFunction,
-    TimeUnit, Type, UnaryOp, text_codec,
+    BinaryOp, BoolWords, Expr, ExprKind, Literal, Reducer, TextFunction, TimeFormat, TimeFunction, TimeUnit, UnaryOp,
+    text_codec,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

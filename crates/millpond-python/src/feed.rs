@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_columns::packed;
+use millpond_columns::types::{Schema, Type};
 use millpond_error::{Error, ErrorKind, Result};
 use millpond_io::feed::{Cell, Feed, FeedOptions, Feeder};
 use millpond_plan::json::MAX_DEPTH;
-use millpond_plan::{Schema, Type, packed, text_codec, time};
+use millpond_plan::{text_codec, time};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

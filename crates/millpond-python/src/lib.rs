@@ -52,7 +52,7 @@ mod _native {
     /// Called when the module is loaded.
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        millpond_plan::Notation::Python.speak();
+        millpond_columns::Notation::Python.speak();
         crate::logging::install();
         Ok(())
     }

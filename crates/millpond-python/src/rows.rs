@@ -1,12 +1,12 @@
 //! Changes as Python values.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_array::ArrayRef;
+use millpond_columns::ColumnView;
+use millpond_columns::packed::{Mark, Reader};
+use millpond_columns::types::{Schema, Type};
+use millpond_columns::view::Values;
 use millpond_io::sink::Collected;
 use millpond_plan::json;
-use millpond_plan::packed::{Mark, Reader};
-use millpond_plan::types::{Schema, Type, byte_values, int_values};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -29,59 +29,31 @@ pub(crate) fn changes<'py>(py: Python<'py>, schema: &Schema, batches: &[Collecte
     Ok(out)
 }
 
-/// The cells of a column, by type.
-pub(crate) enum Cells<'a> {
-    Bool(&'a BooleanArray),
-    Int(&'a Int64Array),
-    Float(&'a Float64Array),
-    Str(&'a StringArray),
-    /// Points in time or durations.
-    Time(Type, &'a [i64], &'a ArrayRef),
-    /// Of any other type, with the places where they start and end.
-    Stored(Type, &'a [i32], &'a [u8], &'a ArrayRef),
-}
+/// The cells of a column of this type.
+pub(crate) struct Cells<'a>(ColumnView<'a>, Type);
 
 impl<'a> Cells<'a> {
     /// The columns of a table of this schema.
     pub(crate) fn of_all(schema: &Schema, columns: &'a [ArrayRef]) -> Vec<Self> {
-        columns.iter().zip(schema.columns()).map(|(column, declared)| Cells::of(column, declared.ty.ty)).collect()
-    }
-
-    fn of(column: &'a ArrayRef, ty: Type) -> Self {
-        if let Some(values) = column.as_boolean_opt() {
-            Cells::Bool(values)
-        } else if let Some(values) = column.as_primitive_opt::<Int64Type>() {
-            Cells::Int(values)
-        } else if let Some(values) = column.as_primitive_opt::<Float64Type>() {
-            Cells::Float(values)
-        } else if let Some(values) = int_values(column) {
-            Cells::Time(ty, values, column)
-        } else if let (true, Some((offsets, bytes))) = (ty.is_binary(), byte_values(column)) {
-            Cells::Stored(ty, offsets, bytes, column)
-        } else {
-            Cells::Str(column.as_string::<i32>())
-        }
+        let types = schema.columns().iter().map(|declared| declared.ty.ty);
+        columns.iter().zip(types).map(|(column, ty)| Cells(ColumnView::of(column), ty)).collect()
     }
 
     /// A cell as a Python value.
     pub(crate) fn get<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyAny>> {
-        match self {
-            Cells::Bool(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
-            Cells::Int(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
-            Cells::Float(values) if values.is_valid(row) => float(py, values.value(row)),
-            Cells::Float(_) => Ok(py.None().into_bound(py)),
-            Cells::Str(values) => values.is_valid(row).then(|| values.value(row)).into_bound_py_any(py),
-            Cells::Time(_, _, column) | Cells::Stored(_, _, _, column) if column.is_null(row) => {
-                Ok(py.None().into_bound(py))
-            }
-            Cells::Time(ty, values, _) => time(py, *ty, values[row]),
-            Cells::Stored(ty, offsets, bytes, _) => {
-                let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
-                match ty.elements() {
-                    Some(_) => elements(py, *ty, &mut Reader::new(bytes)),
-                    None => plain(py, *ty, bytes),
-                }
-            }
+        let Cells(cells, ty) = self;
+        if cells.is_null(row) {
+            return Ok(py.None().into_bound(py));
+        }
+        match cells.values {
+            Values::Bool(values) => values.value(row).into_bound_py_any(py),
+            Values::Int(values) if ty.is_time() => time(py, *ty, values[row]),
+            Values::Int(values) => values[row].into_bound_py_any(py),
+            Values::Float(values) => float(py, values[row]),
+            Values::Bytes(values) => match ty.elements() {
+                Some(_) => elements(py, *ty, &mut Reader::new(values.get(row))),
+                None => plain(py, *ty, values.get(row)),
+            },
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use millpond::connector::{Changes, Delivery, Epoch, HashSeed, Subscriber, declare_subscription};
+use millpond_columns::types::Schema;
 use millpond_engine::hash::hash_columns;
 use millpond_error::Result;
-use millpond_plan::Schema;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 

@@ -1,9 +1,8 @@
 //! `Table`: a table of the plan.
 
 use millpond::debug::HeadOrder;
-use millpond_plan::{
-    Behavior, ColumnType, Expr, Literal, Schema, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit,
-};
+use millpond_columns::types::{ColumnType, Schema};
+use millpond_plan::{Behavior, Expr, Literal, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit};
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};

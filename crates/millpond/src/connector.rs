@@ -8,17 +8,16 @@
 
 use std::sync::Arc;
 
-use millpond_error::Origin;
-use millpond_plan::{self as plan, SourceDecl};
-
+use millpond_columns::types::Schema;
 pub use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
 pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
+use millpond_error::Origin;
 use millpond_error::Result;
 pub use millpond_io::sink::{Delivery, EpochChanges, LogicalRun, Outbox, Prepared, Sink, Subscriber};
 pub use millpond_io::source::{EpochInput, Next, Progress, Source, SourceCounts};
 pub use millpond_io::wakeup::Wakeup;
-use millpond_plan::Schema;
+use millpond_plan::{self as plan, SourceDecl};
 
 pub use crate::declare::{SinkConnector, SourceConnector, declare_sink, declare_subscription};
 use crate::output::Output;

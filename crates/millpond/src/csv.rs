@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use millpond_columns::{ColumnType, Schema};
 use millpond_error::{Origin, Result};
 use millpond_io::csv::{CsvSource, CsvSourceOptions, check, with_metadata};
 use millpond_io::source::Source;
-use millpond_plan::{self as plan, ColumnType, Schema, SinkDecl, SourceDecl};
+use millpond_plan::{self as plan, SinkDecl, SourceDecl};
 use serde_json::{Value, json};
 
 pub use millpond_io::csv::{OnError, Streaming};

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use millpond_columns::{Schema, dialect};
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Origin, Result};
 use millpond_io::debug::{LABEL, TableSource};
 pub use millpond_io::sink::HeadOrder;
 use millpond_io::sink::{CollectSink, Collected, HeadSink, Sink};
 use millpond_io::source::Source;
-use millpond_plan::{self as plan, Schema, SinkDecl, SourceDecl, dialect, lower};
+use millpond_plan::{self as plan, SinkDecl, SourceDecl, lower};
 use serde_json::Value;
 
 use crate::cluster::Cluster;

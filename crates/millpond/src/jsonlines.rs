@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
+use millpond_columns::{ColumnType, Schema};
 use millpond_error::{Origin, Result};
 use millpond_io::jsonlines::{JsonLinesSource, JsonLinesSourceOptions, check, check_field_paths};
 use millpond_io::source::Source;
-use millpond_plan::{self as plan, ColumnType, Schema, SinkDecl, SourceDecl};
+use millpond_plan::{self as plan, SinkDecl, SourceDecl};
 use serde_json::json;
 
 pub use millpond_io::jsonlines::{OnError, Streaming};

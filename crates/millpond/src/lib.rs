@@ -57,11 +57,11 @@ mod write;
 
 pub use behavior::{CommonBehavior, ExactlyOnceBehavior, common_behavior, exactly_once_behavior};
 pub use cluster::Cluster;
+pub use millpond_columns::types::{ColumnType, Schema, Type};
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{
-    Behavior, BoolWords, ColumnType, Dt, Expr, Literal, Schema, Text, TimeUnit, Type, any, argmax, argmin, avg,
-    coalesce, col, count, count_distinct, earliest, if_else, latest, lit, make_tuple, max, min, sorted_tuple, sum,
-    tuple, unique,
+    Behavior, BoolWords, Dt, Expr, Literal, Text, TimeUnit, any, argmax, argmin, avg, coalesce, col, count,
+    count_distinct, earliest, if_else, latest, lit, make_tuple, max, min, sorted_tuple, sum, tuple, unique,
 };
 pub use monitor::{HttpAddress, Monitor, Monitoring};
 pub use options::{Backend, RunOptions};

@@ -3,8 +3,9 @@
 //! A mistake (an unknown column, types that do not fit) does not end the program where it is made, so that a pipeline
 //! reads without a `?` on every line; [`run`](crate::run) returns it, with the line that it was made on.
 
+use millpond_columns::{Schema, Type};
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::{self as plan, Behavior, Expr, Literal, Schema, Type, WindowLength};
+use millpond_plan::{self as plan, Behavior, Expr, Literal, WindowLength};
 
 /// A table: rows with typed columns that change over time.
 #[derive(Clone, Debug)]

@@ -7,20 +7,20 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use millpond_columns::types::{ColumnType, Storage};
+use millpond_columns::view::{bytes, ints};
 use millpond_error::{Error, Result};
-use millpond_plan::types::{ColumnType, Storage};
 use millpond_store::DAMAGE_HINT;
 
 use super::ArrangementSchema;
 use super::block::Block;
-use crate::cells::{bytes, ints};
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;
 
 /// A growing column. A cell is a word of 64 bits (an int, the bits of a float, 0 or 1 for a bool), or for text the place
 /// where it ends.
 #[derive(Clone, Debug)]
-pub(super) struct ColumnBuffer {
+pub(super) struct GatheredColumn {
     pub(super) ty: ColumnType,
     /// One word for each cell; before those of text stands a 0, where the first text starts.
     pub(super) words: Vec<u64>,
@@ -29,10 +29,10 @@ pub(super) struct ColumnBuffer {
     pub(super) valid: Vec<u8>,
 }
 
-impl ColumnBuffer {
+impl GatheredColumn {
     pub(super) fn new(ty: ColumnType) -> Self {
         let words = if ty.ty.is_stored_as_bytes() { vec![0] } else { Vec::new() };
-        ColumnBuffer { ty, words, text: Vec::new(), valid: Vec::new() }
+        GatheredColumn { ty, words, text: Vec::new(), valid: Vec::new() }
     }
 
     fn clear(&mut self) {
@@ -135,8 +135,8 @@ fn words_into<T: arrow_buffer::ArrowNativeType>(words: Vec<u64>) -> ScalarBuffer
 }
 
 /// The array of these columns.
-pub(super) fn into_arrays(columns: Vec<ColumnBuffer>) -> Result<Vec<ArrayRef>> {
-    columns.into_iter().map(ColumnBuffer::into_array).collect()
+pub(super) fn into_arrays(columns: Vec<GatheredColumn>) -> Result<Vec<ArrayRef>> {
+    columns.into_iter().map(GatheredColumn::into_array).collect()
 }
 
 /// Multiplicities, from the words that hold them.
@@ -194,13 +194,13 @@ impl<'a> RowPlan<'a> {
     }
 
     /// The columns of the planned rows.
-    pub(super) fn gather(&self, types: &[ColumnType]) -> Vec<ColumnBuffer> {
-        let mut columns: Vec<_> = types.iter().map(|ty| ColumnBuffer::new(*ty)).collect();
+    pub(super) fn gather(&self, types: &[ColumnType]) -> Vec<GatheredColumn> {
+        let mut columns: Vec<_> = types.iter().map(|ty| GatheredColumn::new(*ty)).collect();
         self.gather_into(&mut columns);
         columns
     }
 
-    fn gather_into(&self, columns: &mut [ColumnBuffer]) {
+    fn gather_into(&self, columns: &mut [GatheredColumn]) {
         for (c, column) in columns.iter_mut().enumerate() {
             column.reserve(self.len());
             for piece in &self.pieces {
@@ -256,16 +256,16 @@ impl<'a> Plan<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub(super) hashes: Vec<u64>,
-    pub(super) keys: Vec<ColumnBuffer>,
+    pub(super) keys: Vec<GatheredColumn>,
     /// Where the rows of each key start; one longer than `hashes`.
     pub(super) offsets: Vec<u64>,
-    pub(super) rows: Vec<ColumnBuffer>,
+    pub(super) rows: Vec<GatheredColumn>,
     pub(super) diffs: Vec<u64>,
 }
 
 impl Batch {
     pub(super) fn new(schema: &ArrangementSchema) -> Self {
-        let columns = |types: &[ColumnType]| types.iter().map(|ty| ColumnBuffer::new(*ty)).collect();
+        let columns = |types: &[ColumnType]| types.iter().map(|ty| GatheredColumn::new(*ty)).collect();
         Batch {
             hashes: Vec::new(),
             keys: columns(&schema.key),
@@ -279,7 +279,7 @@ impl Batch {
         self.hashes.clear();
         self.offsets.truncate(1);
         self.diffs.clear();
-        self.keys.iter_mut().chain(&mut self.rows).for_each(ColumnBuffer::clear);
+        self.keys.iter_mut().chain(&mut self.rows).for_each(GatheredColumn::clear);
     }
 
     /// The bytes that these rows take when nothing is compressed.

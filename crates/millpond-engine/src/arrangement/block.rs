@@ -8,10 +8,10 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use millpond_plan::types::{ColumnType, Storage};
+use millpond_columns::types::{ColumnType, Storage};
 
 use super::ArrangementSchema;
-use super::batch::{Batch, ColumnBuffer};
+use super::batch::{Batch, GatheredColumn};
 
 /// Bytes before the directory.
 const HEADER_BYTES: usize = 8;
@@ -276,7 +276,7 @@ impl<'a> Column<'a> {
 
     /// Adds the cells of `range` to `out`.
     #[inline]
-    pub(super) fn extend(&self, range: Range<usize>, out: &mut ColumnBuffer) {
+    pub(super) fn extend(&self, range: Range<usize>, out: &mut GatheredColumn) {
         if range.is_empty() {
             return;
         }
@@ -377,7 +377,7 @@ impl Encoder<'_> {
         self.finish(entry);
     }
 
-    fn column(&mut self, column: &ColumnBuffer) {
+    fn column(&mut self, column: &GatheredColumn) {
         let order = match column.ty.ty.storage() {
             Storage::Bool | Storage::Bytes => Order::Unsigned,
             Storage::Int => Order::Signed,

@@ -2,20 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef};
-use arrow_buffer::{BooleanBuffer, NullBuffer};
-use arrow_schema::DataType;
+use arrow_array::ArrayRef;
+use millpond_columns::types::ColumnType;
+use millpond_columns::view::{ColumnView, Values};
 use millpond_error::{Error, Result};
-use millpond_plan::types::ColumnType;
 
 use super::batch::{RowPlan, into_arrays, into_diffs};
 use super::block::{self, Block};
 use super::group::{self, Budget, Group, RowCursor, Until};
 use super::segment::{Segment, SegmentBuilder};
 use super::{ArrangementSchema, RowsFound, SegmentEntry, Select};
-use crate::cells::{bytes, ints};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 
@@ -172,7 +168,7 @@ fn find<'a>(
     hashes: &[u64],
     keys: &[ArrayRef],
 ) -> Result<Groups<'a>> {
-    let cells: Vec<_> = keys.iter().map(KeyCells::new).collect();
+    let cells = ColumnView::of_all(keys);
     let mut found = Vec::new();
     for entry in entries {
         if let Some(range) = entry.segment.hashes().and_then(|hashes| hashes.intersection(entry.range)) {
@@ -204,7 +200,7 @@ fn find_in_segment<'a>(
     segment: &'a Segment,
     range: KeyRange,
     hashes: &[u64],
-    cells: &[KeyCells<'_>],
+    cells: &[ColumnView<'_>],
     found: &mut Vec<(u32, Group<'a>)>,
 ) -> Result<()> {
     let first = hashes.partition_point(|hash| *hash < range.first);
@@ -238,7 +234,7 @@ fn find_equal<'a>(
     segment: &'a Segment,
     (mut b, mut block, mut key): (usize, Block<'a>, usize),
     hash: u64,
-    cells: &[KeyCells<'_>],
+    cells: &[ColumnView<'_>],
     i: usize,
 ) -> Result<Option<Group<'a>>> {
     loop {
@@ -252,7 +248,7 @@ fn find_equal<'a>(
         if block.hashes().get(key) != hash {
             return Ok(None);
         }
-        let equal = |(c, (ty, cells)): (usize, (&ColumnType, &KeyCells<'_>))| cells.equal(i, block, key, c, *ty);
+        let equal = |(c, (ty, cells)): (usize, (&ColumnType, &ColumnView<'_>))| is_key(cells, i, block, key, c, *ty);
         if types.iter().zip(cells).enumerate().all(equal) {
             let start = block.offsets().get(key) as u32;
             return Ok(Some(Group::new(segment, b, block, key, start)));
@@ -261,46 +257,19 @@ fn find_equal<'a>(
     }
 }
 
-/// The cells of a key column that was looked up.
-struct KeyCells<'a> {
-    nulls: Option<&'a NullBuffer>,
-    values: KeyValues<'a>,
-}
-
-enum KeyValues<'a> {
-    Bool(&'a BooleanBuffer),
-    Int(&'a [i64]),
-    Float(&'a [f64]),
-    Str(&'a [i32], &'a [u8]),
-}
-
-impl<'a> KeyCells<'a> {
-    fn new(array: &'a ArrayRef) -> Self {
-        let values = match array.data_type() {
-            DataType::Boolean => KeyValues::Bool(array.as_boolean().values()),
-            DataType::Float64 => KeyValues::Float(array.as_primitive::<Float64Type>().values()),
-            DataType::Utf8 | DataType::Binary => {
-                let (offsets, bytes) = bytes(array);
-                KeyValues::Str(offsets, bytes)
-            }
-            _ => KeyValues::Int(ints(array)),
-        };
-        KeyCells { nulls: array.nulls(), values }
+/// Whether cell `i` of a key column that was looked up is that of a key in a block.
+#[inline]
+fn is_key(cells: &ColumnView<'_>, i: usize, block: Block<'_>, key: usize, column: usize, ty: ColumnType) -> bool {
+    let column = block.key(column, ty);
+    let null = cells.is_null(i);
+    if null || column.is_null(key) {
+        return null == column.is_null(key);
     }
-
-    #[inline]
-    fn equal(&self, i: usize, block: Block<'_>, key: usize, column: usize, ty: ColumnType) -> bool {
-        let column = block.key(column, ty);
-        let null = self.nulls.is_some_and(|nulls| nulls.is_null(i));
-        if null || column.is_null(key) {
-            return null == column.is_null(key);
-        }
-        match self.values {
-            KeyValues::Bool(values) => u64::from(values.value(i)) == column.word(key),
-            KeyValues::Int(values) => values[i] as u64 == column.word(key),
-            KeyValues::Float(values) => values[i].to_bits() == column.word(key),
-            KeyValues::Str(offsets, bytes) => bytes[offsets[i] as usize..offsets[i + 1] as usize] == *column.text(key),
-        }
+    match cells.values {
+        Values::Bool(values) => u64::from(values.value(i)) == column.word(key),
+        Values::Int(values) => values[i] as u64 == column.word(key),
+        Values::Float(values) => values[i].to_bits() == column.word(key),
+        Values::Bytes(values) => *values.get(i) == *column.text(key),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
+use millpond_columns::types::ColumnType;
 use millpond_error::{Error, Result};
-use millpond_plan::types::ColumnType;
 
 use super::batch::RowPlan;
 use super::block::{Block, Column};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use bytes::Bytes;
+use millpond_columns::types::ColumnType;
 use millpond_error::{Error, Result};
-use millpond_plan::types::ColumnType;
 pub use millpond_store::BlobRange;
 use millpond_store::DAMAGE_HINT;
 use serde::{Deserialize, Serialize};

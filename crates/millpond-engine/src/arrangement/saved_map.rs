@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, StringArray};
+use millpond_columns::types::{ColumnType, Type};
 use millpond_error::{Error, Result};
-use millpond_plan::types::{ColumnType, Type};
 use millpond_store::DAMAGE_HINT;
 
 use super::{Arrangement, ArrangementSchema, SavedArrangement};

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use millpond_columns::types::{ColumnType, Type, byte_values};
 use millpond_error::{Error, Result};
-use millpond_plan::types::{ColumnType, Type, byte_values};
 use millpond_store::DAMAGE_HINT;
 use xxhash_rust::xxh3::xxh3_64;
 

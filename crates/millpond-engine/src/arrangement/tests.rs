@@ -7,8 +7,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::ScalarBuffer;
+use millpond_columns::types::{ColumnType, Type};
 use millpond_error::ErrorKind;
-use millpond_plan::types::{ColumnType, Type};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use xxhash_rust::xxh3::xxh3_64;
@@ -87,7 +87,9 @@ fn cell(array: &ArrayRef, ty: ColumnType, i: usize) -> Cell {
     assert_eq!(array.data_type(), &ty.ty.to_arrow());
     match ty.ty {
         Type::Bool => Cell::Bool(array.as_boolean().value(i)),
-        Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => Cell::Int(crate::cells::ints(array)[i]),
+        Type::Int | Type::DateTimeNaive | Type::DateTimeUtc | Type::Duration => {
+            Cell::Int(millpond_columns::view::ints(array)[i])
+        }
         Type::Float => Cell::Float(ordered(array.as_primitive::<Float64Type>().value(i))),
         Type::Str => Cell::Str(array.as_string::<i32>().value(i).to_owned()),
         Type::Bytes | Type::Json | Type::Tuple(_) | Type::List(_) => {
@@ -193,7 +195,7 @@ impl Draw {
         let mut key = self.row(&types);
         for cell in &mut key {
             if let Cell::Float(value) = cell {
-                *cell = Cell::Float(ordered(millpond_plan::float::canonical(unordered(*value))));
+                *cell = Cell::Float(ordered(millpond_columns::float::canonical(unordered(*value))));
             }
         }
         let hash = hash_columns(HashSeed(1), &arrays(&types, std::iter::once(&key)), 1)[0];

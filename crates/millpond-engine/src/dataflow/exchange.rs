@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millpond_plan::types::Schema;
+use millpond_columns::types::Schema;
 use timely::Accountable;
 use timely::communication::Push;
 use timely::container::NoopBuilder;

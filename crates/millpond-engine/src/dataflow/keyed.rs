@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use millpond_columns::types::Schema;
 use millpond_error::Result;
 use millpond_plan::physical::{OperatorSpec, WindowSpec};
-use millpond_plan::types::Schema;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::DistributorPact;
 use timely::dataflow::operators::Capability;

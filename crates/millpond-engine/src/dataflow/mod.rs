@@ -19,8 +19,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_columns::float::canonical_column;
 use millpond_error::Result;
-use millpond_plan::float::canonical_column;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use timely::container::NoopBuilder;
 use timely::dataflow::operators::{Concatenate, Input, Probe};
@@ -164,7 +164,7 @@ impl Dataflow {
     }
 
     /// Sends changes of a source into the present epoch, as all rows come in: from here on, floats have
-    /// [one zero and one NaN](millpond_plan::float).
+    /// [one zero and one NaN](millpond_columns::float).
     pub fn send(&mut self, source: usize, mut changes: Changes) {
         changes.columns = changes.columns.into_iter().map(canonical_column).collect();
         self.inputs[source].send_batch(&mut changes);

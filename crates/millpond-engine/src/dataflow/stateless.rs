@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use millpond_columns::types::Schema;
 use millpond_error::Result;
 use millpond_plan::eval::MapStage;
 use millpond_plan::physical::Consolidate;
-use millpond_plan::types::Schema;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator as _;

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, UInt32Array};
+use millpond_columns::view::{ints, take};
 use millpond_error::{Error, Result};
 
 use crate::arrangement::Arrangement;
-use crate::cells::{ints, take};
 use crate::changes::{Diffs, Epoch};
 use crate::group::filtered;
 use crate::keyed::KeyedRows;

@@ -4,14 +4,14 @@
 //! only the identities matter, the columns are null, and the multiplicity says how many rows have the identity.
 
 use arrow_array::{ArrayRef, UInt32Array};
+use millpond_columns::types::Schema;
+use millpond_columns::view::{ints, take};
 use millpond_error::{Error, Origin, Result};
 use millpond_plan::combine::Combination;
 use millpond_plan::physical::CombineSpec;
-use millpond_plan::types::Schema;
 
 use super::{arrangement, emit_rows, first_negative, insert, key_of_row, names_of, never_added, open, show, types_of};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
-use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
 use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;

@@ -2,8 +2,8 @@
 //!
 //! Arrangement `rows`: key = all columns, no row column; the diff is the multiplicity.
 
+use millpond_columns::types::Schema;
 use millpond_error::Result;
-use millpond_plan::types::Schema;
 
 use super::{arrangement, emit_rows, insert, names_of, never_added, open, show};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};

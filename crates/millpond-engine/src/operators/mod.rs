@@ -13,15 +13,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use arrow_array::ArrayRef;
+use millpond_columns::types::{ColumnType, Schema, Type};
+use millpond_columns::view::{ColumnView, Values};
 use millpond_error::{Error, Result};
 use millpond_plan::Literal;
 use millpond_plan::physical::OperatorSpec;
-use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_store::DAMAGE_HINT;
 use parking_lot::Mutex;
 
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Segment};
-use crate::cells::{Cells, Values};
 use crate::changes::{Changes, Diffs};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
@@ -117,7 +117,7 @@ fn one_each(keys: usize) -> Vec<u32> {
 fn show<'a>(names: &[String], columns: impl IntoIterator<Item = &'a ArrayRef>, row: usize) -> String {
     let mut text = String::new();
     for (name, column) in names.iter().zip(columns) {
-        let cells = Cells::of(column);
+        let cells = ColumnView::of(column);
         let separator = if text.is_empty() { "" } else { ", " };
         let _ = match cells.values {
             _ if cells.is_null(row) => write!(text, "{separator}{name}=None"),
@@ -127,7 +127,7 @@ fn show<'a>(names: &[String], columns: impl IntoIterator<Item = &'a ArrayRef>, r
                 write!(text, "{separator}{name}={}", Literal::of_int(ty, values[row]))
             }
             Values::Float(values) => write!(text, "{separator}{name}={:?}", values[row]),
-            Values::Str(values) => {
+            Values::Bytes(values) => {
                 write!(text, "{separator}{name}={:?}", String::from_utf8_lossy(values.get(row)))
             }
         };

@@ -11,11 +11,11 @@
 //! Arrangement `arrivals`, if the input may remove and a reducer asks when rows arrived: all columns that reducers read, and the
 //! epoch; it tells when a removed row arrived.
 
+use arrow_array::{ArrayRef, UInt32Array};
+use millpond_columns::types::{Schema, Type};
+use millpond_columns::view::{concat, ints, take};
 use millpond_error::{Error, Result};
 use millpond_plan::physical::{Form, ReduceSpec};
-use millpond_plan::types::{Schema, Type};
-
-use arrow_array::{ArrayRef, UInt32Array};
 
 use super::arrivals::with_arrival;
 use super::order::Order;
@@ -25,7 +25,6 @@ use super::{
 };
 use crate::accumulate::{Accumulators, List, needs_arrival};
 use crate::arrangement::{Arrangement, SavedArrangement, SegmentBuilder, Select};
-use crate::cells::{concat, ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
 use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;

@@ -14,10 +14,11 @@
 use std::ops::Range;
 
 use arrow_array::{ArrayRef, UInt32Array};
+use millpond_columns::types::{Schema, Type};
+use millpond_columns::view::{concat, ints, take};
 use millpond_error::Result;
 use millpond_plan::physical::{Form, SessionSpec};
 use millpond_plan::session::Gap;
-use millpond_plan::types::{Schema, Type};
 use millpond_plan::{Literal, instant};
 
 use super::arrivals::with_arrival;
@@ -25,7 +26,6 @@ use super::windowed::{WindowOperator, Windowed};
 use super::{arrangement, emit_rows, insert, names_of, never_added, open, show, types_of};
 use crate::accumulate::{Accumulators, needs_arrival};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
-use crate::cells::{concat, ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
 use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;

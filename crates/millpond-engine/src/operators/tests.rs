@@ -8,18 +8,18 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array};
+use millpond_columns::types::{ColumnType, Schema, Type};
+use millpond_columns::view::take;
 use millpond_error::ErrorKind;
 use millpond_plan::functions::ReducerKind;
 use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, SessionSpec};
 use millpond_plan::session::Gap;
-use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_plan::{Expr, col, if_else, instant, lit};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::arrangement::{BlobRange, SavedSegment};
-use crate::cells::take;
 use crate::changes::Epoch;
 use crate::exact::{ExactSum, Magnitude};
 use crate::hash::{HashSeed, hash_columns};
@@ -114,7 +114,7 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
         DataType::Float64 => Value::Float(column.as_primitive::<Float64Type>().value(row)),
         DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_vec()),
         DataType::Utf8 => Value::Str(column.as_string::<i32>().value(row).to_owned()),
-        _ => Value::Int(crate::cells::ints(column)[row]),
+        _ => Value::Int(millpond_columns::view::ints(column)[row]),
     }
 }
 
@@ -437,7 +437,7 @@ fn read(reducers: &[ReducerCall]) -> Vec<usize> {
 fn list(schema: &Schema, column: usize, values: impl Iterator<Item = Value>) -> Value {
     let (values, ty): (Vec<Value>, _) = (values.collect(), schema.columns()[column].ty);
     let column = to_column(ty, values.iter().collect());
-    let lists = millpond_plan::packed::lists(&column, ty.ty, &[0, values.len() as u32]).unwrap();
+    let lists = millpond_columns::packed::lists(&column, ty.ty, &[0, values.len() as u32]).unwrap();
     cell(&lists, 0)
 }
 
@@ -505,7 +505,7 @@ fn nearest(floats: impl Iterator<Item = f64> + Clone, of_sum: impl Fn(Magnitude)
     let mut sum = ExactSum::default();
     floats.clone().filter(|float| float.is_finite()).for_each(|float| sum.add(float, 1));
     let others: f64 = floats.filter(|float| !float.is_finite()).sum();
-    if others == 0.0 { of_sum(sum.magnitude()) } else { millpond_plan::float::canonical(others) }
+    if others == 0.0 { of_sum(sum.magnitude()) } else { millpond_columns::float::canonical(others) }
 }
 
 fn by_key(copies: Vec<(Row, u64)>, key: &[usize]) -> BTreeMap<Row, Vec<(Row, u64)>> {
@@ -824,5 +824,5 @@ fn times_stay_times() {
         let types: Vec<_> = accumulators.finish(&made, &[]).unwrap().iter().map(|a| a.data_type().clone()).collect();
         assert_eq!(types, parts);
     }
-    assert_eq!(crate::cells::ints_like(&times, vec![1]).data_type(), &Type::DateTimeUtc.to_arrow());
+    assert_eq!(millpond_columns::view::ints_like(&times, vec![1]).data_type(), &Type::DateTimeUtc.to_arrow());
 }

@@ -1,11 +1,12 @@
 //! Fields of CSV, appended to columns batch by batch.
 
-use millpond_plan::{Type, json, text_codec, time};
+use millpond_columns::ColumnBuilder;
+use millpond_columns::builder::Values;
+use millpond_columns::types::Type;
+use millpond_plan::{json, text_codec, time};
 
 use super::dialect::Dialect;
 use super::split::Spans;
-
-use crate::text::columns::{ColumnBuilder, Values};
 use crate::text::value;
 
 /// Rows of a text that are all well-formed.
@@ -20,72 +21,75 @@ pub(crate) struct Batch<'a> {
     pub null_values: &'a [Box<[u8]>],
 }
 
-impl ColumnBuilder {
-    /// Appends one field of all rows of a batch. A value that is not of the type becomes any other value, and `wrong`
-    /// is told its row, start and end.
-    pub(crate) fn append_fields(&mut self, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
-        let Batch { text, spans, fields, .. } = batch;
-        let plain = !spans.quoted && self.nulls.is_none();
-        match &mut self.values {
-            Values::Str { offsets, bytes } if plain => append_text(batch, field, offsets, bytes),
-            Values::Int(values) if plain => {
-                let first = values.len();
-                values.resize(first + spans.rows(), 0);
-                let mut free = values[first..].iter_mut();
-                spans.for_each(fields, field, |row, start, end| match (value::int(text, start, end), free.next()) {
-                    (Some(value), Some(place)) => *place = value,
-                    _ => wrong(row, start, end),
-                });
-            }
-            _ => self.append_any(batch, field, wrong),
+/// Appends one field of all rows of a batch to a column. A value that is not of the type becomes any other value, and
+/// `wrong` is told its row, start and end.
+pub(crate) fn append_fields(
+    column: &mut ColumnBuilder,
+    batch: Batch<'_>,
+    field: usize,
+    mut wrong: impl FnMut(usize, usize, usize),
+) {
+    let Batch { text, spans, fields, .. } = batch;
+    let plain = !spans.quoted && !column.ty.optional;
+    match (column.ty.ty, &mut column.values) {
+        (Type::Str, Values::Bytes { offsets, bytes }) if plain => append_text(batch, field, offsets, bytes),
+        (Type::Int, Values::Int(values)) if plain => {
+            let first = values.len();
+            values.resize(first + spans.rows(), 0);
+            let mut free = values[first..].iter_mut();
+            spans.for_each(fields, field, |row, start, end| match (value::int(text, start, end), free.next()) {
+                (Some(value), Some(place)) => *place = value,
+                _ => wrong(row, start, end),
+            });
         }
+        _ => append_any(column, batch, field, wrong),
     }
+}
 
-    /// The same for quoted fields and nulls too.
-    fn append_any(&mut self, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
-        let Batch { text, spans, fields, dialect, .. } = batch;
-        let mut unquoted = Vec::new();
-        let ColumnBuilder { values, nulls } = self;
-        // Only in text do quotes tell what is written from what is not there.
-        let is_text = matches!(values, Values::Str { .. } | Values::Bytes { ty: Type::Bytes, .. });
-        let is_json = matches!(values, Values::Bytes { ty: Type::Json, .. });
-        spans.for_each(fields, field, |row, start, end| {
-            let raw = &text[start..end];
-            let quoted = spans.quoted && start < end && Some(raw[0]) == dialect.quote;
-            let null = nulls.is_some() && batch.is_null(raw, quoted, is_text, is_json);
-            if let Some(nulls) = nulls.as_mut() {
-                nulls.append(!null);
-            }
-            if let Values::Str { offsets, bytes } = values {
-                if quoted {
-                    dialect.unquote(raw, bytes);
-                } else {
-                    bytes.extend_from_slice(raw);
-                }
-                return offsets.push(bytes.len() as i32);
-            }
-            let plain = if quoted {
-                unquoted.clear();
-                dialect.unquote(raw, &mut unquoted);
-                &unquoted[..]
+/// The same for quoted fields and nulls too.
+fn append_any(column: &mut ColumnBuilder, batch: Batch<'_>, field: usize, mut wrong: impl FnMut(usize, usize, usize)) {
+    let Batch { text, spans, fields, dialect, .. } = batch;
+    let mut unquoted = Vec::new();
+    let ColumnBuilder { ty: column_type, values, nulls } = column;
+    let ty = column_type.ty;
+    // Only in text do quotes tell what is written from what is not there.
+    let is_text = matches!(ty, Type::Str | Type::Bytes);
+    spans.for_each(fields, field, |row, start, end| {
+        let raw = &text[start..end];
+        let quoted = spans.quoted && start < end && Some(raw[0]) == dialect.quote;
+        let null = column_type.optional && batch.is_null(raw, quoted, is_text, ty == Type::Json);
+        if column_type.optional {
+            nulls.append(!null);
+        }
+        if let (Type::Str, Values::Bytes { offsets, bytes }) = (ty, &mut *values) {
+            if quoted {
+                dialect.unquote(raw, bytes);
             } else {
-                raw
-            };
-            let read = match &mut *values {
-                _ if null => true,
-                Values::Int(values) if !quoted => {
-                    value::int(text, start, end).map(|value| values.push(value)).is_some()
-                }
-                values => values.push(plain),
-            };
-            if null || !read {
-                values.push_any();
+                bytes.extend_from_slice(raw);
             }
-            if !read {
-                wrong(row, start, end);
+            return offsets.push(bytes.len() as i32);
+        }
+        let plain = if quoted {
+            unquoted.clear();
+            dialect.unquote(raw, &mut unquoted);
+            &unquoted[..]
+        } else {
+            raw
+        };
+        let read = match (ty, &mut *values) {
+            _ if null => true,
+            (Type::Int, Values::Int(values)) if !quoted => {
+                value::int(text, start, end).map(|value| values.push(value)).is_some()
             }
-        });
-    }
+            (_, values) => push(values, ty, plain),
+        };
+        if null || !read {
+            values.push_any();
+        }
+        if !read {
+            wrong(row, start, end);
+        }
+    });
 }
 
 impl Batch<'_> {
@@ -103,22 +107,19 @@ impl Batch<'_> {
     }
 }
 
-impl Values {
-    /// Appends what an unquoted field says, if it is of the type; not for text.
-    fn push(&mut self, field: &[u8]) -> bool {
-        match self {
-            Values::Bool(values) => value::bool(field).map(|value| values.append(value)).is_some(),
-            Values::Int(values) => value::int_slow(field).map(|value| values.push(value)).is_some(),
-            Values::Float(values) => value::float(field).map(|value| values.push(value)).is_some(),
-            Values::Time(values, ty) => time::read(*ty, field).map(|value| values.push(value)).is_some(),
-            Values::Str { .. } => false,
-            Values::Bytes { offsets, bytes, ty } => {
-                let read = text_codec::read(*ty, field, bytes);
-                if read {
-                    offsets.push(bytes.len() as i32);
-                }
-                read
+/// Appends what an unquoted field says, if it is of the type; not for text.
+fn push(values: &mut Values, ty: Type, field: &[u8]) -> bool {
+    match values {
+        Values::Bool(values) => value::bool(field).map(|value| values.append(value)).is_some(),
+        Values::Int(values) if ty.is_time() => time::read(ty, field).map(|value| values.push(value)).is_some(),
+        Values::Int(values) => value::int_slow(field).map(|value| values.push(value)).is_some(),
+        Values::Float(values) => value::float(field).map(|value| values.push(value)).is_some(),
+        Values::Bytes { offsets, bytes } => {
+            let read = text_codec::read(ty, field, bytes);
+            if read {
+                offsets.push(bytes.len() as i32);
             }
+            read
         }
     }
 }

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use millpond_columns::types::{Column, Schema};
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
-use millpond_plan::types::{Column, Schema};
 
 use super::cut::Cutter;
 use super::dialect::Dialect;

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
+use millpond_columns::types::Schema;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 
 use super::cut::Cutter;
 use super::dialect::{Dialect, Odd, Place};

@@ -2,7 +2,7 @@
 //!
 //! Each file starts with a header, in which the columns are found by name; order and further columns do not matter.
 //! Blank lines are passed over. How quotes and line ends read is said in `dialect`, how values read in
-//! [`millpond_plan::types`]; white space is part of a value. Line numbers count physical lines from 1; a row is named by
+//! [`millpond_columns::types`]; white space is part of a value. Line numbers count physical lines from 1; a row is named by
 //! the line that it starts in.
 //!
 //! The way of a row: the source of text files hands over pieces of whole rows, cut by `cut`; `parser` turns a piece into

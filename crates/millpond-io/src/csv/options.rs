@@ -1,7 +1,7 @@
 //! What a user can say about a CSV source, and the checks that need no state.
 
+use millpond_columns::types::Schema;
 use millpond_error::Result;
-use millpond_plan::types::Schema;
 
 use super::dialect::Dialect;
 use super::format::Csv;

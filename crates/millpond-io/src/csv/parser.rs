@@ -4,7 +4,7 @@
 //! (`split`), then each column that the program uses takes its field from all rows of the batch
 //! (`columns`). Nothing is allocated for a row or a field.
 
-use super::columns::Batch;
+use super::columns::{Batch, append_fields};
 use super::dialect::Dialect;
 use super::options::Limits;
 use super::problem::RowError;
@@ -108,7 +108,7 @@ impl Parser<'_> {
         for (slot, (column, field)) in rows.columns().iter_mut().zip(&self.layout.positions).enumerate() {
             match *field {
                 Some(field) => {
-                    column.append_fields(batch, field, |row, start, end| wrong.push((row, field, slot, start, end)));
+                    append_fields(column, batch, field, |row, start, end| wrong.push((row, field, slot, start, end)));
                 }
                 None => column.append_nulls(spans.rows()),
             }

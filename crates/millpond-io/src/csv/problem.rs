@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use millpond_plan::dialect::hint;
-use millpond_plan::types::{Column, Type};
+use millpond_columns::dialect::hint;
+use millpond_columns::types::{Column, Type};
 
 use super::dialect::{Dialect, Odd};
 use crate::text::problem::{

@@ -4,14 +4,15 @@
 
 use arrow_array::{ArrayRef, UInt32Array};
 use arrow_schema::ArrowError;
-use arrow_select::{concat::concat, take::take};
+use arrow_select::concat::concat;
+use arrow_select::take::take;
+use millpond_columns::types::Schema;
 use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Segment, Select};
 use millpond_engine::changes::{Changes, Diffs};
 use millpond_engine::group::{RowOrder, RowsOf, group, replacement};
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::{HashedChanges, KeyedChanges, KeyedRows};
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 
 /// The present rows of a source with a primary key.
 #[derive(Debug)]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
 use arrow_array::{Array, ArrayRef};
+use millpond_columns::float::canonical;
+use millpond_columns::packed;
+use millpond_columns::types::{Column, ColumnType, Schema, Type};
 use millpond_engine::changes::Changes;
 use millpond_error::{Error, Result};
-use millpond_plan::float::canonical;
-use millpond_plan::types::{Column, ColumnType, Schema, Type};
-use millpond_plan::{json, packed, text_codec};
+use millpond_plan::{json, text_codec};
 
 /// A row takes so much room at most, so that offsets into text have 32 bits.
 const MOST_ROW_BYTES: usize = 1 << 28;

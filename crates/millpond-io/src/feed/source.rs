@@ -5,11 +5,11 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_columns::types::Schema;
 use millpond_engine::arrangement::{Arrangement, SavedArrangement};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 use millpond_store::DAMAGE_HINT;
 use parking_lot::Mutex;
 

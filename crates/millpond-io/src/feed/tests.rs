@@ -300,8 +300,8 @@ fn a_commit_has_a_position_where_the_source_has_them() {
 
 #[test]
 fn a_cell_of_json_text_must_be_of_its_type() {
-    let list = millpond_plan::types::Type::list(millpond_plan::types::Type::Int);
-    for (ty, text) in [(millpond_plan::types::Type::Json, "{"), (list, "[1, \"two\"]")] {
+    let list = millpond_columns::types::Type::list(millpond_columns::types::Type::Int);
+    for (ty, text) in [(millpond_columns::types::Type::Json, "{"), (list, "[1, \"two\"]")] {
         let error = Cell::json(ty, text).unwrap_err();
         check_error(&error, ErrorKind::Input, &format!("{text:?} is not the JSON of a {ty}"));
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array};
+use millpond_columns::types::{ColumnType, Type};
 use millpond_engine::arrangement::{SavedMap, SavedValue};
 use millpond_engine::hash::HashSeed;
-use millpond_plan::types::{ColumnType, Type};
 
 use super::list::Stamp;
 

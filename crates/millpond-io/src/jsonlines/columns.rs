@@ -1,11 +1,13 @@
 //! Values of JSON, appended to columns batch by batch.
 
 use arrow_buffer::NullBufferBuilder;
+use millpond_columns::ColumnBuilder;
+use millpond_columns::builder::Values;
+use millpond_columns::types::Type;
 use millpond_plan::json::string::unescape;
-use millpond_plan::{Type, text_codec, time};
+use millpond_plan::{text_codec, time};
 
 use super::scan::{Span, Spans};
-use crate::text::columns::{ColumnBuilder, Values};
 use crate::text::value;
 
 /// Rows of a text that are all JSON.
@@ -19,57 +21,56 @@ pub(super) struct Batch<'a> {
     pub null_is_value: bool,
 }
 
-impl ColumnBuilder {
-    /// Appends the values of one column in all rows of a batch. For a value that is not of the type, or is missing and may
-    /// not be, any other value is appended, and `wrong` is told its row and where it stands.
-    pub(super) fn append_values(&mut self, batch: Batch<'_>, slot: usize, wrong: impl FnMut(usize, Span)) {
-        let Batch { text, spans, .. } = batch;
-        let nulls = self.nulls.as_mut();
-        match &mut self.values {
-            Values::Bool(values) => batch.for_each(slot, nulls, wrong, |span| {
-                let value = span.map(|(start, _)| text[start]).filter(|first| matches!(first, b't' | b'f'));
-                values.append(value == Some(b't'));
-                value.is_some()
-            }),
-            Values::Int(values) => batch.for_each(slot, nulls, wrong, |span| {
-                let value = span.and_then(|(start, end)| value::int(text, start, end));
-                values.push(value.unwrap_or(0));
-                value.is_some()
-            }),
-            Values::Float(values) => batch.for_each(slot, nulls, wrong, |span| {
-                let value = span.and_then(|(start, end)| float(&text[start..end]));
-                values.push(value.unwrap_or(0.0));
-                value.is_some()
-            }),
-            Values::Time(values, ty) => batch.for_each(slot, nulls, wrong, |span| {
-                let value = span.and_then(|(start, end)| {
-                    let inside = text[start..end].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-                    time::read(*ty, inside)
-                });
-                values.push(value.unwrap_or(0));
-                value.is_some()
-            }),
-            Values::Str { offsets, bytes } => batch.for_each(slot, nulls, wrong, |span| {
-                let read = span.filter(|(start, _)| text[*start] == b'"').is_some_and(|(start, end)| {
-                    let inside = &text[start + 1..end - 1];
-                    if spans.escaped {
-                        return unescape(inside, bytes);
-                    }
-                    bytes.extend_from_slice(inside);
-                    true
-                });
+/// Appends the values of one column in all rows of a batch. For a value that is not of the type, or is missing and may
+/// not be, any other value is appended, and `wrong` is told its row and where it stands.
+pub(super) fn append_values(column: &mut ColumnBuilder, batch: Batch<'_>, slot: usize, wrong: impl FnMut(usize, Span)) {
+    let Batch { text, spans, .. } = batch;
+    let ty = column.ty.ty;
+    let nulls = column.ty.optional.then_some(&mut column.nulls);
+    match &mut column.values {
+        Values::Bool(values) => batch.for_each(slot, nulls, wrong, |span| {
+            let value = span.map(|(start, _)| text[start]).filter(|first| matches!(first, b't' | b'f'));
+            values.append(value == Some(b't'));
+            value.is_some()
+        }),
+        Values::Int(values) if ty.is_time() => batch.for_each(slot, nulls, wrong, |span| {
+            let value = span.and_then(|(start, end)| {
+                let inside = text[start..end].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+                time::read(ty, inside)
+            });
+            values.push(value.unwrap_or(0));
+            value.is_some()
+        }),
+        Values::Int(values) => batch.for_each(slot, nulls, wrong, |span| {
+            let value = span.and_then(|(start, end)| value::int(text, start, end));
+            values.push(value.unwrap_or(0));
+            value.is_some()
+        }),
+        Values::Float(values) => batch.for_each(slot, nulls, wrong, |span| {
+            let value = span.and_then(|(start, end)| float(&text[start..end]));
+            values.push(value.unwrap_or(0.0));
+            value.is_some()
+        }),
+        Values::Bytes { offsets, bytes } if ty == Type::Str => batch.for_each(slot, nulls, wrong, |span| {
+            let read = span.filter(|(start, _)| text[*start] == b'"').is_some_and(|(start, end)| {
+                let inside = &text[start + 1..end - 1];
+                if spans.escaped {
+                    return unescape(inside, bytes);
+                }
+                bytes.extend_from_slice(inside);
+                true
+            });
+            offsets.push(bytes.len() as i32);
+            read
+        }),
+        Values::Bytes { offsets, bytes } => {
+            // JSON's null is a value where there may be no other.
+            let null_is_value = ty == Type::Json && nulls.is_none();
+            Batch { null_is_value, ..batch }.for_each(slot, nulls, wrong, |span| {
+                let read = span.is_some_and(|(start, end)| text_codec::read_json(ty, &text[start..end], bytes));
                 offsets.push(bytes.len() as i32);
                 read
-            }),
-            Values::Bytes { offsets, bytes, ty } => {
-                // JSON's null is a value where there may be no other.
-                let null_is_value = *ty == Type::Json && nulls.is_none();
-                Batch { null_is_value, ..batch }.for_each(slot, nulls, wrong, |span| {
-                    let read = span.is_some_and(|(start, end)| text_codec::read_json(*ty, &text[start..end], bytes));
-                    offsets.push(bytes.len() as i32);
-                    read
-                });
-            }
+            });
         }
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memchr::memchr;
+use millpond_columns::types::{Column, Schema};
 use millpond_engine::hash::HashSeed;
 use millpond_error::{Error, Result};
-use millpond_plan::types::{Column, Schema};
 
-use super::columns::Batch;
+use super::columns::{Batch, append_values};
 use super::options::JsonLinesSourceOptions;
 use super::paths::Paths;
 use super::problem::{RowError, RowExplainer};
@@ -161,7 +161,7 @@ fn is_blank(line: &[u8]) -> bool {
 fn append(batch: Batch<'_>, rows: &mut Rows, problems: &mut Vec<Problem<RowError>>) {
     let mut wrong = Vec::new();
     for (slot, column) in rows.columns().iter_mut().enumerate() {
-        column.append_values(batch, slot, |row, span| wrong.push((row, slot, span)));
+        append_values(column, batch, slot, |row, span| wrong.push((row, slot, span)));
     }
     wrong.sort_unstable_by_key(|(row, slot, _)| (*row, *slot));
     wrong.dedup_by_key(|(row, ..)| *row);

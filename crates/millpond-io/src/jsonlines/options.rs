@@ -1,7 +1,7 @@
 //! What a user can say about a JSON lines source, and the checks that need no state.
 
+use millpond_columns::types::Schema;
 use millpond_error::Result;
-use millpond_plan::types::Schema;
 
 use super::format::JsonLines;
 use crate::text::format::Format;

@@ -1,6 +1,6 @@
 //! What can be wrong with a line of JSON, and how a user is told.
 
-use millpond_plan::types::{Column, Type};
+use millpond_columns::types::{Column, Type};
 
 use super::paths::Paths;
 use super::scan::{Fault, Span, What};

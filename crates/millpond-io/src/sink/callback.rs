@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use millpond_columns::types::Schema;
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::Result;
-use millpond_plan::types::Schema;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 

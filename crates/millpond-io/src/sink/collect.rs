@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use millpond_columns::types::Schema;
 use millpond_engine::changes::{Changes, Diffs, Epoch};
 use millpond_error::Result;
-use millpond_plan::types::Schema;
 use parking_lot::Mutex;
 use serde_json::Value;
 

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
+use millpond_columns::types::{Schema, Type};
+use millpond_columns::view::{Text, Values};
 use millpond_engine::changes::Epoch;
 use millpond_error::{Error, Result};
 use millpond_plan::time::{self, TIME_BYTES};
-use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
 
 use super::file::{FileSink, WriteMode};
-use super::format::{Cells, END_BYTES, Field, LineEnd, WIDE_BYTES, WriteFormat, WriteRows, write_plain};
+use super::format::{END_BYTES, Field, LineEnd, WIDE_BYTES, WriteFormat, WriteRows, write_plain};
 use super::number::{FLOAT_BYTES, INT_BYTES, write_float, write_int};
 
 /// A sink that writes one CSV file.
@@ -168,22 +169,22 @@ impl WriteRows for CsvRows<'_> {
             if field.is_null(row) {
                 continue;
             }
-            at = match &field.cells {
-                Cells::Int(values) => write_int(out, at, values[row]),
-                Cells::Str { offsets, bytes, plain } => {
+            at = match field.cells.values {
+                Values::Int(values) if !field.ty.is_time() => write_int(out, at, values[row]),
+                Values::Bytes(Text { offsets, bytes }) => {
                     let range = offsets[row] as usize..offsets[row + 1] as usize;
-                    if *plain { write_plain(out, at, bytes, range) } else { write_quoted(out, at, &bytes[range]) }
+                    if field.plain { write_plain(out, at, bytes, range) } else { write_quoted(out, at, &bytes[range]) }
                 }
-                Cells::Float(values) => write_float(out, at, values[row]),
+                Values::Float(values) => write_float(out, at, values[row]),
                 // The one delimiter that may stand inside.
-                Cells::Time(values, ty) if self.delimiter == b':' => {
+                Values::Int(values) if self.delimiter == b':' => {
                     out[at] = b'"';
-                    let end = at + 1 + time::write(*ty, values[row], &mut out[at + 1..]);
+                    let end = at + 1 + time::write(field.ty, values[row], &mut out[at + 1..]);
                     out[end] = b'"';
                     end + 1
                 }
-                Cells::Time(values, ty) => at + time::write(*ty, values[row], &mut out[at..]),
-                Cells::Bool(values) => {
+                Values::Int(values) => at + time::write(field.ty, values[row], &mut out[at..]),
+                Values::Bool(values) => {
                     let text: &[u8] = if values.value(row) { b"True" } else { b"False" };
                     out[at..at + text.len()].copy_from_slice(text);
                     at + text.len()
@@ -200,12 +201,12 @@ fn is_formula(text: &str) -> bool {
 }
 
 fn fixed_bytes(field: &Field<'_>) -> usize {
-    1 + match field.cells {
-        Cells::Str { .. } => 2,
-        Cells::Int(_) => INT_BYTES,
-        Cells::Float(_) => FLOAT_BYTES,
-        Cells::Time(..) => TIME_BYTES + 2,
-        Cells::Bool(_) => 5,
+    1 + match field.cells.values {
+        Values::Bytes(_) => 2,
+        Values::Int(_) if field.ty.is_time() => TIME_BYTES + 2,
+        Values::Int(_) => INT_BYTES,
+        Values::Float(_) => FLOAT_BYTES,
+        Values::Bool(_) => 5,
     }
 }
 

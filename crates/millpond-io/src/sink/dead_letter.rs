@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
+use millpond_columns::types::{Schema, Type};
 use millpond_engine::changes::Changes;
-use millpond_plan::types::{Schema, Type};
 
 use crate::source::Reject;
 

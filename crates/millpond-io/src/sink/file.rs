@@ -20,10 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow_array::ArrayRef;
+use millpond_columns::types::{Schema, Type};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use millpond_plan::text_codec;
-use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde_json::Value;

@@ -6,14 +6,12 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::{BooleanBuffer, NullBuffer};
-use arrow_schema::DataType;
+use millpond_columns::ColumnView;
+use millpond_columns::types::{Schema, Type};
+use millpond_columns::view::{Text, Values};
 use millpond_engine::changes::Epoch;
 use millpond_error::Result;
-use millpond_plan::types::{Schema, Type, int_values};
 
 use super::number::put_array;
 
@@ -70,57 +68,38 @@ impl LineEnd {
 
 /// One column of a batch.
 pub(super) struct Field<'a> {
-    pub(super) cells: Cells<'a>,
-    pub(super) nulls: Option<&'a NullBuffer>,
-}
-
-/// Its cells, with any value where it is null.
-pub(super) enum Cells<'a> {
-    /// `plain`: all strings of the batch stand in quotes as they are.
-    Str {
-        offsets: &'a [i32],
-        bytes: &'a [u8],
-        plain: bool,
-    },
-    Int(&'a [i64]),
-    Float(&'a [f64]),
-    Bool(&'a BooleanBuffer),
-    /// Points in time or durations, of this type.
-    Time(&'a [i64], Type),
+    pub(super) cells: ColumnView<'a>,
+    /// A type that is stored as its cells are; of points in time and durations, theirs.
+    pub(super) ty: Type,
+    /// Whether all strings of the batch stand in quotes as they are.
+    pub(super) plain: bool,
 }
 
 impl<'a> Field<'a> {
     /// Looks at a column; `plain` says of text whether it may stand in quotes as it is.
     pub(super) fn new(column: &'a ArrayRef, plain: impl Fn(&[u8]) -> bool) -> Self {
-        let cells = match column.data_type() {
-            DataType::Int64 => Cells::Int(column.as_primitive::<Int64Type>().values()),
-            DataType::Float64 => Cells::Float(column.as_primitive::<Float64Type>().values()),
-            DataType::Boolean => Cells::Bool(column.as_boolean().values()),
-            DataType::Utf8 => {
-                let strings = column.as_string::<i32>();
-                let (offsets, bytes) = (strings.value_offsets(), strings.values().as_slice());
-                let used = &bytes[offsets[0] as usize..offsets[column.len()] as usize];
-                Cells::Str { offsets, bytes, plain: plain(used) }
+        let cells = ColumnView::of(column);
+        let plain = match cells.values {
+            Values::Bytes(Text { offsets, bytes }) => {
+                plain(&bytes[offsets[0] as usize..offsets[column.len()] as usize])
             }
-            other if let (Some(ty), Some(values)) = (Type::of_ints(other), int_values(column)) => {
-                Cells::Time(values, ty)
-            }
-            other => unreachable!("no column is stored as {other}, or it was spelled out before"),
+            _ => true,
         };
-        Field { cells, nulls: column.nulls().filter(|nulls| nulls.null_count() > 0) }
+        let ty = Type::stored_as(column.data_type()).expect("columns are of the types");
+        Field { cells, ty, plain }
     }
 
     #[inline(always)]
     pub(super) fn is_null(&self, row: usize) -> bool {
-        self.nulls.is_some_and(|nulls| nulls.is_null(row))
+        self.cells.is_null(row)
     }
 
     /// The most bytes that its strings in `rows` take, if one that is not plain takes up to `widest` for each byte.
     pub(super) fn string_bound(&self, rows: &Range<usize>, widest: usize) -> usize {
-        match &self.cells {
-            Cells::Str { offsets, plain, .. } => {
+        match self.cells.values {
+            Values::Bytes(Text { offsets, .. }) => {
                 let bytes = (offsets[rows.end] - offsets[rows.start]) as usize;
-                if *plain { bytes } else { widest * bytes }
+                if self.plain { bytes } else { widest * bytes }
             }
             _ => 0,
         }
@@ -129,7 +108,7 @@ impl<'a> Field<'a> {
 
 /// Writes a plain string in double quotes.
 #[inline(always)]
-pub(super) fn write_plain(out: &mut [u8], at: usize, bytes: &[u8], range: std::ops::Range<usize>) -> usize {
+pub(super) fn write_plain(out: &mut [u8], at: usize, bytes: &[u8], range: Range<usize>) -> usize {
     let (start, length) = (range.start, range.len());
     out[at] = b'"';
     match bytes[start..].first_chunk::<WIDE_BYTES>() {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
 use arrow_schema::{ArrowError, SortOptions};
-use arrow_select::{concat::concat, take::take};
+use arrow_select::concat::concat;
+use arrow_select::take::take;
+use millpond_columns::types::Schema;
 use millpond_engine::changes::{Changes, Diffs, Epoch};
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
@@ -107,7 +108,7 @@ impl HeadSink {
 
 /// The values of a column of epochs or diffs.
 fn ints(column: &ArrayRef) -> &[i64] {
-    millpond_plan::types::int_values(column).expect("such a column holds ints")
+    millpond_columns::types::int_values(column).expect("such a column holds ints")
 }
 
 impl Sink for HeadSink {

@@ -9,15 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use millpond_columns::types::{Schema, Type};
+use millpond_columns::view::{Text, Values};
 use millpond_engine::changes::Epoch;
 use millpond_error::Result;
 use millpond_plan::json::string::plain_bytes;
 use millpond_plan::time::{self, TIME_BYTES};
-use millpond_plan::types::{Schema, Type};
 use millpond_store::Disk;
 
 use super::file::{FileSink, WriteMode};
-use super::format::{Cells, END_BYTES, Field, LineEnd, WIDE_BYTES, WriteFormat, WriteRows, write_plain};
+use super::format::{END_BYTES, Field, LineEnd, WIDE_BYTES, WriteFormat, WriteRows, write_plain};
 use super::number::{FLOAT_BYTES, INT_BYTES, write_float, write_int};
 
 /// A sink that writes one file of JSON lines.
@@ -111,31 +112,31 @@ impl WriteRows for JsonRows<'_> {
                 at = put(out, at, b"null");
                 continue;
             }
-            at = match &field.cells {
-                Cells::Int(values) => write_int(out, at, values[row]),
-                Cells::Str { offsets, bytes, plain } => {
+            at = match field.cells.values {
+                Values::Int(values) if !field.ty.is_time() => write_int(out, at, values[row]),
+                Values::Bytes(Text { offsets, bytes }) => {
                     let range = offsets[row] as usize..offsets[row + 1] as usize;
                     if *raw {
                         put(out, at, &bytes[range])
-                    } else if *plain {
+                    } else if field.plain {
                         write_plain(out, at, bytes, range)
                     } else {
                         write_escaped(out, at, &bytes[range])
                     }
                 }
-                Cells::Float(values) => match values[row] {
+                Values::Float(values) => match values[row] {
                     f64::INFINITY => put(out, at, b"\"Infinity\""),
                     f64::NEG_INFINITY => put(out, at, b"\"-Infinity\""),
                     value if value.is_nan() => put(out, at, b"\"NaN\""),
                     value => write_float(out, at, value),
                 },
-                Cells::Time(values, ty) => {
+                Values::Int(values) => {
                     out[at] = b'"';
-                    let end = at + 1 + time::write(*ty, values[row], &mut out[at + 1..]);
+                    let end = at + 1 + time::write(field.ty, values[row], &mut out[at + 1..]);
                     out[end] = b'"';
                     end + 1
                 }
-                Cells::Bool(values) => put(out, at, if values.value(row) { b"true" } else { b"false" }),
+                Values::Bool(values) => put(out, at, if values.value(row) { b"true" } else { b"false" }),
             };
         }
         end.write(out, at)
@@ -143,13 +144,13 @@ impl WriteRows for JsonRows<'_> {
 }
 
 fn fixed_bytes(field: &Field<'_>) -> usize {
-    match field.cells {
+    match field.cells.values {
         // The quotes, or a null.
-        Cells::Str { .. } => 4,
-        Cells::Int(_) => INT_BYTES,
-        Cells::Float(_) => FLOAT_BYTES,
-        Cells::Time(..) => TIME_BYTES + 2,
-        Cells::Bool(_) => 5,
+        Values::Bytes(_) => 4,
+        Values::Int(_) if field.ty.is_time() => TIME_BYTES + 2,
+        Values::Int(_) => INT_BYTES,
+        Values::Float(_) => FLOAT_BYTES,
+        Values::Bool(_) => 5,
     }
 }
 

@@ -14,9 +14,9 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 use bytes::Bytes;
+use millpond_columns::types::Schema;
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 
 /// A part takes no more rows once it has so many bytes.
 const PART_BYTES: usize = 4 << 20;
@@ -148,8 +148,8 @@ fn add(epochs: &mut Vec<EpochChanges>, batch: &RecordBatch) {
 mod tests {
     use arrow_array::StringArray;
     use arrow_buffer::ScalarBuffer;
+    use millpond_columns::types::Type;
     use millpond_error::ErrorKind;
-    use millpond_plan::types::Type;
 
     use super::*;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
+use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_engine::changes::{Changes, Epoch};
 use millpond_plan::text_codec;
-use millpond_plan::types::{ColumnType, Schema, Type};
 use millpond_store::{Disk, LocalDisk};
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::path::Path;
 
+use millpond_columns::types::{Column, Schema};
 use millpond_error::{Error, Result};
-use millpond_plan::types::{Column, Schema};
 
 use super::cut::Cut;
 use super::problem::{Problem, RowMessage};

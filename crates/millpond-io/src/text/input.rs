@@ -11,10 +11,10 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use millpond_columns::types::Column;
 use millpond_engine::changes::Changes;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Column;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::format::Format;

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryArray};
+use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_engine::arrangement::{SavedMap, SavedValue};
 use millpond_engine::hash::HashSeed;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
-use millpond_plan::types::{ColumnType, Schema, Type};
 use parking_lot::Mutex;
 use serde_json::Value;
 

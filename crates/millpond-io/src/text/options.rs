@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use millpond_columns::types::Schema;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 
 use crate::files::list;
 

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use indicatif::HumanCount;
-use millpond_plan::dialect::hint;
+use millpond_columns::dialect::hint;
+use millpond_columns::types::{Column, ColumnType, Type};
 use millpond_plan::notation::code;
-use millpond_plan::types::{Column, ColumnType, Type};
 use millpond_plan::{TimeUnit, col, time};
 
 /// A row that cannot be read, as positions in the text of its piece.

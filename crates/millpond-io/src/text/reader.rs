@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use memchr::memchr_iter;
+use millpond_columns::types::Schema;
 use millpond_error::{Error, Result};
-use millpond_plan::types::Schema;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 

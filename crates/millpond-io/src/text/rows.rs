@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray};
 use arrow_select::filter::filter;
+use millpond_columns::ColumnBuilder;
+use millpond_columns::types::Column;
 use millpond_engine::changes::Changes;
-use millpond_plan::types::Column;
 
-use super::columns::ColumnBuilder;
 use super::metadata::FileMetadata;
 
 /// Rows under construction.
@@ -43,7 +43,7 @@ impl Rows {
 
     /// Makes room for about this many rows.
     pub(crate) fn reserve(&mut self, rows: usize) {
-        self.columns.iter_mut().for_each(|column| column.reserve(rows));
+        self.columns.iter_mut().for_each(|column| column.reserve(rows, 0));
     }
 
     /// Takes up rows whose cells were appended to all columns; `bad` are those to leave out, ascending from 0.

@@ -2,8 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use millpond_columns::types::Type;
+
 use crate::time;
-use crate::types::Type;
 
 /// How far from now, in seconds, a moment may be that a program computes of the clock, such as "a year ago".
 const NEAR_S: f64 = 2.0 * 366.0 * 86_400.0;

@@ -3,13 +3,14 @@
 //! Each operator is two functions of one row: a fast one that gives a value and whether it failed, in a loop without
 //! branches, and, where a batch has a failure, one that gives the reason.
 
-use arrow_array::{Float64Array, Int64Array, StringArray, builder::StringBuilder};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{Float64Array, Int64Array, StringArray};
 use arrow_buffer::NullBuffer;
+use millpond_columns::float::{canonical, one_nan};
 
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, failures, merge_errors, zip};
 use super::divisor::Divisor;
 use crate::expr::BinaryOp;
-use crate::float::{canonical, one_nan};
 use crate::terms::TermId;
 
 /// `a op b` for operands of one type.

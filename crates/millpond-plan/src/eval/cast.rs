@@ -17,13 +17,13 @@ use std::fmt::Write;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{Array, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
+use millpond_columns::types::Type;
 
 use super::cells::{Cells, Data, ErrorCode, Errors, Reason, failures, merge_errors};
 use crate::python_repr;
 use crate::terms::TermId;
 use crate::text_codec;
 use crate::time::{self, TIME_BYTES};
-use crate::types::Type;
 
 /// `cast(a, to)`
 pub(crate) fn cast(a: &Cells, from: Type, to: Type, term: TermId) -> Cells {

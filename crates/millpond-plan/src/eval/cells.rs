@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_select::filter::FilterPredicate;
+use millpond_columns::float::canonical;
+use millpond_columns::types::{self, Storage, Type};
 
-use crate::float::canonical;
 use crate::literal::Literal;
 use crate::terms::TermId;
-use crate::types::{self, Storage, Type};
 
 /// Why a cell has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

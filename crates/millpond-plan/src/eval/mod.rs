@@ -36,16 +36,16 @@ use std::fmt;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
+use cells::{Cells, Data, Reason};
+use millpond_columns::dialect::{Notation, hint, quoted};
+use millpond_columns::types::{self, ColumnType, Schema, Type};
 use millpond_error::{Error, Origin, Result};
 
 use crate::deep::deep;
-use crate::dialect::{Notation, hint, quoted};
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::literal::Literal;
 use crate::notation::{ATOM, Speller};
 use crate::terms::{self, Bounds, Op, Term, TermId};
-use crate::types::{self, ColumnType, Schema, Type};
-use cells::{Cells, Data, Reason};
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.
 ///
@@ -357,7 +357,7 @@ impl<'a> Batch<'a> {
             .map(|input| {
                 let ColumnType { ty, .. } = self.stage.inputs.columns()[input].ty;
                 let value = value(&self.columns[input], ty, row);
-                format!("{} = {}", self.stage.input_text(speller, input), speller.notation.literal(&value))
+                format!("{} = {}", self.stage.input_text(speller, input), value.to_notation(speller.notation))
             })
             .collect();
         let mut message = match op {

@@ -3,13 +3,14 @@
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::{Array, BinaryArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
+use millpond_columns::ColumnBuilder;
+use millpond_columns::packed::{Elements, Mark, Reader, put_bytes, put_end};
+use millpond_columns::types::{Type, byte_values};
 
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, failures, merge_errors};
 use super::choose::choose;
 use crate::json;
-use crate::packed::{CellBuilder, Elements, Mark, Reader, put_bytes, put_end};
 use crate::terms::TermId;
-use crate::types::{Type, byte_values};
 
 /// A tuple of cells of these types. A null is an element of it like any other.
 pub(crate) fn tuple(operands: &[(Cells, Type)], term: TermId) -> Cells {
@@ -116,19 +117,19 @@ pub(crate) fn json_as(a: &Cells, to: Type, term: TermId) -> Cells {
     Keyed { a, key: a, common: &common, missing }.cells(to, term, |_, value, out| {
         packed.clear();
         let read = match to {
-            Type::Int => json::as_int(value).map(|value| crate::packed::put_int(value, &mut packed)),
-            Type::Float => json::as_float(value).map(|value| crate::packed::put_float(value, &mut packed)),
-            Type::Bool => json::as_bool(value).map(|value| crate::packed::put_bool(value, &mut packed)),
+            Type::Int => json::as_int(value).map(|value| millpond_columns::packed::put_int(value, &mut packed)),
+            Type::Float => json::as_float(value).map(|value| millpond_columns::packed::put_float(value, &mut packed)),
+            Type::Bool => json::as_bool(value).map(|value| millpond_columns::packed::put_bool(value, &mut packed)),
             _ => {
                 text.clear();
-                json::as_str(value, &mut text).then(|| crate::packed::put_bytes(&text, &mut packed))
+                json::as_str(value, &mut text).then(|| millpond_columns::packed::put_bytes(&text, &mut packed))
             }
         };
         match read {
             Some(()) => out.push_next(&mut Reader::new(&packed)),
             None if json::is_outside(value, to) => Some(false),
             None => {
-                out.push_null();
+                out.append_nulls(1);
                 Some(true)
             }
         }
@@ -171,7 +172,12 @@ pub(crate) fn elements(a: &Cells, ty: Type, to: Type, term: TermId) -> Cells {
 
 /// A column of type `to`, one cell for each of `a` that is not null, which `make` appends. It gives `false`, and appends
 /// nothing, where there is none.
-fn cells(a: &Cells, to: Type, term: TermId, make: impl FnMut(usize, &[u8], &mut CellBuilder) -> Option<bool>) -> Cells {
+fn cells(
+    a: &Cells,
+    to: Type,
+    term: TermId,
+    make: impl FnMut(usize, &[u8], &mut ColumnBuilder) -> Option<bool>,
+) -> Cells {
     let common = Common::of_all(std::slice::from_ref(a));
     Keyed { a, key: a, common: &common, missing: Reason::Missing }.cells(to, term, make)
 }
@@ -190,16 +196,16 @@ impl Keyed<'_> {
         &self,
         to: Type,
         term: TermId,
-        mut make: impl FnMut(usize, &[u8], &mut CellBuilder) -> Option<bool>,
+        mut make: impl FnMut(usize, &[u8], &mut ColumnBuilder) -> Option<bool>,
     ) -> Cells {
         let (offsets, bytes) = byte_values(self.a.data.array()).expect("the type check wants what is stored as bytes");
         let Common { len, constant, errors, .. } = self.common;
-        let mut out = CellBuilder::new(to);
+        let mut out = ColumnBuilder::new(to);
         let mut failed: Vec<(usize, Reason)> = Vec::new();
         let is_error = |row: usize| errors.as_ref().is_some_and(|errors| errors[row].is_error());
         for row in 0..*len {
             if !self.common.is_valid(row) || is_error(row) {
-                out.push_null();
+                out.append_nulls(1);
                 continue;
             }
             let at = if self.a.constant { 0 } else { row };
@@ -209,7 +215,7 @@ impl Keyed<'_> {
                 None => Reason::TooLong,
             };
             failed.push((row, reason));
-            out.push_null();
+            out.append_nulls(1);
         }
         debug_assert!(self.key.constant || self.key.data.len() == *len);
         let mut at = failed.iter().peekable();
@@ -218,7 +224,7 @@ impl Keyed<'_> {
             None => ErrorCode::default(),
         };
         let new = if failed.is_empty() { None } else { super::cells::errors_of((0..*len).map(code)) };
-        let array = out.finish().expect("cells are copied whole, and text is UTF-8");
+        let array = out.finish();
         let data = Data::of(&array).expect("a column has one of the types");
         Cells::new(data, *constant, merge_errors(errors.clone(), new))
     }

@@ -5,15 +5,17 @@
 
 use std::fmt::Write;
 
-use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray, builder::StringBuilder};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
+use millpond_columns::ColumnBuilder;
+use millpond_columns::packed::{put_bytes, put_end};
+use millpond_columns::types::Type;
 
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values, failures, merge_errors};
 use crate::functions::TextFunction;
-use crate::packed::{CellBuilder, put_bytes, put_end};
 use crate::python_repr;
 use crate::terms::TermId;
-use crate::types::Type;
 
 /// The longest text that a column of a batch may have in total.
 const MOST_BYTES: usize = i32::MAX as usize;
@@ -245,12 +247,12 @@ fn replace(
 
 /// Lists of the pieces of each text, cut at separators or at runs of white space, at most so often; always if that is negative.
 fn split(common: Common, text: Texts<'_>, separator: Option<Texts<'_>>, cuts: Values<'_, i64>, term: TermId) -> Cells {
-    let mut lists = CellBuilder::new(Type::list(Type::Str));
+    let mut lists = ColumnBuilder::new(Type::list(Type::Str));
     let mut list = Vec::new();
     let mut failed = vec![];
     for i in 0..common.len {
         if !common.is_valid(i) {
-            lists.push_null();
+            lists.append_nulls(1);
             continue;
         }
         list.clear();
@@ -267,14 +269,14 @@ fn split(common: Common, text: Texts<'_>, separator: Option<Texts<'_>>, cuts: Va
         put_end(&mut list);
         if reason == Reason::EmptySeparator || lists.push_bytes(&list).is_none() {
             failed.push((i, reason));
-            lists.push_null();
+            lists.append_nulls(1);
         }
     }
     let code = |i: usize| match failed.binary_search_by_key(&i, |(row, _)| *row) {
         Ok(at) => ErrorCode::new(term, failed[at].1),
         Err(_) => ErrorCode::default(),
     };
-    let lists = lists.finish().expect("lists are bytes of any kind");
+    let lists = lists.finish();
     common.finish(Data::of(&lists).expect("a list is stored as bytes"), !failed.is_empty(), code)
 }
 

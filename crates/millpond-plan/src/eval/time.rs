@@ -1,6 +1,7 @@
 //! Functions of points in time and durations, which are integers: one loop over the column for each.
 
 use arrow_array::{Float64Array, Int64Array};
+use millpond_columns::types::Type;
 
 use super::arithmetic::int_loop;
 use super::cells::{Cells, Common, Data, ErrorCode, Reason, Values};
@@ -8,7 +9,6 @@ use super::text::{Texts, parse, texts};
 use crate::functions::{TimeFunction, TimePart};
 use crate::terms::TermId;
 use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, date};
-use crate::types::Type;
 use crate::zone::Zone;
 
 /// `function(operands)`, for a subject of type `ty`

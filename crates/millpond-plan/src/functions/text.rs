@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::dialect::{Notation, quoted};
-use crate::types::Type;
+use millpond_columns::dialect::{Notation, quoted};
+use millpond_columns::types::Type;
 
 /// What a method of [`Text`](crate::Text) computes. The first operand is the text, the others are the arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use millpond_columns::dialect::{Notation, quoted};
+use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
 
-use crate::dialect::{Notation, quoted};
 use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
 use crate::time_format::TimeFormat;
-use crate::types::Type;
 use crate::zone::Zone;
 
 /// What a method of [`Dt`](crate::Dt) computes. The first operand is the subject, the others are the arguments.

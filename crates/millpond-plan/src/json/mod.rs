@@ -10,10 +10,10 @@ pub mod string;
 
 use std::ops::Range;
 
+use millpond_columns::types::Type;
 use string::{plain_bytes, unescape};
 
 use crate::python_repr;
-use crate::types::Type;
 
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 128;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::Result;
 
 use super::{Anchor, AnchorOperator, Lowering, Pipeline};
@@ -15,7 +16,6 @@ use crate::literal::Literal;
 use crate::physical::CombineSpec;
 use crate::table::Table;
 use crate::terms::{TermId, Terms};
-use crate::types::{ColumnType, Schema, Type};
 use crate::typing;
 
 impl Lowering {

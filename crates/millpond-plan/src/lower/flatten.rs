@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use millpond_columns::types::Schema;
 use millpond_error::Result;
 
 use super::{Anchor, AnchorOperator, Lowering};
 use crate::eval::Root;
 use crate::expr::col;
 use crate::table::Table;
-use crate::types::Schema;
 use crate::typing::nested;
 
 impl Lowering {

@@ -1,4 +1,5 @@
 use expect_test::{Expect, expect};
+use millpond_columns::types::Type;
 use serde_json::json;
 
 use super::*;
@@ -8,9 +9,7 @@ use crate::literal::Literal;
 use crate::methods::reducers::{
     any, argmax, argmin, count, count_distinct, earliest, latest, max, min, sum, tuple, unique,
 };
-use crate::session::SessionGap;
-use crate::session::SessionWindow;
-use crate::types::Type;
+use crate::session::{SessionGap, SessionWindow};
 use crate::window::WindowLength;
 
 mod behavior;

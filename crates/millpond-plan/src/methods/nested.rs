@@ -8,8 +8,9 @@
 //! assert_eq!(col("event").get("user", lit(None::<i64>)).as_str().to_string(), "event.get(\"user\", None).as_str()");
 //! ```
 
+use millpond_columns::types::Type;
+
 use crate::expr::{Expr, ExprKind};
-use crate::types::Type;
 
 /// The tuple of the values of these expressions. It has a value where elements are null.
 #[track_caller]

@@ -1,5 +1,6 @@
 //! Which types are cast to which.
 
+use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
 
 use super::functions::zoned;
@@ -9,7 +10,6 @@ use crate::expr::Expr;
 use crate::functions::TimeUnit;
 use crate::notation::code;
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::Type;
 
 pub(super) fn cast(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Result<TermId> {
     let ty = terms.ty(a);

@@ -1,15 +1,15 @@
 //! The columns of tables: what a select, a filter or a table of several makes of them.
 
+use millpond_columns::dialect::{Notation, quoted};
+use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Result};
 
 use super::casts::castable;
 use super::{RowScope, Scope, input_terms, predicate, term, typed_none_hint};
 use crate::diagnostics::{at, unique};
-use crate::dialect::{Notation, quoted};
 use crate::expr::Expr;
 use crate::notation::Speller;
 use crate::terms::Terms;
-use crate::types::{ColumnType, Schema, Type};
 
 /// The schema of tables that `place` takes to have the same columns: those of the first.
 pub(crate) fn same_columns(place: &str, schemas: &[&Schema]) -> Result<Schema> {

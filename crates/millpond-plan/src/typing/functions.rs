@@ -1,18 +1,18 @@
 //! The types of functions of text and of time.
 
+use millpond_columns::dialect::{self, hint};
+use millpond_columns::types::{Type, one_of};
 use millpond_error::{Error, Result};
 
 use super::Operand;
 use super::casts::castable;
 use super::give_type;
 use crate::diagnostics::subject;
-use crate::dialect::{self, hint};
 use crate::expr::{Expr, ExprKind};
 use crate::functions::{TextFunction, TimeFunction};
 use crate::literal::Literal;
 use crate::notation::{self, code};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{Type, one_of};
 
 pub(super) fn text(terms: &mut Terms, function: &TextFunction, operands: &[Operand<'_>]) -> Result<TermId> {
     let (types, left_out) = function.operands();

@@ -10,15 +10,15 @@ mod operators;
 #[cfg(test)]
 mod tests;
 
+use millpond_columns::dialect::hint;
+use millpond_columns::types::{Schema, Type};
 use millpond_error::{Error, Result};
 
 use crate::deep::deep_of;
 use crate::diagnostics::{at, check_depth, no_column, subject};
-use crate::dialect::hint;
 use crate::expr::{Expr, ExprKind};
 use crate::literal::Literal;
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{Schema, Type};
 
 pub(crate) use casts::castable;
 pub(crate) use columns::{filter, outputs, same_columns, same_type, select};

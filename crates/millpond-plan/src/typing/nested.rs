@@ -1,5 +1,6 @@
 //! The types of tuples, lists and JSON: made, taken apart and read.
 
+use millpond_columns::types::{ColumnType, MAX_DEPTH, Schema, Type, one_of};
 use millpond_error::{Error, Result};
 
 use crate::diagnostics::{self, subject};
@@ -7,7 +8,6 @@ use crate::expr::col;
 use crate::literal::Literal;
 use crate::notation::{self, code, spoken};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::{ColumnType, MAX_DEPTH, Schema, Type, one_of};
 use crate::typing::{self, Operand, give_type, unify};
 
 /// The term of a tuple.
@@ -167,8 +167,7 @@ pub(crate) fn json_as(terms: &mut Terms, (expr, a): Operand<'_>, to: Type) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::Expr;
-    use crate::expr::lit;
+    use crate::expr::{Expr, lit};
     use crate::methods::make_tuple;
     use crate::typing;
 

@@ -1,17 +1,17 @@
 //! The types of operators and of choices between branches.
 
+use millpond_columns::dialect::Notation;
+use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
 
 use super::casts::castable;
 use super::functions::zoned;
 use super::{Operand, give_type, literal, typed_none};
 use crate::diagnostics::{subject, subjects};
-use crate::dialect::Notation;
 use crate::expr::{BinaryOp, ExprKind, UnaryOp};
 use crate::literal::Literal;
 use crate::notation::{self, code};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::types::Type;
 
 pub(super) fn unary(terms: &mut Terms, op: UnaryOp, (expr, a): Operand<'_>) -> Result<TermId> {
     let ty = terms.ty(a);

@@ -1,8 +1,9 @@
+use millpond_columns::types::ColumnType;
+
 use super::*;
 use crate::expr::{coalesce, col, if_else, lit};
 use crate::functions::{TextFunction, TimeFunction};
 use crate::methods::reducers::max;
-use crate::types::ColumnType;
 
 /// Columns `b`, `i`, `f`, `s` of the four types, and the same, optional, with `_`.
 fn schema() -> Schema {

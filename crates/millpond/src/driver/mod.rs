@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use millpond_columns::types::Schema;
 use millpond_engine::Epoch;
 use millpond_engine::arrangement::StateSize;
 use millpond_engine::dataflow::Context;
@@ -39,7 +40,6 @@ use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema
 use millpond_io::source::{EpochInput, Next, Source};
 use millpond_io::wakeup::Wakeup;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
-use millpond_plan::types::Schema;
 use millpond_store::{Checkpoint, Moves, StateDir};
 use parking_lot::Mutex;
 

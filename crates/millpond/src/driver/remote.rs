@@ -10,13 +10,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use millpond_columns::types::Schema;
 use millpond_engine::metrics::StepCounts;
 use millpond_engine::wire::read_changes;
 use millpond_engine::{Changes, Epoch};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_io::source::EpochInput;
-use millpond_plan::types::Schema;
 use parking_lot::Mutex;
 
 use crate::cluster::message::{ControlWriter, FrameReader, Reply, Request, Share, WireError};

@@ -1,15 +1,15 @@
 //! A process whose partner says what no process of this version says, or nothing any more: the error names the partner and
 //! what came of it, and nothing is committed.
 
-use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
+use millpond_columns::types::Type;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{ErrorKind, Origin};
-use millpond_plan::{SinkDecl, Type, lower};
+use millpond_plan::{SinkDecl, lower};
 use tempfile::TempDir;
 
 use super::*;

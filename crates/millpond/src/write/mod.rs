@@ -5,6 +5,7 @@ mod suffix;
 use std::path::Path;
 use std::sync::Arc;
 
+use millpond_columns::Schema;
 use millpond_error::{Origin, Result};
 use millpond_io::sink::{CsvSink, CsvSinkOptions, JsonLinesSink, Sink, resolve};
 use millpond_plan::{self as plan, SinkDecl};
@@ -30,7 +31,7 @@ impl TextFormat {
     pub(crate) const CSV: Self = TextFormat::Csv { escape_formulas: false };
 
     /// Checks that a table of this schema can be written to a file of this name.
-    pub(crate) fn check(self, schema: &plan::Schema, mode: WriteMode, path: &Path) -> Result<()> {
+    pub(crate) fn check(self, schema: &Schema, mode: WriteMode, path: &Path) -> Result<()> {
         mode.check(schema)?;
         suffix::check(self, path)
     }

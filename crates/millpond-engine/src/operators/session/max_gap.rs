@@ -13,12 +13,12 @@
 
 use std::ops::Range;
 
+use millpond_columns::view::{concat, ints, take};
 use millpond_error::Result;
 use millpond_plan::instant;
 
 use super::{ACCUMULATORS, Candidates, END, START, Session, Spans, TIME, kept_rows, take_all};
 use crate::arrangement::Select;
-use crate::cells::{concat, ints, take};
 use crate::changes::Diffs;
 use crate::group::sum_by_key;
 use crate::keyed::KeyedRows;

@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array};
+use millpond_columns::view::ints;
 use millpond_error::Result;
 use millpond_plan::{MapStage, instant};
 
 use super::{Candidates, END, START, Session, Spans, TIME};
 use crate::arrangement::Select;
-use crate::cells::ints;
 use crate::group::{filtered, sum_by_key};
 use crate::keyed::KeyedRows;
 use crate::operators::first_negative;

@@ -53,7 +53,7 @@ impl Case {
     fn random_row(&self, random: &mut StdRng) -> Row {
         let table = random.random_range(0..self.spec.tables);
         let columns = self.schema.columns().iter().enumerate();
-        let cell = |(c, column): (usize, &millpond_plan::types::Column)| match c.cmp(&self.spec.table) {
+        let cell = |(c, column): (usize, &millpond_columns::types::Column)| match c.cmp(&self.spec.table) {
             Ordering::Less => random_cell(random, &column.name, column.ty),
             Ordering::Equal => Value::Int(table as i64),
             Ordering::Greater if self.has_one_row(table) => random_cell(random, &column.name, column.ty),

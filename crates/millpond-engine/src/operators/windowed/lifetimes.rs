@@ -2,13 +2,13 @@
 //! sum is cut off: an instant past the last one is never reached, and the last one is.
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
+use millpond_columns::view::ints;
 use millpond_error::Result;
 use millpond_plan::behavior::{Lifecycle, Shown};
 use millpond_plan::physical::{SessionSpec, WindowSpec};
 use millpond_plan::session::Gap;
 use millpond_plan::{Literal, WindowSpans, instant};
 
-use crate::cells::ints;
 use crate::instant::later;
 use crate::keyed::KeyedChanges;
 

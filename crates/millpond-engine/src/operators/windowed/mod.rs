@@ -25,16 +25,16 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array};
 use arrow_select::filter::filter;
+use millpond_columns::types::{Schema, Type};
+use millpond_columns::view::{ints, take};
 use millpond_error::{Error, Result};
 use millpond_plan::behavior::Lifecycle;
 use millpond_plan::physical::WindowSpec;
-use millpond_plan::types::{Schema, Type};
 use serde::{Deserialize, Serialize};
 
 use super::session::{kept_rows, take_all};
 use super::{Reduce, Session, emit_rows, insert, negated, open, types_of};
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Select};
-use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs, Epoch};
 use crate::group::{RowOrder, consolidated, group};
 use crate::hash::KeyRange;

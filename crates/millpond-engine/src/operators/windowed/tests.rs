@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, Float64Array, StringArray, UInt32Array};
+use millpond_columns::packed;
 use millpond_error::Origin;
 use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
 use millpond_plan::{
     Behavior, Expr, Literal, SessionGap, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength,
-    argmax, col, count, count_distinct, earliest, latest, lit, lower, max, packed, sorted_tuple, sum, tuple,
+    argmax, col, count, count_distinct, earliest, latest, lit, lower, max, sorted_tuple, sum, tuple,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

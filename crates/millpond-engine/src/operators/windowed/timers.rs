@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, UInt32Array};
+use millpond_columns::types::{ColumnType, Type};
+use millpond_columns::view::{ints, take};
 use millpond_error::Result;
-use millpond_plan::types::{ColumnType, Type};
 
 use super::super::{insert, negated};
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Select};
-use crate::cells::{ints, take};
 use crate::changes::{Changes, Diffs};
 use crate::group::consolidated;
 use crate::hash::KeyRange;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use millpond_columns::types::Schema;
 use millpond_error::ErrorKind;
-use millpond_plan::types::Schema;
 
 use crate::csv::{OnError, check};
 use crate::testing::Play;

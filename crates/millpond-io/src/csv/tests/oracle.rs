@@ -1,7 +1,7 @@
 //! The fast parser, cut into tiny pieces and read by several threads, against the `csv` crate and against the simplest
 //! program that one can write; runs over a growing file against one run over the whole.
 
-use millpond_plan::types::Type;
+use millpond_columns::types::Type;
 use proptest::prelude::*;
 use proptest::sample::select;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::ScalarBuffer;
+use millpond_columns::types::Type;
 use millpond_engine::changes::Diffs;
 use millpond_error::ErrorKind;
-use millpond_plan::types::Type;
 use millpond_store::{DAMAGE_HINT, Failure, Fault, FaultyDisk, LocalDisk, Operations};
 use proptest::prelude::*;
 use tempfile::TempDir;

@@ -3,9 +3,9 @@
 
 use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::ScalarBuffer;
+use millpond_columns::types::{ColumnType, Type};
 use millpond_engine::changes::{Changes, Diffs};
 use millpond_error::ErrorKind;
-use millpond_plan::types::{ColumnType, Type};
 use millpond_store::LocalDisk;
 use proptest::prelude::*;
 use serde_json::Value;

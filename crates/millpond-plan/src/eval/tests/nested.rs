@@ -1,12 +1,13 @@
 //! Tuples, lists and JSON, one rule at a time, and elements of random lists against those of a `Vec`.
 
 use arrow_array::Int64Array;
+use millpond_columns::packed;
 use proptest::prelude::*;
 
 use super::*;
 use crate::expr::{Expr, col, lit};
 use crate::methods::make_tuple;
-use crate::{packed, text_codec};
+use crate::text_codec;
 
 fn json(text: &str) -> Expr {
     stored(Type::Json, text)

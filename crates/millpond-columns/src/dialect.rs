@@ -49,7 +49,7 @@ pub fn hint<'a>(rust: &'a str, python: &'a str) -> &'a str {
 }
 
 /// How a program writes a duration.
-pub(crate) fn duration() -> &'static str {
+pub fn duration() -> &'static str {
     hint(
         "a duration is such as std::time::Duration::from_secs(300)",
         "a duration is such as datetime.timedelta(minutes=5)",
@@ -57,6 +57,6 @@ pub(crate) fn duration() -> &'static str {
 }
 
 /// Text in double quotes, with JSON's escapes.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

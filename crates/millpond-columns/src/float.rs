@@ -23,7 +23,7 @@ pub fn canonical(value: f64) -> f64 {
 
 /// The same where the value is not `-0.0`.
 #[inline(always)]
-pub(crate) fn one_nan(value: f64) -> f64 {
+pub fn one_nan(value: f64) -> f64 {
     if value.is_nan() { f64::NAN } else { value }
 }
 

@@ -10,13 +10,13 @@
 //! | `DateTimeUtc`   | `Timestamp(ns, "UTC")` | ns since 1970, int | the same with `Z`, or an offset                | the same, quoted  | `datetime.datetime` in UTC |
 //! | `Duration`      | `Duration(ns)`         | ns, int            | `P1DT2H3M4.5S`                                 | the same, quoted  | `datetime.timedelta` |
 //! | `bytes`         | `Binary`               | the bytes          | base64                                         | base64, quoted    | `bytes` |
-//! | `json`          | `Binary`               | canonical JSON ([`crate::json`]) | JSON, quoted                     | any value | `pw.Json` |
+//! | `json`          | `Binary`               | canonical JSON (`millpond_plan::json`) | JSON, quoted                     | any value | `pw.Json` |
 //! | `tuple[int, str?]` | `Binary`            | [`crate::packed`]  | a JSON array, quoted                           | an array          | `tuple` |
 //! | `list[int]`     | `Binary`               | [`crate::packed`]  | a JSON array, quoted                           | an array          | `list` |
 //!
 //! Elements of tuples and lists are of any of these types, and are spelled as in JSON. `int?` is an optional int.
 //! An optional type holds nulls; in CSV a null is an empty unquoted field, in JSON `null`. (*) `"NaN"`, `"Infinity"` and
-//! `"-Infinity"` stand for what JSON has no number for. [`crate::time`] says more about points in time and durations; Python's
+//! `"-Infinity"` stand for what JSON has no number for. `millpond_plan::time` says more about points in time and durations; Python's
 //! have microseconds only, so what is finer is cut off there (towards minus infinity), and nowhere else.
 
 use std::collections::HashSet;
@@ -326,7 +326,7 @@ impl ColumnType {
 }
 
 /// The types in one sentence: `int, float or str`.
-pub(crate) fn one_of(types: &[Type]) -> String {
+pub fn one_of(types: &[Type]) -> String {
     let names: Vec<String> = types.iter().map(Type::to_string).collect();
     match names.split_last() {
         Some((last, [])) => last.clone(),
