@@ -14,9 +14,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-# The contract of operators still knows the one that has a watermark.
-KNOWN = {("millpond-engine", "operator operators")}
-
 USE = re.compile(r"^[ \t]*(?P<public>pub(?:\([^)]*\))? )?use (?P<tree>[^;]+);", re.M)
 PATH = re.compile(r"\b(?:crate|super|self)(?:::\w+)+")
 COMMENT = re.compile(r"//[^\n]*")
@@ -120,14 +117,7 @@ def check(source: Path) -> Iterator[str]:
     for module, target, item in Crate(source).names():
         if module and target and module[0] != target[0]:
             arrows.setdefault(module[0], {}).setdefault(target[0], set()).add(item)
-    found = list(circles(arrows))
-    known = [circle for crate, circle in KNOWN if crate == source.parent.name]
-    yield from (
-        f"{source.parent.name}: {circle} is no circle any more" for circle in set(known) - set(map(" ".join, found))
-    )
-    for circle in found:
-        if " ".join(circle) in known:
-            continue
+    for circle in circles(arrows):
         yield f"{source.parent.name}: {', '.join(circle)} depend on one another:"
         for noun in circle:
             for other in sorted(set(arrows[noun]) & set(circle)):

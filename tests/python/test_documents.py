@@ -138,7 +138,7 @@ def test_links_within_the_repository_lead_somewhere() -> None:
 
 
 def test_the_table_of_types_is_that_of_the_source() -> None:
-    source = (ROOT / "crates/millpond-plan/src/types.rs").read_text()
+    source = (ROOT / "crates/millpond-columns/src/types.rs").read_text()
     rows = [re.split(r" *\| *", row) for row in re.findall(r"^//! \| *(.+?) *\|$", source, re.MULTILINE)]
     assert len(rows) > 6
     rows[1] = ["---"] * len(rows[0])

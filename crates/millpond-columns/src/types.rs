@@ -10,7 +10,7 @@
 //! | `DateTimeUtc`   | `Timestamp(ns, "UTC")` | ns since 1970, int | the same with `Z`, or an offset                | the same, quoted  | `datetime.datetime` in UTC |
 //! | `Duration`      | `Duration(ns)`         | ns, int            | `P1DT2H3M4.5S`                                 | the same, quoted  | `datetime.timedelta` |
 //! | `bytes`         | `Binary`               | the bytes          | base64                                         | base64, quoted    | `bytes` |
-//! | `json`          | `Binary`               | canonical JSON (`millpond_plan::json`) | JSON, quoted                     | any value | `pw.Json` |
+//! | `json`          | `Binary`               | canonical JSON         | JSON, quoted                                   | any value | `pw.Json` |
 //! | `tuple[int, str?]` | `Binary`            | [`crate::packed`]  | a JSON array, quoted                           | an array          | `tuple` |
 //! | `list[int]`     | `Binary`               | [`crate::packed`]  | a JSON array, quoted                           | an array          | `list` |
 //!

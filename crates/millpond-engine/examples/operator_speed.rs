@@ -12,12 +12,12 @@ use millpond_engine::changes::{Changes, Epoch};
 use millpond_engine::group::{RowOrder, group};
 use millpond_engine::hash::{HashSeed, KeyRange, hash_columns};
 use millpond_engine::keyed::{HashedChanges, KeyedChanges};
-use millpond_engine::operator::Operator;
+use millpond_engine::operator::{Bucket, Operator, StepContext, buckets};
 use millpond_engine::operators::{Reduce, Session};
 use millpond_error::Result;
 use millpond_plan::functions::ReducerKind;
-use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, SessionSpec};
-use millpond_plan::session::Gap;
+use millpond_plan::physical::Form;
+use millpond_plan::{Gap, ReduceSpec, ReducerCall, SessionSpec};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -67,7 +67,13 @@ fn visits(rows: usize, users: u32, random: &mut StdRng) -> Vec<KeyedChanges> {
 fn step(operator: &mut dyn Operator, epoch: u64, input: Vec<KeyedChanges>) -> Result<(Duration, usize)> {
     let mut rows = 0;
     let start = Clock::now();
-    operator.step(Epoch(epoch), &mut input.into_iter(), &mut |changes| rows += changes.rows)?;
+    let context = StepContext { epoch: Epoch(epoch), watermark: None };
+    let input = input.into_iter().map(|rows| Bucket::new(vec![Some(rows)]));
+    let mut emit = |changes: Changes| {
+        rows += changes.rows;
+        Ok(())
+    };
+    operator.step(&context, &mut buckets(input), &mut emit)?;
     Ok((start.elapsed(), rows))
 }
 

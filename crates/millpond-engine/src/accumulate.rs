@@ -25,8 +25,8 @@ use millpond_columns::packed;
 use millpond_columns::types::{Column, ColumnType, Schema, Type};
 use millpond_columns::view::{ColumnView, Values, compare_rows, concat, ints, ints_like, required_ints, take};
 use millpond_error::{Error, Result};
+use millpond_plan::ReducerCall;
 use millpond_plan::functions::ReducerKind;
-use millpond_plan::physical::ReducerCall;
 
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;

@@ -3,12 +3,11 @@
 use millpond_error::Result;
 
 use crate::arrangement::{Arrangement, SavedArrangement};
-use crate::changes::{Changes, Epoch};
+use crate::changes::Changes;
 use crate::group::{RowOrder, group};
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::{HashedChanges, KeyedChanges};
-use crate::operator::Operator;
-use crate::operators::Windowed;
+use crate::operator::{Buckets, Emit, Operator, StepContext};
 
 /// The same changes with each row at most once.
 pub fn consolidate(changes: Changes, seed: HashSeed) -> Changes {
@@ -34,25 +33,18 @@ impl Operator for Consolidator {
         Ok(())
     }
 
-    fn step(
-        &mut self,
-        _: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(Changes),
-    ) -> Result<()> {
-        input.for_each(|bucket| emit(consolidate_keyed(&bucket)));
+    fn step(&mut self, _: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
+        while let Some(bucket) = input.next()? {
+            emit(consolidate_keyed(&bucket.only()))?;
+        }
         Ok(())
     }
 
-    fn snapshot(&self, _: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn snapshot(&self, _: &mut Emit<'_>) -> Result<()> {
         Ok(())
     }
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         Vec::new()
-    }
-
-    fn windowed(&mut self) -> Option<&mut Windowed> {
-        None
     }
 }

@@ -3,67 +3,107 @@
 //! A bucket's keys are numbered as its packets come, so that of most rows little more than the number of the key waits for
 //! the end of the epoch.
 
+use std::vec;
+
 use millpond_columns::types::Schema;
 use millpond_error::Result;
 
 use crate::hash::HashSeed;
-use crate::keyed::{HashedChanges, KeyedChanges, KeyedChangesBuilder};
+use crate::keyed::{HashedChanges, KeyedChangesBuilder};
+use crate::operator::{Bucket, Buckets};
 use crate::route::{Packet, Scatter, split};
 
 /// The packets of one epoch for one worker.
 #[derive(Debug)]
 pub struct EpochBuffer {
     seed: HashSeed,
+    workers: usize,
+    ports: Vec<PortBuffer>,
+}
+
+/// What came in at a port.
+#[derive(Debug)]
+struct PortBuffer {
     key: Vec<usize>,
     schema: Schema,
-    workers: usize,
     buckets: Vec<KeyedChangesBuilder>,
     /// What came undivided.
     whole: Vec<HashedChanges>,
 }
 
 impl EpochBuffer {
-    /// No packets; `key` are the positions of the key columns in rows of `schema`.
-    pub fn new(seed: HashSeed, key: &[usize], schema: &Schema, workers: usize) -> Self {
-        let (key, schema) = (key.to_vec(), schema.clone());
-        EpochBuffer { seed, key, schema, workers, buckets: Vec::new(), whole: Vec::new() }
+    /// No packets. Each port has the positions of the key columns in rows of a schema.
+    pub fn new<'a>(seed: HashSeed, ports: impl IntoIterator<Item = (&'a [usize], &'a Schema)>, workers: usize) -> Self {
+        let port = |(key, schema): (&[usize], &Schema)| PortBuffer {
+            key: key.to_vec(),
+            schema: schema.clone(),
+            buckets: Vec::new(),
+            whole: Vec::new(),
+        };
+        EpochBuffer { seed, workers, ports: ports.into_iter().map(port).collect() }
     }
 
     /// Takes up a packet. All packets of an epoch that are divided are divided into the same number of buckets.
-    pub fn push(&mut self, packet: Packet) -> Result<()> {
+    pub fn push(&mut self, port: usize, packet: Packet) -> Result<()> {
+        let port = &mut self.ports[port];
         let (bucket, buckets) = (packet.bucket, packet.buckets);
-        let rows = packet.into_rows(&self.schema, self.seed, &self.key)?;
+        let rows = packet.into_rows(&port.schema, self.seed, &port.key)?;
         if buckets == 1 {
-            self.whole.push(rows);
+            port.whole.push(rows);
             return Ok(());
         }
-        self.divide(buckets);
-        self.buckets[bucket].push(rows);
+        port.divide(buckets);
+        port.buckets[bucket].push(rows);
         Ok(())
     }
 
+    /// The buckets that have rows.
+    pub fn finish(self) -> impl Buckets {
+        // What is divided at one port is divided at all, so that a bucket holds all rows of its keys.
+        let count = self.ports.iter().map(|port| port.buckets.len()).max().unwrap_or_default().max(1);
+        let ports = self.ports.into_iter().map(|port| port.finish(count, self.workers)).collect();
+        Gathered { ports }
+    }
+}
+
+impl PortBuffer {
     fn divide(&mut self, buckets: usize) {
         debug_assert!(self.buckets.is_empty() || self.buckets.len() == buckets, "packets are divided alike");
         self.buckets.resize_with(buckets, || KeyedChangesBuilder::new(&self.key));
     }
 
-    /// The buckets that have rows.
-    pub fn finish(mut self) -> impl Iterator<Item = KeyedChanges> {
-        let whole = std::mem::take(&mut self.whole);
-        if self.buckets.is_empty() {
-            self.divide(1);
-            whole.into_iter().for_each(|rows| self.buckets[0].push(rows));
-        } else {
-            let count = self.buckets.len();
-            let mut scratch = Scatter::default();
-            for rows in whole {
-                for (part, rows) in split(&rows, count * self.workers, &self.schema, &mut scratch) {
-                    // The parts of one worker follow each other, and all of these rows are this worker's.
-                    self.buckets[part % count].push(rows);
-                }
+    fn finish(mut self, count: usize, workers: usize) -> vec::IntoIter<KeyedChangesBuilder> {
+        self.divide(count);
+        let mut scratch = Scatter::default();
+        for rows in self.whole {
+            if count == 1 {
+                self.buckets[0].push(rows);
+                continue;
+            }
+            for (part, rows) in split(&rows, count * workers, &self.schema, &mut scratch) {
+                // The parts of one worker follow each other, and all of these rows are this worker's.
+                self.buckets[part % count].push(rows);
             }
         }
-        self.buckets.into_iter().filter_map(KeyedChangesBuilder::finish)
+        self.buckets.into_iter()
+    }
+}
+
+/// The buckets of each port, as many at each.
+struct Gathered {
+    ports: Vec<vec::IntoIter<KeyedChangesBuilder>>,
+}
+
+impl Buckets for Gathered {
+    fn next(&mut self) -> Result<Option<Bucket>> {
+        while self.ports.iter().any(|port| !port.as_slice().is_empty()) {
+            let ports: Vec<_> =
+                self.ports.iter_mut().map(|port| port.next().and_then(KeyedChangesBuilder::finish)).collect();
+            if ports.iter().any(Option::is_some) {
+                return Ok(Some(Bucket::new(ports)));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -133,7 +173,7 @@ mod tests {
         #[test]
         fn every_key_has_its_rows(batches in prop::collection::vec((prop::collection::vec(row(), 1..40), any::<bool>()), 1..5), collide: bool) {
             let schema = Schema::new([("f", Type::Float.optional()), ("n", Type::Int.required()), ("s", Type::Str.optional())]);
-            let mut gather = EpochBuffer::new(HashSeed(5), &[2, 0], &schema, 1);
+            let mut gather = EpochBuffer::new(HashSeed(5), [(&[2, 0][..], &schema)], 1);
             // What comes undivided is put behind the rest of its bucket.
             let mut expected = ByKey::new();
             let some_divided = batches.iter().any(|(_, divided)| *divided);
@@ -144,11 +184,12 @@ mod tests {
                 expected.entry((row.0.clone(), float)).or_default().push((row.2, row.3));
             }
             for (rows, divided) in &batches {
-                packets(rows, if *divided { 8 } else { 1 }, collide).into_iter().for_each(|packet| gather.push(packet).unwrap());
+                packets(rows, if *divided { 8 } else { 1 }, collide).into_iter().for_each(|packet| gather.push(0, packet).unwrap());
             }
             let mut found = ByKey::new();
-            for bucket in gather.finish() {
-                let rows = group(&bucket, &[1], RowOrder::Arrival);
+            let mut buckets = gather.finish();
+            while let Some(bucket) = buckets.next().unwrap() {
+                let rows = group(&bucket.only(), &[1], RowOrder::Arrival);
                 let (texts, floats) = (rows.keys[0].as_string::<i32>(), rows.keys[1].as_primitive::<Float64Type>());
                 for (k, place) in rows.offsets.windows(2).enumerate() {
                     let text = texts.is_valid(k).then(|| texts.value(k).to_owned());

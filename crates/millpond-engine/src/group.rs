@@ -262,6 +262,59 @@ pub(crate) fn sum_by_key(left: &KeyedRows, right: &KeyedRows) -> KeyedRows {
     placed.gather(first)
 }
 
+/// Keys in order of (hash, key columns), each once.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The hash of each key, ascending.
+    pub hashes: Vec<u64>,
+    /// The key columns, as long as `hashes`.
+    pub columns: Vec<ArrayRef>,
+}
+
+/// The keys that any of these tables has, and the tables with all of them: a key that one had not has no row in it.
+pub fn align(mut tables: Vec<KeyedRows>) -> (Keys, Vec<KeyedRows>) {
+    let parts: Vec<&[ArrayRef]> = tables.iter().map(|table| table.keys.as_slice()).collect();
+    let columns = concat(&parts);
+    let mut shifts = Vec::with_capacity(tables.len());
+    let mut hashes = Vec::with_capacity(tables.iter().map(|table| table.hashes.len()).sum());
+    for table in &tables {
+        shifts.push(hashes.len());
+        hashes.extend_from_slice(&table.hashes);
+    }
+    let views = ColumnView::of_all(&columns);
+    let compare = |a: &u32, b: &u32| {
+        let (a, b) = (*a as usize, *b as usize);
+        hashes[a].cmp(&hashes[b]).then_with(|| compare_rows(&views, a, b))
+    };
+    // The keys of each table are in order already.
+    let mut ranks: Vec<u32> = (0..hashes.len() as u32).collect();
+    ranks.sort_by(compare);
+    let firsts: Vec<u32> = ranks.chunk_by(|a, b| compare(a, b).is_eq()).map(|equal| equal[0]).collect();
+    if tables.iter().any(|table| table.hashes.len() != firsts.len()) {
+        for (table, shift) in tables.iter_mut().zip(shifts) {
+            let own = shift..shift + table.hashes.len();
+            let mut key = 0;
+            let mut offsets = Vec::with_capacity(firsts.len() + 1);
+            offsets.push(0);
+            for equal in ranks.chunk_by(|a, b| compare(a, b).is_eq()) {
+                key += usize::from(equal.iter().any(|rank| own.contains(&(*rank as usize))));
+                offsets.push(table.offsets[key]);
+            }
+            table.offsets = offsets;
+        }
+    }
+    let at = UInt32Array::from(firsts);
+    let keys = Keys {
+        hashes: at.values().iter().map(|&rank| hashes[rank as usize]).collect(),
+        columns: columns.iter().map(|column| take(column, &at)).collect(),
+    };
+    for table in &mut tables {
+        table.hashes.clone_from(&keys.hashes);
+        table.keys.clone_from(&keys.columns);
+    }
+    (keys, tables)
+}
+
 /// Where the rows of the groups stand in their columns.
 enum Positions {
     /// The first row first, and so on.

@@ -230,6 +230,38 @@ pub struct KeyedRows {
 }
 
 impl KeyedRows {
+    /// The rows of the keys that `kept` says, and these keys.
+    pub fn of_keys(self, kept: &[bool]) -> Self {
+        if kept.iter().all(|kept| *kept) {
+            return self;
+        }
+        let (mut keys, mut rows, mut offsets) = (Vec::new(), Vec::new(), vec![0]);
+        for (key, pair) in (0u32..).zip(self.offsets.windows(2)).filter(|(key, _)| kept[*key as usize]) {
+            keys.push(key);
+            rows.extend(pair[0]..pair[1]);
+            offsets.push(rows.len() as u32);
+        }
+        let hashes = keys.iter().map(|&key| self.hashes[key as usize]).collect();
+        let diffs = match &self.diffs {
+            Diffs::Ones => Diffs::Ones,
+            Diffs::Each(diffs) => Diffs::Each(rows.iter().map(|&row| diffs[row as usize]).collect()),
+        };
+        let (keys, rows) = (UInt32Array::from(keys), UInt32Array::from(rows));
+        KeyedRows {
+            hashes,
+            keys: self.keys.iter().map(|column| take(column, &keys)).collect(),
+            offsets,
+            rows: self.rows.iter().map(|column| take(column, &rows)).collect(),
+            diffs,
+        }
+    }
+
+    /// The same rows without the keys that have none.
+    pub fn without_idle_keys(self) -> Self {
+        let kept: Vec<bool> = self.offsets.windows(2).map(|pair| pair[0] < pair[1]).collect();
+        self.of_keys(&kept)
+    }
+
     /// The rows as changes: the key columns, then the row columns.
     pub fn into_changes(self) -> Changes {
         let rows = self.offsets.last().map_or(0, |&end| end) as usize;

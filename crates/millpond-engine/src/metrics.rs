@@ -8,11 +8,7 @@ use millpond_error::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::arrangement::{Arrangement, SavedArrangement, StateSize};
-use crate::changes::{Changes, Epoch};
-use crate::keyed::KeyedChanges;
-use crate::operator::Operator;
-use crate::operators::Windowed;
-use crate::operators::windowed::WindowCounts;
+use crate::operator::{Bucket, Buckets, Emit, Operator, OperatorCounters, StepContext};
 
 /// The counters of one step, shared by all workers of a process.
 #[derive(Debug, Default)]
@@ -36,23 +32,24 @@ pub struct StepCounts {
     pub rows_out: u64,
     /// Time spent in the step, added up over the workers.
     pub busy: Duration,
-    /// What became of late rows and of windows.
-    pub windows: WindowCounts,
+    /// What the operator counts itself: late rows and windows.
+    pub operator: OperatorCounters,
     /// What its arrangements hold now.
     pub state: StateSize,
 }
 
 impl std::iter::Sum for StepCounts {
     fn sum<I: Iterator<Item = StepCounts>>(counts: I) -> StepCounts {
-        counts.fold(StepCounts::default(), |a, b| StepCounts {
-            rows_in: a.rows_in + b.rows_in,
-            rows_out: a.rows_out + b.rows_out,
-            busy: a.busy + b.busy,
-            windows: WindowCounts {
-                late_rows: a.windows.late_rows + b.windows.late_rows,
-                windows_closed: a.windows.windows_closed + b.windows.windows_closed,
-            },
-            state: [a.state, b.state].into_iter().sum(),
+        counts.fold(StepCounts::default(), |a, b| {
+            let mut operator = a.operator;
+            operator += b.operator;
+            StepCounts {
+                rows_in: a.rows_in + b.rows_in,
+                rows_out: a.rows_out + b.rows_out,
+                busy: a.busy + b.busy,
+                operator,
+                state: [a.state, b.state].into_iter().sum(),
+            }
         })
     }
 }
@@ -65,7 +62,7 @@ impl StepMetrics {
             rows_in: get(&self.rows_in),
             rows_out: get(&self.rows_out),
             busy: Duration::from_nanos(get(&self.busy_ns)),
-            windows: WindowCounts { late_rows: get(&self.late_rows), windows_closed: get(&self.windows_closed) },
+            operator: OperatorCounters { late_rows: get(&self.late_rows), windows_closed: get(&self.windows_closed) },
             state: StateSize {
                 rows: get(&self.state_rows),
                 bytes: get(&self.state_bytes),
@@ -106,6 +103,20 @@ impl Metered {
     }
 }
 
+/// Buckets whose rows are counted.
+struct Counted<'a> {
+    buckets: &'a mut dyn Buckets,
+    rows: u64,
+}
+
+impl Buckets for Counted<'_> {
+    fn next(&mut self) -> Result<Option<Bucket>> {
+        let bucket = self.buckets.next()?;
+        self.rows += bucket.as_ref().map_or(0, |bucket| bucket.rows() as u64);
+        Ok(bucket)
+    }
+}
+
 impl Operator for Metered {
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         self.operator.open(saved)?;
@@ -113,40 +124,29 @@ impl Operator for Metered {
         Ok(())
     }
 
-    fn step(
-        &mut self,
-        epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(Changes),
-    ) -> Result<()> {
+    fn step(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
         let started = Instant::now();
-        let (mut rows_in, mut rows_out) = (0, 0);
-        let mut counted = input.inspect(|bucket| rows_in += bucket.key_of_row.len() as u64);
-        self.operator.step(epoch, &mut counted, &mut |changes| {
+        let mut rows_out = 0;
+        let mut counted = Counted { buckets: input, rows: 0 };
+        self.operator.step(context, &mut counted, &mut |changes| {
             rows_out += changes.rows as u64;
-            emit(changes);
+            emit(changes)
         })?;
-        if let Some(windowed) = self.operator.windowed() {
-            let WindowCounts { late_rows, windows_closed } = windowed.take_counts();
-            self.metrics.late_rows.fetch_add(late_rows, Ordering::Relaxed);
-            self.metrics.windows_closed.fetch_add(windows_closed, Ordering::Relaxed);
-        }
-        self.metrics.rows_in.fetch_add(rows_in, Ordering::Relaxed);
+        let OperatorCounters { late_rows, windows_closed } = self.operator.take_counters();
+        self.metrics.late_rows.fetch_add(late_rows, Ordering::Relaxed);
+        self.metrics.windows_closed.fetch_add(windows_closed, Ordering::Relaxed);
+        self.metrics.rows_in.fetch_add(counted.rows, Ordering::Relaxed);
         self.metrics.rows_out.fetch_add(rows_out, Ordering::Relaxed);
         self.measure();
         self.metrics.busy_ns.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn snapshot(&self, emit: &mut Emit<'_>) -> Result<()> {
         self.operator.snapshot(emit)
     }
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         self.operator.arrangements()
-    }
-
-    fn windowed(&mut self) -> Option<&mut Windowed> {
-        self.operator.windowed()
     }
 }

@@ -51,7 +51,7 @@ pub struct Prepared {
     /// The position to save: everything written so far.
     pub position: Value,
     /// What makes the position durable.
-    settle: Option<Box<dyn FnOnce() -> Result<()> + Send>>,
+    sync: Option<Box<dyn FnOnce() -> Result<()> + Send>>,
     /// What is delivered after the commit.
     pub outbox: Outbox,
 }
@@ -59,12 +59,12 @@ pub struct Prepared {
 impl Prepared {
     /// A position that is durable already.
     pub fn durable(position: Value) -> Self {
-        Prepared { position, settle: None, outbox: Outbox::default() }
+        Prepared { position, sync: None, outbox: Outbox::default() }
     }
 
-    /// A position that is durable once `settle` has returned; it may run on any thread, while later epochs are written.
-    pub fn later(position: Value, settle: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
-        Prepared { position, settle: Some(Box::new(settle)), outbox: Outbox::default() }
+    /// A position that is durable once `sync` has returned; it may run on any thread, while later epochs are written.
+    pub fn later(position: Value, sync: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
+        Prepared { position, sync: Some(Box::new(sync)), outbox: Outbox::default() }
     }
 
     /// Has the checkpoint keep what is to be delivered after its commit.
@@ -74,8 +74,8 @@ impl Prepared {
     }
 
     /// Makes the position durable, and returns it.
-    pub fn settle(self) -> Result<Value> {
-        self.settle.map_or(Ok(()), |settle| settle())?;
+    pub fn make_durable(self) -> Result<Value> {
+        self.sync.map_or(Ok(()), |sync| sync())?;
         Ok(self.position)
     }
 }

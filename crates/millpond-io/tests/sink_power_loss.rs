@@ -127,7 +127,7 @@ fn run(disk: &SimulatedDisk, form: Form, until: usize) -> Result<()> {
         if sink.needs_snapshot() {
             sink.write_snapshot(&changes(&table(done)))?;
         }
-        let position = sink.prepare()?.settle()?;
+        let position = sink.prepare()?.make_durable()?;
         commit(&state, &json!({ "done": done, "finished": done == until, "sink": position }))?;
         if done == until {
             return Ok(());

@@ -3,21 +3,12 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use millpond_columns::types::{Column, Schema, Type};
+use millpond_columns::types::{Column, Schema};
 use millpond_error::{Origin, Result};
 
-use crate::behavior::{Lifecycle, Shown};
-use crate::combine::Combination;
-use crate::literal::Literal;
-use crate::lower::lower;
+use crate::logical::{SinkDecl, Table, lower};
 use crate::notation::Speller;
-use crate::physical::{
-    CombineSpec, Consolidate, Form, Node, NodeId, OperatorSpec, PhysicalPlan, ReduceSpec, ReducerCall, SessionSpec,
-    WindowSpec,
-};
-use crate::session::Gap;
-use crate::table::{SinkDecl, Table};
-use crate::time;
+use crate::physical::{Consolidate, Explanation, Node, OperatorSpec, PhysicalPlan};
 
 /// The plan as text, in the language of the program: a paragraph for each node but sinks, each after those that it reads.
 ///
@@ -68,25 +59,27 @@ struct Explainer<'a> {
 impl Explainer<'_> {
     /// What it does, and the lines below that.
     fn explained(&self) -> (String, Vec<String>) {
-        let mut lines = Vec::new();
-        let does = self.operator(&mut lines);
+        let Explanation { what, more, mut lines } = self.operator();
+        let ports: Vec<String> = self.node.ports.iter().map(|port| (port.node.0 + 1).to_string()).collect();
+        let of = if ports.is_empty() { String::new() } else { format!(" of {}", ports.join(" and ")) };
         lines.push(match self.node.append_only {
             true => "append-only".to_owned(),
             false => format!("not append-only: {}", self.why_not_append_only()),
         });
-        (does, lines)
+        (format!("{what}{of}{more}"), lines)
     }
 
-    fn operator(&self, lines: &mut Vec<String>) -> String {
+    fn operator(&self) -> Explanation {
         let Node { operator, schema, .. } = self.node;
-        let input = operator.inputs().first().map(|input| input.0 + 1).unwrap_or_default();
-        match operator {
+        let inputs = self.plan.inputs(self.node);
+        let mut lines = Vec::new();
+        let what = match operator {
             OperatorSpec::Source { index, .. } => {
                 let source = &self.plan.sources[*index];
                 lines.push(columns(schema));
                 format!("source: {}, made at {}", source.kind, source.origin)
             }
-            OperatorSpec::Map { stage, consolidate, .. } => {
+            OperatorSpec::Map { stage, consolidate } => {
                 let speller = Speller::of_program();
                 let predicates = stage.predicate_texts(speller);
                 if !predicates.is_empty() {
@@ -94,133 +87,39 @@ impl Explainer<'_> {
                 }
                 lines.push(format!("columns: {}", stage.output_texts(speller).join(", ")));
                 lines.extend(consolidation(*consolidate));
-                format!("map of {input}")
+                "map".to_owned()
             }
-            OperatorSpec::Union { inputs, consolidate } => {
+            OperatorSpec::Union { consolidate } => {
                 lines.push(columns(schema));
                 lines.extend(consolidation(*consolidate));
-                let inputs: Vec<String> = inputs.iter().map(|input| (input.0 + 1).to_string()).collect();
-                format!("all rows of {}", inputs.join(" and "))
+                "all rows".to_owned()
             }
-            OperatorSpec::Expand { first, .. } => {
-                let [from, to] = [*first, first + 1].map(|at| self.input_name(at));
+            OperatorSpec::Expand { first } => {
+                let [from, to] = [*first, first + 1].map(|at| inputs.name(0, at));
                 lines.push(format!("repeats a row for each window from {from} to {to}"));
-                format!("windows of {input}")
+                "windows".to_owned()
             }
-            OperatorSpec::Flatten { column, consolidate, .. } => {
-                lines.push(format!("repeats a row for each element of {}", self.input_name(*column)));
+            OperatorSpec::Flatten { column, consolidate } => {
+                lines.push(format!("repeats a row for each element of {}", inputs.name(0, *column)));
                 lines.extend(consolidation(*consolidate));
-                format!("flatten of {input}")
+                "flatten".to_owned()
             }
-            OperatorSpec::Reduce { spec, .. } => {
-                self.reduce(spec, lines);
-                format!("reduce of {input}")
-            }
-            OperatorSpec::Session { spec, .. } => {
-                self.session(spec, lines);
-                format!("sessions of {input}")
-            }
-            OperatorSpec::Windowed { windows, clock, time, lifecycle, .. } => {
-                let (does, time_type) = match windows {
-                    WindowSpec::Numbered { spec, .. } => {
-                        self.reduce(spec, lines);
-                        ("windows", self.schema(*clock).columns()[*time].ty.ty)
-                    }
-                    WindowSpec::Session(spec) => {
-                        self.session(spec, lines);
-                        ("sessions", self.input_schema().columns()[spec.time].ty.ty)
-                    }
-                };
-                lines.push(format!("watermark: the greatest {} of {}", self.name(*clock, *time), clock.0 + 1));
-                lines.extend(shown(lifecycle, time_type));
-                format!("{does} of {input}, shown and closed by a watermark")
-            }
-            OperatorSpec::Combine { spec, .. } => {
-                let CombineSpec { combination, key, .. } = spec;
-                lines.push(format!("identity: {}", self.input_names(key)));
-                lines.push("state: the rows of all tables, by identity".to_owned());
-                format!("{} of the tables in {input}", combination.name())
-            }
-            OperatorSpec::Keep { .. } => {
-                lines.push("state: the present rows".to_owned());
-                format!("the present table of {input}")
-            }
-            OperatorSpec::Sink { index, .. } => format!("{} of {input}", self.plan.sinks[*index].kind),
-        }
-    }
-
-    fn reduce(&self, ReduceSpec { key, reducers, form }: &ReduceSpec, lines: &mut Vec<String>) {
-        lines.push(match key.as_slice() {
-            [] => "key: none, all rows are one group".to_owned(),
-            key => format!("key: {}", self.input_names(key)),
-        });
-        self.reducers(reducers, *form, lines);
-    }
-
-    fn session(&self, spec: &SessionSpec, lines: &mut Vec<String>) {
-        let SessionSpec { instance, time, gap, reducers, form, .. } = spec;
-        if !instance.is_empty() {
-            lines.push(format!("key: {}", self.input_names(instance)));
-        }
-        let ty = self.input_schema().columns()[*time].ty.ty;
-        let gap = match gap {
-            Gap::Most(gap) => format!("no more than {} apart", length(&Literal::Int(*gap), ty)),
-            Gap::MostFloat(gap) => format!("no more than {} apart", length(&Literal::Float(*gap), ty)),
-            Gap::Where(predicate) => format!("where {}", predicate.output_texts(Speller::of_program()).join(", ")),
+            OperatorSpec::Keyed(spec) => return spec.explain(&inputs),
+            OperatorSpec::Sink { index } => self.plan.sinks[*index].kind.to_owned(),
         };
-        lines.push(format!("time: {}, neighbours {gap}", self.input_name(*time)));
-        self.reducers(reducers, *form, lines);
-    }
-
-    fn reducers(&self, reducers: &[ReducerCall], form: Form, lines: &mut Vec<String>) {
-        let call =
-            |reducer: &ReducerCall| reducer.kind.call(reducer.columns.iter().map(|column| self.input_name(*column)));
-        if !reducers.is_empty() {
-            lines.push(format!("computes: {}", reducers.iter().map(call).collect::<Vec<_>>().join(", ")));
-        }
-        lines.push(match form {
-            Form::AppendOnly => "state: what the results need, since no row is ever removed".to_owned(),
-            Form::Full => "state: also what results need when rows are removed".to_owned(),
-        });
+        Explanation { what, lines, more: String::new() }
     }
 
     fn why_not_append_only(&self) -> String {
-        let inputs = self.node.operator.inputs();
-        if let Some(input) = inputs.iter().find(|input| !self.plan.nodes[input.0].append_only) {
+        if let Some(input) = self.node.inputs().find(|input| !self.plan.nodes[input.0].append_only) {
             return format!("{} is not", input.0 + 1);
         }
         match &self.node.operator {
             OperatorSpec::Source { .. } => "the source may remove rows",
-            OperatorSpec::Reduce { .. } => "the row of a group that changes is replaced",
-            OperatorSpec::Session { .. } => "the row of a session that changes is replaced",
-            OperatorSpec::Windowed { .. } => "the row of a window that changes is replaced",
-            OperatorSpec::Combine { spec, .. } if spec.combination == Combination::Difference => {
-                "a row goes when another table gets its identity"
-            }
+            OperatorSpec::Keyed(spec) => spec.why_not_append_only(),
             _ => "a row may be replaced",
         }
         .to_owned()
-    }
-
-    fn schema(&self, node: NodeId) -> &Schema {
-        &self.plan.nodes[node.0].schema
-    }
-
-    fn name(&self, node: NodeId, column: usize) -> String {
-        Speller::of_program().column(&self.schema(node).columns()[column].name)
-    }
-
-    /// The columns that the node reads.
-    fn input_schema(&self) -> &Schema {
-        self.schema(self.node.operator.inputs()[0])
-    }
-
-    fn input_name(&self, column: usize) -> String {
-        self.name(self.node.operator.inputs()[0], column)
-    }
-
-    fn input_names(&self, columns: &[usize]) -> String {
-        columns.iter().map(|column| self.input_name(*column)).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -238,27 +137,5 @@ fn consolidation(consolidate: Consolidate) -> Option<String> {
         Consolidate::No => None,
         Consolidate::InBatch => Some("rows that cancel are dropped, batch by batch".to_owned()),
         Consolidate::ByRow => Some("rows that cancel are brought together by their hash, and dropped".to_owned()),
-    }
-}
-
-/// When windows are shown and over.
-fn shown(lifecycle: &Lifecycle, time: Type) -> Vec<String> {
-    let mut lines = vec![match &lifecycle.shown {
-        Shown::AtOnce => "shown from the first row on".to_owned(),
-        Shown::AfterStart(delay) => format!("shown {} after the start", length(delay, time)),
-        Shown::AtClose => "shown once, when closed".to_owned(),
-    }];
-    lines.extend(lifecycle.cutoff.as_ref().map(|cutoff| {
-        let kept = if lifecycle.keep_results { "its row stays" } else { "its row is removed" };
-        format!("closed {} after the end; {kept}", length(cutoff, time))
-    }));
-    lines
-}
-
-/// A length along times of this type.
-fn length(value: &Literal, of: Type) -> String {
-    match value.as_int() {
-        Some(ns) if of.is_point() => time::text(Type::Duration, ns),
-        _ => value.to_string(),
     }
 }

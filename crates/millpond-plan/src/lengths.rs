@@ -8,6 +8,7 @@ use crate::diagnostics::{at, subject};
 use crate::expr::Expr;
 use crate::literal::Literal;
 use crate::notation;
+use crate::time;
 use crate::typing::castable;
 
 /// What the time of a window may be.
@@ -70,6 +71,14 @@ pub(crate) fn number(what: &str, value: &Literal, ty: Type, time: &Expr) -> Resu
             Err(error.with_hint(format!("give a whole number, or take {cast} as the time")))
         }
         _ => Err(Error::invalid(format!("{what} is {}, but must be a number", written()))),
+    }
+}
+
+/// A length along times of this type, for people.
+pub(crate) fn spoken(value: &Literal, of: Type) -> String {
+    match value.as_int() {
+        Some(ns) if of.is_point() => time::text(Type::Duration, ns),
+        _ => value.to_string(),
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! A plan is a list of nodes in topological order: the inputs of a node stand before it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,14 +11,9 @@ use millpond_columns::types::Schema;
 use millpond_error::Origin;
 use serde::{Deserialize, Serialize};
 
-use crate::behavior::Lifecycle;
-use crate::combine::Combination;
+use crate::declare::SourceDecl;
 use crate::eval::MapStage;
-use crate::functions::ReducerKind;
-use crate::notation::{ATOM, Speller};
-use crate::session::Gap;
-use crate::table::{SinkDecl, SourceDecl};
-use crate::window::WindowSpans;
+use crate::notation::Speller;
 
 /// The position of a node in [`PhysicalPlan::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,14 +27,19 @@ pub struct PhysicalPlan {
     /// The sources, by the index that [`OperatorSpec::Source`] names.
     pub sources: Vec<Arc<SourceDecl>>,
     /// The sinks, by the index that [`OperatorSpec::Sink`] names.
-    pub sinks: Vec<SinkDecl>,
+    pub sinks: Vec<Sink>,
 }
 
 /// One operator with its place in the plan.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// Where its rows come from, each input by a port of its own.
+    pub ports: Vec<Port>,
     /// What it does.
     pub operator: OperatorSpec,
+    /// The node and the column there whose greatest value is the watermark that it follows: a required `int`, `float` or point in
+    /// time.
+    pub clock: Option<(NodeId, usize)>,
     /// Columns of its output, in order.
     pub schema: Schema,
     /// Whether its output never holds a removal, in any epoch.
@@ -47,7 +48,25 @@ pub struct Node {
     pub step: Option<Step>,
 }
 
-/// What a node does. All but a union have at most one input.
+/// An input of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The node whose rows come in.
+    pub node: NodeId,
+    /// How they come.
+    pub exchange: Exchange,
+}
+
+/// How rows find the worker that takes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// They stay where they were made.
+    None,
+    /// They go to the worker that owns the hash of these columns, in this order.
+    ByKey(Vec<usize>),
+}
+
+/// What a node does. All but a union and a keyed operator have one port, and a source has none.
 #[derive(Clone, Debug)]
 pub enum OperatorSpec {
     /// Emits the rows of an external source. `columns` are the columns that the plan uses, as positions in the source's schema: the source reads
@@ -60,8 +79,6 @@ pub enum OperatorSpec {
     },
     /// Stateless: filters and computes columns, batch by batch.
     Map {
-        /// Where its rows come from.
-        input: NodeId,
         /// What it does to a batch.
         stage: Arc<MapStage>,
         /// How rows of its output that cancel are brought together.
@@ -69,98 +86,93 @@ pub enum OperatorSpec {
     },
     /// Stateless: the rows of all inputs, which have one schema, but for nulls that some of them never hold.
     Union {
-        /// Where its rows come from.
-        inputs: Vec<NodeId>,
         /// Whether rows of different inputs that cancel are brought together, by the hash of the whole row; or never.
         consolidate: Consolidate,
     },
     /// Stateless: repeats each row for every int from that of column `first` to that of the next column, which this int
     /// then takes the place of; a row whose first int is above the second is dropped.
     Expand {
-        /// Where its rows come from.
-        input: NodeId,
         /// The position of the first of the two columns, both required `int`s.
         first: usize,
     },
     /// Stateless: repeats each row for every element of a column of lists, which becomes the element; a row without elements
     /// is dropped.
     Flatten {
-        /// Where its rows come from.
-        input: NodeId,
         /// The position of the column.
         column: usize,
         /// Whether rows that cancel are brought together, by the hash of the whole row; or never.
         consolidate: Consolidate,
     },
-    /// Groups rows by key; one output row for each group: the key columns, then one column for each reducer.
-    Reduce {
-        /// Where its rows come from.
-        input: NodeId,
-        /// Keys and reducers.
-        spec: ReduceSpec,
-    },
-    /// Groups rows of an instance into sessions; one output row for each: the instance columns, `_pw_window_start`,
-    /// `_pw_window_end`, then one column for each reducer.
-    Session {
-        /// Where its rows come from.
-        input: NodeId,
-        /// Instance, time, gap and reducers.
-        spec: SessionSpec,
-    },
-    /// A `Reduce` or `Session` whose groups are windows that are shown late, or that end, as the [`behavior`](crate::behavior)
-    /// of the program says. Its output has the same columns.
-    Windowed {
-        /// Where its rows come from.
-        input: NodeId,
-        /// What it computes.
-        windows: WindowSpec,
-        /// The node whose rows tell the watermark.
-        clock: NodeId,
-        /// The column of times there: a required `int`, `float` or point in time.
-        time: usize,
-        /// When windows are shown and over.
-        lifecycle: Lifecycle,
-    },
-    /// Combines the rows of several tables that have one identity into at most one row; its output: the identity columns, then
-    /// the others.
-    Combine {
-        /// Where its rows come from: those of all tables.
-        input: NodeId,
-        /// Identity, columns and what becomes of them.
-        spec: CombineSpec,
-    },
-    /// Keeps the present table (every row with its multiplicity) for a sink that writes it whole, and passes the changes
-    /// on, consolidated. The key is the whole row.
-    Keep {
-        /// Where its rows come from.
-        input: NodeId,
-    },
+    /// Keeps state by key: each port has the same number of key columns, by which its rows are exchanged.
+    Keyed(Arc<dyn KeyedSpec>),
     /// Hands rows to an external sink.
     Sink {
-        /// Where its rows come from.
-        input: NodeId,
         /// Position in [`PhysicalPlan::sinks`].
         index: usize,
     },
 }
 
-impl OperatorSpec {
-    /// The nodes whose rows it takes; first the one whose schema its columns are of.
-    pub fn inputs(&self) -> Vec<NodeId> {
-        match self {
-            OperatorSpec::Source { .. } => Vec::new(),
-            OperatorSpec::Union { inputs, .. } => inputs.clone(),
-            OperatorSpec::Windowed { input, clock, .. } => vec![*input, *clock],
-            OperatorSpec::Map { input, .. }
-            | OperatorSpec::Expand { input, .. }
-            | OperatorSpec::Flatten { input, .. }
-            | OperatorSpec::Reduce { input, .. }
-            | OperatorSpec::Session { input, .. }
-            | OperatorSpec::Combine { input, .. }
-            | OperatorSpec::Keep { input }
-            | OperatorSpec::Sink { input, .. } => vec![*input],
-        }
+/// What a keyed operator does, as its operation says it. The engine makes operators of the specs that it knows by type.
+///
+/// Displayed, it is its parameters as the text of a plan shows them.
+pub trait KeyedSpec: Any + fmt::Debug + fmt::Display + Send + Sync {
+    /// Its name in the text of a plan.
+    fn name(&self) -> &'static str;
+
+    /// What people are told of it; `inputs` are the columns of each port.
+    fn explain(&self, inputs: &Inputs<'_>) -> Explanation;
+
+    /// Why rows of its output may be removed although those of its inputs are not.
+    fn why_not_append_only(&self) -> &'static str {
+        "a row may be replaced"
     }
+}
+
+/// What people are told of a keyed operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// What it is: `reduce`, of some nodes.
+    pub what: String,
+    /// What more is to say in the same line: `, shown late`.
+    pub more: String,
+    /// The lines below: key, what is computed, what is kept.
+    pub lines: Vec<String>,
+}
+
+/// The columns of the ports of a node.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// The schema of each port.
+    pub schemas: Vec<&'a Schema>,
+    /// Of a node with a watermark: the node that tells it, its columns, and which of them does.
+    pub clock: Option<(NodeId, &'a Schema, usize)>,
+}
+
+impl Inputs<'_> {
+    /// The name of a column of a port, as the program writes it.
+    pub fn name(&self, port: usize, column: usize) -> String {
+        Speller::of_program().column(&self.schemas[port].columns()[column].name)
+    }
+
+    /// The names of some columns of a port.
+    pub fn names(&self, port: usize, columns: &[usize]) -> String {
+        columns.iter().map(|column| self.name(port, *column)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Where the rows of a node go, outside of the plan.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// The user's name for it.
+    pub name: Option<String>,
+    /// The kind of connector, such as `csv`.
+    pub kind: &'static str,
+    /// Everything that makes what it got in earlier runs and what it gets later one history.
+    pub description: serde_json::Value,
+    /// The place in the program.
+    pub origin: Origin,
+    /// What writes it; opaque to the plan.
+    pub connector: Arc<dyn Any + Send + Sync>,
 }
 
 /// Whether a map must cancel equal rows of opposite sign in its output, and how far they may be apart.
@@ -185,75 +197,11 @@ pub enum Form {
     Full,
 }
 
-/// The parameters of a `Reduce` node. All positions are columns of the node's input.
-#[derive(Clone, Debug)]
-pub struct ReduceSpec {
-    /// Columns that make up the key.
-    pub key: Vec<usize>,
-    /// The reducers, in the order of their output columns.
-    pub reducers: Vec<ReducerCall>,
-    /// The form.
-    pub form: Form,
-}
-
-/// The parameters of a `Session` node. All positions are columns of the node's input.
-#[derive(Clone, Debug)]
-pub struct SessionSpec {
-    /// Columns that make up the instance (the key); may be empty.
-    pub instance: Vec<usize>,
-    /// The column of event times: a required `int` or point in time; an `int` where times are floats, the
-    /// [instant](crate::instant) of each.
-    pub time: usize,
-    /// Whether times are floats.
-    pub floats: bool,
-    /// What neighbours in a session fulfil.
-    pub gap: Gap,
-    /// The reducers, in the order of their output columns.
-    pub reducers: Vec<ReducerCall>,
-    /// The form.
-    pub form: Form,
-}
-
-/// The windows of a `Windowed` node.
-#[derive(Clone, Debug)]
-pub enum WindowSpec {
-    /// Groups whose last key is the number of a window.
-    Numbered {
-        /// The reduce.
-        spec: ReduceSpec,
-        /// Start and end by number.
-        spans: Arc<WindowSpans>,
-    },
-    /// Sessions.
-    Session(SessionSpec),
-}
-
-/// The parameters of a `Combine` node. All positions are columns of the node's input, unless said otherwise.
-#[derive(Clone, Debug)]
-pub struct CombineSpec {
-    /// Which rows it gives.
-    pub combination: Combination,
-    /// Columns of the identity: the key.
-    pub key: Vec<usize>,
-    /// The column that says which table a row is of, from 0: a required `int`.
-    pub table: usize,
-    /// The number of tables.
-    pub tables: usize,
-    /// The other columns. They are null in a table of which only the identities matter.
-    pub row: Vec<usize>,
-    /// Positions in `row`, ascending, of what the second table says where it has the row.
-    pub updated: Vec<usize>,
-    /// The place in the program, for errors in the data.
-    pub origin: Origin,
-}
-
-/// A reducer over columns.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ReducerCall {
-    /// Which reducer.
-    pub kind: ReducerKind,
-    /// The columns that it reads: as many as it has arguments.
-    pub columns: Vec<usize>,
+impl Form {
+    /// The form for such an input.
+    pub(crate) fn of(append_only: bool) -> Self {
+        if append_only { Form::AppendOnly } else { Form::Full }
+    }
 }
 
 /// Where a stateful node's state is found, and what it must match.
@@ -280,15 +228,10 @@ impl Step {
     }
 }
 
-/// One line for each node: `2: session 1 "logs/session-0" (full) instance [0] time 1 max_gap 300: count(), sum(2)`.
-impl fmt::Display for PhysicalPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, node) in self.nodes.iter().enumerate() {
-            write!(f, "{i}: ")?;
-            self.write_node(node, f)?;
-            writeln!(f)?;
-        }
-        Ok(())
+impl Node {
+    /// The nodes that it reads, that of its watermark included.
+    pub fn inputs(&self) -> impl Iterator<Item = NodeId> {
+        self.ports.iter().map(|port| port.node).chain(self.clock.map(|(node, _)| node))
     }
 }
 
@@ -302,63 +245,50 @@ impl PhysicalPlan {
         xxhash_rust::xxh3::xxh3_64(text.as_bytes())
     }
 
+    /// The columns of the nodes that a node reads.
+    pub fn inputs(&self, node: &Node) -> Inputs<'_> {
+        Inputs {
+            schemas: node.ports.iter().map(|port| &self.nodes[port.node.0].schema).collect(),
+            clock: node.clock.map(|(clock, column)| (clock, &self.nodes[clock.0].schema, column)),
+        }
+    }
+
     fn write_node(&self, node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = node.step.as_ref().map(|step| format!("\"{}\"", step.name)).unwrap_or_default();
+        let ports: Vec<String> = node.ports.iter().map(|port| port.node.0.to_string()).collect();
+        let ports = ports.join(" ");
         match &node.operator {
             OperatorSpec::Source { .. } => {
                 let append_only = if node.append_only { " (append-only)" } else { "" };
                 write!(f, "source {name}{append_only}: {}", node.schema)
             }
-            OperatorSpec::Map { input, stage, consolidate } => {
-                write!(f, "map {} {consolidate}{stage}", input.0)
-            }
-            OperatorSpec::Union { inputs, consolidate } => {
-                let inputs: Vec<String> = inputs.iter().map(|input| input.0.to_string()).collect();
-                write!(f, "union {} {consolidate}{}", inputs.join(" "), node.schema)
-            }
-            OperatorSpec::Expand { input, first } => write!(f, "expand {} [{first}]", input.0),
-            OperatorSpec::Flatten { input, column, consolidate } => {
-                write!(f, "flatten {} {consolidate}[{column}]", input.0)
-            }
-            OperatorSpec::Reduce { input, spec } => write_reduce(*input, &name, spec, f),
-            OperatorSpec::Session { input, spec } => write_session(*input, &name, spec, f),
-            OperatorSpec::Windowed { input, windows, clock, time, lifecycle } => {
-                match windows {
-                    WindowSpec::Numbered { spec, .. } => write_reduce(*input, &name, spec, f)?,
-                    WindowSpec::Session(spec) => write_session(*input, &name, spec, f)?,
+            OperatorSpec::Map { stage, consolidate } => write!(f, "map {ports} {consolidate}{stage}"),
+            OperatorSpec::Union { consolidate } => write!(f, "union {ports} {consolidate}{}", node.schema),
+            OperatorSpec::Expand { first } => write!(f, "expand {ports} [{first}]"),
+            OperatorSpec::Flatten { column, consolidate } => write!(f, "flatten {ports} {consolidate}[{column}]"),
+            OperatorSpec::Keyed(spec) => {
+                write!(f, "{} {ports} {name}", spec.name())?;
+                let parameters = spec.to_string();
+                if !parameters.is_empty() {
+                    write!(f, " {parameters}")?;
                 }
-                write!(f, "; {lifecycle}watermark {} [{time}]", clock.0)
+                node.clock.map_or(Ok(()), |(clock, column)| write!(f, "watermark {} [{column}]", clock.0))
             }
-            OperatorSpec::Combine { input, spec } => {
-                let CombineSpec { combination, key, table, row, updated, .. } = spec;
-                write!(f, "{} {} {name} key {key:?} table {table}: {row:?}", combination.name(), input.0)?;
-                if updated.is_empty() { Ok(()) } else { write!(f, " updated {updated:?}") }
-            }
-            OperatorSpec::Keep { input } => write!(f, "keep {} {name}", input.0),
-            OperatorSpec::Sink { input, index } => write!(f, "sink {} {}", input.0, self.sinks[*index].kind),
+            OperatorSpec::Sink { index } => write!(f, "sink {ports} {}", self.sinks[*index].kind),
         }
     }
 }
 
-fn write_reduce(input: NodeId, name: &str, spec: &ReduceSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "reduce {} {name} ({}) key {:?}: ", input.0, spec.form, spec.key)?;
-    write_reducers(&spec.reducers, f)
-}
-
-fn write_session(input: NodeId, name: &str, spec: &SessionSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let SessionSpec { instance, time, floats: _, gap, reducers, form } = spec;
-    write!(f, "session {} {name} ({form}) ", input.0)?;
-    write!(f, "instance {instance:?} time {time} {gap}: ")?;
-    write_reducers(reducers, f)
-}
-
-fn write_reducers(reducers: &[ReducerCall], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (i, reducer) in reducers.iter().enumerate() {
-        let comma = if i > 0 { ", " } else { "" };
-        let columns = reducer.columns.iter().map(|column| (column.to_string(), ATOM)).collect();
-        write!(f, "{comma}{}", Speller::PLAN.reducer(reducer.kind.name(), reducer.kind.skips_nones(), columns))?;
+/// One line for each node: `2: session 1 "logs/session-0" (full) instance [0] time 1 max_gap 300: count(), sum(2)`.
+impl fmt::Display for PhysicalPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, node) in self.nodes.iter().enumerate() {
+            write!(f, "{i}: ")?;
+            self.write_node(node, f)?;
+            writeln!(f)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// As a plan shows it, with a space behind it.

@@ -146,7 +146,7 @@ impl SimulatedDisk {
     #[must_use]
     pub fn copy(&self) -> SimulatedDisk {
         let mut world = self.machine().world.clone();
-        world.settle();
+        world.make_durable();
         self.wrap(world)
     }
 
@@ -421,7 +421,7 @@ impl World {
     }
 
     /// Makes everything durable.
-    fn settle(&mut self) {
+    fn make_durable(&mut self) {
         for change in std::mem::take(&mut self.pending) {
             change.apply(&mut self.durable_names);
         }

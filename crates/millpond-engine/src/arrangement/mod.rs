@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, new_empty_array};
 use bytes::Bytes;
 use millpond_columns::types::ColumnType;
 use millpond_error::{Error, Result};
@@ -199,6 +199,13 @@ impl Arrangement {
         self.entries.is_empty()
     }
 
+    /// No keys and no rows, in columns of the arrangement's types.
+    pub fn no_rows(&self) -> KeyedRows {
+        let columns = |types: &[ColumnType]| types.iter().map(|ty| new_empty_array(&ty.ty.to_arrow())).collect();
+        let ArrangementSchema { key, row } = &self.schema;
+        KeyedRows { hashes: Vec::new(), keys: columns(key), offsets: vec![0], rows: columns(row), diffs: Diffs::Ones }
+    }
+
     /// A builder of segments that can be inserted.
     pub fn builder(&self) -> SegmentBuilder {
         self.levels.builder()
@@ -235,14 +242,14 @@ impl Arrangement {
 
     /// Takes note that saved segments were copied to other places, and frees the memory of saved segments of at least so many
     /// bytes: from now on they are read where they are. `read` gives the bytes at a place, and the name that errors call them.
-    pub fn settle(
+    pub fn evict_saved(
         &mut self,
         moves: &HashMap<BlobRange, BlobRange>,
         at_least: usize,
         read: &dyn Fn(&BlobRange) -> Result<(String, Bytes)>,
     ) -> Result<()> {
         // A segment that is being merged stands in several entries.
-        let mut settled: HashMap<BlobRange, Arc<Segment>> = HashMap::new();
+        let mut evicted: HashMap<BlobRange, Arc<Segment>> = HashMap::new();
         let schema = &self.schema;
         self.levels.replace(&mut |segment| {
             let Some(saved) = segment.place() else { return Ok(None) };
@@ -252,21 +259,21 @@ impl Arrangement {
             if moved.is_none() && !leaves {
                 return Ok(None);
             }
-            if let Some(segment) = settled.get(&place) {
+            if let Some(segment) = evicted.get(&place) {
                 return Ok(Some(segment.clone()));
             }
-            let settle = if in_memory && !leaves {
+            let saved = if in_memory && !leaves {
                 segment.moved_to(place.clone())
             } else {
                 let (name, bytes) = read(&place)?;
                 let (checksum, place) = (segment.checksum(), place.clone());
                 open_segment(schema, SavedSegment { name, bytes, checksum, range: KeyRange::ALL, level: 0, place })?
             };
-            let segment = Arc::new(settle);
-            settled.insert(place, segment.clone());
+            let segment = Arc::new(saved);
+            evicted.insert(place, segment.clone());
             Ok(Some(segment))
         })?;
-        if !settled.is_empty() {
+        if !evicted.is_empty() {
             self.list_entries();
         }
         Ok(())

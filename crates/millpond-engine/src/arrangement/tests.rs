@@ -306,7 +306,7 @@ impl Workers {
         }
         for worker in &mut self.workers {
             let read = |place: &BlobRange| Ok((place.blob.clone(), self.blobs[&place.blob].clone()));
-            worker.settle(&moves, at_least, &read).unwrap();
+            worker.evict_saved(&moves, at_least, &read).unwrap();
             assert!(worker.entries().iter().all(|entry| !moves.contains_key(entry.segment.place().unwrap())));
             assert!(
                 worker

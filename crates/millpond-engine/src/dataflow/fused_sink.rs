@@ -27,12 +27,12 @@ impl FusedSink {
         let mut maps = Vec::new();
         loop {
             let mut readers =
-                (0..plan.nodes.len()).filter(|&other| plan.nodes[other].operator.inputs().contains(&node));
+                (0..plan.nodes.len()).filter(|&other| plan.nodes[other].inputs().any(|input| input == node));
             let (Some(reader), None) = (readers.next(), readers.next()) else { return None };
             match &plan.nodes[reader].operator {
                 OperatorSpec::Map { consolidate: Consolidate::ByRow, .. } => return None,
-                OperatorSpec::Map { stage, consolidate, .. } => maps.push((stage.clone(), *consolidate)),
-                OperatorSpec::Sink { index, .. } => return Some(FusedSink { maps, sink: *index }),
+                OperatorSpec::Map { stage, consolidate } => maps.push((stage.clone(), *consolidate)),
+                OperatorSpec::Sink { index } => return Some(FusedSink { maps, sink: *index }),
                 _ => return None,
             }
             node = NodeId(reader);

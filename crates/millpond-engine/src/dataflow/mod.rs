@@ -5,13 +5,13 @@
 //! the epoch. An error or a panic in any of them is kept in [`Failure`]; after it the dataflow only drains, and the run
 //! ends without a commit.
 
+mod clock;
 mod exchange;
 mod failure;
 mod fused_sink;
 mod keyed;
 mod sink;
 mod stateless;
-mod windowed;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use millpond_columns::float::canonical_column;
 use millpond_error::Result;
-use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::physical::{Exchange, NodeId, OperatorSpec, PhysicalPlan};
 use timely::container::NoopBuilder;
 use timely::dataflow::operators::{Concatenate, Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, Stream};
@@ -37,12 +37,12 @@ use crate::operators::operator_for;
 
 pub use failure::Failure;
 
+use clock::clock;
 use exchange::route;
 use fused_sink::FusedSink;
-use keyed::{key_of, keyed};
+use keyed::{KeyedPort, keyed};
 use sink::sink;
 use stateless::{consolidated, map, repeat};
-use windowed::{clock, windowed};
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
 pub type Deliver = Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>;
@@ -81,10 +81,8 @@ impl Dataflow {
         let range = KeyRange::of_worker(worker.index(), worker.peers());
         let mut operators = BTreeMap::new();
         for (index, node) in context.plan.nodes.iter().enumerate() {
-            let Some(input) = node.operator.inputs().first().map(|input| &context.plan.nodes[input.0].schema) else {
-                continue;
-            };
-            let Some(mut operator) = operator_for(&node.operator, input, range) else { continue };
+            let OperatorSpec::Keyed(spec) = &node.operator else { continue };
+            let mut operator = operator_for(spec.as_ref(), &context.plan.inputs(node).schemas, range);
             if let Some(metrics) = context.metrics.get(&NodeId(index)) {
                 operator = Box::new(Metered::new(operator, metrics.clone()));
             }
@@ -101,53 +99,47 @@ impl Dataflow {
                 context.plan.sources.iter().map(|_| InputHandle::new_with_builder()).collect();
             let mut streams: Vec<Stream<'_, u64, Changes>> = Vec::new();
             for (index, node) in context.plan.nodes.iter().enumerate() {
-                let before = |input: &NodeId| streams[input.0].clone();
-                let schema_before = |input: &NodeId| &context.plan.nodes[input.0].schema;
+                let before = |port: usize| streams[node.ports[port].node.0].clone();
                 let stream = match &node.operator {
                     OperatorSpec::Source { index, .. } => scope.input_from(&mut inputs[*index]),
-                    OperatorSpec::Map { input, stage, consolidate } => {
-                        let mapped = map(before(input), stage, *consolidate, context);
+                    OperatorSpec::Map { stage, consolidate } => {
+                        let mapped = map(before(0), stage, *consolidate, context);
                         consolidated(mapped, *consolidate, &node.schema, peers, context)
                     }
-                    OperatorSpec::Union { inputs, consolidate } => {
-                        let union = scope.concatenate(inputs.iter().map(before));
+                    OperatorSpec::Union { consolidate } => {
+                        let union = scope.concatenate((0..node.ports.len()).map(before));
                         consolidated(union, *consolidate, &node.schema, peers, context)
                     }
-                    OperatorSpec::Expand { input, first } => {
+                    OperatorSpec::Expand { first } => {
                         let first = *first;
-                        repeat(before(input), context, move |changes, emit| {
+                        repeat(before(0), context, move |changes, emit| {
                             expand::expand(changes, first, emit);
                             Ok(())
                         })
                     }
-                    OperatorSpec::Flatten { input, column, consolidate } => {
+                    OperatorSpec::Flatten { column, consolidate } => {
                         let (column, element) = (*column, node.schema.columns()[*column].ty);
-                        let elements = repeat(before(input), context, move |changes, emit| {
+                        let elements = repeat(before(0), context, move |changes, emit| {
                             expand::flatten(changes, column, element, emit)
                         });
                         consolidated(elements, *consolidate, &node.schema, peers, context)
                     }
-                    OperatorSpec::Reduce { input, .. }
-                    | OperatorSpec::Session { input, .. }
-                    | OperatorSpec::Combine { input, .. }
-                    | OperatorSpec::Keep { input } => {
-                        let schema = schema_before(input);
-                        let key = key_of(&node.operator, schema);
-                        let routed = route(before(input), &key, schema, peers, context);
+                    OperatorSpec::Keyed(_) => {
+                        let ports = node.ports.iter().enumerate().map(|(number, port)| {
+                            let Exchange::ByKey(key) = &port.exchange else {
+                                unreachable!("the rows of a keyed operator are exchanged by key")
+                            };
+                            let schema = &context.plan.nodes[port.node.0].schema;
+                            let packets = route(before(number), key, schema, peers, context);
+                            KeyedPort { packets, key: key.clone(), schema: schema.clone() }
+                        });
+                        let ports = ports.collect();
+                        let clock = node.clock.map(|(from, time)| clock(streams[from.0].clone(), time, context));
                         let operator = operators[&NodeId(index)].clone();
                         let fused = FusedSink::behind(&context.plan, NodeId(index));
-                        keyed(routed, operator, fused, &key, schema, context)
+                        keyed(scope, ports, clock, operator, fused, context)
                     }
-                    OperatorSpec::Windowed { input, clock: times, time, .. } => {
-                        let schema = schema_before(input);
-                        let key = key_of(&node.operator, schema);
-                        let routed = route(before(input), &key, schema, peers, context);
-                        let clock = clock(before(times), *time, context);
-                        let operator = operators[&NodeId(index)].clone();
-                        let fused = FusedSink::behind(&context.plan, NodeId(index));
-                        windowed(routed, clock, operator, fused, &key, schema, context)
-                    }
-                    OperatorSpec::Sink { input, index } => sink(before(input), *index, context).probe_with(&probe),
+                    OperatorSpec::Sink { index } => sink(before(0), *index, context).probe_with(&probe),
                 };
                 streams.push(stream);
             }

@@ -14,7 +14,7 @@ use timely::dataflow::operators::generic::Operator as _;
 
 use super::exchange::route;
 use super::fused_sink::mapped;
-use super::keyed::keyed;
+use super::keyed::{KeyedPort, keyed};
 use super::{Context, Edge, SharedOperator};
 use crate::changes::Changes;
 use crate::consolidate::Consolidator;
@@ -53,10 +53,11 @@ pub(super) fn consolidated<'scope>(
     match mode {
         Consolidate::No | Consolidate::InBatch => input,
         Consolidate::ByRow => {
-            let key: Vec<usize> = (0..schema.len()).collect();
-            let routed = route(input, &key, schema, workers, context);
+            let (scope, key) = (input.scope(), (0..schema.len()).collect::<Vec<_>>());
+            let packets = route(input, &key, schema, workers, context);
             let operator: SharedOperator = Rc::new(RefCell::new(Box::new(Consolidator)));
-            keyed(routed, operator, None, &key, schema, context)
+            let ports = vec![KeyedPort { packets, key, schema: schema.clone() }];
+            keyed(scope, ports, None, operator, None, context)
         }
     }
 }

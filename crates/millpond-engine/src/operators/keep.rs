@@ -4,14 +4,13 @@
 
 use millpond_columns::types::Schema;
 use millpond_error::Result;
+use millpond_plan::KeepSpec;
 
-use super::{arrangement, emit_rows, insert, names_of, never_added, open, show};
+use super::{Instantiate, arrangement, emit_rows, insert, names_of, never_added, open, show};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
-use crate::changes::{Changes, Epoch};
 use crate::group::{RowOrder, group, sum_by_key};
-use crate::keyed::KeyedChanges;
-use crate::operator::Operator;
-use crate::operators::Windowed;
+use crate::hash::KeyRange;
+use crate::operator::{Buckets, Emit, Operator, StepContext};
 
 /// Keeps the present table and passes the changes on, consolidated. Of a float column it keeps one zero and one NaN.
 pub struct Keep {
@@ -21,9 +20,15 @@ pub struct Keep {
 
 impl Keep {
     /// An empty table of the schema `input`.
-    pub fn new(input: &Schema, range: crate::hash::KeyRange) -> Self {
+    pub fn new(input: &Schema, range: KeyRange) -> Self {
         let columns: Vec<usize> = (0..input.len()).collect();
         Keep { names: names_of(input, &columns), rows: arrangement(input, &columns, Vec::new(), range) }
+    }
+}
+
+impl Instantiate for KeepSpec {
+    fn instantiate(&self, inputs: &[&Schema], range: KeyRange) -> Box<dyn Operator> {
+        Box::new(Keep::new(inputs[0], range))
     }
 }
 
@@ -32,15 +37,10 @@ impl Operator for Keep {
         open(&mut saved, "rows", &mut self.rows)
     }
 
-    fn step(
-        &mut self,
-        _epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(Changes),
-    ) -> Result<()> {
+    fn step(&mut self, _: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
         let mut builder = self.rows.builder();
-        for bucket in input {
-            let changes = group(&bucket, &[], RowOrder::Consolidated);
+        while let Some(bucket) = input.next()? {
+            let changes = group(&bucket.only(), &[], RowOrder::Consolidated);
             if !changes.diffs.insert_only() {
                 // Where the new multiplicity is below zero, a row is left that removes.
                 let known = self.rows.lookup(&changes.hashes, &changes.keys, Select::All)?;
@@ -51,23 +51,16 @@ impl Operator for Keep {
                 }
             }
             builder.append(&changes);
-            emit_rows(changes, emit);
+            emit_rows(changes, emit)?;
         }
         insert(&mut self.rows, builder.finish())
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
-        self.rows.scan(&mut |rows| {
-            emit_rows(rows, emit);
-            Ok(())
-        })
+    fn snapshot(&self, emit: &mut Emit<'_>) -> Result<()> {
+        self.rows.scan(&mut |rows| emit_rows(rows, emit))
     }
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         vec![("rows", &mut self.rows)]
-    }
-
-    fn windowed(&mut self) -> Option<&mut Windowed> {
-        None
     }
 }

@@ -9,6 +9,7 @@
 //! All work in the same way: group a bucket's changes by key, look up what the touched keys have, compute columns of
 //! what they should have, and let the difference of the two be both the change of state and the output.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -16,16 +17,16 @@ use arrow_array::ArrayRef;
 use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_columns::view::{ColumnView, Values};
 use millpond_error::{Error, Result};
-use millpond_plan::Literal;
-use millpond_plan::physical::OperatorSpec;
+use millpond_plan::physical::KeyedSpec;
+use millpond_plan::{CombineSpec, KeepSpec, Literal, ReduceSpec, SessionSpec, WindowedSpec};
 use millpond_store::DAMAGE_HINT;
 use parking_lot::Mutex;
 
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Segment};
-use crate::changes::{Changes, Diffs};
+use crate::changes::Diffs;
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
-use crate::operator::Operator;
+use crate::operator::{Emit, Operator};
 
 mod arrivals;
 pub mod combine;
@@ -41,24 +42,32 @@ pub use reduce::Reduce;
 pub use session::Session;
 pub use windowed::Windowed;
 
-/// The operator of `spec` for the keys of `range`, without state; `None` for a stateless node. `input` is the schema of
-/// the node's input.
-pub fn operator_for(spec: &OperatorSpec, input: &Schema, range: KeyRange) -> Option<Box<dyn Operator>> {
-    match spec {
-        OperatorSpec::Reduce { spec, .. } => Some(Box::new(Reduce::new(spec, input, range))),
-        OperatorSpec::Session { spec, .. } => Some(Box::new(Session::new(spec, input, range))),
-        OperatorSpec::Windowed { windows, lifecycle, .. } => {
-            Some(Box::new(Windowed::new(windows, lifecycle, input, range)))
-        }
-        OperatorSpec::Combine { spec, .. } => Some(Box::new(Combine::new(spec, input, range))),
-        OperatorSpec::Keep { .. } => Some(Box::new(Keep::new(input, range))),
-        OperatorSpec::Source { .. }
-        | OperatorSpec::Map { .. }
-        | OperatorSpec::Union { .. }
-        | OperatorSpec::Expand { .. }
-        | OperatorSpec::Flatten { .. }
-        | OperatorSpec::Sink { .. } => None,
-    }
+/// A spec that the engine has an operator for.
+trait Instantiate: KeyedSpec {
+    /// The operator for the keys of `range`, without state. `inputs` are the schemas of its ports.
+    fn instantiate(&self, inputs: &[&Schema], range: KeyRange) -> Box<dyn Operator>;
+}
+
+/// Makes the operator of a spec, if it is of one type.
+type Factory = fn(&dyn KeyedSpec, &[&Schema], KeyRange) -> Option<Box<dyn Operator>>;
+
+/// One for each kind of operator.
+const FACTORIES: [Factory; 5] =
+    [made::<ReduceSpec>, made::<SessionSpec>, made::<WindowedSpec>, made::<CombineSpec>, made::<KeepSpec>];
+
+fn made<S: Instantiate>(spec: &dyn KeyedSpec, inputs: &[&Schema], range: KeyRange) -> Option<Box<dyn Operator>> {
+    let spec = (spec as &dyn Any).downcast_ref::<S>()?;
+    Some(spec.instantiate(inputs, range))
+}
+
+/// The operator of `spec` for the keys of `range`, without state. `inputs` are the schemas of the node's ports.
+///
+/// # Panics
+///
+/// If the engine has no operator for the spec.
+pub fn operator_for(spec: &dyn KeyedSpec, inputs: &[&Schema], range: KeyRange) -> Box<dyn Operator> {
+    let operator = FACTORIES.iter().find_map(|make| make(spec, inputs, range));
+    operator.unwrap_or_else(|| unreachable!("no operator is known for {}", spec.name()))
 }
 
 /// How many rows to merge for each row inserted into an arrangement.
@@ -101,11 +110,9 @@ fn negated(rows: KeyedRows) -> KeyedRows {
 }
 
 /// Emits rows, each after the columns of its key.
-fn emit_rows(rows: KeyedRows, emit: &mut dyn FnMut(Changes)) {
+fn emit_rows(rows: KeyedRows, emit: &mut Emit<'_>) -> Result<()> {
     let changes = rows.into_changes();
-    if !changes.is_empty() {
-        emit(changes);
-    }
+    if changes.is_empty() { Ok(()) } else { emit(changes) }
 }
 
 /// The offsets of one row for each of `keys` keys.

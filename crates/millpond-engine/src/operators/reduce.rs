@@ -15,21 +15,23 @@ use arrow_array::{ArrayRef, UInt32Array};
 use millpond_columns::types::{Schema, Type};
 use millpond_columns::view::{concat, ints, take};
 use millpond_error::{Error, Result};
-use millpond_plan::physical::{Form, ReduceSpec};
+use millpond_plan::ReduceSpec;
+use millpond_plan::physical::Form;
 
 use super::arrivals::with_arrival;
 use super::order::Order;
-use super::windowed::{WindowOperator, Windowed};
+use super::windowed::{EmitRows, WindowOperator};
 use super::{
-    arrangement, emit_rows, first_negative, insert, name, names_of, never_added, one_each, open, show, types_of,
+    Instantiate, arrangement, emit_rows, first_negative, insert, name, names_of, never_added, one_each, open, show,
+    types_of,
 };
 use crate::accumulate::{Accumulators, List, needs_arrival};
 use crate::arrangement::{Arrangement, SavedArrangement, SegmentBuilder, Select};
-use crate::changes::{Changes, Diffs, Epoch};
+use crate::changes::{Diffs, Epoch};
 use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
-use crate::operator::Operator;
+use crate::operator::{Buckets, Emit, Operator, StepContext};
 use crate::sorting::Sorting;
 
 /// The number of rows is the first accumulator.
@@ -230,7 +232,7 @@ impl Reduce {
     }
 
     /// Emits what changes in the output; returns what changes in the state.
-    fn settle(&self, touched: Touched, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
+    fn diff_against_state(&self, touched: Touched, emit: &mut EmitRows<'_>) -> Result<KeyedRows> {
         let Touched { hashes, keys, old_offsets, old, mut new, lists, .. } = touched;
         let [old_lists, mut new_lists] = lists;
         let counts = ints(&new[ROWS]);
@@ -253,9 +255,15 @@ impl Reduce {
         let old_answers =
             if old.is_empty() { Vec::new() } else { self.finish(&old, &of_known(&old_lists, &old_offsets))? };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
-        emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }));
+        emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }))?;
         let before = RowsOf { offsets: &old_offsets, columns: &old };
         Ok(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &new }))
+    }
+}
+
+impl Instantiate for ReduceSpec {
+    fn instantiate(&self, inputs: &[&Schema], range: KeyRange) -> Box<dyn Operator> {
+        Box::new(Reduce::new(self, inputs[0], range))
     }
 }
 
@@ -266,20 +274,14 @@ impl Operator for Reduce {
         self.arrivals.as_mut().map_or(Ok(()), |arrivals| open(&mut saved, "arrivals", arrivals))
     }
 
-    fn step(
-        &mut self,
-        epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(Changes),
-    ) -> Result<()> {
-        self.step_by_key(epoch, input, &mut |rows| emit_rows(rows, emit))
+    fn step(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
+        self.step_by_key(context, input, &mut |rows| emit_rows(rows, emit))
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn snapshot(&self, emit: &mut Emit<'_>) -> Result<()> {
         self.groups.scan(&mut |mut rows| {
             rows.rows = self.answers(&rows)?;
-            emit_rows(rows, emit);
-            Ok(())
+            emit_rows(rows, emit)
         })
     }
 
@@ -288,9 +290,6 @@ impl Operator for Reduce {
         let arrivals = self.arrivals.as_mut().map(|arrivals| ("arrivals", arrivals));
         std::iter::once(("groups", &mut self.groups)).chain(orders).chain(arrivals).collect()
     }
-    fn windowed(&mut self) -> Option<&mut Windowed> {
-        None
-    }
 }
 
 impl WindowOperator for Reduce {
@@ -298,12 +297,7 @@ impl WindowOperator for Reduce {
         self.accumulators.defer_errors();
     }
 
-    fn step_by_key(
-        &mut self,
-        epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(KeyedRows),
-    ) -> Result<()> {
+    fn step_by_key(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut EmitRows<'_>) -> Result<()> {
         let mut builders = Builders {
             groups: self.groups.builder(),
             orders: self.orders.iter().map(|order| order.rows.builder()).collect(),
@@ -311,10 +305,11 @@ impl WindowOperator for Reduce {
         };
         // Buckets with keys to read again wait until this epoch's rows are all in the orders.
         let mut waiting: Vec<Touched> = Vec::new();
-        for bucket in input {
-            let touched = self.touch(&bucket, epoch, &mut builders)?;
+        while let Some(bucket) = input.next()? {
+            let bucket = bucket.only();
+            let touched = self.touch(&bucket, context.epoch, &mut builders)?;
             if touched.reread.is_empty() && waiting.is_empty() {
-                builders.groups.append(&self.settle(touched, emit)?);
+                builders.groups.append(&self.diff_against_state(touched, emit)?);
             } else {
                 waiting.push(touched);
             }
@@ -328,7 +323,7 @@ impl WindowOperator for Reduce {
         }
         for mut touched in waiting {
             self.reread(&mut touched)?;
-            groups.append(&self.settle(touched, emit)?);
+            groups.append(&self.diff_against_state(touched, emit)?);
         }
         insert(&mut self.groups, groups.finish())
     }

@@ -17,20 +17,20 @@ use arrow_array::{ArrayRef, UInt32Array};
 use millpond_columns::types::{Schema, Type};
 use millpond_columns::view::{concat, ints, take};
 use millpond_error::Result;
-use millpond_plan::physical::{Form, SessionSpec};
-use millpond_plan::session::Gap;
+use millpond_plan::physical::Form;
+use millpond_plan::{Gap, SessionSpec};
 use millpond_plan::{Literal, instant};
 
 use super::arrivals::with_arrival;
-use super::windowed::{WindowOperator, Windowed};
-use super::{arrangement, emit_rows, insert, names_of, never_added, open, show, types_of};
+use super::windowed::{EmitRows, WindowOperator};
+use super::{Instantiate, arrangement, emit_rows, insert, names_of, never_added, open, show, types_of};
 use crate::accumulate::{Accumulators, needs_arrival};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
-use crate::changes::{Changes, Diffs, Epoch};
+use crate::changes::{Diffs, Epoch};
 use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
-use crate::operator::Operator;
+use crate::operator::{Buckets, Emit, Operator, StepContext};
 
 mod max_gap;
 mod predicate;
@@ -179,12 +179,7 @@ impl Session {
     }
 
     /// Emits what changes in the output; returns what changes in the sessions and in the events.
-    fn apply(
-        &self,
-        bucket: &KeyedChanges,
-        epoch: Epoch,
-        emit: &mut dyn FnMut(KeyedRows),
-    ) -> Result<(KeyedRows, KeyedRows)> {
+    fn apply(&self, bucket: &KeyedChanges, epoch: Epoch, emit: &mut EmitRows<'_>) -> Result<(KeyedRows, KeyedRows)> {
         let order = if self.events.is_some() { RowOrder::Consolidated } else { RowOrder::FirstColumn };
         let mut events = group(bucket, &self.row, order);
         if self.with_arrival {
@@ -204,7 +199,7 @@ impl Session {
     }
 
     /// The first step of a state: all sessions are new.
-    fn first(&self, events: &KeyedRows, mut added: Spans, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
+    fn first(&self, events: &KeyedRows, mut added: Spans, emit: &mut EmitRows<'_>) -> Result<KeyedRows> {
         let lists = self.complete(events, &mut added)?;
         let offsets = added.offsets.clone();
         let sessions = added.into_columns(self.time);
@@ -212,7 +207,7 @@ impl Session {
             let (hashes, keys, offsets) = (events.hashes.clone(), events.keys.clone(), offsets.clone());
             KeyedRows { hashes, keys, offsets, rows, diffs: Diffs::Ones }
         };
-        emit(rows(self.answers(&sessions, &lists)?));
+        emit(rows(self.answers(&sessions, &lists)?))?;
         Ok(rows(sessions))
     }
 
@@ -224,7 +219,7 @@ impl Session {
         old: &KeyedRows,
         gone: &[bool],
         mut new: Spans,
-        emit: &mut dyn FnMut(KeyedRows),
+        emit: &mut EmitRows<'_>,
     ) -> Result<KeyedRows> {
         let new_lists = self.complete(events, &mut new)?;
         let (old_offsets, lost) = kept_rows(&old.offsets, gone);
@@ -243,7 +238,7 @@ impl Session {
             let old = RowsOf { offsets: &old_offsets, columns: old };
             replacement(&events.hashes, &events.keys, &old, &RowsOf { offsets: &new_offsets, columns: new })
         };
-        emit(difference(&old_answers, &new_answers));
+        emit(difference(&old_answers, &new_answers))?;
         Ok(difference(&old, &new))
     }
 
@@ -432,36 +427,32 @@ impl Candidates {
     }
 }
 
+impl Instantiate for SessionSpec {
+    fn instantiate(&self, inputs: &[&Schema], range: KeyRange) -> Box<dyn Operator> {
+        Box::new(Session::new(self, inputs[0], range))
+    }
+}
+
 impl Operator for Session {
     fn open(&mut self, mut saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         open(&mut saved, "sessions", &mut self.sessions)?;
         self.events.as_mut().map_or(Ok(()), |events| open(&mut saved, "events", events))
     }
 
-    fn step(
-        &mut self,
-        epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(Changes),
-    ) -> Result<()> {
-        self.step_by_key(epoch, input, &mut |rows| emit_rows(rows, emit))
+    fn step(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
+        self.step_by_key(context, input, &mut |rows| emit_rows(rows, emit))
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn snapshot(&self, emit: &mut Emit<'_>) -> Result<()> {
         self.sessions.scan(&mut |mut rows| {
             rows.rows = self.answers(&rows.rows, &self.saved_lists(&rows)?)?;
-            emit_rows(rows, emit);
-            Ok(())
+            emit_rows(rows, emit)
         })
     }
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         let events = self.events.as_mut().map(|events| ("events", events));
         std::iter::once(("sessions", &mut self.sessions)).chain(events).collect()
-    }
-
-    fn windowed(&mut self) -> Option<&mut Windowed> {
-        None
     }
 }
 
@@ -474,16 +465,12 @@ impl WindowOperator for Session {
         self.open_from = end;
     }
 
-    fn step_by_key(
-        &mut self,
-        epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(KeyedRows),
-    ) -> Result<()> {
+    fn step_by_key(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut EmitRows<'_>) -> Result<()> {
         let mut sessions = self.sessions.builder();
         let mut events = self.events.as_ref().map(Arrangement::builder);
-        for bucket in input {
-            let (session_changes, event_changes) = self.apply(&bucket, epoch, emit)?;
+        while let Some(bucket) = input.next()? {
+            let bucket = bucket.only();
+            let (session_changes, event_changes) = self.apply(&bucket, context.epoch, emit)?;
             sessions.append(&session_changes);
             if let Some(events) = &mut events {
                 events.append(&event_changes);

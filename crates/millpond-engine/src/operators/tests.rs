@@ -12,18 +12,18 @@ use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_columns::view::take;
 use millpond_error::ErrorKind;
 use millpond_plan::functions::ReducerKind;
-use millpond_plan::physical::{Form, ReduceSpec, ReducerCall, SessionSpec};
-use millpond_plan::session::Gap;
-use millpond_plan::{Expr, col, if_else, instant, lit};
+use millpond_plan::physical::Form;
+use millpond_plan::{Expr, Gap, ReduceSpec, ReducerCall, SessionSpec, col, if_else, instant, lit};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::arrangement::{BlobRange, SavedSegment};
-use crate::changes::Epoch;
+use crate::changes::{Changes, Epoch};
 use crate::exact::{ExactSum, Magnitude};
 use crate::hash::{HashSeed, hash_columns};
 use crate::keyed::{HashedChanges, KeyedChanges};
+use crate::operator::{self, Bucket, StepContext};
 
 mod combine;
 
@@ -166,12 +166,66 @@ impl History {
     }
 }
 
+/// The port that a row goes to, and what it is there.
+type Place = Box<dyn Fn(&Row) -> (usize, Row)>;
+
 /// One operator under test, and the simple code that says what it should have emitted.
 struct Subject {
+    /// The columns of rows.
+    schema: Schema,
+    /// The columns of each port, and its key.
+    ports: Vec<(Schema, Vec<usize>)>,
+    place: Place,
+    make: Box<dyn Fn(KeyRange) -> Box<dyn Operator>>,
+    expect: Box<dyn Fn(&History) -> Table>,
+}
+
+/// As a [`Subject`], of an operator with one port.
+struct OnePort {
     schema: Schema,
     key: Vec<usize>,
     make: Box<dyn Fn(KeyRange) -> Box<dyn Operator>>,
     expect: Box<dyn Fn(&History) -> Table>,
+}
+
+impl OnePort {
+    fn subject(self) -> Subject {
+        let OnePort { schema, key, make, expect } = self;
+        Subject { ports: vec![(schema.clone(), key)], schema, place: Box::new(|row| (0, row.clone())), make, expect }
+    }
+}
+
+/// The changes of one port, with hashes.
+struct PortChanges {
+    hashes: Vec<u64>,
+    columns: Vec<ArrayRef>,
+    diffs: Vec<i64>,
+}
+
+impl PortChanges {
+    fn new(schema: &Schema, key: &[usize], rows: &[(Row, i64)], collide: bool) -> Self {
+        let columns: Vec<ArrayRef> = (schema.columns().iter().enumerate())
+            .map(|(c, column)| to_column(column.ty, rows.iter().map(|(row, _)| &row[c]).collect()))
+            .collect();
+        let keys: Vec<ArrayRef> = key.iter().map(|&c| columns[c].clone()).collect();
+        let mut hashes = hash_columns(HashSeed(11), &keys, rows.len());
+        if collide {
+            hashes.iter_mut().for_each(|hash| *hash &= 0b101 << 61);
+        }
+        PortChanges { hashes, columns, diffs: rows.iter().map(|(_, diff)| *diff).collect() }
+    }
+
+    /// Those in a range of hashes, if there are any.
+    fn of(&self, key: &[usize], inside: impl Fn(u64) -> bool) -> Option<KeyedChanges> {
+        let rows = (0..self.hashes.len() as u32).filter(|row| inside(self.hashes[*row as usize]));
+        let at = UInt32Array::from_iter_values(rows);
+        let diffs: Vec<i64> = at.values().iter().map(|&row| self.diffs[row as usize]).collect();
+        let rows = HashedChanges {
+            hashes: at.values().iter().map(|&row| self.hashes[row as usize]).collect(),
+            changes: Changes::new(self.columns.iter().map(|column| take(column, &at)).collect(), diffs.into()),
+        };
+        (!at.is_empty()).then(|| KeyedChanges::new(rows, key))
+    }
 }
 
 /// Operators of several workers, and what they emitted.
@@ -191,34 +245,32 @@ impl<'a> Running<'a> {
     }
 
     fn step(&mut self, rows: &[(Row, i64)], buckets: usize) -> Result<()> {
-        let columns: Vec<ArrayRef> = (self.subject.schema.columns().iter().enumerate())
-            .map(|(c, column)| to_column(column.ty, rows.iter().map(|(row, _)| &row[c]).collect()))
-            .collect();
-        let keys: Vec<ArrayRef> = self.subject.key.iter().map(|&c| columns[c].clone()).collect();
-        let mut hashes = hash_columns(HashSeed(11), &keys, rows.len());
-        if self.collide {
-            hashes.iter_mut().for_each(|hash| *hash &= 0b101 << 61);
+        let mut placed = vec![Vec::new(); self.subject.ports.len()];
+        for (row, diff) in rows {
+            let (port, row) = (self.subject.place)(row);
+            placed[port].push((row, *diff));
         }
+        let ports: Vec<PortChanges> = (self.subject.ports.iter().zip(&placed))
+            .map(|((schema, key), rows)| PortChanges::new(schema, key, rows, self.collide))
+            .collect();
         let count = self.workers.len();
         let mut emitted = Table::new();
         let mut batches = Vec::new();
         for (w, worker) in self.workers.iter_mut().enumerate() {
             let range = KeyRange::of_worker(w, count);
             let width = u128::from(range.last - range.first) / buckets as u128 + 1;
-            let mut input = (0..buckets as u128).filter_map(|b| {
-                let inside = |row: &u32| {
-                    let hash = hashes[*row as usize];
-                    range.contains(hash) && u128::from(hash - range.first) / width == b
-                };
-                let at = UInt32Array::from_iter_values((0..rows.len() as u32).filter(inside));
-                let diffs: Vec<i64> = at.values().iter().map(|&row| rows[row as usize].1).collect();
-                let rows = || HashedChanges {
-                    hashes: at.values().iter().map(|&row| hashes[row as usize]).collect(),
-                    changes: Changes::new(columns.iter().map(|column| take(column, &at)).collect(), diffs.into()),
-                };
-                (!at.is_empty()).then(|| KeyedChanges::new(rows(), &self.subject.key))
+            let input = (0..buckets as u128).filter_map(|b| {
+                let inside = |hash: u64| range.contains(hash) && u128::from(hash - range.first) / width == b;
+                let ports = ports.iter().zip(&self.subject.ports).map(|(rows, (_, key))| rows.of(key, inside));
+                let ports: Vec<_> = ports.collect();
+                ports.iter().any(Option::is_some).then(|| Bucket::new(ports))
             });
-            worker.step(Epoch(self.epoch), &mut input, &mut |changes| batches.push(changes))?;
+            let context = StepContext { epoch: Epoch(self.epoch), watermark: None };
+            let mut emit = |changes| {
+                batches.push(changes);
+                Ok(())
+            };
+            worker.step(&context, &mut operator::buckets(input), &mut emit)?;
         }
         let total: usize = batches.iter().map(|changes| changes.rows).sum();
         batches.iter().for_each(|changes| add_up(&mut emitted, changes));
@@ -242,7 +294,11 @@ impl<'a> Running<'a> {
         assert_eq!(self.emitted, expected, "emitted (left), expected (right)");
         let mut snapshot = Table::new();
         for worker in &self.workers {
-            worker.snapshot(&mut |changes| add_up(&mut snapshot, &changes)).unwrap();
+            let mut emit = |changes: Changes| {
+                add_up(&mut snapshot, &changes);
+                Ok(())
+            };
+            worker.snapshot(&mut emit).unwrap();
         }
         assert_eq!(snapshot, expected, "snapshot (left), expected (right)");
     }
@@ -521,7 +577,7 @@ fn reduce(random: &mut StdRng, form: Form) -> Subject {
     let reducers = random_reducers(random, &schema, &values);
     let spec = ReduceSpec { key: key.clone(), reducers: reducers.clone(), form };
     let (input, by) = (schema.clone(), key.clone());
-    Subject {
+    OnePort {
         schema,
         key,
         make: Box::new({
@@ -538,6 +594,7 @@ fn reduce(random: &mut StdRng, form: Form) -> Subject {
                 .collect()
         }),
     }
+    .subject()
 }
 
 /// Whether two neighbouring times are in one session.
@@ -619,7 +676,7 @@ fn session_of(
     let floats = schema.columns()[0].name == "float time";
     let spec = SessionSpec { instance: instance.clone(), time: 0, floats, gap, reducers: reducers.clone(), form };
     let (input, by) = (schema.clone(), instance.clone());
-    Subject {
+    OnePort {
         schema,
         key: instance,
         make: Box::new({
@@ -644,12 +701,13 @@ fn session_of(
             expected
         }),
     }
+    .subject()
 }
 
 fn keep(random: &mut StdRng) -> Subject {
     let (schema, ..) = random_schema(random);
     let input = schema.clone();
-    Subject {
+    OnePort {
         key: (0..schema.len()).collect(),
         schema,
         make: Box::new(move |range| Box::new(Keep::new(&input, range))),
@@ -661,6 +719,7 @@ fn keep(random: &mut StdRng) -> Subject {
             expected
         }),
     }
+    .subject()
 }
 
 #[test]
@@ -735,7 +794,7 @@ fn check_error(operator: &str, steps: &[&[(&str, i64, i64, i64)]], expect: &str)
         _ => Box::new(move |range| Box::new(Keep::new(&input, range))),
     };
     let key = if operator == "keep" { vec![0, 1, 2] } else { vec![0] };
-    let subject = Subject { schema, key, make, expect: Box::new(|_| Table::new()) };
+    let subject = OnePort { schema, key, make, expect: Box::new(|_| Table::new()) }.subject();
     let mut running = Running::new(&subject, 1, false);
     let (last, before) = steps.split_last().unwrap();
     let rows = |step: &[(&str, i64, i64, i64)]| -> Vec<(Row, i64)> {
@@ -774,7 +833,7 @@ fn a_group_with_too_many_rows_is_an_input_error() {
         let reducers = vec![ReducerCall { kind, columns: vec![1] }];
         let (spec, input) = (ReduceSpec { key: vec![0], reducers, form: Form::Full }, schema.clone());
         let make = Box::new(move |range| Box::new(Reduce::new(&spec, &input, range)) as Box<dyn Operator>);
-        let subject = Subject { schema, key: vec![0], make, expect: Box::new(|_| Table::new()) };
+        let subject = OnePort { schema, key: vec![0], make, expect: Box::new(|_| Table::new()) }.subject();
         let rows =
             |times: i64| [1, 2].map(|value| (vec![Value::Str("ann".to_owned()), Value::Int(value)], times)).to_vec();
         let error = Running::new(&subject, 1, false).step(&rows(many), 1).unwrap_err();

@@ -112,7 +112,7 @@ fn write(mut sink: impl Sink, schema: &Schema, mode: WriteMode, changes: &Change
     if mode == WriteMode::Snapshot {
         sink.write_snapshot(changes).unwrap();
     }
-    sink.prepare().and_then(Prepared::settle).unwrap();
+    sink.prepare().and_then(Prepared::make_durable).unwrap();
     sink.finish().unwrap();
 }
 

@@ -99,7 +99,7 @@ fn prepare(stream: &TcpStream) -> Outcome<()> {
     Ok(stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?)
 }
 
-fn settle(stream: &TcpStream) -> Outcome<()> {
+fn configure_socket(stream: &TcpStream) -> Outcome<()> {
     // A machine that is gone without a word is noticed after half a minute.
     let _ = rustix::net::sockopt::set_socket_keepalive(stream, true);
     let _ = rustix::net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(10));
@@ -127,7 +127,7 @@ pub(crate) fn greet(mut stream: &TcpStream, key: &[u8], purpose: Purpose, claims
     let theirs = read_frame::<Claims>(&mut stream).map_err(broken)?;
     match theirs.difference(claims) {
         Some(what) => Err(Refusal::Mismatch(Error::invalid(what).with_hint(MISMATCH_HINT))),
-        None => settle(stream),
+        None => configure_socket(stream),
     }
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn welcome(mut stream: &TcpStream, key: &[u8], claims: &Claims) -> Ou
     write_frame(&mut stream, claims, &[]).map_err(broken)?;
     match claims.difference(&hello.claims) {
         Some(what) => Err(Refusal::Mismatch(Error::invalid(what).with_hint(MISMATCH_HINT))),
-        None => settle(stream).map(|()| (hello.claims.process, hello.purpose)),
+        None => configure_socket(stream).map(|()| (hello.claims.process, hello.purpose)),
     }
 }
 

@@ -33,7 +33,7 @@ use millpond_engine::Epoch;
 use millpond_engine::arrangement::StateSize;
 use millpond_engine::dataflow::Context;
 use millpond_engine::hash::HashSeed;
-use millpond_engine::operators::windowed::WindowCounts;
+use millpond_engine::operator::OperatorCounters;
 use millpond_error::{Error, Result};
 use millpond_io::files::list::Look;
 use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
@@ -54,7 +54,7 @@ pub(crate) use epochs::EpochClock;
 use outputs::Output;
 use remote::{CoordinatorShared, Remotes};
 use save::{Save, Saving};
-use state::{SavedSteps, State, UNDELIVERED_HINT, settle};
+use state::{SavedSteps, State, UNDELIVERED_HINT, evict_saved};
 use team::{Fabric, SavedSegments, Team};
 
 /// How long a request to stop may wait while there is nothing to read.
@@ -412,7 +412,7 @@ impl Run {
         let save = self.take_save(checkpoint.as_ref())?;
         match checkpoint {
             Some(checkpoint) => self.moves = save.write(checkpoint, self.peers)?.into(),
-            None => save.prepared.into_iter().try_for_each(|prepared| prepared.settle().map(drop))?,
+            None => save.prepared.into_iter().try_for_each(|prepared| prepared.make_durable().map(drop))?,
         }
         self.deliver()
     }
@@ -467,7 +467,7 @@ impl Run {
         for open in &mut self.sources {
             for (arrangement, table) in open.source.arrangements() {
                 if let Some(state) = &self.state {
-                    settle(state.directory().reader(), &moves, table)?;
+                    evict_saved(state.directory().reader(), &moves, table)?;
                 }
                 segments.push(SavedSegments { node: open.node, arrangement, entries: table.entries().to_vec() });
             }
@@ -510,8 +510,8 @@ impl Run {
         let mut windows = Vec::new();
         for (node, counts) in self.meters.counts() {
             let node = &self.plan.nodes[node.0];
-            if let (OperatorSpec::Windowed { .. }, Some(step)) = (&node.operator, &node.step) {
-                let WindowCounts { late_rows, windows_closed } = counts.windows;
+            if let (Some(_), Some(step)) = (node.clock, &node.step) {
+                let OperatorCounters { late_rows, windows_closed } = counts.operator;
                 windows.push(WindowSummary { step: step.name.clone(), late_rows, windows_closed });
             }
         }

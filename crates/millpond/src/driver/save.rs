@@ -69,7 +69,7 @@ fn save_sink(output: &Output, prepared: Prepared, writer: &mut BlobWriter) -> Re
         outbox.push(PartRecord::new(writer.append(part)?, part));
         Ok(())
     })?;
-    Ok(SinkRecord { outbox, ..sink_record(output, prepared.settle()?) })
+    Ok(SinkRecord { outbox, ..sink_record(output, prepared.make_durable()?) })
 }
 
 /// A checkpoint that is being written by a thread of its own.

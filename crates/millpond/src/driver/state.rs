@@ -171,9 +171,9 @@ pub(super) fn commit(
 /// Takes note of what the checkpoint before has copied to other places, and frees the memory of segments that it has saved, so
 /// that a run that goes on for long needs memory for what it touches and not for all its state. Small ones stay: they are
 /// soon merged.
-pub(super) fn settle(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement) -> Result<()> {
+pub(super) fn evict_saved(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement) -> Result<()> {
     const AT_LEAST: usize = 256 << 10;
-    arrangement.settle(moves, AT_LEAST, &|place| Ok((reader.path(place), reader.segment_bytes(place)?)))
+    arrangement.evict_saved(moves, AT_LEAST, &|place| Ok((reader.path(place), reader.segment_bytes(place)?)))
 }
 
 /// A sink at this position, with nothing to deliver.

@@ -20,7 +20,7 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
-use super::state::{segment_record, settle, write_segments};
+use super::state::{evict_saved, segment_record, write_segments};
 use crate::cluster::message::SavedRecords;
 use crate::cluster::{Connected, Health, Link};
 use crate::lacking::lacking;
@@ -278,16 +278,10 @@ impl Member {
         let plan = &self.context.plan;
         self.dataflow.visit(&mut |node, operator| {
             for sink in sinks_of(plan, node).filter(|sink| snapshots[*sink]) {
-                let mut written = Ok(());
-                operator.snapshot(&mut |changes| {
-                    if written.is_ok() {
-                        written = (self.snapshot)(sink, &changes);
-                    }
-                })?;
-                written?;
+                operator.snapshot(&mut |changes| (self.snapshot)(sink, &changes))?;
             }
             for (arrangement, segments) in operator.arrangements() {
-                reader.iter().try_for_each(|reader| settle(reader, &moves, segments))?;
+                reader.iter().try_for_each(|reader| evict_saved(reader, &moves, segments))?;
                 saved.push(SavedSegments { node, arrangement, entries: segments.entries().to_vec() });
             }
             Ok(())
@@ -302,7 +296,7 @@ impl Member {
 /// The sinks that write the present table that `node` keeps.
 fn sinks_of(plan: &PhysicalPlan, node: NodeId) -> impl Iterator<Item = usize> {
     plan.nodes.iter().filter_map(move |other| match other.operator {
-        OperatorSpec::Sink { input, index } if input == node => Some(index),
+        OperatorSpec::Sink { index } if other.ports[0].node == node => Some(index),
         _ => None,
     })
 }

@@ -22,6 +22,7 @@ use crate::arrangement::Select;
 use crate::changes::Diffs;
 use crate::group::sum_by_key;
 use crate::keyed::KeyedRows;
+use crate::operators::windowed::EmitRows;
 use crate::operators::{first_negative, key_of_row, one_each};
 
 /// Old sessions that lose events.
@@ -40,7 +41,7 @@ impl Session {
         &self,
         events: &KeyedRows,
         max_gap: impl MaxGap,
-        emit: &mut dyn FnMut(KeyedRows),
+        emit: &mut EmitRows<'_>,
     ) -> Result<KeyedRows> {
         let old = self.near(events, max_gap)?;
         let mut gone = vec![false; old.rows[START].len()];

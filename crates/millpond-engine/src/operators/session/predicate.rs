@@ -23,6 +23,7 @@ use crate::arrangement::Select;
 use crate::group::{filtered, sum_by_key};
 use crate::keyed::KeyedRows;
 use crate::operators::first_negative;
+use crate::operators::windowed::EmitRows;
 
 /// Old sessions that may fall apart.
 struct Torn {
@@ -36,7 +37,7 @@ struct Torn {
 
 impl Session {
     /// As [`update_by_max_gap`](Session::update_by_max_gap), by the predicate.
-    pub(super) fn update_by_predicate(&self, events: &KeyedRows, emit: &mut dyn FnMut(KeyedRows)) -> Result<KeyedRows> {
+    pub(super) fn update_by_predicate(&self, events: &KeyedRows, emit: &mut EmitRows<'_>) -> Result<KeyedRows> {
         let old = self.neighbours(events)?;
         let torn = self.torn(events, &old)?;
         let mut gone = vec![false; old.rows[START].len()];

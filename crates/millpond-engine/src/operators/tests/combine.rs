@@ -1,17 +1,17 @@
 //! The law for tables that are combined by identity, and what is no identity.
 
 use millpond_error::Origin;
-use millpond_plan::combine::Combination;
-use millpond_plan::physical::CombineSpec;
+use millpond_plan::{Combination, CombineSpec};
 
 use super::*;
 
 const COMBINATIONS: [Combination; 4] =
     [Combination::Difference, Combination::Intersect, Combination::UpdateRows, Combination::UpdateCells];
 
-/// A combination of tables of the columns identity, table, others.
+/// A combination of tables, whose rows have the columns identity, number of the table, others.
 struct Case {
     spec: CombineSpec,
+    tables: usize,
     schema: Schema,
 }
 
@@ -32,18 +32,57 @@ fn case(random: &mut StdRng) -> Case {
         _ => Vec::new(),
     };
     let tables = if combination == Combination::Intersect { random.random_range(2..=4) } else { 2 };
-    let row = (key + 1..key + 1 + values).collect();
-    let spec = CombineSpec { combination, key: (0..key).collect(), table: key, tables, row, updated, origin: here() };
-    Case { spec, schema: Schema::new(columns) }
+    let row = Schema::new(columns[key + 1..].iter().cloned());
+    let spec = CombineSpec { combination, key, row, updated, origin: here() };
+    Case { spec, tables, schema: Schema::new(columns) }
 }
 
 impl Case {
     fn table_of(&self, row: &Row) -> usize {
-        if let Value::Int(table) = row[self.spec.table] { table as usize } else { unreachable!() }
+        if let Value::Int(table) = row[self.spec.key] { table as usize } else { unreachable!() }
     }
 
     fn identity(&self, row: &Row) -> Row {
-        self.spec.key.iter().map(|&c| row[c].clone()).collect()
+        row[..self.spec.key].to_vec()
+    }
+
+    /// Positions of the other columns that a table gives.
+    fn given(&self, table: usize) -> Vec<usize> {
+        match table {
+            0 => (0..self.spec.row.len()).collect(),
+            1 => self.spec.updated.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a row is at the port of its table.
+    fn place(&self, row: &Row) -> (usize, Row) {
+        let (table, key) = (self.table_of(row), self.spec.key);
+        let given = self.given(table).into_iter().map(|c| row[key + 1 + c].clone());
+        (table, row[..key].iter().cloned().chain(given).collect())
+    }
+
+    /// The columns of each port, and its key.
+    fn ports(&self) -> Vec<(Schema, Vec<usize>)> {
+        let key = self.spec.key;
+        let port = |table| {
+            let columns = (0..key).chain(self.given(table).into_iter().map(|c| key + 1 + c));
+            let columns = columns.map(|c| (self.schema.columns()[c].name.clone(), self.schema.columns()[c].ty));
+            (Schema::new(columns), (0..key).collect())
+        };
+        (0..self.tables).map(port).collect()
+    }
+
+    fn subject(self: &std::rc::Rc<Self>, expect: Box<dyn Fn(&History) -> Table>) -> Subject {
+        let (maker, placer) = (self.clone(), self.clone());
+        let inputs: Vec<Schema> = self.ports().into_iter().map(|(schema, _)| schema).collect();
+        Subject {
+            schema: self.schema.clone(),
+            ports: self.ports(),
+            place: Box::new(move |row| placer.place(row)),
+            make: Box::new(move |range| Box::new(Combine::new(&maker.spec, &inputs.iter().collect::<Vec<_>>(), range))),
+            expect,
+        }
     }
 
     fn has_one_row(&self, table: usize) -> bool {
@@ -51,9 +90,9 @@ impl Case {
     }
 
     fn random_row(&self, random: &mut StdRng) -> Row {
-        let table = random.random_range(0..self.spec.tables);
+        let table = random.random_range(0..self.tables);
         let columns = self.schema.columns().iter().enumerate();
-        let cell = |(c, column): (usize, &millpond_columns::types::Column)| match c.cmp(&self.spec.table) {
+        let cell = |(c, column): (usize, &millpond_columns::types::Column)| match c.cmp(&self.spec.key) {
             Ordering::Less => random_cell(random, &column.name, column.ty),
             Ordering::Equal => Value::Int(table as i64),
             Ordering::Greater if self.has_one_row(table) => random_cell(random, &column.name, column.ty),
@@ -103,10 +142,10 @@ impl Case {
         let mut expected = Table::new();
         for (mut output, tables) in identities {
             let (first, second) = (tables.get(&0), tables.get(&1));
-            let cells = |row: &Row| self.spec.row.iter().map(|&c| row[c].clone()).collect::<Row>();
+            let cells = |row: &Row| row[self.spec.key + 1..].to_vec();
             let row = match self.spec.combination {
                 Combination::Difference => first.filter(|_| tables.len() == 1).map(|row| cells(row)),
-                Combination::Intersect => first.filter(|_| tables.len() == self.spec.tables).map(|row| cells(row)),
+                Combination::Intersect => first.filter(|_| tables.len() == self.tables).map(|row| cells(row)),
                 Combination::UpdateRows => second.or(first).map(|row| cells(row)),
                 Combination::UpdateCells => first.map(|first| {
                     let mut row = cells(first);
@@ -126,13 +165,8 @@ impl Case {
 
 fn play(random: &mut StdRng) {
     let case = std::rc::Rc::new(case(random));
-    let (maker, oracle) = (case.clone(), case.clone());
-    let subject = Subject {
-        schema: case.schema.clone(),
-        key: case.spec.key.clone(),
-        make: Box::new(move |range| Box::new(Combine::new(&maker.spec, &maker.schema, range))),
-        expect: Box::new(move |history| oracle.expect(&history.present)),
-    };
+    let oracle = case.clone();
+    let subject = case.subject(Box::new(move |history| oracle.expect(&history.present)));
     let collide = random.random_ratio(1, 4);
     let mut running = Running::new(&subject, random.random_range(1..=4), collide);
     let mut history = History::default();
@@ -168,11 +202,10 @@ fn check_error(combination: Combination, steps: &[&[Change<'_>]], expect: &str) 
     let (int, text) = (Type::Int, Type::Str.required());
     let schema = Schema::new([("user", text), ("table", int.required()), ("pages", int.optional())]);
     let updated = if combination.updates() { vec![0] } else { vec![] };
-    let spec = CombineSpec { combination, key: vec![0], table: 1, tables: 2, row: vec![2], updated, origin: here() };
-    let input = schema.clone();
-    let make: Box<dyn Fn(KeyRange) -> Box<dyn Operator>> =
-        Box::new(move |range| Box::new(Combine::new(&spec, &input, range)));
-    let subject = Subject { schema, key: vec![0], make, expect: Box::new(|_| Table::new()) };
+    let row = Schema::new([("pages", int.optional())]);
+    let spec = CombineSpec { combination, key: 1, row, updated, origin: here() };
+    let case = std::rc::Rc::new(Case { spec, tables: 2, schema });
+    let subject = case.subject(Box::new(|_| Table::new()));
     let mut running = Running::new(&subject, 1, false);
     for (number, step) in steps.iter().enumerate() {
         let rows = step.iter().map(|(user, table, pages, diff)| {

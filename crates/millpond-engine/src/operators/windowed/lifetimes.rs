@@ -4,10 +4,7 @@
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use millpond_columns::view::ints;
 use millpond_error::Result;
-use millpond_plan::behavior::{Lifecycle, Shown};
-use millpond_plan::physical::{SessionSpec, WindowSpec};
-use millpond_plan::session::Gap;
-use millpond_plan::{Literal, WindowSpans, instant};
+use millpond_plan::{Gap, Lifecycle, Literal, SessionSpec, Shown, WindowSpans, WindowSpec, instant};
 
 use crate::instant::later;
 use crate::keyed::KeyedChanges;

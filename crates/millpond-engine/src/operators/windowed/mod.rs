@@ -28,18 +28,16 @@ use arrow_select::filter::filter;
 use millpond_columns::types::{Schema, Type};
 use millpond_columns::view::{ints, take};
 use millpond_error::{Error, Result};
-use millpond_plan::behavior::Lifecycle;
-use millpond_plan::physical::WindowSpec;
-use serde::{Deserialize, Serialize};
+use millpond_plan::{WindowSpec, WindowedSpec};
 
 use super::session::{kept_rows, take_all};
-use super::{Reduce, Session, emit_rows, insert, negated, open, types_of};
+use super::{Instantiate, Reduce, Session, emit_rows, insert, negated, open, types_of};
 use crate::arrangement::{Arrangement, ArrangementSchema, SavedArrangement, Select};
-use crate::changes::{Changes, Diffs, Epoch};
+use crate::changes::{Changes, Diffs};
 use crate::group::{RowOrder, consolidated, group};
 use crate::hash::KeyRange;
 use crate::keyed::{HashedChanges, KeyedChanges, KeyedRows};
-use crate::operator::Operator;
+use crate::operator::{Bucket, Buckets, Emit, Operator, OperatorCounters, StepContext};
 
 mod lifetimes;
 mod timers;
@@ -49,6 +47,9 @@ use timers::{Timers, windows_of};
 
 /// So many keys' windows are shown or freed at a time.
 const CHUNK_KEYS: usize = 1 << 16;
+
+/// Takes rows with those of each key together.
+pub type EmitRows<'a> = dyn FnMut(KeyedRows) -> Result<()> + 'a;
 
 /// An operator whose rows are windows: of each key one, or several with start and end as the first two columns. All its
 /// arrangements have the operator's key. If a key has several windows, the first column of each arrangement is a time
@@ -63,24 +64,10 @@ pub trait WindowOperator: Operator {
     fn close_before(&mut self, _end: i64) {}
 
     /// As [`Operator::step`], with the rows of each key together.
-    fn step_by_key(
-        &mut self,
-        epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(KeyedRows),
-    ) -> Result<()>;
+    fn step_by_key(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut EmitRows<'_>) -> Result<()>;
 
     /// The present rows of some keys.
     fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows>;
-}
-
-/// What became of a step's windows and rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WindowCounts {
-    /// Rows that were ignored because they came too late; one for each window that it would have been in.
-    pub late_rows: u64,
-    /// Windows whose state was freed.
-    pub windows_closed: u64,
 }
 
 /// Windows with a lifecycle; see the [module](self).
@@ -92,13 +79,11 @@ pub struct Windowed {
     bounds: usize,
     /// The greatest time of all epochs so far, over all workers, as an instant.
     watermark: Option<i64>,
-    /// The same with the epoch that comes next.
-    next: Option<i64>,
     saved: Arrangement,
     /// The row of `saved`: the watermark, and the number of workers whose timers these are.
     on_record: Option<(i64, i64)>,
     timers: Timers,
-    counts: WindowCounts,
+    counts: OperatorCounters,
 }
 
 /// The watermark before an epoch and after it.
@@ -125,7 +110,7 @@ struct WindowSelection {
 
 impl Windowed {
     /// An operator without state, for the keys of `range`.
-    pub fn new(windows: &WindowSpec, lifecycle: &Lifecycle, input: &Schema, range: KeyRange) -> Self {
+    pub fn new(WindowedSpec { windows, lifecycle }: &WindowedSpec, input: &Schema, range: KeyRange) -> Self {
         let (mut inside, mut columns, bounds): (Box<dyn WindowOperator>, _, _) = match windows {
             WindowSpec::Numbered { spec, .. } => {
                 (Box::new(Reduce::new(spec, input, range)), types_of(input, &spec.key), 0)
@@ -146,37 +131,25 @@ impl Windowed {
             keys,
             bounds,
             watermark: None,
-            next: None,
             saved: Arrangement::new(saved, range),
             on_record: None,
             timers: Timers::new(&columns, range),
-            counts: WindowCounts::default(),
+            counts: OperatorCounters::default(),
         }
     }
 
-    /// Tells the greatest time that any worker saw in the epoch whose step comes next, as an instant.
-    pub fn advance(&mut self, watermark: i64) {
-        self.next = self.next.max(Some(watermark));
-    }
-
-    /// What this worker has counted since it was asked last.
-    pub fn take_counts(&mut self) -> WindowCounts {
-        std::mem::take(&mut self.counts)
-    }
-
     /// Removes from the output what windows that are over had in it before this epoch.
-    fn retract(&self, due: &KeyedRows, turn: WatermarkStep, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn retract(&self, due: &KeyedRows, turn: WatermarkStep, emit: &mut Emit<'_>) -> Result<()> {
         let windows = self.gathered(&[windows_of(due)]);
         self.in_chunks(&windows, |chunk, lifetimes| {
             let expires = |life: &Lifetime| is_past(life.over, turn.after) && is_past(life.shown, turn.before);
             let Some(chosen) = self.choose(chunk, lifetimes.iter().map(expires)) else { return Ok(()) };
-            emit_rows(negated(self.present(&chosen)?), emit);
-            Ok(())
+            emit_rows(negated(self.present(&chosen)?), emit)
         })
     }
 
     /// Shows the windows whose time has come, and frees those that are over.
-    fn settle(&mut self, windows: &KeyedRows, turn: WatermarkStep, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+    fn fire_due(&mut self, windows: &KeyedRows, turn: WatermarkStep, emit: &mut Emit<'_>) -> Result<()> {
         let mut over = Vec::new();
         self.in_chunks(windows, |chunk, lifetimes| {
             let stays = |life: &Lifetime| self.lifetimes.keeps_results() || !is_past(life.over, turn.after);
@@ -184,7 +157,7 @@ impl Windowed {
                 |life: &Lifetime| !is_past(life.shown, turn.before) && is_past(life.shown, turn.after);
             if let Some(chosen) = self.choose(chunk, lifetimes.iter().map(|life| becomes_visible(life) && stays(life)))
             {
-                emit_rows(self.present(&chosen)?, emit);
+                emit_rows(self.present(&chosen)?, emit)?;
             }
             let expires = |life: &Lifetime| is_past(life.over, turn.after);
             let closed = lifetimes.iter().filter(|life| expires(life)).count() as u64;
@@ -402,11 +375,33 @@ fn take_reasons(columns: &mut Vec<ArrayRef>) -> Result<()> {
     }
 }
 
-/// The rows of a bucket that are in time; the others are counted.
-fn only(bucket: KeyedChanges, in_time: &BooleanArray, counts: &mut WindowCounts) -> KeyedChanges {
-    let late = (0..bucket.rows()).filter(|row| !in_time.value(*row));
-    counts.late_rows += late.map(|row| bucket.diffs.get(row).unsigned_abs()).sum::<u64>();
-    bucket.filter(in_time)
+/// The rows that are in time; the others are counted.
+struct InTime<'a> {
+    buckets: &'a mut dyn Buckets,
+    lifetimes: &'a Lifetimes,
+    watermark: Option<i64>,
+    counts: &'a mut OperatorCounters,
+}
+
+impl InTime<'_> {
+    fn drop_late(&mut self, bucket: KeyedChanges) -> Result<KeyedChanges> {
+        let Some(in_time) = self.lifetimes.in_time(&bucket, self.watermark)? else { return Ok(bucket) };
+        let late = (0..bucket.rows()).filter(|row| !in_time.value(*row));
+        self.counts.late_rows += late.map(|row| bucket.diffs.get(row).unsigned_abs()).sum::<u64>();
+        Ok(bucket.filter(&in_time))
+    }
+}
+
+impl Buckets for InTime<'_> {
+    fn next(&mut self) -> Result<Option<Bucket>> {
+        while let Some(bucket) = self.buckets.next()? {
+            let rows = self.drop_late(bucket.only())?;
+            if rows.rows() > 0 {
+                return Ok(Some(Bucket::new(vec![Some(rows)])));
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn filtered(changes: &Changes, kept: &BooleanArray) -> Changes {
@@ -441,6 +436,12 @@ fn slice(rows: &KeyedRows, first: usize, count: usize) -> KeyedRows {
     }
 }
 
+impl Instantiate for WindowedSpec {
+    fn instantiate(&self, inputs: &[&Schema], range: KeyRange) -> Box<dyn Operator> {
+        Box::new(Windowed::new(self, inputs[0], range))
+    }
+}
+
 impl Operator for Windowed {
     fn open(&mut self, mut saved: Vec<(String, SavedArrangement)>) -> Result<()> {
         let named = |name: &str| saved.iter().find(|(saved, _)| saved == name).map(|(_, runs)| runs.clone());
@@ -451,7 +452,6 @@ impl Operator for Windowed {
             Ok(())
         })?;
         self.watermark = self.on_record.map(|(watermark, _)| watermark);
-        self.next = self.watermark;
         open(&mut saved, "watermark", &mut self.saved)?;
         let workers = self.saved.range().workers() as i64;
         match self.on_record.is_none_or(|(_, divided)| divided == workers) {
@@ -462,13 +462,8 @@ impl Operator for Windowed {
         self.inside.open(saved)
     }
 
-    fn step(
-        &mut self,
-        epoch: Epoch,
-        input: &mut dyn Iterator<Item = KeyedChanges>,
-        emit: &mut dyn FnMut(Changes),
-    ) -> Result<()> {
-        let turn = WatermarkStep { before: self.watermark, after: self.next };
+    fn step(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
+        let turn = WatermarkStep { before: self.watermark, after: self.watermark.max(context.watermark) };
         let due = self.timers.due(turn.before, turn.after)?;
         if !self.lifetimes.keeps_results() {
             self.retract(&due, turn, emit)?;
@@ -476,23 +471,10 @@ impl Operator for Windowed {
         let (mut now, mut later) = (DueWindows::default(), DueWindows::default());
         let Windowed { inside, lifetimes, bounds, counts, .. } = self;
         inside.close_before(lifetimes.open_from(turn.before));
-        let (mut filtered, mut taken) = (Ok(()), Ok(()));
-        let mut in_time = input.map_while(|bucket| match lifetimes.in_time(&bucket, turn.before) {
-            Ok(None) => Some(bucket),
-            Ok(Some(kept)) => Some(only(bucket, &kept, counts)),
-            Err(error) => {
-                filtered = Err(error);
-                None
-            }
-        });
-        let mut in_time = in_time.by_ref().filter(|bucket| bucket.rows() > 0);
-        inside.step_by_key(epoch, &mut in_time, &mut |rows| {
-            if taken.is_ok() {
-                let seen = turn.take_up(rows, lifetimes, *bounds, [&mut now, &mut later]);
-                taken = seen.map(|rows| emit_rows(rows, emit));
-            }
+        let mut in_time = InTime { buckets: input, lifetimes, watermark: turn.before, counts };
+        inside.step_by_key(context, &mut in_time, &mut |rows| {
+            emit_rows(turn.take_up(rows, lifetimes, *bounds, [&mut now, &mut later])?, emit)
         })?;
-        filtered.and(taken)?;
 
         if !later.due.is_empty() {
             let windows = HashedChanges::concat(&later.windows);
@@ -505,24 +487,17 @@ impl Operator for Windowed {
         }
         if !windows.is_empty() {
             let windows = self.gathered(&windows);
-            self.settle(&windows, turn, emit)?;
+            self.fire_due(&windows, turn, emit)?;
         }
         self.watermark = turn.after;
         self.save()
     }
 
-    fn snapshot(&self, emit: &mut dyn FnMut(Changes)) -> Result<()> {
-        let mut shown = Ok(());
+    fn snapshot(&self, emit: &mut Emit<'_>) -> Result<()> {
         self.inside.snapshot(&mut |changes| {
-            if shown.is_ok() {
-                shown = self.shown(changes).map(|changes| {
-                    if !changes.is_empty() {
-                        emit(changes);
-                    }
-                });
-            }
-        })?;
-        shown
+            let changes = self.shown(changes)?;
+            if changes.is_empty() { Ok(()) } else { emit(changes) }
+        })
     }
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
@@ -530,8 +505,8 @@ impl Operator for Windowed {
         self.inside.arrangements().into_iter().chain(own).collect()
     }
 
-    fn windowed(&mut self) -> Option<&mut Windowed> {
-        Some(self)
+    fn take_counters(&mut self) -> OperatorCounters {
+        std::mem::take(&mut self.counts)
     }
 }
 

@@ -8,7 +8,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, Float64Array, StringArray, UInt32Array};
 use millpond_columns::packed;
 use millpond_error::Origin;
-use millpond_plan::physical::{Consolidate, NodeId, OperatorSpec, PhysicalPlan};
+use millpond_plan::physical::{Consolidate, Exchange, OperatorSpec, PhysicalPlan};
 use millpond_plan::{
     Behavior, Expr, Literal, SessionGap, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength,
     argmax, col, count, count_distinct, earliest, latest, lit, lower, max, sorted_tuple, sum, tuple,
@@ -17,10 +17,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::changes::Epoch;
 use crate::consolidate::consolidate;
 use crate::expand::expand;
 use crate::hash::{HashSeed, hash_columns};
 use crate::instant;
+use crate::operator;
 use crate::operators::operator_for;
 use crate::operators::tests::saved;
 
@@ -275,21 +277,21 @@ struct Machine {
     node: usize,
     workers: Vec<Box<dyn Operator>>,
     emitted: Rows,
-    counts: WindowCounts,
+    counts: OperatorCounters,
     epoch: u64,
 }
 
 impl Machine {
     fn new(program: &Program, workers: usize) -> Self {
         let plan = program.plan();
-        let node = plan.nodes.iter().position(|node| matches!(node.operator, OperatorSpec::Windowed { .. })).unwrap();
+        let node = plan.nodes.iter().position(|node| node.clock.is_some()).unwrap();
         let mut machine = Machine {
             program: program.clone(),
             plan,
             node,
             workers: Vec::new(),
             emitted: Rows::new(),
-            counts: WindowCounts::default(),
+            counts: OperatorCounters::default(),
             epoch: 0,
         };
         machine.workers = machine.fresh(workers);
@@ -297,11 +299,10 @@ impl Machine {
     }
 
     fn fresh(&self, workers: usize) -> Vec<Box<dyn Operator>> {
-        let OperatorSpec::Windowed { input, .. } = &self.plan.nodes[self.node].operator else { unreachable!() };
-        let schema = &self.plan.nodes[input.0].schema;
-        let operator = |worker| {
-            operator_for(&self.plan.nodes[self.node].operator, schema, KeyRange::of_worker(worker, workers)).unwrap()
-        };
+        let node = &self.plan.nodes[self.node];
+        let OperatorSpec::Keyed(spec) = &node.operator else { unreachable!() };
+        let schemas = self.plan.inputs(node).schemas;
+        let operator = |worker| operator_for(spec.as_ref(), &schemas, KeyRange::of_worker(worker, workers));
         (0..workers).map(operator).collect()
     }
 
@@ -314,13 +315,14 @@ impl Machine {
         let diffs: Vec<i64> = changes.iter().map(|(_, diff)| *diff).collect();
         let mut batches: Vec<Vec<Changes>> = Vec::new();
         for index in 0..self.plan.nodes.len() {
-            let before = |input: &NodeId| batches[input.0].clone();
-            let made = match &self.plan.nodes[index].operator.clone() {
+            let node = self.plan.nodes[index].clone();
+            let before = || batches[node.ports[0].node.0].clone();
+            let made = match &node.operator {
                 OperatorSpec::Source { columns: used, .. } => {
                     let columns = used.iter().map(|&c| columns[c].clone()).collect();
                     vec![Changes::new(columns, diffs.clone().into())]
                 }
-                OperatorSpec::Map { input, stage, consolidate: mode } => {
+                OperatorSpec::Map { stage, consolidate: mode } => {
                     let map = |changes: Changes| {
                         let mapped = stage.apply(&changes.columns, changes.rows).unwrap();
                         let diffs = match &mapped.selection {
@@ -330,7 +332,7 @@ impl Machine {
                         let made = Changes { columns: mapped.columns, rows: mapped.rows, diffs };
                         if *mode == Consolidate::InBatch { consolidate(made, SEED) } else { made }
                     };
-                    let mapped: Vec<Changes> = before(input).into_iter().map(map).collect();
+                    let mapped: Vec<Changes> = before().into_iter().map(map).collect();
                     if *mode == Consolidate::ByRow && !mapped.is_empty() {
                         let keyed: Vec<HashedChanges> = (mapped.into_iter())
                             .map(|changes| HashedChanges { hashes: vec![0; changes.rows], changes })
@@ -340,20 +342,20 @@ impl Machine {
                         mapped
                     }
                 }
-                OperatorSpec::Expand { input, first } => {
+                OperatorSpec::Expand { first } => {
                     let mut made = Vec::new();
-                    before(input).iter().for_each(|changes| expand(changes, *first, &mut |piece| made.push(piece)));
+                    before().iter().for_each(|changes| expand(changes, *first, &mut |piece| made.push(piece)));
                     made
                 }
-                OperatorSpec::Windowed { input, windows, clock, time, .. } => {
-                    let key = match windows {
-                        WindowSpec::Numbered { spec, .. } => spec.key.clone(),
-                        WindowSpec::Session(spec) => spec.instance.clone(),
+                OperatorSpec::Keyed(_) => {
+                    let (Some((clock, time)), Exchange::ByKey(key)) = (node.clock, &node.ports[0].exchange) else {
+                        unreachable!("windows follow a clock")
                     };
-                    let watermark = before(clock).iter().filter_map(|changes| instant::greatest(changes, *time)).max();
-                    self.run(before(input), &key, watermark)
+                    let times = batches[clock.0].iter();
+                    let watermark = times.filter_map(|changes| instant::greatest(changes, time)).max();
+                    self.run(before(), key, watermark)
                 }
-                OperatorSpec::Sink { input, .. } => before(input),
+                OperatorSpec::Sink { .. } => before(),
                 other => unreachable!("{other:?}"),
             };
             batches.push(made);
@@ -400,14 +402,15 @@ impl Machine {
             if own.is_empty() && watermark.is_none() {
                 continue;
             }
-            let mut bucket = (!own.is_empty()).then(|| KeyedChanges::new(HashedChanges::concat(&own), key)).into_iter();
-            if let Some(watermark) = watermark {
-                worker.windowed().unwrap().advance(watermark);
-            }
-            worker.step(Epoch(self.epoch), &mut bucket, &mut |changes| made.push(changes)).unwrap();
-            let counts = worker.windowed().unwrap().take_counts();
-            self.counts.late_rows += counts.late_rows;
-            self.counts.windows_closed += counts.windows_closed;
+            let bucket = (!own.is_empty()).then(|| KeyedChanges::new(HashedChanges::concat(&own), key));
+            let input = bucket.map(|bucket| Bucket::new(vec![Some(bucket)]));
+            let context = StepContext { epoch: Epoch(self.epoch), watermark };
+            let mut emit = |changes| {
+                made.push(changes);
+                Ok(())
+            };
+            worker.step(&context, &mut operator::buckets(input), &mut emit).unwrap();
+            self.counts += worker.take_counters();
         }
         made
     }
@@ -449,7 +452,11 @@ impl Machine {
     fn shown(&self) -> i64 {
         let mut shown = 0;
         for worker in &self.workers {
-            worker.snapshot(&mut |made| shown += (0..made.rows).map(|row| made.diffs.get(row)).sum::<i64>()).unwrap();
+            let mut emit = |made: Changes| {
+                shown += (0..made.rows).map(|row| made.diffs.get(row)).sum::<i64>();
+                Ok(())
+            };
+            worker.snapshot(&mut emit).unwrap();
         }
         shown
     }
@@ -519,7 +526,7 @@ fn check_case(random: &mut StdRng) {
         machine.step(&changes);
         let expected = replay.step(&changes);
         assert_eq!(machine.emitted, expected, "emitted (left), expected (right) in epoch {epoch} of {program:?}");
-        let counts = WindowCounts { late_rows: replay.late, windows_closed: replay.closed };
+        let counts = OperatorCounters { late_rows: replay.late, windows_closed: replay.closed };
         assert_eq!(machine.counts, counts, "epoch {epoch} of {program:?}");
         let shown = expected.values().sum::<i64>() - replay.kept.values().sum::<i64>();
         assert_eq!(machine.shown(), shown, "windows in the snapshot of epoch {epoch} of {program:?}");

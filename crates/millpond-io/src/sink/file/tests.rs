@@ -75,7 +75,7 @@ fn write(sink: &CsvSink, epoch: u64, values: &[(i64, i64)]) {
 
 #[track_caller]
 fn prepare(sink: &CsvSink) -> Value {
-    sink.prepare().and_then(Prepared::settle).expect("the sink is made durable")
+    sink.prepare().and_then(Prepared::make_durable).expect("the sink is made durable")
 }
 
 /// A process killed: nothing is cleaned up.

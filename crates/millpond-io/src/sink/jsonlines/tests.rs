@@ -56,7 +56,7 @@ fn write(sink: &JsonLinesSink, epoch: u64, values: &[(i64, i64)]) {
 
 #[track_caller]
 fn prepare(sink: &JsonLinesSink) -> Value {
-    sink.prepare().and_then(Prepared::settle).expect("the sink is made durable")
+    sink.prepare().and_then(Prepared::make_durable).expect("the sink is made durable")
 }
 
 #[track_caller]

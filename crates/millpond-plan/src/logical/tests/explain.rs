@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::behavior::Behavior;
-use crate::window::SlidingWindow;
+use crate::logical::window::SlidingWindow;
 
 #[track_caller]
 fn check(table: &Table, expected: Expect) {
@@ -154,19 +154,10 @@ fn groups_and_combinations_are_explained() {
             4. source: csv, made at visits.py:12, saved as "others"
                columns: page: Type::Str.optional()
                append-only
-            5. map of 3
-               columns: page, table = 0, users = count_distinct([user_id])
-               not append-only: 3 is not
-            6. map of 4
-               columns: page, table = 1, users = None
-               append-only
-            7. all rows of 5 and 6
-               columns: page: Type::Str.optional(), table: Type::Int, users: Type::Int.optional()
-               not append-only: 5 is not
-            8. difference of the tables in 7, saved as "csv-0/reduce-0/difference-0"
+            5. difference of 3 and 4, saved as "csv-0/reduce-0/difference-0"
                identity: page
                state: the rows of all tables, by identity
-               not append-only: 7 is not
+               not append-only: 3 is not
         "#]],
     );
     let all = source(None, true).group_reduce(vec![], named([("n", count())]), &here()).unwrap();

@@ -14,7 +14,7 @@
 use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Result};
 
-use crate::behavior::Behavior;
+use super::behavior::Behavior;
 use crate::eval::{MapStage, Root};
 use crate::expr::{BinaryOp, Expr};
 use crate::lengths::{number, positive, time_type};

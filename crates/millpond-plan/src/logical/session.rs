@@ -1,18 +1,28 @@
-//! What joins neighbouring rows to one session: a largest gap, or a predicate over their times.
+//! One row for each session: rows whose neighbours are no further apart than a gap, or fulfil a predicate over their times.
 
 use std::fmt;
 use std::sync::Arc;
 
 use millpond_columns::dialect::{self, Notation, hint, quoted};
 use millpond_columns::types::{Schema, Type, one_of};
-use millpond_error::{Error, Result};
+use millpond_error::{Error, Origin, Result};
+use serde_json::{Value, json};
 
-use crate::behavior::Behavior;
+use super::anchor::{Keyed, KeyedOutput};
+use super::behavior::{Behavior, Lifecycle, Shown, WindowSpec, WindowedSpec};
+use super::describe::{self, Described, expressions};
+use super::group::{ReducerCall, explain_reducers, write_reducers};
+use super::lower::Lowering;
+use super::pipeline::Pipeline;
+use super::reduce::Grouping;
+use super::{Operation, Table};
 use crate::diagnostics::{at, subject};
 use crate::eval::{MapStage, Root};
 use crate::expr::{Expr, ExprKind, UnaryOp};
+use crate::lengths;
 use crate::literal::Literal;
-use crate::notation::{self, spoken};
+use crate::notation::{self, Speller, spoken};
+use crate::physical::{Explanation, Form, Inputs, KeyedSpec};
 use crate::terms::{TermId, Terms};
 use crate::typing::{self, Scope};
 
@@ -55,6 +65,149 @@ pub enum Gap {
     MostFloat(f64),
     /// The one output of this stage is true of the times of a row and of the next one, which are its inputs.
     Where(Arc<MapStage>),
+}
+
+/// The parameters of a `Session` node. All positions are columns of the node's input.
+///
+/// It groups rows of an instance into sessions; one output row for each: the instance columns, `_pw_window_start`,
+/// `_pw_window_end`, then one column for each reducer.
+#[derive(Clone, Debug)]
+pub struct SessionSpec {
+    /// Columns that make up the instance (the key); may be empty.
+    pub instance: Vec<usize>,
+    /// The column of event times: a required `int` or point in time; an `int` where times are floats, the
+    /// [instant](crate::instant) of each.
+    pub time: usize,
+    /// Whether times are floats.
+    pub floats: bool,
+    /// What neighbours in a session fulfil.
+    pub gap: Gap,
+    /// The reducers, in the order of their output columns.
+    pub reducers: Vec<ReducerCall>,
+    /// The form.
+    pub form: Form,
+}
+
+#[derive(Debug)]
+struct Session {
+    time: Expr,
+    gap: SessionGap,
+    instance: Option<Expr>,
+    behavior: Option<Behavior>,
+    outputs: Vec<(String, Expr)>,
+}
+
+impl Table {
+    /// One row for each session. In `outputs`, the instance expression, [`INSTANCE`](crate::INSTANCE), [`WINDOW_START`](crate::WINDOW_START) and
+    /// [`WINDOW_END`](crate::WINDOW_END) are used plainly; every column of this table stands in a reducer.
+    pub fn session_reduce(
+        &self,
+        window: SessionWindow,
+        outputs: Vec<(String, Expr)>,
+        origin: &Origin,
+    ) -> Result<Table> {
+        let SessionWindow { time, gap, instance, behavior } = window;
+        let behavior = behavior.filter(|behavior| !behavior.is_plain());
+        let session = Session { time, gap, instance, behavior, outputs };
+        let (schema, identity) =
+            self.reduced(&session.grouping(), &session.outputs).map_err(|error| error.at(origin))?;
+        let append_only = session.behavior.as_ref().is_some_and(Behavior::is_append_only);
+        Ok(Table::new(session, vec![self.clone()], schema, Some(identity), append_only, origin))
+    }
+}
+
+impl Session {
+    fn grouping(&self) -> Grouping<'_> {
+        let (instance, behavior) = (self.instance.as_ref(), self.behavior.as_ref());
+        Grouping::Session { time: &self.time, gap: &self.gap, instance, behavior }
+    }
+}
+
+impl Operation for Session {
+    fn describe(&self, of: &Described<'_>) -> Option<Value> {
+        let mut fields = json!({
+            "operator": "session",
+            "time": self.time.to_string(),
+            "instance": self.instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
+            "outputs": expressions(&self.outputs),
+            "input": of.inputs[0],
+        });
+        match &self.gap {
+            SessionGap::Most(max_gap) => {
+                fields["max_gap"] = match max_gap.kind() {
+                    ExprKind::Literal(value) => describe::number(value),
+                    _ => Value::from(max_gap.to_string()),
+                }
+            }
+            SessionGap::Where(predicate) => fields["predicate"] = Value::from(predicate.to_string()),
+        }
+        self.behavior.iter().for_each(|behavior| behavior.describe(&mut fields));
+        Some(fields)
+    }
+
+    fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
+        lowering.pipeline_on(table, |lowering| {
+            let input = &table.inputs()[0];
+            let mut rows = lowering.pipeline(input)?;
+            let reduction = rows.reduction(input.schema(), &self.grouping(), &self.outputs)?;
+            let reducers = lowering.reducer_rows(&mut rows, &reduction);
+            let instance: Vec<usize> = (0..reduction.keys.len()).collect();
+            let session = SessionSpec {
+                instance: instance.clone(),
+                time: instance.len(),
+                floats: reduction.floats,
+                gap: reduction.gap.clone().expect("sessions have a gap"),
+                reducers,
+                form: Form::of(input.append_only()),
+            };
+            let lifecycle = reduction.lifecycle.clone();
+            // The sessions of an instance are shown and over one by one, and apart from those that change.
+            let delays = |lifecycle: &Lifecycle| matches!(lifecycle.shown, Shown::AfterStart(_));
+            let scatters = lifecycle.as_ref().is_some_and(|lifecycle| delays(lifecycle) || !lifecycle.keep_results);
+            let output = KeyedOutput { scatters, ..KeyedOutput::by_key(instance.len()) };
+            let clock = lifecycle.as_ref().map(|_| session.time);
+            let spec: Arc<dyn KeyedSpec> = match lifecycle {
+                Some(lifecycle) => Arc::new(WindowedSpec { windows: WindowSpec::Session(session), lifecycle }),
+                None => Arc::new(session),
+            };
+            let keyed = Keyed { spec, keys: vec![instance], expands: None, clock, output };
+            Ok(lowering.reducing("session", table, rows, keyed, &reduction, &self.outputs))
+        })
+    }
+}
+
+impl KeyedSpec for SessionSpec {
+    fn name(&self) -> &'static str {
+        "session"
+    }
+
+    fn explain(&self, inputs: &Inputs<'_>) -> Explanation {
+        let mut lines = Vec::new();
+        if !self.instance.is_empty() {
+            lines.push(format!("key: {}", inputs.names(0, &self.instance)));
+        }
+        let ty = inputs.schemas[0].columns()[self.time].ty.ty;
+        let gap = match &self.gap {
+            Gap::Most(gap) => format!("no more than {} apart", lengths::spoken(&Literal::Int(*gap), ty)),
+            Gap::MostFloat(gap) => format!("no more than {} apart", lengths::spoken(&Literal::Float(*gap), ty)),
+            Gap::Where(predicate) => format!("where {}", predicate.output_texts(Speller::of_program()).join(", ")),
+        };
+        lines.push(format!("time: {}, neighbours {gap}", inputs.name(0, self.time)));
+        lines.extend(explain_reducers(&self.reducers, self.form, inputs));
+        Explanation { what: "sessions".to_owned(), lines, ..Explanation::default() }
+    }
+
+    fn why_not_append_only(&self) -> &'static str {
+        "the row of a session that changes is replaced"
+    }
+}
+
+impl fmt::Display for SessionSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SessionSpec { instance, time, floats: _, gap, reducers, form } = self;
+        write!(f, "({form}) instance {instance:?} time {time} {gap}: ")?;
+        write_reducers(reducers, f)
+    }
 }
 
 impl Gap {

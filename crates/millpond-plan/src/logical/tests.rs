@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use expect_test::{Expect, expect};
 use millpond_columns::types::Type;
 use serde_json::json;
@@ -6,11 +8,12 @@ use super::*;
 use crate::expr::{Expr, coalesce, col, lit};
 use crate::functions::Reducer;
 use crate::literal::Literal;
+use crate::logical::session::{SessionGap, SessionWindow};
+use crate::logical::window::{SlidingWindow, WindowLength};
 use crate::methods::reducers::{
     any, argmax, argmin, count, count_distinct, earliest, latest, max, min, sum, tuple, unique,
 };
-use crate::session::{SessionGap, SessionWindow};
-use crate::window::WindowLength;
+use crate::physical::{Consolidate, Node as PlanNode, OperatorSpec, PhysicalPlan};
 
 mod behavior;
 mod combine;
@@ -294,7 +297,7 @@ fn a_windows_start_or_end_stands_for_its_number() {
     };
     let (user, start, end) = (("user_id", col("user_id")), ("start", col("start")), ("end", col("end")));
     let consolidation = |table| {
-        let map = |node: &Node| match &node.operator {
+        let map = |node: &PlanNode| match &node.operator {
             OperatorSpec::Map { consolidate, .. } => Some(*consolidate),
             _ => None,
         };
@@ -553,7 +556,8 @@ fn equal_tables_are_described_once() {
         let part = table.filter(col("access_time").gt(5), &here()).unwrap();
         table.concat(&[part], &here()).unwrap()
     });
-    let described = |table: &Table| crate::describe::describe(table, &crate::describe::ReadColumns::new());
+    let described =
+        |table: &Table| crate::logical::describe::describe(table, &crate::logical::describe::ReadColumns::new());
     assert_eq!(described(&doubled).as_array().unwrap().len(), 81);
     let other = doubled.filter(col("access_time").gt(6), &here()).unwrap();
     let difference = crate::difference(&described(&doubled), &described(&other));
@@ -580,7 +584,7 @@ fn descriptions_and_state_do_not_depend_on_who_reads_a_step() {
     };
     assert_eq!(without_source(&alone), without_source(&shared));
     let schema = |plan: &PhysicalPlan| {
-        let session = plan.nodes.iter().find(|node| matches!(node.operator, OperatorSpec::Session { .. }));
+        let session = plan.nodes.iter().find(|node| matches!(node.operator, OperatorSpec::Keyed(_)));
         session.unwrap().schema.clone()
     };
     assert_eq!(schema(&alone), schema(&shared));
@@ -657,7 +661,7 @@ fn keys_are_described_by_name_and_expression() {
 fn check_error(result: Result<Table>, expected: &str) {
     let error = result.expect_err("the program is wrong");
     let origin = error.origin().expect("the place is known");
-    assert!(origin.file.contains("lower/tests") || *origin == here());
+    assert!(origin.file.contains("logical/tests") || *origin == here());
     let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
     assert_eq!(format!("{}{hint}", error.message()), expected);
 }

@@ -7,33 +7,30 @@
 //! Of a source only the columns count that are read: what a schema says beside them changes no row.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use millpond_columns::types::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::behavior::Behavior;
-use crate::expr::{Expr, ExprKind};
+use super::{SinkDecl, Table};
+use crate::declare::SourceDecl;
+use crate::expr::Expr;
 use crate::literal::Literal;
 use crate::notation::Speller;
-use crate::session::SessionGap;
-use crate::table::{Operation, SinkDecl, SourceDecl, Table};
-use crate::window::WindowLength;
 
 /// The positions of the columns that are read of each source, by its place in memory.
-pub(crate) type ReadColumns = HashMap<*const SourceDecl, BTreeSet<usize>>;
+pub(super) type ReadColumns = HashMap<*const SourceDecl, BTreeSet<usize>>;
 
 /// The description of a table and of all before it, of whose sources these columns are read: a list of operators, each
 /// after those that it is made of, whose numbers it names. The last is the table's own. Equal operators are one, so the
 /// list says the same however the program shares its tables.
-pub(crate) fn describe(table: &Table, read: &ReadColumns) -> Value {
+pub(super) fn describe(table: &Table, read: &ReadColumns) -> Value {
     let mut description = Description::new(read, &|_| None);
     description.add(table, false);
     Value::Array(description.operators)
 }
 
 /// The description of a kept table. Whole rows are kept, so the order of columns is described.
-pub(crate) fn keep(table: &Table, read: &ReadColumns) -> Value {
+pub(super) fn keep(table: &Table, read: &ReadColumns) -> Value {
     let mut description = Description::new(read, &|_| None);
     let input = description.add(table, false);
     description.push(json!({ "operator": "keep", "schema": columns(table.schema()), "input": input }));
@@ -41,7 +38,7 @@ pub(crate) fn keep(table: &Table, read: &ReadColumns) -> Value {
 }
 
 /// What a source is, of which these columns are read.
-pub(crate) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
+pub(super) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
     // Rows that replace others are kept whole.
     let keeps_rows = source.description["primary_key"].as_array().is_some_and(|key| !key.is_empty());
     let columns = source.schema.columns().iter().enumerate();
@@ -65,7 +62,7 @@ pub(crate) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
 
 /// What an output gets: all that makes what it got before and what it gets now one history. A table that is a step is only
 /// named: what it is, is said by itself.
-pub(crate) fn output(sink: &SinkDecl, step: &dyn Fn(&Table) -> Option<String>) -> Value {
+pub(super) fn output(sink: &SinkDecl, step: &dyn Fn(&Table) -> Option<String>) -> Value {
     let mut fields = json!({ "operator": "output", "kind": sink.kind });
     if let Some(settings) = sink.description.as_object() {
         settings.iter().for_each(|(name, value)| fields[name] = value.clone());
@@ -83,6 +80,16 @@ pub(crate) fn output(sink: &SinkDecl, step: &dyn Fn(&Table) -> Option<String>) -
 /// A table, and whether what identifies its rows matters. That is described where it does: a program that says so for
 /// later keeps its state.
 type Part<'a> = (&'a Table, bool);
+
+/// What an operation describes itself with.
+pub(super) struct Described<'a> {
+    /// The numbers of its inputs.
+    pub inputs: &'a [usize],
+    /// Whether what identifies its rows matters.
+    pub identified: bool,
+    /// What is read of the sources.
+    pub read: &'a ReadColumns,
+}
 
 struct Description<'a> {
     /// What is read of the sources.
@@ -114,11 +121,14 @@ impl<'a> Description<'a> {
                 continue;
             }
             let inputs: Vec<usize> = parts.iter().map(|part| numbers[&key(*part)]).collect();
-            let number = match (step, part.0.operation(), part.1) {
-                (Some(step), ..) => self.push(json!({ "operator": "step", "step": step })),
-                (None, Operation::Identify { .. }, false) => inputs[0],
-                (None, operation, _) => self.push(operator(operation, &inputs, self.read)),
+            let described = match step {
+                Some(step) => Some(json!({ "operator": "step", "step": step })),
+                None => {
+                    let of = Described { inputs: &inputs, identified: part.1, read: self.read };
+                    part.0.operation().describe(&of)
+                }
             };
+            let number = described.map_or_else(|| inputs[0], |operator| self.push(operator));
             numbers.insert(key(part), number);
             waiting.pop();
         }
@@ -137,123 +147,17 @@ impl<'a> Description<'a> {
 
 /// What comes before a table.
 fn before((table, identified): Part<'_>) -> Vec<Part<'_>> {
-    let operation = table.operation();
-    let matters = match operation {
-        Operation::Select { .. } | Operation::Filter { .. } => identified,
-        Operation::Combine { .. } => true,
-        _ => false,
-    };
-    operation.inputs().iter().map(|input| (input, matters)).collect()
+    let asks = table.operation().asks_identity(identified);
+    table.inputs().iter().map(|input| (input, asks)).collect()
 }
 
-/// One operator, over operators of these numbers and sources of which these columns are read.
-fn operator(operation: &Operation, inputs: &[usize], read: &ReadColumns) -> Value {
-    match operation {
-        Operation::Source(declared) => source(declared, read.get(&Arc::as_ptr(declared)).unwrap_or(&BTreeSet::new())),
-        Operation::Select { columns, keeps_others, .. } => json!({
-            "operator": if *keeps_others { "with_columns" } else { "select" },
-            "outputs": expressions(columns),
-            "input": inputs[0],
-        }),
-        Operation::Filter { predicate, .. } => json!({
-            "operator": "filter",
-            "predicate": predicate.to_string(),
-            "input": inputs[0],
-        }),
-        Operation::Identify { columns, .. } => json!({
-            "operator": "with_id_from",
-            "columns": columns.iter().map(Expr::to_string).collect::<Vec<_>>(),
-            "input": inputs[0],
-        }),
-        Operation::Combine { combination, .. } => json!({
-            "operator": combination.name(),
-            "inputs": inputs,
-        }),
-        Operation::Group { keys, outputs, .. } => json!({
-            "operator": "reduce",
-            "keys": keys.iter().map(key).collect::<Vec<_>>(),
-            "outputs": expressions(outputs),
-            "input": inputs[0],
-        }),
-        Operation::Session { time, gap, instance, behavior, outputs, .. } => {
-            let mut fields = json!({
-                "operator": "session",
-                "time": time.to_string(),
-                "instance": instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
-                "outputs": expressions(outputs),
-                "input": inputs[0],
-            });
-            match gap {
-                SessionGap::Most(max_gap) => fields["max_gap"] = literal(max_gap),
-                SessionGap::Where(predicate) => fields["predicate"] = Value::from(predicate.to_string()),
-            }
-            describe_behavior(behavior.as_ref(), &mut fields);
-            fields
-        }
-        Operation::Concat { .. } => json!({
-            "operator": "concat",
-            "inputs": inputs,
-        }),
-        Operation::Flatten { column, .. } => json!({
-            "operator": "flatten",
-            "column": column,
-            "input": inputs[0],
-        }),
-        Operation::Sliding { window, outputs, .. } => {
-            let mut fields = json!({
-                "operator": window.name(),
-                "time": window.time.to_string(),
-                "hop": number(&window.hop),
-                "instance": window.instance.iter().map(Expr::to_string).collect::<Vec<_>>(),
-                "outputs": expressions(outputs),
-                "input": inputs[0],
-            });
-            match &window.length {
-                WindowLength::Hops(hops) => fields["ratio"] = json!(hops),
-                WindowLength::Duration(duration) => fields["duration"] = number(duration),
-            }
-            if let Some(origin) = &window.origin {
-                fields["origin"] = number(origin);
-            }
-            describe_behavior(window.behavior.as_ref(), &mut fields);
-            fields
-        }
-    }
-}
-
-fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
+/// Named expressions, whatever their order.
+pub(super) fn expressions(named: &[(String, Expr)]) -> Map<String, Value> {
     named.iter().map(|(name, expr)| (name.clone(), Value::from(expr.to_string()))).collect()
 }
 
-fn literal(expr: &Expr) -> Value {
-    match expr.kind() {
-        ExprKind::Literal(value) => number(value),
-        _ => Value::from(expr.to_string()),
-    }
-}
-
-/// Adds what a behaviour says, each length only if it is given.
-fn describe_behavior(behavior: Option<&Behavior>, fields: &mut Value) {
-    match behavior {
-        None => {}
-        Some(Behavior::Common { delay, cutoff, keep_results }) => {
-            for (name, length) in [("delay", delay), ("cutoff", cutoff)] {
-                if let Some(length) = length {
-                    fields[name] = number(length);
-                }
-            }
-            fields["keep_results"] = json!(keep_results);
-        }
-        Some(Behavior::ExactlyOnce { shift }) => {
-            fields["exactly_once"] = json!(true);
-            if let Some(shift) = shift {
-                fields["shift"] = number(shift);
-            }
-        }
-    }
-}
-
-fn number(value: &Literal) -> Value {
+/// A literal, ints as such.
+pub(super) fn number(value: &Literal) -> Value {
     match value {
         Literal::Int(value) => Value::from(*value),
         other => Value::from(other.to_string()),
@@ -261,7 +165,7 @@ fn number(value: &Literal) -> Value {
 }
 
 /// `user_id`, or `minute = time // 60`.
-fn key((name, expr): &(String, Expr)) -> String {
+pub(super) fn key((name, expr): &(String, Expr)) -> String {
     let (name, text) = (Speller::PLAN.column(name), expr.to_string());
     if name == text { text } else { format!("{name} = {text}") }
 }

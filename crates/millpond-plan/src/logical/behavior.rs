@@ -34,13 +34,21 @@
 //! time.
 
 use std::fmt;
+use std::sync::Arc;
 
 use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
+use serde_json::{Value, json};
 
+use super::describe;
+use super::group::ReduceSpec;
+use super::session::SessionSpec;
+use super::window::WindowSpans;
 use crate::expr::Expr;
-use crate::lengths::number;
+use crate::lengths::{self, number};
 use crate::literal::Literal;
+use crate::notation::Speller;
+use crate::physical::{Explanation, Inputs, KeyedSpec};
 
 /// When windows are shown and when they are over; see the [module](self). Lengths are in the unit of the time: an `int` if
 /// the time is one, a `Duration` if it is a point in time.
@@ -66,6 +74,26 @@ impl Behavior {
     /// Whether it says nothing.
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Behavior::Common { delay: None, cutoff: None, .. })
+    }
+
+    /// Adds what it says to a description, each length only if it is given.
+    pub(super) fn describe(&self, fields: &mut Value) {
+        match self {
+            Behavior::Common { delay, cutoff, keep_results } => {
+                for (name, length) in [("delay", delay), ("cutoff", cutoff)] {
+                    if let Some(length) = length {
+                        fields[name] = describe::number(length);
+                    }
+                }
+                fields["keep_results"] = json!(keep_results);
+            }
+            Behavior::ExactlyOnce { shift } => {
+                fields["exactly_once"] = json!(true);
+                if let Some(shift) = shift {
+                    fields["shift"] = describe::number(shift);
+                }
+            }
+        }
     }
 
     /// Whether no result is ever removed.
@@ -118,6 +146,85 @@ pub enum Shown {
     AfterStart(Literal),
     /// When it is closed.
     AtClose,
+}
+
+/// The parameters of a `Windowed` node: a reduce or sessions whose groups are windows that are shown late, or that end. Its
+/// output has the same columns.
+#[derive(Clone, Debug)]
+pub struct WindowedSpec {
+    /// What it computes.
+    pub windows: WindowSpec,
+    /// When windows are shown and over.
+    pub lifecycle: Lifecycle,
+}
+
+/// The windows of a `Windowed` node.
+#[derive(Clone, Debug)]
+pub enum WindowSpec {
+    /// Groups whose last key is the number of a window.
+    Numbered {
+        /// The reduce.
+        spec: ReduceSpec,
+        /// Start and end by number.
+        spans: Arc<WindowSpans>,
+    },
+    /// Sessions.
+    Session(SessionSpec),
+}
+
+impl WindowSpec {
+    fn spec(&self) -> &dyn KeyedSpec {
+        match self {
+            WindowSpec::Numbered { spec, .. } => spec,
+            WindowSpec::Session(spec) => spec,
+        }
+    }
+}
+
+impl KeyedSpec for WindowedSpec {
+    fn name(&self) -> &'static str {
+        self.windows.spec().name()
+    }
+
+    fn explain(&self, inputs: &Inputs<'_>) -> Explanation {
+        let Explanation { mut what, mut lines, .. } = self.windows.spec().explain(inputs);
+        if matches!(self.windows, WindowSpec::Numbered { .. }) {
+            what = "windows".to_owned();
+        }
+        if let Some((node, columns, time)) = inputs.clock {
+            let time = &columns.columns()[time];
+            let name = Speller::of_program().column(&time.name);
+            lines.push(format!("watermark: the greatest {name} of {}", node.0 + 1));
+            lines.extend(self.lifecycle.explain(time.ty.ty));
+        }
+        Explanation { what, more: ", shown and closed by a watermark".to_owned(), lines }
+    }
+
+    fn why_not_append_only(&self) -> &'static str {
+        "the row of a window that changes is replaced"
+    }
+}
+
+impl fmt::Display for WindowedSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.windows.spec(), self.lifecycle)
+    }
+}
+
+impl Lifecycle {
+    /// When windows over times of this type are shown and over, for people.
+    fn explain(&self, time: Type) -> Vec<String> {
+        let mut lines = vec![match &self.shown {
+            Shown::AtOnce => "shown from the first row on".to_owned(),
+            Shown::AfterStart(delay) => format!("shown {} after the start", lengths::spoken(delay, time)),
+            Shown::AtClose => "shown once, when closed".to_owned(),
+        }];
+        lines.extend(self.cutoff.as_ref().map(|cutoff| {
+            let kept = if self.keep_results { "its row stays" } else { "its row is removed" };
+            format!("closed {} after the end; {kept}", lengths::spoken(cutoff, time))
+        }));
+        lines
+    }
 }
 
 /// As a plan shows it, with a space behind it.

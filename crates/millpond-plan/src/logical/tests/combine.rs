@@ -26,12 +26,10 @@ fn rows_are_combined_by_an_identity_that_is_kept_once() {
             0: source "visits": user_id: str, bytes: int?
             1: reduce 0 "visits/reduce-0" (full) key [0]: sum(1), count()
             2: source "corrections" (append-only): user_id: str, access_time: int, bytes: int?
-            3: map 1 user_id, table = 0, bytes = sum(bytes), pages = count()
-            4: map 2 user_id, table = 1, bytes, pages = access_time
-            5: union 3 4 user_id: str, table: int, bytes: int?, pages: int
-            6: update_rows 5 "visits/reduce-0/update_rows-0" key [0] table 1: [2, 3] updated [0, 1]
-            7: map 6 user_id, pages, bytes
-            8: sink 7 csv
+            3: map 2 user_id, bytes, pages = access_time
+            4: update_rows 1 3 "visits/reduce-0/update_rows-0" key [0]: bytes: int?, pages: int updated [0, 1]
+            5: map 4 user_id, pages, bytes
+            6: sink 5 csv
         "#]],
     );
 }
@@ -49,18 +47,15 @@ fn of_other_tables_only_the_identity_is_read() {
         expect![[r#"
             0: source "visits" (append-only): user_id: str, page: str?, bytes: int?
             1: source "seen" (append-only): user_id: str, page: str?
-            2: map 0 user_id, page, table = 0, bytes = bytes + 1
-            3: map 1 user_id, page, table = 1, bytes = None
-            4: union 2 3 user_id: str, page: str?, table: int, bytes: int?
-            5: difference 4 "visits/difference-0" key [0, 1] table 2: [3]
-            6: source "known": user_id: str, page: str?
-            7: map 6 user_id, page = page.str.lower(), table = 2, bytes = None
-            8: union 2 3 7 user_id: str, page: str?, table: int, bytes: int?
-            9: intersect 8 "visits/intersect-0" key [0, 1] table 2: [3]
-            10: map 5 (consolidate by row) page, bytes
-            11: sink 10 csv
-            12: map 9 (consolidate by row) page, bytes
-            13: sink 12 csv
+            2: map 0 user_id, page, bytes = bytes + 1
+            3: difference 2 1 "visits/difference-0" key [0, 1]: bytes: int?
+            4: source "known": user_id: str, page: str?
+            5: map 4 user_id, page = page.str.lower()
+            6: intersect 2 1 5 "visits/intersect-0" key [0, 1]: bytes: int?
+            7: map 3 (consolidate by row) page, bytes
+            8: sink 7 csv
+            9: map 6 (consolidate by row) page, bytes
+            10: sink 9 csv
         "#]],
     );
 }
@@ -74,16 +69,13 @@ fn cells_are_updated_where_the_second_table_has_them() {
     check(
         [updated],
         expect![[r#"
-        0: source "visits" (append-only): user_id: str, bytes: int?
-        1: reduce 0 "visits/reduce-0" (append-only) key [0]: sum(1), count()
-        2: source "corrections" (append-only): user_id: str, bytes: int?
-        3: map 1 user_id, table = 0, bytes = sum(bytes), pages = count()
-        4: map 2 user_id, table = 1, bytes, pages = None
-        5: union 3 4 user_id: str, table: int, bytes: int?, pages: int?
-        6: update_cells 5 "visits/reduce-0/update_cells-0" key [0] table 1: [2, 3] updated [0]
-        7: map 6 user_id, pages, bytes
-        8: sink 7 csv
-    "#]],
+            0: source "visits" (append-only): user_id: str, bytes: int?
+            1: reduce 0 "visits/reduce-0" (append-only) key [0]: sum(1), count()
+            2: source "corrections" (append-only): user_id: str, bytes: int?
+            3: update_cells 1 2 "visits/reduce-0/update_cells-0" key [0]: bytes: int?, pages: int updated [0]
+            4: map 3 user_id, pages, bytes
+            5: sink 4 csv
+        "#]],
     );
 }
 
@@ -99,17 +91,15 @@ fn an_identity_that_is_no_column_is_carried_only_to_the_combination() {
     check(
         [pages, rest],
         expect![[r#"
-        0: source "visits" (append-only): access_time: int, page: str?, bytes: int?
-        1: source "seen" (append-only): access_time: int
-        2: map 0 where bytes > 0: access_time * 2, table = 0, page
-        3: map 1 col("access_time * 2") = access_time, table = 1, page = None
-        4: union 2 3 access_time * 2: int, table: int, page: str?
-        5: difference 4 "visits/difference-0" key [0] table 1: [2]
-        6: map 0 where bytes > 0: page
-        7: sink 6 csv
-        8: map 5 (consolidate by row) page
-        9: sink 8 csv
-    "#]],
+            0: source "visits" (append-only): access_time: int, page: str?, bytes: int?
+            1: source "seen" (append-only): access_time: int
+            2: map 0 where bytes > 0: access_time * 2, page
+            3: difference 2 1 "visits/difference-0" key [0]: page: str?
+            4: map 0 where bytes > 0: page
+            5: sink 4 csv
+            6: map 3 (consolidate by row) page
+            7: sink 6 csv
+        "#]],
     );
 }
 
@@ -139,7 +129,7 @@ fn a_column_of_the_identity_keeps_its_type() {
     let rest = visits.difference(&seen, &here()).unwrap();
     assert_eq!(identity(&rest), "access_time: int?");
     let plan = plan([sessions(&rest)]);
-    let difference = plan.nodes.iter().find(|node| matches!(node.operator, OperatorSpec::Combine { .. })).unwrap();
+    let difference = plan.nodes.iter().find(|node| matches!(node.operator, OperatorSpec::Keyed(_))).unwrap();
     assert_eq!(difference.schema.to_string(), "access_time: int, bytes: int?, page: str?, user_id: str");
 }
 
@@ -150,19 +140,18 @@ fn windows_are_combined_by_instance_and_bounds() {
     check(
         [starts.intersect(&[windows()], &here()).unwrap()],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
-        1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
-        2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
-        3: source "csv-1" (append-only): user_id: str, access_time: int, bytes: int?
-        4: map 3 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
-        5: reduce 4 "csv-1/tumbling-0" (append-only) key [0, 1]: sum(2), count()
-        6: map 2 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60, table = 0
-        7: map 5 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60, table = 1
-        8: union 6 7 _pw_instance: str, _pw_window_start: int, _pw_window_end: int, table: int
-        9: intersect 8 "csv-0/tumbling-0/intersect-0" key [0, 1, 2] table 3: []
-        10: map 9 (consolidate by row) start = _pw_window_start
-        11: sink 10 csv
-    "#]],
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            3: source "csv-1" (append-only): user_id: str, access_time: int, bytes: int?
+            4: map 3 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
+            5: reduce 4 "csv-1/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            6: map 2 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
+            7: map 5 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
+            8: intersect 6 7 "csv-0/tumbling-0/intersect-0" key [0, 1, 2]: 
+            9: map 8 (consolidate by row) start = _pw_window_start
+            10: sink 9 csv
+        "#]],
     );
 }
 

@@ -12,16 +12,18 @@ use millpond_columns::dialect::Notation;
 use millpond_columns::types::{ColumnType, Schema, Type, one_of};
 use millpond_error::{Error, Result};
 
-use crate::behavior::{Behavior, Lifecycle};
+use super::anchor::Results;
+use super::behavior::{Behavior, Lifecycle};
+use super::session::{Gap, SessionGap};
+use super::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowSpans, Windows};
 use crate::diagnostics::{self, at, no_column, subject};
+use crate::eval::Root;
 use crate::expr::{Expr, ExprKind, col};
 use crate::functions::{Reducer, ReducerKind};
 use crate::lengths;
 use crate::notation::{self, Speller, code, spoken};
-use crate::session::{Gap, SessionGap};
 use crate::terms::{Op, TermId, TermType, Terms};
 use crate::typing::{self, RowScope, Scope, nested, typed_none_hint};
-use crate::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowSpans, Windows};
 
 /// The column of windows' numbers, which no program sees.
 const WINDOW_NUMBER: &str = "window";
@@ -54,6 +56,18 @@ pub(crate) struct Reduction {
     pub schema: Schema,
     /// Whether it is of sessions whose times are floats.
     pub floats: bool,
+}
+
+impl Reduction {
+    /// The table's columns, which are these outputs.
+    pub(super) fn results_of(&self, outputs: &[(String, Expr)]) -> Results {
+        let columns = outputs.iter().zip(&self.outputs);
+        Results {
+            terms: self.results.clone(),
+            columns: columns.map(|((_, expr), term)| Root { term: *term, origin: expr.origin().cloned() }).collect(),
+            identity: self.identity.iter().map(|(_, term)| Root { term: *term, origin: None }).collect(),
+        }
+    }
 }
 
 /// The numbers of the windows that a row is in. Their column is the last key.

@@ -1,0 +1,60 @@
+//! A row for each element of a column: the column becomes lists where it is none, in the map before, and one node takes any list
+//! apart.
+
+use std::collections::BTreeSet;
+
+use millpond_columns::types::Schema;
+use millpond_error::{Origin, Result};
+use serde_json::{Value, json};
+
+use super::anchor::{Anchor, AnchorOperator};
+use super::describe::Described;
+use super::lower::Lowering;
+use super::pipeline::Pipeline;
+use super::{Operation, Table};
+use crate::eval::Root;
+use crate::expr::col;
+use crate::typing::nested;
+
+/// A row for each element of a column, which becomes the element.
+#[derive(Debug)]
+struct Flatten {
+    column: String,
+}
+
+impl Table {
+    /// Each row once for each element of `column`, which becomes the element: of a list, a tuple of one type, a JSON array, or a
+    /// text, whose elements are its characters. A row without elements, as that of a null, is left out.
+    pub fn flatten(&self, column: &str, origin: &Origin) -> Result<Table> {
+        let schema = nested::flattened(self.schema(), column).map_err(|error| error.at(origin))?;
+        let operation = Flatten { column: column.to_owned() };
+        Ok(Table::new(operation, vec![self.clone()], schema, None, self.append_only(), origin))
+    }
+}
+
+impl Operation for Flatten {
+    fn describe(&self, of: &Described<'_>) -> Option<Value> {
+        Some(json!({ "operator": "flatten", "column": self.column, "input": of.inputs[0] }))
+    }
+
+    fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
+        lowering.pipeline_on(table, |lowering| {
+            let input = &table.inputs()[0];
+            let mut rows = lowering.pipeline(input)?;
+            let column = input.schema().index_of(&self.column).expect("the name is checked");
+            let known = rows.columns[column].1.clone();
+            let (term, _) = nested::elements(&mut rows.terms, (&col(&self.column), known.term))?;
+            if term != known.term {
+                rows.columns[column].1 = Root { term, origin: Some(table.origin().clone()) };
+                let lists = rows.terms.ty(term).column().expect("lists have a type");
+                let types = input.schema().columns().iter().enumerate();
+                rows.schema = Schema::new(types.map(|(i, c)| (c.name.clone(), if i == column { lists } else { c.ty })));
+            }
+            let cancels = lowering.cancels(&rows);
+            let step = lowering.stateless_step(&rows, "flatten");
+            let operator = AnchorOperator::Flatten { column, cancels };
+            let anchor = Anchor::new(operator, vec![rows], table, step);
+            Ok(Anchor { used: BTreeSet::from([column]), ..anchor })
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! From tables to the plan that runs.
+//!
+//! Every table stands on an *anchor*: the source, keyed operator (group, session, window, combination), concat or flatten nearest to it,
+//! with the selects and filters between them fused into one [`MapStage`](crate::MapStage). So a plan is anchors, and a map
+//! wherever an anchor or a sink reads what is not just another anchor's output. Equal maps of one anchor are one node.
+//!
+//! - *Pruning.* A column that nothing needs is not computed, and a source reads only the columns that the maps on it need,
+//!   through any concat or flatten.
+//!   What a keyed operator keeps never depends on who reads it: its state must be the same in every program that
+//!   describes it alike.
+//! - *Names and descriptions* are made of the tables as written, so no rewriting changes them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use millpond_columns::dialect::{hint, quoted};
+use millpond_columns::types::Schema;
+use millpond_error::{Error, Result};
+use serde_json::Value;
+
+use super::anchor::{Anchor, AnchorOperator, Keyed};
+use super::describe::{self, ReadColumns, describe};
+use super::emission::Emission;
+use super::pipeline::Pipeline;
+use super::{SinkDecl, Table};
+use crate::declare::SourceDecl;
+use crate::deep::deep_of;
+use crate::physical::{PhysicalPlan, Sink, Step};
+
+/// Makes the plan that the engine runs of what a program writes.
+///
+/// # Errors
+///
+/// An `Invalid` error if two sources have the same name.
+pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
+    let mut lowering = Lowering { names: source_names(&sinks)?, ..Lowering::default() };
+    let written = sinks.iter().map(|sink| lowering.pipeline(&sink.table)).collect::<Result<Vec<_>>>()?;
+    // While columns are where the tables have them.
+    let read: Vec<ReadColumns> = written.iter().map(|rows| lowering.read_columns([rows])).collect();
+    let described: Vec<Sink> = sinks.iter().map(|sink| lowering.described(sink)).collect();
+    for rows in &written {
+        lowering.use_columns(rows);
+    }
+    lowering.prune();
+    let mut plan = Emission::new(&lowering.anchors);
+    for anchor in 0..lowering.anchors.len() {
+        plan.anchor(anchor);
+    }
+    for (index, ((sink, rows), read)) in sinks.iter().zip(&written).zip(&read).enumerate() {
+        plan.sink(index, sink, rows, read);
+    }
+    Ok(plan.finish(described))
+}
+
+/// Anchors found so far, each after those that it reads.
+#[derive(Default)]
+pub(crate) struct Lowering {
+    anchors: Vec<Anchor>,
+    /// The tables of the anchors, in the same order.
+    tables: Vec<Table>,
+    /// The number of the anchor that a table is, by its place in memory.
+    numbers: HashMap<*const (), usize>,
+    /// Names of sources, by their place in memory.
+    names: HashMap<*const SourceDecl, String>,
+    /// How many unnamed steps have this path.
+    twins: HashMap<String, usize>,
+    /// How many tables are being lowered, each for the one before.
+    levels: u32,
+}
+
+impl Lowering {
+    /// The table over its anchor, whose needed columns are not marked yet.
+    pub(super) fn pipeline(&mut self, table: &Table) -> Result<Pipeline> {
+        self.levels += 1;
+        let rows = deep_of(self.levels, || table.operation().lower(table, self));
+        self.levels -= 1;
+        rows
+    }
+
+    /// A table that is an anchor, which `make` makes when it is first asked for; equal tables made by two calls are two.
+    pub(super) fn pipeline_on(
+        &mut self,
+        table: &Table,
+        make: impl FnOnce(&mut Self) -> Result<Anchor>,
+    ) -> Result<Pipeline> {
+        let anchor = match self.numbers.get(&table.address()) {
+            Some(known) => *known,
+            None => {
+                let anchor = make(self)?;
+                self.anchors.push(anchor);
+                self.tables.push(table.clone());
+                self.numbers.insert(table.address(), self.anchors.len() - 1);
+                self.anchors.len() - 1
+            }
+        };
+        let results = self.anchors[anchor].results.clone();
+        let names = table.schema().columns().iter().map(|column| column.name.clone());
+        Ok(Pipeline {
+            anchor,
+            terms: results.terms,
+            predicates: Vec::new(),
+            columns: names.zip(results.columns).collect(),
+            identity: results.identity,
+            schema: table.schema().clone(),
+        })
+    }
+
+    /// The anchor of a keyed operator over rows that are laid out as it reads them.
+    pub(super) fn keyed(&mut self, name: &str, table: &Table, inputs: Vec<Pipeline>, keyed: Keyed) -> Anchor {
+        inputs.iter().for_each(|rows| self.use_columns(rows));
+        let description = describe(table, &self.read_columns(&inputs));
+        let step = Step { description, ..self.stateless_step(&inputs[0], name) };
+        Anchor::new(AnchorOperator::Keyed(keyed), inputs, table, step)
+    }
+
+    /// The columns that the anchor of these rows gives.
+    pub(super) fn output_of(&self, rows: &Pipeline) -> &Schema {
+        &self.anchors[rows.anchor].schema
+    }
+
+    /// Whether a row that is removed from these rows may be one that is added to them in the same epoch.
+    pub(super) fn cancels(&self, rows: &Pipeline) -> bool {
+        self.anchors[rows.anchor].cancels()
+    }
+
+    /// The step of a source, which is described when all are known that read it.
+    pub(super) fn source_step(&self, source: &Arc<SourceDecl>) -> Step {
+        Step { name: self.names[&Arc::as_ptr(source)].clone(), description: Value::Null }
+    }
+
+    /// The name of a table over these rows that has no state.
+    pub(super) fn stateless_step(&mut self, rows: &Pipeline, operator: &str) -> Step {
+        let path = format!("{}/{operator}", self.anchors[rows.anchor].step.name);
+        Step { name: ordinal(&mut self.twins, path), description: Value::Null }
+    }
+
+    /// Leaves the columns of concats and flattens out that nothing needs, once all that read them are known: the last first.
+    fn prune(&mut self) {
+        for position in (0..self.anchors.len()).rev() {
+            let anchor = &mut self.anchors[position];
+            if !anchor.is_pruned() {
+                continue;
+            }
+            let used: Vec<usize> = anchor.used.iter().copied().collect();
+            anchor.inputs.iter_mut().for_each(|rows| rows.narrow(&used));
+            let read: Vec<(usize, Vec<usize>)> =
+                anchor.inputs.iter().map(|rows| (rows.anchor, rows.inputs())).collect();
+            read.into_iter().for_each(|(anchor, columns)| self.anchors[anchor].used.extend(columns));
+        }
+    }
+
+    /// Marks the columns of an anchor that these rows need.
+    fn use_columns(&mut self, rows: &Pipeline) {
+        self.anchors[rows.anchor].used.extend(rows.inputs());
+    }
+
+    /// The columns of sources that these rows need, whatever else of the program needs. Each anchor is looked at once, after
+    /// all that read it.
+    fn read_columns<'a>(&self, rows: impl IntoIterator<Item = &'a Pipeline>) -> ReadColumns {
+        let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for rows in rows {
+            needed.entry(rows.anchor).or_default().extend(rows.inputs());
+        }
+        let mut read = ReadColumns::new();
+        while let Some((position, columns)) = needed.pop_last() {
+            let anchor = &self.anchors[position];
+            if let AnchorOperator::Source(source) = &anchor.operator {
+                read.insert(Arc::as_ptr(source), columns);
+                continue;
+            }
+            let columns = anchor.needs(&columns);
+            for rows in &anchor.inputs {
+                needed.entry(rows.anchor).or_default().extend(rows.inputs_of(columns.as_ref()));
+            }
+        }
+        read
+    }
+
+    /// A sink with the whole description of what it gets. The steps before it are only named, since they are described
+    /// themselves.
+    fn described(&self, sink: &SinkDecl) -> Sink {
+        let step = |table: &Table| {
+            let anchor = &self.anchors[*self.numbers.get(&table.address())?];
+            anchor.keeps_state().then(|| anchor.step.name.clone())
+        };
+        Sink {
+            name: sink.name.clone(),
+            kind: sink.kind,
+            description: describe::output(sink, &step),
+            origin: sink.origin.clone(),
+            connector: sink.connector.clone(),
+        }
+    }
+}
+
+/// `path-0` for the first of its path, `path-1` for its twin, and so on.
+pub(super) fn ordinal(twins: &mut HashMap<String, usize>, path: String) -> String {
+    let count = twins.entry(path.clone()).or_default();
+    *count += 1;
+    format!("{path}-{}", *count - 1)
+}
+
+/// The sources that these outputs read, each once, in the order of the program.
+pub fn sources(sinks: &[SinkDecl]) -> Vec<Arc<SourceDecl>> {
+    sources_of(sinks).into_iter().cloned().collect()
+}
+
+fn sources_of(sinks: &[SinkDecl]) -> Vec<&Arc<SourceDecl>> {
+    let mut sources: Vec<&Arc<SourceDecl>> = Vec::new();
+    for source in sinks.iter().flat_map(|sink| sink.table.sources()) {
+        if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+/// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no user's name has.
+fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>> {
+    let sources = sources_of(sinks);
+    let mut given = HashSet::new();
+    for source in &sources {
+        if let Some(name) = &source.name
+            && !given.insert(name.clone())
+        {
+            let error = Error::invalid(format!("two sources are named {}", quoted(name)));
+            let own = hint(".name(NAME)", "name=NAME").replace("NAME", &quoted(&format!("{name}-2")));
+            let hint = format!("saved state is found by name: give each its own, such as {own}");
+            return Err(error.with_hint(hint).at(&source.origin));
+        }
+    }
+    let mut twins = HashMap::new();
+    let mut name = |source: &SourceDecl| match &source.name {
+        Some(name) => name.clone(),
+        None => loop {
+            let name = ordinal(&mut twins, source.kind.to_owned());
+            if !given.contains(&name) {
+                break name;
+            }
+        },
+    };
+    Ok(sources.into_iter().map(|source| (Arc::as_ptr(source), name(source))).collect())
+}

@@ -1,0 +1,122 @@
+//! Computed columns, row by row.
+
+use millpond_columns::types::{Schema, Type};
+use millpond_error::{Origin, Result};
+use serde_json::{Value, json};
+
+use super::describe::{Described, expressions};
+use super::lower::Lowering;
+use super::pipeline::Pipeline;
+use super::{Operation, Table};
+use crate::diagnostics;
+use crate::eval::Root;
+use crate::expr::{Expr, col, if_else};
+use crate::literal::Literal;
+use crate::typing;
+
+/// `keeps_others`: the input's other columns stay, as in `with_columns`.
+#[derive(Debug)]
+struct Select {
+    columns: Vec<(String, Expr)>,
+    keeps_others: bool,
+}
+
+impl Table {
+    /// These columns and no others.
+    pub fn select(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
+        let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
+        Ok(self.row_by_row(Select { columns, keeps_others: false }, schema, origin))
+    }
+
+    /// All columns of this table; those named in `columns` are replaced in their place, or added at the end.
+    pub fn with_columns(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
+        let names = columns.iter().map(|(name, _)| name.as_str());
+        diagnostics::unique("with_columns", names).map_err(|error| error.at(origin))?;
+        let all = all_columns(self.schema(), &columns);
+        let schema = typing::select(self.schema(), &all).map_err(|error| error.at(origin))?;
+        Ok(self.row_by_row(Select { columns, keeps_others: true }, schema, origin))
+    }
+
+    /// All columns but these.
+    pub fn without(&self, names: &[String], origin: &Origin) -> Result<Table> {
+        diagnostics::known("without", self.schema(), names).map_err(|error| error.at(origin))?;
+        let kept = self.schema().columns().iter().filter(|column| !names.contains(&column.name));
+        self.select(kept.map(|column| (column.name.clone(), col(&column.name))).collect(), origin)
+    }
+
+    /// The same columns in the same places; each pair is the name of a column and the name that it gets.
+    pub fn rename(&self, names: &[(String, String)], origin: &Origin) -> Result<Table> {
+        let old: Vec<String> = names.iter().map(|(old, _)| old.clone()).collect();
+        diagnostics::known("rename", self.schema(), &old).map_err(|error| error.at(origin))?;
+        let renamed = |name: &String| {
+            let new = names.iter().find(|(old, _)| old == name);
+            new.map_or_else(|| name.clone(), |(_, new)| new.clone())
+        };
+        let columns = self.schema().columns().iter();
+        let columns: Vec<_> = columns.map(|column| (renamed(&column.name), col(&column.name))).collect();
+        diagnostics::unique("rename", columns.iter().map(|(name, _)| name.as_str()))
+            .map_err(|error| error.at(origin))?;
+        self.select(columns, origin)
+    }
+
+    /// The same columns, these cast to other types as [`Expr::cast`] does it.
+    pub fn cast_to_types(&self, types: &[(String, Type)], origin: &Origin) -> Result<Table> {
+        let names: Vec<String> = types.iter().map(|(name, _)| name.clone()).collect();
+        diagnostics::known("cast_to_types", self.schema(), &names).map_err(|error| error.at(origin))?;
+        let casts = types.iter().map(|(name, ty)| (name.clone(), col(name).cast(*ty).at(origin.clone())));
+        self.with_columns(casts.collect(), origin)
+    }
+}
+
+impl Operation for Select {
+    fn describe(&self, of: &Described<'_>) -> Option<Value> {
+        Some(json!({
+            "operator": if self.keeps_others { "with_columns" } else { "select" },
+            "outputs": expressions(&self.columns),
+            "input": of.inputs[0],
+        }))
+    }
+
+    fn asks_identity(&self, identified: bool) -> bool {
+        identified
+    }
+
+    fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
+        let input = &table.inputs()[0];
+        let mut rows = lowering.pipeline(input)?;
+        let columns = match self.keeps_others {
+            true => all_columns(input.schema(), &self.columns),
+            false => self.columns.clone(),
+        };
+        let mut selected = Vec::with_capacity(columns.len());
+        for (name, expr) in columns {
+            let term = rows.term(input.schema(), |terms, scope| typing::term(terms, scope, &expr))?;
+            selected.push((name, Root { term, origin: rows.origin(term, expr.origin()) }));
+        }
+        Ok(Pipeline { columns: selected, schema: table.schema().clone(), ..rows })
+    }
+}
+
+/// What `with_columns` selects: the columns of `schema`, with those of `columns` in their place or at the end.
+fn all_columns(schema: &Schema, columns: &[(String, Expr)]) -> Vec<(String, Expr)> {
+    let kept = schema.columns().iter().map(|kept| {
+        let new = columns.iter().find(|(name, _)| *name == kept.name);
+        new.cloned().unwrap_or_else(|| (kept.name.clone(), col(&kept.name)))
+    });
+    let added = columns.iter().filter(|(name, _)| schema.index_of(name).is_none()).cloned();
+    kept.chain(added).collect()
+}
+
+/// The tables that become one of this schema, with JSON's null as none in columns that hold nulls there.
+pub(super) fn json_or_none(inputs: Vec<Table>, schema: &Schema, origin: &Origin) -> Result<Vec<Table>> {
+    let optional = |name: &str| schema.index_of(name).is_some_and(|at| schema.columns()[at].ty.optional);
+    let with_none = |table: Table| {
+        let columns = table.schema().columns().iter();
+        let json = columns.filter(|column| column.ty == Type::Json.required() && optional(&column.name));
+        // A branch that may be none makes the value optional.
+        let columns: Vec<_> =
+            json.map(|column| (column.name.clone(), if_else(true, col(&column.name), Literal::None))).collect();
+        if columns.is_empty() { Ok(table) } else { table.with_columns(columns, origin) }
+    };
+    inputs.into_iter().map(with_none).collect()
+}

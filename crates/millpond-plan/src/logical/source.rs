@@ -1,0 +1,46 @@
+//! The rows of an external table.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use millpond_error::Result;
+use serde_json::Value;
+
+use super::anchor::{Anchor, AnchorOperator};
+use super::describe::{self, Described};
+use super::lower::Lowering;
+use super::pipeline::Pipeline;
+use super::{Operation, Table};
+use crate::declare::SourceDecl;
+use crate::diagnostics;
+
+#[derive(Debug)]
+struct Source(Arc<SourceDecl>);
+
+impl Table {
+    /// The rows of an external source.
+    pub fn source(source: SourceDecl) -> Result<Table> {
+        let names = source.schema.columns().iter().map(|column| column.name.as_str());
+        diagnostics::unique("a schema", names).map_err(|error| error.at(&source.origin))?;
+        let (schema, append_only, origin) = (source.schema.clone(), source.append_only, source.origin.clone());
+        Ok(Table::new(Source(Arc::new(source)), Vec::new(), schema, None, append_only, &origin))
+    }
+}
+
+impl Operation for Source {
+    fn describe(&self, of: &Described<'_>) -> Option<Value> {
+        let read = of.read.get(&Arc::as_ptr(&self.0));
+        Some(describe::source(&self.0, read.unwrap_or(&BTreeSet::new())))
+    }
+
+    fn source(&self) -> Option<&Arc<SourceDecl>> {
+        Some(&self.0)
+    }
+
+    fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
+        lowering.pipeline_on(table, |lowering| {
+            let step = lowering.source_step(&self.0);
+            Ok(Anchor::new(AnchorOperator::Source(self.0.clone()), Vec::new(), table, step))
+        })
+    }
+}
