@@ -39,10 +39,13 @@ from millpond._expression import (
     coalesce,
     fill_error,
     if_else,
+    left,
     make_tuple,
+    right,
     this,
     unwrap,
 )
+from millpond._join import JoinMode
 from millpond._json import Json
 from millpond._names import finish_class, finish_module
 from millpond._native import __version__
@@ -50,7 +53,18 @@ from millpond._outputs import clear
 from millpond._run import MonitoringLevel, run, run_async
 from millpond._schema import Schema, column_definition, schema_from_types
 from millpond._summary import OutputSummary, RunSummary, SourceSummary, StepSummary
-from millpond._table import GroupedTable, Table, WindowedTable, explain
+from millpond._table import (
+    GroupedTable,
+    JoinResult,
+    Table,
+    WindowedTable,
+    explain,
+    join,
+    join_inner,
+    join_left,
+    join_outer,
+    join_right,
+)
 from millpond._text import StringNamespace
 from millpond._time import DateTimeNaive, DateTimeUtc, Duration
 
@@ -66,6 +80,8 @@ __all__ = [
     "GroupedTable",
     "InputError",
     "InvalidError",
+    "JoinMode",
+    "JoinResult",
     "Json",
     "LockedError",
     "MonitoringLevel",
@@ -88,9 +104,16 @@ __all__ = [
     "fill_error",
     "if_else",
     "io",
+    "join",
+    "join_inner",
+    "join_left",
+    "join_outer",
+    "join_right",
+    "left",
     "make_tuple",
     "persistence",
     "reducers",
+    "right",
     "run",
     "run_async",
     "schema_from_types",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millpond._check import choice, flag, words
-from millpond._expression import ColumnExpression, _union, to_expression
+from millpond._expression import ColumnExpression, to_expression
 from millpond._names import is_looked_for, no_attribute
 from millpond._origin import here
 
@@ -132,7 +132,7 @@ class DateTimeNamespace:
         """
         unit_name = None if unit is None else choice(unit, "unit", _UNITS)
         native = self._expression._native.timestamp(unit_name, here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def from_timestamp(self, unit: Literal["s", "ms", "us", "ns"]) -> ColumnExpression:
         """The `DateTimeNaive` that is so many units after 1970-01-01T00:00:00; of a ``float``, the nearest nanosecond.
@@ -144,7 +144,7 @@ class DateTimeNamespace:
             unit: What the number counts.
         """
         native = self._expression._native.from_timestamp(choice(unit, "unit", _UNITS), False, here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def utc_from_timestamp(self, unit: Literal["s", "ms", "us", "ns"]) -> ColumnExpression:
         """The `DateTimeUtc` that is so many units after 1970-01-01T00:00:00Z; see `from_timestamp`.
@@ -153,7 +153,7 @@ class DateTimeNamespace:
             unit: What the number counts.
         """
         native = self._expression._native.from_timestamp(choice(unit, "unit", _UNITS), True, here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def floor(self, duration: Operand) -> ColumnExpression:
         """The last point that is not later, of those that are a multiple of ``duration`` from 1970-01-01T00:00:00.
@@ -187,7 +187,7 @@ class DateTimeNamespace:
             date            | time
             Sun 22 Nov 2026 | 10:40:00.250000 AM
         """
-        return ColumnExpression(self._expression._native.strftime(words(fmt, "fmt"), here()), self._expression._tables)
+        return ColumnExpression(self._expression._native.strftime(words(fmt, "fmt"), here()))
 
     def strptime(self, fmt: str, contains_timezone: bool | None = None) -> ColumnExpression:
         """The point that a text spells, in the words of `strftime`.
@@ -214,7 +214,7 @@ class DateTimeNamespace:
         """
         expected = None if contains_timezone is None else flag(contains_timezone, "contains_timezone")
         native = self._expression._native.strptime(words(fmt, "fmt"), expected, here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def to_utc(self, from_timezone: str) -> ColumnExpression:
         """The `DateTimeUtc` at which clocks of a time zone show a `DateTimeNaive`.
@@ -238,7 +238,7 @@ class DateTimeNamespace:
             2026-03-29 01:30:00+00:00
         """
         native = self._expression._native.to_utc(words(from_timezone, "from_timezone"), here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def to_naive_in_timezone(self, timezone: str) -> ColumnExpression:
         """The `DateTimeNaive` that clocks of a time zone show at a `DateTimeUtc`.
@@ -247,7 +247,7 @@ class DateTimeNamespace:
             timezone: The name of the zone, such as ``"Europe/Berlin"``.
         """
         native = self._expression._native.to_naive_in_timezone(words(timezone, "timezone"), here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def add_duration_in_timezone(self, duration: Operand, timezone: str) -> ColumnExpression:
         """What clocks of a time zone show so long after they show a `DateTimeNaive`.
@@ -293,7 +293,7 @@ class DateTimeNamespace:
     def _call(self, function: str, *arguments: Operand) -> ColumnExpression:
         expressions = [to_expression(argument) for argument in arguments]
         native = self._expression._native.time(function, [argument._native for argument in expressions], here())
-        return ColumnExpression(native, _union(self._expression, *expressions))
+        return ColumnExpression(native)
 
     def __repr__(self) -> str:
         return f"<millpond.DateTimeNamespace of {self._expression._native}>"

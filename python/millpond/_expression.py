@@ -58,19 +58,18 @@ class ColumnExpression:
         pear  | 0.0   | False
     """
 
-    __slots__ = ("_native", "_tables")
+    __slots__ = ("_native",)
 
-    def __init__(self, native: _native.Expr, tables: tuple[Table, ...]) -> None:
+    def __init__(self, native: _native.Expr) -> None:
         self._native = native
-        self._tables = tables
 
     def is_none(self) -> ColumnExpression:
         """Whether the value is null."""
-        return ColumnExpression(self._native.unary("is_none", here()), self._tables)
+        return ColumnExpression(self._native.unary("is_none", here()))
 
     def is_not_none(self) -> ColumnExpression:
         """Whether the value is not null."""
-        return ColumnExpression(self._native.unary("is_not_none", here()), self._tables)
+        return ColumnExpression(self._native.unary("is_not_none", here()))
 
     @property
     def str(self) -> StringNamespace:
@@ -92,7 +91,7 @@ class ColumnExpression:
         Where there is none, the cell cannot be computed.
         """
         position = to_expression(key)
-        return ColumnExpression(self._native.get(position._native, None, here()), _union(self, position))
+        return ColumnExpression(self._native.get(position._native, None, here()))
 
     if not TYPE_CHECKING:
 
@@ -139,7 +138,7 @@ class ColumnExpression:
         """
         position, other = to_expression(key), to_expression(default)
         native = self._native.get(position._native, other._native, here())
-        return ColumnExpression(native, _union(self, position, other))
+        return ColumnExpression(native)
 
     def as_int(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
         """The int that a `Json` value is, or ``default``; with ``unwrap``, a value that is none stops the run.
@@ -165,10 +164,10 @@ class ColumnExpression:
 
     def to_string(self) -> ColumnExpression:
         """The value as text, as ``pw.cast(str, ...)`` writes it."""
-        return ColumnExpression(self._native.cast("str", here()), self._tables)
+        return ColumnExpression(self._native.cast("str", here()))
 
     def _json_as(self, ty: builtins.str, default: Operand, unwrapped: bool) -> ColumnExpression:
-        value = ColumnExpression(self._native.json_as(ty, here()), self._tables)
+        value = ColumnExpression(self._native.json_as(ty, here()))
         if default is not None:
             value = coalesce(value, default)
         return unwrap(value) if flag(unwrapped, "unwrap") else value
@@ -252,13 +251,13 @@ class ColumnExpression:
         return _binary("^", other, self)
 
     def __neg__(self) -> ColumnExpression:
-        return ColumnExpression(self._native.unary("-", here()), self._tables)
+        return ColumnExpression(self._native.unary("-", here()))
 
     def __abs__(self) -> ColumnExpression:
-        return ColumnExpression(self._native.unary("abs", here()), self._tables)
+        return ColumnExpression(self._native.unary("abs", here()))
 
     def __invert__(self) -> ColumnExpression:
-        return ColumnExpression(self._native.unary("~", here()), self._tables)
+        return ColumnExpression(self._native.unary("~", here()))
 
     def __hash__(self) -> int:
         return id(self)
@@ -343,13 +342,18 @@ class ColumnExpression:
 
 
 class ColumnReference(ColumnExpression):
-    """A column by its name: of a table (``table.user_id``), or of the table at hand (``pw.this.user_id``)."""
+    """A column by its name.
 
-    __slots__ = ("_name",)
+    It is of a table (``table.user_id``), of the table at hand (``pw.this.user_id``) or of one side of a join
+    (``pw.left.user_id``).
+    """
 
-    def __init__(self, name: str, table: Table | None) -> None:
-        super().__init__(_native.Expr.column(name, here()), () if table is None else (table,))
+    __slots__ = ("_name", "_table")
+
+    def __init__(self, name: str, table: Table | This) -> None:
+        super().__init__(table._column_of(name))
         self._name = name
+        self._table = table
 
     @property
     def name(self) -> str:
@@ -360,42 +364,53 @@ class ColumnReference(ColumnExpression):
         return self._code()
 
     def _type(self) -> str | None:
-        for table in self._tables:
-            for name, ty, _ in table._native.schema():
-                if name == self._name:
-                    return ty
-        return None
+        schema = [] if isinstance(self._table, This) else self._table._native.schema()
+        return next((ty for name, ty, _ in schema if name == self._name), None)
 
     def __repr__(self) -> str:
         return f"{_REPR}Reference {self._name}>"
 
 
 class This:
-    """The table at hand, of which ``pw.this.user_id`` is a column: the table whose method gets the expression."""
+    """The table at hand, of which ``pw.this.user_id`` is a column: the table whose method gets the expression.
 
-    __slots__ = ()
+    ``pw.left`` and ``pw.right`` are the two tables of a join.
+    """
+
+    __slots__ = ("_side",)
+
+    def __init__(self, side: str = "this") -> None:
+        self._side = side
+
+    def _column_of(self, name: str) -> _native.Expr:
+        if self._side == "this":
+            return _native.Expr.column(name, here())
+        return _native.Expr.side_column(self._side == "left", name, here())
 
     def __getattr__(self, name: str) -> ColumnReference:
         if name.startswith(("__", "_repr_", "_ipython_")):
             raise AttributeError(name)
-        return ColumnReference(name, None)
+        return ColumnReference(name, self)
 
     def __getitem__(self, name: str) -> ColumnReference:
         if not isinstance(name, str):
             raise no_item(name)
-        return ColumnReference(name, None)
+        return ColumnReference(name, self)
 
     def __iter__(self) -> NoReturn:
         raise invalid(
-            "pw.this cannot be walked through: it stands for the table at hand, whatever its columns are",
-            hint="table.with_columns(...) keeps all columns, table.select(pw.this.<column>, ...) those that are named",
+            f"pw.{self._side} cannot be walked through: it stands for a table, whatever its columns are",
+            hint=f"table.with_columns(...) keeps all columns, table.select(pw.{self._side}.<column>, ...) those that "
+            "are named",
         )
 
     def __repr__(self) -> str:
-        return "<millpond.this>"
+        return f"<millpond.{self._side}>"
 
 
 this = This()
+left = This("left")
+right = This("right")
 
 
 def if_else(condition: Operand, then: Operand, otherwise: Operand) -> ColumnExpression:
@@ -419,7 +434,7 @@ def if_else(condition: Operand, then: Operand, otherwise: Operand) -> ColumnExpr
         0.5  | 2
     """
     a, b, c = to_expression(condition), to_expression(then), to_expression(otherwise)
-    return ColumnExpression(_native.Expr.if_else(a._native, b._native, c._native, here()), _union(a, b, c))
+    return ColumnExpression(_native.Expr.if_else(a._native, b._native, c._native, here()))
 
 
 def coalesce(*values: Operand) -> ColumnExpression:
@@ -433,7 +448,7 @@ def coalesce(*values: Operand) -> ColumnExpression:
         raise invalid("coalesce: no value is given", hint='such as pw.coalesce(pw.this.name, "nobody")')
     expressions = [to_expression(value) for value in values]
     native = _native.Expr.coalesce([expression._native for expression in expressions], here())
-    return ColumnExpression(native, _union(*expressions))
+    return ColumnExpression(native)
 
 
 def cast(target: Any, value: Operand) -> ColumnExpression:
@@ -453,7 +468,7 @@ def cast(target: Any, value: Operand) -> ColumnExpression:
     """
     expression = to_expression(value)
     ty = native_type(target, "cast: the target")
-    return ColumnExpression(expression._native.cast(ty, here()), expression._tables)
+    return ColumnExpression(expression._native.cast(ty, here()))
 
 
 def make_tuple(*values: Operand) -> ColumnExpression:
@@ -478,7 +493,7 @@ def make_tuple(*values: Operand) -> ColumnExpression:
     """
     expressions = [to_expression(value) for value in values]
     native = _native.Expr.make_tuple([expression._native for expression in expressions], here())
-    return ColumnExpression(native, _union(*expressions))
+    return ColumnExpression(native)
 
 
 def unwrap(value: Operand) -> ColumnExpression:
@@ -494,7 +509,7 @@ def unwrap(value: Operand) -> ColumnExpression:
         <millpond.Table age: int>
     """
     expression = to_expression(value)
-    return ColumnExpression(expression._native.unary("unwrap", here()), expression._tables)
+    return ColumnExpression(expression._native.unary("unwrap", here()))
 
 
 def fill_error(value: Operand, replacement: Operand) -> ColumnExpression:
@@ -513,7 +528,7 @@ def fill_error(value: Operand, replacement: Operand) -> ColumnExpression:
         6 | 3
     """
     a, b = to_expression(value), to_expression(replacement)
-    return ColumnExpression(a._native.fill_error(b._native, here()), _union(a, b))
+    return ColumnExpression(a._native.fill_error(b._native, here()))
 
 
 def to_expression(value: object) -> ColumnExpression:
@@ -521,9 +536,9 @@ def to_expression(value: object) -> ColumnExpression:
     if isinstance(value, ColumnExpression):
         return value
     if isinstance(value, (datetime.datetime, datetime.timedelta)):
-        return ColumnExpression(_native.Expr.literal(to_native(value), here()), ())
+        return ColumnExpression(_native.Expr.literal(to_native(value), here()))
     if isinstance(value, Json):
-        return ColumnExpression(_native.Expr.literal(("json", _json_text(value)), here()), ())
+        return ColumnExpression(_native.Expr.literal(("json", _json_text(value)), here()))
     if value is not None and not isinstance(value, (bool, int, float, str, bytes)):
         hint = "expressions are made of columns, int, float, str, bool, bytes, pw.Json, datetime, timedelta and None"
         if callable(value) and hasattr(value, "__self__"):
@@ -537,7 +552,7 @@ def to_expression(value: object) -> ColumnExpression:
         raise invalid(f"{value} does not fit into an int of 64 bits")
     if isinstance(value, str):
         _check_text(value)
-    return ColumnExpression(_native.Expr.literal(value, here()), ())
+    return ColumnExpression(_native.Expr.literal(value, here()))
 
 
 def _check_text(value: str) -> None:
@@ -589,13 +604,4 @@ def no_item(key: object) -> InvalidError:
 
 def _binary(operator: str, left: Operand, right: Operand) -> ColumnExpression:
     a, b = to_expression(left), to_expression(right)
-    return ColumnExpression(a._native.binary(operator, b._native, here()), _union(a, b))
-
-
-def _union(*expressions: ColumnExpression) -> tuple[Table, ...]:
-    tables: list[Table] = []
-    for expression in expressions:
-        for table in expression._tables:
-            if not any(table is other for other in tables):
-                tables.append(table)
-    return tuple(tables)
+    return ColumnExpression(a._native.binary(operator, b._native, here()))

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = {
     "Table": """
-        C, asof_join, asof_join_left, asof_join_outer, asof_join_right, asof_now_join, asof_now_join_inner,
-        asof_now_join_left, await_futures, buffer, copy, debug, deduplicate, diff, empty, forget, freeze,
-        from_columns, from_streams, having, id, inactivity_detection, interpolate, interval_join,
-        interval_join_inner, interval_join_left, interval_join_outer, interval_join_right, ix, ix_ref, join,
-        join_inner, join_left, join_outer, join_right, keys, live, plot, pointer_from,
-        promise_universe_is_equal_to, promise_universe_is_subset_of, promise_universes_are_disjoint,
-        promise_universes_are_equal, remove_errors, restrict, show, slice, sort, split, stream_to_table,
-        to_stream, typehints, update_id_type, update_types, window_join, window_join_inner, window_join_left,
+        C, asof_join, asof_join_left, asof_join_outer, asof_join_right, asof_now_join,
+        asof_now_join_inner, asof_now_join_left, await_futures, buffer, debug, deduplicate, diff, empty,
+        forget, freeze, from_columns, from_streams, having, id, inactivity_detection, interpolate,
+        interval_join, interval_join_inner, interval_join_left, interval_join_outer,
+        interval_join_right, ix, ix_ref, keys, live, plot, pointer_from, promise_universe_is_equal_to,
+        promise_universe_is_subset_of, promise_universes_are_disjoint, promise_universes_are_equal,
+        remove_errors, restrict, show, slice, sort, split, stream_to_table, to_stream, typehints,
+        update_id_type, update_types, window_join, window_join_inner, window_join_left,
         window_join_outer, window_join_right, with_prefix, with_suffix, with_universe_of
     """,
     "ColumnExpression": "num, bin, to_datetime",
@@ -41,22 +41,22 @@ _ELSEWHERE = {
     """,
     "DateTimeNamespace": "ceil, date, isoformat, isocalendar, quarter, time, to_duration, dayofyear, week",
     "GroupedTable": "join, having, windowby, deduplicate",
+    "JoinResult": "filter, groupby, reduce, join, join_inner, join_left, join_outer, join_right, windowby",
     "Schema": """
         as_dict, assert_equal_to, assert_matches_schema, columns, columns_to_json_serializable_dict,
         default_values, dtypes, from_dict, generate_class, generate_class_to_file, id_type, keys, to_dict,
         types, update_properties, update_types, values, with_id_type, with_types, without
     """,
     "pw": """
-        BaseCustomAccumulator, ColumnNamespace, Date, ERROR, JoinMode, Joinable, LiveTable, PersistenceMode,
+        BaseCustomAccumulator, ColumnNamespace, Date, ERROR, Joinable, LiveTable, PersistenceMode,
         Pointer, PyObjectWrapper, TableLike, TableSlice, Type, UDF, apply, apply_async, apply_with_type,
         assert_column_values, assert_table_has_schema, asynchronous, attribute, cli, declare_type, demo,
-        enable_interactive_mode, export_table, global_error_log, graphs, groupby, import_table, indexing,
-        input_attribute, input_method, iterate, iterate_universe, join, join_inner, join_left, join_outer,
-        join_right, left, load_yaml, local_error_log, method, ml, numba_apply, ordered, output_attribute,
-        pandas_transformer, require, right, run_all, schema_builder, schema_from_csv, schema_from_dict,
-        schema_from_pandas, set_license_key, set_monitoring_config, sql, stateful, statistical, stdlib,
-        table_transformer, transformer, udf, udf_async, udfs, universes, unpack_col, unpack_col_dict, utils,
-        viz, wrap_py_object, xpacks
+        enable_interactive_mode, export_table, global_error_log, graphs, groupby, import_table,
+        indexing, input_attribute, input_method, iterate, iterate_universe, load_yaml, local_error_log,
+        method, ml, numba_apply, ordered, output_attribute, pandas_transformer, require, run_all,
+        schema_builder, schema_from_csv, schema_from_dict, schema_from_pandas, set_license_key,
+        set_monitoring_config, sql, stateful, statistical, stdlib, table_transformer, transformer, udf,
+        udf_async, udfs, universes, unpack_col, unpack_col_dict, utils, viz, wrap_py_object, xpacks
     """,
     "pw.io": """
         OnChangeCallback, OnFinishCallback, SynchronizedColumn, airbyte, bigquery, debezium, deltalake,
@@ -120,6 +120,10 @@ _INSTEAD = {
     ("Table", "having"): "table.filter(pw.this.x > 1) after the reduce",
     ("Table", "to_list"): "pw.io.subscribe(table, on_change=...) hands over each row as a dictionary",
     ("Table", "iterrows"): "pw.io.subscribe(table, on_change=...) hands over each row as a dictionary",
+    ("Table", "merge"): "table.join(...)",
+    ("JoinResult", "filter"): "select(...) makes a table of it, which can be filtered",
+    ("JoinResult", "groupby"): "select(...) makes a table of it, which can be grouped",
+    ("JoinResult", "reduce"): "select(...) makes a table of it, which can be reduced",
     ("GroupedTable", "agg"): "reduce(...)",
     ("GroupedTable", "count"): "reduce(rows=pw.reducers.count())",
     ("GroupedTable", "size"): "reduce(rows=pw.reducers.count())",

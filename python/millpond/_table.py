@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from millpond import _native
 from millpond._check import invalid, renamed, show
 from millpond._expression import ColumnExpression, ColumnReference, This, no_item, to_expression
+from millpond._join import JoinMode, join_mode
 from millpond._names import nearest, no_attribute
 from millpond._origin import here
 from millpond._schema import describe, native_type, primary_key, schema_of
@@ -15,7 +16,7 @@ from millpond.temporal import SessionWindow, check_behavior, check_window, nativ
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any, Literal, NoReturn
 
     from millpond._errors import InvalidError
     from millpond._expression import Operand
@@ -49,17 +50,10 @@ class Table:
         alice | 900
     """
 
-    __slots__ = ("_native", "_origin", "_same_columns")
+    __slots__ = ("_native",)
 
-    def __init__(
-        self,
-        native: _native.Table,
-        origin: tuple[str, int],
-        same_columns: tuple[Table, ...] = (),
-    ) -> None:
+    def __init__(self, native: _native.Table) -> None:
         self._native = native
-        self._origin = origin
-        self._same_columns = same_columns  # tables with these very columns, of which this one holds a part of the rows
 
     @property
     def schema(self) -> type[Schema]:
@@ -118,8 +112,8 @@ class Table:
             name  | age
             alice | 40
         """
-        outputs = self._outputs("select", columns, named)
-        return Table(self._native.select(outputs, here()), here())
+        outputs = outputs_of("select", columns, named)
+        return Table(self._native.select(outputs, here()))
 
     def with_columns(self, *columns: ColumnReference, **named: Operand) -> Table:
         """This table with more columns; one that has the name of an existing column takes its place.
@@ -133,8 +127,8 @@ class Table:
             >>> table.with_columns(age=2025 - table.born)
             <millpond.Table name: str, born: int, age: int>
         """
-        outputs = self._outputs("with_columns", columns, named)
-        return Table(self._native.with_columns(outputs, here()), here())
+        outputs = outputs_of("with_columns", columns, named)
+        return Table(self._native.with_columns(outputs, here()))
 
     def filter(self, condition: ColumnExpression) -> Table:
         """The rows for which ``condition`` holds; those for which it is null are left out.
@@ -154,8 +148,7 @@ class Table:
             code = f"pw.this.{condition}"
             hint = code if isinstance(condition, str) and _is_code(code) else "such as pw.this.x > 1"
             raise invalid(f"filter: expected an expression, got {show(condition)}", hint=hint)
-        native = self._native.filter(self._bind(condition), here())
-        return Table(native, here(), (self, *self._same_columns))
+        return Table(self._native.filter(condition._native, here()))
 
     def without(self, *columns: str | ColumnReference) -> Table:
         """This table without some columns.
@@ -173,7 +166,7 @@ class Table:
             <millpond.Table name: str>
         """
         names = [self._name("without", column) for column in columns]
-        return Table(self._native.without(names, here()), here())
+        return Table(self._native.without(names, here()))
 
     def rename_columns(self, **names: str | ColumnReference) -> Table:
         """This table with other names for some columns: the new name is given the old column.
@@ -188,7 +181,7 @@ class Table:
             <millpond.Table user: str, born: int>
         """
         pairs = [(self._name("rename_columns", old), new) for new, old in names.items()]
-        return Table(self._native.rename(pairs, here()), here())
+        return Table(self._native.rename(pairs, here()))
 
     def rename_by_dict(self, names_mapping: Mapping[str, str] | Mapping[ColumnReference, str]) -> Table:
         """This table with other names for some columns, from a dictionary of old names and new ones.
@@ -212,7 +205,7 @@ class Table:
             if not isinstance(new, str):
                 raise invalid(f"rename_by_dict: a new name is a str, not {show(new)}")
             pairs.append((self._name("rename_by_dict", old), new))
-        return Table(self._native.rename(pairs, here()), here())
+        return Table(self._native.rename(pairs, here()))
 
     def rename(
         self,
@@ -250,7 +243,7 @@ class Table:
             <millpond.Table name: str, born: float>
         """
         targets = [(name, native_type(target, f"cast_to_types: {name}")) for name, target in types.items()]
-        return Table(self._native.cast_to_types(targets, here()), here())
+        return Table(self._native.cast_to_types(targets, here()))
 
     def concat_reindex(self, *tables: Table) -> Table:
         """All rows of this table and of others; a row that is in two of them is in the result twice.
@@ -276,7 +269,7 @@ class Table:
             bob   | 1
         """
         others = [check_table(table, "concat_reindex")._native for table in tables]
-        return Table(self._native.concat(others, here()), here())
+        return Table(self._native.concat(others, here()))
 
     def concat(self, *tables: Table) -> Table:
         """The same as `concat_reindex`: rows of the result have no identity, so none can be in conflict.
@@ -285,7 +278,7 @@ class Table:
             *tables: Tables with the same columns, in any order.
         """
         others = [check_table(table, "concat")._native for table in tables]
-        return Table(self._native.concat(others, here()), here())
+        return Table(self._native.concat(others, here()))
 
     def flatten(self, to_flatten: str | ColumnReference) -> Table:
         """Each row once for each element of a column, which becomes the element; the other columns stay.
@@ -320,7 +313,7 @@ class Table:
             sea | 1
             sun | 2
         """
-        return Table(self._native.flatten(self._name("flatten", to_flatten), here()), here())
+        return Table(self._native.flatten(self._name("flatten", to_flatten), here()))
 
     def with_id_from(self, *columns: ColumnExpression) -> Table:
         """The same rows, identified by these values: no two rows of the table have the same.
@@ -356,7 +349,7 @@ class Table:
         for column in columns:
             if not isinstance(column, ColumnExpression):
                 raise invalid(f"with_id_from: expected a column such as pw.this.user_id, got {show(column)}")
-        return Table(self._native.with_id_from([self._bind(column) for column in columns], here()), here())
+        return Table(self._native.with_id_from([column._native for column in columns], here()))
 
     def update_rows(self, other: Table) -> Table:
         """The rows of another table, and those of this one whose identity it has not.
@@ -383,7 +376,7 @@ class Table:
             bob   | 2
             carol | 7
         """
-        return Table(self._native.update_rows(check_table(other, "update_rows")._native, here()), here())
+        return Table(self._native.update_rows(check_table(other, "update_rows")._native, here()))
 
     def update_cells(self, other: Table) -> Table:
         """The rows of this table, some of whose cells are those of another one; also written ``self << other``.
@@ -411,7 +404,7 @@ class Table:
             Rex  | 4
             Tom  | 10
         """
-        return Table(self._native.update_cells(check_table(other, "update_cells")._native, here()), here())
+        return Table(self._native.update_cells(check_table(other, "update_cells")._native, here()))
 
     def __lshift__(self, other: Table) -> Table:
         return self.update_cells(other)
@@ -439,8 +432,7 @@ class Table:
             user | city
             bob  | Oslo
         """
-        native = self._native.difference(check_table(other, "difference")._native, here())
-        return Table(native, here(), (self, *self._same_columns))
+        return Table(self._native.difference(check_table(other, "difference")._native, here()))
 
     def intersect(self, *tables: Table) -> Table:
         """The rows of this table whose identity a row of each other table has.
@@ -466,7 +458,97 @@ class Table:
             ann  | Rome
         """
         others = [check_table(table, "intersect")._native for table in tables]
-        return Table(self._native.intersect(others, here()), here(), (self, *self._same_columns))
+        return Table(self._native.intersect(others, here()))
+
+    def copy(self) -> Table:
+        """The same rows as a table of its own, so that a table can be joined with itself.
+
+        Examples:
+            >>> import millpond as pw
+            >>> people = pw.debug.table_from_markdown('''
+            ...     name | boss
+            ...     ann  | eve
+            ...     bob  | ann
+            ... ''')
+            >>> bosses = people.copy()
+            >>> pw.debug.compute_and_print(
+            ...     people.join(bosses, people.boss == bosses.name).select(people.name, above=bosses.boss)
+            ... )
+            name | above
+            bob  | eve
+        """
+        return Table(self._native.copy(here()))
+
+    def join(
+        self,
+        other: Table,
+        *on: ColumnExpression,
+        how: JoinMode | Literal["inner", "left", "right", "outer"] = JoinMode.INNER,
+    ) -> JoinResult:
+        """Rows of this table and of another one side by side, wherever all conditions hold, for `JoinResult.select`.
+
+        Each table may change at any time; the result follows both. Rows without a match are in the result if ``how``
+        says so, with null for the columns of the other table. A key that is null equals one that is null, and
+        ``-0.0`` equals ``0.0``. The state is the rows of both tables, of each the columns that the select uses.
+
+        Args:
+            other: The right table.
+            *on: Conditions, each of which is an equality: of an expression over this table, on the left, and one over
+                the other, such as ``pw.left.user == pw.right.name`` or ``visits.user == users.name``. Both are of one
+                type.
+            how: ``"inner"`` for rows that match alone, ``"left"``, ``"right"`` or ``"outer"`` for all rows of this
+                table, of the other one, or of both.
+
+        Raises:
+            millpond.InvalidError: If a condition is no such equality, or the types of a key differ.
+
+        Examples:
+            >>> import millpond as pw
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     user | pages
+            ...     ann  | 3
+            ...     bob  | 4
+            ...     ann  | 5
+            ... ''')
+            >>> users = pw.debug.table_from_markdown('''
+            ...     name | city
+            ...     ann  | Rome
+            ...     eve  | Oslo
+            ... ''')
+            >>> pw.debug.compute_and_print(
+            ...     visits.join(users, visits.user == users.name).select(visits.pages, pw.right.city)
+            ... )
+            pages | city
+            3     | Rome
+            5     | Rome
+            >>> pw.debug.compute_and_print(
+            ...     visits.join(users, pw.left.user == pw.right.name, how="outer").select(
+            ...         pw.this.user, pw.this.name, pages=pw.coalesce(pw.this.pages, 0)
+            ...     )
+            ... )
+            user | name | pages
+                 | eve  | 0
+            ann  | ann  | 3
+            ann  | ann  | 5
+            bob  |      | 4
+        """
+        return JoinResult(self, check_table(other, "join"), on, how)
+
+    def join_inner(self, other: Table, *on: ColumnExpression) -> JoinResult:
+        """`join` with ``how="inner"``: rows that match."""
+        return self.join(other, *on)
+
+    def join_left(self, other: Table, *on: ColumnExpression) -> JoinResult:
+        """`join` with ``how="left"``: all rows of this table."""
+        return self.join(other, *on, how=JoinMode.LEFT)
+
+    def join_right(self, other: Table, *on: ColumnExpression) -> JoinResult:
+        """`join` with ``how="right"``: all rows of the other table."""
+        return self.join(other, *on, how=JoinMode.RIGHT)
+
+    def join_outer(self, other: Table, *on: ColumnExpression) -> JoinResult:
+        """`join` with ``how="outer"``: all rows of both tables."""
+        return self.join(other, *on, how=JoinMode.OUTER)
 
     def groupby(self, *columns: ColumnReference) -> GroupedTable:
         """Groups of rows that are equal in these columns, for `GroupedTable.reduce`.
@@ -511,8 +593,8 @@ class Table:
             total | n
             75    | 2
         """
-        outputs = self._outputs("reduce", columns, named)
-        return Table(self._native.group_reduce([], outputs, here()), here())
+        outputs = outputs_of("reduce", columns, named)
+        return Table(self._native.group_reduce([], outputs, here()))
 
     def windowby(
         self,
@@ -659,31 +741,74 @@ class Table:
         self._bind(reference)
         return reference.name
 
-    def _outputs(self, method: str, columns: tuple[ColumnReference, ...], named: dict[str, Operand]) -> list[Output]:
-        """Positional columns under their own names, then the named expressions, each checked to be of this table."""
-        outputs: dict[str, _native.Expr] = {}
-        for column in columns:
-            reference = _reference(method, column)
-            if reference.name in outputs or reference.name in named:
-                raise invalid(f"{method}: the column {show(reference.name)} is given twice")
-            outputs[reference.name] = self._bind(reference)
-        for name, value in named.items():
-            outputs[name] = self._bind(to_expression(value))
-        return list(outputs.items())
-
     def _bind(self, expression: ColumnExpression) -> _native.Expr:
         """The engine's expression, once every column in it is known to be of this table."""
-        for table in expression._tables:
-            if table is not self and all(table is not other for other in self._same_columns):
-                raise invalid(
-                    f"a column of {table._describe()} is used with {self._describe()}",
-                    hint="columns come from the table whose method is called: pw.this.<column>",
-                )
+        self._native.check(expression._native, here())
         return expression._native
 
-    def _describe(self) -> str:
-        file, line = self._origin
-        return f"the table ({describe(self._native.schema())}) of {file}:{line}"
+    def _column_of(self, name: str) -> _native.Expr:
+        return self._native.column(name, here())
+
+
+class JoinResult:
+    """Two tables side by side, from `Table.join`."""
+
+    __slots__ = ("_how", "_left", "_on", "_right")
+
+    def __init__(self, left: Table, right: Table, on: tuple[ColumnExpression, ...], how: object) -> None:
+        self._left = left
+        self._right = right
+        self._how = join_mode(how)
+        self._on = [_condition(condition, left, right) for condition in on]
+
+    def select(self, *columns: ColumnReference, **named: Operand) -> Table:
+        """A table of these columns of both tables.
+
+        Columns are those of the two tables (``visits.pages``), of a side (``pw.left.pages``, ``pw.right.city``), or
+        plain ones (``pw.this.pages``) that only one of the tables has, or that both are joined by under one name. Where
+        a row of a side may be missing, its columns may be null. The rows have no identity: see `Table.with_id_from`.
+
+        Args:
+            *columns: Columns that keep their names.
+            **named: Columns computed by an expression, by name.
+
+        Examples:
+            >>> import millpond as pw
+            >>> orders = pw.debug.table_from_markdown('''
+            ...     item | cents
+            ...     tea  | 300
+            ... ''')
+            >>> stock = pw.debug.table_from_markdown('''
+            ...     item | left
+            ...     tea  | 7
+            ... ''')
+            >>> joined = orders.join_left(stock, orders.item == stock.item)
+            >>> joined.select(pw.this.item, orders.cents, rest=pw.right["left"])
+            <millpond.Table item: str, cents: int, rest: int | None>
+        """
+        outputs = outputs_of("select", columns, named)
+        native = self._left._native.join_select(self._right._native, self._how.value, self._on, outputs, here())
+        return Table(native)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            raise no_attribute("JoinResult", name, dir(type(self)))
+
+        def __getitem__(self, name: object) -> NoReturn:
+            raise invalid(
+                "a join has no columns before its select",
+                hint="select(pw.left.x, pw.right.y) makes a table of it",
+            )
+
+        def __iter__(self) -> NoReturn:
+            raise invalid(
+                "a join cannot be walked through: it has no rows before the run",
+                hint="select(pw.left.x, pw.right.y) makes a table of it",
+            )
+
+    def __repr__(self) -> str:
+        return f"<millpond.JoinResult of {self._left!r} and {self._right!r}>"
 
 
 class GroupedTable:
@@ -702,8 +827,8 @@ class GroupedTable:
             *columns: Columns that make up the group, under their own names.
             **named: Expressions over such columns and over ``pw.reducers``, by name.
         """
-        outputs = self._source._outputs("reduce", columns, named)
-        return Table(self._reduce(outputs, here()), here())
+        outputs = outputs_of("reduce", columns, named)
+        return Table(self._reduce(outputs, here()))
 
     if not TYPE_CHECKING:
 
@@ -737,6 +862,36 @@ class WindowedTable(GroupedTable):
     __slots__ = ()
 
 
+def join(
+    left: Table,
+    right: Table,
+    *on: ColumnExpression,
+    how: JoinMode | Literal["inner", "left", "right", "outer"] = JoinMode.INNER,
+) -> JoinResult:
+    """`Table.join` as a function: two tables side by side, for `JoinResult.select`."""
+    return check_table(left, "join").join(right, *on, how=how)
+
+
+def join_inner(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+    """`Table.join_inner` as a function."""
+    return join(left, right, *on)
+
+
+def join_left(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+    """`Table.join_left` as a function."""
+    return join(left, right, *on, how=JoinMode.LEFT)
+
+
+def join_right(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+    """`Table.join_right` as a function."""
+    return join(left, right, *on, how=JoinMode.RIGHT)
+
+
+def join_outer(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+    """`Table.join_outer` as a function."""
+    return join(left, right, *on, how=JoinMode.OUTER)
+
+
 def explain(table: Table) -> None:
     """Prints what a program that writes this table does: the text of `Table.explain`.
 
@@ -765,6 +920,31 @@ def identified(native: _native.Table, schema: type[Schema], origin: tuple[str, i
     return native.with_id_from([_native.Expr.column(name, origin) for name in key], origin)
 
 
+def outputs_of(method: str, columns: tuple[ColumnReference, ...], named: dict[str, Operand]) -> list[Output]:
+    """Positional columns under their own names, then the named expressions."""
+    outputs: dict[str, _native.Expr] = {}
+    for column in columns:
+        reference = _reference(method, column)
+        if reference.name in outputs or reference.name in named:
+            raise invalid(f"{method}: the column {show(reference.name)} is given twice")
+        outputs[reference.name] = reference._native
+    for name, value in named.items():
+        outputs[name] = to_expression(value)._native
+    return list(outputs.items())
+
+
+def _condition(condition: object, left: Table, right: Table) -> _native.Expr:
+    """A condition of a join, whatever it is: the plan says whether it is an equality."""
+    if isinstance(condition, ColumnExpression):
+        return condition._native
+    near = next((name for name in left.column_names() if name in right.column_names()), None)
+    name = condition if isinstance(condition, str) and condition in left.column_names() else near
+    column = "." + name if name is not None and name.isidentifier() else ".x"
+    raise invalid(
+        f"join: expected a condition, got {show(condition)}", hint=f"such as pw.left{column} == pw.right{column}"
+    )
+
+
 def _is_code(text: str) -> bool:
     """Whether a text can be pasted into a program."""
     try:
@@ -784,6 +964,7 @@ def check_table(value: object, what: str) -> Table:
     """A table, and nothing else."""
     if not isinstance(value, Table):
         hint = "finish it with .reduce(...)" if isinstance(value, GroupedTable) else None
+        hint = "finish it with .select(...)" if isinstance(value, JoinResult) else hint
         raise invalid(f"{what}: expected a table, got {show(value)}", hint=hint)
     return value
 

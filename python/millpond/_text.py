@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millpond._check import flag, invalid, show
-from millpond._expression import ColumnExpression, _union, to_expression
+from millpond._expression import ColumnExpression, to_expression
 from millpond._names import is_looked_for, no_attribute
 from millpond._origin import here
 
@@ -148,7 +148,7 @@ class StringNamespace:
                 stops the run unless ``fill_error`` gives it a value.
         """
         native = self._expression._native.parse_int(flag(optional, "optional"), here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def parse_float(self, optional: bool = False) -> ColumnExpression:
         """The float that the text spells, as ``float`` reads it (ASCII digits only).
@@ -157,7 +157,7 @@ class StringNamespace:
             optional: Whether text that is no float is null. Without it, such a cell cannot be computed.
         """
         native = self._expression._native.parse_float(flag(optional, "optional"), here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def parse_bool(
         self,
@@ -174,12 +174,12 @@ class StringNamespace:
         """
         true_words, false_words = list(_words(true_values, "true_values")), list(_words(false_values, "false_values"))
         native = self._expression._native.parse_bool(true_words, false_words, flag(optional, "optional"), here())
-        return ColumnExpression(native, self._expression._tables)
+        return ColumnExpression(native)
 
     def _call(self, function: str, *arguments: Operand) -> ColumnExpression:
         expressions = [to_expression(argument) for argument in arguments]
         native = self._expression._native.text(function, [argument._native for argument in expressions], here())
-        return ColumnExpression(native, _union(self._expression, *expressions))
+        return ColumnExpression(native)
 
     def __repr__(self) -> str:
         return f"<millpond.StringNamespace of {self._expression._native}>"

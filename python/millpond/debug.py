@@ -61,9 +61,9 @@ def table_from_markdown(
         raise _check.invalid(f"table_def: expected text, got {_check.show(table_def)}")
     columns = None if schema is None else native_columns(schema, "schema")
     origin = here()
-    table = Table(_native.markdown(table_def, columns, origin), origin)
+    table = Table(_native.markdown(table_def, columns, origin))
     if schema is not None:
-        table = Table(identified(table._native, schema, origin), origin)
+        table = Table(identified(table._native, schema, origin))
     return table if id_from is None else table.with_id_from(*(table[name] for name in id_from))
 
 

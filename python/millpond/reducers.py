@@ -40,7 +40,7 @@ from __future__ import annotations
 from types import EllipsisType
 
 from millpond import _native
-from millpond._expression import ColumnExpression, _union, to_expression
+from millpond._expression import ColumnExpression, to_expression
 from millpond._origin import here
 
 TYPE_CHECKING = False
@@ -327,4 +327,4 @@ def _given(argument: Operand | EllipsisType) -> list[Operand]:
 def _reducer(name: str, *arguments: Operand, skip_nones: bool = False) -> ColumnExpression:
     expressions = [to_expression(argument) for argument in arguments]
     native = _native.Expr.reducer(name, [expression._native for expression in expressions], skip_nones, here())
-    return ColumnExpression(native, _union(*expressions))
+    return ColumnExpression(native)

@@ -187,9 +187,9 @@ def _of_times(predicate: object) -> ColumnExpression:
             f"predicate: expected a function of two times, got {show(predicate)}",
             hint="predicate=lambda a, b: b - a < 10",
         )
-    times = [ColumnExpression(_native.Expr.column(name, here()), ()) for name in ("a", "b")]
+    times = [ColumnExpression(_native.Expr.column(name, here())) for name in ("a", "b")]
     result = to_expression(predicate(*times))
-    if result._tables:
+    if result._native.names_tables():
         raise invalid(f"predicate: {result._native} uses a table, but it sees the times of two neighbouring rows only")
     return result
 

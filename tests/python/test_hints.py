@@ -1007,7 +1007,7 @@ def test_a_program_that_follows_the_hint_works(name: str) -> None:
 
 
 NOT_THERE: dict[str, tuple[Callable[[], Any], str]] = {
-    "a method of other versions": (lambda: T.join, 'a table has no method "join" in this version'),
+    "a method of other versions": (lambda: T.deduplicate, 'a table has no method "deduplicate" in this version'),
     "head": (
         lambda: T.head,
         'a table has no method "head"\nhint: pw.debug.compute_and_print(table, n_rows=5) prints the first rows',

@@ -21,10 +21,12 @@ class Row(pw.Schema):
 
 TABLE = pw.debug.table_from_markdown("x | s\n1 | a\n2 | b", schema=Row)
 GROUPED = TABLE.groupby(TABLE.s)
+JOINED = TABLE.join(TABLE.copy(), pw.left.x == pw.right.x)
 POINTS = pw.debug.table_from_markdown("x\n2026-01-02T03:04:05", schema=pw.schema_from_types(x=pw.DateTimeNaive))
 OWNERS = {
     "Table": TABLE,
     "GroupedTable": GROUPED,
+    "JoinResult": JOINED,
     "ColumnExpression": TABLE.x,
     "StringNamespace": TABLE.s.str,
     "Schema": Row,
@@ -88,6 +90,13 @@ FOLLOWED: dict[tuple[str, str], tuple[str, str]] = {
     ("Table", "astype"): ("table.cast_to_types(...)", "table.cast_to_types(x=float)"),
     ("Table", "explode"): ("table.flatten(...)", "table.flatten(pw.this.s)"),
     ("Table", "count"): ("table.reduce(rows=pw.reducers.count())", "table.reduce(rows=pw.reducers.count())"),
+    ("Table", "merge"): (
+        "table.join(...)",
+        "table.join(GROUPED.reduce(pw.this.s), pw.left.s == pw.right.s).select(pw.this.x)",
+    ),
+    ("JoinResult", "filter"): ("select(...)", "JOINED.select(pw.this.x).filter(pw.this.x > 1)"),
+    ("JoinResult", "groupby"): ("select(...)", "JOINED.select(pw.this.x).groupby(pw.this.x).reduce(pw.this.x)"),
+    ("JoinResult", "reduce"): ("select(...)", "JOINED.select(pw.this.x).reduce(n=pw.reducers.count())"),
     ("GroupedTable", "agg"): ("reduce(...)", "GROUPED.reduce(n=pw.reducers.count())"),
     ("GroupedTable", "count"): ("reduce(rows=pw.reducers.count())", "GROUPED.reduce(rows=pw.reducers.count())"),
     ("ColumnExpression", "cast"): ("pw.cast(int, pw.this.x)", WHOLE.format("pw.cast(int, pw.this.x)")),
@@ -199,7 +208,15 @@ def test_what_a_hint_says_does_the_same(owner: str, name: str, tmp_path: Path, m
     code, program = FOLLOWED[owner, name]
     assert code in (caught.value.hint or "")
     assert re.search(re.escape(code).replace(re.escape("..."), ".+"), program)
-    names = {"pw": pw, "datetime": datetime, "table": TABLE, "TABLE": TABLE, "GROUPED": GROUPED, "POINTS": POINTS}
+    names = {
+        "pw": pw,
+        "datetime": datetime,
+        "table": TABLE,
+        "TABLE": TABLE,
+        "GROUPED": GROUPED,
+        "JOINED": JOINED,
+        "POINTS": POINTS,
+    }
     made = eval(program, {**names, "Row": Row})
     if isinstance(made, pw.Table):
         assert made._native.collect()

@@ -5,13 +5,15 @@ use millpond_columns::types::Schema;
 use millpond_error::{Error, Result};
 
 use crate::deep::MOST_OPERATIONS;
-use crate::expr::{Expr, ExprKind};
+use crate::expr::{ColumnRef, Expr, ExprKind, TableRef};
 use crate::notation::spoken;
 
 /// How a message names an expression.
 pub(crate) fn subject(expr: &Expr) -> String {
     match expr.kind() {
-        ExprKind::Column(name) => format!("column {}", quoted(name)),
+        ExprKind::Column(ColumnRef { table: TableRef::This | TableRef::Of(_), name }) => {
+            format!("column {}", quoted(name))
+        }
         ExprKind::Literal(value) => format!("the value {}", value.to_notation(Notation::of_program())),
         _ => format!("`{}`", spoken(expr)),
     }

@@ -1,4 +1,5 @@
-//! Expressions as a user writes them: an untyped tree over named columns, cheap to clone.
+//! Expressions as a user writes them: an untyped tree over named columns, cheap to clone. A column is of the table whose method
+//! takes the expression, of one side of a join, or of a table that the expression names.
 //!
 //! An expression has Python's meaning (see [`crate::eval`] for the rules). Nothing is checked here; a
 //! [`Table`](crate::Table) method checks it against the table's schema.
@@ -11,11 +12,12 @@
 //! assert_eq!((col("bytes").floordiv(1024) * 2 + 1).gt(10).to_string(), "bytes // 1024 * 2 + 1 > 10");
 //! ```
 
+use std::collections::{HashMap, HashSet};
 use std::ops;
 use std::sync::Arc;
 
-use millpond_columns::types::Type;
-use millpond_error::Origin;
+use millpond_columns::types::{Schema, Type};
+use millpond_error::{Origin, Result};
 
 use crate::deep::deep_of;
 use crate::functions::{Reducer, TextFunction, TimeFunction};
@@ -75,11 +77,59 @@ pub enum BinaryOp {
     Xor,
 }
 
+/// A column by its name, and of which table it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnRef {
+    /// The table.
+    pub table: TableRef,
+    /// The name.
+    pub name: String,
+}
+
+/// Which table a column is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableRef {
+    /// The table whose method takes the expression.
+    This,
+    /// The left table of a join.
+    Left,
+    /// The right table of a join.
+    Right,
+    /// This very table.
+    Of(TableId),
+}
+
+/// What tells a table from all others of the program, and what messages say of it.
+#[derive(Clone, Debug)]
+pub struct TableId(Arc<(Schema, Origin)>);
+
+impl TableId {
+    /// A table that is like no other, with these columns, made at this place.
+    pub(crate) fn new(schema: Schema, origin: Origin) -> Self {
+        TableId(Arc::new((schema, origin)))
+    }
+
+    /// How a message names the table: by its columns and its place.
+    pub(crate) fn describe(&self) -> String {
+        let (schema, origin) = &*self.0;
+        let columns = schema.columns().iter().map(|column| format!("{}: {}", column.name, column.ty));
+        format!("the table ({}) of {origin}", columns.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl PartialEq for TableId {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TableId {}
+
 /// What an [`Expr`] is.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
-    /// The column of this name.
-    Column(String),
+    /// A column.
+    Column(ColumnRef),
     /// A value.
     Literal(Literal),
     /// An operator and its operand.
@@ -117,6 +167,8 @@ struct Node {
     origin: Option<Origin>,
     /// How many operations stand one in another, this one included.
     depth: u32,
+    /// Whether a column in it is said to be of some table.
+    names_tables: bool,
 }
 
 /// One level after another, since each would otherwise be freed on the stack of the one above it.
@@ -134,7 +186,7 @@ impl Drop for Node {
 
 impl ExprKind {
     /// Calls `visit` with each operand.
-    fn parts(&self, mut visit: impl FnMut(&Expr)) {
+    fn parts<'a>(&'a self, mut visit: impl FnMut(&'a Expr)) {
         match self {
             ExprKind::Column(_) | ExprKind::Literal(_) => {}
             ExprKind::Unary(_, a) | ExprKind::Cast(a, _) | ExprKind::JsonAs(a, _) => visit(a),
@@ -147,6 +199,35 @@ impl ExprKind {
             | ExprKind::Tuple(parts)
             | ExprKind::Reducer(_, parts) => parts.iter().for_each(visit),
         }
+    }
+
+    /// Adds the operands to `out`.
+    fn parts_of<'a>(&'a self, out: &mut Vec<&'a Expr>) {
+        self.parts(|part| out.push(part));
+    }
+
+    /// The same on other operands.
+    fn map_parts(&self, to: &mut dyn FnMut(&Expr) -> Result<Expr>) -> Result<ExprKind> {
+        fn all(parts: &[Expr], to: &mut dyn FnMut(&Expr) -> Result<Expr>) -> Result<Vec<Expr>> {
+            parts.iter().map(to).collect()
+        }
+        Ok(match self {
+            ExprKind::Column(_) | ExprKind::Literal(_) => self.clone(),
+            ExprKind::Unary(op, a) => ExprKind::Unary(*op, to(a)?),
+            ExprKind::Cast(a, ty) => ExprKind::Cast(to(a)?, *ty),
+            ExprKind::JsonAs(a, ty) => ExprKind::JsonAs(to(a)?, *ty),
+            ExprKind::Binary(op, a, b) => ExprKind::Binary(*op, to(a)?, to(b)?),
+            ExprKind::FillError(a, b) => ExprKind::FillError(to(a)?, to(b)?),
+            ExprKind::IfElse(a, b, c) => ExprKind::IfElse(to(a)?, to(b)?, to(c)?),
+            ExprKind::Get(a, key, default) => {
+                ExprKind::Get(to(a)?, to(key)?, default.as_ref().map(&mut *to).transpose()?)
+            }
+            ExprKind::Coalesce(parts) => ExprKind::Coalesce(all(parts, to)?),
+            ExprKind::Text(function, parts) => ExprKind::Text(function.clone(), all(parts, to)?),
+            ExprKind::Time(function, parts) => ExprKind::Time(function.clone(), all(parts, to)?),
+            ExprKind::Tuple(parts) => ExprKind::Tuple(all(parts, to)?),
+            ExprKind::Reducer(kind, parts) => ExprKind::Reducer(*kind, all(parts, to)?),
+        })
     }
 
     /// Moves the operands to `out`, unless it has none.
@@ -169,10 +250,23 @@ impl ExprKind {
     }
 }
 
-/// The column of this name.
+/// The column of this name of the table whose method takes the expression. In the outputs of a join, a column that only one
+/// of both tables has, or that they are joined by under one name.
 #[track_caller]
 pub fn col(name: impl Into<String>) -> Expr {
-    Expr::new(ExprKind::Column(name.into()))
+    Expr::column(TableRef::This, name)
+}
+
+/// The column of this name of the left table of a join.
+#[track_caller]
+pub fn left(name: impl Into<String>) -> Expr {
+    Expr::column(TableRef::Left, name)
+}
+
+/// The column of this name of the right table of a join.
+#[track_caller]
+pub fn right(name: impl Into<String>) -> Expr {
+    Expr::column(TableRef::Right, name)
 }
 
 /// A value; `lit(None::<i64>)` or [`Literal::None`] is Python's `None`.
@@ -203,8 +297,77 @@ impl Expr {
 
     fn made(kind: ExprKind, origin: Option<Origin>) -> Self {
         let mut depth = 0;
-        kind.parts(|part| depth = depth.max(part.depth()));
-        Expr(Arc::new(Node { kind, origin, depth: depth.saturating_add(1) }))
+        let mut names_tables = matches!(&kind, ExprKind::Column(column) if column.table != TableRef::This);
+        kind.parts(|part| {
+            depth = depth.max(part.depth());
+            names_tables |= part.0.names_tables;
+        });
+        Expr(Arc::new(Node { kind, origin, depth: depth.saturating_add(1), names_tables }))
+    }
+
+    /// A column of a table.
+    #[track_caller]
+    pub fn column(table: TableRef, name: impl Into<String>) -> Self {
+        Expr::new(ExprKind::Column(ColumnRef { table, name: name.into() }))
+    }
+
+    /// Whether a column in it is said to be of some table, and not of the one whose method takes the expression.
+    pub fn names_tables(&self) -> bool {
+        self.0.names_tables
+    }
+
+    /// Calls `visit` with each column in it, and once where one part stands in several places.
+    pub(crate) fn each_column(&self, visit: &mut dyn FnMut(&ColumnRef)) {
+        let mut seen = HashSet::new();
+        let mut waiting = vec![self];
+        while let Some(expr) = waiting.pop() {
+            if !seen.insert(Arc::as_ptr(&expr.0)) {
+                continue;
+            }
+            match expr.kind() {
+                ExprKind::Column(column) => visit(column),
+                kind => {
+                    let first = waiting.len();
+                    kind.parts_of(&mut waiting);
+                    // The first part is visited first.
+                    waiting[first..].reverse();
+                }
+            }
+        }
+    }
+
+    /// The same expression with all columns replaced.
+    pub(crate) fn with_columns(&self, replace: &dyn Fn(&ColumnRef) -> ColumnRef) -> Expr {
+        let mapped = self.mapped(&|_| true, &|column| Ok(replace(column)), &mut HashMap::new());
+        mapped.expect("no replacement fails")
+    }
+
+    /// The same expression, with those columns that are said to be of some table replaced.
+    pub(crate) fn map_columns(&self, replace: &dyn Fn(&ColumnRef) -> Result<ColumnRef>) -> Result<Expr> {
+        self.mapped(&|expr| expr.0.names_tables, replace, &mut HashMap::new())
+    }
+
+    /// A part that stands in several places is replaced once: else a graph would be walked through as a tree.
+    fn mapped(
+        &self,
+        concerns: &dyn Fn(&Expr) -> bool,
+        replace: &dyn Fn(&ColumnRef) -> Result<ColumnRef>,
+        done: &mut HashMap<*const (), Expr>,
+    ) -> Result<Expr> {
+        if !concerns(self) {
+            return Ok(self.clone());
+        }
+        let address = Arc::as_ptr(&self.0).cast();
+        if let Some(known) = done.get(&address) {
+            return Ok(known.clone());
+        }
+        let kind = match self.kind() {
+            ExprKind::Column(column) => ExprKind::Column(replace(column)?),
+            kind => deep_of(self.depth(), || kind.map_parts(&mut |part| part.mapped(concerns, replace, done)))?,
+        };
+        let mapped = Expr::made(kind, self.origin().cloned());
+        done.insert(address, mapped.clone());
+        Ok(mapped)
     }
 
     /// How many operations stand one in another in it.
@@ -256,10 +419,10 @@ impl Expr {
         self.0.origin.as_ref()
     }
 
-    /// The name, if this is a plain column.
+    /// The name, if this is a plain column of one table at hand.
     pub fn column_name(&self) -> Option<&str> {
         match self.kind() {
-            ExprKind::Column(name) => Some(name),
+            ExprKind::Column(ColumnRef { table: TableRef::This | TableRef::Of(_), name }) => Some(name),
             _ => None,
         }
     }

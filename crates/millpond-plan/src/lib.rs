@@ -44,12 +44,15 @@ pub use declare::SourceDecl;
 pub use difference::{CLOCK, difference, without_unread};
 pub use eval::{MapStage, Mapped};
 pub use explain::explain;
-pub use expr::{BinaryOp, Expr, ExprKind, UnaryOp, coalesce, col, if_else, lit};
+pub use expr::{
+    BinaryOp, ColumnRef, Expr, ExprKind, TableId, TableRef, UnaryOp, coalesce, col, if_else, left, lit, right,
+};
 pub use functions::{BoolWords, Reducer, ReducerKind, TextFunction, TimeFunction, TimePart, TimeUnit};
 pub use literal::Literal;
 pub use logical::behavior::{Behavior, Lifecycle, Shown, WindowSpec, WindowedSpec};
 pub use logical::combine::{Combination, CombineSpec};
 pub use logical::group::{ReduceSpec, ReducerCall};
+pub use logical::join::{JoinMode, JoinSpec, Side};
 pub use logical::session::{AFTER, BEFORE, Gap, SessionGap, SessionSpec, SessionWindow};
 pub use logical::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowLength, WindowSpans};
 pub use logical::{KeepSpec, SinkDecl, Table, behavior, lower, sources};

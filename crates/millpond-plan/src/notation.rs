@@ -10,7 +10,7 @@ use millpond_columns::dialect::{Notation, hint, quoted};
 use millpond_columns::types::Type;
 
 use crate::deep::deep_of;
-use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::expr::{BinaryOp, ColumnRef, Expr, ExprKind, TableRef, UnaryOp};
 use crate::functions::{Reducer, ReducerKind, TextFunction, TimeFunction};
 use crate::literal::Literal;
 
@@ -90,6 +90,14 @@ fn precedence(op: BinaryOp) -> u8 {
     }
 }
 
+/// Whether a name reads as one word, and not as a literal.
+fn is_word(name: &str) -> bool {
+    let mut letters = name.chars();
+    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let word = first && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    word && !matches!(name, "None" | "True" | "False" | "inf" | "nan")
+}
+
 /// Writes expressions part by part, from the texts of their operands.
 #[derive(Clone, Copy)]
 pub(crate) struct Speller {
@@ -114,7 +122,7 @@ impl Speller {
         let part = |expr: &Expr| self.expr(expr);
         let parts = |all: &[Expr]| all.iter().map(part).collect::<Vec<_>>();
         match expr.kind() {
-            ExprKind::Column(name) => (self.column(name), ATOM),
+            ExprKind::Column(column) => (self.reference(column), ATOM),
             ExprKind::Literal(value) => self.literal(value),
             ExprKind::Unary(op, a) => self.unary(*op, part(a)),
             ExprKind::Binary(op, a, b) => self.binary(*op, part(a), part(b)),
@@ -133,13 +141,26 @@ impl Speller {
         }
     }
 
+    /// A column of the table at hand, or of one side of a join.
+    fn reference(self, column: &ColumnRef) -> String {
+        let side = match column.table {
+            TableRef::This | TableRef::Of(_) => return self.column(&column.name),
+            TableRef::Left => "left",
+            TableRef::Right => "right",
+        };
+        let name = &column.name;
+        match self.notation {
+            Notation::Rust => format!("{side}({})", quoted(name)),
+            Notation::Python if is_word(name) => format!("pw.{side}.{name}"),
+            Notation::Python => format!("pw.{side}[{}]", quoted(name)),
+            Notation::Plan => format!("{side}.{}", self.column(name)),
+        }
+    }
+
     /// A column's name if it reads as one word and not as a literal, else a call that takes it; a call in any case where
     /// it is to be pasted.
     pub(crate) fn column(self, name: &str) -> String {
-        let mut letters = name.chars();
-        let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        let word = first && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let word = word && !matches!(name, "None" | "True" | "False" | "inf" | "nan");
+        let word = is_word(name);
         match (self.notation, self.pasted) {
             (Notation::Python, true) if word => format!("pw.this.{name}"),
             (Notation::Plan | Notation::Rust, true) => format!("col({})", quoted(name)),
@@ -149,9 +170,10 @@ impl Speller {
         }
     }
 
-    /// A column of the plan, some of which are named after the call that they are the result of.
+    /// A column of the plan, some of which are named after the call that they are the result of, or after a side of a join.
     pub(crate) fn input(self, name: &str) -> String {
-        if name.ends_with(')') { name.to_owned() } else { self.column(name) }
+        let of_a_side = ["left.", "right.", "pw.left", "pw.right"].iter().any(|side| name.starts_with(side));
+        if name.ends_with(')') || of_a_side { name.to_owned() } else { self.column(name) }
     }
 
     pub(crate) fn literal(self, value: &Literal) -> Bound {

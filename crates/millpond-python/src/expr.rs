@@ -27,6 +27,17 @@ impl PyExpr {
         at(place, millpond_plan::col(name))
     }
 
+    /// A column of one side of a join: `left` or `right`.
+    #[staticmethod]
+    fn side_column(is_left: bool, name: String, place: Place) -> Self {
+        at(place, if is_left { millpond_plan::left(name) } else { millpond_plan::right(name) })
+    }
+
+    /// Whether a column in it is of some table or side, and not of the table at hand.
+    fn names_tables(&self) -> bool {
+        self.0.names_tables()
+    }
+
     #[staticmethod]
     fn literal(value: &Bound<'_, PyAny>, place: Place) -> PyResult<Self> {
         Ok(at(place, millpond_plan::lit(to_literal(value)?)))

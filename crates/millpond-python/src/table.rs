@@ -2,7 +2,10 @@
 
 use millpond::debug::HeadOrder;
 use millpond_columns::types::{ColumnType, Schema};
-use millpond_plan::{Behavior, Expr, Literal, SessionGap, SessionWindow, SlidingWindow, Table, WindowLength, lit};
+use millpond_plan::{
+    Behavior, Expr, JoinMode, Literal, SessionGap, SessionWindow, SlidingWindow, Table, TableRef, WindowLength, lit,
+};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::{Place, origin, raise};
@@ -51,6 +54,34 @@ impl PyTable {
     fn schema(&self) -> Vec<PyColumn> {
         let columns = self.0.schema().columns().iter();
         columns.map(|column| (column.name.clone(), column.ty.ty.name(), column.ty.optional)).collect()
+    }
+
+    /// A column of this very table.
+    fn column(&self, name: String, place: Place) -> PyExpr {
+        PyExpr(Expr::column(TableRef::Of(self.0.id().clone()), name).at(origin(place)))
+    }
+
+    /// Checks that an expression is over columns of this table.
+    fn check(&self, expr: &PyExpr, place: Place) -> PyResult<()> {
+        self.0.check_columns(&expr.0, &origin(place)).map_err(raise)
+    }
+
+    fn copy(&self, place: Place) -> PyTable {
+        PyTable(self.0.copy(&origin(place)))
+    }
+
+    fn join_select(
+        &self,
+        right: &PyTable,
+        how: &str,
+        on: Vec<PyRef<'_, PyExpr>>,
+        outputs: Named<'_>,
+        place: Place,
+    ) -> PyResult<PyTable> {
+        let mode = JoinMode::ALL.into_iter().find(|mode| mode.name() == how);
+        let mode = mode.ok_or_else(|| PyValueError::new_err(format!("no join is {how}")))?;
+        let on = on.iter().map(|condition| condition.0.clone()).collect();
+        self.0.join_select(&right.0, mode, on, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
     fn explain(&self, place: Place) -> PyResult<String> {

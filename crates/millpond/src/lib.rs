@@ -60,8 +60,9 @@ pub use cluster::Cluster;
 pub use millpond_columns::types::{ColumnType, Schema, Type};
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{
-    Behavior, BoolWords, Dt, Expr, Literal, Text, TimeUnit, any, argmax, argmin, avg, coalesce, col, count,
-    count_distinct, earliest, if_else, latest, lit, make_tuple, max, min, sorted_tuple, sum, tuple, unique,
+    Behavior, BoolWords, Dt, Expr, JoinMode, Literal, Text, TimeUnit, any, argmax, argmin, avg, coalesce, col, count,
+    count_distinct, earliest, if_else, latest, left, lit, make_tuple, max, min, right, sorted_tuple, sum, tuple,
+    unique,
 };
 pub use monitor::{HttpAddress, Monitor, Monitoring};
 pub use options::{Backend, RunOptions};
@@ -69,7 +70,7 @@ pub use output::Output;
 pub use run::run;
 pub use stop::{Stop, main};
 pub use summary::{Summary, WindowSummary};
-pub use table::{Grouped, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};
+pub use table::{Grouped, Joined, SessionWindow, SlidingWindow, Table, Window, Windowed, session, sliding, tumbling};
 
 /// Arrow's arrays, of the version that [`connector::Changes`] are made of.
 pub mod arrow {

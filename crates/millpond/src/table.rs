@@ -5,7 +5,7 @@
 
 use millpond_columns::{Schema, Type};
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::{self as plan, Behavior, Expr, Literal, WindowLength};
+use millpond_plan::{self as plan, Behavior, Expr, JoinMode, Literal, WindowLength};
 
 /// A table: rows with typed columns that change over time.
 #[derive(Clone, Debug)]
@@ -142,6 +142,15 @@ pub struct Windowed {
 pub struct Grouped {
     table: Table,
     keys: Vec<(String, Expr)>,
+}
+
+/// Two tables side by side, waiting for their [`select`](Joined::select).
+#[derive(Clone, Debug)]
+pub struct Joined {
+    left: Table,
+    right: Table,
+    on: Vec<Expr>,
+    mode: JoinMode,
 }
 
 type Named<N> = (N, Expr);
@@ -320,6 +329,66 @@ impl Table {
         self.then(|table| table.filter(predicate.into(), &origin))
     }
 
+    /// A column of this very table, which tells the tables of a [join](Self::join) apart. `col(name)` is the column of the table
+    /// whose method takes the expression.
+    #[track_caller]
+    #[must_use]
+    pub fn col(&self, name: impl Into<String>) -> Expr {
+        match &self.node {
+            Ok(table) => Expr::column(plan::TableRef::Of(table.id().clone()), name),
+            // The mistake is returned by whatever becomes of the table.
+            Err(_) => plan::col(name),
+        }
+    }
+
+    /// The same rows as a table of its own, so that a table can be joined with itself.
+    #[track_caller]
+    #[must_use]
+    pub fn copy(&self) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| Ok(table.copy(&origin)))
+    }
+
+    /// Rows of this table, the left one, and of `right`, side by side wherever all conditions hold. A condition is an equality of an
+    /// expression over one table and one over the other, such as `left("user").eq(right("id"))`; a missing key equals a missing
+    /// key. Each side may change at any time: what is joined is what both have after an epoch.
+    ///
+    /// The state is the rows of both tables by key, of each the columns that the select uses.
+    ///
+    /// ```
+    /// use millpond::{debug, left, right};
+    ///
+    /// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4\nann | 5");
+    /// let users = debug::table_from_markdown("name | city\nann | Rome\neve | Oslo");
+    /// let joined = visits.join(&users, [left("user").eq(right("name"))]);
+    /// let pages = joined.select([("city", right("city")), ("pages", left("pages"))]);
+    /// assert_eq!(pages.schema()?.to_string(), "city: str, pages: int");
+    /// # Ok::<(), millpond::Error>(())
+    /// ```
+    #[must_use]
+    pub fn join<E: Into<Expr>>(&self, right: &Table, on: impl IntoIterator<Item = E>) -> Joined {
+        let on = on.into_iter().map(Into::into).collect();
+        Joined { left: self.clone(), right: right.clone(), on, mode: JoinMode::Inner }
+    }
+
+    /// As [`join`](Self::join), with the rows of this table that match none: the columns of the other are null.
+    #[must_use]
+    pub fn join_left<E: Into<Expr>>(&self, right: &Table, on: impl IntoIterator<Item = E>) -> Joined {
+        self.join(right, on).how(JoinMode::Left)
+    }
+
+    /// As [`join`](Self::join), with the rows of the right table that match none.
+    #[must_use]
+    pub fn join_right<E: Into<Expr>>(&self, right: &Table, on: impl IntoIterator<Item = E>) -> Joined {
+        self.join(right, on).how(JoinMode::Right)
+    }
+
+    /// As [`join`](Self::join), with the rows of both tables that match none.
+    #[must_use]
+    pub fn join_outer<E: Into<Expr>>(&self, right: &Table, on: impl IntoIterator<Item = E>) -> Joined {
+        self.join(right, on).how(JoinMode::Outer)
+    }
+
     /// Groups rows that are equal in these columns.
     #[must_use]
     pub fn groupby<N: Into<String>>(&self, columns: impl IntoIterator<Item = N>) -> Grouped {
@@ -344,6 +413,25 @@ impl Table {
 impl From<Result<plan::Table>> for Table {
     fn from(node: Result<plan::Table>) -> Self {
         Table { node }
+    }
+}
+
+impl Joined {
+    /// Says which rows are there beside those that match.
+    #[must_use]
+    pub fn how(self, mode: JoinMode) -> Self {
+        Joined { mode, ..self }
+    }
+
+    /// A table of these columns: expressions over [`left`](crate::left) and [`right`](crate::right) columns, over
+    /// [columns of a table](Table::col), and over plain columns that only one table has or that both are joined by under one
+    /// name. Columns of a side whose row may be missing are optional.
+    #[track_caller]
+    #[must_use]
+    pub fn select<N: Into<String>>(self, columns: impl IntoIterator<Item = Named<N>>) -> Table {
+        let origin = Origin::caller();
+        let Joined { left, right, on, mode } = self;
+        left.then(|left| left.join_select(right.plan()?, mode, on, owned(columns), &origin))
     }
 }
 

@@ -92,7 +92,7 @@ def read(
         *options,
         origin,
     )
-    return Table(native, origin)
+    return Table(native)
 
 
 def write(

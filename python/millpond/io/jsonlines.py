@@ -91,7 +91,7 @@ def read(
         *options,
         origin,
     )
-    return Table(native, origin)
+    return Table(native)
 
 
 def _field_paths(paths: object) -> list[tuple[str, str]]:

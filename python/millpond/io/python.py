@@ -399,7 +399,7 @@ def read(
         origin,
     )
     subject._feeding = feeding
-    return Table(native, origin)
+    return Table(native)
 
 
 class ConnectorObserver(abc.ABC):

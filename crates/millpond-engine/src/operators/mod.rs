@@ -4,6 +4,7 @@
 //! - [`session`]: one row for each session of an instance;
 //! - [`windowed`]: either of them, with windows that are shown late or that end;
 //! - [`combine`]: rows of several tables that have one identity;
+//! - [`join`]: rows of two tables that have equal keys;
 //! - [`keep`]: the present table.
 //!
 //! All work in the same way: group a bucket's changes by key, look up what the touched keys have, compute columns of
@@ -18,7 +19,7 @@ use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_columns::view::{ColumnView, Values};
 use millpond_error::{Error, Result};
 use millpond_plan::physical::KeyedSpec;
-use millpond_plan::{CombineSpec, KeepSpec, Literal, ReduceSpec, SessionSpec, WindowedSpec};
+use millpond_plan::{CombineSpec, JoinSpec, KeepSpec, Literal, ReduceSpec, SessionSpec, WindowedSpec};
 use millpond_store::DAMAGE_HINT;
 use parking_lot::Mutex;
 
@@ -30,6 +31,7 @@ use crate::operator::{Emit, Operator};
 
 mod arrivals;
 pub mod combine;
+pub mod join;
 pub mod keep;
 mod order;
 pub mod reduce;
@@ -37,6 +39,7 @@ pub mod session;
 pub mod windowed;
 
 pub use combine::Combine;
+pub use join::Join;
 pub use keep::Keep;
 pub use reduce::Reduce;
 pub use session::Session;
@@ -52,8 +55,14 @@ trait Instantiate: KeyedSpec {
 type Factory = fn(&dyn KeyedSpec, &[&Schema], KeyRange) -> Option<Box<dyn Operator>>;
 
 /// One for each kind of operator.
-const FACTORIES: [Factory; 5] =
-    [made::<ReduceSpec>, made::<SessionSpec>, made::<WindowedSpec>, made::<CombineSpec>, made::<KeepSpec>];
+const FACTORIES: [Factory; 6] = [
+    made::<ReduceSpec>,
+    made::<SessionSpec>,
+    made::<WindowedSpec>,
+    made::<CombineSpec>,
+    made::<JoinSpec>,
+    made::<KeepSpec>,
+];
 
 fn made<S: Instantiate>(spec: &dyn KeyedSpec, inputs: &[&Schema], range: KeyRange) -> Option<Box<dyn Operator>> {
     let spec = (spec as &dyn Any).downcast_ref::<S>()?;

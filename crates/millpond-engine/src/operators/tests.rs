@@ -26,6 +26,7 @@ use crate::keyed::{HashedChanges, KeyedChanges};
 use crate::operator::{self, Bucket, StepContext};
 
 mod combine;
+mod join;
 
 /// A cell, ordered as the engine orders cells.
 #[derive(Clone, Debug)]

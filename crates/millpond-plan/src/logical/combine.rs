@@ -90,12 +90,12 @@ pub(crate) struct Input<'a> {
 impl Table {
     /// The rows of this table whose identity `other` has not.
     pub fn difference(&self, other: &Table, origin: &Origin) -> Result<Table> {
-        self.combine(std::slice::from_ref(other), Combination::Difference, origin)
+        Ok(self.combine(std::slice::from_ref(other), Combination::Difference, origin)?.into_part_of(self))
     }
 
     /// The rows of this table whose identity all of `others` have.
     pub fn intersect(&self, others: &[Table], origin: &Origin) -> Result<Table> {
-        self.combine(others, Combination::Intersect, origin)
+        Ok(self.combine(others, Combination::Intersect, origin)?.into_part_of(self))
     }
 
     /// The rows of `other`, and those of this table whose identity it has not. Both have the same columns, in any order.

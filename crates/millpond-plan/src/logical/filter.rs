@@ -19,8 +19,9 @@ struct Filter {
 impl Table {
     /// The rows for which `predicate` is true; a row for which it is null is dropped.
     pub fn filter(&self, predicate: Expr, origin: &Origin) -> Result<Table> {
+        let predicate = self.bind(&predicate).map_err(|error| error.at(origin))?;
         typing::filter(self.schema(), &predicate).map_err(|error| error.at(origin))?;
-        Ok(self.row_by_row(Filter { predicate }, self.schema().clone(), origin))
+        Ok(self.row_by_row(Filter { predicate }, self.schema().clone(), origin).into_part_of(self))
     }
 }
 

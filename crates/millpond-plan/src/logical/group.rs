@@ -57,6 +57,8 @@ impl Table {
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
+        let (keys, outputs) = (self.bind_all(keys), self.bind_all(outputs));
+        let (keys, outputs) = (keys.map_err(|error| error.at(origin))?, outputs.map_err(|error| error.at(origin))?);
         let (schema, identity) = self.reduced(&Grouping::Keys(&keys), &outputs).map_err(|error| error.at(origin))?;
         Ok(Table::new(Group { keys, outputs }, vec![self.clone()], schema, Some(identity), false, origin))
     }

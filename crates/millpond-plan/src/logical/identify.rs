@@ -19,6 +19,8 @@ struct Identify {
 impl Table {
     /// The same rows, of which no two have the same values of `columns`: from here on, these identify a row.
     pub fn with_id_from(&self, columns: Vec<Expr>, origin: &Origin) -> Result<Table> {
+        let columns = columns.iter().map(|column| self.bind(column)).collect::<Result<Vec<_>>>();
+        let columns = columns.map_err(|error| error.at(origin))?;
         let identity = combine::identity(self.schema(), &columns).map_err(|error| error.at(origin))?;
         let (schema, append_only) = (self.schema().clone(), self.append_only());
         Ok(Table::new(Identify { columns }, vec![self.clone()], schema, Some(identity), append_only, origin))

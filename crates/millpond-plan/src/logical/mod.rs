@@ -12,12 +12,14 @@ mod anchor;
 pub mod behavior;
 pub mod combine;
 mod concat;
+mod copy;
 mod describe;
 mod emission;
 mod filter;
 mod flatten;
 pub mod group;
 mod identify;
+pub mod join;
 mod keep;
 mod lower;
 mod pipeline;
@@ -33,11 +35,14 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use millpond_columns::dialect::hint;
 use millpond_columns::types::Schema;
-use millpond_error::{Origin, Result};
+use millpond_error::{Error, Origin, Result};
 use serde_json::Value;
 
 use crate::declare::SourceDecl;
+use crate::expr::{ColumnRef, Expr, TableId, TableRef};
+use crate::notation::spoken;
 
 use describe::Described;
 use lower::Lowering;
@@ -58,6 +63,9 @@ struct Node {
     identity: Option<Schema>,
     append_only: bool,
     origin: Origin,
+    id: TableId,
+    /// Tables with these very columns, of which this one holds a part of the rows.
+    part_of: Vec<TableId>,
 }
 
 /// How a table is made of others.
@@ -150,6 +158,58 @@ impl Table {
         &self.0.inputs
     }
 
+    /// What tells it from other tables of the program.
+    pub fn id(&self) -> &TableId {
+        &self.0.id
+    }
+
+    /// Checks that all columns of an expression that name a table name this one, or one that this one holds a part of.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if one does not.
+    pub fn check_columns(&self, expr: &Expr, origin: &Origin) -> Result<()> {
+        self.bind(expr).map(drop).map_err(|error| error.at(origin))
+    }
+
+    /// Whether an expression over this table may name this other one: it is the same, or one that this one holds a part of.
+    fn admits(&self, id: &TableId) -> bool {
+        self.0.id == *id || self.0.part_of.contains(id)
+    }
+
+    /// The expression over the columns of this table, whichever way it names them.
+    fn bind(&self, expr: &Expr) -> Result<Expr> {
+        expr.map_columns(&|column| match &column.table {
+            TableRef::This => Ok(column.clone()),
+            TableRef::Of(id) if self.admits(id) => Ok(ColumnRef { table: TableRef::This, name: column.name.clone() }),
+            TableRef::Of(id) => {
+                let (other, this) = (id.describe(), self.0.id.describe());
+                let error = Error::invalid(format!("a column of {other} is used with {this}"));
+                let code = hint("col(\"<column>\")", "pw.this.<column>");
+                Err(error.with_hint(format!("columns come from the table whose method is called: {code}")))
+            }
+            TableRef::Left | TableRef::Right => {
+                let column = spoken(&Expr::column(column.table.clone(), &column.name));
+                let error = Error::invalid(format!("{column} is used outside of a join"));
+                let code = hint("col(\"<column>\")", "pw.this.<column>");
+                Err(error.with_hint(format!("a column of the table at hand is {code}")))
+            }
+        })
+    }
+
+    /// The same for named expressions.
+    fn bind_all(&self, columns: Vec<(String, Expr)>) -> Result<Vec<(String, Expr)>> {
+        columns.into_iter().map(|(name, expr)| Ok((name, self.bind(&expr)?))).collect()
+    }
+
+    /// The same table, said to hold a part of the rows of `whole`, with the same columns.
+    fn into_part_of(mut self, whole: &Table) -> Table {
+        if let Some(node) = Arc::get_mut(&mut self.0) {
+            node.part_of = std::iter::once(&whole.0.id).chain(&whole.0.part_of).cloned().collect();
+        }
+        self
+    }
+
     /// A table that has, for each row of this one, at most one row.
     fn row_by_row(&self, operation: impl Operation + 'static, schema: Schema, origin: &Origin) -> Table {
         let (inputs, identity) = (vec![self.clone()], self.0.identity.clone());
@@ -165,7 +225,9 @@ impl Table {
         origin: &Origin,
     ) -> Table {
         let (operation, origin) = (Box::new(operation), origin.clone());
-        Table(Arc::new(Node { operation, inputs, schema, identity, append_only, origin }))
+        let id = TableId::new(schema.clone(), origin.clone());
+        let part_of = Vec::new();
+        Table(Arc::new(Node { operation, inputs, schema, identity, append_only, origin, id, part_of }))
     }
 }
 

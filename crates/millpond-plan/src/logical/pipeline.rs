@@ -26,13 +26,18 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
+    /// The terms of the columns.
+    pub(super) fn column_terms(&self) -> Vec<TermId> {
+        self.columns.iter().map(|(_, root)| root.term).collect()
+    }
+
     /// A term over the table's columns, which have this schema.
     pub(super) fn term(
         &mut self,
         schema: &Schema,
         make: impl FnOnce(&mut Terms, &mut RowScope<'_>) -> Result<TermId>,
     ) -> Result<TermId> {
-        let columns: Vec<TermId> = self.columns.iter().map(|(_, root)| root.term).collect();
+        let columns = self.column_terms();
         make(&mut self.terms, &mut RowScope { schema, columns: &columns, in_reducer: false })
     }
 
@@ -42,7 +47,7 @@ impl Pipeline {
         grouping: &Grouping<'_>,
         outputs: &[(String, Expr)],
     ) -> Result<Reduction> {
-        let columns: Vec<TermId> = self.columns.iter().map(|(_, root)| root.term).collect();
+        let columns = self.column_terms();
         reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs)
     }
 

@@ -339,7 +339,7 @@ impl<'a> ReduceScope<'a> {
         if schema.index_of(name).is_none() {
             if windowed && name == WINDOW {
                 let error = Error::invalid(format!("there is no {WINDOW} in this version"));
-                let parts = [WINDOW_START, WINDOW_END].map(|name| Expr::new(ExprKind::Column(name.to_owned())));
+                let parts = [WINDOW_START, WINDOW_END].map(col);
                 return error.with_hint(code(&crate::methods::make_tuple(parts)));
             }
             let plain = self.visible().map(|(_, plain)| plain.name.as_str());
@@ -348,7 +348,7 @@ impl<'a> ReduceScope<'a> {
             return no_column(name, plain.chain(bounds).chain(columns));
         }
         let what = if windowed { "the instance of the window" } else { "a key of the groupby" };
-        let column = Expr::new(ExprKind::Column(name.to_owned()));
+        let column = col(name);
         let name = millpond_columns::dialect::quoted(name);
         let error = if self.keys.is_empty() && !windowed {
             Error::invalid(format!("column {name} is not inside a reducer"))
@@ -403,7 +403,7 @@ impl Scope for ReduceScope<'_> {
             return Some(Ok(*bound));
         }
         match expr.kind() {
-            ExprKind::Column(name) => Some(Err(self.plain_column(name))),
+            ExprKind::Column(column) => Some(Err(self.plain_column(&column.name))),
             ExprKind::Reducer(kind, arguments) => Some(self.reducer(*kind, arguments, results)),
             _ => None,
         }

@@ -24,6 +24,7 @@ struct Select {
 impl Table {
     /// These columns and no others.
     pub fn select(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
+        let columns = self.bind_all(columns).map_err(|error| error.at(origin))?;
         let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
         Ok(self.row_by_row(Select { columns, keeps_others: false }, schema, origin))
     }
@@ -32,6 +33,7 @@ impl Table {
     pub fn with_columns(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
         let names = columns.iter().map(|(name, _)| name.as_str());
         diagnostics::unique("with_columns", names).map_err(|error| error.at(origin))?;
+        let columns = self.bind_all(columns).map_err(|error| error.at(origin))?;
         let all = all_columns(self.schema(), &columns);
         let schema = typing::select(self.schema(), &all).map_err(|error| error.at(origin))?;
         Ok(self.row_by_row(Select { columns, keeps_others: true }, schema, origin))

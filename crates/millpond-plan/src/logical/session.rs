@@ -18,7 +18,7 @@ use super::reduce::Grouping;
 use super::{Operation, Table};
 use crate::diagnostics::{at, subject};
 use crate::eval::{MapStage, Root};
-use crate::expr::{Expr, ExprKind, UnaryOp};
+use crate::expr::{ColumnRef, Expr, ExprKind, UnaryOp};
 use crate::lengths;
 use crate::literal::Literal;
 use crate::notation::{self, Speller, spoken};
@@ -108,7 +108,12 @@ impl Table {
     ) -> Result<Table> {
         let SessionWindow { time, gap, instance, behavior } = window;
         let behavior = behavior.filter(|behavior| !behavior.is_plain());
-        let session = Session { time, gap, instance, behavior, outputs };
+        let bound = || -> Result<Session> {
+            let (time, outputs) = (self.bind(&time)?, self.bind_all(outputs)?);
+            let instance = instance.map(|instance| self.bind(&instance)).transpose()?;
+            Ok(Session { time, gap, instance, behavior, outputs })
+        };
+        let session = bound().map_err(|error| error.at(origin))?;
         let (schema, identity) =
             self.reduced(&session.grouping(), &session.outputs).map_err(|error| error.at(origin))?;
         let append_only = session.behavior.as_ref().is_some_and(Behavior::is_append_only);
@@ -316,8 +321,12 @@ impl Scope for TimesScope {
     fn resolve(&mut self, expr: &Expr, _: &mut Terms) -> Option<Result<TermId>> {
         const SEES: &str = "it sees the times of two neighbouring rows, a and b, and nothing else";
         match expr.kind() {
-            ExprKind::Column(name) => {
+            ExprKind::Column(ColumnRef { name, .. }) => {
                 Some(match name.as_str() {
+                    _ if expr.names_tables() => {
+                        Err(Error::invalid(format!("the predicate of a session uses column {}", quoted(name)))
+                            .with_hint(SEES))
+                    }
                     BEFORE => Ok(self.columns[0]),
                     AFTER => Ok(self.columns[1]),
                     _ => Err(Error::invalid(format!("the predicate of a session uses column {}", quoted(name)))

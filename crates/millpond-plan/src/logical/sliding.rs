@@ -35,6 +35,12 @@ impl Table {
         origin: &Origin,
     ) -> Result<Table> {
         window.behavior = window.behavior.filter(|behavior| !behavior.is_plain());
+        let bound = || -> Result<_> {
+            let time = self.bind(&window.time)?;
+            let instance = window.instance.map(|instance| self.bind(&instance)).transpose()?;
+            Ok((SlidingWindow { time, instance, ..window }, self.bind_all(outputs)?))
+        };
+        let (window, outputs) = bound().map_err(|error| error.at(origin))?;
         let (schema, identity) =
             self.reduced(&Grouping::Sliding(&window), &outputs).map_err(|error| error.at(origin))?;
         let append_only = window.behavior.as_ref().is_some_and(Behavior::is_append_only);

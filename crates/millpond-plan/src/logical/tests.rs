@@ -19,6 +19,7 @@ mod behavior;
 mod combine;
 mod explain;
 mod flatten;
+mod join;
 
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }

@@ -16,7 +16,7 @@ use millpond_error::{Error, Result};
 
 use crate::deep::deep_of;
 use crate::diagnostics::{at, check_depth, no_column, subject};
-use crate::expr::{Expr, ExprKind};
+use crate::expr::{ColumnRef, Expr, ExprKind};
 use crate::literal::Literal;
 use crate::terms::{Op, TermId, TermType, Terms};
 
@@ -42,7 +42,7 @@ pub(crate) struct RowScope<'a> {
 impl Scope for RowScope<'_> {
     fn resolve(&mut self, expr: &Expr, _: &mut Terms) -> Option<Result<TermId>> {
         match expr.kind() {
-            ExprKind::Column(name) => Some(match self.schema.index_of(name) {
+            ExprKind::Column(ColumnRef { name, .. }) => Some(match self.schema.index_of(name) {
                 Some(position) => Ok(self.columns[position]),
                 None => Err(no_column(name, self.schema.columns().iter().map(|column| column.name.as_str()))),
             }),

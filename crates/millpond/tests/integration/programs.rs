@@ -85,6 +85,11 @@ fn tables_combined_by_identity_keep_the_law() {
 }
 
 #[test]
+fn joins_keep_the_law() {
+    check(13_000_000, programs::joined);
+}
+
+#[test]
 fn figures_of_groups_keep_the_law() {
     check(6_000_000, programs::values);
 }

@@ -292,7 +292,7 @@ impl Row<'_> {
 
     fn as_written(&self, expr: &Expr) -> Cell {
         match expr.kind() {
-            ExprKind::Column(name) => Ok(self.columns[self.schema.index_of(name).unwrap()][self.row].clone()),
+            ExprKind::Column(column) => Ok(self.columns[self.schema.index_of(&column.name).unwrap()][self.row].clone()),
             ExprKind::Literal(value) => Ok(value.clone()),
             ExprKind::Unary(op, a) => unary(*op, self.eval(a)?),
             ExprKind::Binary(op, a, b) => {

@@ -3,6 +3,7 @@
 mod combined;
 mod cut;
 mod dress;
+mod joined;
 mod reduces;
 pub(crate) mod shapes;
 mod windows;
@@ -10,6 +11,7 @@ mod windows;
 use millpond::Table;
 
 pub(crate) use combined::combined;
+pub(crate) use joined::joined;
 pub(crate) use reduces::{arguments, arrivals, distribution, floats, moving, plain, totals, unpacked, values};
 pub(crate) use shapes::{Shape, shape};
 pub(crate) use windows::{behaving, float_windows, int_windows};
@@ -51,6 +53,7 @@ impl Program {
             plain,
             unpacked,
             combined,
+            joined,
             int_windows,
             float_windows,
             behaving,

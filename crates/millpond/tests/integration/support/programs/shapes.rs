@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millpond::{Table, Type, col, make_tuple, max, session, sliding, sorted_tuple, sum};
 
+use super::joined::{accompanied, expected_accompanied};
 use super::{Random, Visit, ZERO, known_sum};
 
 /// Makes other visits of visits.
@@ -14,7 +15,7 @@ pub(crate) struct Shape {
     pub expect: fn(Vec<Visit>) -> Vec<Visit>,
 }
 
-const SHAPES: [Shape; 12] = [
+const SHAPES: [Shape; 13] = [
     Shape { name: "best", table: best, expect: expected_best },
     Shape { name: "doubled", table: doubled, expect: expected_doubled },
     Shape { name: "spelled anew", table: spelled_anew, expect: |visits| visits },
@@ -23,6 +24,7 @@ const SHAPES: [Shape; 12] = [
     Shape { name: "hours", table: hours, expect: expected_hours },
     Shape { name: "updated", table: updated, expect: expected_updated },
     Shape { name: "unmatched", table: unmatched, expect: expected_unmatched },
+    Shape { name: "accompanied", table: accompanied, expect: expected_accompanied },
     Shape { name: "overall", table: overall, expect: expected_overall },
     Shape { name: "taken apart", table: taken_apart, expect: expected_taken_apart },
     Shape { name: "listed", table: |visits| listed(visits).flatten("time"), expect: |visits| visits },

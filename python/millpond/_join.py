@@ -1,0 +1,45 @@
+"""What kinds of joins there are."""
+
+from __future__ import annotations
+
+from millpond._check import invalid, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
+
+
+class JoinMode:
+    """Which rows a join has beside those that match."""
+
+    __slots__ = ("value",)
+
+    INNER: ClassVar[JoinMode]
+    """No others."""
+    LEFT: ClassVar[JoinMode]
+    """The rows of the left table that match none."""
+    RIGHT: ClassVar[JoinMode]
+    """The rows of the right table that match none."""
+    OUTER: ClassVar[JoinMode]
+    """Those of both tables."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"JoinMode.{self.value.upper()}"
+
+
+MODES = {value: JoinMode(value) for value in ("inner", "left", "right", "outer")}
+for _mode in MODES.values():
+    setattr(JoinMode, _mode.value.upper(), _mode)
+
+
+def join_mode(how: object) -> JoinMode:
+    """A kind of join, by itself or by its name."""
+    if isinstance(how, JoinMode):
+        return how
+    if isinstance(how, str) and how in MODES:
+        return MODES[how]
+    names = ", ".join(f'"{name}"' for name in MODES)
+    raise invalid(f"join: how is {show(how)}", hint=f"one of {names}")
