@@ -460,6 +460,33 @@ class Table:
         others = [check_table(table, "intersect")._native for table in tables]
         return Table(self._native.intersect(others, here()))
 
+    def named(self, name: str) -> Table:
+        """The same table, with a name for what is kept for it.
+
+        By this name its state is found, wherever in the program the table is made; reports, the dashboard and
+        `Table.explain` show it. Without one, its state is found by what the table is made of.
+
+        Args:
+            name: A name that no other table and no source has.
+
+        Raises:
+            millpond.InvalidError: If nothing is kept for the table: it is of no ``reduce``, window, join or
+                combination by identity.
+
+        Examples:
+            >>> import millpond as pw
+            >>> visits = pw.debug.table_from_markdown('''
+            ...     user  | pages
+            ...     alice | 3
+            ... ''')
+            >>> totals = visits.groupby(pw.this.user).reduce(n=pw.reducers.count()).named("per user")
+            >>> print(totals.explain().splitlines()[3])
+            2. reduce of 1, saved as "per user"
+        """
+        if not isinstance(name, str):
+            raise invalid(f"named: a name is a str, not {show(name)}")
+        return Table(self._native.named(name, here()))
+
     def copy(self) -> Table:
         """The same rows as a table of its own, so that a table can be joined with itself.
 

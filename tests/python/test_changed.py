@@ -250,3 +250,66 @@ def test_a_limit_that_is_made_from_the_clock_is_told_apart() -> None:
     old = datetime.datetime(2001, 1, 1, tzinfo=datetime.timezone.utc)
     assert run(write(since(old)), state="other") == []
     assert "looks like" not in " ".join(run(write(since(old + datetime.timedelta(days=1))), state="other"))
+
+
+def totals(name: str | None = None) -> pw.Table:
+    table = read()
+    made = table.groupby(table.page).reduce(table.page, ms=pw.reducers.sum(table.ms))
+    return made if name is None else made.named(name)
+
+
+def test_outputs_in_another_order_and_tables_with_names_are_the_same_program() -> None:
+    first, second = write(counts, "counts.csv", mode="append"), write(totals, "totals.csv", mode="append")
+    named = write(lambda: totals("per page"), "totals.csv", mode="append")
+    assert run(first, second) == []
+    # Unnamed steps are numbered in the order of outputs: `logs/reduce-0` was the other one.
+    for number, program in enumerate([(second, first), (first, named), (named, first), (first, second)], 2):
+        more(number)
+        assert run(*program) == []
+    for path, expected in [("counts.csv", {"u0": 12, "u1": 6, "u2": 6}), ("totals.csv", {"p0": 132, "p1": 144})]:
+        found: dict[str, int] = {}
+        for line in Path(path).read_text().splitlines()[1:]:
+            key, value, _, diff = line.split(",")
+            found[key.strip('"')] = found.get(key.strip('"'), 0) + int(value) * int(diff)
+        assert found == expected
+
+
+def test_a_step_is_not_found_by_what_it_is_made_of_where_that_is_not_certain() -> None:
+    Path("others").mkdir()
+    Path("others/0.csv").write_text(Path("logs/0.csv").read_text())
+
+    def of(folder: str, name: str | None) -> Callable[[], None]:
+        def declare() -> None:
+            table = pw.io.csv.read(folder, schema=pw.schema_from_types(user=str), name=folder)
+            made = table.groupby(table.user).reduce(table.user, n=pw.reducers.count())
+            pw.io.csv.write(made if name is None else made.named(name), f"{folder}.csv")
+
+        return declare
+
+    assert run(of("logs", "a"), of("others", "b")) == []
+    refused = run(of("logs", "a"), of("others", "c"))
+    assert 'step "c" is new' in refused
+    assert 'step "b" is gone' in refused
+    assert run(of("logs", "a"), of("others", "b")) == []
+
+
+def test_names_of_tables_are_checked() -> None:
+    pw.clear()
+    _made.clear()
+    with pytest.raises(pw.InvalidError) as raised:
+        read().filter(pw.this.ms > 1).named("late")
+    assert raised.value.message == "nothing is kept for this table, so there is no state to name"
+    with pytest.raises(pw.InvalidError) as raised:
+        read().named("visits")
+    assert raised.value.hint == 'name="..."'
+    table = totals("per page")
+    assert table.named("per page") is not None
+    with pytest.raises(pw.InvalidError, match='named "per page" already, and not "other"'):
+        table.named("other")
+    pw.io.csv.write(table, "a.csv")
+    pw.io.csv.write(counts().named("per page"), "b.csv")
+    with pytest.raises(pw.InvalidError) as raised:
+        pw.run(monitoring_level=QUIET)
+    assert raised.value.message == 'two tables, or a table and a source, are named "per page"'
+    assert raised.value.hint == 'saved state is found by name: give each its own, such as .named("per page-2")'
+    pw.clear()

@@ -66,6 +66,10 @@ impl PyTable {
         self.0.check_columns(&expr.0, &origin(place)).map_err(raise)
     }
 
+    fn named(&self, name: &str, place: Place) -> PyResult<PyTable> {
+        self.0.named(name, &origin(place)).map(PyTable).map_err(raise)
+    }
+
     fn copy(&self, place: Place) -> PyTable {
         PyTable(self.0.copy(&origin(place)))
     }

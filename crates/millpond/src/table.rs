@@ -165,6 +165,24 @@ impl Table {
         self.node.as_ref().map_err(Error::clone)
     }
 
+    /// Names what is kept for this table, of a reduce, of windows, of a join or of tables combined by identity: by this name its
+    /// state is found, and reports and dashboards show it. Without a name, it is found by what it is made of.
+    ///
+    /// ```
+    /// use millpond::{count, debug};
+    ///
+    /// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
+    /// let per_user = visits.groupby(["user"]).reduce([("visits", count())]).named("per user");
+    /// assert!(per_user.explain()?.contains("saved as \"per user\""));
+    /// # Ok::<(), millpond::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn named(&self, name: &str) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| table.named(name, &origin))
+    }
+
     /// The columns.
     ///
     /// # Errors

@@ -131,6 +131,10 @@ impl Operation for Combination {
         true
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     /// The other columns are laid out in the order of their names, since that of the outputs of a select is not described. A
     /// column that is the identity, or a part of it, in every table that gives it is not kept twice.
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {

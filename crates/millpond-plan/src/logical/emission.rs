@@ -1,6 +1,6 @@
 //! Writing the nodes of a plan down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use millpond_columns::types::Schema;
@@ -17,6 +17,8 @@ use crate::physical::{Consolidate, Exchange, Node, NodeId, OperatorSpec, Physica
 /// Nodes written so far.
 pub(super) struct Emission<'a> {
     anchors: &'a [Anchor],
+    /// The names that the program gives.
+    given: &'a HashSet<String>,
     nodes: Vec<Node>,
     sources: Vec<Arc<SourceDecl>>,
     /// The node of each anchor.
@@ -27,9 +29,9 @@ pub(super) struct Emission<'a> {
 }
 
 impl<'a> Emission<'a> {
-    pub(super) fn new(anchors: &'a [Anchor]) -> Self {
+    pub(super) fn new(anchors: &'a [Anchor], given: &'a HashSet<String>) -> Self {
         let (nodes, sources, places) = (Vec::new(), Vec::new(), Vec::new());
-        Emission { anchors, nodes, sources, places, kept: Vec::new(), twins: HashMap::new() }
+        Emission { anchors, given, nodes, sources, places, kept: Vec::new(), twins: HashMap::new() }
     }
 
     /// Writes an anchor down, after those that it reads.
@@ -103,7 +105,7 @@ impl<'a> Emission<'a> {
             return *node;
         }
         let anchor = &self.anchors[rows.anchor].step;
-        let name = ordinal(&mut self.twins, format!("{}/keep", anchor.name));
+        let name = ordinal(&mut self.twins, self.given, format!("{}/keep", anchor.name));
         let step = Step { name, description: describe::keep(table, read) };
         let (schema, append_only) = (table.schema().clone(), self.nodes[input.0].append_only);
         let exchange = Exchange::ByKey((0..schema.len()).collect());

@@ -526,6 +526,10 @@ impl Operation for Join {
         }))
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let [left_table, right_table] = table.inputs() else { unreachable!("a join has two tables") };

@@ -33,7 +33,8 @@ use crate::physical::{PhysicalPlan, Sink, Step};
 ///
 /// An `Invalid` error if two sources have the same name.
 pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
-    let mut lowering = Lowering { names: source_names(&sinks)?, ..Lowering::default() };
+    let given = given_names(&sinks)?;
+    let mut lowering = Lowering { names: source_names(&sinks, &given), given, ..Lowering::default() };
     let written = sinks.iter().map(|sink| lowering.pipeline(&sink.table)).collect::<Result<Vec<_>>>()?;
     // While columns are where the tables have them.
     let read: Vec<ReadColumns> = written.iter().map(|rows| lowering.read_columns([rows])).collect();
@@ -42,7 +43,7 @@ pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
         lowering.use_columns(rows);
     }
     lowering.prune();
-    let mut plan = Emission::new(&lowering.anchors);
+    let mut plan = Emission::new(&lowering.anchors, &lowering.given);
     for anchor in 0..lowering.anchors.len() {
         plan.anchor(anchor);
     }
@@ -62,6 +63,8 @@ pub(crate) struct Lowering {
     numbers: HashMap<*const (), usize>,
     /// Names of sources, by their place in memory.
     names: HashMap<*const SourceDecl, String>,
+    /// The names that the program gives.
+    given: HashSet<String>,
     /// How many unnamed steps have this path.
     twins: HashMap<String, usize>,
     /// How many tables are being lowered, each for the one before.
@@ -109,7 +112,10 @@ impl Lowering {
     pub(super) fn keyed(&mut self, name: &str, table: &Table, inputs: Vec<Pipeline>, keyed: Keyed) -> Anchor {
         inputs.iter().for_each(|rows| self.use_columns(rows));
         let description = describe(table, &self.read_columns(&inputs));
-        let step = Step { description, ..self.stateless_step(&inputs[0], name) };
+        let step = match table.name() {
+            Some(name) => Step { name: name.to_owned(), description },
+            None => Step { description, ..self.stateless_step(&inputs[0], name) },
+        };
         Anchor::new(AnchorOperator::Keyed(keyed), inputs, table, step)
     }
 
@@ -131,7 +137,7 @@ impl Lowering {
     /// The name of a table over these rows that has no state.
     pub(super) fn stateless_step(&mut self, rows: &Pipeline, operator: &str) -> Step {
         let path = format!("{}/{operator}", self.anchors[rows.anchor].step.name);
-        Step { name: ordinal(&mut self.twins, path), description: Value::Null }
+        Step { name: ordinal(&mut self.twins, &self.given, path), description: Value::Null }
     }
 
     /// Leaves the columns of concats and flattens out that nothing needs, once all that read them are known: the last first.
@@ -193,11 +199,16 @@ impl Lowering {
     }
 }
 
-/// `path-0` for the first of its path, `path-1` for its twin, and so on.
-pub(super) fn ordinal(twins: &mut HashMap<String, usize>, path: String) -> String {
+/// `path-0` for the first of its path, `path-1` for its twin, and so on, but for names that the program gives.
+pub(super) fn ordinal(twins: &mut HashMap<String, usize>, given: &HashSet<String>, path: String) -> String {
     let count = twins.entry(path.clone()).or_default();
-    *count += 1;
-    format!("{path}-{}", *count - 1)
+    loop {
+        *count += 1;
+        let name = format!("{path}-{}", *count - 1);
+        if !given.contains(&name) {
+            return name;
+        }
+    }
 }
 
 /// The sources that these outputs read, each once, in the order of the program.
@@ -215,11 +226,11 @@ fn sources_of(sinks: &[SinkDecl]) -> Vec<&Arc<SourceDecl>> {
     sources
 }
 
-/// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no user's name has.
-fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>> {
-    let sources = sources_of(sinks);
+/// The names of sources and tables that the program gives, each once.
+fn given_names(sinks: &[SinkDecl]) -> Result<HashSet<String>> {
     let mut given = HashSet::new();
-    for source in &sources {
+    let mut seen = HashSet::new();
+    for source in sources_of(sinks) {
         if let Some(name) = &source.name
             && !given.insert(name.clone())
         {
@@ -229,15 +240,25 @@ fn source_names(sinks: &[SinkDecl]) -> Result<HashMap<*const SourceDecl, String>
             return Err(error.with_hint(hint).at(&source.origin));
         }
     }
+    for table in sinks.iter().flat_map(|sink| sink.table.with_all_before()) {
+        if let Some(name) = table.name().filter(|_| seen.insert(table.address()))
+            && !given.insert(name.to_owned())
+        {
+            let error = Error::invalid(format!("two tables, or a table and a source, are named {}", quoted(name)));
+            let own = format!(".named({})", quoted(&format!("{name}-2")));
+            let hint = format!("saved state is found by name: give each its own, such as {own}");
+            return Err(error.with_hint(hint).at(table.origin()));
+        }
+    }
+    Ok(given)
+}
+
+/// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no name of the program has.
+fn source_names(sinks: &[SinkDecl], given: &HashSet<String>) -> HashMap<*const SourceDecl, String> {
     let mut twins = HashMap::new();
     let mut name = |source: &SourceDecl| match &source.name {
         Some(name) => name.clone(),
-        None => loop {
-            let name = ordinal(&mut twins, source.kind.to_owned());
-            if !given.contains(&name) {
-                break name;
-            }
-        },
+        None => ordinal(&mut twins, given, source.kind.to_owned()),
     };
-    Ok(sources.into_iter().map(|source| (Arc::as_ptr(source), name(source))).collect())
+    sources_of(sinks).into_iter().map(|source| (Arc::as_ptr(source), name(source))).collect()
 }

@@ -33,9 +33,9 @@ pub mod window;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use millpond_columns::dialect::hint;
+use millpond_columns::dialect::{hint, quoted};
 use millpond_columns::types::Schema;
 use millpond_error::{Error, Origin, Result};
 use serde_json::Value;
@@ -66,6 +66,8 @@ struct Node {
     id: TableId,
     /// Tables with these very columns, of which this one holds a part of the rows.
     part_of: Vec<TableId>,
+    /// What the program calls its state.
+    name: OnceLock<String>,
 }
 
 /// How a table is made of others.
@@ -76,6 +78,11 @@ trait Operation: fmt::Debug + Send + Sync {
 
     /// Whether what identifies the rows of its inputs matters; `identified` says whether it matters of its own rows.
     fn asks_identity(&self, _identified: bool) -> bool {
+        false
+    }
+
+    /// Whether something is kept for its table, which may then have a name.
+    fn keeps_state(&self) -> bool {
         false
     }
 
@@ -123,20 +130,57 @@ impl Table {
         &self.0.origin
     }
 
+    /// Names what is kept for this table: by this name its state is found, wherever in the program the table is made.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if nothing is kept for it, or it has another name.
+    pub fn named(&self, name: &str, origin: &Origin) -> Result<Table> {
+        if name.is_empty() {
+            return Err(Error::invalid("the name of a table is empty").at(origin));
+        }
+        if self.operation().source().is_some() {
+            let error = Error::invalid("the table of a source is named where it is read");
+            return Err(error.with_hint(hint(".name(\"...\")", "name=\"...\"")).at(origin));
+        }
+        if !self.operation().keeps_state() {
+            let error = Error::invalid("nothing is kept for this table, so there is no state to name");
+            let hint = "the table of a reduce, of windows, of a join or of tables combined by identity can be named";
+            return Err(error.with_hint(hint).at(origin));
+        }
+        let known = self.0.name.get_or_init(|| name.to_owned());
+        if known != name {
+            let error = format!("the table is named {} already, and not {}", quoted(known), quoted(name));
+            return Err(Error::invalid(error).at(origin));
+        }
+        Ok(self.clone())
+    }
+
+    /// What the program calls its state.
+    fn name(&self) -> Option<&str> {
+        self.0.name.get().map(String::as_str)
+    }
+
     /// The external tables that it stands on, each once.
     pub fn sources(&self) -> Vec<&Arc<SourceDecl>> {
         let mut sources: Vec<&Arc<SourceDecl>> = Vec::new();
-        let (mut tables, mut seen) = (vec![self], HashSet::new());
-        while let Some(table) = tables.pop() {
-            if let Some(source) = table.operation().source()
-                && !sources.iter().any(|known| Arc::ptr_eq(known, source))
-            {
+        for source in self.with_all_before().into_iter().filter_map(|table| table.operation().source()) {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
                 sources.push(source);
             }
-            let inputs = table.inputs().iter().rev();
-            tables.extend(inputs.filter(|input| seen.insert(input.address())));
         }
         sources
+    }
+
+    /// This table and all that it is made of, each once, in the order in which a program reads them.
+    fn with_all_before(&self) -> Vec<&Table> {
+        let (mut waiting, mut seen, mut tables) = (vec![self], HashSet::new(), Vec::new());
+        while let Some(table) = waiting.pop() {
+            tables.push(table);
+            let inputs = table.inputs().iter().rev();
+            waiting.extend(inputs.filter(|input| seen.insert(input.address())));
+        }
+        tables
     }
 
     /// Whether both are the same table: made by the same call, not just alike.
@@ -226,8 +270,8 @@ impl Table {
     ) -> Table {
         let (operation, origin) = (Box::new(operation), origin.clone());
         let id = TableId::new(schema.clone(), origin.clone());
-        let part_of = Vec::new();
-        Table(Arc::new(Node { operation, inputs, schema, identity, append_only, origin, id, part_of }))
+        let (part_of, name) = (Vec::new(), OnceLock::new());
+        Table(Arc::new(Node { operation, inputs, schema, identity, append_only, origin, id, part_of, name }))
     }
 }
 

@@ -150,6 +150,10 @@ impl Operation for Session {
         Some(fields)
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let input = &table.inputs()[0];

@@ -71,6 +71,10 @@ impl Operation for Sliding {
         Some(fields)
     }
 
+    fn keeps_state(&self) -> bool {
+        true
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let (input, origin) = (&table.inputs()[0], self.window.time.origin());

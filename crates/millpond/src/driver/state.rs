@@ -1,6 +1,6 @@
 //! The saved state of a program: found by the names of steps, checked against their descriptions, committed as one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -37,8 +37,9 @@ pub(super) struct State {
 impl State {
     /// Opens and locks the state, and checks that it belongs to this program.
     pub(super) fn open(disk: Arc<dyn Disk>, plan: &PhysicalPlan, outputs: &[Output]) -> Result<Self> {
-        let (directory, manifest) = StateDir::open(disk)?;
-        if let Some(manifest) = &manifest {
+        let (directory, mut manifest) = StateDir::open(disk)?;
+        if let Some(manifest) = &mut manifest {
+            rename_steps(plan, manifest);
             check_program(plan, outputs, manifest, &directory.disk().path(""))?;
         }
         Ok(State { directory, manifest })
@@ -229,6 +230,40 @@ fn join_ranges(segments: &mut Vec<SegmentRecord>) {
         }
         joins
     });
+}
+
+/// Gives saved steps the names that this program has for them, where that is certain: every step of one side is one of the
+/// other, found by name and description or, where it has another name, by a description that no other step has. So a
+/// program may be put in another order, and its tables may get names.
+fn rename_steps(plan: &PhysicalPlan, manifest: &mut Manifest) {
+    let steps: Vec<&Step> = plan.nodes.iter().filter_map(|node| node.step.as_ref()).collect();
+    let is =
+        |saved: &StepRecord, step: &Step| without_unread(&saved.description, &step.description) == step.description;
+    let same_name = |saved: &StepRecord| steps.iter().find(|step| step.name == saved.name).copied();
+    let mut names = HashMap::new();
+    for saved in &manifest.steps {
+        let mut alike = steps.iter().filter(|step| is(saved, step));
+        let step = match (same_name(saved), alike.next(), alike.next()) {
+            (Some(step), ..) if is(saved, step) => step,
+            (_, Some(step), None) if manifest.steps.iter().filter(|other| is(other, step)).count() == 1 => step,
+            _ => return,
+        };
+        names.insert(saved.name.clone(), step.name.clone());
+    }
+    let found: HashSet<&String> = names.values().collect();
+    if found.len() != names.len() || names.len() != steps.len() || names.iter().all(|(saved, now)| saved == now) {
+        return;
+    }
+    for step in &mut manifest.steps {
+        step.name.clone_from(&names[&step.name]);
+    }
+    // Outputs are described by the names of the steps before them.
+    let operators = manifest.sinks.iter_mut().filter_map(|sink| sink.description.as_array_mut()).flatten();
+    for operator in operators.filter(|operator| operator["operator"] == "step") {
+        if let Some(now) = operator["step"].as_str().and_then(|saved| names.get(saved)) {
+            operator["step"] = Value::from(now.as_str());
+        }
+    }
 }
 
 /// Refuses a state that another program made, with what differs.
