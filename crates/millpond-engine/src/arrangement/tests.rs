@@ -609,6 +609,25 @@ fn a_run_of_another_format_is_told_apart_from_damage() {
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Data, text));
 }
 
+/// A type of a later version is no damage: the codes of types to come are fixed.
+#[test]
+fn a_column_of_a_type_to_come_is_told_apart_from_damage() {
+    use super::segment::FALLIBLE;
+    for code in [8, 9, 10, 11, 12, 1 | FALLIBLE, 8 | 0x80, 63] {
+        let segment = small_segment(&small_schema());
+        let mut bytes = segment.bytes().to_vec();
+        let footer = segment.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
+        bytes[footer + 4] = code;
+        let checksum = fix_checksums(&mut bytes, &segment);
+        let error = read(Bytes::from(bytes), checksum, &small_schema()).unwrap_err();
+        let text = format!(
+            "state/segment-7: the segment has a column of type {code}, a type that this version does not know\n\
+             hint: use the version of Millpond that wrote the state, or a newer one"
+        );
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
+    }
+}
+
 /// A segment of bytes that says it is one of text.
 #[test]
 fn saved_text_that_is_not_utf8_is_a_data_error() {
