@@ -60,12 +60,13 @@ lint-rust: .venv/ready
 	if command -v cargo-machete > /dev/null; then cargo machete; fi
 
 lint-python: .venv/ready
-	$(call say,ruff$(comma) mypy and circles)
+	$(call say,ruff$(comma) mypy$(comma) circles and widths)
 	python tests/circles.py
+	python tests/doc_width.py
 	ruff check .
 	ruff format --check .
 	mypy
-	mypy tests/faults tests/check_licences.py tests/circles.py tests/error_places.py
+	mypy tests/faults tests/check_licences.py tests/circles.py tests/doc_width.py tests/error_places.py
 	mypy tests/soak docs/hooks.py
 
 licences: .venv/ready

@@ -1,11 +1,11 @@
 //! The floats that a cell may hold: one zero and one NaN.
 //!
-//! `-0.0` equals `0.0`, and no NaN can be told from another by any comparison; as text and as bytes they differ all the same.
-//! If both stood in cells, a row could not be taken back by an equal one, and which of the two a reducer answers would
-//! hang on what came first. So neither `-0.0` nor a NaN of other bits ever gets into a cell: rows are brought to this form where
-//! they enter the dataflow, literals where they become cells, and results by the operation that computes them, if it can
-//! give anything else. From there on equal floats have equal bits, and the order of [`f64::total_cmp`] is the order of
-//! numbers, with the NaN behind all of them.
+//! `-0.0` equals `0.0`, and no NaN can be told from another by any comparison; as text and as bytes they differ all the
+//! same. If both stood in cells, a row could not be taken back by an equal one, and which of the two a reducer answers
+//! would hang on what came first. So neither `-0.0` nor a NaN of other bits ever gets into a cell: rows are brought to
+//! this form where they enter the dataflow, literals where they become cells, and results by the operation that
+//! computes them, if it can give anything else. From there on equal floats have equal bits, and the order of
+//! [`f64::total_cmp`] is the order of numbers, with the NaN behind all of them.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Types of columns, how their cells are stored, and how columns are read and made.
 //!
-//! - [`types`]: types and schemas, and the one table of how each type is stored and spelled; [`dialect`]: the language of the
-//!   program, which names types in messages;
+//! - [`types`]: types and schemas, and the one table of how each type is stored and spelled; [`dialect`]: the language
+//!   of the program, which names types in messages;
 //! - [`float`]: the floats that a cell may hold; [`packed`]: tuples and lists as bytes in order;
 //! - [`view`]: a column as slices, which loops over rows read; [`builder`]: a column that grows.
 //!

@@ -1,8 +1,8 @@
 //! Tuples and lists as bytes whose order is that of the values, element by element from the left; a list comes before a
 //! longer one that starts with it.
 //!
-//! The bytes say where each value ends, but not its type, which the column has. An element is a mark, 1 for null and 2 for
-//! a value, and the value:
+//! The bytes say where each value ends, but not its type, which the column has. An element is a mark, 1 for null and 2
+//! for a value, and the value:
 //!
 //! | type                    | bytes                                                                       |
 //! |-------------------------|-----------------------------------------------------------------------------|
@@ -13,8 +13,8 @@
 //! | `tuple`                 | its elements                                                                |
 //! | `list`                  | its elements, then a 0                                                      |
 //!
-//! So null is the smallest value. All zeros of floats are one value and all NaNs are, the largest; in equality and order,
-//! too, since tuples are compared by these bytes. The idea is that of FoundationDB's tuple layer.
+//! So null is the smallest value. All zeros of floats are one value and all NaNs are, the largest; in equality and
+//! order, too, since tuples are compared by these bytes. The idea is that of FoundationDB's tuple layer.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -139,8 +139,8 @@ pub fn lists(column: &dyn Array, ty: Type, offsets: &[u32]) -> Option<ArrayRef> 
     Type::Bytes.byte_array(ends, bytes, None).ok()
 }
 
-/// The elements of all lists of a column, and where those of each start and the last ends. A null has none. Nothing if a list
-/// is not whole, or the elements are too many for a column.
+/// The elements of all lists of a column, and where those of each start and the last ends. A null has none. Nothing if
+/// a list is not whole, or the elements are too many for a column.
 pub fn flatten(lists: &dyn Array, element: ColumnType) -> Option<(ArrayRef, Vec<u32>)> {
     let (starts, bytes) = byte_values(lists)?;
     let mut cells = ColumnBuilder::new(element.ty);
@@ -315,7 +315,8 @@ impl ColumnBuilder {
         Some(())
     }
 
-    /// Appends a value that is stored as these bytes, of a type that is stored so. Nothing if they are too many for a column.
+    /// Appends a value that is stored as these bytes, of a type that is stored so. Nothing if they are too many for a
+    /// column.
     pub fn push_bytes(&mut self, value: &[u8]) -> Option<()> {
         let Values::Bytes { offsets, bytes } = &mut self.values else { return None };
         offsets.push(i32::try_from(bytes.len() + value.len()).ok()?);

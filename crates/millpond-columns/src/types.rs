@@ -14,10 +14,11 @@
 //! | `tuple[int, str?]` | `Binary`            | [`crate::packed`]  | a JSON array, quoted                           | an array          | `tuple` |
 //! | `list[int]`     | `Binary`               | [`crate::packed`]  | a JSON array, quoted                           | an array          | `list` |
 //!
-//! Elements of tuples and lists are of any of these types, and are spelled as in JSON. `int?` is an optional int.
-//! An optional type holds nulls; in CSV a null is an empty unquoted field, in JSON `null`. (*) `"NaN"`, `"Infinity"` and
-//! `"-Infinity"` stand for what JSON has no number for. `millpond_plan::time` says more about points in time and durations; Python's
-//! have microseconds only, so what is finer is cut off there (towards minus infinity), and nowhere else.
+//! Elements of tuples and lists are of any of these types, and are spelled as in JSON. `int?` is an optional int. An
+//! optional type holds nulls; in CSV a null is an empty unquoted field, in JSON `null`. (*) `"NaN"`, `"Infinity"` and
+//! `"-Infinity"` stand for what JSON has no number for. `millpond_plan::time` says more about points in time and
+//! durations; Python's have microseconds only, so what is finer is cut off there (towards minus infinity), and nowhere
+//! else.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -46,7 +47,8 @@ pub fn int_values(array: &dyn Array) -> Option<&ScalarBuffer<i64>> {
         .or_else(|| any.downcast_ref::<DurationNanosecondArray>().map(DurationNanosecondArray::values))
 }
 
-/// Where the cells of an array of a type that is stored as bytes start and end, and the bytes; `None` for any other array.
+/// Where the cells of an array of a type that is stored as bytes start and end, and the bytes; `None` for any other
+/// array.
 pub fn byte_values(array: &dyn Array) -> Option<(&[i32], &[u8])> {
     let any = array.as_any();
     None.or_else(|| any.downcast_ref::<StringArray>().map(|array| (array.value_offsets(), array.value_data())))

@@ -1,7 +1,7 @@
 //! Speed of the stateful operators alone, on one thread: `cargo run --release --example operator_speed [ROWS]`.
 //!
-//! Visits of users at a mean distance of 240 s, sessions with a gap of 300 s, in 128 buckets. First runs are in CPU time
-//! where the system tells it (Linux), epochs in wall time, of `step` alone.
+//! Visits of users at a mean distance of 240 s, sessions with a gap of 300 s, in 128 buckets. First runs are in CPU
+//! time where the system tells it (Linux), epochs in wall time, of `step` alone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -10,8 +10,9 @@
 //! | number of distinct rows of some columns | `int` | the operator counts, see [`Accumulators::distincts`] |
 //! | list of the values | none | the operator reads the values, see [`Accumulators::lists`] |
 //!
-//! The least value of a column is the first row in order of that column; the arguments at the least value are the other columns
-//! of the first row in order of it and them; the earliest values are those of the first row in order of arrival and values.
+//! The least value of a column is the first row in order of that column; the arguments at the least value are the other
+//! columns of the first row in order of it and them; the earliest values are those of the first row in order of arrival
+//! and values.
 //!
 //! Reducers share parts: `avg(x)` next to `sum(x)` and `count()` costs nothing over a required column.
 
@@ -151,9 +152,9 @@ enum Answer {
 }
 
 impl Accumulators {
-    /// Accumulators for `reducers` over rows whose columns are those at the positions `row` of `input`, and then the epoch in
-    /// which the row arrived, if a [reducer asks for it](needs_arrival). With `count_rows` the first accumulator column
-    /// is the number of rows, whether or not a reducer asks for it.
+    /// Accumulators for `reducers` over rows whose columns are those at the positions `row` of `input`, and then the
+    /// epoch in which the row arrived, if a [reducer asks for it](needs_arrival). With `count_rows` the first
+    /// accumulator column is the number of rows, whether or not a reducer asks for it.
     pub fn new(reducers: &[ReducerCall], input: &Schema, row: &[usize], count_rows: bool) -> Self {
         let mut made = Accumulators { parts: Vec::new(), lists: Vec::new(), outputs: Vec::new(), defers: false };
         if count_rows {
@@ -214,8 +215,8 @@ impl Accumulators {
         self.parts.iter().zip(self.starts()).filter_map(extreme).collect()
     }
 
-    /// For each number of distinct rows: its accumulator column, and of what it is. [`merge`](Self::merge) adds these numbers
-    /// up, which is right only if no row is in two of the merged ones; otherwise, who merges counts anew.
+    /// For each number of distinct rows: its accumulator column, and of what it is. [`merge`](Self::merge) adds these
+    /// numbers up, which is right only if no row is in two of the merged ones; otherwise, who merges counts anew.
     pub fn distincts(&self) -> Vec<(usize, Sorting)> {
         let distinct = |(part, at): (&Part, usize)| match part {
             Part::Distinct(sorting) => Some((at, sorting.clone())),
@@ -234,8 +235,9 @@ impl Accumulators {
         &self.lists
     }
 
-    /// The accumulators of each segment of rows: one row for each neighbouring pair of `offsets`. A row of diff -1 counts and adds
-    /// negatively, and is no candidate for a first or last row. Distinct rows are not counted: their number is 0.
+    /// The accumulators of each segment of rows: one row for each neighbouring pair of `offsets`. A row of diff -1
+    /// counts and adds negatively, and is no candidate for a first or last row. Distinct rows are not counted: their
+    /// number is 0.
     ///
     /// # Errors
     /// `Input` if a segment has more rows than an `int` counts.
@@ -299,7 +301,8 @@ impl Accumulators {
         self.defers = true;
     }
 
-    /// Why rows of [`finish`](Self::finish) have no answers, a null for each that has; nothing where that is an error at once.
+    /// Why rows of [`finish`](Self::finish) have no answers, a null for each that has; nothing where that is an error
+    /// at once.
     pub fn reasons(&self, accumulators: &[ArrayRef], rows: usize) -> Option<ArrayRef> {
         let mut reasons: Option<Vec<Option<String>>> = None;
         for Output { name, answer } in self.outputs.iter().filter(|_| self.defers) {

@@ -1,7 +1,7 @@
 //! An epoch's packets, gathered into buckets in ascending order of hashes.
 //!
-//! A bucket's keys are numbered as its packets come, so that of most rows little more than the number of the key waits for
-//! the end of the epoch.
+//! A bucket's keys are numbered as its packets come, so that of most rows little more than the number of the key waits
+//! for the end of the epoch.
 
 use std::vec;
 

@@ -1,9 +1,9 @@
 //! The exact sum of any floats, and what it rounds to: a superaccumulator.
 //!
-//! Every finite float is a whole number of units of 2⁻¹⁰⁷⁴, so a fixed-point number that is wide enough holds any sum of
-//! them without an error, whatever the order. The idea is Kulisch's long accumulator; the form, digits of 32 bits in words of
-//! 64 so that carries can wait, is the small superaccumulator of R. M. Neal, *Fast exact summation using small and large
-//! superaccumulators*, 2015 (xsum).
+//! Every finite float is a whole number of units of 2⁻¹⁰⁷⁴, so a fixed-point number that is wide enough holds any sum
+//! of them without an error, whatever the order. The idea is Kulisch's long accumulator; the form, digits of 32 bits in
+//! words of 64 so that carries can wait, is the small superaccumulator of R. M. Neal, *Fast exact summation using small
+//! and large superaccumulators*, 2015 (xsum).
 
 /// Digits of 32 bits: 2,098 bits of a float's range, 126 for multiplicities and numbers of rows, and some to spare.
 pub(crate) const DIGITS: usize = 70;

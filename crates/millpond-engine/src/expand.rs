@@ -35,8 +35,8 @@ pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes)) {
     }
 }
 
-/// Hands on each row once for every element of its list in `column`; the element takes the place of the list. The output comes
-/// in pieces as that of [`expand`].
+/// Hands on each row once for every element of its list in `column`; the element takes the place of the list. The
+/// output comes in pieces as that of [`expand`].
 ///
 /// # Errors
 ///

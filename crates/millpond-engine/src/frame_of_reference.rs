@@ -4,8 +4,8 @@ use arrow_array::ArrayRef;
 use millpond_columns::builder::ColumnBuilder;
 use millpond_columns::view::{ints_like, required_ints};
 
-/// A growing column, which keeps integers as their distances from the first one while these fit 32 bits: most rows of an
-/// epoch wait until all have come, and memory that is not in use yet is dear.
+/// A growing column, which keeps integers as their distances from the first one while these fit 32 bits: most rows of
+/// an epoch wait until all have come, and memory that is not in use yet is dear.
 #[derive(Debug)]
 pub(crate) struct CompactColumn {
     near: Option<Offsets32>,

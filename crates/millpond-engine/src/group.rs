@@ -1,5 +1,5 @@
-//! Changes brought together by key: the numbers of their keys are known, a counting scatter places the rows, and only keys
-//! whose rows are not in order already are sorted.
+//! Changes brought together by key: the numbers of their keys are known, a counting scatter places the rows, and only
+//! keys whose rows are not in order already are sorted.
 
 use std::cmp::Ordering;
 
@@ -71,9 +71,9 @@ fn all_ints(columns: &[ArrayRef]) -> Option<Vec<&[i64]>> {
     columns.iter().map(required_ints).collect::<Option<Vec<_>>>().filter(|ints| !ints.is_empty())
 }
 
-/// Brings rows of integers to their keys and sorts those of each key, without a look at positions where they are in order.
-/// `starts` is where the rows of each number start, `offsets` where those of each key start. Returns the columns and the
-/// keys that have equal rows.
+/// Brings rows of integers to their keys and sorts those of each key, without a look at positions where they are in
+/// order. `starts` is where the rows of each number start, `offsets` where those of each key start. Returns the columns
+/// and the keys that have equal rows.
 fn place_ints(columns: &[&[i64]], key_of_row: &[u32], starts: &[u32], offsets: &[u32]) -> (Vec<Vec<i64>>, Vec<u32>) {
     let mut placed: Vec<Vec<i64>> =
         columns.iter().map(|ints| place(ints.iter().copied(), key_of_row, starts.to_vec())).collect();

@@ -1,4 +1,5 @@
-//! Event times as ints: an instant of `millpond_plan` orders as the time that it stands for, whatever the type of the time.
+//! Event times as ints: an instant of `millpond_plan` orders as the time that it stands for, whatever the type of the
+//! time.
 
 use arrow_array::ArrayRef;
 use millpond_columns::view::{ColumnView, Values, ints};
@@ -14,8 +15,8 @@ pub fn instants(times: &ArrayRef) -> Vec<i64> {
     }
 }
 
-/// The instants that are so much later than these times, or instants of floats; those past the last instant of a watermark
-/// are, too.
+/// The instants that are so much later than these times, or instants of floats; those past the last instant of a
+/// watermark are, too.
 pub fn later(times: &ArrayRef, by: &Literal) -> Vec<i128> {
     match by {
         Literal::Float(by) => match floats(times) {

@@ -1,8 +1,8 @@
 //! Keys numbered in the order in which they first appear, batch by batch; each distinct key is kept once.
 //!
-//! An open-addressing table with linear probing knows keys by their hash alone. Whether the keys behind equal hashes are
-//! equal is checked for a whole batch, column by column. A batch with keys that merely share a hash is numbered again,
-//! row by row.
+//! An open-addressing table with linear probing knows keys by their hash alone. Whether the keys behind equal hashes
+//! are equal is checked for a whole batch, column by column. A batch with keys that merely share a hash is numbered
+//! again, row by row.
 
 use std::hint::black_box;
 
@@ -96,8 +96,8 @@ impl KeyInterner {
         firsts
     }
 
-    /// Brings the table and the heads into the processor's cache. Other buckets have displaced them since the last batch, and
-    /// read from end to end they are there far sooner than line by line as rows ask for them.
+    /// Brings the table and the heads into the processor's cache. Other buckets have displaced them since the last
+    /// batch, and read from end to end they are there far sooner than line by line as rows ask for them.
     fn warm(&self) {
         black_box(self.slots.iter().step_by(4).fold(0, |all, (_, number)| all ^ number));
         for column in &self.columns {

@@ -66,8 +66,8 @@ const SAMPLE_ROWS: usize = if cfg!(test) { 8 } else { 1024 };
 
 /// Makes [`KeyedChanges`] of the parts of a bucket as they come.
 ///
-/// Where several rows share a key, keys are numbered at once, and of a part's rows only the columns that are no key stay.
-/// Where most keys are new, that would only keep a large table for each bucket: the parts wait as they are.
+/// Where several rows share a key, keys are numbered at once, and of a part's rows only the columns that are no key
+/// stay. Where most keys are new, that would only keep a large table for each bucket: the parts wait as they are.
 #[derive(Debug)]
 pub struct KeyedChangesBuilder {
     key: Vec<usize>,

@@ -5,16 +5,18 @@
 //! - [`changes`], [`keyed`]: rows with multiplicities, as they flow along the edges and inside an operator.
 //! - [`hash`]: key hashes, and the ranges of hashes that workers own.
 //! - [`route`]: from changes to buckets of rows by owner of the key.
-//! - [`epoch_buffer`]: the packets of an epoch, with their keys numbered, in buckets; `frame_of_reference`: a column of them,
-//!   kept small.
+//! - [`epoch_buffer`]: the packets of an epoch, with their keys numbered, in buckets; `frame_of_reference`: a column of
+//!   them, kept small.
 //! - [`wire`]: rows as bytes between processes.
-//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns; `sums` and
-//!   `exact`: sums that hang on nothing but what is added.
+//! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns;
+//!   `sums` and `exact`: sums that hang on nothing but what is added.
 //! - [`expand`]: a row for each window that it is in, or for each element of a list; [`instant`]: event times as ints.
-//! - [`arrangement`]: the saved state of an operator: sorted segments, their file format, reading and merging; maps kept in one.
+//! - [`arrangement`]: the saved state of an operator: sorted segments, their file format, reading and merging; maps
+//!   kept in one.
 //! - [`operator`], [`operators`]: the contract of stateful operators, and the operators.
 //! - [`metrics`]: what the steps count about themselves.
-//! - [`dataflow`]: the dataflow of timely that drives operators; [`route`] and [`wire`] are its partitions and containers.
+//! - [`dataflow`]: the dataflow of timely that drives operators; [`route`] and [`wire`] are its partitions and
+//!   containers.
 
 pub mod accumulate;
 pub mod arrangement;

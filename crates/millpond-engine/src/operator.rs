@@ -12,11 +12,13 @@ use crate::keyed::KeyedChanges;
 pub struct StepContext {
     /// The epoch.
     pub epoch: Epoch,
-    /// The greatest time that any worker saw in this epoch, as an instant, for a node with a clock; `None` where it has not moved.
+    /// The greatest time that any worker saw in this epoch, as an instant, for a node with a clock; `None` where it has
+    /// not moved.
     pub watermark: Option<i64>,
 }
 
-/// The changes of one range of hashes in one epoch, at each port. They are routed by the port's own key, so what has equal keys is in one bucket.
+/// The changes of one range of hashes in one epoch, at each port. They are routed by the port's own key, so what has
+/// equal keys is in one bucket.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     ports: Vec<Option<KeyedChanges>>,
@@ -46,8 +48,8 @@ impl Bucket {
     }
 }
 
-/// The changes of an epoch, bucket by bucket: ascending, disjoint ranges of hashes, those without rows left out. There are a
-/// fixed number of them, so that one fits the cache unless the epoch is very large or its keys are few.
+/// The changes of an epoch, bucket by bucket: ascending, disjoint ranges of hashes, those without rows left out. There
+/// are a fixed number of them, so that one fits the cache unless the epoch is very large or its keys are few.
 pub trait Buckets {
     /// The next bucket.
     ///
@@ -70,7 +72,8 @@ pub fn buckets(buckets: impl IntoIterator<Item = Bucket>) -> impl Buckets {
     AtHand(buckets.into_iter())
 }
 
-/// Takes the changes that an operator makes, batch by batch. An error ends the step: they can't be taken, or the run is over.
+/// Takes the changes that an operator makes, batch by batch. An error ends the step: they can't be taken, or the run is
+/// over.
 pub type Emit<'a> = dyn FnMut(Changes) -> Result<()> + 'a;
 
 /// What an operator counts beside the rows that go in and out.
@@ -96,8 +99,9 @@ pub trait Operator: Send {
     fn open(&mut self, saved: Vec<(String, SavedArrangement)>) -> Result<()>;
 
     /// Applies one epoch's input and hands the output changes to `emit`, batch by batch: net changes only, and all
-    /// changes of one key in one batch, unless the spec says that they scatter. Rows inside a bucket are in no particular order. Bad
-    /// data (an overflowing sum) is an `Input` error that ends the run; so is state that could not be read.
+    /// changes of one key in one batch, unless the spec says that they scatter. Rows inside a bucket are in no
+    /// particular order. Bad data (an overflowing sum) is an `Input` error that ends the run; so is state that could
+    /// not be read.
     fn step(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()>;
 
     /// Hands the sum of all changes emitted so far to `emit`. Called only between epochs.

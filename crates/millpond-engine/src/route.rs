@@ -1,7 +1,7 @@
 //! The router: sends each row to the worker, and there to the bucket, that owns the range of its key's hash.
 //!
-//! Hashes are uniform and ranges are contiguous, so a worker's state is one slice of every sorted run, and a bucket is a
-//! slice of a worker's small enough for the cache. Much input is scattered into buckets while it streams by; little
+//! Hashes are uniform and ranges are contiguous, so a worker's state is one slice of every sorted run, and a bucket is
+//! a slice of a worker's small enough for the cache. Much input is scattered into buckets while it streams by; little
 //! input is only split by worker, at the end of its epoch.
 
 use std::mem;

@@ -1,5 +1,5 @@
-//! Which columns of rows an ordered arrangement holds, and in which order: what a reducer reads that cannot be answered of
-//! accumulators alone.
+//! Which columns of rows an ordered arrangement holds, and in which order: what a reducer reads that cannot be answered
+//! of accumulators alone.
 
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;

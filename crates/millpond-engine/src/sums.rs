@@ -10,9 +10,9 @@
 //! |        |         | the numbers of NaN, inf and -inf, and, where `high` and `low` are not the sum, its [digits](ExactSum) |
 //!
 //! These columns say nothing but what the sum is, so equal sums have equal bytes, whatever was added and taken back on
-//! the way. Two floats hold the sum of values that are not too far apart: prices with cents, or ten thousand million measures
-//! between 10⁻⁸ and 10⁸. So a loop of two-sums (Knuth) that loses nothing adds most of them; where it does lose
-//! something, [`Exact`] begins anew.
+//! the way. Two floats hold the sum of values that are not too far apart: prices with cents, or ten thousand million
+//! measures between 10⁻⁸ and 10⁸. So a loop of two-sums (Knuth) that loses nothing adds most of them; where it does
+//! lose something, [`Exact`] begins anew.
 
 use std::sync::Arc;
 

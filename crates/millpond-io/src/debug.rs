@@ -53,10 +53,11 @@ impl TableSource {
     ///     2 | bob  | 20   | 4        | -1
     /// ```
     ///
-    /// Cells are separated by `|` if the header has one, otherwise by white space. Outer `|` and lines of `-` are passed over; a
-    /// first column without a name holds labels, which become a column [`LABEL`] of text if each row has one. There is one epoch for each `__time__`, ascending (0 if
-    /// there is no such column); `__diff__` is how often a row is added, at most a billion times. Empty cells and `None` are null. The types are
-    /// the narrowest of int, float, bool and str that all cells of the column have, or those of `schema`.
+    /// Cells are separated by `|` if the header has one, otherwise by white space. Outer `|` and lines of `-` are
+    /// passed over; a first column without a name holds labels, which become a column [`LABEL`] of text if each row has
+    /// one. There is one epoch for each `__time__`, ascending (0 if there is no such column); `__diff__` is how often a
+    /// row is added, at most a billion times. Empty cells and `None` are null. The types are the narrowest of int,
+    /// float, bool and str that all cells of the column have, or those of `schema`.
     pub fn from_markdown(text: &str, schema: Option<Schema>) -> Result<Self> {
         let table = Grid::parse(text)?;
         let (mut times, mut diffs) = (vec![0; table.rows.len()], vec![1; table.rows.len()]);
@@ -327,7 +328,8 @@ struct Outer {
 }
 
 impl Outer {
-    /// The cells of a row below a header of so many names: a bar at its end is an outer one, or stands before an empty cell.
+    /// The cells of a row below a header of so many names: a bar at its end is an outer one, or stands before an empty
+    /// cell.
     fn cells<'a>(&self, line: &'a str, names: usize) -> Vec<&'a str> {
         let count = names + usize::from(self.start && !line.starts_with('|'));
         let ends = [(true, self.end), (true, !self.end), (false, self.end), (false, !self.end)];

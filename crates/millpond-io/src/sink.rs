@@ -1,8 +1,9 @@
 //! Where results go: the contract of a sink, and the sinks.
 //!
-//! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`]; [`CallbackSink`]
-//! hands changes to a function, after their commit by way of an [`Outbox`]; [`CollectSink`] keeps them for tests, [`HeadSink`] the
-//! first of them for previews; [`rejected_rows`] makes rows for a sink of input rows that could not be read.
+//! Start with [`Sink`]. [`FileSink`] is the one that programs use, as [`CsvSink`] and [`JsonLinesSink`];
+//! [`CallbackSink`] hands changes to a function, after their commit by way of an [`Outbox`]; [`CollectSink`] keeps them
+//! for tests, [`HeadSink`] the first of them for previews; [`rejected_rows`] makes rows for a sink of input rows that
+//! could not be read.
 
 mod callback;
 mod collect;
@@ -92,14 +93,15 @@ pub trait Formatter: Send + Sync {
     fn snapshot(&self, changes: &Changes, give: &mut GiveLines<'_>) -> Result<()>;
 }
 
-/// Where results go. `write`, `write_snapshot` and `write_lines` are called by many threads at once; the others by the coordinating
-/// thread, while no write is under way.
+/// Where results go. `write`, `write_snapshot` and `write_lines` are called by many threads at once; the others by the
+/// coordinating thread, while no write is under way.
 ///
-/// With saved state, the order is: `open`; a `take_back`, if the newest manifest holds what may not have been delivered; a
-/// manifest that holds [`Sink::position`], if there was none yet; a `deliver`; then any number of epochs with writes, each
-/// with a `finish_epoch`, and at each checkpoint a `prepare`, followed, when what it returned is durable, by a manifest
-/// that holds it, and then, perhaps some epochs later, by a `deliver`, before the next `prepare`. Without saved state:
-/// `open`, epochs, now and then a `prepare`, with or without a `deliver`. A run that comes to its end calls `finish`.
+/// With saved state, the order is: `open`; a `take_back`, if the newest manifest holds what may not have been
+/// delivered; a manifest that holds [`Sink::position`], if there was none yet; a `deliver`; then any number of epochs
+/// with writes, each with a `finish_epoch`, and at each checkpoint a `prepare`, followed, when what it returned is
+/// durable, by a manifest that holds it, and then, perhaps some epochs later, by a `deliver`, before the next
+/// `prepare`. Without saved state: `open`, epochs, now and then a `prepare`, with or without a `deliver`. A run that
+/// comes to its end calls `finish`.
 ///
 /// A sink that can be cut back, such as a file, does without `take_back` and `deliver`. One that cannot gives what it
 /// would write to an [`Outbox`]; for most of them a [`Subscriber`] is enough.
@@ -127,8 +129,8 @@ pub trait Sink: Send + Sync {
     /// Takes rows of the present table. Between two calls of `prepare` it is given all of them, or none.
     fn write_snapshot(&self, changes: &Changes) -> Result<()>;
 
-    /// What formats rows of `schema` for this sink in another process of the run; none, if the process that owns the sink
-    /// needs the rows themselves.
+    /// What formats rows of `schema` for this sink in another process of the run; none, if the process that owns the
+    /// sink needs the rows themselves.
     fn formatter(&self, _schema: &Schema) -> Result<Option<Box<dyn Formatter>>> {
         Ok(None)
     }
@@ -146,8 +148,8 @@ pub trait Sink: Send + Sync {
     /// Makes everything written visible, and durable or ready to be made so, before the manifest is committed.
     fn prepare(&self) -> Result<Prepared>;
 
-    /// Delivers what waited for a commit: the last outbox prepared, or the one taken back. An error ends the run, and the
-    /// next one delivers all of it again.
+    /// Delivers what waited for a commit: the last outbox prepared, or the one taken back. An error ends the run, and
+    /// the next one delivers all of it again.
     fn deliver(&self) -> Result<()> {
         Ok(())
     }

@@ -32,7 +32,8 @@ pub trait Source: Send {
         false
     }
 
-    /// Called once, before the first epoch. An endless source keeps a clone, to wake the run when there is something new.
+    /// Called once, before the first epoch. An endless source keeps a clone, to wake the run when there is something
+    /// new.
     fn watch(&mut self, _wakeup: &Wakeup) -> Result<()> {
         Ok(())
     }
@@ -41,7 +42,8 @@ pub trait Source: Send {
     /// changes hold these columns, in this order.
     fn next_epoch(&mut self, columns: &[usize]) -> Result<Next>;
 
-    /// Takes up the positions that this epoch's input reached; called after all of it was read and before the checkpoint.
+    /// Takes up the positions that this epoch's input reached; called after all of it was read and before the
+    /// checkpoint.
     fn finish_epoch(&mut self, epoch: Epoch) -> Result<()>;
 
     /// What reads pieces of this source's input in another process of the run; none, if only the process that asks the
@@ -58,8 +60,8 @@ pub trait Source: Send {
         0
     }
 
-    /// The rows that were rejected or taken back since the last call, in the order of files and lines; only a source that was asked
-    /// to hand them over keeps them. Whoever calls writes them away.
+    /// The rows that were rejected or taken back since the last call, in the order of files and lines; only a source
+    /// that was asked to hand them over keeps them. Whoever calls writes them away.
     fn take_rejects(&self) -> Vec<Reject> {
         Vec::new()
     }
@@ -99,8 +101,8 @@ pub trait EpochInput: Send + Sync {
         false
     }
 
-    /// The next piece, by its number, as bytes for a [`PieceReader`] in another process; `None` at the end, and after an
-    /// error. Does not wait for other pieces.
+    /// The next piece, by its number, as bytes for a [`PieceReader`] in another process; `None` at the end, and after
+    /// an error. Does not wait for other pieces.
     fn hand_out(&self) -> Option<(u64, Vec<u8>)> {
         None
     }

@@ -1,4 +1,5 @@
-//! A sink of files under power loss, in both formats: at any step, once or twice, nothing is lost and nothing is there twice.
+//! A sink of files under power loss, in both formats: at any step, once or twice, nothing is lost and nothing is there
+//! twice.
 //!
 //! A small stand-in for the driver commits a manifest as the real one does. Its input is the numbers of a list, one
 //! epoch each, in two runs; its table holds the numbers that are present.

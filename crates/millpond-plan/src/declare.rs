@@ -17,8 +17,8 @@ pub struct SourceDecl {
     pub schema: Schema,
     /// Whether it never removes a row.
     pub append_only: bool,
-    /// Settings that the meaning of its rows depends on. They are part of the description of every step after it. One that
-    /// is an object says something of each column, and counts for those that are read.
+    /// Settings that the meaning of its rows depends on. They are part of the description of every step after it. One
+    /// that is an object says something of each column, and counts for those that are read.
     pub description: serde_json::Value,
     /// The place in the program.
     pub origin: Origin,

@@ -1,6 +1,7 @@
 //! Walks of deep expressions and tables, on more stack where the thread's own is used up.
 //!
-//! An expression or a chain of tables may be as deep as a loop of the program makes it, and a thread's stack may be small.
+//! An expression or a chain of tables may be as deep as a loop of the program makes it, and a thread's stack may be
+//! small.
 
 /// So much stack is left at least for what a walk does between two calls of [`deep`].
 const RESERVE_BYTES: usize = 256 << 10;

@@ -10,10 +10,11 @@ use crate::logical::{SinkDecl, Table, lower};
 use crate::notation::Speller;
 use crate::physical::{Consolidate, Explanation, Node, OperatorSpec, PhysicalPlan};
 
-/// The plan as text, in the language of the program: a paragraph for each node but sinks, each after those that it reads.
+/// The plan as text, in the language of the program: a paragraph for each node but sinks, each after those that it
+/// reads.
 ///
-/// A node has a number, what it does, the name of its state if it keeps one, its key, its columns, and whether its output is
-/// append-only, or why it is not. The text is for people, and may change.
+/// A node has a number, what it does, the name of its state if it keeps one, its key, its columns, and whether its
+/// output is append-only, or why it is not. The text is for people, and may change.
 pub fn explain(plan: &PhysicalPlan) -> String {
     let mut out = String::new();
     for (number, node) in (1..).zip(&plan.nodes) {

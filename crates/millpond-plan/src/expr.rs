@@ -1,5 +1,5 @@
-//! Expressions as a user writes them: an untyped tree over named columns, cheap to clone. A column is of the table whose method
-//! takes the expression, of one side of a join, or of a table that the expression names.
+//! Expressions as a user writes them: an untyped tree over named columns, cheap to clone. A column is of the table
+//! whose method takes the expression, of one side of a join, or of a table that the expression names.
 //!
 //! An expression has Python's meaning (see [`crate::eval`] for the rules). Nothing is checked here; a
 //! [`Table`](crate::Table) method checks it against the table's schema.
@@ -250,8 +250,8 @@ impl ExprKind {
     }
 }
 
-/// The column of this name of the table whose method takes the expression. In the outputs of a join, a column that only one
-/// of both tables has, or that they are joined by under one name.
+/// The column of this name of the table whose method takes the expression. In the outputs of a join, a column that only
+/// one of both tables has, or that they are joined by under one name.
 #[track_caller]
 pub fn col(name: impl Into<String>) -> Expr {
     Expr::column(TableRef::This, name)
@@ -393,7 +393,8 @@ impl Expr {
         Expr::new(ExprKind::Reducer(kind, arguments.into_iter().collect()))
     }
 
-    /// Of [`tuple()`](crate::tuple()) or [`sorted_tuple`](crate::sorted_tuple): the same without nulls. Any other expression as it is.
+    /// Of [`tuple()`](crate::tuple()) or [`sorted_tuple`](crate::sorted_tuple): the same without nulls. Any other
+    /// expression as it is.
     #[track_caller]
     #[must_use]
     pub fn skip_nones(&self) -> Expr {

@@ -1,17 +1,19 @@
 //! Types, schemas, expressions, the logical plan and its lowering.
 //!
-//! Start reading at [`logical`]: a program is a graph of [`Table`]s over [`Expr`]essions. [`lower()`] turns the tables that
-//! are written somewhere into a [`PhysicalPlan`], which the engine runs.
+//! Start reading at [`logical`]: a program is a graph of [`Table`]s over [`Expr`]essions. [`lower()`] turns the tables
+//! that are written somewhere into a [`PhysicalPlan`], which the engine runs.
 //!
 //! From the ground up, on the types and columns of `millpond_columns`:
 //!
-//! - [`json`]: JSON as one text; [`time`]: points in time and durations as text; [`text_codec`]: values of all types as text in
-//!   files; [`instant`]: float times as ints;
-//! - [`literal`]: values of the program; [`functions`]: what expressions call; [`expr`]: expressions as written; [`methods`]:
-//!   the calls that write them; [`notation`]: how messages spell all this, as the program's language does;
-//! - `terms`, `typing`: typed expressions, and how untyped ones become them; [`eval`]: their meaning, over whole columns;
+//! - [`json`]: JSON as one text; [`time`]: points in time and durations as text; [`text_codec`]: values of all types as
+//!   text in files; [`instant`]: float times as ints;
+//! - [`literal`]: values of the program; [`functions`]: what expressions call; [`expr`]: expressions as written;
+//!   [`methods`]: the calls that write them; [`notation`]: how messages spell all this, as the program's language does;
+//! - `terms`, `typing`: typed expressions, and how untyped ones become them; [`eval`]: their meaning, over whole
+//!   columns;
 //! - `declare`: what a program says of a source; [`physical`]: the plan that runs;
-//! - [`logical`]: the plan as written, an operation a file, and how it becomes the plan that runs; [`explain()`]: that as text;
+//! - [`logical`]: the plan as written, an operation a file, and how it becomes the plan that runs; [`explain()`]: that
+//!   as text;
 //! - [`difference()`]: what changed between two descriptions of a step.
 //!
 //! No file depends on one further down in this list.

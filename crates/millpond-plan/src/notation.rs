@@ -1,8 +1,8 @@
 //! How a text writes types, values and expressions: as the plan does, or as the user's program would.
 //!
 //! A [`Type`] is displayed as the program spells it, since it is shown to people; what is saved asks for
-//! [`Type::name`]. An [`Expr`] is displayed as the plan writes it, since descriptions hold it; messages ask for [`spoken`],
-//! and hints that can be pasted for [`code`].
+//! [`Type::name`]. An [`Expr`] is displayed as the plan writes it, since descriptions hold it; messages ask for
+//! [`spoken`], and hints that can be pasted for [`code`].
 
 use std::fmt;
 
@@ -157,8 +157,8 @@ impl Speller {
         }
     }
 
-    /// A column's name if it reads as one word and not as a literal, else a call that takes it; a call in any case where
-    /// it is to be pasted.
+    /// A column's name if it reads as one word and not as a literal, else a call that takes it; a call in any case
+    /// where it is to be pasted.
     pub(crate) fn column(self, name: &str) -> String {
         let word = is_word(name);
         match (self.notation, self.pasted) {
@@ -170,7 +170,8 @@ impl Speller {
         }
     }
 
-    /// A column of the plan, some of which are named after the call that they are the result of, or after a side of a join.
+    /// A column of the plan, some of which are named after the call that they are the result of, or after a side of a
+    /// join.
     pub(crate) fn input(self, name: &str) -> String {
         let of_a_side = ["left.", "right.", "pw.left", "pw.right"].iter().any(|side| name.starts_with(side));
         if name.ends_with(')') || of_a_side { name.to_owned() } else { self.column(name) }
@@ -327,8 +328,8 @@ fn within((text, precedence): Bound, needs: u8) -> String {
     if precedence < needs { format!("({text})") } else { text }
 }
 
-/// The expression in the [plan's notation](crate::notation), as descriptions hold it. Two expressions have the same text
-/// exactly if they are the same.
+/// The expression in the [plan's notation](crate::notation), as descriptions hold it. Two expressions have the same
+/// text exactly if they are the same.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&Speller::PLAN.expr(self).0)

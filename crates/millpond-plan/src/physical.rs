@@ -37,8 +37,8 @@ pub struct Node {
     pub ports: Vec<Port>,
     /// What it does.
     pub operator: OperatorSpec,
-    /// The node and the column there whose greatest value is the watermark that it follows: a required `int`, `float` or point in
-    /// time.
+    /// The node and the column there whose greatest value is the watermark that it follows: a required `int`, `float`
+    /// or point in time.
     pub clock: Option<(NodeId, usize)>,
     /// Columns of its output, in order.
     pub schema: Schema,
@@ -69,8 +69,8 @@ pub enum Exchange {
 /// What a node does. All but a union and a keyed operator have one port, and a source has none.
 #[derive(Clone, Debug)]
 pub enum OperatorSpec {
-    /// Emits the rows of an external source. `columns` are the columns that the plan uses, as positions in the source's schema: the source reads
-    /// no others, and the node's schema holds just these, in this order.
+    /// Emits the rows of an external source. `columns` are the columns that the plan uses, as positions in the source's
+    /// schema: the source reads no others, and the node's schema holds just these, in this order.
     Source {
         /// Position in [`PhysicalPlan::sources`].
         index: usize,
@@ -95,8 +95,8 @@ pub enum OperatorSpec {
         /// The position of the first of the two columns, both required `int`s.
         first: usize,
     },
-    /// Stateless: repeats each row for every element of a column of lists, which becomes the element; a row without elements
-    /// is dropped.
+    /// Stateless: repeats each row for every element of a column of lists, which becomes the element; a row without
+    /// elements is dropped.
     Flatten {
         /// The position of the column.
         column: usize,
@@ -209,9 +209,9 @@ impl Form {
 pub struct Step {
     /// The user's name for it, or its path in the plan as written, with an ordinal for twins.
     pub name: String,
-    /// Everything the state depends on, as canonical JSON: a list of operators with parameters and expressions, each after
-    /// those that it is made of; the last is the step's own.
-    /// Two programs may share a state exactly if these are equal; the difference explains a refusal.
+    /// Everything the state depends on, as canonical JSON: a list of operators with parameters and expressions, each
+    /// after those that it is made of; the last is the step's own. Two programs may share a state exactly if these are
+    /// equal; the difference explains a refusal.
     pub description: serde_json::Value,
 }
 

@@ -34,8 +34,8 @@ fn write_exponent(value: f64, out: &mut impl Write) -> std::fmt::Result {
     write!(out, "{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// `int(text)`: white space around it, a sign, digits with single underscores between them. Python's separators (`\x1c` to
-/// `\x1f`) are white space in its texts, but not around its numbers.
+/// `int(text)`: white space around it, a sign, digits with single underscores between them. Python's separators (`\x1c`
+/// to `\x1f`) are white space in its texts, but not around its numbers.
 pub(crate) fn parse_int(text: &str) -> Option<i64> {
     let text = text.trim();
     text.parse().ok().or_else(|| without_underscores(text)?.parse().ok())

@@ -1,7 +1,8 @@
 //! How bytes, JSON, tuples and lists are spelled as text, and read back from it.
 //!
-//! In a field of CSV, in a table for tests and in a cast to and from `str`, bytes are base64 and the others JSON. In JSON,
-//! bytes are a string of base64, a tuple and a list an array of what [`millpond_columns::types`] says of their elements.
+//! In a field of CSV, in a table for tests and in a cast to and from `str`, bytes are base64 and the others JSON. In
+//! JSON, bytes are a string of base64, a tuple and a list an array of what [`millpond_columns::types`] says of their
+//! elements.
 
 use arrow_array::{Array, ArrayRef};
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -12,8 +13,8 @@ use crate::json::string::unescape;
 use crate::json::{self, Token};
 use crate::time::{self, TIME_BYTES};
 
-/// Appends how a value is stored that is spelled as `text`; `false`, and nothing is appended, if the text spells none. `ty`
-/// is one of `bytes`, `json`, tuples and lists.
+/// Appends how a value is stored that is spelled as `text`; `false`, and nothing is appended, if the text spells none.
+/// `ty` is one of `bytes`, `json`, tuples and lists.
 pub fn read(ty: Type, text: &[u8], out: &mut Vec<u8>) -> bool {
     if ty == Type::Bytes {
         return BASE64_STANDARD.decode(text).map(|bytes| out.extend_from_slice(&bytes)).is_ok();
@@ -113,8 +114,8 @@ pub fn float_of_name(name: &[u8]) -> Option<f64> {
     }
 }
 
-/// Appends how a value is spelled that is stored as `bytes`; nothing if it is not whole. `ty` is one of `bytes`, `json`, tuples
-/// and lists.
+/// Appends how a value is spelled that is stored as `bytes`; nothing if it is not whole. `ty` is one of `bytes`,
+/// `json`, tuples and lists.
 pub fn write(ty: Type, bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     match ty {
         Type::Bytes => out.extend_from_slice(BASE64_STANDARD.encode(bytes).as_bytes()),
@@ -133,7 +134,8 @@ pub fn text(ty: Type, bytes: &[u8]) -> String {
     }
 }
 
-/// A column of type `ty` as a column of how its values are spelled. Nothing if one is not whole, or all are too long for a column.
+/// A column of type `ty` as a column of how its values are spelled. Nothing if one is not whole, or all are too long
+/// for a column.
 pub fn column(column: &dyn Array, ty: Type) -> Option<ArrayRef> {
     let (starts, bytes) = byte_values(column)?;
     let mut out = Vec::with_capacity(bytes.len() * 2);

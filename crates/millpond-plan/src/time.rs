@@ -1,13 +1,14 @@
 //! Points in time and durations as text: ISO 8601, to the nanosecond.
 //!
-//! All are a number of nanoseconds in 64 bits: since 1970-01-01T00:00:00 (in UTC, or on a clock whose zone is not known),
-//! or of a duration. So points lie between the years 1677 and 2262. The calendar is the proleptic Gregorian one; there are
-//! no leap seconds.
+//! All are a number of nanoseconds in 64 bits: since 1970-01-01T00:00:00 (in UTC, or on a clock whose zone is not
+//! known), or of a duration. So points lie between the years 1677 and 2262. The calendar is the proleptic Gregorian
+//! one; there are no leap seconds.
 //!
-//! - A point without a zone reads `2026-11-22T10:00:00.123456789`; one of UTC ends in `Z`. A space may stand for the `T`,
-//!   `t` and `z` may be small, seconds and fraction may be missing, and so may the whole time of day; for UTC, an offset such as `+05:30` may stand for
-//!   the `Z`, and one of them must be there.
-//! - A duration reads `P1DT2H3M4.5S`, each part of which may be missing; weeks (`P2W`) are read, too. A sign may stand before.
+//! - A point without a zone reads `2026-11-22T10:00:00.123456789`; one of UTC ends in `Z`. A space may stand for the
+//!   `T`, `t` and `z` may be small, seconds and fraction may be missing, and so may the whole time of day; for UTC, an
+//!   offset such as `+05:30` may stand for the `Z`, and one of them must be there.
+//! - A duration reads `P1DT2H3M4.5S`, each part of which may be missing; weeks (`P2W`) are read, too. A sign may stand
+//!   before.
 //!
 //! A fraction is written with 3, 6 or 9 digits, if there is one; up to 9 are read.
 
@@ -278,8 +279,8 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The days from 1970-01-01 to this date (H. Hinnant, *chrono-compatible low-level date algorithms*: years begin in March,
-/// so that the leap day is the last).
+/// The days from 1970-01-01 to this date (H. Hinnant, *chrono-compatible low-level date algorithms*: years begin in
+/// March, so that the leap day is the last).
 fn days_before(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));

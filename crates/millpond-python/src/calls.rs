@@ -1,8 +1,8 @@
 //! Which function of the program a run is in, so that one that does not return can be named.
 //!
 //! A run calls functions of the program on one thread, one at a time. While it does so it says which, and counts as it
-//! goes; the thread that waits for the run looks now and then. A function of which many short calls follow each other is
-//! at work; one whose count stands still is stuck.
+//! goes; the thread that waits for the run looks now and then. A function of which many short calls follow each other
+//! is at work; one whose count stands still is stuck.
 
 use std::cell::RefCell;
 use std::sync::Arc;

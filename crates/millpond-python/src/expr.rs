@@ -163,8 +163,8 @@ pub(crate) fn to_type(name: &str) -> PyResult<Type> {
     name.parse().map_err(PyValueError::new_err)
 }
 
-/// A Python value as a literal; the package has checked that it is one, and makes a pair of the type and the nanoseconds of
-/// a point in time or a duration, or of the type and the text of JSON.
+/// A Python value as a literal; the package has checked that it is one, and makes a pair of the type and the
+/// nanoseconds of a point in time or a duration, or of the type and the text of JSON.
 pub(crate) fn to_literal(value: &Bound<'_, PyAny>) -> PyResult<Literal> {
     Ok(if value.is_none() {
         Literal::None

@@ -18,10 +18,10 @@ use crate::calls::{Named, calling};
 use crate::errors::{Place, origin, raise, raised};
 use crate::table::{PyColumn, PyTable, to_schema};
 
-/// A table of the rows that a program hands over. A run calls `start(feed, position)`, which must return at once, and in
-/// the end `stop()`, which calls the program's `on_stop`, and then, if the feeding thread does not end in time,
-/// `leave()`. `key` are the positions of the primary key's columns; `not_resumable` says why a run cannot save state, with
-/// a hint, where commits carry no positions.
+/// A table of the rows that a program hands over. A run calls `start(feed, position)`, which must return at once, and
+/// in the end `stop()`, which calls the program's `on_stop`, and then, if the feeding thread does not end in time,
+/// `leave()`. `key` are the positions of the primary key's columns; `not_resumable` says why a run cannot save state,
+/// with a hint, where commits carry no positions.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "called at one place, in io/python.py, where each has a name")]
 pub(crate) fn read_feed(
@@ -259,8 +259,8 @@ fn show(value: &Bound<'_, PyAny>) -> String {
     if text.chars().count() <= 80 { text } else { text.chars().take(77).chain("...".chars()).collect() }
 }
 
-/// The exception for an error at the line of the program that is running. After the end of the run it is one that ends the
-/// thread silently.
+/// The exception for an error at the line of the program that is running. After the end of the run it is one that ends
+/// the thread silently.
 fn raise_here(py: Python<'_>, error: Error) -> PyErr {
     if error.kind() == ErrorKind::Interrupted {
         return PySystemExit::new_err(());

@@ -30,8 +30,8 @@ pub(crate) enum Ended<T> {
     Left(String),
 }
 
-/// Does `work` on a thread of its own, without the interpreter, while this thread looks at what asks it to end: signals, a
-/// handler of the program that raises (its exception is passed on once `work` has ended), and `stops.asked`.
+/// Does `work` on a thread of its own, without the interpreter, while this thread looks at what asks it to end:
+/// signals, a handler of the program that raises (its exception is passed on once `work` has ended), and `stops.asked`.
 ///
 /// Told to end, `work` is waited for as long as it takes, with two exceptions: a second signal, and a function of the
 /// program that does not return. Then the thread is left behind.
@@ -126,8 +126,8 @@ pub(crate) fn interruptible<T: Send + 'static>(
     }
 }
 
-/// Hands the last events to `logging` after the end was asked for. A handler of the program that does not return is left
-/// behind, too.
+/// Hands the last events to `logging` after the end was asked for. A handler of the program that does not return is
+/// left behind, too.
 fn last_words(py: Python<'_>, stops: &Stops, grace: Duration) -> PyResult<()> {
     let running = Arc::new(AtomicBool::new(true));
     let runs = running.clone();

@@ -5,7 +5,8 @@
 //!
 //! - [`expr`] and [`table`]: building a program;
 //! - [`io`]: its sources and sinks; [`subscribe`]: changes handed to Python functions; [`feed`]: rows taken from them;
-//! - [`run`]: running it; [`stops`]: what asks it to end, [`calls`]: which function of the program it waits for; [`rows`]: results as Python values;
+//! - [`run`]: running it; [`stops`]: what asks it to end, [`calls`]: which function of the program it waits for;
+//!   [`rows`]: results as Python values;
 //! - [`logging`]: what the engine says, for Python's `logging`;
 //! - [`errors`]: errors as Python exceptions.
 

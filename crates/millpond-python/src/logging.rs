@@ -1,9 +1,9 @@
 //! What the engine's `tracing` events say, for Python's `logging`.
 //!
-//! An event never waits for the interpreter: it is put into a queue, wherever it comes from. The thread that waits for a run
-//! has the interpreter now and then anyway, to handle signals, and then hands the queue on to the package, which
-//! knows the logger `millpond`. Where the program has not loaded `logging`, or the logger takes nothing, no event is even
-//! made.
+//! An event never waits for the interpreter: it is put into a queue, wherever it comes from. The thread that waits for
+//! a run has the interpreter now and then anyway, to handle signals, and then hands the queue on to the package, which
+//! knows the logger `millpond`. Where the program has not loaded `logging`, or the logger takes nothing, no event is
+//! even made.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

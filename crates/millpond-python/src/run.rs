@@ -13,8 +13,8 @@ use crate::interrupt::{Ended, interruptible};
 use crate::io::PySink;
 use crate::stops::{Signals, Stops};
 
-/// What a run has to say: its number among several processes, its notices, its line of summary, and its numbers as JSON,
-/// which is read only when somebody asks for them.
+/// What a run has to say: its number among several processes, its notices, its line of summary, and its numbers as
+/// JSON, which is read only when somebody asks for them.
 type Did = (usize, Vec<String>, String, String);
 
 /// Runs the program that writes these sinks; returns what it did, or, if it was left behind, why. `asked` is a function

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 
 /// A handler of signals that takes note of them, and raises nothing: the run that waits for it looks at what came.
 ///
-/// It is no Python function, since Python may call the handler of the next signal inside that of the last one, and a storm
-/// of signals would nest them without end.
+/// It is no Python function, since Python may call the handler of the next signal inside that of the last one, and a
+/// storm of signals would nest them without end.
 #[pyclass(frozen, module = "millpond._native")]
 #[derive(Default)]
 pub struct Signals {

@@ -15,8 +15,8 @@ use crate::io::PySink;
 use crate::rows::Cells;
 use crate::table::PyTable;
 
-/// Hands a table's changes to functions: `on_change(key, row, time, is_addition)` for each, `on_time_end(time)` after each
-/// epoch, `on_end()` at the end of the run.
+/// Hands a table's changes to functions: `on_change(key, row, time, is_addition)` for each, `on_time_end(time)` after
+/// each epoch, `on_end()` at the end of the run.
 #[pyfunction]
 pub(crate) fn subscribe(
     table: &PyTable,

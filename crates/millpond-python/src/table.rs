@@ -203,8 +203,8 @@ impl PyTable {
         self.0.sliding_reduce(window, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
-    /// All changes, or what the first rows or changes are made of: row, epoch, multiplicity; none, if a signal has stopped
-    /// the run.
+    /// All changes, or what the first rows or changes are made of: row, epoch, multiplicity; none, if a signal has
+    /// stopped the run.
     #[pyo3(signature = (signals=None, most=None, by_epoch=false))]
     fn collect<'py>(
         &self,

@@ -16,8 +16,8 @@ use crate::names::{MANIFEST_TEMP, blob_name, manifest_name};
 use crate::open_state::{OpenState, blob_ends, refuse_failed};
 use crate::reader::too_short;
 
-/// Segments of this size go into a blob of the worker's own: workers do not wait for each other's writes, and what lives long
-/// does not stand beside what is soon merged.
+/// Segments of this size go into a blob of the worker's own: workers do not wait for each other's writes, and what
+/// lives long does not stand beside what is soon merged.
 const OWN_BLOB_FROM_BYTES: usize = 256 << 10;
 /// The further blobs of a worker have numbers so far apart.
 const NEXT_BLOB: usize = 10_000;
@@ -126,8 +126,8 @@ impl Checkpoint {
     }
 
     /// Keeps the directory small: copies what is left in blobs that are mostly dead, or too many, and says so in
-    /// `manifest`, which is about to be committed. Returns what was copied where; the old places stay readable until the
-    /// commit is done.
+    /// `manifest`, which is about to be committed. Returns what was copied where; the old places stay readable until
+    /// the commit is done.
     pub fn compact(&self, manifest: &mut Manifest) -> Result<Moves> {
         let (written, writers) = {
             let blobs = self.shared.blobs();
@@ -150,11 +150,12 @@ impl Checkpoint {
         Ok(moves)
     }
 
-    /// Makes the checkpoint the state: syncs the blobs that are not synced yet, then writes the manifest. All writers are
-    /// done by now, and sinks have made durable what `manifest` says of them. When it returns, the commit is durable.
+    /// Makes the checkpoint the state: syncs the blobs that are not synced yet, then writes the manifest. All writers
+    /// are done by now, and sinks have made durable what `manifest` says of them. When it returns, the commit is
+    /// durable.
     ///
-    /// After an error (of kind `Unavailable`) the directory is either at this checkpoint or at the one before, and takes
-    /// nothing more until it is opened again.
+    /// After an error (of kind `Unavailable`) the directory is either at this checkpoint or at the one before, and
+    /// takes nothing more until it is opened again.
     pub fn commit(self, manifest: &Manifest) -> Result<()> {
         if manifest.generation != self.shared.generation {
             let (found, own) = (manifest.generation, self.shared.generation);
@@ -223,7 +224,8 @@ impl Checkpoint {
 }
 
 impl CheckpointShare {
-    /// A share of the checkpoint that makes `generation`. Small segments go into blob `common`, which no other process writes.
+    /// A share of the checkpoint that makes `generation`. Small segments go into blob `common`, which no other process
+    /// writes.
     pub fn new(disk: Arc<dyn Disk>, generation: u64, common: usize) -> Self {
         let shared = Shared { disk, state: None, generation, common, blobs: Mutex::default() };
         CheckpointShare { shared: Arc::new(shared) }
@@ -269,8 +271,8 @@ impl BlobWriter {
         self.shared.note(written)
     }
 
-    /// Syncs what this writer wrote into a blob of its own. The commit would do it as well; here workers do it at the same
-    /// time.
+    /// Syncs what this writer wrote into a blob of its own. The commit would do it as well; here workers do it at the
+    /// same time.
     pub fn finish(self) -> Result<()> {
         let synced = self.own.iter().try_for_each(|blob| blob.sync());
         self.shared.note(synced)

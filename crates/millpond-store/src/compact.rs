@@ -1,13 +1,15 @@
-//! Compaction: what is copied out of old blobs, so that the directory stays small however many checkpoints were written.
+//! Compaction: what is copied out of old blobs, so that the directory stays small however many checkpoints were
+//! written.
 //!
-//! A blob stays as long as one segment in it is named. Two rules say which blobs are emptied, each by copying the segments in it
-//! that are still named into the checkpoint under way:
+//! A blob stays as long as one segment in it is named. Two rules say which blobs are emptied, each by copying the
+//! segments in it that are still named into the checkpoint under way:
 //!
-//! - *Dead bytes.* As long as more than a quarter of what is named is dead, the blob with the greatest share of dead bytes
-//!   is emptied. That share is at least a fifth, so each dead byte costs at most four copied ones.
-//! - *Number.* When there are too many blobs, those with the fewest bytes are emptied, and the next ones as long as they are
-//!   at most twice as large as those before together: sizes grow geometrically, so bytes are copied a logarithmic number of
-//!   times. How many are too many depends on workers and bytes, never on the number of checkpoints.
+//! - *Dead bytes.* As long as more than a quarter of what is named is dead, the blob with the greatest share of dead
+//!   bytes is emptied. That share is at least a fifth, so each dead byte costs at most four copied ones.
+//! - *Number.* When there are too many blobs, those with the fewest bytes are emptied, and the next ones as long as
+//!   they are at most twice as large as those before together: sizes grow geometrically, so bytes are copied a
+//!   logarithmic number of times. How many are too many depends on workers and bytes, never on the number of
+//!   checkpoints.
 //!
 //! Blobs are of bounded size ([`FULL_BLOB_BYTES`] and one segment), and what one checkpoint copies is bounded by that.
 
@@ -48,7 +50,8 @@ impl Usage<'_> {
     }
 }
 
-/// The segments to be copied into the checkpoint of `generation`, which has `written` bytes by `writers` writers so far.
+/// The segments to be copied into the checkpoint of `generation`, which has `written` bytes by `writers` writers so
+/// far.
 pub(crate) fn victims(
     disk: &dyn Disk,
     manifest: &Manifest,

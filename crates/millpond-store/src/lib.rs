@@ -4,7 +4,8 @@
 //! - [`disk`]: the few operations that state and result files need, and what each promises about power loss.
 //! - [`local`], [`simulated`], [`faulty`]: a real directory, one that can lose power at any step, one that fails.
 //! - [`manifest`]: what one checkpoint consists of, and its bytes.
-//! - [`checkpoint`]: writing one: blobs from many threads, then the commit; `compact` says what is copied out of old blobs.
+//! - [`checkpoint`]: writing one: blobs from many threads, then the commit; `compact` says what is copied out of old
+//!   blobs.
 //! - `names`, `reader`: what the files of a state are called, and reading them.
 //! - [`state`]: opening, the lock, the logical run, the finished mark, collection of unused files.
 

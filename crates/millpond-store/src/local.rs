@@ -66,7 +66,8 @@ impl LocalDisk {
         Ok(if name.is_empty() { self.root.clone() } else { self.root.join(name) })
     }
 
-    /// Makes a file by `options`, and its folder if that is missing; `None` if they say that it must be new and it is not.
+    /// Makes a file by `options`, and its folder if that is missing; `None` if they say that it must be new and it is
+    /// not.
     fn creating(&self, options: &mut OpenOptions, path: &Path) -> Result<Option<File>> {
         options.create(true).mode(if self.private { 0o600 } else { 0o666 });
         let opened = match options.open(path) {
@@ -82,8 +83,9 @@ impl LocalDisk {
         }
     }
 
-    /// Opens a file that is there; `None` if it is not. It must be a regular file: opening a pipe would wait for whoever
-    /// writes to it. In a private directory it must not be a link either, which may lead to what is not ours to change.
+    /// Opens a file that is there; `None` if it is not. It must be a regular file: opening a pipe would wait for
+    /// whoever writes to it. In a private directory it must not be a link either, which may lead to what is not ours to
+    /// change.
     fn open(&self, options: &mut OpenOptions, extra: OFlags, path: &Path) -> Result<Option<File>> {
         let nofollow = if self.private { OFlags::NOFOLLOW } else { OFlags::empty() };
         let opened = options.custom_flags((extra | nofollow | OFlags::NONBLOCK).bits().cast_signed()).open(path);
@@ -309,8 +311,8 @@ impl LocalFile {
         LocalFile { file: Arc::new(file), path, cached, unsynced: AtomicU64::new(0), early: Mutex::default() }
     }
 
-    /// Starts a sync, unless one is under way. An error stays with its thread until someone joins it: the system reports a
-    /// failed write-back once only, so it must not get lost here.
+    /// Starts a sync, unless one is under way. An error stays with its thread until someone joins it: the system
+    /// reports a failed write-back once only, so it must not get lost here.
     fn sync_early(&self) -> Result<()> {
         let mut early = self.early.lock();
         if early.as_ref().is_some_and(|sync| !sync.is_finished()) {
@@ -353,8 +355,8 @@ impl DiskFile for LocalFile {
     }
 }
 
-/// Lets the system take back the memory in which it keeps what of `file` is durable: the next bytes to be written need it,
-/// and memory that was not in use before is dear.
+/// Lets the system take back the memory in which it keeps what of `file` is durable: the next bytes to be written need
+/// it, and memory that was not in use before is dear.
 fn release(file: &File) {
     // It is advice: nothing depends on it.
     #[cfg(target_os = "linux")]

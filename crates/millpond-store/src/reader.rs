@@ -28,8 +28,8 @@ impl StateReader {
         self.disk.path(&place.blob)
     }
 
-    /// The bytes of a segment that a manifest names; mapped where the disk maps. They are not verified: the segment's own
-    /// checksums do that.
+    /// The bytes of a segment that a manifest names; mapped where the disk maps. They are not verified: the segment's
+    /// own checksums do that.
     pub fn segment_bytes(&self, place: &BlobRange) -> Result<Bytes> {
         let blob = self.blob(&place.blob)?;
         let end = place.offset.checked_add(place.length).filter(|&end| end <= blob.len() as u64);

@@ -2,16 +2,16 @@
 //!
 //! Every call that changes something is a *step*, counted from 1. What a power cut leaves is an *image*, a new disk,
 //! drawn by a seed among everything that the [`Disk`] contract allows:
-//! - bytes written since a file's last sync are old, new, or zero, in pieces of 1 byte to 4 KiB, and the file's length is
-//!   any that it had or passed since; bytes that were synced and not written since stay;
+//! - bytes written since a file's last sync are old, new, or zero, in pieces of 1 byte to 4 KiB, and the file's length
+//!   is any that it had or passed since; bytes that were synced and not written since stay;
 //! - of the unsynced creations, renames and removals of a folder, a prefix or any subset has happened, in order for
 //!   each name;
 //! - a cut during a sync leaves what a cut before it may leave; during a write-through the bytes are old, new or torn.
 //!
-//! Two ways to use it. [`SimulatedDisk::cut_at`]: the power fails while the program runs; this and every later operation
-//! is an error of kind `Unavailable`, and [`SimulatedDisk::image`] has what is left. [`SimulatedDisk::record`]: the
-//! program runs once, undisturbed, and [`SimulatedDisk::image_at`] draws any number of images of any step afterwards;
-//! this is the cheap one. Folders exist as soon as they are named, durably.
+//! Two ways to use it. [`SimulatedDisk::cut_at`]: the power fails while the program runs; this and every later
+//! operation is an error of kind `Unavailable`, and [`SimulatedDisk::image`] has what is left.
+//! [`SimulatedDisk::record`]: the program runs once, undisturbed, and [`SimulatedDisk::image_at`] draws any number of
+//! images of any step afterwards; this is the cheap one. Folders exist as soon as they are named, durably.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

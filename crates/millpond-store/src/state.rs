@@ -24,14 +24,14 @@
 //! 5. Remove manifest n and the blobs that n+1 does not name. Nothing needs them, since n+1 is durable; a removal that
 //!    fails is made up for by step 1 of the next attempt.
 //!
-//! **Why no crash point loses or doubles a row.** The state is what the newest manifest names. Before the rename that is
-//! n, and all its files stand untouched: steps 2 and 3 write only to names of generation n+1 (which no manifest names)
-//! and to `manifest.tmp`; a file that a manifest names is never written again. The rename is atomic, so afterwards it is
-//! n+1, complete: the bytes of its manifest and blobs were synced (2, 3), and so were their names (the spare's by the
-//! commit of n, others' in 3). A power cut between rename and folder sync leaves n or n+1, both whole, neither
-//! acknowledged. A process that is killed there leaves n+1 visible but perhaps not durable: [`StateDir::open`] syncs the
-//! folder before it builds on a state that is not marked finished. Source positions, state and sink positions are
-//! in the one manifest, so they move together; sinks make their bytes durable before the commit and cut back to the
+//! **Why no crash point loses or doubles a row.** The state is what the newest manifest names. Before the rename that
+//! is n, and all its files stand untouched: steps 2 and 3 write only to names of generation n+1 (which no manifest
+//! names) and to `manifest.tmp`; a file that a manifest names is never written again. The rename is atomic, so
+//! afterwards it is n+1, complete: the bytes of its manifest and blobs were synced (2, 3), and so were their names (the
+//! spare's by the commit of n, others' in 3). A power cut between rename and folder sync leaves n or n+1, both whole,
+//! neither acknowledged. A process that is killed there leaves n+1 visible but perhaps not durable: [`StateDir::open`]
+//! syncs the folder before it builds on a state that is not marked finished. Source positions, state and sink positions
+//! are in the one manifest, so they move together; sinks make their bytes durable before the commit and cut back to the
 //! position in the manifest when opened, so bytes of a lost attempt are gone and committed ones are there once.
 //!
 //! A manifest that is damaged is an error, never a reason to use the one before it: that would emit again what was
@@ -41,15 +41,15 @@
 //!
 //! A user's run may take several attempts: those that were cut off, and the one that finished. Together they are one
 //! *logical run*, and result files that hold one run's changes must hold those of all its attempts. So the manifest has
-//! the number of the logical run, and `finished` says whether it came to its end: it holds the generation and checksum of
-//! the last manifest of the last finished run. It is written by *one* system call that returns when the bytes are
+//! the number of the logical run, and `finished` says whether it came to its end: it holds the generation and checksum
+//! of the last manifest of the last finished run. It is written by *one* system call that returns when the bytes are
 //! durable ([`Disk::write_through`]), into a file that exists since genesis, and it is the last mutating call of a
-//! successful run. Hence: an attempt that is cut off before that call leaves a mark of an older generation, and the next
-//! attempt continues the logical run. After the call there is nothing left to cut off. During the call the mark is old,
-//! new, or torn; torn counts as not finished, and either reading is right, since the run had done all its work
-//! but was not reported as successful. A write that came out as new before power was lost finished the run; all
-//! its results were durable before. The mark names generation and checksum, so that the mark of an older checkpoint
-//! never fits a newer one; the line stands twice in the file, so that one damaged byte cannot unfinish a run.
+//! successful run. Hence: an attempt that is cut off before that call leaves a mark of an older generation, and the
+//! next attempt continues the logical run. After the call there is nothing left to cut off. During the call the mark is
+//! old, new, or torn; torn counts as not finished, and either reading is right, since the run had done all its work but
+//! was not reported as successful. A write that came out as new before power was lost finished the run; all its results
+//! were durable before. The mark names generation and checksum, so that the mark of an older checkpoint never fits a
+//! newer one; the line stands twice in the file, so that one damaged byte cannot unfinish a run.
 //!
 //! A logical run that commits nothing needs no mark: the newest manifest is still the one of the run before it, marked
 //! finished, and if the attempt is cut off, the next one is a new logical run that has nothing to continue.
@@ -92,10 +92,12 @@ pub struct StateDir {
 
 impl StateDir {
     /// Takes the lock, finds the newest manifest and verifies it: its checksum, that the blobs it names are there and
-    /// long enough, and that the finished mark fits. `None`: the directory is fresh, and [`StateDir::genesis`] comes next.
+    /// long enough, and that the finished mark fits. `None`: the directory is fresh, and [`StateDir::genesis`] comes
+    /// next.
     ///
     /// # Errors
-    /// `Locked` if another process has the directory, `Data` for damage (naming the file), `Unavailable` if the disk fails.
+    /// `Locked` if another process has the directory, `Data` for damage (naming the file), `Unavailable` if the disk
+    /// fails.
     pub fn open(disk: Arc<dyn Disk>) -> Result<(StateDir, Option<Manifest>)> {
         let lock = disk.lock(LOCK)?;
         let names = disk.list("")?;
@@ -194,8 +196,9 @@ impl StateDir {
         Ok(bytes)
     }
 
-    /// Checks that the blobs of the newest manifest are as long as they were: what is mapped cannot be read behind the end
-    /// of its file, and a process that tries is ended by the system. A file that was cut is a `Data` error that names it.
+    /// Checks that the blobs of the newest manifest are as long as they were: what is mapped cannot be read behind the
+    /// end of its file, and a process that tries is ended by the system. A file that was cut is a `Data` error that
+    /// names it.
     pub fn check_blobs(&self) -> Result<()> {
         check_lengths(&*self.inner.disk, &self.inner.newest().blobs)
     }
@@ -214,8 +217,8 @@ impl StateDir {
         Ok(Checkpoint::new(self.inner.clone(), newest.generation + 1, newest.spare))
     }
 
-    /// Marks the logical run of the newest manifest as finished: one system call, durable when it returns, and none if it
-    /// is marked already. To be called last.
+    /// Marks the logical run of the newest manifest as finished: one system call, durable when it returns, and none if
+    /// it is marked already. To be called last.
     pub fn mark_finished(&self) -> Result<()> {
         let mut newest = self.inner.newest();
         refuse_failed(&newest)?;

@@ -1,4 +1,5 @@
-//! However many checkpoints were written, of whatever: the directory has few files, few dead bytes, and all that is named.
+//! However many checkpoints were written, of whatever: the directory has few files, few dead bytes, and all that is
+//! named.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;

@@ -2,8 +2,9 @@
 //!
 //! `bench_epochs [--rows N] [--users N] [--epochs N] [--epoch-rows N] [--append-only] [--state DIR] [--workers N]`
 //!
-//! The first epoch brings `rows` visits of `users` users; then each of `epochs` epochs brings `epoch-rows` visits of users
-//! drawn uniformly. Latency is from asking the source for an epoch to all its changes having been handed to the sink.
+//! The first epoch brings `rows` visits of `users` users; then each of `epochs` epochs brings `epoch-rows` visits of
+//! users drawn uniformly. Latency is from asking the source for an epoch to all its changes having been handed to the
+//! sink.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

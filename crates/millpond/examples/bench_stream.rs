@@ -1,5 +1,5 @@
-//! Sessions over files that grow while it runs, until so many visits are in the result:
-//! `bench_stream INPUT OUTPUT VISITS COMMIT_MS [STATE CHECKPOINT_MS]`. Prints the seconds from its start to the last visit.
+//! Sessions over files that grow while it runs, until so many visits are in the result: `bench_stream INPUT OUTPUT
+//! VISITS COMMIT_MS [STATE CHECKPOINT_MS]`. Prints the seconds from its start to the last visit.
 
 use std::process::exit;
 use std::sync::Arc;

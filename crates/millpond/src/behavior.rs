@@ -16,8 +16,8 @@ pub struct ExactlyOnceBehavior {
     shift: Option<Literal>,
 }
 
-/// A behaviour that is given a delay, a cutoff, or both; see [`millpond_plan::behavior`] for what they mean. Lengths are
-/// in the unit of the event time: an `int`, a `float` or a `Duration`.
+/// A behaviour that is given a delay, a cutoff, or both; see [`millpond_plan::behavior`] for what they mean. Lengths
+/// are in the unit of the event time: an `int`, a `float` or a `Duration`.
 ///
 /// ```
 /// use millpond::{Type, col, common_behavior, count, csv, tumbling};
@@ -58,8 +58,8 @@ impl CommonBehavior {
         CommonBehavior { delay: Some(delay.into()), ..self }
     }
 
-    /// Closes a window once the watermark is so far past its end (of a session by a largest gap: its end and `max_gap`).
-    /// Late rows are ignored, and its state is freed.
+    /// Closes a window once the watermark is so far past its end (of a session by a largest gap: its end and
+    /// `max_gap`). Late rows are ignored, and its state is freed.
     ///
     /// A session by a predicate is over with its last row: a row that comes after it was closed does not join it, even
     /// where the predicate holds. Let the cutoff be as large as the longest pause for which the predicate holds.

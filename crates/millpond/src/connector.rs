@@ -1,10 +1,10 @@
 //! What connects a plan to the outside: sources and sinks, of this crate or your own.
 //!
 //! A source of your own is a type with the trait [`Source`], and [`source`] puts it into a program; simpler is one that
-//! [hands rows over](crate::feed). Where results go to a queue, a database or a function, a [`Subscriber`] takes them from
-//! [`subscribe`], after their commit. What can be cut back to what was committed, such as a file, is a [`Sink`], which
-//! [`sink`] puts into a program. A run makes sources and sinks anew each time and, with saved state, hands them the
-//! position that the last checkpoint saved.
+//! [hands rows over](crate::feed). Where results go to a queue, a database or a function, a [`Subscriber`] takes them
+//! from [`subscribe`], after their commit. What can be cut back to what was committed, such as a file, is a [`Sink`],
+//! which [`sink`] puts into a program. A run makes sources and sinks anew each time and, with saved state, hands them
+//! the position that the last checkpoint saved.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub use crate::declare::{SinkConnector, SourceConnector, declare_sink, declare_s
 use crate::output::Output;
 use crate::table::Table;
 
-/// A table that a source of your own feeds. `name` finds its position in the state; `append_only` promises that it never
-/// removes a row.
+/// A table that a source of your own feeds. `name` finds its position in the state; `append_only` promises that it
+/// never removes a row.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -115,9 +115,9 @@ pub fn source(
 
 /// Hands a table's changes to a function of yours, or to a [`Subscriber`], epoch by epoch.
 ///
-/// If the run saves its state, an epoch is delivered after the commit that holds it. What may not have been delivered before
-/// a crash is delivered by the next run, under the same epochs and before anything new; so a receiver that passes over
-/// the epochs it has gets each change once. [`Output::delivery`] with [`Delivery::AtOnce`] does not wait.
+/// If the run saves its state, an epoch is delivered after the commit that holds it. What may not have been delivered
+/// before a crash is delivered by the next run, under the same epochs and before anything new; so a receiver that
+/// passes over the epochs it has gets each change once. [`Output::delivery`] with [`Delivery::AtOnce`] does not wait.
 ///
 /// ```
 /// use millpond::connector::{Changes, Epoch, subscribe};
@@ -132,8 +132,8 @@ pub fn source(
 /// run([output], &RunOptions::default().quiet()).unwrap();
 /// ```
 ///
-/// A receiver that keeps the epoch with the rows, in one transaction, gets each change once whatever happens to either of
-/// the two:
+/// A receiver that keeps the epoch with the rows, in one transaction, gets each change once whatever happens to either
+/// of the two:
 ///
 /// ```
 /// # use std::sync::{Arc, Mutex};

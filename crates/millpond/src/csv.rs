@@ -28,8 +28,8 @@ pub struct ReadOptions {
     pub quote: u8,
     /// A byte that takes the next one literally inside quotes, where files use one.
     pub escape: Option<u8>,
-    /// What a field reads that is null in an optional column, beside the empty field: such as `\N` or `NULL`. Text and bytes
-    /// are null only without quotes.
+    /// What a field reads that is null in an optional column, beside the empty field: such as `\N` or `NULL`. Text and
+    /// bytes are null only without quotes.
     pub null_values: Vec<String>,
     /// What happens to a row that cannot be read as the schema says.
     pub on_error: OnError,
@@ -201,8 +201,8 @@ pub fn write(table: &Table, path: impl Into<String>) -> Output {
 /// [`Output::escape_formulas`] says.
 ///
 /// # Errors
-/// `Invalid`, if a column of a log of changes is called `time` or `diff`, if the end of the file's name says another format
-/// or a compression, or if what is there is no regular file.
+/// `Invalid`, if a column of a log of changes is called `time` or `diff`, if the end of the file's name says another
+/// format or a compression, or if what is there is no regular file.
 pub fn sink(
     table: &plan::Table,
     path: &str,

@@ -30,8 +30,8 @@ pub struct Changelog {
 
 /// A table from text: a header line, an optional line of dashes, and a line for each row, with cells apart by `|` or
 /// white space. The columns `__time__` and `__diff__`, where there, say in which epoch a row comes and whether it is
-/// added (1) or removed (-1). Without a schema, types are found from the cells. A first column without a name holds labels,
-/// which [identify](Table::with_id_from) the rows.
+/// added (1) or removed (-1). Without a schema, types are found from the cells. A first column without a name holds
+/// labels, which [identify](Table::with_id_from) the rows.
 ///
 /// ```
 /// let visits = millpond::debug::table_from_markdown("user | time\nann  | 1\nbob  | 2");
@@ -77,8 +77,8 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
     }
 }
 
-/// Runs a table alone, in this process and without saved state, and returns all its changes. `stop` stops it, as that of
-/// [`RunOptions`] does.
+/// Runs a table alone, in this process and without saved state, and returns all its changes. `stop` stops it, as that
+/// of [`RunOptions`] does.
 ///
 /// # Errors
 /// As for [`run`](crate::run()); `Invalid`, if a source of files is followed and so never ends.
@@ -88,8 +88,8 @@ pub fn collect(table: &plan::Table, workers: Option<usize>, stop: Stop) -> Resul
     Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
 }
 
-/// As [`collect`], but no more than the first `most`: the smallest rows with nulls first, or the first changes, by epoch.
-/// Of a table of files, memory hangs on `most` alone, as long as no row is removed again.
+/// As [`collect`], but no more than the first `most`: the smallest rows with nulls first, or the first changes, by
+/// epoch. Of a table of files, memory hangs on `most` alone, as long as no row is removed again.
 ///
 /// # Errors
 /// As for [`collect`].

@@ -43,7 +43,8 @@ use serde_json::json;
 
 use crate::declare::SourceConnector;
 
-/// The table that `feeder` feeds. A primary key identifies its rows. `not_resumable` says why a run cannot save state, where commits carry no positions.
+/// The table that `feeder` feeds. A primary key identifies its rows. `not_resumable` says why a run cannot save state,
+/// where commits carry no positions.
 ///
 /// # Errors
 /// `Invalid`, if two columns have one name.

@@ -164,8 +164,8 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
     })
 }
 
-/// Writes a table to a file of JSON lines: by default, in each run, the changes of that run. Each line is an object with
-/// the columns of the table and, unless the file holds the present table, `diff` and `time`.
+/// Writes a table to a file of JSON lines: by default, in each run, the changes of that run. Each line is an object
+/// with the columns of the table and, unless the file holds the present table, `diff` and `time`.
 #[track_caller]
 pub fn write(table: &Table, path: impl Into<String>) -> Output {
     Output::file(TextFormat::JsonLines, table, path.into(), Origin::caller())
@@ -174,8 +174,8 @@ pub fn write(table: &Table, path: impl Into<String>) -> Output {
 /// The declaration of a result file, for fronts that carry their own origins.
 ///
 /// # Errors
-/// `Invalid`, if a column of a log of changes is called `time` or `diff`, if the end of the file's name says another format
-/// or a compression, or if what is there is no regular file.
+/// `Invalid`, if a column of a log of changes is called `time` or `diff`, if the end of the file's name says another
+/// format or a compression, or if what is there is no regular file.
 pub fn sink(
     table: &plan::Table,
     path: &str,

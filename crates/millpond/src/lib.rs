@@ -1,5 +1,5 @@
-//! Incremental data processing: write a pipeline once; each run processes only what is new, updates its saved state, and
-//! emits only what changed.
+//! Incremental data processing: write a pipeline once; each run processes only what is new, updates its saved state,
+//! and emits only what changed.
 //!
 //! ```standalone_crate
 //! use std::process::ExitCode;
@@ -31,8 +31,8 @@
 //! }
 //! ```
 //!
-//! Start reading at [`Table`] (what a pipeline is made of), [`csv`] and [`jsonlines`] (where its rows come from and go to) and [`run`]
-//! (what happens then). [`main`] makes exit codes of errors, and [`Stop`] ends a run from outside.
+//! Start reading at [`Table`] (what a pipeline is made of), [`csv`] and [`jsonlines`] (where its rows come from and go
+//! to) and [`run`] (what happens then). [`main`] makes exit codes of errors, and [`Stop`] ends a run from outside.
 
 mod behavior;
 mod cluster;

@@ -56,14 +56,14 @@ pub struct RunOptions {
     pub summary: bool,
     /// Stops the run from outside.
     pub stop: Stop,
-    /// The time between checkpoints inside a run of many epochs; they are written while the next epochs run, unless it is
-    /// zero: then there is one after each epoch. The end of a run always is a checkpoint.
+    /// The time between checkpoints inside a run of many epochs; they are written while the next epochs run, unless it
+    /// is zero: then there is one after each epoch. The end of a run always is a checkpoint.
     pub checkpoint_every: Duration,
     /// The processes that run the program together; by default those that the environment names
     /// ([`Cluster::from_env`]).
     pub cluster: Option<Cluster>,
-    /// Where the report of the run goes, as JSON, also if it fails; by default to the file that `MILLPOND_REPORT` names,
-    /// if it names one.
+    /// Where the report of the run goes, as JSON, also if it fails; by default to the file that `MILLPOND_REPORT`
+    /// names, if it names one.
     pub report: Option<PathBuf>,
     /// Shows the numbers of the run to whoever has a clone.
     pub monitor: Monitor,
@@ -103,8 +103,8 @@ impl RunOptions {
         self
     }
 
-    /// Saves state in the directory at `path`, and goes on from what is saved there: short for [`RunOptions::state`] with
-    /// [`Backend::filesystem`].
+    /// Saves state in the directory at `path`, and goes on from what is saved there: short for [`RunOptions::state`]
+    /// with [`Backend::filesystem`].
     ///
     /// ```
     /// use millpond::RunOptions;

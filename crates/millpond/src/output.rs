@@ -15,9 +15,10 @@ use crate::table::Table;
 use crate::write::TextFormat;
 use millpond_engine::changes::{Changes, Epoch};
 
-/// A result that a run keeps up to date: what [`csv::write`](crate::csv::write), [`jsonlines::write`](crate::jsonlines::write),
-/// [`connector::subscribe`](crate::connector::subscribe) and [`connector::sink`](crate::connector::sink) make, all of one
-/// type, so that they stand in one array. Options by method, then [`run`](crate::run()).
+/// A result that a run keeps up to date: what [`csv::write`](crate::csv::write),
+/// [`jsonlines::write`](crate::jsonlines::write), [`connector::subscribe`](crate::connector::subscribe) and
+/// [`connector::sink`](crate::connector::sink) make, all of one type, so that they stand in one array. Options by
+/// method, then [`run`](crate::run()).
 ///
 /// ```
 /// use millpond::connector::{Changes, Epoch, subscribe};
@@ -98,8 +99,8 @@ impl Output {
         self.of_file("name", |file| FileOutput { name: Some(name.to_owned()), ..file })
     }
 
-    /// Puts a `'` in front of each text, in a CSV file, that a spreadsheet would take for a formula, since it starts with `=`,
-    /// `+`, `-`, `@`, a tab or a line break. The text then reads back with that `'`.
+    /// Puts a `'` in front of each text, in a CSV file, that a spreadsheet would take for a formula, since it starts
+    /// with `=`, `+`, `-`, `@`, a tab or a line break. The text then reads back with that `'`.
     pub fn escape_formulas(self) -> Self {
         match self.0 {
             Declared::File(file @ FileOutput { format: TextFormat::Csv { .. }, .. }) => {

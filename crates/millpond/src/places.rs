@@ -71,7 +71,8 @@ impl Places {
     }
 }
 
-/// Finds a place that would be used twice; touches none. `state` is the state directory, `report` the file of the report.
+/// Finds a place that would be used twice; touches none. `state` is the state directory, `report` the file of the
+/// report.
 pub(crate) fn conflict(sinks: &[SinkDecl], state: Option<&Path>, report: Option<&Path>) -> Option<Conflict> {
     let places = Places::of(sinks, state, report);
     if let Some(conflict) = places.read() {

@@ -16,8 +16,9 @@ use crate::lacking::lacking;
 
 /// Stops runs from any thread: give it to [`RunOptions::stop`](crate::RunOptions::stop), and keep a clone.
 ///
-/// A static run ends at once with an `Interrupted` error, and what it had not finished is done by the next one; a streaming
-/// run finishes its epoch, saves its state and ends well. A request that comes before the run has begun counts, too.
+/// A static run ends at once with an `Interrupted` error, and what it had not finished is done by the next one; a
+/// streaming run finishes its epoch, saves its state and ends well. A request that comes before the run has begun
+/// counts, too.
 ///
 /// ```
 /// use std::thread;
@@ -65,7 +66,8 @@ impl From<Arc<AtomicBool>> for Stop {
     }
 }
 
-/// Runs a program and ends it as `docs/errors.md` says: an error is shown on standard error, and its kind is the exit code.
+/// Runs a program and ends it as `docs/errors.md` says: an error is shown on standard error, and its kind is the exit
+/// code.
 ///
 /// While a run goes on, SIGINT (Ctrl-C) and SIGTERM stop it, and the exit code is 130 or 143; a second signal ends the
 /// program at once, and so does a [subscriber](crate::connector::subscribe) that has not returned within
@@ -144,8 +146,8 @@ fn calls() -> MutexGuard<'static, Vec<(String, Instant)>> {
     CALLS.lock()
 }
 
-/// Calls a function of the program, which a run that is told to end does not wait for for ever. `role` is what it is there
-/// for, such as `on_epoch of "prices"`.
+/// Calls a function of the program, which a run that is told to end does not wait for for ever. `role` is what it is
+/// there for, such as `on_epoch of "prices"`.
 pub(crate) fn calling<T>(role: &str, call: impl FnOnce() -> T) -> T {
     struct Called(Instant);
     impl Drop for Called {

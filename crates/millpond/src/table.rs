@@ -13,8 +13,8 @@ pub struct Table {
     node: Result<plan::Table>,
 }
 
-/// Sessions: maximal runs of events, none further than `max_gap` from its neighbour, or each of which fulfils a predicate
-/// with its neighbour. One of the two says it.
+/// Sessions: maximal runs of events, none further than `max_gap` from its neighbour, or each of which fulfils a
+/// predicate with its neighbour. One of the two says it.
 #[derive(Clone, Debug)]
 pub struct SessionWindow {
     max_gap: Option<Literal>,
@@ -36,9 +36,9 @@ impl SessionWindow {
     /// Two neighbours belong to one session when this holds of their times, of which the earlier one comes first: an
     /// expression of type `bool`. Events of one time are in one session in any case.
     ///
-    /// All events are kept in the state, and one that comes late costs as much as the session that it falls into is long.
-    /// With a behaviour, a session is over with its last event: its [cutoff](crate::CommonBehavior::cutoff) should be as
-    /// large as the longest pause for which the predicate holds.
+    /// All events are kept in the state, and one that comes late costs as much as the session that it falls into is
+    /// long. With a behaviour, a session is over with its last event: its [cutoff](crate::CommonBehavior::cutoff)
+    /// should be as large as the longest pause for which the predicate holds.
     ///
     /// ```
     /// use millpond::session;
@@ -66,8 +66,8 @@ impl SessionWindow {
     }
 }
 
-/// Windows of one length that start one hop apart. Window `k`, for every int `k`, is `[start, end)` with `start = k * hop
-/// + origin`; without an origin, that is 0. See [`tumbling`] and [`sliding`].
+/// Windows of one length that start one hop apart. Window `k`, for every int `k`, is `[start, end)` with `start = k *
+/// hop + origin`; without an origin, that is 0. See [`tumbling`] and [`sliding`].
 #[derive(Clone, Debug)]
 pub struct SlidingWindow {
     hop: Literal,
@@ -165,8 +165,8 @@ impl Table {
         self.node.as_ref().map_err(Error::clone)
     }
 
-    /// Names what is kept for this table, of a reduce, of windows, of a join or of tables combined by identity: by this name its
-    /// state is found, and reports and dashboards show it. Without a name, it is found by what it is made of.
+    /// Names what is kept for this table, of a reduce, of windows, of a join or of tables combined by identity: by this
+    /// name its state is found, and reports and dashboards show it. Without a name, it is found by what it is made of.
     ///
     /// ```
     /// use millpond::{count, debug};
@@ -191,8 +191,8 @@ impl Table {
         Ok(self.plan()?.schema())
     }
 
-    /// What a program that writes this table does, as text for people: each step with what it reads, its key, the name of its
-    /// state, and whether it is append-only, or why not. The text may change with the version.
+    /// What a program that writes this table does, as text for people: each step with what it reads, its key, the name
+    /// of its state, and whether it is append-only, or why not. The text may change with the version.
     ///
     /// ```
     /// use millpond::{count, debug};
@@ -264,12 +264,13 @@ impl Table {
         self.then(|table| table.concat(&others?, &origin))
     }
 
-    /// The same rows, with another identity: no two rows of the table have the same values of these. [`update_rows`](Self::update_rows),
-    /// [`update_cells`](Self::update_cells), [`difference`](Self::difference) and [`intersect`](Self::intersect) bring rows of one identity together.
+    /// The same rows, with another identity: no two rows of the table have the same values of these.
+    /// [`update_rows`](Self::update_rows), [`update_cells`](Self::update_cells), [`difference`](Self::difference) and
+    /// [`intersect`](Self::intersect) bring rows of one identity together.
     ///
-    /// Without it, a row of a reduce is identified by its group (in a window: by the instance, the window's start and its end), and one
-    /// of a feed with a primary key by that; `select`, `filter` and what else works on single rows keep the identity, even
-    /// where its columns are left out. Rows of files, of a concat and of a flatten have none.
+    /// Without it, a row of a reduce is identified by its group (in a window: by the instance, the window's start and
+    /// its end), and one of a feed with a primary key by that; `select`, `filter` and what else works on single rows
+    /// keep the identity, even where its columns are left out. Rows of files, of a concat and of a flatten have none.
     #[track_caller]
     #[must_use]
     pub fn with_id_from<E: Into<Expr>>(&self, columns: impl IntoIterator<Item = E>) -> Table {
@@ -294,8 +295,8 @@ impl Table {
         self.then(|table| table.intersect(&others?, &origin))
     }
 
-    /// The rows of `other`, and those of this table whose [identity](Self::with_id_from) no row of `other` has. The tables have the
-    /// same columns, in any order.
+    /// The rows of `other`, and those of this table whose [identity](Self::with_id_from) no row of `other` has. The
+    /// tables have the same columns, in any order.
     #[track_caller]
     #[must_use]
     pub fn update_rows(&self, other: &Table) -> Table {
@@ -320,9 +321,9 @@ impl Table {
         self.then(|table| table.group_reduce(Vec::new(), owned(outputs), &origin))
     }
 
-    /// Each row once for each element of `column`, which becomes the element: of a list, of a tuple whose elements have one type, of a
-    /// JSON array, or of a text, whose elements are its characters. The other columns stay. A row without elements, as that of a null,
-    /// is left out. JSON that is no array ends the run with an error.
+    /// Each row once for each element of `column`, which becomes the element: of a list, of a tuple whose elements have
+    /// one type, of a JSON array, or of a text, whose elements are its characters. The other columns stay. A row
+    /// without elements, as that of a null, is left out. JSON that is no array ends the run with an error.
     ///
     /// ```no_run
     /// use millpond::{Type, col, count, csv};
@@ -347,8 +348,8 @@ impl Table {
         self.then(|table| table.filter(predicate.into(), &origin))
     }
 
-    /// A column of this very table, which tells the tables of a [join](Self::join) apart. `col(name)` is the column of the table
-    /// whose method takes the expression.
+    /// A column of this very table, which tells the tables of a [join](Self::join) apart. `col(name)` is the column of
+    /// the table whose method takes the expression.
     #[track_caller]
     #[must_use]
     pub fn col(&self, name: impl Into<String>) -> Expr {
@@ -367,9 +368,10 @@ impl Table {
         self.then(|table| Ok(table.copy(&origin)))
     }
 
-    /// Rows of this table, the left one, and of `right`, side by side wherever all conditions hold. A condition is an equality of an
-    /// expression over one table and one over the other, such as `left("user").eq(right("id"))`; a missing key equals a missing
-    /// key. Each side may change at any time: what is joined is what both have after an epoch.
+    /// Rows of this table, the left one, and of `right`, side by side wherever all conditions hold. A condition is an
+    /// equality of an expression over one table and one over the other, such as `left("user").eq(right("id"))`; a
+    /// missing key equals a missing key. Each side may change at any time: what is joined is what both have after an
+    /// epoch.
     ///
     /// The state is the rows of both tables by key, of each the columns that the select uses.
     ///
@@ -442,8 +444,8 @@ impl Joined {
     }
 
     /// A table of these columns: expressions over [`left`](crate::left) and [`right`](crate::right) columns, over
-    /// [columns of a table](Table::col), and over plain columns that only one table has or that both are joined by under one
-    /// name. Columns of a side whose row may be missing are optional.
+    /// [columns of a table](Table::col), and over plain columns that only one table has or that both are joined by
+    /// under one name. Columns of a side whose row may be missing are optional.
     #[track_caller]
     #[must_use]
     pub fn select<N: Into<String>>(self, columns: impl IntoIterator<Item = Named<N>>) -> Table {

@@ -17,8 +17,8 @@ use super::block::Block;
 use crate::changes::Diffs;
 use crate::keyed::KeyedRows;
 
-/// A growing column. A cell is a word of 64 bits (an int, the bits of a float, 0 or 1 for a bool), or for text the place
-/// where it ends.
+/// A growing column. A cell is a word of 64 bits (an int, the bits of a float, 0 or 1 for a bool), or for text the
+/// place where it ends.
 #[derive(Clone, Debug)]
 pub(super) struct GatheredColumn {
     pub(super) ty: ColumnType,

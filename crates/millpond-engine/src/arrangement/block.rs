@@ -1,9 +1,9 @@
 //! A block: some 32 KiB of keys and their rows in columns, read in place.
 //!
-//! The layout, byte by byte, is in `docs/format.md`. A block starts with the numbers of keys and rows and a directory of
-//! its columns: the hashes of the keys, the places where their rows start, the multiplicities, then the key columns and
-//! the row columns. A column of words is a base and one number of 0, 1, 2, 4 or 8 bytes for each cell, to be added to it
-//! (a *frame of reference*), so cell `i` is read without decoding those before it.
+//! The layout, byte by byte, is in `docs/format.md`. A block starts with the numbers of keys and rows and a directory
+//! of its columns: the hashes of the keys, the places where their rows start, the multiplicities, then the key columns
+//! and the row columns. A column of words is a base and one number of 0, 1, 2, 4 or 8 bytes for each cell, to be added
+//! to it (a *frame of reference*), so cell `i` is read without decoding those before it.
 
 use std::cmp::Ordering;
 use std::ops::Range;

@@ -129,8 +129,8 @@ impl<'a> RowCursor<'a> {
         Ok(more.then_some(self))
     }
 
-    /// Moves on to the first row that does not stand before the row of `other`, by the columns of `types`; returns whether
-    /// there is one.
+    /// Moves on to the first row that does not stand before the row of `other`, by the columns of `types`; returns
+    /// whether there is one.
     pub(super) fn seek(&mut self, other: &RowCursor<'_>, types: &[ColumnType]) -> Result<bool> {
         if self.compare(other, types) != Ordering::Less {
             return Ok(true);
@@ -277,8 +277,8 @@ pub(super) fn copy<'a>(
     }
 }
 
-/// Merges the rows from these cursors on, of one key, adding up the multiplicities of equal rows, and adds the live ones
-/// to `plan`, until the budget is used up. A cursor that has passed its last row is removed.
+/// Merges the rows from these cursors on, of one key, adding up the multiplicities of equal rows, and adds the live
+/// ones to `plan`, until the budget is used up. A cursor that has passed its last row is removed.
 pub(super) fn merge<'a>(
     cursors: &mut Vec<RowCursor<'a>>,
     types: &[ColumnType],
@@ -401,8 +401,8 @@ fn pass_equal(
     Ok(sum)
 }
 
-/// Adds live rows that equal the row of `wanted` in the columns of `prefix`, in order, until their multiplicities add up
-/// to `enough`. The cursors move on past what was read.
+/// Adds live rows that equal the row of `wanted` in the columns of `prefix`, in order, until their multiplicities add
+/// up to `enough`. The cursors move on past what was read.
 pub(super) fn equal_rows<'a>(
     cursors: &mut Vec<RowCursor<'a>>,
     types: &[ColumnType],

@@ -1,16 +1,18 @@
 //! Levels: which segments are merged, when, and how far in one call.
 //!
-//! A *level* is entries with disjoint ranges of keys, in ascending order; taken together they are like one segment. New segments
-//! come in as a level at the end, and a level is merged into the one before when that is less than four times as large,
-//! so sizes grow geometrically from the end to the start and there are few levels. What is larger is counted in rows, not
-//! in rows by width of their range: a segment of one key never takes up the large one that it stands before.
+//! A *level* is entries with disjoint ranges of keys, in ascending order; taken together they are like one segment. New
+//! segments come in as a level at the end, and a level is merged into the one before when that is less than four times
+//! as large, so sizes grow geometrically from the end to the start and there are few levels. What is larger is counted
+//! in rows, not in rows by width of their range: a segment of one key never takes up the large one that it stands
+//! before.
 //!
-//! A small level is merged whole, and becomes one entry. Of a large one, only the entries near the merged keys are, each
-//! from its first key to its last. A compaction goes from the smallest key up. When it has enough rows for a *slice*, the merged segment takes its place in
-//! the larger level, and all entries of the inputs are cut to the keys after it. So at any time the levels hold every row once,
-//! and a checkpoint that saves them saves the progress of the compaction: what the next process opens is again levels, to
-//! which the same rule applies. What a process that ends in the middle of a slice has merged since the last one is lost.
-//! No slice is small but where rows cancel, so a level has few entries, too.
+//! A small level is merged whole, and becomes one entry. Of a large one, only the entries near the merged keys are,
+//! each from its first key to its last. A compaction goes from the smallest key up. When it has enough rows for a
+//! *slice*, the merged segment takes its place in the larger level, and all entries of the inputs are cut to the keys
+//! after it. So at any time the levels hold every row once, and a checkpoint that saves them saves the progress of the
+//! compaction: what the next process opens is again levels, to which the same rule applies. What a process that ends in
+//! the middle of a slice has merged since the last one is lost. No slice is small but where rows cancel, so a level has
+//! few entries, too.
 
 use std::sync::Arc;
 
@@ -144,8 +146,8 @@ impl Levels {
         }
     }
 
-    /// Compacts as far as the budget goes, small levels and the smallest first. With `finish_slice`, if any slice is under
-    /// way, one is finished whatever the budget says. Returns whether entries have changed.
+    /// Compacts as far as the budget goes, small levels and the smallest first. With `finish_slice`, if any slice is
+    /// under way, one is finished whatever the budget says. Returns whether entries have changed.
     pub(super) fn maintain(&mut self, budget: &mut Budget, mut finish_slice: bool) -> Result<bool> {
         let mut changed = false;
         loop {

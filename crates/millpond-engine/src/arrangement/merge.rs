@@ -1,4 +1,5 @@
-//! Walking several levels of segments at once in the order of keys, adding up what is equal: the core of merging and scanning.
+//! Walking several levels of segments at once in the order of keys, adding up what is equal: the core of merging and
+//! scanning.
 //!
 //! The walk can stop after any number of rows, even inside a key, and go on later: a place is a few numbers.
 

@@ -1,8 +1,8 @@
 //! The saved state of an operator: rows by key, in sorted immutable segments.
 //!
-//! Start with [`Arrangement`], then, from the bytes up: a `block` holds some rows in columns, a [segment](Segment) holds blocks
-//! and an index of them; a `group` is the rows of one key, `cursor` looks up many keys, `merge` walks over all of them;
-//! `levels` say which segments are merged when. A `batch` is rows on their way into a block or out of one.
+//! Start with [`Arrangement`], then, from the bytes up: a `block` holds some rows in columns, a [segment](Segment)
+//! holds blocks and an index of them; a `group` is the rows of one key, `cursor` looks up many keys, `merge` walks over
+//! all of them; `levels` say which segments are merged when. A `batch` is rows on their way into a block or out of one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -169,8 +169,8 @@ impl Arrangement {
         Arrangement::with_sizes(schema, range, Vec::new(), Sizes::default())
     }
 
-    /// Opens the part of a saved arrangement that lies in `range`. Checks the footers of the segments, not yet their blocks.
-    /// A segment that is damaged or of another schema is a `Data` error that names its file.
+    /// Opens the part of a saved arrangement that lies in `range`. Checks the footers of the segments, not yet their
+    /// blocks. A segment that is damaged or of another schema is a `Data` error that names its file.
     pub fn open(schema: ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Self> {
         let levels = open_levels(&schema, range, saved)?;
         Ok(Arrangement::with_sizes(schema, range, levels, Sizes::default()))
@@ -230,8 +230,8 @@ impl Arrangement {
         }
     }
 
-    /// Merges segments, so that their number stays logarithmic: small ones at once, large ones in slices, and of these about
-    /// `fuel_rows` rows in this call. With 32 rows of fuel for each row inserted, merging keeps up.
+    /// Merges segments, so that their number stays logarithmic: small ones at once, large ones in slices, and of these
+    /// about `fuel_rows` rows in this call. With 32 rows of fuel for each row inserted, merging keeps up.
     pub fn maintain(&mut self, fuel_rows: usize) -> Result<()> {
         let fresh = std::mem::take(&mut self.fresh);
         if self.levels.maintain(&mut Budget { rows: fuel_rows }, fresh)? {
@@ -240,8 +240,9 @@ impl Arrangement {
         Ok(())
     }
 
-    /// Takes note that saved segments were copied to other places, and frees the memory of saved segments of at least so many
-    /// bytes: from now on they are read where they are. `read` gives the bytes at a place, and the name that errors call them.
+    /// Takes note that saved segments were copied to other places, and frees the memory of saved segments of at least
+    /// so many bytes: from now on they are read where they are. `read` gives the bytes at a place, and the name that
+    /// errors call them.
     pub fn evict_saved(
         &mut self,
         moves: &HashMap<BlobRange, BlobRange>,
@@ -289,8 +290,8 @@ impl Arrangement {
         &self.entries
     }
 
-    /// How much the segments hold. Of a segment that is cut to a range, as of a saved one that several workers share, as much
-    /// is counted as the range takes of its hashes.
+    /// How much the segments hold. Of a segment that is cut to a range, as of a saved one that several workers share,
+    /// as much is counted as the range takes of its hashes.
     pub fn size(&self) -> StateSize {
         self.entries.iter().map(SegmentEntry::size).sum()
     }
@@ -301,9 +302,9 @@ impl Arrangement {
         cursor::lookup(&self.schema, &self.entries, hashes, keys, select)
     }
 
-    /// For each row of `wanted`, the live rows of the same key that equal it in its columns (which may be fewer than those
-    /// of this arrangement), in order, until their multiplicities add up to that row's `enough`. The wanted rows are sorted
-    /// and distinct. Reads no more than the search needs, however many rows a key has.
+    /// For each row of `wanted`, the live rows of the same key that equal it in its columns (which may be fewer than
+    /// those of this arrangement), in order, until their multiplicities add up to that row's `enough`. The wanted rows
+    /// are sorted and distinct. Reads no more than the search needs, however many rows a key has.
     pub fn lookup_rows(&self, wanted: &KeyedRows, enough: &[i64]) -> Result<RowsFound> {
         cursor::lookup_rows(&self.schema, &self.entries, wanted, enough)
     }
@@ -343,8 +344,8 @@ impl SegmentEntry {
     }
 }
 
-/// The levels of a saved arrangement, oldest first, cut to `range`. Two levels may be one elsewhere: workers number theirs
-/// each by themselves.
+/// The levels of a saved arrangement, oldest first, cut to `range`. Two levels may be one elsewhere: workers number
+/// theirs each by themselves.
 fn open_levels(schema: &ArrangementSchema, range: KeyRange, saved: SavedArrangement) -> Result<Vec<Vec<SegmentEntry>>> {
     let mut segments = saved.segments;
     segments.retain(|saved| saved.range.intersection(range).is_some());
@@ -395,8 +396,8 @@ fn open_segment(schema: &ArrangementSchema, saved: SavedSegment) -> Result<Segme
 }
 
 impl ArrangementSchema {
-    /// Whether saved rows of the other schema can be read as rows of this one. What is stored as bytes other than text is
-    /// saved without its type, which the description of the step has.
+    /// Whether saved rows of the other schema can be read as rows of this one. What is stored as bytes other than text
+    /// is saved without its type, which the description of the step has.
     fn is_stored_like(&self, other: &ArrangementSchema) -> bool {
         let alike = |a: &ColumnType, b: &ColumnType| {
             a.optional == b.optional && (a.ty == b.ty || (a.ty.is_binary() && b.ty.is_binary()))

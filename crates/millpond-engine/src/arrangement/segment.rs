@@ -1,9 +1,9 @@
 //! A segment: an immutable, sorted, checksummed string of bytes that holds rows by key.
 //!
 //! In memory, in a file or mapped it is the same bytes, and lookups read them in place. The layout, byte by byte, is in
-//! `docs/format.md`: a magic number, the blocks, a footer with the schema and an index of the blocks, and a trailer with
-//! the footer's length and checksum. [`Segment::open`] checks the footer, so it costs the same however large the blocks; a
-//! block is checked when it is first touched.
+//! `docs/format.md`: a magic number, the blocks, a footer with the schema and an index of the blocks, and a trailer
+//! with the footer's length and checksum. [`Segment::open`] checks the footer, so it costs the same however large the
+//! blocks; a block is checked when it is first touched.
 //!
 //! A key with many rows goes on over several blocks. The index has for each block what a lookup needs to pass over it.
 
@@ -87,7 +87,8 @@ impl BlockInfo {
 }
 
 impl Segment {
-    /// Opens a saved segment. `name` is what errors call it, `checksum` what the checkpoint says. Damage is a `Data` error.
+    /// Opens a saved segment. `name` is what errors call it, `checksum` what the checkpoint says. Damage is a `Data`
+    /// error.
     pub fn open(name: &str, bytes: Bytes, checksum: u64) -> Result<Self> {
         let damaged = |what: &str| damaged(name, what);
         if bytes.len() < MAGIC.len() + TRAILER_BYTES || bytes[..5] != MAGIC[..5] {
@@ -368,8 +369,8 @@ const OPTIONAL: u8 = 0x80;
 #[cfg(test)]
 pub(super) const FALLIBLE: u8 = 0x40;
 
-/// The codes of types are fixed, those of types to come included, so that no later version gives one another meaning: 8 pointers of
-/// 16 bytes, 9 decimals, 10 dates, 11 arrays of numbers, 12 accumulators as bytes of their own.
+/// The codes of types are fixed, those of types to come included, so that no later version gives one another meaning: 8
+/// pointers of 16 bytes, 9 decimals, 10 dates, 11 arrays of numbers, 12 accumulators as bytes of their own.
 fn type_of(code: u8) -> Option<ColumnType> {
     let ty = match code & !OPTIONAL {
         0 => Type::Bool,

@@ -744,8 +744,8 @@ fn removals(random: &mut StdRng, epoch: i64, model: &Model) -> Model {
     }
 }
 
-/// However many steps there were, in one long process or in as many short ones: few levels, few segments, and no more rows
-/// than twice those that are there.
+/// However many steps there were, in one long process or in as many short ones: few levels, few segments, and no more
+/// rows than twice those that are there.
 #[test]
 fn levels_stay_few_and_small() {
     let schema = ArrangementSchema { key: vec![], row: vec![Type::Int.required()] };

@@ -1,5 +1,5 @@
-//! Keyed nodes: the packets of an epoch are collected at every port, and the operator steps once the epoch is over at all of
-//! them. A node with a clock also steps wherever that moves.
+//! Keyed nodes: the packets of an epoch are collected at every port, and the operator steps once the epoch is over at
+//! all of them. A node with a clock also steps wherever that moves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
-//! The timely adapter: turns a physical plan into one worker's dataflow. The only folder that knows `timely`'s operators.
+//! The timely adapter: turns a physical plan into one worker's dataflow. The only folder that knows `timely`'s
+//! operators.
 //!
 //! Stateless nodes work batch by batch. A keyed node is two timely operators: a router, which hashes and divides rows
-//! where they are made, and the keyed operator, which collects an epoch's packets and steps once the frontier has passed
-//! the epoch. An error or a panic in any of them is kept in [`Failure`]; after it the dataflow only drains, and the run
-//! ends without a commit.
+//! where they are made, and the keyed operator, which collects an epoch's packets and steps once the frontier has
+//! passed the epoch. An error or a panic in any of them is kept in [`Failure`]; after it the dataflow only drains, and
+//! the run ends without a commit.
 
 mod clock;
 mod exchange;

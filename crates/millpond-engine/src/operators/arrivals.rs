@@ -1,7 +1,7 @@
 //! When each row arrived: the epoch of the change that added it, as one more column.
 //!
-//! Where rows can be removed, an arrangement holds them with that epoch as their last column. A row that is removed is the
-//! one that arrived first of all rows equal to it.
+//! Where rows can be removed, an arrangement holds them with that epoch as their last column. A row that is removed is
+//! the one that arrived first of all rows equal to it.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Rows of several tables that have one identity, as at most one row: the identity, then the other columns.
 //!
-//! Arrangements `table_<n>`, one for each port: key = the identity; row = the columns that the table gives. Of a table of which
-//! only the identities matter there are none, and the multiplicity says how many rows have the identity.
+//! Arrangements `table_<n>`, one for each port: key = the identity; row = the columns that the table gives. Of a table
+//! of which only the identities matter there are none, and the multiplicity says how many rows have the identity.
 
 use std::slice::from_ref;
 
@@ -30,7 +30,8 @@ const SECOND: usize = 1;
 pub struct Combine {
     combination: Combination,
     key_names: Vec<String>,
-    /// For each column beside the identity, its place in the second table's rows, if that says what it is where it has a row.
+    /// For each column beside the identity, its place in the second table's rows, if that says what it is where it has
+    /// a row.
     updated: Vec<Option<usize>>,
     origin: Origin,
     tables: Vec<Table>,
@@ -153,8 +154,8 @@ impl Combine {
         Combined { offsets, columns: tables[FIRST].rows.iter().zip(&self.updated).map(column).collect() }
     }
 
-    /// The rows of some keys of table `table`, of which the other tables are looked up: of those keys for which `kept` holds of
-    /// the first and the second table.
+    /// The rows of some keys of table `table`, of which the other tables are looked up: of those keys for which `kept`
+    /// holds of the first and the second table.
     fn present(&self, table: usize, rows: KeyedRows, emit: &mut Emit<'_>) -> Result<()> {
         let keys = Keys { hashes: rows.hashes.clone(), columns: rows.keys.clone() };
         let mut tables = Vec::with_capacity(self.tables.len());

@@ -2,10 +2,11 @@
 //!
 //! Arrangements `left` and `right`: key = the key; row = the columns of the side.
 //!
-//! Arrangement `counts`, where rows without a match stay: key = the key; row = the number of rows on the left and on the right. It tells
-//! whether a key has a row on a side without reading its rows.
+//! Arrangement `counts`, where rows without a match stay: key = the key; row = the number of rows on the left and on
+//! the right. It tells whether a key has a row on a side without reading its rows.
 //!
-//! A key's output may be as large as the product of its rows, so it leaves in batches, row of the left by row of the left.
+//! A key's output may be as large as the product of its rows, so it leaves in batches, row of the left by row of the
+//! left.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -25,8 +26,8 @@ use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 use crate::operator::{Bucket, Buckets, Emit, Operator, StepContext};
 
-/// A batch of the output is emitted when it holds so many rows: few enough for the cache, many enough that what is done once a
-/// batch costs nothing.
+/// A batch of the output is emitted when it holds so many rows: few enough for the cache, many enough that what is done
+/// once a batch costs nothing.
 const BATCH_ROWS: usize = if cfg!(test) { 16 } else { 16 * 1024 };
 
 /// Joins the rows of two tables.

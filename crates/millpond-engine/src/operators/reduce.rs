@@ -3,13 +3,13 @@
 //! Arrangement `groups`: key = the key columns; row = the number of rows, then the other accumulators.
 //!
 //! Arrangements `order_<n>` (numbered as the reducers come): some columns of each group's rows, sorted.
-//! - If the input may remove, for each first or last row that a reducer keeps: a removal may uncover the next one. It is read
-//!   only for keys that lost a row.
+//! - If the input may remove, for each first or last row that a reducer keeps: a removal may uncover the next one. It
+//!   is read only for keys that lost a row.
 //! - For each number of distinct rows. Of it are read only the rows that changes touch.
 //! - For each list: it is read whole for the keys that changes touch.
 //!
-//! Arrangement `arrivals`, if the input may remove and a reducer asks when rows arrived: all columns that reducers read, and the
-//! epoch; it tells when a removed row arrived.
+//! Arrangement `arrivals`, if the input may remove and a reducer asks when rows arrived: all columns that reducers
+//! read, and the epoch; it tells when a removed row arrived.
 
 use arrow_array::{ArrayRef, UInt32Array};
 use millpond_columns::types::{Schema, Type};
@@ -141,7 +141,8 @@ impl Reduce {
         with_arrival(rows, epoch, self.arrivals.as_ref(), |rows, key, _| self.never_added(&rows.keys, key))
     }
 
-    /// Groups the changes of a bucket and adds them to what the state has. Their rows go to the orders and the arrivals.
+    /// Groups the changes of a bucket and adds them to what the state has. Their rows go to the orders and the
+    /// arrivals.
     fn touch(&self, bucket: &KeyedChanges, epoch: Epoch, builders: &mut Builders) -> Result<Touched> {
         let rows = self.rows(bucket, epoch)?;
         if let Some(arrivals) = &mut builders.arrivals {

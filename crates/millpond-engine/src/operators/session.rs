@@ -1,5 +1,5 @@
-//! Maximal runs of an instance's events, none further than `max_gap` from its neighbour; one row for each. Or, in place of
-//! the gap, a `predicate` says whether neighbours are in one session.
+//! Maximal runs of an instance's events, none further than `max_gap` from its neighbour; one row for each. Or, in place
+//! of the gap, a `predicate` says whether neighbours are in one session.
 //!
 //! Arrangement `sessions`: key = the instance columns; row = end, start, accumulators. The sessions of an instance are
 //! disjoint, so both ends ascend, and the sessions near a stretch of time are found by one seek.
@@ -7,9 +7,9 @@
 //! New sessions and the old ones near them are put in order, cut where neighbours are apart, and merged: `max_gap` and
 //! `predicate` say which these are. The first step is the same without old sessions.
 //!
-//! Arrangement `events` (row = time, then the reducers' arguments, then the epoch in which the event arrived if a reducer
-//! asks for it) holds all events, if the input may remove, if sessions are made by a predicate, or if a reducer counts
-//! distinct values or lists all: for that, the events of each session that changes are read.
+//! Arrangement `events` (row = time, then the reducers' arguments, then the epoch in which the event arrived if a
+//! reducer asks for it) holds all events, if the input may remove, if sessions are made by a predicate, or if a reducer
+//! counts distinct values or lists all: for that, the events of each session that changes are read.
 
 use std::ops::Range;
 
@@ -211,8 +211,8 @@ impl Session {
         Ok(rows(sessions))
     }
 
-    /// Replaces the old sessions that are `gone` by new ones: emits what changes in the output; returns what changes in the
-    /// sessions.
+    /// Replaces the old sessions that are `gone` by new ones: emits what changes in the output; returns what changes in
+    /// the sessions.
     fn replace(
         &self,
         events: &KeyedRows,
@@ -242,8 +242,8 @@ impl Session {
         Ok(difference(&old, &new))
     }
 
-    /// The events of the state in several stretches of time, the n-th of key `owners[n]` of `events`: for each stretch, a key
-    /// of the result. The owners ascend.
+    /// The events of the state in several stretches of time, the n-th of key `owners[n]` of `events`: for each stretch,
+    /// a key of the result. The owners ascend.
     fn read(&self, events: &KeyedRows, owners: &[u32], stretch: impl Fn(usize) -> Range<i64>) -> Result<KeyedRows> {
         let arrangement = self.events.as_ref().expect("events are kept where they are read");
         // A lookup takes a key once: the second stretch of a key is in the second round, and so on.

@@ -141,8 +141,8 @@ struct History {
 }
 
 impl History {
-    /// The rows that are left, of which an operator reads these columns alone: every copy, with the epoch of its arrival.
-    /// Of equal copies, a removal takes the one that arrived first.
+    /// The rows that are left, of which an operator reads these columns alone: every copy, with the epoch of its
+    /// arrival. Of equal copies, a removal takes the one that arrived first.
     fn copies(&self, read: &[usize], key: &[usize]) -> Vec<(Row, u64)> {
         let mut copies: BTreeMap<Row, Vec<u64>> = BTreeMap::new();
         for (epoch, changes) in (0..).step_by(2).zip(&self.epochs) {

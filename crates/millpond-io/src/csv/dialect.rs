@@ -4,9 +4,9 @@
 //! Inside quotes a doubled quote is one quote, and the escape (if there is one) takes the next byte literally. Rows end
 //! with `\n` or `\r\n`.
 //!
-//! Where readers of CSV differ, so that a guess would be a wrong value, a row is refused ([`Odd`]): text between a closing
-//! quote and the end of the field, a `\r` or a NUL byte outside quotes, and `\"` where there is no escape and the quote ends
-//! up in a field without quotes. What is left are the rules of the `csv` crate.
+//! Where readers of CSV differ, so that a guess would be a wrong value, a row is refused ([`Odd`]): text between a
+//! closing quote and the end of the field, a `\r` or a NUL byte outside quotes, and `\"` where there is no escape and
+//! the quote ends up in a field without quotes. What is left are the rules of the `csv` crate.
 
 use memchr::{memchr, memchr2};
 
@@ -77,8 +77,8 @@ impl Dialect {
         }
     }
 
-    /// The quoted field that opens at `open`: its closing quote, and the position of its delimiter or newline, or the end of
-    /// the text. `None` if the quote is never closed.
+    /// The quoted field that opens at `open`: its closing quote, and the position of its delimiter or newline, or the
+    /// end of the text. `None` if the quote is never closed.
     pub(crate) fn quoted_end(&self, text: &[u8], open: usize) -> Option<(usize, usize)> {
         match self.closing(text, open + 1, true) {
             Closing::Beyond(_) => None,

@@ -156,8 +156,8 @@ fn names(row: &[u8], dialect: &Dialect, place: &str) -> Result<Vec<String>> {
 }
 
 impl Header {
-    /// The field of each column of the schema; `None` for an optional one that is not there. A column that must be there,
-    /// or is there twice, is an `Input` error, and so is a header without any of the columns.
+    /// The field of each column of the schema; `None` for an optional one that is not there. A column that must be
+    /// there, or is there twice, is an `Input` error, and so is a header without any of the columns.
     pub(super) fn positions(&self, schema: &Schema, limits: &Limits, file: &str) -> Result<Vec<Option<usize>>> {
         if self.names.len() > limits.columns {
             let (found, limit) = (plural(self.names.len(), "column"), thousands(limits.columns));
@@ -237,7 +237,8 @@ impl Header {
     }
 }
 
-/// The number of characters to insert, remove or replace (Levenshtein), without regard to case; very long names are cut.
+/// The number of characters to insert, remove or replace (Levenshtein), without regard to case; very long names are
+/// cut.
 fn distance(a: &str, b: &str) -> usize {
     let cut = |text: &str| text.to_lowercase().chars().take(100).collect::<String>();
     strsim::levenshtein(&cut(a), &cut(b))

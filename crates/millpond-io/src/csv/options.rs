@@ -21,8 +21,8 @@ pub struct CsvSourceOptions {
     pub quote: Option<u8>,
     /// A byte that takes the next one literally inside quotes, beside the doubled quote.
     pub escape: Option<u8>,
-    /// What a field of an optional column reads that is null, beside the empty field: such as `\N` or `NULL`. In columns of
-    /// text and bytes only without quotes.
+    /// What a field of an optional column reads that is null, beside the empty field: such as `\N` or `NULL`. In
+    /// columns of text and bytes only without quotes.
     pub null_values: Vec<String>,
     /// What to do with a row that cannot be read as the schema says.
     pub on_error: OnError,
@@ -32,8 +32,8 @@ pub struct CsvSourceOptions {
     pub limits: Limits,
     /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
     pub streaming: Option<Streaming>,
-    /// Whether the source has a column `_metadata` after those of the schema: what the file system said of each row's file
-    /// when the row was read.
+    /// Whether the source has a column `_metadata` after those of the schema: what the file system said of each row's
+    /// file when the row was read.
     pub with_metadata: bool,
 }
 

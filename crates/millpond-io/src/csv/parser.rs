@@ -124,8 +124,8 @@ impl Parser<'_> {
     }
 }
 
-/// The number of bytes that stand nowhere but in quotes and line ends, in the text of whole rows: carriage returns and NUL
-/// bytes. More of them than line ends are looked at one by one.
+/// The number of bytes that stand nowhere but in quotes and line ends, in the text of whole rows: carriage returns and
+/// NUL bytes. More of them than line ends are looked at one by one.
 fn outside_lines(text: &[u8]) -> usize {
     // So few that they fit a byte.
     const LANE: usize = 128;

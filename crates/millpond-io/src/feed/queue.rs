@@ -146,12 +146,12 @@ impl Feed {
         self.0.changed.wait_while(&mut self.lock(), full);
     }
 
-    /// Ends an epoch: the rows since the last commit count from now on, as a whole. `position` says where the feeder is,
-    /// and is saved with them.
+    /// Ends an epoch: the rows since the last commit count from now on, as a whole. `position` says where the feeder
+    /// is, and is saved with them.
     ///
     /// # Errors
-    /// `Invalid`, if a position is missing or not expected, or after [`close`](Feed::close); `Interrupted` after the end
-    /// of the run.
+    /// `Invalid`, if a position is missing or not expected, or after [`close`](Feed::close); `Interrupted` after the
+    /// end of the run.
     pub fn commit(&self, position: Option<String>) -> Result<()> {
         match (self.0.options.positions, &position) {
             (true, None) => return Err(Error::invalid("a commit of a source with positions needs one")),

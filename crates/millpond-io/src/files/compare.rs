@@ -57,8 +57,8 @@ pub struct Known<'a> {
     pub lines_wait: bool,
 }
 
-/// Compares a listing (in the order of keys) with what is known of the files. Known files may have grown; a file that was
-/// renamed, rewritten, truncated or deleted is an `Input` error, and nothing is to be read.
+/// Compares a listing (in the order of keys) with what is known of the files. Known files may have grown; a file that
+/// was renamed, rewritten, truncated or deleted is an `Input` error, and nothing is to be read.
 ///
 /// All bytes that were read are compared, by their hash; of a file that this process has read itself, only those of the
 /// last block.

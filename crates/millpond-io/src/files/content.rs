@@ -1,8 +1,8 @@
 //! The identity of a file: the hash of all bytes read of it.
 //!
 //! A file is cut into blocks of 1 MiB, which are hashed each by itself, so that what was added can be hashed alone; the
-//! hash of the content is the hash of the list of the blocks' hashes. Part of the saved state: it never changes within a
-//! format version.
+//! hash of the content is the hash of the list of the blocks' hashes. Part of the saved state: it never changes within
+//! a format version.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

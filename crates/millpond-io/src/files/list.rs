@@ -7,9 +7,9 @@
 //! - A glob (`*`, `?`, `[...]`, and `**` for directories of any depth) stands for the files that it matches; a wildcard
 //!   matches no leading `.`.
 //!
-//! Symbolic links are followed. In a directory or below a glob, a link to nothing, to itself or to a directory that it is
-//! in is left out, and so is a name that is not UTF-8; a sentence each says so. A file that is there under several names
-//! (links) is read once, under its own name or the first one in order.
+//! Symbolic links are followed. In a directory or below a glob, a link to nothing, to itself or to a directory that it
+//! is in is left out, and so is a name that is not UTF-8; a sentence each says so. A file that is there under several
+//! names (links) is read once, under its own name or the first one in order.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -1,7 +1,8 @@
 //! How far a source reaches: which files it reads, or would read if they were there.
 //!
-//! Told by the rules of [`list`](super::list), without a look at the files themselves: a directory costs its names. A file
-//! has other names, by links to it and to the directories above it, so device and inode are compared as well as paths.
+//! Told by the rules of [`list`](super::list), without a look at the files themselves: a directory costs its names. A
+//! file has other names, by links to it and to the directories above it, so device and inode are compared as well as
+//! paths.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
@@ -191,8 +192,8 @@ impl Reach<'_> {
         })
     }
 
-    /// A file that would be taken directly in a directory, or what `inside` finds in one below it, which a link may lead to
-    /// before it is there.
+    /// A file that would be taken directly in a directory, or what `inside` finds in one below it, which a link may
+    /// lead to before it is there.
     fn entries(
         &self,
         directory: &Path,

@@ -23,8 +23,8 @@ pub struct FileRecord {
     pub read_to: u64,
     /// Rows that count.
     pub rows: u64,
-    /// The start of a last line without a newline that was read as a row, or of a last row with an open quote that was left
-    /// out (only that ends with a newline); otherwise `read_to`.
+    /// The start of a last line without a newline that was read as a row, or of a last row with an open quote that was
+    /// left out (only that ends with a newline); otherwise `read_to`.
     pub last_row_start: u64,
     /// The rows read from there: 1, or 0 if that line is blank or left out.
     pub last_rows: u64,

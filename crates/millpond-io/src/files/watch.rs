@@ -50,8 +50,8 @@ impl Watch {
         Instant::now()
     }
 
-    /// Takes note of a look that was begun at `began`. If there is `more` to read than was taken, the next one is due at
-    /// once, otherwise after `commit_every` at the earliest.
+    /// Takes note of a look that was begun at `began`. If there is `more` to read than was taken, the next one is due
+    /// at once, otherwise after `commit_every` at the earliest.
     pub fn end_look(&mut self, began: Instant, commit_every: Duration, more: bool) {
         if more {
             self.changed.store(true, Ordering::Release);

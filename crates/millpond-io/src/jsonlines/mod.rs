@@ -1,8 +1,8 @@
 //! JSON lines: one object a line, and its fields as columns.
 //!
 //! A column is the field of its name, or what a JSON pointer (RFC 6901) leads to. Lines may hold fields that no column
-//! names; they must be JSON (RFC 8259) all the same. Of a field that a line holds twice, the last counts. Lines of white space
-//! are passed over. Line numbers count from 1.
+//! names; they must be JSON (RFC 8259) all the same. Of a field that a line holds twice, the last counts. Lines of
+//! white space are passed over. Line numbers count from 1.
 //!
 //! | type    | JSON                                                                             |
 //! |---------|----------------------------------------------------------------------------------|

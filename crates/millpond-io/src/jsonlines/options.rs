@@ -22,13 +22,13 @@ pub struct JsonLinesSourceOptions {
     pub on_error: OnError,
     /// Whether files only ever grow by whole lines: no row is ever taken back, and a last line without a newline waits.
     pub append_only: bool,
-    /// Bytes of one row; a longer one cannot be read. Of one that is four times as long nothing is kept, so that a broken
-    /// file cannot take all memory: dead letters hold its start.
+    /// Bytes of one row; a longer one cannot be read. Of one that is four times as long nothing is kept, so that a
+    /// broken file cannot take all memory: dead letters hold its start.
     pub row_bytes: usize,
     /// Whether to go on watching the files; otherwise what is there is read, and that is the end.
     pub streaming: Option<Streaming>,
-    /// Whether the source has a column `_metadata` after those of the schema: what the file system said of each row's file
-    /// when the row was read.
+    /// Whether the source has a column `_metadata` after those of the schema: what the file system said of each row's
+    /// file when the row was read.
     pub with_metadata: bool,
 }
 

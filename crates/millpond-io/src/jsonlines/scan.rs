@@ -71,8 +71,8 @@ impl Spans {
         self.lines.len()
     }
 
-    /// Takes up the line from `start` to the end of `text`, unless it is at fault. `allow_nan`: floats that are no numbers of
-    /// JSON are values, too.
+    /// Takes up the line from `start` to the end of `text`, unless it is at fault. `allow_nan`: floats that are no
+    /// numbers of JSON are values, too.
     pub(super) fn scan(&mut self, text: &[u8], start: usize, paths: &Paths, allow_nan: bool) -> Scanned<()> {
         let first = self.values.len();
         self.values.resize(first + paths.slots(), Span::default());

@@ -15,8 +15,8 @@ use super::{LogicalRun, Prepared, Sink};
 
 /// What a program does with the changes of a table. Called by one thread at a time.
 pub trait Subscriber: Send + Sync {
-    /// Takes all changes of an epoch, in any order; none if the epoch has left the table as it was. An error ends the run,
-    /// and where state is saved the next run delivers the epoch again.
+    /// Takes all changes of an epoch, in any order; none if the epoch has left the table as it was. An error ends the
+    /// run, and where state is saved the next run delivers the epoch again.
     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()>;
 
     /// Takes note that the run has come to its end, after all changes were delivered.
@@ -39,8 +39,8 @@ pub enum Delivery {
     /// receiver that passes over the epochs that it has gets each change once.
     #[default]
     AfterCommit,
-    /// As soon as their epoch is done. What came after the last checkpoint before a crash is computed and delivered again
-    /// by the next run, in other epochs.
+    /// As soon as their epoch is done. What came after the last checkpoint before a crash is computed and delivered
+    /// again by the next run, in other epochs.
     AtOnce,
 }
 
@@ -48,11 +48,11 @@ pub enum Delivery {
 ///
 /// # Why no crash point loses an epoch, or delivers one with other changes
 ///
-/// `prepare` gives the changes of all epochs since the last one to the checkpoint as an [`Outbox`]; they are delivered when
-/// its commit is durable, and before another is prepared. So when a checkpoint is committed, all outboxes before it were
-/// delivered, and what may be undelivered is in the newest manifest. A run that has delivered everything is marked as
-/// finished; without the mark the next run takes the outbox back and begins with it. Nothing was delivered that is in no
-/// manifest, so an epoch that is computed again after a crash is new to the receiver.
+/// `prepare` gives the changes of all epochs since the last one to the checkpoint as an [`Outbox`]; they are delivered
+/// when its commit is durable, and before another is prepared. So when a checkpoint is committed, all outboxes before
+/// it were delivered, and what may be undelivered is in the newest manifest. A run that has delivered everything is
+/// marked as finished; without the mark the next run takes the outbox back and begins with it. Nothing was delivered
+/// that is in no manifest, so an epoch that is computed again after a crash is new to the receiver.
 pub struct CallbackSink {
     subscriber: Arc<dyn Subscriber>,
     delivery: Delivery,

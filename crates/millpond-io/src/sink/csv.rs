@@ -29,8 +29,8 @@ pub struct CsvSinkOptions {
     pub mode: WriteMode,
     /// What stands between two fields.
     pub delimiter: u8,
-    /// Whether a text that a spreadsheet would take for a formula, since it starts with `=`, `+`, `-`, `@`, a tab or a line
-    /// break, gets a `'` in front of it, as OWASP advises against CSV injection. It then reads back with that `'`.
+    /// Whether a text that a spreadsheet would take for a formula, since it starts with `=`, `+`, `-`, `@`, a tab or a
+    /// line break, gets a `'` in front of it, as OWASP advises against CSV injection. It then reads back with that `'`.
     pub escape_formulas: bool,
 }
 

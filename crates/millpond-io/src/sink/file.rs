@@ -2,7 +2,8 @@
 //!
 //! # Why no crash point loses or repeats a row
 //!
-//! The newest manifest names a length and the hash of the bytes before it: these rows are committed, all others are not.
+//! The newest manifest names a length and the hash of the bytes before it: these rows are committed, all others are
+//! not.
 //!
 //! - *A file that does not grow in place* (the first commit of a run in mode `Changes`, the first commit ever in mode
 //!   `Append`, every commit in mode `Snapshot`) is written under a temporary name and synced before it gets its own

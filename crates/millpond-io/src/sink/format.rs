@@ -1,7 +1,7 @@
 //! What a text format is to the sink that writes files: how rows become lines.
 //!
-//! A format looks at a batch once (types, nulls, whether any string needs care), then writes lines into a buffer that the
-//! caller owns and that is long enough by [`WriteRows::bound`]. Nothing is allocated for a row.
+//! A format looks at a batch once (types, nulls, whether any string needs care), then writes lines into a buffer that
+//! the caller owns and that is long enough by [`WriteRows::bound`]. Nothing is allocated for a row.
 
 use std::fmt::Debug;
 use std::ops::Range;

@@ -50,8 +50,8 @@ impl HeadSink {
         HeadSink { most, order, head: Arc::default() }
     }
 
-    /// Takes out what was kept, in order. Nothing if rows were asked for and some were removed: what follows them is not
-    /// known any more.
+    /// Takes out what was kept, in order. Nothing if rows were asked for and some were removed: what follows them is
+    /// not known any more.
     ///
     /// # Errors
     /// If the rows are too long for a column.

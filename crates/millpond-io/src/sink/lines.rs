@@ -1,4 +1,5 @@
-//! Lines on their way to a file: whole batches are formatted in a buffer of the thread, which is handed on when it is full.
+//! Lines on their way to a file: whole batches are formatted in a buffer of the thread, which is handed on when it is
+//! full.
 
 use std::cell::Cell;
 

@@ -1,9 +1,9 @@
 //! An outbox: changes that wait for the commit of their epochs to be delivered, and the bytes that the commit keeps of
 //! them.
 //!
-//! The bytes are parts of a few MiB, each an Arrow IPC stream. Its first two columns are the epoch and the multiplicity of
-//! each row, the others those of the table; rows of a record batch are of one epoch. An epoch without changes is one row of
-//! nulls with multiplicity 0.
+//! The bytes are parts of a few MiB, each an Arrow IPC stream. Its first two columns are the epoch and the multiplicity
+//! of each row, the others those of the table; rows of a record batch are of one epoch. An epoch without changes is one
+//! row of nulls with multiplicity 0.
 
 use std::sync::Arc;
 

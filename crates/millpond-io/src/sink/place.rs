@@ -9,8 +9,8 @@ use millpond_error::{Error, Result};
 /// Links that lead to links, at most: as many as Linux follows.
 const MOST_LINKS: usize = 40;
 
-/// The folder and the name of a result file: what two sinks may not share. A link leads to the file that it names, since
-/// the file is renamed into place, and that must not replace the link.
+/// The folder and the name of a result file: what two sinks may not share. A link leads to the file that it names,
+/// since the file is renamed into place, and that must not replace the link.
 ///
 /// # Errors
 /// `Invalid`, if what is there is no regular file, or is one only because the program's own output goes to it

@@ -1,4 +1,5 @@
-//! What the sinks write is what the sources read: every type, with and without nulls, alone and beside others, in every mode.
+//! What the sinks write is what the sources read: every type, with and without nulls, alone and beside others, in every
+//! mode.
 
 use std::sync::Arc;
 

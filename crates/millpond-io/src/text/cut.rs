@@ -5,8 +5,8 @@ pub trait Cut: std::fmt::Debug + Send {
     /// The start of the row that is not yet whole: all before are whole rows.
     fn row_start(&self) -> usize;
 
-    /// The quote that is open where the text ends, in a format in which it may hold newlines. Negative where that part of
-    /// the text was passed over.
+    /// The quote that is open where the text ends, in a format in which it may hold newlines. Negative where that part
+    /// of the text was passed over.
     fn open_quote(&self) -> Option<i64> {
         None
     }
@@ -20,8 +20,8 @@ pub trait Cut: std::fmt::Debug + Send {
     /// The same, up to the end of the first whole row, behind its newline. Once it is found, nothing more can be asked.
     fn first_row_end(&mut self, text: &[u8], at_end: bool) -> Option<usize>;
 
-    /// Passes over what was taken into account of a row that is not yet whole: so many bytes at the start of the text are to
-    /// be dropped. From here on only [`Cut::first_row_end`] and [`Cut::open_quote`] have a meaning.
+    /// Passes over what was taken into account of a row that is not yet whole: so many bytes at the start of the text
+    /// are to be dropped. From here on only [`Cut::first_row_end`] and [`Cut::open_quote`] have a meaning.
     fn pass_over(&mut self) -> usize;
 }
 

@@ -40,8 +40,8 @@ pub trait Format: Clone + Debug + Send + Sync + Sized + 'static {
     /// Finds where whole rows end in a text whose first row starts at `start`.
     fn cutter(&self, start: usize) -> Self::Cutter;
 
-    /// Appends the rows of a text that starts at the start of a row. Returns what is wrong, at most one problem a row, in
-    /// the order of rows; these rows are left out. `stop` says that nothing behind the first problem is wanted.
+    /// Appends the rows of a text that starts at the start of a row. Returns what is wrong, at most one problem a row,
+    /// in the order of rows; these rows are left out. `stop` says that nothing behind the first problem is wanted.
     fn parse(
         &self,
         text: &[u8],

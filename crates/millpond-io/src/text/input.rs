@@ -1,7 +1,7 @@
 //! The files of one epoch as a queue of pieces, read and parsed by several threads.
 //!
-//! Large files are read, hashed and cut under the queue's lock, since where a row ends may depend on the quotes before it;
-//! small ones are handed out whole, several at once. Parsing happens outside the lock.
+//! Large files are read, hashed and cut under the queue's lock, since where a row ends may depend on the quotes before
+//! it; small ones are handed out whole, several at once. Parsing happens outside the lock.
 //!
 //! Pieces are numbered as they are handed out, in the order of files and lines. When one fails, no more are handed out,
 //! and every thread waits for the pieces before it: so the error that is returned does not depend on chance.
@@ -366,7 +366,8 @@ impl<F: Format> FileInput<F> {
         Ok(())
     }
 
-    /// A row of `text` that is left out, with the place whose line is named, and whether that is up to the end of the file.
+    /// A row of `text` that is left out, with the place whose line is named, and whether that is up to the end of the
+    /// file.
     fn rejected(
         &self,
         piece: &Piece<F>,
@@ -453,7 +454,8 @@ impl<F: Format> FileInput<F> {
         Ok(())
     }
 
-    /// What came out of all files of this input, for the process that owns them, which hashed the blocks of a piece itself.
+    /// What came out of all files of this input, for the process that owns them, which hashed the blocks of a piece
+    /// itself.
     pub(crate) fn shared_result(&self, is_piece: bool) -> SharedResult {
         let files = self.tasks.iter().zip(&self.outcomes).enumerate().map(|(index, (task, outcome))| {
             let outcome = lock(outcome);

@@ -1,7 +1,7 @@
 //! A row with an open quote that was left out, to the end of its file: a second look at it when the file has grown.
 //!
-//! It may have been half of a record, cut behind a newline inside its quotes. If it has its end by now, and is a good row,
-//! it is read. Otherwise it stays left out, and what follows is read from where the file ended.
+//! It may have been half of a record, cut behind a newline inside its quotes. If it has its end by now, and is a good
+//! row, it is read. Otherwise it stays left out, and what follows is read from where the file ended.
 
 use millpond_error::Result;
 

@@ -1,11 +1,12 @@
 //! The column `_metadata`: what the file system said of a row's file when the row was read.
 //!
-//! It is a JSON object, its fields in order of their names and without white space: `path` (absolute), `size` (bytes of the file), `modified_at` and `seen_at` (whole seconds since the
-//! UNIX epoch: the last change of the file, and when it was looked at) and `owner` (the name of the user that the file
-//! belongs to, or the number of one without a name).
+//! It is a JSON object, its fields in order of their names and without white space: `path` (absolute), `size` (bytes of
+//! the file), `modified_at` and `seen_at` (whole seconds since the UNIX epoch: the last change of the file, and when it
+//! was looked at) and `owner` (the name of the user that the file belongs to, or the number of one without a name).
 //!
-//! A row keeps what it was read with, however the file grows. A row that is taken back, because it was a last line without a
-//! newline and has gone on since, is taken back with the object that it had: it is kept in an arrangement, by the file.
+//! A row keeps what it was read with, however the file grows. A row that is taken back, because it was a last line
+//! without a newline and has gone on since, is taken back with the object that it had: it is kept in an arrangement, by
+//! the file.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};

@@ -1,8 +1,8 @@
 //! Text files of rows: one source of files for every format.
 //!
-//! Start with [`format`], which says what a format is. The way of a row: `source` lists files and finds out what is new;
-//! `input` is the queue of pieces that threads take; `reader` cuts a file into pieces of whole rows (`cut`); the format
-//! turns a piece into columns (`rows`); `problem` says what is wrong with a row, `metadata` which file it is of,
+//! Start with [`format`], which says what a format is. The way of a row: `source` lists files and finds out what is
+//! new; `input` is the queue of pieces that threads take; `reader` cuts a file into pieces of whole rows (`cut`); the
+//! format turns a piece into columns (`rows`); `problem` says what is wrong with a row, `metadata` which file it is of,
 //! `waiting` what is left at its end; `share` has other processes read pieces.
 
 pub(crate) mod cut;

@@ -118,7 +118,8 @@ pub(crate) fn a(ty: Type) -> String {
     }
 }
 
-/// Says of a point in time or duration, spelled as it should be, that it is outside the range of its type, and what helps.
+/// Says of a point in time or duration, spelled as it should be, that it is outside the range of its type, and what
+/// helps.
 pub(crate) fn outside(ty: Type, value: &[u8]) -> Option<(String, String)> {
     if !time::is_outside(ty, value) {
         return None;

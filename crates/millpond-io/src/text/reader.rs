@@ -73,7 +73,8 @@ pub(crate) struct Piece<F: Format> {
     pub text: Range<usize>,
     /// The position of the buffer's start in the file.
     pub offset: u64,
-    /// A row that was read before, and is to be taken back; or one that was left out, with its newline, and is now read.
+    /// A row that was read before, and is to be taken back; or one that was left out, with its newline, and is now
+    /// read.
     pub retract: Option<Range<usize>>,
     /// The start of the last line, if it has no newline and is read.
     pub last_row: Option<usize>,
@@ -380,7 +381,8 @@ impl<F: Format> FileReader<F> {
         Ok(None)
     }
 
-    /// What the end of the file means for its last row, which starts at `row_start` in the buffer, and may not be whole.
+    /// What the end of the file means for its last row, which starts at `row_start` in the buffer, and may not be
+    /// whole.
     fn reach_end(&self, offset: u64, row_start: usize, row: &[u8]) -> Result<Reached> {
         let row_start = offset + row_start as u64;
         let open_quote = self.cutter.open_quote();

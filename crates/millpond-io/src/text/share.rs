@@ -1,7 +1,7 @@
 //! Pieces of files that another process of a run reads: what it is told, what it says, and how it reads.
 //!
-//! The process that owns the source cuts and hashes the files, so that a piece is whole rows; the other one reads the same
-//! bytes from the same files again, and parses them.
+//! The process that owns the source cuts and hashes the files, so that a piece is whole rows; the other one reads the
+//! same bytes from the same files again, and parses them.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -42,7 +42,8 @@ pub(crate) struct SharedFile {
     path: Vec<u8>,
     inode: u64,
     size: u64,
-    /// What the column `_metadata` holds of the file, and what its last row was read with, if it is one to be taken back.
+    /// What the column `_metadata` holds of the file, and what its last row was read with, if it is one to be taken
+    /// back.
     metadata: Option<String>,
     last_row: Option<String>,
     /// Whole blocks that were read before.

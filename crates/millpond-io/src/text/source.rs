@@ -34,8 +34,8 @@ const MOST_NOTICES: usize = 100;
 /// So many files with something that waits are named each.
 const MOST_WAITING: usize = 10;
 
-/// A file, a directory or a glob of files of one text format. Reads what is new since the saved position, and that is the
-/// end, or goes on watching.
+/// A file, a directory or a glob of files of one text format. Reads what is new since the saved position, and that is
+/// the end, or goes on watching.
 pub struct FileSource<F: Format> {
     options: FileOptions,
     format: F,
@@ -99,7 +99,8 @@ impl<F: Format> FileSource<F> {
         self.options.check()
     }
 
-    /// Whether a last line without a newline waits for the rest: a file that is watched may be in the middle of a write.
+    /// Whether a last line without a newline waits for the rest: a file that is watched may be in the middle of a
+    /// write.
     fn lines_wait(&self) -> bool {
         self.options.append_only || self.options.streaming.is_some()
     }
@@ -207,8 +208,8 @@ impl<F: Format> FileSource<F> {
         }
     }
 
-    /// Takes note of the rows over several lines that have no end. Such a row may be in the middle of its write; it may also
-    /// be that nothing will close its quote, and that all that follows in the file waits for ever.
+    /// Takes note of the rows over several lines that have no end. Such a row may be in the middle of its write; it may
+    /// also be that nothing will close its quote, and that all that follows in the file waits for ever.
     fn note_unended(&mut self, waiting: &[(String, Waiting)]) {
         let before = std::mem::take(&mut self.unended);
         let (read, kept) = before.into_iter().partition::<HashMap<_, _>, _>(|(_, unended)| unended.is_read_again);

@@ -1,4 +1,5 @@
-//! Literals that look as if a program had made them from the clock: they differ from run to run, though nobody changed it.
+//! Literals that look as if a program had made them from the clock: they differ from run to run, though nobody changed
+//! it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,8 +61,8 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// What two literals may mean as moments, in seconds since 1970: text of a date or a time, or a number of one of the units
-/// in which programs count.
+/// What two literals may mean as moments, in seconds since 1970: text of a date or a time, or a number of one of the
+/// units in which programs count.
 fn moments(a: &str, b: &str) -> impl Iterator<Item = (f64, f64)> {
     let texts = text_moment(a).zip(text_moment(b));
     let numbers = a.parse::<f64>().ok().zip(b.parse::<f64>().ok());

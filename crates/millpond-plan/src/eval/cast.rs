@@ -7,8 +7,8 @@
 //! | `float`   | is not 0          | towards 0; error if no int    |           | Python's `repr` |
 //! | `str`     | `true`, `1`, .. * | as Python's `int()` *         | `float()` * |               |
 //!
-//! Points in time and durations are cast to `str` and, as [`crate::time`] says, from it (*). Bytes are cast to and from `str`
-//! as UTF-8 (*); JSON, tuples and lists as JSON text, and so into each other (*).
+//! Points in time and durations are cast to `str` and, as [`crate::time`] says, from it (*). Bytes are cast to and from
+//! `str` as UTF-8 (*); JSON, tuples and lists as JSON text, and so into each other (*).
 //!
 //! Text that cannot be read (*) is an error value. A null stays null.
 

@@ -81,8 +81,8 @@ impl ErrorCode {
 /// One code for each cell; missing when no cell has an error.
 pub(crate) type Errors = Option<Arc<[ErrorCode]>>;
 
-/// Values of one representation: `Int` is that of all types that are stored as integers. Where a cell is null or an error,
-/// its value means nothing.
+/// Values of one representation: `Int` is that of all types that are stored as integers. Where a cell is null or an
+/// error, its value means nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum Data {
     Bool(BooleanArray),

@@ -1,5 +1,5 @@
-//! `if_else`, `coalesce`, `fill_error`, `unique`: cells of one branch or the other, with the nulls and errors of that branch
-//! only.
+//! `if_else`, `coalesce`, `fill_error`, `unique`: cells of one branch or the other, with the nulls and errors of that
+//! branch only.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! `== != < <= > >=`. Equality treats null as a value, like Python's `None`; order gives null where an operand is.
 //!
-//! Tuples and lists compare element by element, null first; bytes byte by byte. JSON values are equal or not, without an order.
+//! Tuples and lists compare element by element, null first; bytes byte by byte. JSON values are equal or not, without
+//! an order.
 //!
 //! Floats compare as in Python: a NaN is not equal to, less than or greater than anything. An `int` and a `float`
 //! compare by their exact numbers.

@@ -1,7 +1,7 @@
 //! `& | ^ ~` on `bool` and on `int`; and where null is: `is_none`, `unwrap`.
 //!
-//! On `bool`, null means unknown, as in SQL: `False & None` is false, `True & None` is null. Errors are not known either:
-//! one operand's error is the result's, whatever the other is.
+//! On `bool`, null means unknown, as in SQL: `False & None` is false, `True & None` is null. Errors are not known
+//! either: one operand's error is the result's, whatever the other is.
 
 use arrow_array::{BooleanArray, Int64Array};
 

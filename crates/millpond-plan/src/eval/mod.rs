@@ -2,20 +2,20 @@
 //!
 //! The meaning is Python's, where Python has one:
 //!
-//! - `/` gives a float; `//` and `%` round towards minus infinity, so that `%` has the divisor's sign. `int ** int` is an
-//!   int, or a float if the exponent is a negative literal. `int` with `float` gives a float.
-//! - Points in time and durations are exact to the nanosecond: the difference of two points is a duration, a point and a duration
-//!   add up to a point; `//` and `%` of two durations are an int and a duration, and a duration may be multiplied by an int and
-//!   divided (`//`) by one.
+//! - `/` gives a float; `//` and `%` round towards minus infinity, so that `%` has the divisor's sign. `int ** int` is
+//!   an int, or a float if the exponent is a negative literal. `int` with `float` gives a float.
+//! - Points in time and durations are exact to the nanosecond: the difference of two points is a duration, a point and
+//!   a duration add up to a point; `//` and `%` of two durations are an int and a duration, and a duration may be
+//!   multiplied by an int and divided (`//`) by one.
 //! - Text compares by bytes, which is by code points. `int` and `float` compare by their exact numbers. No order holds
 //!   for a NaN.
 //! - *Nulls.* Arithmetic and order of a null are null. `==` and `!=` take null as a value: `None == None` is true,
 //!   `None == 1` is false. `&` and `|` on bool are null unless the other operand decides. A null condition of `if_else`
 //!   takes the second branch; a null predicate drops the row.
-//! - *Error values.* A cell that cannot be computed (division by zero, an int outside 64 bits, text that is no number, a
-//!   negative number to a broken power, `unwrap` of a null) is an error, and so is all that is computed of it. A filter
-//!   drops it with its row, `if_else` and `coalesce` with the branch that is not taken, `fill_error` replaces it. What
-//!   reaches an output column or a predicate ends the run.
+//! - *Error values.* A cell that cannot be computed (division by zero, an int outside 64 bits, text that is no number,
+//!   a negative number to a broken power, `unwrap` of a null) is an error, and so is all that is computed of it. A
+//!   filter drops it with its row, `if_else` and `coalesce` with the branch that is not taken, `fill_error` replaces
+//!   it. What reaches an output column or a predicate ends the run.
 //!
 //! Start reading at [`MapStage`]. The operators are in files by kind, and work on `cells`.
 
@@ -390,7 +390,8 @@ impl<'a> Batch<'a> {
         at(error)
     }
 
-    /// What to flatten in place of JSON that is not always an array: a flatten itself gives no cell that could be filled.
+    /// What to flatten in place of JSON that is not always an array: a flatten itself gives no cell that could be
+    /// filled.
     fn arrays_alone(&self, json: TermId) -> String {
         let speller = Speller { notation: Notation::of_program(), pasted: true };
         let binds = if matches!(self.stage.terms[json.index()].op, Op::Input(_)) { ATOM } else { 0 };

@@ -148,7 +148,8 @@ pub(crate) fn json_or_none(a: &Cells) -> Cells {
     Cells { data: Data::Bytes(BinaryArray::new(offsets, bytes, Some(nulls))), ..a.clone() }
 }
 
-/// Lists, of type `to`, of the elements of values of type `ty`: the characters of texts, the elements of JSON arrays and of tuples.
+/// Lists, of type `to`, of the elements of values of type `ty`: the characters of texts, the elements of JSON arrays
+/// and of tuples.
 pub(crate) fn elements(a: &Cells, ty: Type, to: Type, term: TermId) -> Cells {
     let mut list = Vec::new();
     let common = Common::of_all(std::slice::from_ref(a));
@@ -170,8 +171,8 @@ pub(crate) fn elements(a: &Cells, ty: Type, to: Type, term: TermId) -> Cells {
     })
 }
 
-/// A column of type `to`, one cell for each of `a` that is not null, which `make` appends. It gives `false`, and appends
-/// nothing, where there is none.
+/// A column of type `to`, one cell for each of `a` that is not null, which `make` appends. It gives `false`, and
+/// appends nothing, where there is none.
 fn cells(
     a: &Cells,
     to: Type,

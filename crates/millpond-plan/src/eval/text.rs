@@ -245,7 +245,8 @@ fn replace(
     common.finish(Data::Str(builder.finish()), !too_long.is_empty(), code)
 }
 
-/// Lists of the pieces of each text, cut at separators or at runs of white space, at most so often; always if that is negative.
+/// Lists of the pieces of each text, cut at separators or at runs of white space, at most so often; always if that is
+/// negative.
 fn split(common: Common, text: Texts<'_>, separator: Option<Texts<'_>>, cuts: Values<'_, i64>, term: TermId) -> Cells {
     let mut lists = ColumnBuilder::new(Type::list(Type::Str));
     let mut list = Vec::new();

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a `reduce` computes of the rows of a group. All but `Count` and the tuples leave nulls out, and make null of nulls
-/// alone.
+/// What a `reduce` computes of the rows of a group. All but `Count` and the tuples leave nulls out, and make null of
+/// nulls alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reducer {
     /// `count()`: the number of rows.
@@ -20,16 +20,17 @@ pub enum Reducer {
     Any,
     /// `unique(a)`: the one value that all rows have; an error value if there are several.
     Unique,
-    /// `argmin(a, b)`: `b` of the row with the smallest `a`; of several such rows, the smallest `b`. Rows where `a` is null are
-    /// left out, but `b` may be null. Several of one `a` take one row, the one with the smallest `b`s, compared in the order of
-    /// the names of their outputs.
+    /// `argmin(a, b)`: `b` of the row with the smallest `a`; of several such rows, the smallest `b`. Rows where `a` is
+    /// null are left out, but `b` may be null. Several of one `a` take one row, the one with the smallest `b`s,
+    /// compared in the order of the names of their outputs.
     ArgMin,
-    /// `argmax(a, b)`: `b` of the row with the largest `a`; of several such rows, the largest `b`. Several of one `a` take one row.
+    /// `argmax(a, b)`: `b` of the row with the largest `a`; of several such rows, the largest `b`. Several of one `a`
+    /// take one row.
     ArgMax,
     /// `earliest(a)`: the value that came first, by epoch; within an epoch, the smallest.
     ///
-    /// Of equal rows (in all columns that the reduce reads), the one that came first is removed first. Several of columns that are
-    /// not optional take one row.
+    /// Of equal rows (in all columns that the reduce reads), the one that came first is removed first. Several of
+    /// columns that are not optional take one row.
     Earliest,
     /// `latest(a)`: the value that came last, by epoch; within an epoch, the largest.
     Latest,
@@ -102,8 +103,8 @@ impl Reducer {
     }
 }
 
-/// The reducers that the engine has. All but `Count` and the tuples leave nulls out; over nulls alone they give null, so their
-/// output is optional where their column is.
+/// The reducers that the engine has. All but `Count` and the tuples leave nulls out; over nulls alone they give null,
+/// so their output is optional where their column is.
 ///
 /// A row has *arrived* in the epoch of the change that added it, where changes that cancel within an epoch are none. A
 /// change that removes a row removes the one that arrived first of all rows that are equal in the operator's input.
@@ -120,9 +121,11 @@ pub enum ReducerKind {
     Min,
     /// Largest value.
     Max,
-    /// Of the row with the smallest first column, the second column, which may be null; of several such rows, the smallest.
+    /// Of the row with the smallest first column, the second column, which may be null; of several such rows, the
+    /// smallest.
     ArgMin,
-    /// Of the row with the largest first column, the second column, which may be null; of several such rows, the largest.
+    /// Of the row with the largest first column, the second column, which may be null; of several such rows, the
+    /// largest.
     ArgMax,
     /// The value that arrived first; within an epoch, the smallest.
     Earliest,

@@ -1,10 +1,10 @@
 //! JSON values as text in one form, so that equal values have equal bytes.
 //!
-//! This *canonical* text has no white space. An object's fields stand in the order of their names, as written, each once
-//! (the last of several stays, as in Python). Strings have no escape that JSON does not ask for. A number without a
-//! fraction and an exponent is an int and keeps its digits; any other is written as Python writes the nearest float, if that
-//! is the same number, and otherwise with all its digits and an exponent: `1e400`. So no number loses a digit, `1` and
-//! `1.0` are two values, `1.0` and `10e-1` one.
+//! This *canonical* text has no white space. An object's fields stand in the order of their names, as written, each
+//! once (the last of several stays, as in Python). Strings have no escape that JSON does not ask for. A number without
+//! a fraction and an exponent is an int and keeps its digits; any other is written as Python writes the nearest float,
+//! if that is the same number, and otherwise with all its digits and an exponent: `1e400`. So no number loses a digit,
+//! `1` and `1.0` are two values, `1.0` and `10e-1` one.
 
 pub mod string;
 
@@ -78,7 +78,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whether an array has another element, which is next; `first` before the first one. Nothing if neither stands there.
+    /// Whether an array has another element, which is next; `first` before the first one. Nothing if neither stands
+    /// there.
     pub fn element(&mut self, first: bool) -> Option<bool> {
         self.more(first, b']')
     }
@@ -344,7 +345,8 @@ fn is_int(number: &[u8]) -> bool {
     !number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
 }
 
-/// A number: `digits`, which neither start nor end with 0, after the first of which stands a point, times a power of ten.
+/// A number: `digits`, which neither start nor end with 0, after the first of which stands a point, times a power of
+/// ten.
 #[derive(Clone, Debug, PartialEq)]
 struct Decimal {
     negative: bool,

@@ -99,7 +99,8 @@ impl Anchor {
         Anchor { operator, inputs, schema, append_only, step, used: BTreeSet::new(), results }
     }
 
-    /// Whether it gives only the columns that are needed of it. What a keyed operator keeps never depends on who reads it.
+    /// Whether it gives only the columns that are needed of it. What a keyed operator keeps never depends on who reads
+    /// it.
     pub(super) fn is_pruned(&self) -> bool {
         !matches!(self.operator, AnchorOperator::Keyed(_))
     }

@@ -6,32 +6,32 @@
 //! rows in an epoch or on the number of workers. After each epoch:
 //!
 //! - With a *delay*, the result of a window is shown once the watermark is at least its start + delay.
-//! - With a *cutoff*, a tumbling or sliding window is closed once the watermark is at least its end + cutoff, and a session
-//!   once the watermark is past its end + `max_gap` + cutoff, or, if a predicate makes it, past its end + cutoff. Its
-//!   result does not change any more, and its state is freed. A result that is shown stays, unless *`keep_results`* is
-//!   false: then it is removed when the window closes.
+//! - With a *cutoff*, a tumbling or sliding window is closed once the watermark is at least its end + cutoff, and a
+//!   session once the watermark is past its end + `max_gap` + cutoff, or, if a predicate makes it, past its end +
+//!   cutoff. Its result does not change any more, and its state is freed. A result that is shown stays, unless
+//!   *`keep_results`* is false: then it is removed when the window closes.
 //! - *Exactly once*, a result is shown when its window closes, and never before.
 //!
-//! The rows of an epoch are compared with the watermark *before* it, those that remove like those that add. A row is late,
-//! and ignored, if its window is closed; in sessions, if it is more than the cutoff behind the watermark. So one epoch
-//! with everything in it loses nothing, and in all windows a cutoff as large as the greatest disorder of the rows does
-//! so, too. A row that is not late never meets a session by `max_gap` that was closed: that one ended more than
+//! The rows of an epoch are compared with the watermark *before* it, those that remove like those that add. A row is
+//! late, and ignored, if its window is closed; in sessions, if it is more than the cutoff behind the watermark. So one
+//! epoch with everything in it loses nothing, and in all windows a cutoff as large as the greatest disorder of the rows
+//! does so, too. A row that is not late never meets a session by `max_gap` that was closed: that one ended more than
 //! `max_gap` + cutoff before the watermark, and such a row is at most the cutoff before it.
 //!
-//! A session by a predicate has no gap that says when it is over: no time is too far away for the predicate. So it is over
-//! with its last row, once that is more than the cutoff behind the watermark. A row that is not late comes after the end
-//! of every closed session, and joins none of them, *also where the predicate holds* of the two times: it begins a
-//! session of its own, or belongs to a later one. To lose nothing that the predicate would join, let the cutoff be as large
-//! as the longest pause for which it holds, on top of the disorder of the rows. A row that is added may part such a
-//! session, and a removal may shorten it. What is then left may have ended more than the cutoff ago, and is closed after
-//! the same epoch.
+//! A session by a predicate has no gap that says when it is over: no time is too far away for the predicate. So it is
+//! over with its last row, once that is more than the cutoff behind the watermark. A row that is not late comes after
+//! the end of every closed session, and joins none of them, *also where the predicate holds* of the two times: it
+//! begins a session of its own, or belongs to a later one. To lose nothing that the predicate would join, let the
+//! cutoff be as large as the longest pause for which it holds, on top of the disorder of the rows. A row that is added
+//! may part such a session, and a removal may shorten it. What is then left may have ended more than the cutoff ago,
+//! and is closed after the same epoch.
 //!
-//! The end of a run shows and closes nothing: the next run may go on with the same windows, and results must not depend on
-//! where one run ends and the next begins. What is held back stays in the state.
+//! The end of a run shows and closes nothing: the next run may go on with the same windows, and results must not depend
+//! on where one run ends and the next begins. What is held back stays in the state.
 //!
-//! A window whose delay ends after its cutoff is closed first and shown, as it was then, when the delay is over; only then
-//! its state is freed. A bound past the largest 64-bit int is never reached; the largest one is reached by a row of that
-//! time.
+//! A window whose delay ends after its cutoff is closed first and shown, as it was then, when the delay is over; only
+//! then its state is freed. A bound past the largest 64-bit int is never reached; the largest one is reached by a row
+//! of that time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ use crate::literal::Literal;
 use crate::notation::Speller;
 use crate::physical::{Explanation, Inputs, KeyedSpec};
 
-/// When windows are shown and when they are over; see the [module](self). Lengths are in the unit of the time: an `int` if
-/// the time is one, a `Duration` if it is a point in time.
+/// When windows are shown and when they are over; see the [module](self). Lengths are in the unit of the time: an `int`
+/// if the time is one, a `Duration` if it is a point in time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Behavior {
     /// Windows are shown after a delay and closed after a cutoff.
@@ -148,8 +148,8 @@ pub enum Shown {
     AtClose,
 }
 
-/// The parameters of a `Windowed` node: a reduce or sessions whose groups are windows that are shown late, or that end. Its
-/// output has the same columns.
+/// The parameters of a `Windowed` node: a reduce or sessions whose groups are windows that are shown late, or that end.
+/// Its output has the same columns.
 #[derive(Clone, Debug)]
 pub struct WindowedSpec {
     /// What it computes.

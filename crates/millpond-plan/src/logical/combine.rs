@@ -52,18 +52,19 @@ impl Combination {
     }
 }
 
-/// The parameters of a `Combine` node, which has a port for each table. The rows of a port are its identity, then, of a table that
-/// gives cells, the columns of `row`.
+/// The parameters of a `Combine` node, which has a port for each table. The rows of a port are its identity, then, of a
+/// table that gives cells, the columns of `row`.
 ///
-/// It combines the rows of several tables that have one identity into at most one row; its output: the identity columns, then
-/// the others.
+/// It combines the rows of several tables that have one identity into at most one row; its output: the identity
+/// columns, then the others.
 #[derive(Clone, Debug)]
 pub struct CombineSpec {
     /// Which rows it gives.
     pub combination: Combination,
     /// How many columns the identity has: the key.
     pub key: usize,
-    /// The other columns of the output, and of the tables that give cells; those that the second table lacks are null in it.
+    /// The other columns of the output, and of the tables that give cells; those that the second table lacks are null
+    /// in it.
     pub row: Schema,
     /// Positions in `row`, ascending, of what the second table says where it has the row.
     pub updated: Vec<usize>,
@@ -98,13 +99,14 @@ impl Table {
         Ok(self.combine(others, Combination::Intersect, origin)?.into_part_of(self))
     }
 
-    /// The rows of `other`, and those of this table whose identity it has not. Both have the same columns, in any order.
+    /// The rows of `other`, and those of this table whose identity it has not. Both have the same columns, in any
+    /// order.
     pub fn update_rows(&self, other: &Table, origin: &Origin) -> Result<Table> {
         self.combine(std::slice::from_ref(other), Combination::UpdateRows, origin)
     }
 
-    /// The rows of this table, with the cells of `other` where that has the identity. All columns of `other` are columns
-    /// of this table.
+    /// The rows of this table, with the cells of `other` where that has the identity. All columns of `other` are
+    /// columns of this table.
     pub fn update_cells(&self, other: &Table, origin: &Origin) -> Result<Table> {
         self.combine(std::slice::from_ref(other), Combination::UpdateCells, origin)
     }
@@ -135,8 +137,8 @@ impl Operation for Combination {
         true
     }
 
-    /// The other columns are laid out in the order of their names, since that of the outputs of a select is not described. A
-    /// column that is the identity, or a part of it, in every table that gives it is not kept twice.
+    /// The other columns are laid out in the order of their names, since that of the outputs of a select is not
+    /// described. A column that is the identity, or a part of it, in every table that gives it is not kept twice.
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let mut inputs = Vec::with_capacity(table.inputs().len());

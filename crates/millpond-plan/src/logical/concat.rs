@@ -17,8 +17,8 @@ use crate::typing;
 struct Concat;
 
 impl Table {
-    /// All rows of this table and of `others`, which have the same columns in any order. A column is optional if it is so
-    /// in one of them.
+    /// All rows of this table and of `others`, which have the same columns in any order. A column is optional if it is
+    /// so in one of them.
     pub fn concat(&self, others: &[Table], origin: &Origin) -> Result<Table> {
         let inputs: Vec<Table> = std::iter::once(self).chain(others).cloned().collect();
         let schemas: Vec<&Schema> = inputs.iter().map(Table::schema).collect();

@@ -1,7 +1,7 @@
 //! Descriptions of tables, as JSON: everything that the rows of a table depend on, as the program says it.
 //!
-//! Two programs may share the state of a step if its descriptions are equal. So whatever the layout of a state depends on
-//! is either described, or follows from a description alone: outputs are described without their order, and reducers
+//! Two programs may share the state of a step if its descriptions are equal. So whatever the layout of a state depends
+//! on is either described, or follows from a description alone: outputs are described without their order, and reducers
 //! are laid out in the order of the outputs' names.
 //!
 //! Of a source only the columns count that are read: what a schema says beside them changes no row.
@@ -60,8 +60,8 @@ pub(super) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
     })
 }
 
-/// What an output gets: all that makes what it got before and what it gets now one history. A table that is a step is only
-/// named: what it is, is said by itself.
+/// What an output gets: all that makes what it got before and what it gets now one history. A table that is a step is
+/// only named: what it is, is said by itself.
 pub(super) fn output(sink: &SinkDecl, step: &dyn Fn(&Table) -> Option<String>) -> Value {
     let mut fields = json!({ "operator": "output", "kind": sink.kind });
     if let Some(settings) = sink.description.as_object() {

@@ -1,5 +1,5 @@
-//! A row for each element of a column: the column becomes lists where it is none, in the map before, and one node takes any list
-//! apart.
+//! A row for each element of a column: the column becomes lists where it is none, in the map before, and one node takes
+//! any list apart.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ struct Flatten {
 }
 
 impl Table {
-    /// Each row once for each element of `column`, which becomes the element: of a list, a tuple of one type, a JSON array, or a
-    /// text, whose elements are its characters. A row without elements, as that of a null, is left out.
+    /// Each row once for each element of `column`, which becomes the element: of a list, a tuple of one type, a JSON
+    /// array, or a text, whose elements are its characters. A row without elements, as that of a null, is left out.
     pub fn flatten(&self, column: &str, origin: &Origin) -> Result<Table> {
         let schema = nested::flattened(self.schema(), column).map_err(|error| error.at(origin))?;
         let operation = Flatten { column: column.to_owned() };

@@ -49,8 +49,8 @@ struct Group {
 }
 
 impl Table {
-    /// One row for each distinct value of the keys; without keys, one row as long as the table has a row. In `outputs`, a key is used plainly, by its name or its
-    /// expression; every other column of this table stands in a reducer.
+    /// One row for each distinct value of the keys; without keys, one row as long as the table has a row. In `outputs`,
+    /// a key is used plainly, by its name or its expression; every other column of this table stands in a reducer.
     pub fn group_reduce(
         &self,
         keys: Vec<(String, Expr)>,

@@ -1,9 +1,9 @@
 //! Rows of two tables with equal keys, side by side: `left.join(right, ...).select(...)`.
 //!
-//! Both sides become rows of `keys, columns that the outputs use`; the keyed operator gives `keys, whether there is a left row,
-//! whether there is a right row, columns of the left, columns of the right`, of the two flags those that may be false. Columns
-//! are numbered in the order of the outputs' *names*, so that the layout of the state depends only on what the step's description
-//! says, where outputs are sorted by name.
+//! Both sides become rows of `keys, columns that the outputs use`; the keyed operator gives `keys, whether there is a
+//! left row, whether there is a right row, columns of the left, columns of the right`, of the two flags those that may
+//! be false. Columns are numbered in the order of the outputs' *names*, so that the layout of the state depends only on
+//! what the step's description says, where outputs are sorted by name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -86,11 +86,11 @@ impl Side {
     }
 }
 
-/// The parameters of a `Join` node, whose ports are the left and the right table. The rows of a port are its key, then its own
-/// columns.
+/// The parameters of a `Join` node, whose ports are the left and the right table. The rows of a port are its key, then
+/// its own columns.
 ///
-/// Its output: the key; of a side whose rows may be missing, whether there is one, the left first; the columns of the left row;
-/// those of the right row. Where a row is missing, its columns are null.
+/// Its output: the key; of a side whose rows may be missing, whether there is one, the left first; the columns of the
+/// left row; those of the right row. Where a row is missing, its columns are null.
 #[derive(Clone, Debug)]
 pub struct JoinSpec {
     /// Which rows it has.
@@ -110,12 +110,13 @@ struct Join {
 }
 
 impl Table {
-    /// Rows of this table, the left one, and of `right`, side by side wherever all conditions of `on` hold. A condition is an equality
-    /// of an expression over one table and one over the other, or several of them joined by `&`; nulls are equal to each other.
+    /// Rows of this table, the left one, and of `right`, side by side wherever all conditions of `on` hold. A condition
+    /// is an equality of an expression over one table and one over the other, or several of them joined by `&`; nulls
+    /// are equal to each other.
     ///
-    /// In `outputs`, [`left`](crate::left) and [`right`](crate::right) are columns of the tables, as are those that name a table; a plain
-    /// column is one that only one of both has, or that they are joined by under one name. Of a side whose row may be missing, columns may be
-    /// null. The rows have no identity.
+    /// In `outputs`, [`left`](crate::left) and [`right`](crate::right) are columns of the tables, as are those that
+    /// name a table; a plain column is one that only one of both has, or that they are joined by under one name. Of a
+    /// side whose row may be missing, columns may be null. The rows have no identity.
     ///
     /// # Errors
     ///

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::physical::{Explanation, Inputs, KeyedSpec};
 
-/// Keeps the present table (every row with its multiplicity), and passes the changes on, consolidated. The key is the whole row.
+/// Keeps the present table (every row with its multiplicity), and passes the changes on, consolidated. The key is the
+/// whole row.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepSpec;
 

@@ -1,13 +1,13 @@
 //! From tables to the plan that runs.
 //!
-//! Every table stands on an *anchor*: the source, keyed operator (group, session, window, combination), concat or flatten nearest to it,
-//! with the selects and filters between them fused into one [`MapStage`](crate::MapStage). So a plan is anchors, and a map
-//! wherever an anchor or a sink reads what is not just another anchor's output. Equal maps of one anchor are one node.
+//! Every table stands on an *anchor*: the source, keyed operator (group, session, window, combination), concat or
+//! flatten nearest to it, with the selects and filters between them fused into one [`MapStage`](crate::MapStage). So a
+//! plan is anchors, and a map wherever an anchor or a sink reads what is not just another anchor's output. Equal maps
+//! of one anchor are one node.
 //!
-//! - *Pruning.* A column that nothing needs is not computed, and a source reads only the columns that the maps on it need,
-//!   through any concat or flatten.
-//!   What a keyed operator keeps never depends on who reads it: its state must be the same in every program that
-//!   describes it alike.
+//! - *Pruning.* A column that nothing needs is not computed, and a source reads only the columns that the maps on it
+//!   need, through any concat or flatten. What a keyed operator keeps never depends on who reads it: its state must be
+//!   the same in every program that describes it alike.
 //! - *Names and descriptions* are made of the tables as written, so no rewriting changes them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -80,7 +80,8 @@ impl Lowering {
         rows
     }
 
-    /// A table that is an anchor, which `make` makes when it is first asked for; equal tables made by two calls are two.
+    /// A table that is an anchor, which `make` makes when it is first asked for; equal tables made by two calls are
+    /// two.
     pub(super) fn pipeline_on(
         &mut self,
         table: &Table,
@@ -140,7 +141,8 @@ impl Lowering {
         Step { name: ordinal(&mut self.twins, &self.given, path), description: Value::Null }
     }
 
-    /// Leaves the columns of concats and flattens out that nothing needs, once all that read them are known: the last first.
+    /// Leaves the columns of concats and flattens out that nothing needs, once all that read them are known: the last
+    /// first.
     fn prune(&mut self) {
         for position in (0..self.anchors.len()).rev() {
             let anchor = &mut self.anchors[position];
@@ -160,8 +162,8 @@ impl Lowering {
         self.anchors[rows.anchor].used.extend(rows.inputs());
     }
 
-    /// The columns of sources that these rows need, whatever else of the program needs. Each anchor is looked at once, after
-    /// all that read it.
+    /// The columns of sources that these rows need, whatever else of the program needs. Each anchor is looked at once,
+    /// after all that read it.
     fn read_columns<'a>(&self, rows: impl IntoIterator<Item = &'a Pipeline>) -> ReadColumns {
         let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for rows in rows {
@@ -253,7 +255,8 @@ fn given_names(sinks: &[SinkDecl]) -> Result<HashSet<String>> {
     Ok(given)
 }
 
-/// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no name of the program has.
+/// The names of all sources that the sinks read: the user's, or the kind with an ordinal that no name of the program
+/// has.
 fn source_names(sinks: &[SinkDecl], given: &HashSet<String>) -> HashMap<*const SourceDecl, String> {
     let mut twins = HashMap::new();
     let mut name = |source: &SourceDecl| match &source.name {

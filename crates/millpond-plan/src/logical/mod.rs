@@ -1,12 +1,12 @@
-//! The logical plan: tables as a user writes them, each made from others, down to sources; and how they become the plan that
-//! runs.
+//! The logical plan: tables as a user writes them, each made from others, down to sources; and how they become the plan
+//! that runs.
 //!
 //! A [`Table`] is a handle, cheap to clone. Every method checks names and types at once and gives an error with the
 //! place in the user's program; nothing runs until [`lower`] makes a plan of it.
 //!
-//! Each operation is a file: the method of [`Table`] that checks it and gives its columns, and an `Operation`, which says
-//! what a description holds of it and how it is lowered. `describe` and `lower` (with `pipeline`, `anchor` and `emission`) know no
-//! operation.
+//! Each operation is a file: the method of [`Table`] that checks it and gives its columns, and an `Operation`, which
+//! says what a description holds of it and how it is lowered. `describe` and `lower` (with `pipeline`, `anchor` and
+//! `emission`) know no operation.
 
 mod anchor;
 pub mod behavior;
@@ -72,8 +72,8 @@ struct Node {
 
 /// How a table is made of others.
 trait Operation: fmt::Debug + Send + Sync {
-    /// What its description says: everything that the rows of its table depend on, with the numbers of its inputs. `None` if a
-    /// description that asks for no identity passes over it.
+    /// What its description says: everything that the rows of its table depend on, with the numbers of its inputs.
+    /// `None` if a description that asks for no identity passes over it.
     fn describe(&self, of: &Described<'_>) -> Option<Value>;
 
     /// Whether what identifies the rows of its inputs matters; `identified` says whether it matters of its own rows.
@@ -113,9 +113,9 @@ impl Table {
         &self.0.schema
     }
 
-    /// The names and types of what identifies a row, which need not be among the columns; `None` if nothing is known to. The keys of
-    /// a reduce do (of a window: the instance and both bounds), and what [`Table::with_id_from`] says. Operations on single
-    /// rows keep it.
+    /// The names and types of what identifies a row, which need not be among the columns; `None` if nothing is known
+    /// to. The keys of a reduce do (of a window: the instance and both bounds), and what [`Table::with_id_from`] says.
+    /// Operations on single rows keep it.
     pub fn identity(&self) -> Option<&Schema> {
         self.0.identity.as_ref()
     }
@@ -216,7 +216,8 @@ impl Table {
         self.bind(expr).map(drop).map_err(|error| error.at(origin))
     }
 
-    /// Whether an expression over this table may name this other one: it is the same, or one that this one holds a part of.
+    /// Whether an expression over this table may name this other one: it is the same, or one that this one holds a part
+    /// of.
     fn admits(&self, id: &TableId) -> bool {
         self.0.id == *id || self.0.part_of.contains(id)
     }

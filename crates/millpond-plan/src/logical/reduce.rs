@@ -1,9 +1,10 @@
 //! The outputs of a reduce, split in three: what is computed of each row before it, the reducers, and what is computed
 //! of their results.
 //!
-//! Rows become columns `keys (or instance, time), arguments`; the keyed operator gives `keys (or instance, window start,
-//! window end), reducers`. For tumbling and sliding windows the last key is the window's number. Reducers are numbered in the order of the outputs' *names*, so that the layout of the state
-//! depends only on what the step's description says, where outputs are sorted by name.
+//! Rows become columns `keys (or instance, time), arguments`; the keyed operator gives `keys (or instance, window
+//! start, window end), reducers`. For tumbling and sliding windows the last key is the window's number. Reducers are
+//! numbered in the order of the outputs' *names*, so that the layout of the state depends only on what the step's
+//! description says, where outputs are sorted by name.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! One row for each session: rows whose neighbours are no further apart than a gap, or fulfil a predicate over their times.
+//! One row for each session: rows whose neighbours are no further apart than a gap, or fulfil a predicate over their
+//! times.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,11 +35,11 @@ pub const AFTER: &str = "b";
 /// What neighbours in a session fulfil.
 #[derive(Clone, Debug)]
 pub enum SessionGap {
-    /// Their times are no further apart than this: a literal, not negative; an `int` or a `float` as the time, a `Duration`
-    /// between points in time. Of floats it is their difference, as a float, that is not more.
+    /// Their times are no further apart than this: a literal, not negative; an `int` or a `float` as the time, a
+    /// `Duration` between points in time. Of floats it is their difference, as a float, that is not more.
     Most(Expr),
-    /// This holds: a `bool` over the columns [`BEFORE`] and [`AFTER`], the times of two neighbours; null is false. Rows of
-    /// one time are in one session, and it is not asked.
+    /// This holds: a `bool` over the columns [`BEFORE`] and [`AFTER`], the times of two neighbours; null is false. Rows
+    /// of one time are in one session, and it is not asked.
     Where(Expr),
 }
 
@@ -98,8 +99,9 @@ struct Session {
 }
 
 impl Table {
-    /// One row for each session. In `outputs`, the instance expression, [`INSTANCE`](crate::INSTANCE), [`WINDOW_START`](crate::WINDOW_START) and
-    /// [`WINDOW_END`](crate::WINDOW_END) are used plainly; every column of this table stands in a reducer.
+    /// One row for each session. In `outputs`, the instance expression, [`INSTANCE`](crate::INSTANCE),
+    /// [`WINDOW_START`](crate::WINDOW_START) and [`WINDOW_END`](crate::WINDOW_END) are used plainly; every column of
+    /// this table stands in a reducer.
     pub fn session_reduce(
         &self,
         window: SessionWindow,

@@ -26,8 +26,9 @@ struct Sliding {
 }
 
 impl Table {
-    /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`](crate::INSTANCE), [`WINDOW_START`](crate::WINDOW_START) and
-    /// [`WINDOW_END`](crate::WINDOW_END) are used plainly; every column of this table stands in a reducer.
+    /// One row for each window that holds a row. In `outputs`, the instance expression, [`INSTANCE`](crate::INSTANCE),
+    /// [`WINDOW_START`](crate::WINDOW_START) and [`WINDOW_END`](crate::WINDOW_END) are used plainly; every column of
+    /// this table stands in a reducer.
     pub fn sliding_reduce(
         &self,
         mut window: SlidingWindow,

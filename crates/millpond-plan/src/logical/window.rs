@@ -5,11 +5,11 @@
 //! - `start(k) = k * hop + origin`, where a missing origin is 0;
 //! - `end(k) = start(k + n)` if the length is `n` hops (a tumbling window: one), and `start(k) + duration` otherwise.
 //!
-//! A row is assigned to numbers, and a reduce keeps state by number; the bounds are computed of it afterwards. With ints
-//! all of this is exact, and only a bound that is shown has to fit 64 bits. With floats each operation rounds once, in the order written above. So bounds never fall as `k`
-//! grows, a tumbling window ends exactly where the next one starts, and a time is in a window exactly if it is not below
-//! the start and below the end that the result shows. A float without a window (NaN, an infinity, or so large that
-//! neighbouring bounds are one number) is an error value.
+//! A row is assigned to numbers, and a reduce keeps state by number; the bounds are computed of it afterwards. With
+//! ints all of this is exact, and only a bound that is shown has to fit 64 bits. With floats each operation rounds
+//! once, in the order written above. So bounds never fall as `k` grows, a tumbling window ends exactly where the next
+//! one starts, and a time is in a window exactly if it is not below the start and below the end that the result shows.
+//! A float without a window (NaN, an infinity, or so large that neighbouring bounds are one number) is an error value.
 
 use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Result};

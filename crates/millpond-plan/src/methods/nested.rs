@@ -19,8 +19,8 @@ pub fn make_tuple(elements: impl IntoIterator<Item = impl Into<Expr>>) -> Expr {
 }
 
 impl Expr {
-    /// The element of a tuple, a list or a JSON array with this number, which counts from the end if it is negative, or the field
-    /// of a JSON object with this name. An error value where there is none.
+    /// The element of a tuple, a list or a JSON array with this number, which counts from the end if it is negative, or
+    /// the field of a JSON object with this name. An error value where there is none.
     #[track_caller]
     pub fn item(&self, key: impl Into<Expr>) -> Expr {
         Expr::new(ExprKind::Get(self.clone(), key.into(), None))
@@ -38,8 +38,8 @@ impl Expr {
         Expr::new(ExprKind::JsonAs(self.clone(), Type::Int))
     }
 
-    /// The float nearest to the number that a JSON value is; null if it is none, an error value if it is too large for a
-    /// float, such as `1e400`.
+    /// The float nearest to the number that a JSON value is; null if it is none, an error value if it is too large for
+    /// a float, such as `1e400`.
     #[track_caller]
     pub fn as_float(&self) -> Expr {
         Expr::new(ExprKind::JsonAs(self.clone(), Type::Float))

@@ -11,15 +11,15 @@ pub fn count() -> Expr {
 
 /// The sum of an `int`, `float` or duration expression over the rows, without nulls.
 ///
-/// Floats are added up exactly and rounded once, to the nearest float. Ints and durations are added up in 128 bits; a result
-/// that does not fit into 64 is an error at the end of the epoch, which is not saved.
+/// Floats are added up exactly and rounded once, to the nearest float. Ints and durations are added up in 128 bits; a
+/// result that does not fit into 64 is an error at the end of the epoch, which is not saved.
 #[track_caller]
 pub fn sum(argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::Sum, [argument.into()])
 }
 
-/// The mean over the rows, without nulls: of an `int` or `float` expression the `float` that is nearest to the exact sum by the
-/// number of values, of a duration a duration, rounded half to even to the nanosecond.
+/// The mean over the rows, without nulls: of an `int` or `float` expression the `float` that is nearest to the exact
+/// sum by the number of values, of a duration a duration, rounded half to even to the nanosecond.
 #[track_caller]
 pub fn avg(argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::Avg, [argument.into()])
@@ -50,15 +50,16 @@ pub fn unique(argument: impl Into<Expr>) -> Expr {
 }
 
 /// `argument` of the row with the smallest `value`; of several such rows, the smallest `argument`. Rows with a null
-/// `value` are left out; the `argument` may be null. Several of one `value` in a reduce take one row: the one with the smallest
-/// arguments, compared in the order of the names of the outputs that they stand in.
+/// `value` are left out; the `argument` may be null. Several of one `value` in a reduce take one row: the one with the
+/// smallest arguments, compared in the order of the names of the outputs that they stand in.
 #[track_caller]
 pub fn argmin(value: impl Into<Expr>, argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::ArgMin, [value.into(), argument.into()])
 }
 
 /// `argument` of the row with the largest `value`; of several such rows, the largest `argument`. Rows with a null
-/// `value` are left out; the `argument` may be null. Several of one `value` in a reduce take one row, as with [`argmin`].
+/// `value` are left out; the `argument` may be null. Several of one `value` in a reduce take one row, as with
+/// [`argmin`].
 #[track_caller]
 pub fn argmax(value: impl Into<Expr>, argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::ArgMax, [value.into(), argument.into()])
@@ -76,24 +77,25 @@ pub fn earliest(argument: impl Into<Expr>) -> Expr {
 /// The value that came last, without nulls: that of the row with the largest epoch, and the largest of those that
 /// came in one epoch. See [`earliest`] for rows that are removed.
 ///
-/// **Of the lines of a file that a static run reads it is the largest value, not that of the last line**: they are one epoch.
-/// If the order of lines matters, let a column tell it: [`argmax`] of a time.
+/// **Of the lines of a file that a static run reads it is the largest value, not that of the last line**: they are one
+/// epoch. If the order of lines matters, let a column tell it: [`argmax`] of a time.
 #[track_caller]
 pub fn latest(argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::Latest, [argument.into()])
 }
 
-/// The number of distinct values over the rows, without nulls; of several arguments, the number of distinct combinations
-/// without a null among them.
+/// The number of distinct values over the rows, without nulls; of several arguments, the number of distinct
+/// combinations without a null among them.
 #[track_caller]
 pub fn count_distinct<E: Into<Expr>>(arguments: impl IntoIterator<Item = E>) -> Expr {
     Expr::reducer(Reducer::CountDistinct, arguments.into_iter().map(Into::into))
 }
 
-/// A list of the values over the rows, nulls among them, in the order of their arrival: by epoch, and those that came in
-/// one epoch in order. See [`earliest`] for rows that are removed, and [`Expr::skip_nones`] to leave nulls out.
+/// A list of the values over the rows, nulls among them, in the order of their arrival: by epoch, and those that came
+/// in one epoch in order. See [`earliest`] for rows that are removed, and [`Expr::skip_nones`] to leave nulls out.
 ///
-/// **The values of the lines of a file that a static run reads stand in order, not as the lines do**: they are one epoch.
+/// **The values of the lines of a file that a static run reads stand in order, not as the lines do**: they are one
+/// epoch.
 #[track_caller]
 pub fn tuple(argument: impl Into<Expr>) -> Expr {
     Expr::reducer(Reducer::Tuple { skip_nones: false }, [argument.into()])

@@ -59,14 +59,15 @@ methods! {
     replace_first(old, new, count) Replace;
     /// The code points from `start` up to `end`, which count from the end if they are negative.
     slice(start, end) Slice;
-    /// The pieces between separators, a list; an empty one where two stand side by side. An empty separator is an error value.
+    /// The pieces between separators, a list; an empty one where two stand side by side. An empty separator is an error
+    /// value.
     split(separator) Split;
     /// The pieces that at most `maxsplit` cuts at separators make, from the left; all if it is negative.
     split_at_most(separator, maxsplit) Split;
     /// The pieces between runs of white space, a list; none of them is empty.
     split_whitespace() SplitWhitespace;
-    /// The pieces that at most `maxsplit` cuts at runs of white space make, from the left; all if it is negative. White space at
-    /// the end of the last one stays where there is no cut left for it.
+    /// The pieces that at most `maxsplit` cuts at runs of white space make, from the left; all if it is negative. White
+    /// space at the end of the last one stays where there is no cut left for it.
     split_whitespace_at_most(maxsplit) SplitWhitespace;
 }
 

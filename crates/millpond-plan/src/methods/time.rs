@@ -95,7 +95,8 @@ impl Dt {
         self.call(TimeFunction::FromTimestamp { unit, utc: true }, [])
     }
 
-    /// The last point that is not later, of those that are a multiple of `duration` from 1970; its sign does not matter.
+    /// The last point that is not later, of those that are a multiple of `duration` from 1970; its sign does not
+    /// matter.
     #[track_caller]
     pub fn floor(&self, duration: impl Into<Expr>) -> Expr {
         self.call(TimeFunction::Floor, [duration.into()])
@@ -113,16 +114,16 @@ impl Dt {
         self.call(TimeFunction::Strftime(TimeFormat::new(format).into()), [])
     }
 
-    /// The point that a text spells: one of UTC if the format has an offset (`%z`), one without a zone otherwise. An error
-    /// value for text that does not fit, or of a point outside the years 1677 to 2262.
+    /// The point that a text spells: one of UTC if the format has an offset (`%z`), one without a zone otherwise. An
+    /// error value for text that does not fit, or of a point outside the years 1677 to 2262.
     #[track_caller]
     pub fn strptime(&self, format: &str) -> Expr {
         let format = TimeFormat::new(format).into();
         self.call(TimeFunction::Strptime { format, contains_timezone: None }, [])
     }
 
-    /// The instant at which clocks of a time zone show a point. Where they show it twice, the first; a point that they skip
-    /// is read with the offset before the gap.
+    /// The instant at which clocks of a time zone show a point. Where they show it twice, the first; a point that they
+    /// skip is read with the offset before the gap.
     #[track_caller]
     pub fn to_utc(&self, zone: &str) -> Expr {
         self.call(TimeFunction::ToUtc(Zone::new(zone).into()), [])

@@ -36,8 +36,8 @@ pub(super) fn time(terms: &mut Terms, function: &TimeFunction, operands: &[Opera
     Ok(terms.add(Op::Time(function.clone(), typed), TermType::new(function.ty(subject), optional)))
 }
 
-/// The operands of a method, each of one of the types that it accepts there, and whether one of them may be null. So many
-/// may be left out at the end.
+/// The operands of a method, each of one of the types that it accepts there, and whether one of them may be null. So
+/// many may be left out at the end.
 fn arguments(
     terms: &mut Terms,
     method: &str,

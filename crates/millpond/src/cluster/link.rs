@@ -1,7 +1,7 @@
 //! The socket that timely writes packets to and reads them from, and what happens when the other end is lost.
 //!
-//! Timely panics when a connection breaks. Here a broken connection is noted first, and the reading thread is then held until
-//! all workers have left: so a lost process is an error with a name, and nobody panics.
+//! Timely panics when a connection breaks. Here a broken connection is noted first, and the reading thread is then held
+//! until all workers have left: so a lost process is an error with a name, and nobody panics.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -116,8 +116,8 @@ impl Link {
         self.last == [0; FAREWELL_BYTES]
     }
 
-    /// The other end is gone in the middle of its messages. Even where all have agreed to end, the workers wait for what it
-    /// has not sent any more.
+    /// The other end is gone in the middle of its messages. Even where all have agreed to end, the workers wait for
+    /// what it has not sent any more.
     fn lose(&self) {
         self.health.lose(&self.name, "the connection was closed");
         self.health.failure.abandon();

@@ -20,8 +20,8 @@ pub(crate) enum Request {
     Epoch { epoch: u64, shared: Vec<usize> },
     /// Pieces of a source's input to read, behind it; the last ones if `last`.
     Pieces { source: usize, last: bool },
-    /// Take down what is to be saved, and write it if the checkpoint has begun; give the marked sinks the present table.
-    /// The checkpoint before has copied saved segments from one place to another: `moves`.
+    /// Take down what is to be saved, and write it if the checkpoint has begun; give the marked sinks the present
+    /// table. The checkpoint before has copied saved segments from one place to another: `moves`.
     Checkpoint { generation: Option<u64>, snapshots: Vec<bool>, moves: Vec<(BlobRange, BlobRange)> },
     /// Write what was taken down last.
     Write { generation: u64 },
@@ -156,8 +156,8 @@ pub(crate) fn write_frame<M: Serialize>(out: &mut impl Write, message: &M, bytes
     sent.map_err(|error| Error::unavailable(format!("the connection broke: {error}")))
 }
 
-/// Reads messages, one after another, into the same memory. An error says what came of the connection, without the name of
-/// the process at its other end.
+/// Reads messages, one after another, into the same memory. An error says what came of the connection, without the name
+/// of the process at its other end.
 pub(crate) struct FrameReader<R> {
     input: R,
     buffer: Vec<u8>,

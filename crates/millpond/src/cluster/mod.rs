@@ -1,9 +1,10 @@
 //! Several processes that run one program together: who they are, and how they find and trust each other.
 //!
 //! Each process has a number and an address; a process connects to all with smaller numbers. Between each two processes
-//! there is a connection for the dataflow (`link`), and between process 0 and each other one a second, over which process 0
-//! says what to do (`message`). Before anything else both ends of a connection prove that they know the secret, and compare
-//! what they are about to run (`handshake`). Processes that `millpond spawn` started end with it (`spawner`).
+//! there is a connection for the dataflow (`link`), and between process 0 and each other one a second, over which
+//! process 0 says what to do (`message`). Before anything else both ends of a connection prove that they know the
+//! secret, and compare what they are about to run (`handshake`). Processes that `millpond spawn` started end with it
+//! (`spawner`).
 //!
 //! Nothing is encrypted: addresses other than loopback belong into a private network.
 
@@ -40,7 +41,8 @@ impl Cluster {
         Cluster { process: 0, addresses: vec![String::new()], secret: None }
     }
 
-    /// Process number `process` of those at these addresses (`host:port`). Without a secret, all must be loopback addresses.
+    /// Process number `process` of those at these addresses (`host:port`). Without a secret, all must be loopback
+    /// addresses.
     ///
     /// # Errors
     /// `Invalid`, if the number is not one of a process, an address cannot be read, or a secret is missing.
@@ -74,8 +76,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The cluster that `MILLPOND_PROCESSES`, `MILLPOND_PROCESS_ID`, `MILLPOND_ADDRESSES` and `MILLPOND_SECRET` describe, as
-    /// `millpond spawn` sets them; one process without them.
+    /// The cluster that `MILLPOND_PROCESSES`, `MILLPOND_PROCESS_ID`, `MILLPOND_ADDRESSES` and `MILLPOND_SECRET`
+    /// describe, as `millpond spawn` sets them; one process without them.
     ///
     /// # Errors
     /// `Invalid`, naming the variable.

@@ -1,7 +1,8 @@
 //! A process that `millpond spawn` started ends when `millpond spawn` is gone, however that ended.
 //!
-//! `millpond spawn` holds the writing end of a pipe and never writes to it: whoever reads from it hears nothing until the
-//! writing end is closed, which the system does. So it works on all systems, and also where a shell stands in between.
+//! `millpond spawn` holds the writing end of a pipe and never writes to it: whoever reads from it hears nothing until
+//! the writing end is closed, which the system does. So it works on all systems, and also where a shell stands in
+//! between.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};

@@ -1,8 +1,8 @@
 //! The coordinator of a run: it owns the state, the sources, the sinks and the epochs, and commits them together.
 //!
 //! One epoch is: the sources say what there is to read, all workers read, route, step and write, and when the last one
-//! is done the positions of the sources move on. A checkpoint follows a run's last epoch, and inside a long run from time
-//! to time; its order is what makes each row count once:
+//! is done the positions of the sources move on. A checkpoint follows a run's last epoch, and inside a long run from
+//! time to time; its order is what makes each row count once:
 //!
 //! 1. every sink makes what it wrote durable and says how far that is;
 //! 2. the runs that no blob holds yet are written and synced;
@@ -12,9 +12,9 @@
 //! Between the epochs of a long run only the positions and the list of runs are taken; a thread of its own does the
 //! rest while the next epochs run.
 //!
-//! Sinks that cannot be cut back deliver after 3, on the coordinating thread and before the next checkpoint is taken; what
-//! they deliver is in the blobs and the manifest, too. A crash after 3 has it delivered again, by the run that finds the
-//! manifest without the mark of a finished run.
+//! Sinks that cannot be cut back deliver after 3, on the coordinating thread and before the next checkpoint is taken;
+//! what they deliver is in the blobs and the manifest, too. A crash after 3 has it delivered again, by the run that
+//! finds the manifest without the mark of a finished run.
 
 mod epochs;
 mod follow;
@@ -317,7 +317,8 @@ impl Run {
         Ok(())
     }
 
-    /// Runs epochs until no source has anything more to read, or the user asks to stop; returns whether it was the latter.
+    /// Runs epochs until no source has anything more to read, or the user asks to stop; returns whether it was the
+    /// latter.
     fn read_all(&mut self, options: &RunOptions) -> Result<bool> {
         let wakeup = Wakeup::default();
         // What the outputs hold from before.
@@ -417,8 +418,8 @@ impl Run {
         self.deliver()
     }
 
-    /// Takes down what is to be saved at the present epoch, and has it written while the next epochs run; `wakeup` wakes
-    /// the run when that is done.
+    /// Takes down what is to be saved at the present epoch, and has it written while the next epochs run; `wakeup`
+    /// wakes the run when that is done.
     fn begin_checkpoint(&mut self, wakeup: &Wakeup) -> Result<()> {
         let save = self.take_save(None)?;
         if let Some(state) = &self.state {

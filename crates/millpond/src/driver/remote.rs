@@ -1,7 +1,7 @@
 //! Process 0's side of the other processes of a run: orders go out, and a thread for each process takes its words in.
 //!
-//! What another process computed for a sink is written by that thread, before it reads that the process is done: so when
-//! all are done with an epoch, all of its changes are written.
+//! What another process computed for a sink is written by that thread, before it reads that the process is done: so
+//! when all are done with an epoch, all of its changes are written.
 
 use std::collections::HashMap;
 use std::net::TcpStream;

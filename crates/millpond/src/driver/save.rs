@@ -20,8 +20,8 @@ use crate::cluster::message::{SavedRecords, Share};
 use crate::lacking::lacking;
 use crate::monitor::Meters;
 
-/// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what they
-/// prepared, so none of it changes while it is written.
+/// What one checkpoint saves, as it was at the end of an epoch. Runs are immutable, and sinks only grow behind what
+/// they prepared, so none of it changes while it is written.
 pub(super) struct Save {
     pub plan: Arc<PhysicalPlan>,
     pub epoch: Epoch,
@@ -39,8 +39,8 @@ pub(super) struct Save {
 }
 
 impl Save {
-    /// Makes the sinks durable, writes what is to be delivered and the segments that no blob holds yet as writer `writer`, and
-    /// commits. Returns which saved segments stand in another place from now on.
+    /// Makes the sinks durable, writes what is to be delivered and the segments that no blob holds yet as writer
+    /// `writer`, and commits. Returns which saved segments stand in another place from now on.
     pub(super) fn write(self, checkpoint: Checkpoint, writer: usize) -> Result<Moves> {
         let _checkpoint = tracing::debug_span!("checkpoint", epoch = self.epoch.0).entered();
         if let Some(writers) = &self.writers {

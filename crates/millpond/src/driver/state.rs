@@ -144,8 +144,8 @@ pub(super) fn saved_segment(reader: &StateReader, record: &SegmentRecord) -> Res
     })
 }
 
-/// Commits a checkpoint whose segments are written and whose sinks are durable up to the positions in `sinks`. Returns how
-/// many bytes were written to blobs, and which saved segments stand in another place from now on.
+/// Commits a checkpoint whose segments are written and whose sinks are durable up to the positions in `sinks`. Returns
+/// how many bytes were written to blobs, and which saved segments stand in another place from now on.
 pub(super) fn commit(
     checkpoint: Checkpoint,
     plan: &PhysicalPlan,
@@ -169,9 +169,9 @@ pub(super) fn commit(
     Ok((bytes, moves))
 }
 
-/// Takes note of what the checkpoint before has copied to other places, and frees the memory of segments that it has saved, so
-/// that a run that goes on for long needs memory for what it touches and not for all its state. Small ones stay: they are
-/// soon merged.
+/// Takes note of what the checkpoint before has copied to other places, and frees the memory of segments that it has
+/// saved, so that a run that goes on for long needs memory for what it touches and not for all its state. Small ones
+/// stay: they are soon merged.
 pub(super) fn evict_saved(reader: &StateReader, moves: &Moves, arrangement: &mut Arrangement) -> Result<()> {
     const AT_LEAST: usize = 256 << 10;
     arrangement.evict_saved(moves, AT_LEAST, &|place| Ok((reader.path(place), reader.segment_bytes(place)?)))
@@ -232,9 +232,9 @@ fn join_ranges(segments: &mut Vec<SegmentRecord>) {
     });
 }
 
-/// Gives saved steps the names that this program has for them, where that is certain: every step of one side is one of the
-/// other, found by name and description or, where it has another name, by a description that no other step has. So a
-/// program may be put in another order, and its tables may get names.
+/// Gives saved steps the names that this program has for them, where that is certain: every step of one side is one of
+/// the other, found by name and description or, where it has another name, by a description that no other step has. So
+/// a program may be put in another order, and its tables may get names.
 fn rename_steps(plan: &PhysicalPlan, manifest: &mut Manifest) {
     let steps: Vec<&Step> = plan.nodes.iter().filter_map(|node| node.step.as_ref()).collect();
     let is =

@@ -187,9 +187,9 @@ impl Team {
         Ok(())
     }
 
-    /// Collects the segments of all arrangements from all workers, written if there is something that makes writers for the
-    /// workers by their numbers, and lets the sinks marked in `snapshots` have the present table. `moves` is what the
-    /// checkpoint before has copied to other places.
+    /// Collects the segments of all arrangements from all workers, written if there is something that makes writers for
+    /// the workers by their numbers, and lets the sinks marked in `snapshots` have the present table. `moves` is what
+    /// the checkpoint before has copied to other places.
     pub(super) fn checkpoint(
         &self,
         writer: Option<&dyn Fn(usize) -> BlobWriter>,

@@ -1,5 +1,5 @@
-//! A process whose partner says what no process of this version says, or nothing any more: the error names the partner and
-//! what came of it, and nothing is committed.
+//! A process whose partner says what no process of this version says, or nothing any more: the error names the partner
+//! and what came of it, and nothing is committed.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

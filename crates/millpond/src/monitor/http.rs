@@ -1,13 +1,13 @@
 //! A small HTTP/1.1 server that shows the numbers of a run: `/metrics` for Prometheus, `/healthz` for a supervisor.
 //!
-//! `hyper` reads and writes, on one thread. Connections are served side by side, one request each. What a client can take
-//! up is bounded: so many connections, so many bytes and so much time for the head of its request, so much time in all.
-//! When all places are taken the connection that came first makes room, since whoever asks is answered at once, and
-//! the one that has waited longest has said nothing. A body is never read.
+//! `hyper` reads and writes, on one thread. Connections are served side by side, one request each. What a client can
+//! take up is bounded: so many connections, so many bytes and so much time for the head of its request, so much time in
+//! all. When all places are taken the connection that came first makes room, since whoever asks is answered at once,
+//! and the one that has waited longest has said nothing. A body is never read.
 //!
 //! The server listens where it is told; anywhere but on the machine itself only with a token, which a request must then
-//! bear: `Authorization: Bearer TOKEN`. Without a token a request must be for this machine by name (`Host`): a page in a
-//! browser that has its own name lead here (DNS rebinding) reads nothing.
+//! bear: `Authorization: Bearer TOKEN`. Without a token a request must be for this machine by name (`Host`): a page in
+//! a browser that has its own name lead here (DNS rebinding) reads nothing.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -100,8 +100,8 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    /// Starts to serve what `monitor` sees, with the token of the environment. Results that wait for a checkpoint longer
-    /// than `overdue` are a failure.
+    /// Starts to serve what `monitor` sees, with the token of the environment. Results that wait for a checkpoint
+    /// longer than `overdue` are a failure.
     pub(crate) fn start(address: HttpAddress, monitor: Monitor, overdue: Duration) -> Result<Self> {
         HttpServer::start_with(std::env::var(TOKEN).ok(), address, monitor, overdue)
     }

@@ -1,4 +1,5 @@
-//! The numbers of a run under way. The driver sets them between epochs; whoever looks takes a [`Snapshot`], at any time.
+//! The numbers of a run under way. The driver sets them between epochs; whoever looks takes a [`Snapshot`], at any
+//! time.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -102,8 +103,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Meters {
-    /// Numbers for a run of `plan` in so many processes of so many threads, all zero. `sinks` are the names of its sinks,
-    /// and behind them of those for rejected rows; `saves` says whether there is a state.
+    /// Numbers for a run of `plan` in so many processes of so many threads, all zero. `sinks` are the names of its
+    /// sinks, and behind them of those for rejected rows; `saves` says whether there is a state.
     pub(crate) fn new<'a>(
         plan: &PhysicalPlan,
         sinks: impl Iterator<Item = &'a str>,

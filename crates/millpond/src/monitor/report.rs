@@ -14,8 +14,8 @@ use super::snapshot::{RunSnapshot, SinkSnapshot, SourceSnapshot, StepSnapshot};
 
 /// What the schema is called.
 const SCHEMA: &str = "millpond.run-report";
-/// The version of the schema. New fields may be added to a version; a field that goes or changes its meaning makes a new
-/// one.
+/// The version of the schema. New fields may be added to a version; a field that goes or changes its meaning makes a
+/// new one.
 const VERSION: u32 = 1;
 
 /// Where the report goes.

@@ -35,8 +35,8 @@ pub enum Monitoring {
     Auto,
     /// On a terminal, as `All`; otherwise nothing.
     AutoAll,
-    /// Sources and outputs: of a run that comes to its end a progress bar, of one that goes on a dashboard. Where standard
-    /// error is no terminal, one line every five seconds.
+    /// Sources and outputs: of a run that comes to its end a progress bar, of one that goes on a dashboard. Where
+    /// standard error is no terminal, one line every five seconds.
     InOut,
     /// As `InOut`, with all steps in the dashboard.
     All,
@@ -51,8 +51,8 @@ enum Form {
 }
 
 impl Monitoring {
-    /// Whether a run that goes on can say something on standard error: it is to show something of itself, and no dashboard
-    /// stands there.
+    /// Whether a run that goes on can say something on standard error: it is to show something of itself, and no
+    /// dashboard stands there.
     pub(super) fn leaves_room(self) -> bool {
         let form = || self.form(true, std::io::stderr().is_terminal());
         self != Monitoring::None && !matches!(form(), Some(Form::Dashboard { .. }))

@@ -1,6 +1,6 @@
-//! Windows that are shown late, or that end, on whole programs: after every run, what was written adds up to what a replay
-//! of the epochs says, where each run is one epoch. In some histories the windows stand on a reduce, so that they lose
-//! rows, too.
+//! Windows that are shown late, or that end, on whole programs: after every run, what was written adds up to what a
+//! replay of the epochs says, where each run is one epoch. In some histories the windows stand on a reduce, so that
+//! they lose rows, too.
 
 use std::fs;
 

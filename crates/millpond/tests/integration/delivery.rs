@@ -1,6 +1,6 @@
-//! Changes handed to a program: power loss, failing disks, failing receivers and restarts at any point. A receiver that passes
-//! over the epochs it has gets every change once, what it gets again under an epoch is what it got before, and a run
-//! that ended well is never delivered again.
+//! Changes handed to a program: power loss, failing disks, failing receivers and restarts at any point. A receiver that
+//! passes over the epochs it has gets every change once, what it gets again under an epoch is what it got before, and a
+//! run that ended well is never delivered again.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,6 @@
 //! A job that runs again and again: its state stays as small as its data, and a run costs what it did in the beginning,
-//! however many runs there were, whatever the pause between them, whether new rows come in new files or at the end of one.
+//! however many runs there were, whatever the pause between them, whether new rows come in new files or at the end of
+//! one.
 //!
 //! State is on a real directory; what is listed and what time it is are said by the test. `MILLPOND_RUNS=52560` is a
 //! year of runs every ten minutes.

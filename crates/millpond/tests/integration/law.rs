@@ -1,5 +1,5 @@
-//! The law, on whole programs: the sum of all emitted changes, over any splits of the input into files, appends, runs and
-//! numbers of workers, equals one computation over the final input.
+//! The law, on whole programs: the sum of all emitted changes, over any splits of the input into files, appends, runs
+//! and numbers of workers, equals one computation over the final input.
 
 use std::fs;
 use std::path::Path;

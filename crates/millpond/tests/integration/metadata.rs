@@ -1,5 +1,6 @@
 //! The column `_metadata` in streaming: one writer appends to files in pieces that are cut at any byte, and each row
-//! keeps what its file was when it was read, over restarts, failing disks, static runs in between, and several processes.
+//! keeps what its file was when it was read, over restarts, failing disks, static runs in between, and several
+//! processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,5 @@
-//! What somebody put among a program's files: a link in the place of a file that is about to be made leads nowhere, and what
-//! is not a regular file is refused by name, not waited for.
+//! What somebody put among a program's files: a link in the place of a file that is about to be made leads nowhere, and
+//! what is not a regular file is refused by name, not waited for.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,8 +1,8 @@
 //! Power loss, on whole programs: the machine loses power during any change to any disk, and what comes back is any
 //! image that the disk's promises allow. A rerun must then make every row count once, in all modes of the result file.
 //!
-//! State and result file live on one simulated disk. Each run of a small history is recorded, images are drawn of each of
-//! its steps, and on each image the program runs again.
+//! State and result file live on one simulated disk. Each run of a small history is recorded, images are drawn of each
+//! of its steps, and on each image the program runs again.
 
 use std::fs;
 use std::path::Path;

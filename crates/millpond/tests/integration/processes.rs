@@ -1,5 +1,5 @@
-//! Programs run by several processes: the law over changing numbers of processes and threads, lost processes, and what is
-//! refused. The processes are threads here, each with a run and sockets of its own; `tests/python` spawns real ones.
+//! Programs run by several processes: the law over changing numbers of processes and threads, lost processes, and what
+//! is refused. The processes are threads here, each with a run and sockets of its own; `tests/python` spawns real ones.
 
 use std::fs;
 use std::net::TcpListener;
@@ -117,8 +117,8 @@ fn a_bad_row_ends_all_processes_with_the_same_error() {
     }
 }
 
-/// What the column `_metadata` says stays with each row, whichever process reads it and however often: a last line without a
-/// newline is taken back with what it was read with.
+/// What the column `_metadata` says stays with each row, whichever process reads it and however often: a last line
+/// without a newline is taken back with what it was read with.
 #[test]
 fn metadata_is_added_and_taken_back_by_all_processes() {
     for seed in 0..cases() / 5 {

@@ -1,6 +1,6 @@
-//! The law, on random programs over a folder of files that grow: after every run, the changes that were written add up to
-//! what the simplest code computes from all rows. Before its own operation, a program may reduce the rows or put tables
-//! together, so that what follows sees rows removed.
+//! The law, on random programs over a folder of files that grow: after every run, the changes that were written add up
+//! to what the simplest code computes from all rows. Before its own operation, a program may reduce the rows or put
+//! tables together, so that what follows sees rows removed.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The law over processes of their own: random programs in streaming, as `millpond spawn` starts them, with a kill of any
-//! process at any time, and restarts with other numbers of processes and threads.
+//! The law over processes of their own: random programs in streaming, as `millpond spawn` starts them, with a kill of
+//! any process at any time, and restarts with other numbers of processes and threads.
 //!
 //! The processes run this very test program, with [`program`] as the only test.
 
@@ -54,8 +54,8 @@ fn program() {
     std::process::exit(code);
 }
 
-/// Addresses that are free, and stay so until the processes are up: each run has a loopback address of its own, where the
-/// system has more than one.
+/// Addresses that are free, and stay so until the processes are up: each run has a loopback address of its own, where
+/// the system has more than one.
 fn addresses(processes: usize) -> Vec<String> {
     static RUNS: AtomicU16 = AtomicU16::new(0);
     let [high, low] = RUNS.fetch_add(1, Ordering::Relaxed).to_be_bytes();

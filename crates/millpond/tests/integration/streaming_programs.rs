@@ -1,5 +1,5 @@
-//! The law for every operation, in streaming: random programs over files that grow while they run, in pieces that are cut
-//! at any byte, with stops, failing disks, restarts with other numbers of workers, and static runs in between.
+//! The law for every operation, in streaming: random programs over files that grow while they run, in pieces that are
+//! cut at any byte, with stops, failing disks, restarts with other numbers of workers, and static runs in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

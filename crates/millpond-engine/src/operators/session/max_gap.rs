@@ -3,12 +3,12 @@
 //! An inserted event is a session of one. New sessions and the old ones near them are put in order, cut where the gap
 //! is too wide, and merged: no event is read.
 //!
-//! If the input may remove, an old session that loses events falls into *pieces*, which take its place among the sessions
-//! to merge. To find them, the events within `max_gap` of the removed ones are read:
+//! If the input may remove, an old session that loses events falls into *pieces*, which take its place among the
+//! sessions to merge. To find them, the events within `max_gap` of the removed ones are read:
 //! - if they are the whole session, its pieces are computed from them;
 //! - if no gap opens among them, the session stays in one piece: an event before the stretch that was read is within
-//!   `max_gap` of one that was read and stands before all removed ones, so nothing outside it can come apart. The removed
-//!   rows are taken back from the accumulators, if these allow it;
+//!   `max_gap` of one that was read and stands before all removed ones, so nothing outside it can come apart. The
+//!   removed rows are taken back from the accumulators, if these allow it;
 //! - else all events of the session are read.
 
 use std::ops::Range;
@@ -36,7 +36,8 @@ struct Hits {
 }
 
 impl Session {
-    /// Merges the sessions of added `events`, what is left of sessions after removals, and the old sessions near the `events`.
+    /// Merges the sessions of added `events`, what is left of sessions after removals, and the old sessions near the
+    /// `events`.
     pub(super) fn update_by_max_gap(
         &self,
         events: &KeyedRows,
@@ -197,8 +198,8 @@ impl Session {
 
 /// How far apart neighbours may be.
 pub(super) trait MaxGap: Copy {
-    /// Whether an event at `next` is not in the session that ends at `end`. What is later is apart from all that this is
-    /// apart from.
+    /// Whether an event at `next` is not in the session that ends at `end`. What is later is apart from all that this
+    /// is apart from.
     fn apart(self, end: i64, next: i64) -> bool;
 
     /// No time before or after these can be in one session with `time` and nothing between.

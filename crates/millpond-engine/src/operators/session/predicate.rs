@@ -5,8 +5,8 @@
 //! have are read. These events, the ones that are added outside of all sessions, and the old sessions next to any of
 //! them are put in order, and the predicate says where to cut.
 //!
-//! With a behaviour, sessions that are closed may still be in the state, until they are shown. All of them end before any
-//! event that is in time, so at most the one before all events of a key would be met here: it is left out, and the
+//! With a behaviour, sessions that are closed may still be in the state, until they are shown. All of them end before
+//! any event that is in time, so at most the one before all events of a key would be met here: it is left out, and the
 //! predicate is not asked. What is left of a torn session may have ended long before the watermark, and so be over as
 //! soon as it is made.
 
@@ -118,8 +118,8 @@ impl Session {
     }
 }
 
-/// For each pair of neighbouring times, whether they are in one session: equal ones always are, and the predicate is not
-/// asked.
+/// For each pair of neighbouring times, whether they are in one session: equal ones always are, and the predicate is
+/// not asked.
 pub(super) fn together(
     predicate: &MapStage,
     session: &Session,

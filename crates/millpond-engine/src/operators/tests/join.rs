@@ -13,7 +13,8 @@ fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 7 }
 }
 
-/// A join; a row of the tests is a number of its side, then the key, then the columns of both sides, those of the other null.
+/// A join; a row of the tests is a number of its side, then the key, then the columns of both sides, those of the other
+/// null.
 struct Case {
     spec: JoinSpec,
     /// Key and columns of each side.

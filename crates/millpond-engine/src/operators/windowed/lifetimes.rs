@@ -1,5 +1,5 @@
-//! When each window is shown and when it is over, in instants of the watermark. They have more bits than it has, so that no
-//! sum is cut off: an instant past the last one is never reached, and the last one is.
+//! When each window is shown and when it is over, in instants of the watermark. They have more bits than it has, so
+//! that no sum is cut off: an instant past the last one is never reached, and the last one is.
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use millpond_columns::view::ints;
@@ -29,8 +29,8 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// The instants that it waits for after `watermark`. The last one may be past already: what is left of a session by a
-    /// predicate that is parted, or loses its last rows, may have ended long ago.
+    /// The instants that it waits for after `watermark`. The last one may be past already: what is left of a session by
+    /// a predicate that is parted, or loses its last rows, may have ended long ago.
     pub(super) fn timers(self, watermark: Option<i64>) -> impl Iterator<Item = i64> {
         let shown = (self.shown != self.over && !is_past(self.shown, watermark)).then_some(self.shown);
         // A window may start, and even end, before the first instant, which any watermark has come to.
@@ -56,7 +56,8 @@ impl Lifetimes {
         self.lifecycle.keep_results
     }
 
-    /// What windows wait for: `windows` are the columns of numbered windows' keys, or at least start and end of sessions.
+    /// What windows wait for: `windows` are the columns of numbered windows' keys, or at least start and end of
+    /// sessions.
     pub(super) fn of(&self, windows: &[ArrayRef], rows: usize) -> Result<Vec<Lifetime>> {
         let Lifecycle { shown, cutoff, .. } = &self.lifecycle;
         let closed = cutoff.as_ref().map(|cutoff| match &self.windows {
@@ -122,7 +123,8 @@ enum Side {
     End,
 }
 
-/// The instants that are so much later than this bound of the windows of these numbers. No bound of whole numbers is cut off.
+/// The instants that are so much later than this bound of the windows of these numbers. No bound of whole numbers is
+/// cut off.
 fn after(spans: &WindowSpans, numbers: &ArrayRef, side: Side, by: &Literal) -> Result<Vec<i128>> {
     Ok(match spans {
         WindowSpans::Whole { hop, origin, duration } => {
@@ -137,7 +139,8 @@ fn after(spans: &WindowSpans, numbers: &ArrayRef, side: Side, by: &Literal) -> R
     })
 }
 
-/// How far behind the end of a session a row may join it, before a cutoff says more: a predicate names no such distance.
+/// How far behind the end of a session a row may join it, before a cutoff says more: a predicate names no such
+/// distance.
 fn max_gap(spec: &SessionSpec) -> i64 {
     match spec.gap {
         Gap::Most(max_gap) => max_gap,
@@ -155,9 +158,9 @@ fn float_gap(spec: &SessionSpec) -> f64 {
 
 /// The first instant of the watermark at which no row in time can join a session that ends here.
 ///
-/// A row in time is not before `watermark - cutoff`, and joins if its distance from the end is at most the gap. Each sum is
-/// rounded up to a float that is more, so that the two differences, rounded, are still not less than what they must
-/// be: the distance is more than the gap.
+/// A row in time is not before `watermark - cutoff`, and joins if its distance from the end is at most the gap. Each
+/// sum is rounded up to a float that is more, so that the two differences, rounded, are still not less than what they
+/// must be: the distance is more than the gap.
 fn closed_float(end: i64, max_gap: f64, cutoff: f64) -> i128 {
     let last = (instant::float(end) + max_gap.next_up()).next_up();
     let closed = (last + cutoff.next_up()).next_up();

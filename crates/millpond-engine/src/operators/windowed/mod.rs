@@ -13,12 +13,13 @@
 //!
 //! A window waits for two instants, which hang on nothing but its bounds (`lifetimes`): from `shown` on its result is
 //! in the output, and at `over` it goes. Each of them that is still to come is a row of `timers`, as long as the window
-//! exists; a window exists if the changes of the operator inside say so. An epoch reads the timers that its watermark has
-//! passed, so its cost hangs on what changes and not on what waits.
+//! exists; a window exists if the changes of the operator inside say so. An epoch reads the timers that its watermark
+//! has passed, so its cost hangs on what changes and not on what waits.
 //!
 //! Arrangement `watermark`: one row, on the worker that owns hash 0; row = the watermark, the number of workers.
 //!
-//! Results of windows that are over are not in the state. [`Operator::snapshot`] gives those that are shown and not over.
+//! Results of windows that are over are not in the state. [`Operator::snapshot`] gives those that are shown and not
+//! over.
 
 use std::sync::Arc;
 
@@ -55,12 +56,12 @@ pub type EmitRows<'a> = dyn FnMut(KeyedRows) -> Result<()> + 'a;
 /// arrangements have the operator's key. If a key has several windows, the first column of each arrangement is a time
 /// (of a session, its end), and the rows of a window are those with a time from its start to its end.
 pub trait WindowOperator: Operator {
-    /// Says that an answer which does not fit is an error only where it is shown: all rows of windows get a last column of
-    /// texts, which says why a row may not be shown, and is null for all others.
+    /// Says that an answer which does not fit is an error only where it is shown: all rows of windows get a last column
+    /// of texts, which says why a row may not be shown, and is null for all others.
     fn defer_errors(&mut self);
 
-    /// Says that windows with bounds that end before `end` are closed: no row of the next step is in them, and none joins
-    /// them. Nothing is to be done where no row could.
+    /// Says that windows with bounds that end before `end` are closed: no row of the next step is in them, and none
+    /// joins them. Nothing is to be done where no row could.
     fn close_before(&mut self, _end: i64) {}
 
     /// As [`Operator::step`], with the rows of each key together.

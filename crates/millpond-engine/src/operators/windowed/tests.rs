@@ -1,4 +1,5 @@
-//! Windows with behaviours against a replay of the epochs: one row at a time, by the words of `millpond_plan::behavior`.
+//! Windows with behaviours against a replay of the epochs: one row at a time, by the words of
+//! `millpond_plan::behavior`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

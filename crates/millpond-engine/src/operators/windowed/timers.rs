@@ -1,9 +1,9 @@
 //! What windows wait for, in order of time: a queue in an arrangement.
 //!
-//! Arrangement `timers`: one key for each worker, of no column, whose hash is the first of the worker's range; row = the
-//! instant, the hash of the window's key (its bits as an int), the columns of the window. So what comes next is found by
-//! one seek, however much waits behind it, and no two workers share a key. A restart with another number of workers
-//! divides the rows anew, by the hash that each of them holds.
+//! Arrangement `timers`: one key for each worker, of no column, whose hash is the first of the worker's range; row =
+//! the instant, the hash of the window's key (its bits as an int), the columns of the window. So what comes next is
+//! found by one seek, however much waits behind it, and no two workers share a key. A restart with another number of
+//! workers divides the rows anew, by the hash that each of them holds.
 
 use std::sync::Arc;
 

@@ -59,7 +59,8 @@ fn row(line: &[u8]) -> Option<Vec<String>> {
 }
 
 /// Text that may go wrong at any place. Left out is what `serde_json` refuses in fields that are not read, too (numbers
-/// and escapes out of range), takes for a float (`-0`) or reads inexactly (long numbers): these have tests of their own.
+/// and escapes out of range), takes for a float (`-0`) or reads inexactly (long numbers): these have tests of their
+/// own.
 fn soup() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&'static [u8]> = vec![
         b"{",

@@ -1,9 +1,10 @@
-//! A random program over files that grow, in runs that are stopped, cut off and started again: after every run that ends
-//! well, the results of each epoch are what the simplest code makes of the rows that came up to it.
+//! A random program over files that grow, in runs that are stopped, cut off and started again: after every run that
+//! ends well, the results of each epoch are what the simplest code makes of the rows that came up to it.
 //!
-//! The rows that came, and when, are a result as well: every run also writes the visits themselves. So the history of epochs
-//! is what the runs recorded, whatever they saw of the files, and the simplest code replays it. In the end, what was recorded
-//! adds up to what the files hold, and so do a snapshot, the logs of single runs, and one run from nothing.
+//! The rows that came, and when, are a result as well: every run also writes the visits themselves. So the history of
+//! epochs is what the runs recorded, whatever they saw of the files, and the simplest code replays it. In the end, what
+//! was recorded adds up to what the files hold, and so do a snapshot, the logs of single runs, and one run from
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::fs;

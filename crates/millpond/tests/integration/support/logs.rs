@@ -80,8 +80,8 @@ impl Logs {
         file.write(file.written + length);
     }
 
-    /// Sees to it that what is written of these formats can be read though it ends anywhere: the last line of a file stays
-    /// as it is where it is a row, or goes on, without a newline or with it.
+    /// Sees to it that what is written of these formats can be read though it ends anywhere: the last line of a file
+    /// stays as it is where it is a row, or goes on, without a newline or with it.
     pub(crate) fn settle(&mut self, random: &mut Random, formats: &[Format]) {
         for file in self.files.values_mut().filter(|file| formats.contains(&file.format)) {
             let places = file.places();

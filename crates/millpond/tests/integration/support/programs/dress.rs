@@ -1,4 +1,5 @@
-//! Visits whose columns are of other types, which hold the same in the same order: what a program makes of them is known.
+//! Visits whose columns are of other types, which hold the same in the same order: what a program makes of them is
+//! known.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millpond::{Expr, Literal, Table, Type, col, lit, make_tuple};
