@@ -230,9 +230,9 @@ impl Terms {
     }
 
     /// The text of a term over input columns of these names, as the program writes it.
-    pub(crate) fn text(&self, id: TermId, inputs: &Schema) -> String {
+    pub(crate) fn to_notation(&self, id: TermId, inputs: &Schema) -> String {
         let speller = Speller::of_program();
-        text(speller, &self.terms, id, &|input| input_text(speller, inputs, input)).0
+        to_notation(speller, &self.terms, id, &|input| input_to_notation(speller, inputs, input)).0
     }
 
     /// The terms that `roots` need, with the input at position `i` moved to `position(i)`.
@@ -281,18 +281,18 @@ fn needed(terms: &[Term], roots: &[TermId]) -> Vec<bool> {
 }
 
 /// How an input column is written. The result of a reducer is named after its call.
-pub(crate) fn input_text(speller: Speller, inputs: &Schema, input: usize) -> String {
+pub(crate) fn input_to_notation(speller: Speller, inputs: &Schema, input: usize) -> String {
     speller.input(&inputs.columns()[input].name)
 }
 
 /// The text of a term, over input columns of these names.
-pub(crate) fn text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
+pub(crate) fn to_notation(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
     // A term comes after all that it is made of.
-    deep_of(id.index() as u32, || parts_text(speller, terms, id, name))
+    deep_of(id.index() as u32, || parts_to_notation(speller, terms, id, name))
 }
 
-fn parts_text(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
-    let part = |id: TermId| text(speller, terms, id, name);
+fn parts_to_notation(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
+    let part = |id: TermId| to_notation(speller, terms, id, name);
     let parts = |ids: &[TermId]| ids.iter().map(|id| part(*id)).collect::<Vec<_>>();
     let term = &terms[id.index()];
     match &term.op {

@@ -139,12 +139,12 @@ impl MapStage {
         }
     }
 
-    fn text(&self, speller: Speller, term: TermId) -> String {
-        terms::text(speller, &self.terms, term, &|input| self.input_text(speller, input)).0
+    fn to_notation(&self, speller: Speller, term: TermId) -> String {
+        terms::to_notation(speller, &self.terms, term, &|input| self.input_to_notation(speller, input)).0
     }
 
-    fn input_text(&self, speller: Speller, input: usize) -> String {
-        terms::input_text(speller, &self.inputs, input)
+    fn input_to_notation(&self, speller: Speller, input: usize) -> String {
+        terms::input_to_notation(speller, &self.inputs, input)
     }
 }
 
@@ -166,13 +166,13 @@ impl PartialEq for MapStage {
 impl MapStage {
     /// What rows must fulfil to be kept.
     pub(crate) fn predicate_texts(&self, speller: Speller) -> Vec<String> {
-        self.predicates.iter().map(|predicate| self.text(speller, predicate.term)).collect()
+        self.predicates.iter().map(|predicate| self.to_notation(speller, predicate.term)).collect()
     }
 
     /// The output columns: `name`, or `name = expression`.
     pub(crate) fn output_texts(&self, speller: Speller) -> Vec<String> {
         let output = |(name, root): &(String, Root)| {
-            let (text, column) = (self.text(speller, root.term), speller.column(name));
+            let (text, column) = (self.to_notation(speller, root.term), speller.column(name));
             if *name == text || column == text { text } else { format!("{column} = {text}") }
         };
         self.outputs.iter().map(output).collect()
@@ -357,7 +357,7 @@ impl<'a> Batch<'a> {
             .map(|input| {
                 let ColumnType { ty, .. } = self.stage.inputs.columns()[input].ty;
                 let value = value(&self.columns[input], ty, row);
-                format!("{} = {}", self.stage.input_text(speller, input), value.to_notation(speller.notation))
+                format!("{} = {}", self.stage.input_to_notation(speller, input), value.to_notation(speller.notation))
             })
             .collect();
         let mut message = match op {
@@ -365,14 +365,14 @@ impl<'a> Batch<'a> {
             Op::Step(time, _) | Op::Instant(time) => {
                 let time = match &self.stage.terms[time.index()].op {
                     Op::Input(_) => values.join(", "),
-                    _ => self.stage.text(speller, *time),
+                    _ => self.stage.to_notation(speller, *time),
                 };
                 match reason {
                     Reason::IntOverflow => format!("the time {time} is in a window that starts outside 64 bits"),
                     _ => format!("the time {time} is in no window"),
                 }
             }
-            _ => format!("{place}: {} in {}", reason_text(reason, ty.ty), self.stage.text(speller, term)),
+            _ => format!("{place}: {} in {}", reason_text(reason, ty.ty), self.stage.to_notation(speller, term)),
         };
         if !values.is_empty() && !message.contains(&values.join(", ")) {
             message = format!("{message}, where {}", values.join(", "));
@@ -395,7 +395,7 @@ impl<'a> Batch<'a> {
     fn arrays_alone(&self, json: TermId) -> String {
         let speller = Speller { notation: Notation::of_program(), pasted: true };
         let binds = if matches!(self.stage.terms[json.index()].op, Op::Input(_)) { ATOM } else { 0 };
-        let list = speller.cast((self.stage.text(speller, json), binds), Type::list(Type::Json.required()));
+        let list = speller.cast((self.stage.to_notation(speller, json), binds), Type::list(Type::Json.required()));
         let filled = speller.fill_error(list, (hint("Literal::None", "None").to_owned(), ATOM)).0;
         format!("flatten {filled} instead: a value that is no array then gives no row")
     }

@@ -107,7 +107,7 @@ impl Lowering {
     /// Narrows `rows` to what a keyed operator reads: the keys, the time, then the reducers' arguments, each once.
     pub(super) fn reducer_rows(&mut self, rows: &mut Pipeline, reduction: &Reduction) -> Vec<ReducerCall> {
         let names = self.output_of(rows).clone();
-        let text = |terms: &Terms, term: TermId| terms.text(term, &names);
+        let text = |terms: &Terms, term: TermId| terms.to_notation(term, &names);
         let mut columns = reduction.keys.clone();
         columns.extend(reduction.time.map(|time| (text(&rows.terms, time), time)));
         let mut reducers = Vec::with_capacity(reduction.reducers.len());
