@@ -37,7 +37,9 @@ impl<'a> Emission<'a> {
     /// Writes an anchor down, after those that it reads.
     pub(super) fn anchor(&mut self, position: usize) {
         let anchor = &self.anchors[position];
-        let inputs: Vec<NodeId> = anchor.inputs.iter().map(|rows| self.map(rows)).collect();
+        // A keyed operator adds up what comes in one epoch itself.
+        let adds_up = matches!(anchor.operator, AnchorOperator::Keyed(_));
+        let inputs: Vec<NodeId> = anchor.inputs.iter().map(|rows| self.map(rows, adds_up)).collect();
         let mut clock = None;
         let mut ports: Vec<Port> = inputs.iter().map(|input| local(*input)).collect();
         let operator = match &anchor.operator {
@@ -64,22 +66,27 @@ impl<'a> Emission<'a> {
         self.places.push(node);
     }
 
-    /// The node that gives these rows: a map, or the anchor if there is nothing to do.
-    fn map(&mut self, rows: &Pipeline) -> NodeId {
+    /// The node that gives these rows: a map, or the anchor if there is nothing to do. Rows that cancel may be left in
+    /// it if the reader adds them up.
+    fn map(&mut self, rows: &Pipeline, adds_up: bool) -> NodeId {
         let anchor = &self.anchors[rows.anchor];
         let (input, stage) = (self.places[rows.anchor], rows.stage(anchor));
         if stage.is_identity() {
             return input;
         }
-        let same = |node: &Node| match &node.operator {
-            OperatorSpec::Map { stage: known, .. } => node.ports[0].node == input && **known == stage,
-            _ => false,
-        };
-        if let Some(known) = self.nodes.iter().position(same) {
-            return NodeId(known);
+        let mode = if adds_up { Consolidate::No } else { anchor.consolidate(rows, &stage) };
+        for (number, node) in self.nodes.iter_mut().enumerate() {
+            if let OperatorSpec::Map { stage: known, consolidate } = &mut node.operator
+                && node.ports[0].node == input
+                && **known == stage
+            {
+                if mode != Consolidate::No {
+                    *consolidate = mode;
+                }
+                return NodeId(number);
+            }
         }
-        let consolidate = anchor.consolidate(rows, &stage);
-        let operator = OperatorSpec::Map { stage: Arc::new(stage), consolidate };
+        let operator = OperatorSpec::Map { stage: Arc::new(stage), consolidate: mode };
         self.stateless(input, operator, rows.schema.clone())
     }
 
@@ -92,7 +99,7 @@ impl<'a> Emission<'a> {
 
     /// Writes the sink of this number down.
     pub(super) fn sink(&mut self, index: usize, sink: &SinkDecl, rows: &Pipeline, read: &ReadColumns) {
-        let mut input = self.map(rows);
+        let mut input = self.map(rows, sink.keeps_table);
         if sink.keeps_table {
             input = self.keep(&sink.table, rows, input, read);
         }

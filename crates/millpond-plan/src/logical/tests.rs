@@ -417,13 +417,13 @@ fn keyed_operators_stand_on_each_other() {
     check(
         [per_user],
         expect![[r#"
-        0: source "visits" (append-only): user_id: str, access_time: int
-        1: session 0 "visits/session-0" (append-only) instance [0] time 1 max_gap 300: count()
-        2: map 1 (consolidate in batch) user_id = _pw_instance, _pw_window_end - _pw_window_start
-        3: reduce 2 "visits/session-0/reduce-0" (full) key [0]: max(1), count()
-        4: map 3 user_id, sessions = count(), longest = max(session_length)
-        5: sink 4 csv
-    "#]],
+            0: source "visits" (append-only): user_id: str, access_time: int
+            1: session 0 "visits/session-0" (append-only) instance [0] time 1 max_gap 300: count()
+            2: map 1 user_id = _pw_instance, _pw_window_end - _pw_window_start
+            3: reduce 2 "visits/session-0/reduce-0" (full) key [0]: max(1), count()
+            4: map 3 user_id, sessions = count(), longest = max(session_length)
+            5: sink 4 csv
+        "#]],
     );
 }
 

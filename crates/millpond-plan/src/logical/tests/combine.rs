@@ -146,8 +146,8 @@ fn windows_are_combined_by_instance_and_bounds() {
             3: source "csv-1" (append-only): user_id: str, access_time: int, bytes: int?
             4: map 3 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
             5: reduce 4 "csv-1/tumbling-0" (append-only) key [0, 1]: sum(2), count()
-            6: map 2 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
-            7: map 5 (consolidate in batch) _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
+            6: map 2 _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
+            7: map 5 _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
             8: intersect 6 7 "csv-0/tumbling-0/intersect-0" key [0, 1, 2]: 
             9: map 8 (consolidate by row) start = _pw_window_start
             10: sink 9 csv
