@@ -510,6 +510,7 @@ class Table:
         self,
         other: Table,
         *on: ColumnExpression,
+        id: ColumnReference | RowId | None = None,
         how: JoinMode | Literal["inner", "left", "right", "outer"] = JoinMode.INNER,
     ) -> JoinResult:
         """Rows of this table and of another one side by side, wherever all conditions hold, for `JoinResult.select`.
@@ -523,6 +524,9 @@ class Table:
             *on: Conditions, each of which is an equality: of an expression over this table, on the left, and one over
                 the other, such as ``pw.left.user == pw.right.name`` or ``visits.user == users.name``. Both are of one
                 type.
+            id: ``pw.left.id`` or ``pw.right.id`` for rows with the identity of their row on that side, which must never
+                be missing and match one row at most: a second match ends the run. Without it nothing identifies the
+                rows (see `with_id_from`).
             how: ``"inner"`` for rows that match alone, ``"left"``, ``"right"`` or ``"outer"`` for all rows of this
                 table, of the other one, or of both.
 
@@ -559,23 +563,23 @@ class Table:
             ann  | ann  | 5
             bob  |      | 4
         """
-        return JoinResult(self, check_table(other, "join"), on, how)
+        return JoinResult(self, check_table(other, "join"), on, how, id)
 
-    def join_inner(self, other: Table, *on: ColumnExpression) -> JoinResult:
+    def join_inner(self, other: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None) -> JoinResult:
         """`join` with ``how="inner"``: rows that match."""
-        return self.join(other, *on)
+        return self.join(other, *on, id=id)
 
-    def join_left(self, other: Table, *on: ColumnExpression) -> JoinResult:
+    def join_left(self, other: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None) -> JoinResult:
         """`join` with ``how="left"``: all rows of this table."""
-        return self.join(other, *on, how=JoinMode.LEFT)
+        return self.join(other, *on, id=id, how=JoinMode.LEFT)
 
-    def join_right(self, other: Table, *on: ColumnExpression) -> JoinResult:
+    def join_right(self, other: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None) -> JoinResult:
         """`join` with ``how="right"``: all rows of the other table."""
-        return self.join(other, *on, how=JoinMode.RIGHT)
+        return self.join(other, *on, id=id, how=JoinMode.RIGHT)
 
-    def join_outer(self, other: Table, *on: ColumnExpression) -> JoinResult:
+    def join_outer(self, other: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None) -> JoinResult:
         """`join` with ``how="outer"``: all rows of both tables."""
-        return self.join(other, *on, how=JoinMode.OUTER)
+        return self.join(other, *on, id=id, how=JoinMode.OUTER)
 
     def groupby(self, *columns: ColumnReference) -> GroupedTable:
         """Groups of rows that are equal in these columns, for `GroupedTable.reduce`.
@@ -693,6 +697,8 @@ class Table:
         return WindowedTable(self, reduce)
 
     def __getattr__(self, name: str) -> ColumnReference:
+        if name == "id" and name not in self.column_names():
+            return RowId(self)  # type: ignore[return-value]
         if name.startswith("__") or name not in self.column_names():
             raise no_attribute("Table", name, dir(Table), self.column_names())
         return ColumnReference(name, self)
@@ -777,15 +783,28 @@ class Table:
         return self._native.column(name, here())
 
 
+class RowId:
+    """What identifies the rows of a table, ``table.id``, for the ``id`` of a `Table.join`."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __repr__(self) -> str:
+        return f"<millpond.RowId of {self._table!r}>"
+
+
 class JoinResult:
     """Two tables side by side, from `Table.join`."""
 
-    __slots__ = ("_how", "_left", "_on", "_right")
+    __slots__ = ("_how", "_id", "_left", "_on", "_right")
 
-    def __init__(self, left: Table, right: Table, on: tuple[ColumnExpression, ...], how: object) -> None:
+    def __init__(self, left: Table, right: Table, on: tuple[ColumnExpression, ...], how: object, id: object) -> None:
         self._left = left
         self._right = right
         self._how = join_mode(how)
+        self._id = None if id is None else _side_of_id(id, left, right)
         self._on = [_condition(condition, left, right) for condition in on]
 
     def select(self, *columns: ColumnReference, **named: Operand) -> Table:
@@ -814,7 +833,9 @@ class JoinResult:
             <millpond.Table item: str, cents: int, rest: int | None>
         """
         outputs = outputs_of("select", columns, named)
-        native = self._left._native.join_select(self._right._native, self._how.value, self._on, outputs, here())
+        native = self._left._native.join_select(
+            self._right._native, self._how.value, self._on, self._id, outputs, here()
+        )
         return Table(native)
 
     if not TYPE_CHECKING:
@@ -893,30 +914,39 @@ def join(
     left: Table,
     right: Table,
     *on: ColumnExpression,
+    id: ColumnReference | RowId | None = None,
     how: JoinMode | Literal["inner", "left", "right", "outer"] = JoinMode.INNER,
 ) -> JoinResult:
     """`Table.join` as a function: two tables side by side, for `JoinResult.select`."""
-    return check_table(left, "join").join(right, *on, how=how)
+    return check_table(left, "join").join(right, *on, id=id, how=how)
 
 
-def join_inner(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+def join_inner(
+    left: Table, right: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None
+) -> JoinResult:
     """`Table.join_inner` as a function."""
-    return join(left, right, *on)
+    return join(left, right, *on, id=id)
 
 
-def join_left(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+def join_left(
+    left: Table, right: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None
+) -> JoinResult:
     """`Table.join_left` as a function."""
-    return join(left, right, *on, how=JoinMode.LEFT)
+    return join(left, right, *on, id=id, how=JoinMode.LEFT)
 
 
-def join_right(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+def join_right(
+    left: Table, right: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None
+) -> JoinResult:
     """`Table.join_right` as a function."""
-    return join(left, right, *on, how=JoinMode.RIGHT)
+    return join(left, right, *on, id=id, how=JoinMode.RIGHT)
 
 
-def join_outer(left: Table, right: Table, *on: ColumnExpression) -> JoinResult:
+def join_outer(
+    left: Table, right: Table, *on: ColumnExpression, id: ColumnReference | RowId | None = None
+) -> JoinResult:
     """`Table.join_outer` as a function."""
-    return join(left, right, *on, how=JoinMode.OUTER)
+    return join(left, right, *on, id=id, how=JoinMode.OUTER)
 
 
 def explain(table: Table) -> None:
@@ -970,6 +1000,17 @@ def _condition(condition: object, left: Table, right: Table) -> _native.Expr:
     raise invalid(
         f"join: expected a condition, got {show(condition)}", hint=f"such as pw.left{column} == pw.right{column}"
     )
+
+
+def _side_of_id(id: object, left: Table, right: Table) -> str:
+    """The side whose identity a row of a join has."""
+    if isinstance(id, (RowId, ColumnReference)) and (isinstance(id, RowId) or id.name == "id"):
+        table = id._table
+        if isinstance(table, This) and table._side != "this":
+            return table._side
+        if table is left or table is right:
+            return "left" if table is left else "right"
+    raise invalid(f"join: id is {show(id)}", hint="pw.left.id or pw.right.id")
 
 
 def _is_code(text: str) -> bool:

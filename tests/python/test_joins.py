@@ -264,3 +264,43 @@ def test_a_column_of_a_third_table_and_sides_outside_of_a_join_are_refused() -> 
         left.join(right, left.user == right.user, how="full")  # type: ignore[arg-type]
     with pytest.raises(pw.InvalidError, match="expected a table"):
         left.concat(left.join(right, left.user == right.user))  # type: ignore[arg-type]
+
+
+def test_rows_may_have_the_identity_of_a_side() -> None:
+    left = visits().with_id_from(pw.this.user, pw.this.pages)
+    right = users()
+    joined = left.join_left(right, left.user == right.user, id=left.id).select(right.city, left.pages)
+    assert rows(joined.difference(left.filter(left.pages == 5))) == Counter([("Bonn", 4)])
+    assert "identity: that of the left table" in joined.explain()
+    table = left.join(right, left.user == right.user, id=pw.left.id).select(right.city)
+    assert rows(table.intersect(left)) == Counter([("Paris",), ("Bonn",)])
+
+
+def test_a_second_match_of_a_row_that_gives_the_identity_ends_the_run() -> None:
+    left = pw.debug.table_from_markdown("user | n\nann | 3").with_id_from(pw.this.user)
+    right = pw.debug.table_from_markdown("user | city\nann | Rome\nann | Oslo")
+    joined = left.join(right, left.user == right.user, id=pw.left.id).select(right.city)
+    with pytest.raises(pw.InputError) as raised:
+        joined._native.collect()
+    assert 'two rows of the right table match one row of the left, whose id the row of the join has: user="ann"' in (
+        raised.value.message
+    )
+    assert raised.value.hint == "leave id= out, or let each key be once in the right table"
+
+
+def test_an_id_that_is_none_is_named() -> None:
+    left = pw.debug.table_from_markdown("user | n\nann | 3").with_id_from(pw.this.user)
+    right = pw.debug.table_from_markdown("user | city\nann | Rome")
+    condition = left.user == right.user
+    with pytest.raises(pw.InvalidError) as raised:
+        left.join_outer(right, condition, id=left.id).select(left.n)
+    assert raised.value.hint == "take an inner join, or leave id= out"
+    with pytest.raises(pw.InvalidError) as raised:
+        left.join(right, condition, id=right.id).select(left.n)
+    assert raised.value.hint == "say which columns do, for example with_id_from(pw.this.user)"
+    for wrong in (left.n, pw.this.id, "id"):
+        with pytest.raises(pw.InvalidError) as raised:
+            left.join(right, condition, id=wrong)  # type: ignore[arg-type]
+        assert raised.value.hint == "pw.left.id or pw.right.id"
+    with pytest.raises(pw.InvalidError):
+        left.select(left.id)

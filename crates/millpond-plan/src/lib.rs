@@ -54,7 +54,7 @@ pub use literal::Literal;
 pub use logical::behavior::{Behavior, Lifecycle, Shown, WindowSpec, WindowedSpec};
 pub use logical::combine::{Combination, CombineSpec};
 pub use logical::group::{ReduceSpec, ReducerCall};
-pub use logical::join::{JoinMode, JoinSpec, Side};
+pub use logical::join::{JoinMode, JoinOn, JoinSpec, Side};
 pub use logical::session::{AFTER, BEFORE, Gap, SessionGap, SessionSpec, SessionWindow};
 pub use logical::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowLength, WindowSpans};
 pub use logical::{KeepSpec, SinkDecl, Table, behavior, lower, sources};

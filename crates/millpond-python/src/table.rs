@@ -3,7 +3,8 @@
 use millpond::debug::HeadOrder;
 use millpond_columns::types::{ColumnType, Schema};
 use millpond_plan::{
-    Behavior, Expr, JoinMode, Literal, SessionGap, SessionWindow, SlidingWindow, Table, TableRef, WindowLength, lit,
+    Behavior, Expr, JoinMode, JoinOn, Literal, SessionGap, SessionWindow, Side, SlidingWindow, Table, TableRef,
+    WindowLength, lit,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -79,13 +80,16 @@ impl PyTable {
         right: &PyTable,
         how: &str,
         on: Vec<PyRef<'_, PyExpr>>,
+        id: Option<&str>,
         outputs: Named<'_>,
         place: Place,
     ) -> PyResult<PyTable> {
         let mode = JoinMode::ALL.into_iter().find(|mode| mode.name() == how);
         let mode = mode.ok_or_else(|| PyValueError::new_err(format!("no join is {how}")))?;
-        let on = on.iter().map(|condition| condition.0.clone()).collect();
-        self.0.join_select(&right.0, mode, on, named(outputs), &origin(place)).map(PyTable).map_err(raise)
+        let conditions = on.iter().map(|condition| condition.0.clone()).collect();
+        let id = id.map(|id| if id == "left" { Side::Left } else { Side::Right });
+        let on = JoinOn { mode, conditions, id };
+        self.0.join_select(&right.0, on, named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
 
     fn explain(&self, place: Place) -> PyResult<String> {

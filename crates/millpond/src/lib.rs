@@ -60,8 +60,8 @@ pub use cluster::Cluster;
 pub use millpond_columns::types::{ColumnType, Schema, Type};
 pub use millpond_error::{Error, ErrorKind, Origin, Result};
 pub use millpond_plan::{
-    Behavior, BoolWords, Dt, Expr, JoinMode, Literal, Text, TimeUnit, any, argmax, argmin, avg, coalesce, col, count,
-    count_distinct, earliest, if_else, latest, left, lit, make_tuple, max, min, right, sorted_tuple, sum, tuple,
+    Behavior, BoolWords, Dt, Expr, JoinMode, Literal, Side, Text, TimeUnit, any, argmax, argmin, avg, coalesce, col,
+    count, count_distinct, earliest, if_else, latest, left, lit, make_tuple, max, min, right, sorted_tuple, sum, tuple,
     unique,
 };
 pub use monitor::{HttpAddress, Monitor, Monitoring};

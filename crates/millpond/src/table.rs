@@ -5,7 +5,7 @@
 
 use millpond_columns::{Schema, Type};
 use millpond_error::{Error, Origin, Result};
-use millpond_plan::{self as plan, Behavior, Expr, JoinMode, Literal, WindowLength};
+use millpond_plan::{self as plan, Behavior, Expr, JoinMode, JoinOn, Literal, Side, WindowLength};
 
 /// A table: rows with typed columns that change over time.
 #[derive(Clone, Debug)]
@@ -149,8 +149,7 @@ pub struct Grouped {
 pub struct Joined {
     left: Table,
     right: Table,
-    on: Vec<Expr>,
-    mode: JoinMode,
+    on: JoinOn,
 }
 
 type Named<N> = (N, Expr);
@@ -387,8 +386,9 @@ impl Table {
     /// ```
     #[must_use]
     pub fn join<E: Into<Expr>>(&self, right: &Table, on: impl IntoIterator<Item = E>) -> Joined {
-        let on = on.into_iter().map(Into::into).collect();
-        Joined { left: self.clone(), right: right.clone(), on, mode: JoinMode::Inner }
+        let conditions = on.into_iter().map(Into::into).collect();
+        let on = JoinOn { mode: JoinMode::Inner, conditions, id: None };
+        Joined { left: self.clone(), right: right.clone(), on }
     }
 
     /// As [`join`](Self::join), with the rows of this table that match none: the columns of the other are null.
@@ -440,7 +440,15 @@ impl Joined {
     /// Says which rows are there beside those that match.
     #[must_use]
     pub fn how(self, mode: JoinMode) -> Self {
-        Joined { mode, ..self }
+        Joined { on: JoinOn { mode, ..self.on }, ..self }
+    }
+
+    /// Gives each row the [identity](Table::with_id_from) of its row on this side, which must never be missing, and
+    /// match one row at most: a second match ends the run with an error. Without it, nothing identifies the rows of a
+    /// join.
+    #[must_use]
+    pub fn id(self, side: Side) -> Self {
+        Joined { on: JoinOn { id: Some(side), ..self.on }, ..self }
     }
 
     /// A table of these columns: expressions over [`left`](crate::left) and [`right`](crate::right) columns, over
@@ -450,8 +458,8 @@ impl Joined {
     #[must_use]
     pub fn select<N: Into<String>>(self, columns: impl IntoIterator<Item = Named<N>>) -> Table {
         let origin = Origin::caller();
-        let Joined { left, right, on, mode } = self;
-        left.then(|left| left.join_select(right.plan()?, mode, on, owned(columns), &origin))
+        let Joined { left, right, on } = self;
+        left.then(|left| left.join_select(right.plan()?, on, owned(columns), &origin))
     }
 }
 

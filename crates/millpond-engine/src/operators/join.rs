@@ -2,8 +2,8 @@
 //!
 //! Arrangements `left` and `right`: key = the key; row = the columns of the side.
 //!
-//! Arrangement `counts`, where rows without a match stay: key = the key; row = the number of rows on the left and on
-//! the right. It tells whether a key has a row on a side without reading its rows.
+//! Arrangement `counts`, where rows without a match stay or a side gives its identity: key = the key; row = the number
+//! of rows on the left and on the right. It tells whether a key has a row on a side without reading its rows.
 //!
 //! A key's output may be as large as the product of its rows, so it leaves in batches, row of the left by row of the
 //! left.
@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, UInt32Array};
+use millpond_columns::dialect::hint;
 use millpond_columns::types::{Schema, Type};
 use millpond_columns::view::{ColumnView, compare_rows, concat, ints, take};
 use millpond_error::{Error, Origin, Result};
@@ -33,6 +34,7 @@ const BATCH_ROWS: usize = if cfg!(test) { 16 } else { 16 * 1024 };
 /// Joins the rows of two tables.
 pub struct Join {
     mode: JoinMode,
+    id: Option<Side>,
     key_names: Vec<String>,
     origin: Origin,
     tables: [Table; 2],
@@ -103,10 +105,11 @@ impl Join {
         let counts = || arrangement(&counted, &key, vec![Type::Int.required(); 2], range);
         Join {
             mode: spec.mode,
+            id: spec.id,
             key_names: names_of(inputs[Side::Left as usize], &key),
             origin: spec.origin.clone(),
             tables: Side::BOTH.map(table),
-            counts: keeps.then(counts),
+            counts: (keeps || spec.id.is_some()).then(counts),
         }
     }
 
@@ -194,7 +197,24 @@ impl Join {
             }
         }
         debug_assert!(before.iter().chain(&after).all(|counts| counts.len() == count));
-        Ok(Counts { before, after })
+        let counts = Counts { before, after };
+        self.check_identity(keys, &counts)?;
+        Ok(counts)
+    }
+
+    /// Checks that a row that gives its identity matches no two rows.
+    fn check_identity(&self, keys: &Keys, counts: &Counts) -> Result<()> {
+        let Some(side) = self.id else { return Ok(()) };
+        let [own, others] = [side, side.other()].map(|side| &counts.after[side as usize]);
+        let Some(key) = own.iter().zip(others).position(|(own, others)| *own > 0 && *others > 1) else { return Ok(()) };
+        let key = show(&self.key_names, &keys.columns, key);
+        let (side, other) = (side.name(), side.other().name());
+        let error = format!(
+            "two rows of the {other} table match one row of the {side}, whose id the row of the join has: {key}"
+        );
+        let leave = hint("leave the id out", "leave id= out");
+        let hint = format!("{leave}, or let each key be once in the {other} table");
+        Err(Error::input(error).with_hint(hint).at(&self.origin))
     }
 
     /// Emits what the output of a bucket's keys changes by.

@@ -75,6 +75,11 @@ impl Side {
     /// Both, in order.
     pub const BOTH: [Side; 2] = [Side::Left, Side::Right];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        if self == Side::Left { "left" } else { "right" }
+    }
+
     /// Columns of it.
     fn table(self) -> TableRef {
         if self == Side::Left { TableRef::Left } else { TableRef::Right }
@@ -97,64 +102,100 @@ pub struct JoinSpec {
     pub mode: JoinMode,
     /// How many columns the key has.
     pub key: usize,
+    /// The side whose rows are each in at most one row of the join.
+    pub id: Option<Side>,
     /// The place in the program, for errors in the data.
     pub origin: Origin,
+}
+
+/// How two tables are joined.
+#[derive(Clone, Debug)]
+pub struct JoinOn {
+    /// Which rows there are.
+    pub mode: JoinMode,
+    /// The conditions: each an equality of an expression over one table and one over the other, or several of them
+    /// joined by `&`.
+    pub conditions: Vec<Expr>,
+    /// The side whose identity a row of the join has; nothing identifies the rows without it. The other side has then
+    /// at most one row for each key that the side has.
+    pub id: Option<Side>,
 }
 
 /// The keys are over the columns of their side; the outputs name sides.
 #[derive(Debug)]
 struct Join {
     mode: JoinMode,
+    id: Option<Side>,
     on: Vec<[Expr; 2]>,
     outputs: Vec<(String, Expr)>,
 }
 
 impl Table {
-    /// Rows of this table, the left one, and of `right`, side by side wherever all conditions of `on` hold. A condition
-    /// is an equality of an expression over one table and one over the other, or several of them joined by `&`; nulls
-    /// are equal to each other.
+    /// Rows of this table, the left one, and of `right`, side by side wherever all conditions hold; nulls are equal to
+    /// each other.
     ///
     /// In `outputs`, [`left`](crate::left) and [`right`](crate::right) are columns of the tables, as are those that
     /// name a table; a plain column is one that only one of both has, or that they are joined by under one name. Of a
-    /// side whose row may be missing, columns may be null. The rows have no identity.
+    /// side whose row may be missing, columns may be null.
     ///
     /// # Errors
     ///
-    /// `Invalid` if a condition is none, keys are of different types, or an output is not over these columns.
+    /// `Invalid` if a condition is none, keys are of different types, an output is not over these columns, or nothing
+    /// identifies the rows of the side that gives the identity.
     pub fn join_select(
         &self,
         right: &Table,
-        mode: JoinMode,
-        on: Vec<Expr>,
+        join: JoinOn,
         outputs: Vec<(String, Expr)>,
         origin: &Origin,
     ) -> Result<Table> {
+        let JoinOn { mode, conditions: written, id } = join;
+        let tables = [self, right];
         let joined = || -> Result<_> {
-            let tables = [self, right];
             let mut keys = Vec::new();
-            for condition in &on {
+            for condition in &written {
                 conditions(tables, &with_sides(tables, condition)?, &mut keys)?;
             }
             if keys.is_empty() {
                 let error = Error::invalid("join: no condition is given");
                 return Err(error.with_hint(such_as(tables)));
             }
+            let identity = id.map(|side| identity_of(tables, mode, side)).transpose()?;
             let named = |(name, expr): (String, Expr)| Ok((name, with_sides(tables, &expr)?));
             let outputs = outputs.into_iter().map(named).collect::<Result<_>>()?;
-            let join = Join { mode, on: keys, outputs };
+            let join = Join { mode, id, on: keys, outputs };
             let mut terms = [Terms::default(), Terms::default()];
             let columns = [0, 1].map(|side| typing::input_terms(&mut terms[side], tables[side].schema()));
             let [left_terms, right_terms] = &mut terms;
-            let left = SideRows { terms: left_terms, schema: self.schema(), columns: &columns[0] };
-            let schema = join
-                .resolve(left, SideRows { terms: right_terms, schema: right.schema(), columns: &columns[1] })?
-                .schema;
-            Ok((join, schema))
+            let left = SideRows { terms: left_terms, schema: self.schema(), columns: &columns[0], identity: &[] };
+            let right = SideRows { terms: right_terms, schema: right.schema(), columns: &columns[1], identity: &[] };
+            let schema = join.resolve(left, right)?.schema;
+            Ok((join, schema, identity))
         };
-        let (join, schema) = joined().map_err(|error| error.at(origin))?;
+        let (join, schema, identity) = joined().map_err(|error| error.at(origin))?;
         let append_only = mode == JoinMode::Inner && self.append_only() && right.append_only();
-        Ok(Table::new(join, vec![self.clone(), right.clone()], schema, None, append_only, origin))
+        Ok(Table::new(join, vec![self.clone(), right.clone()], schema, identity, append_only, origin))
     }
+}
+
+/// What identifies the rows of a join that have the identity of a side.
+fn identity_of(tables: [&Table; 2], mode: JoinMode, side: Side) -> Result<Schema> {
+    let name = side.name();
+    if mode.keeps(side.other()) {
+        let mode = mode.name();
+        let error =
+            format!("join: a row of the {mode} join may have no row of the {name} table, whose id it would have");
+        let inner = hint("take an inner join, or leave the id out", "take an inner join, or leave id= out");
+        return Err(Error::invalid(error).with_hint(inner));
+    }
+    tables[side as usize].identity().cloned().ok_or_else(|| {
+        let made = tables[side as usize].origin();
+        let error = format!("join: nothing is known to identify the rows of the {name} table, the one of {made}");
+        let first = tables[side as usize].schema().columns().first().map_or("id", |column| column.name.as_str());
+        let column = notation::code(&crate::expr::col(first));
+        let columns = hint("[COLUMN]", "COLUMN").replace("COLUMN", &column);
+        Error::invalid(error).with_hint(format!("say which columns do, for example with_id_from({columns})"))
+    })
 }
 
 /// The rows of a side, before the join.
@@ -162,6 +203,8 @@ struct SideRows<'a> {
     terms: &'a mut Terms,
     schema: &'a Schema,
     columns: &'a [TermId],
+    /// What identifies a row, if a row of the join has its identity.
+    identity: &'a [TermId],
 }
 
 /// A join, with names resolved and types checked.
@@ -176,6 +219,8 @@ struct Joined {
     results: Terms,
     /// The terms of the outputs, in the order as written.
     outputs: Vec<TermId>,
+    /// What identifies a row.
+    identity: Vec<TermId>,
     /// The outputs' columns.
     schema: Schema,
 }
@@ -236,6 +281,14 @@ impl Join {
             });
             failed.map_err(|error| at(error, expr))?;
         }
+        for (side, rows) in [left, right].into_iter().enumerate() {
+            for (number, term) in (1..).zip(rows.identity) {
+                let is_key = keys.iter().any(|(_, key)| key[side] == *term);
+                if !is_key && !used[side].iter().any(|(_, known)| known == term) {
+                    used[side].push((format!("id({number})"), *term));
+                }
+            }
+        }
         let output = self.output(&keys, &key_types, &used, [left.terms, right.terms]);
         let mut results = Terms::default();
         typing::input_terms(&mut results, &output);
@@ -243,7 +296,10 @@ impl Join {
         let schema = typing::outputs(&mut results, &mut scope, &self.outputs)?;
         let terms = self.outputs.iter().map(|(_, expr)| typing::term(&mut results, &mut scope, expr));
         let outputs = terms.collect::<Result<_>>()?;
-        Ok(Joined { keys, used, output, results, outputs, schema })
+        let identities = Side::BOTH.into_iter().zip([left, right]);
+        let identities = identities.flat_map(|(side, rows)| rows.identity.iter().map(move |term| (side, *term)));
+        let identity = identities.map(|(side, term)| scope.side_value(&mut results, side, term)).collect();
+        Ok(Joined { keys, used, output, results, outputs, identity, schema })
     }
 
     /// The terms of a key, and the type of its column in the output.
@@ -371,23 +427,29 @@ impl JoinScope<'_> {
         };
         let term = self.columns[side as usize][position];
         let declared = self.schemas[side as usize].columns()[position].ty;
+        let value = self.side_value(results, side, term);
+        // JSON's null is no value where there may be none.
+        let is_key = self.keys.iter().any(|(_, key)| key[side as usize] == term);
+        match !is_key && declared.ty == Type::Json && !declared.optional && self.flag(side).is_some() {
+            true => results.add(Op::JsonOrNone(value), TermType::new(Type::Json, true)),
+            false => value,
+        }
+    }
+
+    /// The value of a term over the rows of a side, which is a key or one of the columns that are used.
+    fn side_value(&self, results: &mut Terms, side: Side, term: TermId) -> TermId {
         if let Some(key) = self.keys.iter().position(|(_, key)| key[side as usize] == term) {
             let value = self.input(results, key);
             let Some(flag) = self.flag(side) else { return value };
             let (flag, ty) = (self.input(results, flag), results.ty(value));
-            let none = typing::typed_none(results, declared.ty);
+            let none = typing::typed_none(results, ty.ty.expect("keys have types"));
             return results.add(Op::IfElse(flag, value, none), TermType { optional: true, ..ty });
         }
         let flags = Side::BOTH.into_iter().filter(|side| self.flag(*side).is_some()).count();
         let before = if side == Side::Left { 0 } else { self.used[Side::Left as usize].len() };
         let place = self.used[side as usize].iter().position(|(_, known)| *known == term);
         let place = self.keys.len() + flags + before + place.expect("the column was found to be used");
-        let value = self.input(results, place);
-        // JSON's null is no value where there may be none.
-        match declared.ty == Type::Json && !declared.optional && self.flag(side).is_some() {
-            true => results.add(Op::JsonOrNone(value), TermType::new(Type::Json, true)),
-            false => value,
-        }
+        self.input(results, place)
     }
 }
 
@@ -452,7 +514,7 @@ fn conditions(tables: [&Table; 2], condition: &Expr, keys: &mut Vec<[Expr; 2]>) 
                     (Side::Left, Side::Right) => keys.push([plain(a)?, plain(b)?]),
                     (Side::Right, Side::Left) => keys.push([plain(b)?, plain(a)?]),
                     (side, _) => {
-                        let side = if side == Side::Left { "left" } else { "right" };
+                        let side = side.name();
                         let error = format!("join: both sides of {} are of the {side} table", subject(condition));
                         return Err(at(Error::invalid(error).with_hint(such_as(tables)), condition));
                     }
@@ -518,13 +580,21 @@ impl Operation for Join {
             let [left, right] = sided(condition);
             format!("{left} == {right}")
         };
-        Some(json!({
+        let mut fields = json!({
             "operator": "join",
             "how": self.mode.name(),
             "on": self.on.iter().map(condition).collect::<Vec<_>>(),
             "outputs": expressions(&self.outputs),
             "inputs": of.inputs,
-        }))
+        });
+        if let Some(side) = self.id {
+            fields["id"] = json!(side.name());
+        }
+        Some(fields)
+    }
+
+    fn asks_identity(&self, _: bool) -> bool {
+        self.id.is_some()
     }
 
     fn keeps_state(&self) -> bool {
@@ -536,18 +606,33 @@ impl Operation for Join {
             let [left_table, right_table] = table.inputs() else { unreachable!("a join has two tables") };
             let (mut left, mut right) = (lowering.pipeline(left_table)?, lowering.pipeline(right_table)?);
             let (left_columns, right_columns) = (left.column_terms(), right.column_terms());
+            let identity = |rows: &Pipeline, side| match self.id == Some(side) {
+                true => rows.identity.iter().map(|root| root.term).collect(),
+                false => Vec::new(),
+            };
+            let (left_id, right_id) = (identity(&left, Side::Left), identity(&right, Side::Right));
             let joined = self.resolve(
-                SideRows { terms: &mut left.terms, schema: left_table.schema(), columns: &left_columns },
-                SideRows { terms: &mut right.terms, schema: right_table.schema(), columns: &right_columns },
+                SideRows {
+                    terms: &mut left.terms,
+                    schema: left_table.schema(),
+                    columns: &left_columns,
+                    identity: &left_id,
+                },
+                SideRows {
+                    terms: &mut right.terms,
+                    schema: right_table.schema(),
+                    columns: &right_columns,
+                    identity: &right_id,
+                },
             )?;
-            let Joined { keys, used, output, results, outputs, .. } = joined;
+            let Joined { keys, used, output, results, outputs, identity, .. } = joined;
             for (side, rows) in Side::BOTH.into_iter().zip([&mut left, &mut right]) {
                 let keys = keys.iter().zip(&self.on);
                 let keys = keys.map(|((_, key), written)| (spoken(&written[side as usize]), key[side as usize]));
                 rows.project(keys.chain(used[side as usize].iter().cloned()).collect());
             }
             let key: Vec<usize> = (0..keys.len()).collect();
-            let spec = JoinSpec { mode: self.mode, key: key.len(), origin: table.origin().clone() };
+            let spec = JoinSpec { mode: self.mode, key: key.len(), id: self.id, origin: table.origin().clone() };
             let keyed = Keyed {
                 spec: Arc::new(spec),
                 keys: vec![key.clone(), key.clone()],
@@ -558,7 +643,8 @@ impl Operation for Join {
             };
             let columns = self.outputs.iter().zip(outputs);
             let columns = columns.map(|((_, expr), term)| Root { term, origin: expr.origin().cloned() }).collect();
-            let results = Results { terms: results, columns, identity: Vec::new() };
+            let identity = identity.into_iter().map(|term| Root { term, origin: None }).collect();
+            let results = Results { terms: results, columns, identity };
             let anchor = lowering.keyed("join", table, vec![left, right], keyed);
             Ok(Anchor { schema: output, results, ..anchor })
         })
@@ -579,6 +665,9 @@ impl KeyedSpec for JoinSpec {
         let mut lines = vec![format!("key: {}", (0..self.key).map(name).collect::<Vec<_>>().join(", "))];
         if (0..self.key).any(optional) {
             lines.push("a key without a value equals another without one".to_owned());
+        }
+        if let Some(side) = self.id {
+            lines.push(format!("identity: that of the {} table", side.name()));
         }
         lines.push("state: the rows of both tables, by key".to_owned());
         Explanation { what: format!("{} join", self.mode.name()), lines, ..Explanation::default() }

@@ -38,7 +38,7 @@ fn case(random: &mut StdRng) -> Case {
     for side in &sides {
         columns.extend(side.columns()[key..].iter().map(|column| (column.name.clone(), column.ty.ty.optional())));
     }
-    let spec = JoinSpec { mode: MODES[random.random_range(0..4)], key, origin: here() };
+    let spec = JoinSpec { mode: MODES[random.random_range(0..4)], key, id: None, origin: here() };
     Case { spec, sides, schema: Schema::new(columns) }
 }
 
@@ -180,11 +180,11 @@ fn joins_keep_the_law() {
 
 /// Side, user, number; then the multiplicity. The last of these steps fails.
 #[track_caller]
-fn check_error(mode: JoinMode, steps: &[&[(i64, &str, i64, i64)]], expect: &str) {
+fn check_error(mode: JoinMode, id: Option<Side>, steps: &[&[(i64, &str, i64, i64)]], expect: &str) {
     let side = || Schema::new([("user", Type::Str.required()), ("number", Type::Int.required())]);
     let (text, int) = (Type::Str.optional(), Type::Int.optional());
     let schema = Schema::new([("side", Type::Int.required()), ("user", text), ("left", int), ("right", int)]);
-    let case = Rc::new(Case { spec: JoinSpec { mode, key: 1, origin: here() }, sides: [side(), side()], schema });
+    let case = Rc::new(Case { spec: JoinSpec { mode, key: 1, id, origin: here() }, sides: [side(), side()], schema });
     let subject = case.subject();
     let mut running = Running::new(&subject, 1, false);
     for (number, step) in steps.iter().enumerate() {
@@ -206,14 +206,27 @@ fn check_error(mode: JoinMode, steps: &[&[(i64, &str, i64, i64)]], expect: &str)
 fn a_removal_of_nothing_is_named_with_its_place() {
     let expect = "visits.py:7: a row was removed that was never added: user=\"ann\"";
     for mode in MODES {
-        check_error(mode, &[&[(0, "ann", 1, -1)]], expect);
-        check_error(mode, &[&[(1, "ann", 1, 1)], &[(1, "ann", 1, -2)]], expect);
-        check_error(mode, &[&[(0, "ann", 1, 1), (1, "ann", 1, 1)], &[(0, "ann", 2, -1)]], expect);
+        check_error(mode, None, &[&[(0, "ann", 1, -1)]], expect);
+        check_error(mode, None, &[&[(1, "ann", 1, 1)], &[(1, "ann", 1, -2)]], expect);
+        check_error(mode, None, &[&[(0, "ann", 1, 1), (1, "ann", 1, 1)], &[(0, "ann", 2, -1)]], expect);
     }
 }
 
 #[test]
 fn a_row_that_would_be_there_too_often_is_an_input_error() {
     let expect = "visits.py:7: a row of the join would be there more than 2^62 times: user=\"ann\"";
-    check_error(JoinMode::Inner, &[&[(0, "ann", 1, 1 << 40)], &[(1, "ann", 1, 1 << 40)]], expect);
+    check_error(JoinMode::Inner, None, &[&[(0, "ann", 1, 1 << 40)], &[(1, "ann", 1, 1 << 40)]], expect);
+}
+
+#[test]
+fn a_second_match_of_a_row_that_gives_the_identity_is_an_input_error() {
+    let expect = "visits.py:7: two rows of the right table match one row of the left, whose id the row of the join has: \
+                  user=\"ann\"\n\
+                  hint: leave the id out, or let each key be once in the right table";
+    for mode in [JoinMode::Inner, JoinMode::Left] {
+        let (left, right, other) = ((0, "ann", 1, 1), (1, "ann", 2, 1), (1, "ann", 3, 1));
+        check_error(mode, Some(Side::Left), &[&[left, right], &[other]], expect);
+        check_error(mode, Some(Side::Left), &[&[right, other], &[left]], expect);
+        check_error(mode, Some(Side::Left), &[&[left, right], &[(1, "ann", 2, -1), other], &[right]], expect);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::expr::{left, right};
-use crate::logical::join::JoinMode;
+use crate::logical::join::{JoinMode, JoinOn, Side};
 
 fn users() -> Table {
     let schema = Schema::new([
@@ -25,13 +25,17 @@ fn by_name() -> Vec<Expr> {
     vec![left("user_id").eq(right("name"))]
 }
 
+fn joined(mode: JoinMode, conditions: Vec<Expr>) -> JoinOn {
+    JoinOn { mode, conditions, id: None }
+}
+
 fn join(mode: JoinMode, outputs: Vec<(String, Expr)>) -> Table {
-    visits().join_select(&users(), mode, by_name(), outputs, &here()).unwrap()
+    visits().join_select(&users(), joined(mode, by_name()), outputs, &here()).unwrap()
 }
 
 #[track_caller]
 fn check_error(on: Vec<Expr>, outputs: Vec<(String, Expr)>, expected: &str) {
-    let error = visits().join_select(&users(), JoinMode::Inner, on, outputs, &here()).unwrap_err();
+    let error = visits().join_select(&users(), joined(JoinMode::Inner, on), outputs, &here()).unwrap_err();
     let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     assert_eq!(format!("{}{hint}", error.message()), expected);
 }
@@ -77,7 +81,7 @@ fn a_key_under_one_name_is_the_one_that_is_there() {
     let on = || vec![left("user_id").eq(right("user_id")) & right("page").eq(left("page"))];
     for (mode, page) in [(JoinMode::Inner, "str?"), (JoinMode::Left, "str?"), (JoinMode::Outer, "str?")] {
         let outputs = named([("user_id", col("user_id")), ("page", col("page"))]);
-        let table = visits().join_select(&users, mode, on(), outputs, &here()).unwrap();
+        let table = visits().join_select(&users, joined(mode, on()), outputs, &here()).unwrap();
         assert_eq!(table.to_string(), format!("Table(user_id: str, page: {page})"));
     }
 }
@@ -89,10 +93,10 @@ fn a_join_is_described_by_sides() {
     let of = |table: &Table, name: &str| Expr::column(crate::expr::TableRef::Of(table.id().clone()), name);
     let outputs = named([("b", left("bytes")), ("a", right("city"))]);
     let on = vec![right("name").eq(left("user_id"))];
-    let plain = visits.join_select(&users, JoinMode::Left, on, outputs, &here()).unwrap();
+    let plain = visits.join_select(&users, joined(JoinMode::Left, on), outputs, &here()).unwrap();
     let outputs = named([("a", of(&users, "city")), ("b", of(&visits, "bytes"))]);
     let on = vec![of(&visits, "user_id").eq(of(&users, "name"))];
-    let named = visits.join_select(&users, JoinMode::Left, on, outputs, &here()).unwrap();
+    let named = visits.join_select(&users, joined(JoinMode::Left, on), outputs, &here()).unwrap();
     let [plain, named] = [plain, named].map(|table| descriptions(&plan([table])));
     assert_eq!(plain, named);
     let description: serde_json::Value = plain["visits/join-0"].parse().unwrap();
@@ -114,7 +118,7 @@ fn a_copy_is_the_same_rows_under_another_name() {
     let other = visits.copy(&here());
     let outputs = named([("page", left("page")), ("next", right("page"))]);
     let on = vec![left("user_id").eq(right("user_id")), (left("access_time") + 1).eq(right("access_time"))];
-    let table = visits.join_select(&other, JoinMode::Inner, on, outputs, &here()).unwrap();
+    let table = visits.join_select(&other, joined(JoinMode::Inner, on), outputs, &here()).unwrap();
     check(
         [table],
         expect![[r#"
@@ -165,4 +169,34 @@ fn what_is_no_condition_is_named() {
         "`count()` is a reducer outside of a reduce; \
          the join is a table: reduce it with groupby(...).reduce(...) after the select(...)",
     );
+}
+
+#[test]
+fn a_row_may_have_the_identity_of_a_side() {
+    let visits = visits().with_id_from(vec![col("user_id"), col("access_time")], &here()).unwrap();
+    let by = |mode, id| JoinOn { id: Some(id), ..joined(mode, by_name()) };
+    let city = || named([("city", right("city"))]);
+    let table = visits.join_select(&users(), by(JoinMode::Left, Side::Left), city(), &here()).unwrap();
+    assert_eq!(table.identity().unwrap().to_string(), "user_id: str, access_time: int");
+    // What identifies a row is kept, though no output uses it.
+    let seen = visits.filter(col("bytes").gt(7), &here()).unwrap();
+    check(
+        [table.difference(&seen, &here()).unwrap()],
+        expect![[r#"
+            0: source "visits" (append-only): user_id: str, access_time: int, bytes: int?
+            1: source "users" (append-only): name: str, city: str
+            2: map 0 user_id, col("id(2)") = access_time
+            3: join 2 1 "visits/join-0" left key [0]
+            4: map 3 user_id = key(left("user_id").eq(right("name"))), access_time = left("id(2)"), city = right("city")
+            5: map 0 where bytes > 7: user_id, access_time
+            6: difference 4 5 "visits/join-0/difference-0" key [0, 1]: city: str?
+            7: map 6 (consolidate by row) city
+            8: sink 7 csv
+        "#]],
+    );
+    let error = visits.join_select(&users(), by(JoinMode::Outer, Side::Left), city(), &here()).unwrap_err();
+    let text = "join: a row of the outer join may have no row of the left table, whose id it would have";
+    assert_eq!(error.message(), text);
+    let error = visits.join_select(&users(), by(JoinMode::Inner, Side::Right), city(), &here()).unwrap_err();
+    assert_eq!(error.hint(), Some("say which columns do, for example with_id_from([col(\"name\")])"));
 }
