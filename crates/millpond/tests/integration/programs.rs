@@ -10,10 +10,8 @@ use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
 
-/// How many random histories each test plays; `MILLPOND_CASES` says another number.
-fn cases() -> u64 {
-    std::env::var("MILLPOND_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
-}
+/// How many random histories a test plays, unless `MILLPOND_CASES` says another number.
+const CASES: u64 = 400;
 
 /// Plays a history of `program`: files come and grow, and every run has other workers.
 fn play(seed: u64, program: fn(&mut Random) -> Program) {
@@ -66,7 +64,12 @@ fn is_net(text: &str) -> bool {
 }
 
 fn check(first_seed: u64, program: fn(&mut Random) -> Program) {
-    (first_seed..first_seed + cases()).for_each(|seed| play(seed, program));
+    check_cases(CASES, first_seed, program);
+}
+
+fn check_cases(cases: u64, first_seed: u64, program: fn(&mut Random) -> Program) {
+    let cases = std::env::var("MILLPOND_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(cases);
+    (first_seed..first_seed + cases).for_each(|seed| play(seed, program));
 }
 
 #[test]
@@ -87,6 +90,11 @@ fn tables_combined_by_identity_keep_the_law() {
 #[test]
 fn joins_keep_the_law() {
     check(13_000_000, programs::joined);
+}
+
+#[test]
+fn programs_of_many_operations_keep_the_law() {
+    check_cases(5000, 14_000_000, programs::deep);
 }
 
 #[test]

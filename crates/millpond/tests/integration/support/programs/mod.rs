@@ -2,6 +2,7 @@
 
 mod combined;
 mod cut;
+mod deep;
 mod dress;
 mod joined;
 mod reduces;
@@ -11,6 +12,7 @@ mod windows;
 use millpond::Table;
 
 pub(crate) use combined::combined;
+pub(crate) use deep::deep;
 pub(crate) use joined::joined;
 pub(crate) use reduces::{arguments, arrivals, distribution, floats, moving, plain, totals, unpacked, values};
 pub(crate) use shapes::{Shape, shape};
@@ -54,6 +56,7 @@ impl Program {
             unpacked,
             combined,
             joined,
+            deep,
             int_windows,
             float_windows,
             behaving,
