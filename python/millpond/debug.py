@@ -31,7 +31,8 @@ def table_from_markdown(
     """A table written down as text, with ``|`` between the columns.
 
     A column ``__time__`` says in which epoch a row comes, a column ``__diff__`` whether it is added (1) or removed
-    (-1); it may also say how often, up to a billion times.
+    (-1); it may also say how often, up to a billion times. Tables that are computed together come in the order of
+    their times; one without times comes with the first of the others. Of an odd time, the next even one is shown.
 
     A first column without a name says what identifies a row, see `Table.with_id_from`; so do ``id_from`` and the
     primary key of the schema.

@@ -30,7 +30,7 @@ const MOST_AT_ONCE: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub struct TableSource {
     schema: Schema,
-    epochs: Vec<Changes>,
+    epochs: Vec<TimedChanges>,
     /// The number of epochs that are done, and what of it is in the arrangement.
     done: usize,
     position: Arrangement,
@@ -38,9 +38,18 @@ pub struct TableSource {
     rows_read: u64,
 }
 
+/// What comes in an epoch.
+#[derive(Clone, Debug)]
+pub struct TimedChanges {
+    /// The time that the program says, if it says one; ascending.
+    pub time: Option<i64>,
+    /// The changes.
+    pub changes: Changes,
+}
+
 impl TableSource {
     /// A source of these epochs; the columns are those of the schema.
-    pub fn new(schema: Schema, epochs: Vec<Changes>) -> Self {
+    pub fn new(schema: Schema, epochs: Vec<TimedChanges>) -> Self {
         let position = Arrangement::new(position_schema(), KeyRange::ALL);
         TableSource { schema, epochs, done: 0, position, under_way: None, rows_read: 0 }
     }
@@ -55,17 +64,17 @@ impl TableSource {
     ///
     /// Cells are separated by `|` if the header has one, otherwise by white space. Outer `|` and lines of `-` are
     /// passed over; a first column without a name holds labels, which become a column [`LABEL`] of text if each row has
-    /// one. There is one epoch for each `__time__`, ascending (0 if there is no such column); `__diff__` is how often a
-    /// row is added, at most a billion times. Empty cells and `None` are null. The types are the narrowest of int,
-    /// float, bool and str that all cells of the column have, or those of `schema`.
+    /// one. There is one epoch for each `__time__`, ascending, and one for all rows if there is no such column;
+    /// `__diff__` is how often a row is added, at most a billion times. Empty cells and `None` are null. The types are
+    /// the narrowest of int, float, bool and str that all cells of the column have, or those of `schema`.
     pub fn from_markdown(text: &str, schema: Option<Schema>) -> Result<Self> {
         let table = Grid::parse(text)?;
-        let (mut times, mut diffs) = (vec![0; table.rows.len()], vec![1; table.rows.len()]);
+        let (mut times, mut diffs) = (vec![None; table.rows.len()], vec![1; table.rows.len()]);
         let mut columns = Vec::new();
         for (field, name) in table.header.iter().enumerate() {
             match name.as_str() {
                 "" => {}
-                "__time__" => times = table.ints(field)?,
+                "__time__" => times = table.ints(field)?.into_iter().map(Some).collect(),
                 "__diff__" => diffs = table.diffs(field)?,
                 _ => columns.push((name.clone(), field)),
             }
@@ -79,13 +88,13 @@ impl TableSource {
             types.push((LABEL.to_owned(), Type::Str.required()));
         }
         let schema = Schema::new(types);
-        let mut epochs: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        let mut epochs: BTreeMap<Option<i64>, Vec<usize>> = BTreeMap::new();
         for (row, time) in times.iter().enumerate() {
             if diffs[row] != 0 {
                 epochs.entry(*time).or_default().push(row);
             }
         }
-        let epochs = epochs.into_values().map(|rows| {
+        let epochs = epochs.into_iter().map(|(time, rows)| {
             let columns = schema.columns().iter().map(|column| {
                 let field = columns.iter().find(|(name, _)| *name == column.name);
                 let missing = || {
@@ -97,7 +106,8 @@ impl TableSource {
                 table.column(field.1, column.ty, &rows)
             });
             let diffs: Vec<i64> = rows.iter().map(|row| diffs[*row]).collect();
-            Ok(Changes::new(columns.collect::<Result<_>>()?, diffs.into()))
+            let changes = Changes::new(columns.collect::<Result<_>>()?, diffs.into());
+            Ok(TimedChanges { time, changes })
         });
         let epochs = epochs.collect::<Result<_>>()?;
         Ok(TableSource::new(schema, epochs))
@@ -110,11 +120,11 @@ impl TableSource {
 
     /// Whether no epoch removes a row.
     pub fn append_only(&self) -> bool {
-        self.epochs.iter().all(|changes| changes.diffs.insert_only())
+        self.epochs.iter().all(|epoch| epoch.changes.diffs.insert_only())
     }
 
     /// The changes, epoch by epoch.
-    pub fn into_epochs(self) -> Vec<Changes> {
+    pub fn into_epochs(self) -> Vec<TimedChanges> {
         self.epochs
     }
 
@@ -158,8 +168,12 @@ impl Source for TableSource {
         Ok(())
     }
 
+    fn next_time(&self) -> Option<i64> {
+        self.epochs.get(self.done)?.time
+    }
+
     fn next_epoch(&mut self, columns: &[usize]) -> Result<Next> {
-        let Some(changes) = self.epochs.get(self.done) else { return Ok(Next::End) };
+        let Some(TimedChanges { changes, .. }) = self.epochs.get(self.done) else { return Ok(Next::End) };
         let columns = columns.iter().map(|column| changes.columns[*column].clone()).collect();
         let changes = Changes { columns, ..changes.clone() };
         let input = Arc::new(TableInput { changes: Mutex::new(Some(changes)), taken: AtomicBool::new(false) });
@@ -172,7 +186,7 @@ impl Source for TableSource {
         if !input.taken.load(Ordering::Acquire) {
             return Err(Error::unavailable("the input of the epoch was not read to its end"));
         }
-        self.rows_read += self.epochs[self.done].rows as u64;
+        self.rows_read += self.epochs[self.done].changes.rows as u64;
         self.set_done(self.done + 1)
     }
 

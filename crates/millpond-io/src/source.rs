@@ -38,6 +38,12 @@ pub trait Source: Send {
         Ok(())
     }
 
+    /// The time of the next epoch, if the program says it: a source whose time is later than that of another one waits
+    /// for it, and is not asked for input.
+    fn next_time(&self) -> Option<i64> {
+        None
+    }
+
     /// The input of the next epoch. `columns` are the positions in the source's schema that the program uses: the
     /// changes hold these columns, in this order.
     fn next_epoch(&mut self, columns: &[usize]) -> Result<Next>;

@@ -24,14 +24,16 @@ use crate::table::Table;
 pub struct Changelog {
     /// The columns.
     pub schema: Schema,
-    /// Batches in ascending order of epochs. The first epoch of a source is 2, the next 4, and so on.
+    /// Batches in ascending order of epochs: of tables that say it the times, of an odd one the next; else 2, 4, and so
+    /// on.
     pub batches: Vec<Collected>,
 }
 
 /// A table from text: a header line, an optional line of dashes, and a line for each row, with cells apart by `|` or
 /// white space. The columns `__time__` and `__diff__`, where there, say in which epoch a row comes and whether it is
-/// added (1) or removed (-1). Without a schema, types are found from the cells. A first column without a name holds
-/// labels, which [identify](Table::with_id_from) the rows.
+/// added (1) or removed (-1). Tables that are computed together come in the order of their times; one without times
+/// comes with the first of the others. Without a schema, types are found from the cells. A first column without a name
+/// holds labels, which [identify](Table::with_id_from) the rows.
 ///
 /// ```
 /// let visits = millpond::debug::table_from_markdown("user | time\nann  | 1\nbob  | 2");

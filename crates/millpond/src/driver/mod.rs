@@ -199,6 +199,8 @@ struct Inputs {
     inputs: Vec<(usize, Arc<dyn EpochInput>)>,
     /// When to ask a source again that has nothing now; `None` if all are at their end.
     later: Option<Instant>,
+    /// The time that the program says of them.
+    time: Option<i64>,
 }
 
 /// Everything that is open while a program runs.
@@ -332,7 +334,7 @@ impl Run {
         let mut unsaved = false;
         loop {
             self.team.check()?;
-            let Inputs { inputs, later } = self.next_inputs()?;
+            let Inputs { inputs, later, time } = self.next_inputs()?;
             let idle = inputs.is_empty();
             if self.endless && self.is_stopped(options) {
                 return Ok(true);
@@ -356,7 +358,7 @@ impl Run {
                 continue;
             }
             self.state.iter().try_for_each(|state| state.directory().check_blobs())?;
-            let (epoch, began) = (self.clock.next(), Instant::now());
+            let (epoch, began) = (self.clock.next(time), Instant::now());
             let _epoch = tracing::debug_span!("epoch", epoch = epoch.0).entered();
             self.epoch(epoch, &inputs)?;
             for (index, _) in &inputs {
@@ -370,8 +372,12 @@ impl Run {
     }
 
     fn next_inputs(&mut self) -> Result<Inputs> {
-        let mut next = Inputs { inputs: Vec::new(), later: None };
+        let time = self.sources.iter().filter_map(|open| open.source.next_time()).min();
+        let mut next = Inputs { inputs: Vec::new(), later: None, time };
         for (index, open) in self.sources.iter_mut().enumerate() {
+            if open.source.next_time() > time {
+                continue;
+            }
             let found = open.source.next_epoch(&open.columns)?;
             let input = if let Next::Input(input) = &found { Some(input) } else { None };
             self.meters.set_counts(index, open.source.counts());
