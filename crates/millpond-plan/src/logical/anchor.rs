@@ -142,10 +142,19 @@ impl Anchor {
     /// Whether a row that it removes may be one that it adds elsewhere in the same epoch, once columns are left out.
     pub(super) fn cancels(&self) -> bool {
         match self.operator {
-            AnchorOperator::Source(_) => false,
+            AnchorOperator::Source(_) => !self.append_only,
             AnchorOperator::Concat { cancels } | AnchorOperator::Flatten { cancels, .. } => cancels,
             AnchorOperator::Keyed(_) => !self.append_only,
         }
+    }
+
+    /// Whether it adds up what comes in one epoch itself.
+    pub(super) fn adds_up(&self) -> bool {
+        matches!(self.operator, AnchorOperator::Keyed(_)) || self.is_stateless() && self.cancels()
+    }
+
+    fn is_stateless(&self) -> bool {
+        matches!(self.operator, AnchorOperator::Concat { .. } | AnchorOperator::Flatten { .. })
     }
 
     /// How rows that cancel after this stage are brought together.
@@ -154,7 +163,9 @@ impl Anchor {
             return Consolidate::No;
         }
         let AnchorOperator::Keyed(Keyed { output, .. }) = &self.operator else {
-            return if stage.keeps(0..self.used.len()) { Consolidate::No } else { Consolidate::ByRow };
+            // A source gives only what is used of its rows, which may be the same of two.
+            let thins = matches!(self.operator, AnchorOperator::Source(_)) && self.used.len() < self.schema.len();
+            return if stage.keeps(0..self.used.len()) && !thins { Consolidate::No } else { Consolidate::ByRow };
         };
         let told = rows.columns.iter().any(|(_, root)| output.tells_last.contains(&root.term));
         let before_last = output.keys - usize::from(!output.tells_last.is_empty());

@@ -37,9 +37,7 @@ impl<'a> Emission<'a> {
     /// Writes an anchor down, after those that it reads.
     pub(super) fn anchor(&mut self, position: usize) {
         let anchor = &self.anchors[position];
-        // A keyed operator adds up what comes in one epoch itself.
-        let adds_up = matches!(anchor.operator, AnchorOperator::Keyed(_));
-        let inputs: Vec<NodeId> = anchor.inputs.iter().map(|rows| self.map(rows, adds_up)).collect();
+        let inputs: Vec<NodeId> = anchor.inputs.iter().map(|rows| self.map(rows, anchor.adds_up())).collect();
         let mut clock = None;
         let mut ports: Vec<Port> = inputs.iter().map(|input| local(*input)).collect();
         let operator = match &anchor.operator {
@@ -71,10 +69,10 @@ impl<'a> Emission<'a> {
     fn map(&mut self, rows: &Pipeline, adds_up: bool) -> NodeId {
         let anchor = &self.anchors[rows.anchor];
         let (input, stage) = (self.places[rows.anchor], rows.stage(anchor));
-        if stage.is_identity() {
+        let mode = if adds_up { Consolidate::No } else { anchor.consolidate(rows, &stage) };
+        if stage.is_identity() && mode == Consolidate::No {
             return input;
         }
-        let mode = if adds_up { Consolidate::No } else { anchor.consolidate(rows, &stage) };
         for (number, node) in self.nodes.iter_mut().enumerate() {
             if let OperatorSpec::Map { stage: known, consolidate } = &mut node.operator
                 && node.ports[0].node == input

@@ -41,13 +41,13 @@ fn elements_that_cancel_come_together() {
     check(
         [pages.group_reduce(keys, named([("n", count())]), &here()).unwrap()],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str, page: str?
-        1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: tuple(1)
-        2: map 1 (consolidate by row) pages = tuple(page)
-        3: flatten 2 (consolidate by row) [0]
-        4: reduce 3 "csv-0/reduce-0/flatten-0/reduce-0" (full) key [0]: count()
-        5: map 4 (consolidate by row) n = count()
-        6: sink 5 csv
-    "#]],
+            0: source "csv-0" (append-only): user_id: str, page: str?
+            1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: tuple(1)
+            2: map 1 pages = tuple(page)
+            3: flatten 2 (consolidate by row) [0]
+            4: reduce 3 "csv-0/reduce-0/flatten-0/reduce-0" (full) key [0]: count()
+            5: map 4 (consolidate by row) n = count()
+            6: sink 5 csv
+        "#]],
     );
 }
