@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
 
+_NAMES = ("inner", "left", "right", "outer")
+_HINT = "one of " + ", ".join(f'"{name}"' for name in _NAMES)
+
+
 class JoinMode:
     """Which rows a join has beside those that match."""
 
@@ -24,13 +28,21 @@ class JoinMode:
     """Those of both tables."""
 
     def __init__(self, value: str) -> None:
+        if value not in _NAMES:
+            raise invalid(f"JoinMode: {show(value)} is no kind of join", hint=_HINT)
         self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == other.value if isinstance(other, JoinMode) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.value)
 
     def __repr__(self) -> str:
         return f"JoinMode.{self.value.upper()}"
 
 
-MODES = {value: JoinMode(value) for value in ("inner", "left", "right", "outer")}
+MODES = {value: JoinMode(value) for value in _NAMES}
 for _mode in MODES.values():
     setattr(JoinMode, _mode.value.upper(), _mode)
 
@@ -41,5 +53,4 @@ def join_mode(how: object) -> JoinMode:
         return how
     if isinstance(how, str) and how in MODES:
         return MODES[how]
-    names = ", ".join(f'"{name}"' for name in MODES)
-    raise invalid(f"join: how is {show(how)}", hint=f"one of {names}")
+    raise invalid(f"join: how is {show(how)}", hint=_HINT)

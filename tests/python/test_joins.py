@@ -304,3 +304,105 @@ def test_an_id_that_is_none_is_named() -> None:
         assert raised.value.hint == "pw.left.id or pw.right.id"
     with pytest.raises(pw.InvalidError):
         left.select(left.id)
+
+
+def test_tables_meet_at_the_times_that_they_say() -> None:
+    visits = pw.debug.table_from_markdown("k | x | __time__\n1 | 10 | 2\n1 | 11 | 10")
+    users = pw.debug.table_from_markdown("k | y | __time__\n1 | 7 | 6\n1 | 8 | 12")
+    joined = visits.join(users, pw.left.k == pw.right.k).select(pw.left.x, pw.right.y)
+    assert changes(joined) == [((10, 7), 6, 1), ((11, 7), 10, 1), ((10, 8), 12, 1), ((11, 8), 12, 1)]
+    # A table without times comes with what comes first.
+    names = pw.debug.table_from_markdown("k | name\n1 | ann")
+    assert changes(visits.join(names, visits.k == names.k).select(visits.x, names.name)) == [
+        ((10, "ann"), 2, 1),
+        ((11, "ann"), 10, 1),
+    ]
+    # An odd time is shown as the next even one.
+    odd = pw.debug.table_from_markdown("x | __time__\n1 | 1\n2 | 2\n3 | 7")
+    assert changes(odd) == [((1,), 2, 1), ((2,), 4, 1), ((3,), 8, 1)]
+
+
+@pytest.mark.parametrize("how", ["left", "outer"])
+def test_a_json_null_of_a_side_that_may_be_missing_is_none_as_a_key_too(how: Any) -> None:
+    schema = pw.schema_from_types(j=pw.Json, n=int)
+    left = pw.debug.table_from_markdown("j | n\nnull | 1\n5 | 2", schema=schema)
+    right = pw.debug.table_from_markdown("j | n\nnull | 3", schema=schema)
+    joined = left.join(right, left.j == right.j, how=how).select(left.n, right.j, none=right.j.is_none())
+    assert rows(joined) == {(1, None, True): 1, (2, None, True): 1}
+    assert rows(joined.groupby(joined.j).reduce(n=pw.reducers.count())) == {(2,): 1}
+
+
+def test_a_json_key_that_may_be_missing_on_both_sides_needs_no_side() -> None:
+    schema = pw.schema_from_types(j=pw.Json | None, n=int)
+    left = pw.debug.table_from_markdown("j | n\n5 | 1\nnull | 2", schema=schema)
+    right = pw.debug.table_from_markdown("j | n\n5 | 3\nnull | 4", schema=schema)
+    joined = left.join(right, left.j == right.j).select(pw.this.j, a=left.n, b=right.n)
+    assert rows(joined) == {(pw.Json(5), 1, 3): 1, (None, 2, 4): 1}
+
+
+def test_a_json_null_matches_what_is_missing_and_is_so_then() -> None:
+    left = pw.debug.table_from_markdown("j | n\nnull | 1", schema=pw.schema_from_types(j=pw.Json, n=int))
+    right = pw.debug.table_from_markdown("j | n\nnull | 2", schema=pw.schema_from_types(j=pw.Json | None, n=int))
+    joined = left.join(right, left.j == right.j).select(b=right.j, none=right.j.is_none(), n=left.n)
+    assert rows(joined) == {(None, True, 1): 1}
+
+
+def test_a_removal_names_the_table_that_had_no_such_row() -> None:
+    left = pw.debug.table_from_markdown("k | n\n1 | 0")
+    right = pw.debug.table_from_markdown("q | b | __time__ | __diff__\n1 | 2 | 2 | -1")
+    joined = left.join(right, left.k == right.q).select(left.k, right.b)
+    with pytest.raises(pw.InputError, match="a row was removed that was never added: q=1, in the right table"):
+        pw.debug.compute_and_print(joined)
+
+
+def test_kinds_of_joins_are_values() -> None:
+    assert pw.JoinMode("left") == pw.JoinMode.LEFT != pw.JoinMode.OUTER
+    assert len({pw.JoinMode("left"), pw.JoinMode.LEFT}) == 1
+    with pytest.raises(pw.InvalidError, match='JoinMode: "zzz" is no kind of join'):
+        pw.JoinMode("zzz")
+
+
+def test_state_goes_on_however_a_column_is_written(tmp_path: Path) -> None:
+    def run(column: Any) -> None:
+        left, right = visits(), pw.debug.table_from_markdown("user | city\nann | Rome")
+        joined = left.join(right, left.user == right.user).select(left.user, n=column(left))
+        pw.io.csv.write(joined, tmp_path / "result.csv")
+        pw.run(persistence_config=pw.persistence.Config(pw.persistence.Backend.filesystem(tmp_path / "state")))
+
+    run(lambda left: left.pages)
+    run(lambda left: pw.this.pages)
+    run(lambda left: pw.left.pages)
+
+
+def test_a_column_that_stays_is_no_change() -> None:
+    """Where a source removes rows, what is left of a row after a select may be what comes in its stead."""
+    table = pw.debug.table_from_markdown("k | n | __time__ | __diff__\n1 | 1 | 2 | 1\n1 | 1 | 4 | -1\n1 | 2 | 4 | 1")
+    assert changes(table.select(table.k)) == [((1,), 2, 1)]
+    other = pw.debug.table_from_markdown("k | n | __time__\n1 | 1 | 4")
+    assert changes(table.concat(other)) == [((1, 1), 2, 1), ((1, 2), 4, 1)]
+
+
+@pytest.mark.parametrize("left_join", [False, True])
+def test_a_row_too_often_is_an_error_of_the_input(left_join: bool) -> None:
+    rows = "\n".join(f"1 | {n} | 1000000000" for n in range(10))
+    left = pw.debug.table_from_markdown(f"k | n | __diff__\n{rows}")
+    right = pw.debug.table_from_markdown("k | __diff__\n1 | 1000000000")
+    many = left.join(right, left.k == right.k).select(left.k, left.n)
+    other = pw.debug.table_from_markdown("k\n1")
+    joined = many.join(other, many.k == other.k, how="left" if left_join else "inner")
+    table = joined.select(many.n, m=other.k) if left_join else joined.select(other.k)
+    with pytest.raises(pw.InputError, match=r"more than 2\^6. times"):
+        changes(table)
+
+
+def test_mistakes_in_the_data_of_keys_and_arguments_name_the_line() -> None:
+    table = pw.debug.table_from_markdown("n\n0")
+    other = pw.debug.table_from_markdown("k\n1")
+    for mistaken in [
+        table.join(other, 10 // pw.left.n == pw.right.k).select(pw.right.k),
+        table.groupby(pw.this.n).reduce(most=pw.reducers.max(10 // pw.this.n)),
+        table.windowby(10 // pw.this.n, window=pw.temporal.tumbling(duration=5)).reduce(n=pw.reducers.count()),
+    ]:
+        with pytest.raises(pw.InputError, match="division by zero") as caught:
+            pw.debug.compute_and_print(mistaken)
+        assert caught.value.origin is not None and "test_joins.py:" in caught.value.origin

@@ -189,7 +189,7 @@ mod tests {
             let mut found = ByKey::new();
             let mut buckets = gather.finish();
             while let Some(bucket) = buckets.next().unwrap() {
-                let rows = group(&bucket.only(), &[1], RowOrder::Arrival);
+                let rows = group(&bucket.only(), &[1], RowOrder::Arrival).unwrap();
                 let (texts, floats) = (rows.keys[0].as_string::<i32>(), rows.keys[1].as_primitive::<Float64Type>());
                 for (k, place) in rows.offsets.windows(2).enumerate() {
                     let text = texts.is_valid(k).then(|| texts.value(k).to_owned());

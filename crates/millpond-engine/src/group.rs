@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use arrow_array::{ArrayRef, UInt32Array};
 use millpond_columns::view::{ColumnView, Values, compare_rows, concat, ints_like, required_ints, take};
+use millpond_error::{Error, Result};
 
 use crate::changes::Diffs;
 use crate::keyed::{KeyedChanges, KeyedRows};
@@ -21,7 +22,10 @@ pub enum RowOrder {
 }
 
 /// The rows of `input` by key. `row` are the positions of the row columns to keep.
-pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows {
+///
+/// # Errors
+/// `Input`, if a row is added or removed more than 2^63 times.
+pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> Result<KeyedRows> {
     let rows: Vec<ArrayRef> = row.iter().map(|&c| input.column(c)).collect();
     let mut starts = vec![0u32; input.hashes.len()];
     for &number in &input.key_of_row {
@@ -53,7 +57,7 @@ pub fn group(input: &KeyedChanges, row: &[usize], order: RowOrder) -> KeyedRows 
             false => Diffs::Ones,
         };
         let rows = rows.iter().zip(placed).map(|(column, ints)| ints_like(column, ints)).collect();
-        return KeyedRows { hashes, keys, offsets, rows, diffs };
+        return Ok(KeyedRows { hashes, keys, offsets, rows, diffs });
     }
 
     // Rows without a column and with one diff for all look the same wherever they are placed.
@@ -158,19 +162,22 @@ fn place<T: Copy + Default>(values: impl Iterator<Item = T>, key_of_row: &[u32],
 }
 
 /// `rows`, sorted and consolidated; keys without a row are dropped.
-pub fn consolidated(rows: KeyedRows) -> KeyedRows {
+///
+/// # Errors
+/// As for [`group`].
+pub fn consolidated(rows: KeyedRows) -> Result<KeyedRows> {
     let KeyedRows { hashes, keys, offsets, rows, diffs } = rows;
     Placed { hashes, keys, offsets, positions: Positions::InOrder, columns: &rows, diffs: &diffs, sums: None }
         .into_rows(RowOrder::Consolidated)
 }
 
 /// `rows`, sorted and consolidated, with every key kept even if no row is left.
-pub(crate) fn sorted(rows: KeyedRows) -> KeyedRows {
+pub(crate) fn sorted(rows: KeyedRows) -> Result<KeyedRows> {
     let KeyedRows { hashes, keys, offsets, rows, diffs } = rows;
     let positions = Positions::InOrder;
     let mut placed = Placed { hashes, keys, offsets, positions, columns: &rows, diffs: &diffs, sums: None };
-    let first = placed.consolidate();
-    placed.gather(first)
+    let first = placed.consolidate()?;
+    Ok(placed.gather(first))
 }
 
 /// The rows of which `keep` holds, and every key.
@@ -201,7 +208,10 @@ pub struct RowsOf<'a> {
 
 /// The changes that replace the rows `old` by the rows `new` of the same keys: sorted, consolidated, without the keys
 /// that stay as they are.
-pub fn replacement(hashes: &[u64], keys: &[ArrayRef], old: &RowsOf<'_>, new: &RowsOf<'_>) -> KeyedRows {
+///
+/// # Errors
+/// As for [`group`].
+pub fn replacement(hashes: &[u64], keys: &[ArrayRef], old: &RowsOf<'_>, new: &RowsOf<'_>) -> Result<KeyedRows> {
     let old_rows = old.offsets.last().map_or(0, |&end| end);
     let new_rows = new.offsets.last().map_or(0, |&end| end);
     if old_rows == 0 {
@@ -233,7 +243,7 @@ pub fn replacement(hashes: &[u64], keys: &[ArrayRef], old: &RowsOf<'_>, new: &Ro
 }
 
 /// The rows of both, which have the same keys: consolidated, and every key kept even if no row is left.
-pub(crate) fn sum_by_key(left: &KeyedRows, right: &KeyedRows) -> KeyedRows {
+pub(crate) fn sum_by_key(left: &KeyedRows, right: &KeyedRows) -> Result<KeyedRows> {
     debug_assert_eq!(left.hashes.len(), right.hashes.len());
     let columns = concat(&[&left.rows, &right.rows]);
     let shift = left.offsets.last().map_or(0, |&end| end);
@@ -258,8 +268,8 @@ pub(crate) fn sum_by_key(left: &KeyedRows, right: &KeyedRows) -> KeyedRows {
         diffs: &diffs,
         sums: None,
     };
-    let first = placed.consolidate();
-    placed.gather(first)
+    let first = placed.consolidate()?;
+    Ok(placed.gather(first))
 }
 
 /// Keys in order of (hash, key columns), each once.
@@ -376,23 +386,23 @@ fn sort_nearly<T: Copy>(rows: &mut [T], compare: impl Fn(&T, &T) -> Ordering) ->
 
 impl Placed<'_> {
     /// The rows in this order, and the keys that have one.
-    fn into_rows(mut self, order: RowOrder) -> KeyedRows {
+    fn into_rows(mut self, order: RowOrder) -> Result<KeyedRows> {
         let first = match order {
             RowOrder::Arrival => None,
             RowOrder::FirstColumn => self.sort(false).first(),
-            RowOrder::Consolidated => self.consolidate(),
+            RowOrder::Consolidated => self.consolidate()?,
         };
         let rows = self.gather(first);
-        if order == RowOrder::Consolidated { without_empty_keys(rows) } else { rows }
+        Ok(if order == RowOrder::Consolidated { without_empty_keys(rows) } else { rows })
     }
 
     /// Sorts and consolidates the rows; returns the first column in the new order if it is known.
-    fn consolidate(&mut self) -> Option<Vec<i64>> {
+    fn consolidate(&mut self) -> Result<Option<Vec<i64>>> {
         let mut sorted = self.sort(true);
         if !sorted.equal_in.is_empty() {
-            self.add_up(&sorted.equal_in, &mut sorted.sort_prefix);
+            self.add_up(&sorted.equal_in, &mut sorted.sort_prefix)?;
         }
-        sorted.first()
+        Ok(sorted.first())
     }
 
     /// Sorts the rows of each key that are not in order, by the first column or (`all`) by all.
@@ -454,7 +464,7 @@ impl Placed<'_> {
 
     /// Adds up the diffs of equal neighbours of the keys `equal_in` and drops rows whose diffs cancel, and their
     /// prefixes. The rows are sorted.
-    fn add_up(&mut self, equal_in: &[u32], sort_prefix: &mut Vec<i64>) {
+    fn add_up(&mut self, equal_in: &[u32], sort_prefix: &mut Vec<i64>) -> Result<()> {
         let cells = ColumnView::of_all(self.columns);
         let at = |i: usize| match &self.positions {
             Positions::InOrder => i,
@@ -478,7 +488,7 @@ impl Placed<'_> {
                 let mut diff = self.diffs.get(row);
                 i += 1;
                 while i < end && sort_prefix[i] == number && compare_rows(&cells, row, at(i)).is_eq() {
-                    diff += self.diffs.get(at(i));
+                    diff = diff.checked_add(self.diffs.get(at(i))).ok_or_else(too_often)?;
                     i += 1;
                 }
                 if diff != 0 {
@@ -493,6 +503,7 @@ impl Placed<'_> {
         self.positions = Positions::At(positions);
         self.offsets = offsets;
         self.sums = Some(diffs);
+        Ok(())
     }
 
     /// Copies the rows to where they are placed. `first` is the first column, if it was copied already.
@@ -515,6 +526,11 @@ impl Placed<'_> {
         rows.extend(columns[rows.len()..].iter().map(|column| take(column, &positions)));
         KeyedRows { hashes, keys, offsets, rows, diffs }
     }
+}
+
+/// The error for a row whose multiplicity leaves 64 bits.
+pub(crate) fn too_often() -> Error {
+    Error::input("a row is there more than 2^63 times")
 }
 
 /// `rows` without the keys that have no row.

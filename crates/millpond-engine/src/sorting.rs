@@ -3,6 +3,7 @@
 
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
+use millpond_error::Result;
 
 use crate::group::{filtered, sorted};
 use crate::keyed::KeyedRows;
@@ -18,7 +19,10 @@ pub struct Sorting {
 
 impl Sorting {
     /// These columns of `rows`, sorted and consolidated, with every key.
-    pub fn apply(&self, rows: &KeyedRows) -> KeyedRows {
+    ///
+    /// # Errors
+    /// `Input`, if a row is there more than 2^63 times.
+    pub fn apply(&self, rows: &KeyedRows) -> Result<KeyedRows> {
         let columns: Vec<ArrayRef> = self.columns.iter().map(|&c| rows.rows[c].clone()).collect();
         let rows = KeyedRows { rows: columns, ..rows.clone() };
         let nulls = rows.rows.iter().fold(None, |nulls, column| NullBuffer::union(nulls.as_ref(), column.nulls()));

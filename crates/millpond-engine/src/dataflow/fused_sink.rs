@@ -54,5 +54,5 @@ pub(crate) fn mapped(stage: &MapStage, mode: Consolidate, changes: Changes, seed
     };
     let changes = Changes { columns: mapped.columns, rows: mapped.rows, diffs };
     let cancels = mode == Consolidate::InBatch && !changes.diffs.insert_only();
-    Ok(if cancels { consolidate(changes, seed) } else { changes })
+    if cancels { consolidate(changes, seed) } else { Ok(changes) }
 }

@@ -70,12 +70,12 @@ impl Combine {
     }
 
     /// The changes of a bucket, table by table, and their keys.
-    fn changes(&self, mut bucket: Bucket) -> (Keys, Vec<KeyedRows>) {
+    fn changes(&self, mut bucket: Bucket) -> Result<(Keys, Vec<KeyedRows>)> {
         let changes = self.tables.iter().enumerate().map(|(port, table)| match bucket.take(port) {
             Some(changes) => group(&changes, &table.row, RowOrder::Consolidated),
-            None => table.rows.no_rows(),
+            None => Ok(table.rows.no_rows()),
         });
-        align(changes.collect())
+        Ok(align(changes.collect::<Result<_>>()?))
     }
 
     /// What a table has of these keys.
@@ -181,17 +181,17 @@ impl Operator for Combine {
     fn step(&mut self, _: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
         let mut builders: Vec<_> = self.tables.iter().map(|table| table.rows.builder()).collect();
         while let Some(bucket) = input.next()? {
-            let (keys, changes) = self.changes(bucket);
+            let (keys, changes) = self.changes(bucket)?;
             let (mut old, mut new) = (Vec::with_capacity(changes.len()), Vec::with_capacity(changes.len()));
             for (table, changes) in changes.iter().enumerate() {
                 let known = self.known(table, &keys)?;
-                let now = sum_by_key(&known, changes);
+                let now = sum_by_key(&known, changes)?;
                 self.check(table, &now)?;
                 old.push(known);
                 new.push(now);
             }
             let (old, new) = (self.combine(&old), self.combine(&new));
-            emit_rows(replacement(&keys.hashes, &keys.columns, &old.rows(), &new.rows()), emit)?;
+            emit_rows(replacement(&keys.hashes, &keys.columns, &old.rows(), &new.rows())?, emit)?;
             for (builder, changes) in builders.iter_mut().zip(changes) {
                 builder.append(&changes.without_idle_keys());
             }

@@ -22,7 +22,7 @@ use millpond_plan::{JoinMode, JoinSpec, Side};
 use super::{Instantiate, arrangement, insert, key_of_row, names_of, never_added, open, show, types_of};
 use crate::arrangement::{Arrangement, SavedArrangement, Select};
 use crate::changes::{Changes, Diffs};
-use crate::group::{Keys, RowOrder, RowsOf, align, filtered, group, replacement};
+use crate::group::{Keys, RowOrder, RowsOf, align, filtered, group, replacement, too_often};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
 use crate::operator::{Bucket, Buckets, Emit, Operator, StepContext};
@@ -35,7 +35,7 @@ const BATCH_ROWS: usize = if cfg!(test) { 16 } else { 16 * 1024 };
 pub struct Join {
     mode: JoinMode,
     id: Option<Side>,
-    key_names: Vec<String>,
+    key_names: Vec<Vec<String>>,
     origin: Origin,
     tables: [Table; 2],
     counts: Option<Arrangement>,
@@ -106,7 +106,7 @@ impl Join {
         Join {
             mode: spec.mode,
             id: spec.id,
-            key_names: names_of(inputs[Side::Left as usize], &key),
+            key_names: inputs.iter().map(|input| names_of(input, &key)).collect(),
             origin: spec.origin.clone(),
             tables: Side::BOTH.map(table),
             counts: (keeps || spec.id.is_some()).then(counts),
@@ -115,15 +115,16 @@ impl Join {
 
     /// What each side changes by in a bucket, and the keys.
     fn changes(&self, mut bucket: Bucket) -> Result<(Keys, [KeyedRows; 2])> {
-        let changes = Side::BOTH.map(|side| {
+        let mut of_side = |side: Side| {
             let table = &self.tables[side as usize];
             match bucket.take(side as usize) {
                 Some(changes) => group(&changes, &table.row, RowOrder::Consolidated),
-                None => table.rows.no_rows(),
+                None => Ok(table.rows.no_rows()),
             }
-        });
-        for (table, changes) in self.tables.iter().zip(&changes) {
-            self.check_removals(table, changes)?;
+        };
+        let changes = [of_side(Side::Left)?, of_side(Side::Right)?];
+        for (side, changes) in Side::BOTH.into_iter().zip(&changes) {
+            self.check_removals(side, changes)?;
         }
         let (keys, changes) = align(changes.into());
         let Ok(changes) = <[KeyedRows; 2]>::try_from(changes) else { unreachable!("two tables stay two") };
@@ -131,22 +132,27 @@ impl Join {
     }
 
     /// Checks that rows are there before they are removed; reads only these.
-    fn check_removals(&self, table: &Table, changes: &KeyedRows) -> Result<()> {
+    fn check_removals(&self, side: Side, changes: &KeyedRows) -> Result<()> {
         if changes.diffs.insert_only() {
             return Ok(());
         }
         let removed = filtered(changes, |row| changes.diffs.get(row) < 0).without_idle_keys();
         let Diffs::Each(diffs) = &removed.diffs else { unreachable!("some row is removed") };
         let wanted: Vec<i64> = diffs.iter().map(|diff| -diff).collect();
-        let found = table.rows.lookup_rows(&removed, &wanted)?;
+        let found = self.tables[side as usize].rows.lookup_rows(&removed, &wanted)?;
         for (row, place) in found.offsets.windows(2).enumerate() {
-            let there: i64 = (place[0]..place[1]).map(|at| found.diffs.get(at as usize)).sum();
+            let there = total(&found.diffs, place)?;
             if there < wanted[row] {
-                let key = show(&self.key_names, &removed.keys, key_of_row(&removed.offsets, row));
-                return Err(never_added(&key).at(&self.origin));
+                let key = self.show(side, &removed.keys, key_of_row(&removed.offsets, row));
+                return Err(never_added(&format!("{key}, in the {} table", side.name())).at(&self.origin));
             }
         }
         Ok(())
+    }
+
+    /// A key as its side names it.
+    fn show(&self, side: Side, keys: &[ArrayRef], key: usize) -> String {
+        show(&self.key_names[side as usize], keys, key)
     }
 
     /// What a side has of those keys that have changes on the other side, all keys kept.
@@ -192,8 +198,7 @@ impl Join {
         let mut after = before.clone();
         for (after, changes) in after.iter_mut().zip(changes) {
             for (key, pair) in changes.offsets.windows(2).enumerate() {
-                let more: i64 = (pair[0]..pair[1]).map(|row| changes.diffs.get(row as usize)).sum();
-                after[key] += more;
+                after[key] = after[key].checked_add(total(&changes.diffs, pair)?).ok_or_else(too_often)?;
             }
         }
         debug_assert!(before.iter().chain(&after).all(|counts| counts.len() == count));
@@ -207,7 +212,7 @@ impl Join {
         let Some(side) = self.id else { return Ok(()) };
         let [own, others] = [side, side.other()].map(|side| &counts.after[side as usize]);
         let Some(key) = own.iter().zip(others).position(|(own, others)| *own > 0 && *others > 1) else { return Ok(()) };
-        let key = show(&self.key_names, &keys.columns, key);
+        let key = self.show(side, &keys.columns, key);
         let (side, other) = (side.name(), side.other().name());
         let error = format!(
             "two rows of the {other} table match one row of the {side}, whose id the row of the join has: {key}"
@@ -228,7 +233,7 @@ impl Join {
         let mut versions: [Vec<Versioned>; 2] = Default::default();
         for key in 0..keys.hashes.len() {
             for ((versions, side), views) in versions.iter_mut().zip(&sides).zip(&views) {
-                side.versions(key, views, versions);
+                side.versions(key, views, versions)?;
             }
             output.product(key as u32, &versions)?;
             if let Some(counts) = counts {
@@ -246,7 +251,7 @@ impl Join {
 
 impl Counts {
     /// What the counts on record change by.
-    fn replacement(&self, keys: &Keys) -> KeyedRows {
+    fn replacement(&self, keys: &Keys) -> Result<KeyedRows> {
         let rows = |counts: &[Vec<i64>; 2]| {
             let (mut offsets, mut columns): (_, [Vec<i64>; 2]) = (vec![0], Default::default());
             for (left, right) in counts[0].iter().zip(&counts[1]) {
@@ -266,6 +271,12 @@ impl Counts {
     }
 }
 
+/// How often all rows of a key are there.
+fn total(diffs: &Diffs, of_key: &[u32]) -> Result<i64> {
+    let sum: i128 = (of_key[0]..of_key[1]).map(|row| i128::from(diffs.get(row as usize))).sum();
+    i64::try_from(sum).map_err(|_| too_often())
+}
+
 impl SideRows {
     fn new(old: KeyedRows, changes: KeyedRows) -> Self {
         let shift = old.offsets.last().copied().unwrap_or_default();
@@ -274,13 +285,13 @@ impl SideRows {
     }
 
     /// The rows of a key, each once, in order. Those of the state are there only if the other side changes.
-    fn versions(&self, key: usize, views: &[ColumnView<'_>], out: &mut Vec<Versioned>) {
+    fn versions(&self, key: usize, views: &[ColumnView<'_>], out: &mut Vec<Versioned>) -> Result<()> {
         out.clear();
         let of = |rows: &KeyedRows| -> Range<u32> { rows.offsets[key]..rows.offsets[key + 1] };
         let (mut old, mut changes) = (of(&self.old).peekable(), of(&self.changes).peekable());
         loop {
             let order = match (old.peek(), changes.peek()) {
-                (None, None) => return,
+                (None, None) => return Ok(()),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some(old), Some(change)) => compare_rows(views, *old as usize, (self.shift + change) as usize),
@@ -290,7 +301,7 @@ impl SideRows {
             let count = known.map_or(0, |row| self.old.diffs.get(row as usize));
             let diff = change.map_or(0, |row| self.changes.diffs.get(row as usize));
             let row = known.or(change.map(|row| self.shift + row)).expect("one of them has a row");
-            out.push(Versioned { row, old: count, new: count + diff });
+            out.push(Versioned { row, old: count, new: count.checked_add(diff).ok_or_else(too_often)? });
         }
     }
 }
@@ -340,7 +351,7 @@ impl<'a, 'e> Output<'a, 'e> {
     fn times(&self, key: u32, left: i64, right: i64) -> Result<i64> {
         // Half of the range, so that two of them can be subtracted.
         left.checked_mul(right).filter(|times| *times <= i64::MAX / 2).ok_or_else(|| {
-            let key = show(&self.join.key_names, &self.keys.columns, key as usize);
+            let key = self.join.show(Side::Left, &self.keys.columns, key as usize);
             let error = Error::input(format!("a row of the join would be there more than 2^62 times: {key}"));
             error.at(&self.join.origin)
         })
@@ -411,7 +422,7 @@ impl Operator for Join {
                 builder.append(&changes.clone().without_idle_keys());
             }
             if let (Some(builder), Some(counts)) = (&mut counts_builder, &counts) {
-                builder.append(&counts.replacement(&keys));
+                builder.append(&counts.replacement(&keys)?);
             }
             self.apply(&keys, changes, counts.as_ref(), emit)?;
         }
@@ -466,19 +477,17 @@ impl Join {
             diffs: Diffs::Ones,
             ..rows.clone()
         };
-        let count = |rows: &KeyedRows| -> Vec<i64> {
-            let sum = |pair: &[u32]| (pair[0]..pair[1]).map(|row| rows.diffs.get(row as usize)).sum();
-            rows.offsets.windows(2).map(sum).collect()
-        };
-        let counts =
-            Counts { before: rows.each_ref().map(|_| vec![0; keys.hashes.len()]), after: rows.each_ref().map(count) };
+        let count =
+            |rows: &KeyedRows| rows.offsets.windows(2).map(|pair| total(&rows.diffs, pair)).collect::<Result<_>>();
+        let after = [count(&rows[0])?, count(&rows[1])?];
+        let counts = Counts { before: [(); 2].map(|()| vec![0; keys.hashes.len()]), after };
         let sides = rows.map(|rows| SideRows::new(empty(&rows), rows));
         let views = sides.each_ref().map(|side| ColumnView::of_all(&side.columns));
         let mut output = Output::new(self, keys, sides.each_ref().map(|side| side.columns.as_slice()), emit);
         let mut versions: [Vec<Versioned>; 2] = Default::default();
         for key in 0..keys.hashes.len() {
             for ((versions, side), views) in versions.iter_mut().zip(&sides).zip(&views) {
-                side.versions(key, views, versions);
+                side.versions(key, views, versions)?;
             }
             output.product(key as u32, &versions)?;
             for side in Side::BOTH.into_iter().filter(|side| self.mode.keeps(*side)) {

@@ -40,11 +40,11 @@ impl Operator for Keep {
     fn step(&mut self, _: &StepContext, input: &mut dyn Buckets, emit: &mut Emit<'_>) -> Result<()> {
         let mut builder = self.rows.builder();
         while let Some(bucket) = input.next()? {
-            let changes = group(&bucket.only(), &[], RowOrder::Consolidated);
+            let changes = group(&bucket.only(), &[], RowOrder::Consolidated)?;
             if !changes.diffs.insert_only() {
                 // Where the new multiplicity is below zero, a row is left that removes.
                 let known = self.rows.lookup(&changes.hashes, &changes.keys, Select::All)?;
-                let now = sum_by_key(&known, &changes);
+                let now = sum_by_key(&known, &changes)?;
                 if let Some(row) = super::first_negative(&now.diffs) {
                     let key = super::key_of_row(&now.offsets, row);
                     return Err(never_added(&show(&self.names, &now.keys, key)));

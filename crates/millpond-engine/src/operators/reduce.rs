@@ -135,9 +135,9 @@ impl Reduce {
     /// The changes of a bucket by key.
     fn rows(&self, bucket: &KeyedChanges, epoch: Epoch) -> Result<KeyedRows> {
         if !self.with_arrival {
-            return Ok(group(bucket, &self.row, RowOrder::Arrival));
+            return group(bucket, &self.row, RowOrder::Arrival);
         }
-        let rows = group(bucket, &self.row, RowOrder::Consolidated);
+        let rows = group(bucket, &self.row, RowOrder::Consolidated)?;
         with_arrival(rows, epoch, self.arrivals.as_ref(), |rows, key, _| self.never_added(&rows.keys, key))
     }
 
@@ -152,7 +152,7 @@ impl Reduce {
         let distincts = self.accumulators.distincts();
         let mut lists: [Vec<Option<ArrayRef>>; 2] = [0, 1].map(|_| vec![None; self.accumulators.lists().len()]);
         for (order, builder) in self.orders.iter().zip(&mut builders.orders) {
-            let changes = order.sorting.apply(&rows);
+            let changes = order.sorting.apply(&rows)?;
             for (column, _) in distincts.iter().filter(|(_, sorting)| *sorting == order.sorting) {
                 added[*column] = order.more_distinct(&changes, |key| self.never_added(&changes.keys, key))?;
             }
@@ -160,7 +160,7 @@ impl Reduce {
                 self.accumulators.lists().iter().enumerate().filter(|(_, list)| list.sorting == order.sorting);
             if of_order.clone().next().is_some() {
                 let old = order.rows.lookup(&changes.hashes, &changes.keys, Select::All)?;
-                let new = sum_by_key(&old, &changes);
+                let new = sum_by_key(&old, &changes)?;
                 if let Some(row) = first_negative(&new.diffs) {
                     return Err(self.never_added(&new.keys, super::key_of_row(&new.offsets, row)));
                 }
@@ -256,9 +256,9 @@ impl Reduce {
         let old_answers =
             if old.is_empty() { Vec::new() } else { self.finish(&old, &of_known(&old_lists, &old_offsets))? };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
-        emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers }))?;
+        emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers })?)?;
         let before = RowsOf { offsets: &old_offsets, columns: &old };
-        Ok(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &new }))
+        replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &new })
     }
 }
 

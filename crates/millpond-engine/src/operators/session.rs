@@ -165,7 +165,7 @@ impl Session {
 
     /// The lists of sessions, of all events of each.
     fn lists(&self, events: &KeyedRows) -> Result<Vec<ArrayRef>> {
-        self.accumulators.lists().iter().map(|list| list.of(&list.sorting.apply(events))).collect()
+        self.accumulators.lists().iter().map(|list| list.of(&list.sorting.apply(events)?)).collect()
     }
 
     /// The lists of sessions of the state.
@@ -181,7 +181,7 @@ impl Session {
     /// Emits what changes in the output; returns what changes in the sessions and in the events.
     fn apply(&self, bucket: &KeyedChanges, epoch: Epoch, emit: &mut EmitRows<'_>) -> Result<(KeyedRows, KeyedRows)> {
         let order = if self.events.is_some() { RowOrder::Consolidated } else { RowOrder::FirstColumn };
-        let mut events = group(bucket, &self.row, order);
+        let mut events = group(bucket, &self.row, order)?;
         if self.with_arrival {
             let never_added = |rows: &KeyedRows, key, row| self.never_added(rows, key, row);
             events = with_arrival(events, epoch, self.events.as_ref(), never_added)?;
@@ -238,8 +238,8 @@ impl Session {
             let old = RowsOf { offsets: &old_offsets, columns: old };
             replacement(&events.hashes, &events.keys, &old, &RowsOf { offsets: &new_offsets, columns: new })
         };
-        emit(difference(&old_answers, &new_answers))?;
-        Ok(difference(&old, &new))
+        emit(difference(&old_answers, &new_answers)?)?;
+        difference(&old, &new)
     }
 
     /// The events of the state in several stretches of time, the n-th of key `owners[n]` of `events`: for each stretch,
@@ -283,7 +283,7 @@ impl Session {
         }
         let rows = self.rows_of(events, new)?;
         for (column, sorting) in self.accumulators.distincts() {
-            let numbers = sorting.apply(&rows).offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).collect();
+            let numbers = sorting.apply(&rows)?.offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])).collect();
             new.accumulators[column] = Type::Int.int_array(numbers, None);
         }
         self.lists(&rows)
@@ -312,7 +312,7 @@ impl Session {
             rows: take_all(&events.rows, &changed),
             diffs: Diffs::Each(changed.iter().map(|&row| events.diffs.get(row as usize)).collect()),
         };
-        Ok(sum_by_key(&present, &changes))
+        sum_by_key(&present, &changes)
     }
 
     /// Puts the candidates of each key in order, cuts them where the gap is too wide, and merges what lies between. An

@@ -55,7 +55,7 @@ impl Present {
         let known = self.rows.lookup(&orders.hashes, &orders.keys, Select::All)?;
         let old = RowsOf { offsets: &known.offsets, columns: &known.rows };
         let new = RowsOf { offsets: &orders.offsets, columns: &orders.rows };
-        let changed = replacement(&orders.hashes, &orders.keys, &old, &new);
+        let changed = replacement(&orders.hashes, &orders.keys, &old, &new)?;
         let mut builder = self.rows.builder();
         builder.append(&changed);
         let Changes { columns, rows, diffs } = changed.into_changes();
@@ -85,7 +85,7 @@ impl Present {
         let hashes = hash_columns(self.seed, &keys, count);
         let input = HashedChanges { hashes, changes: Changes { columns, rows: count, diffs } };
         let input = KeyedChanges::new(input, &self.key);
-        let KeyedRows { hashes, keys, offsets, rows, diffs } = group(&input, &self.row, RowOrder::Arrival);
+        let KeyedRows { hashes, keys, offsets, rows, diffs } = group(&input, &self.row, RowOrder::Arrival)?;
         let mut last = Vec::with_capacity(hashes.len());
         let mut ends = Vec::with_capacity(hashes.len() + 1);
         ends.push(0);

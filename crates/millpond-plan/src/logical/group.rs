@@ -93,7 +93,7 @@ impl Operation for Group {
             let input = &table.inputs()[0];
             let mut rows = lowering.pipeline(input)?;
             let reduction = rows.reduction(input.schema(), &Grouping::Keys(&self.keys), &self.outputs)?;
-            let reducers = lowering.reducer_rows(&mut rows, &reduction);
+            let reducers = lowering.reducer_rows(&mut rows, &reduction, table.origin());
             let key: Vec<usize> = (0..reduction.keys.len()).collect();
             let output = KeyedOutput::by_key(key.len());
             let spec = ReduceSpec { key: key.clone(), reducers, form: Form::of(input.append_only()) };
@@ -105,7 +105,13 @@ impl Operation for Group {
 
 impl Lowering {
     /// Narrows `rows` to what a keyed operator reads: the keys, the time, then the reducers' arguments, each once.
-    pub(super) fn reducer_rows(&mut self, rows: &mut Pipeline, reduction: &Reduction) -> Vec<ReducerCall> {
+    /// `origin` is where they are written.
+    pub(super) fn reducer_rows(
+        &mut self,
+        rows: &mut Pipeline,
+        reduction: &Reduction,
+        origin: &Origin,
+    ) -> Vec<ReducerCall> {
         let names = self.output_of(rows).clone();
         let text = |terms: &Terms, term: TermId| terms.to_notation(term, &names);
         let mut columns = reduction.keys.clone();
@@ -121,7 +127,7 @@ impl Lowering {
             let columns = arguments.iter().map(&mut column).collect();
             reducers.push(ReducerCall { kind: *kind, columns });
         }
-        rows.project(columns);
+        rows.project(columns, origin);
         reducers
     }
 

@@ -161,7 +161,7 @@ impl Table {
                 return Err(error.with_hint(such_as(tables)));
             }
             let identity = id.map(|side| identity_of(tables, mode, side)).transpose()?;
-            let named = |(name, expr): (String, Expr)| Ok((name, with_sides(tables, &expr)?));
+            let named = |(name, expr): (String, Expr)| Ok((name, with_only_side(tables, &with_sides(tables, &expr)?)));
             let outputs = outputs.into_iter().map(named).collect::<Result<_>>()?;
             let join = Join { mode, id, on: keys, outputs };
             let mut terms = [Terms::default(), Terms::default()];
@@ -335,12 +335,16 @@ impl Join {
             return Err(at(error, &condition[1]));
         };
         // JSON's null is no value where the other side may have none.
+        let mut cast = false;
         if common.ty == Type::Json && common.optional {
-            for (rows, term) in sides.iter_mut().zip(&mut term) {
+            let required = [left, right].map(|side| !side.optional);
+            for ((rows, term), _) in sides.iter_mut().zip(&mut term).zip(required).filter(|(_, required)| *required) {
                 *term = rows.terms.add(Op::JsonOrNone(*term), TermType::new(Type::Json, true));
+                cast = true;
             }
         }
         let optional = match self.mode {
+            _ if cast => true,
             JoinMode::Inner => left.optional && right.optional,
             JoinMode::Left => left.optional,
             JoinMode::Right => right.optional,
@@ -429,8 +433,7 @@ impl JoinScope<'_> {
         let declared = self.schemas[side as usize].columns()[position].ty;
         let value = self.side_value(results, side, term);
         // JSON's null is no value where there may be none.
-        let is_key = self.keys.iter().any(|(_, key)| key[side as usize] == term);
-        match !is_key && declared.ty == Type::Json && !declared.optional && self.flag(side).is_some() {
+        match declared.ty == Type::Json && !declared.optional && self.flag(side).is_some() {
             true => results.add(Op::JsonOrNone(value), TermType::new(Type::Json, true)),
             false => value,
         }
@@ -496,6 +499,20 @@ fn with_sides(tables: [&Table; 2], expr: &Expr) -> Result<Expr> {
             }
         };
         Ok(ColumnRef { table, name: column.name.clone() })
+    })
+}
+
+/// The expression with plain columns that only one table has said to be of its side: however a column is written, the
+/// state is the same.
+fn with_only_side(tables: [&Table; 2], expr: &Expr) -> Expr {
+    expr.with_columns(&|column| {
+        let has = tables.map(|table| table.schema().index_of(&column.name).is_some());
+        let table = match (&column.table, has) {
+            (TableRef::This, [true, false]) => TableRef::Left,
+            (TableRef::This, [false, true]) => TableRef::Right,
+            (table, _) => table.clone(),
+        };
+        ColumnRef { table, name: column.name.clone() }
     })
 }
 
@@ -629,7 +646,7 @@ impl Operation for Join {
             for (side, rows) in Side::BOTH.into_iter().zip([&mut left, &mut right]) {
                 let keys = keys.iter().zip(&self.on);
                 let keys = keys.map(|((_, key), written)| (spoken(&written[side as usize]), key[side as usize]));
-                rows.project(keys.chain(used[side as usize].iter().cloned()).collect());
+                rows.project(keys.chain(used[side as usize].iter().cloned()).collect(), table.origin());
             }
             let key: Vec<usize> = (0..keys.len()).collect();
             let spec = JoinSpec { mode: self.mode, key: key.len(), id: self.id, origin: table.origin().clone() };

@@ -51,14 +51,14 @@ impl Pipeline {
         reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs)
     }
 
-    /// Makes these terms its columns.
-    pub(super) fn project(&mut self, columns: Vec<(String, TermId)>) {
+    /// Makes these terms its columns; `written` is where those are written that are no columns yet.
+    pub(super) fn project(&mut self, columns: Vec<(String, TermId)>, written: &Origin) {
         let types = columns.iter().map(|(name, term)| {
             let ty = self.terms.ty(*term).column().expect("keys and arguments have types");
             (name.clone(), ty)
         });
         self.schema = Schema::new(types);
-        let root = |term| Root { term, origin: self.origin(term, None) };
+        let root = |term| Root { term, origin: self.origin(term, Some(written)) };
         self.columns = columns.iter().map(|(name, term)| (name.clone(), root(*term))).collect();
     }
 

@@ -161,7 +161,7 @@ impl Operation for Session {
             let input = &table.inputs()[0];
             let mut rows = lowering.pipeline(input)?;
             let reduction = rows.reduction(input.schema(), &self.grouping(), &self.outputs)?;
-            let reducers = lowering.reducer_rows(&mut rows, &reduction);
+            let reducers = lowering.reducer_rows(&mut rows, &reduction, table.origin());
             let instance: Vec<usize> = (0..reduction.keys.len()).collect();
             let session = SessionSpec {
                 instance: instance.clone(),

@@ -83,7 +83,7 @@ impl Operation for Sliding {
             let reduction = rows.reduction(input.schema(), &Grouping::Sliding(&self.window), &self.outputs)?;
             let numbers = reduction.windows.as_ref().expect("a window has numbers");
             rows.predicates.extend(numbers.predicate.map(|term| Root { term, origin: origin.cloned() }));
-            let reducers = lowering.reducer_rows(&mut rows, &reduction);
+            let reducers = lowering.reducer_rows(&mut rows, &reduction, table.origin());
             let key: Vec<usize> = (0..reduction.keys.len()).collect();
             let lifecycle = reduction.lifecycle.clone();
             let mut clock = lifecycle.as_ref().map(|_| rows.column_of(numbers.time, || ("time", origin.cloned())));

@@ -188,7 +188,7 @@ impl Session {
         let owners: Vec<u32> = some.iter().map(|&hit| hits.keys[hit as usize]).collect();
         let present = self.read(events, &owners, |i| stretch(some[i]))?;
         let removals = select(&hits.removals, some);
-        let left = sum_by_key(&present, &removals);
+        let left = sum_by_key(&present, &removals)?;
         match first_negative(&left.diffs) {
             Some(row) => Err(self.never_added(&left, key_of_row(&left.offsets, row), row)),
             None => Ok(left),

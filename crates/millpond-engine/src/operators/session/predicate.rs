@@ -74,7 +74,7 @@ impl Session {
         }
         let select = Select::Through { from: &first, until: &last, until_column: START };
         let others = self.sessions.lookup(&events.hashes, &events.keys, select)?;
-        Ok(sum_by_key(&before, &others))
+        sum_by_key(&before, &others)
     }
 
     /// Finds the old sessions with an event added inside or removed.

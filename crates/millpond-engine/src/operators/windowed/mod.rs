@@ -141,7 +141,7 @@ impl Windowed {
 
     /// Removes from the output what windows that are over had in it before this epoch.
     fn retract(&self, due: &KeyedRows, turn: WatermarkStep, emit: &mut Emit<'_>) -> Result<()> {
-        let windows = self.gathered(&[windows_of(due)]);
+        let windows = self.gathered(&[windows_of(due)])?;
         self.in_chunks(&windows, |chunk, lifetimes| {
             let expires = |life: &Lifetime| is_past(life.over, turn.after) && is_past(life.shown, turn.before);
             let Some(chosen) = self.choose(chunk, lifetimes.iter().map(expires)) else { return Ok(()) };
@@ -182,12 +182,12 @@ impl Windowed {
     }
 
     /// Windows by key, those that came and went left out.
-    fn gathered(&self, windows: &[HashedChanges]) -> KeyedRows {
+    fn gathered(&self, windows: &[HashedChanges]) -> Result<KeyedRows> {
         let (key, bounds): (Vec<usize>, Vec<usize>) = (0..self.keys + self.bounds).partition(|c| *c < self.keys);
         let windows = KeyedChanges::new(HashedChanges::concat(windows), &key);
-        let windows = group(&windows, &bounds, RowOrder::Consolidated);
+        let windows = group(&windows, &bounds, RowOrder::Consolidated)?;
         debug_assert!(windows.diffs.insert_only(), "a window that waits exists");
-        windows
+        Ok(windows)
     }
 
     fn in_chunks(
@@ -260,7 +260,7 @@ impl Windowed {
             offsets: vec![0, rows.len() as u32],
             rows: vec![column(|row| row.0), column(|row| row.1)],
             diffs: Diffs::Each(rows.iter().map(|row| row.2).collect()),
-        }));
+        })?);
         insert(&mut self.saved, run.finish())
     }
 }
@@ -487,7 +487,7 @@ impl Operator for Windowed {
             self.timers.remove(due)?;
         }
         if !windows.is_empty() {
-            let windows = self.gathered(&windows);
+            let windows = self.gathered(&windows)?;
             self.fire_due(&windows, turn, emit)?;
         }
         self.watermark = turn.after;

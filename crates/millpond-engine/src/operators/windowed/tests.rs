@@ -331,14 +331,14 @@ impl Machine {
                             None => changes.diffs,
                         };
                         let made = Changes { columns: mapped.columns, rows: mapped.rows, diffs };
-                        if *mode == Consolidate::InBatch { consolidate(made, SEED) } else { made }
+                        if *mode == Consolidate::InBatch { consolidate(made, SEED).unwrap() } else { made }
                     };
                     let mapped: Vec<Changes> = before().into_iter().map(map).collect();
                     if *mode == Consolidate::ByRow && !mapped.is_empty() {
                         let keyed: Vec<HashedChanges> = (mapped.into_iter())
                             .map(|changes| HashedChanges { hashes: vec![0; changes.rows], changes })
                             .collect();
-                        vec![consolidate(HashedChanges::concat(&keyed).changes, SEED)]
+                        vec![consolidate(HashedChanges::concat(&keyed).changes, SEED).unwrap()]
                     } else {
                         mapped
                     }

@@ -89,7 +89,7 @@ impl Timers {
         let hashes = vec![self.queue.range().first];
         let timers = KeyedRows { hashes, keys: Vec::new(), offsets: vec![0, rows as u32], rows: columns, diffs };
         let mut run = self.queue.builder();
-        run.append(&consolidated(timers));
+        run.append(&consolidated(timers)?);
         insert(&mut self.queue, run.finish())
     }
 }
