@@ -406,3 +406,18 @@ def test_mistakes_in_the_data_of_keys_and_arguments_name_the_line() -> None:
         with pytest.raises(pw.InputError, match="division by zero") as caught:
             pw.debug.compute_and_print(mistaken)
         assert caught.value.origin is not None and "test_joins.py:" in caught.value.origin
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (list[pw.Json], list[pw.Json | None]),
+        (tuple[int, int], tuple[int, int | None]),
+    ],
+)
+def test_keys_of_tuples_and_lists_are_of_one_type(left: Any, right: Any) -> None:
+    a = pw.debug.table_from_markdown("t\n[1,2]", schema=pw.schema_from_types(t=left))
+    b = pw.debug.table_from_markdown("t\n[1,2]", schema=pw.schema_from_types(t=right))
+    with pytest.raises(pw.InvalidError, match=r"join: `pw\.left\.t` is .*, but `pw\.right\.t` is ") as caught:
+        a.join(b, a.t == b.t).select(a.t)
+    assert caught.value.hint is not None and "pw.left.t" in caught.value.hint

@@ -318,11 +318,14 @@ impl Join {
                 &condition[side],
             ));
         };
-        let Some(common) = left.common(right) else {
+        // What is in tuples and lists is of one type, too, or equal values would be stored otherwise.
+        let Some(common) = left.common(right).filter(|_| left.ty == right.ty) else {
             let sided = sided(condition);
             let [a, b] = sided.each_ref().map(subject);
             let error = Error::invalid(format!("join: {a} is {left}, but {b} is {right}"));
             let cast = match (left.ty, right.ty) {
+                (from, to) if from.common(to) == Some(to) => Some((0, to)),
+                (to, from) if from.common(to) == Some(to) => Some((1, to)),
                 (Type::Int | Type::Bool, Type::Float) | (Type::Bool, Type::Int) => Some((0, right.ty)),
                 (Type::Float, Type::Int | Type::Bool) | (Type::Int, Type::Bool) => Some((1, left.ty)),
                 (from, to) if typing::castable(to, from) => Some((1, from)),
