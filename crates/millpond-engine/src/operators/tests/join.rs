@@ -204,11 +204,12 @@ fn check_error(mode: JoinMode, id: Option<Side>, steps: &[&[(i64, &str, i64, i64
 
 #[test]
 fn a_removal_of_nothing_is_named_with_its_place() {
-    let expect = "visits.py:7: a row was removed that was never added: user=\"ann\", in the left table";
+    let [left, right] = ["left", "right"]
+        .map(|side| format!("visits.py:7: a row was removed that was never added: user=\"ann\", in the {side} table"));
     for mode in MODES {
-        check_error(mode, None, &[&[(0, "ann", 1, -1)]], expect);
-        check_error(mode, None, &[&[(1, "ann", 1, 1)], &[(1, "ann", 1, -2)]], expect);
-        check_error(mode, None, &[&[(0, "ann", 1, 1), (1, "ann", 1, 1)], &[(0, "ann", 2, -1)]], expect);
+        check_error(mode, None, &[&[(0, "ann", 1, -1)]], &left);
+        check_error(mode, None, &[&[(1, "ann", 1, 1)], &[(1, "ann", 1, -2)]], &right);
+        check_error(mode, None, &[&[(0, "ann", 1, 1), (1, "ann", 1, 1)], &[(0, "ann", 2, -1)]], &left);
     }
 }
 
