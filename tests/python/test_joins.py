@@ -421,3 +421,14 @@ def test_keys_of_tuples_and_lists_are_of_one_type(left: Any, right: Any) -> None
     with pytest.raises(pw.InvalidError, match=r"join: `pw\.left\.t` is .*, but `pw\.right\.t` is ") as caught:
         a.join(b, a.t == b.t).select(a.t)
     assert caught.value.hint is not None and "pw.left.t" in caught.value.hint
+
+
+def test_a_key_that_is_always_none_is_none() -> None:
+    none = pw.if_else(pw.left.user == "ann", None, None)
+    with pytest.raises(pw.InvalidError, match="is no key: it is always None"):
+        visits().join(users(), none == pw.right.user).select(pw.left.user)
+
+
+def test_the_name_of_a_state_is_a_text() -> None:
+    with pytest.raises(pw.InvalidError, match="named: a name is a str, not 3"):
+        visits().named(3)  # type: ignore[arg-type]
