@@ -227,7 +227,17 @@ impl Join {
         let [left, right] = changes;
         let known = [self.partners(Side::Left, keys, &right)?, self.partners(Side::Right, keys, &left)?];
         let [known_left, known_right] = known;
-        let sides = [SideRows::new(known_left, left), SideRows::new(known_right, right)];
+        self.emit_changes(keys, [SideRows::new(known_left, left), SideRows::new(known_right, right)], counts, emit)
+    }
+
+    /// Emits what the output of these keys changes by, of which `sides` are the rows that take part.
+    fn emit_changes(
+        &self,
+        keys: &Keys,
+        sides: [SideRows; 2],
+        counts: Option<&Counts>,
+        emit: &mut Emit<'_>,
+    ) -> Result<()> {
         let views = sides.each_ref().map(|side| ColumnView::of_all(&side.columns));
         let mut output = Output::new(self, keys, sides.each_ref().map(|side| side.columns.as_slice()), emit);
         let mut versions: [Vec<Versioned>; 2] = Default::default();
@@ -481,21 +491,6 @@ impl Join {
             |rows: &KeyedRows| rows.offsets.windows(2).map(|pair| total(&rows.diffs, pair)).collect::<Result<_>>();
         let after = [count(&rows[0])?, count(&rows[1])?];
         let counts = Counts { before: [(); 2].map(|()| vec![0; keys.hashes.len()]), after };
-        let sides = rows.map(|rows| SideRows::new(empty(&rows), rows));
-        let views = sides.each_ref().map(|side| ColumnView::of_all(&side.columns));
-        let mut output = Output::new(self, keys, sides.each_ref().map(|side| side.columns.as_slice()), emit);
-        let mut versions: [Vec<Versioned>; 2] = Default::default();
-        for key in 0..keys.hashes.len() {
-            for ((versions, side), views) in versions.iter_mut().zip(&sides).zip(&views) {
-                side.versions(key, views, versions)?;
-            }
-            output.product(key as u32, &versions)?;
-            for side in Side::BOTH.into_iter().filter(|side| self.mode.keeps(*side)) {
-                let alone = counts.after[side.other() as usize][key] == 0;
-                output.alone(key as u32, side, &versions[side as usize], [false, alone])?;
-            }
-            output.end_key()?;
-        }
-        output.flush()
+        self.emit_changes(keys, rows.map(|rows| SideRows::new(empty(&rows), rows)), Some(&counts), emit)
     }
 }

@@ -245,6 +245,20 @@ impl<'a> Running<'a> {
         Running { subject, workers, collide, emitted: Table::new(), epoch: 0 }
     }
 
+    /// Plays random epochs with these changes of the rows that are left, some before a restart, and checks each.
+    fn play(&mut self, random: &mut StdRng, changes: impl Fn(&mut StdRng, &mut Table) -> Vec<(Row, i64)>) {
+        let mut history = History::default();
+        for _ in 0..random.random_range(1..8) {
+            let changes = changes(random, &mut history.present);
+            self.step(&changes, random.random_range(1..4)).unwrap();
+            self.check(&history);
+            if random.random_ratio(1, 3) {
+                self.restart(random.random_range(1..=4));
+                self.check(&history);
+            }
+        }
+    }
+
     fn step(&mut self, rows: &[(Row, i64)], buckets: usize) -> Result<()> {
         let mut placed = vec![Vec::new(); self.subject.ports.len()];
         for (row, diff) in rows {
@@ -332,22 +346,23 @@ pub(crate) fn saved(workers: &mut [Box<dyn Operator>]) -> Vec<(String, SavedArra
 
 const CASES: u64 = 3000;
 
-/// Runs random changes through random subjects. Set `SEED` to run one case alone.
+/// Runs so many random cases. Set `SEED` to run one case alone.
 #[track_caller]
-fn check_law(subject: impl Fn(&mut StdRng) -> Subject, removals: bool) {
+pub(super) fn check_cases(cases: u64, case: impl Fn(&mut StdRng)) {
     let one: Option<u64> = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = one.map_or(0..CASES, |seed| seed..seed + 1);
-    for seed in seeds {
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut random = StdRng::seed_from_u64(seed);
-            let subject = subject(&mut random);
-            check_case(&subject, &mut random, removals);
-        }));
-        if let Err(panic) = outcome {
+    for seed in one.map_or(0..cases, |seed| seed..seed + 1) {
+        let case = || case(&mut StdRng::seed_from_u64(seed));
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(case)) {
             eprintln!("the case of SEED={seed} fails");
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+/// Runs random changes through random subjects.
+#[track_caller]
+fn check_law(subject: impl Fn(&mut StdRng) -> Subject, removals: bool) {
+    check_cases(CASES, |random| check_case(&subject(random), random, removals));
 }
 
 fn check_case(subject: &Subject, random: &mut StdRng, removals: bool) {

@@ -150,11 +150,11 @@ impl Anchor {
 
     /// Whether it adds up what comes in one epoch itself.
     pub(super) fn adds_up(&self) -> bool {
-        matches!(self.operator, AnchorOperator::Keyed(_)) || self.is_stateless() && self.cancels()
-    }
-
-    fn is_stateless(&self) -> bool {
-        matches!(self.operator, AnchorOperator::Concat { .. } | AnchorOperator::Flatten { .. })
+        match self.operator {
+            AnchorOperator::Source(_) => false,
+            AnchorOperator::Concat { cancels } | AnchorOperator::Flatten { cancels, .. } => cancels,
+            AnchorOperator::Keyed(_) => true,
+        }
     }
 
     /// How rows that cancel after this stage are brought together.

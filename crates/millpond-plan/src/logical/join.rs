@@ -338,16 +338,14 @@ impl Join {
             return Err(at(error, &condition[1]));
         };
         // JSON's null is no value where the other side may have none.
-        let mut cast = false;
-        if common.ty == Type::Json && common.optional {
-            let required = [left, right].map(|side| !side.optional);
-            for ((rows, term), _) in sides.iter_mut().zip(&mut term).zip(required).filter(|(_, required)| *required) {
-                *term = rows.terms.add(Op::JsonOrNone(*term), TermType::new(Type::Json, true));
-                cast = true;
-            }
+        let nulls_differ = common.ty == Type::Json && left.optional != right.optional;
+        if nulls_differ {
+            let required = usize::from(left.optional);
+            let null_is_none = Op::JsonOrNone(term[required]);
+            term[required] = sides[required].terms.add(null_is_none, TermType::new(Type::Json, true));
         }
         let optional = match self.mode {
-            _ if cast => true,
+            _ if nulls_differ => true,
             JoinMode::Inner => left.optional && right.optional,
             JoinMode::Left => left.optional,
             JoinMode::Right => right.optional,

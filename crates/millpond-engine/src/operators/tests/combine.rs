@@ -169,28 +169,12 @@ fn play(random: &mut StdRng) {
     let subject = case.subject(Box::new(move |history| oracle.expect(&history.present)));
     let collide = random.random_ratio(1, 4);
     let mut running = Running::new(&subject, random.random_range(1..=4), collide);
-    let mut history = History::default();
-    for _ in 0..random.random_range(1..8) {
-        let changes = case.changes(random, &mut history.present);
-        running.step(&changes, random.random_range(1..4)).unwrap();
-        running.check(&history);
-        if random.random_ratio(1, 3) {
-            running.restart(random.random_range(1..=4));
-            running.check(&history);
-        }
-    }
+    running.play(random, |random, present| case.changes(random, present));
 }
 
 #[test]
 fn combinations_keep_the_law() {
-    let one: Option<u64> = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in one.map_or(0..CASES, |seed| seed..seed + 1) {
-        let outcome = std::panic::catch_unwind(|| play(&mut StdRng::seed_from_u64(seed)));
-        if let Err(panic) = outcome {
-            eprintln!("the case of SEED={seed} fails");
-            std::panic::resume_unwind(panic);
-        }
-    }
+    check_cases(CASES, play);
 }
 
 /// User, table, pages; then the multiplicity.

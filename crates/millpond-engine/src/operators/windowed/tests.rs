@@ -25,7 +25,7 @@ use crate::hash::{HashSeed, hash_columns};
 use crate::instant;
 use crate::operator;
 use crate::operators::operator_for;
-use crate::operators::tests::saved;
+use crate::operators::tests::{check_cases, saved};
 
 mod replay;
 
@@ -550,17 +550,10 @@ fn check_case(random: &mut StdRng) {
     }
 }
 
-/// Random programs, histories, numbers of workers and restarts. Set `SEED` to run one case alone.
+/// Random programs, histories, numbers of workers and restarts.
 #[test]
 fn behaviours_are_what_a_replay_of_the_epochs_says() {
-    let one: Option<u64> = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in one.map_or(0..cases(), |seed| seed..seed + 1) {
-        let case = || check_case(&mut StdRng::seed_from_u64(seed));
-        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(case)) {
-            eprintln!("the case of SEED={seed} fails");
-            std::panic::resume_unwind(panic);
-        }
-    }
+    check_cases(cases(), check_case);
 }
 
 /// A long stream leaves no more in the state than is open, dead rows of the runs included.
