@@ -372,25 +372,11 @@ fn check_case(subject: &Subject, random: &mut StdRng, removals: bool) {
     let epochs = random.random_range(1..8);
     let most = if random.random_ratio(1, 8) { 200 } else { 12 };
     for _ in 0..epochs {
-        let present = &mut history.present;
-        let mut changes: Vec<(Row, i64)> = Vec::new();
-        for _ in 0..random.random_range(1..=most) {
-            let remove = removals && !present.is_empty() && random.random_ratio(2, 5);
-            let (row, diff) = if remove {
-                let at = random.random_range(0..present.len());
-                let (row, count) = present.iter().nth(at).unwrap();
-                (row.clone(), -random.random_range(1..=*count))
-            } else {
-                let cells = subject.schema.columns().iter().map(|column| random_cell(random, &column.name, column.ty));
-                (cells.collect(), if random.random_ratio(1, 6) { 2 } else { 1 })
-            };
-            *present.entry(row.clone()).or_default() += diff;
-            present.retain(|_, diff| *diff != 0);
-            changes.push((row, diff));
-        }
-        for i in (1..changes.len()).rev() {
-            changes.swap(i, random.random_range(0..=i));
-        }
+        let row = |random: &mut StdRng| {
+            let cells = subject.schema.columns().iter().map(|column| random_cell(random, &column.name, column.ty));
+            cells.collect()
+        };
+        let changes = random_changes(random, &mut history.present, most, removals, row);
         running.step(&changes, random.random_range(1..4)).unwrap();
         history.epochs.push(changes);
         running.check(&history);
@@ -399,6 +385,34 @@ fn check_case(subject: &Subject, random: &mut StdRng, removals: bool) {
             running.check(&history);
         }
     }
+}
+
+/// Up to `most` changes in any order: new rows, and with `removals` some of those that are left.
+fn random_changes(
+    random: &mut StdRng,
+    present: &mut Table,
+    most: i32,
+    removals: bool,
+    row: impl Fn(&mut StdRng) -> Row,
+) -> Vec<(Row, i64)> {
+    let mut changes: Vec<(Row, i64)> = Vec::new();
+    for _ in 0..random.random_range(1..=most) {
+        let remove = removals && !present.is_empty() && random.random_ratio(2, 5);
+        let (row, diff) = if remove {
+            let at = random.random_range(0..present.len());
+            let (row, count) = present.iter().nth(at).unwrap();
+            (row.clone(), -random.random_range(1..=*count))
+        } else {
+            (row(random), if random.random_ratio(1, 6) { 2 } else { 1 })
+        };
+        *present.entry(row.clone()).or_default() += diff;
+        present.retain(|_, diff| *diff != 0);
+        changes.push((row, diff));
+    }
+    for i in (1..changes.len()).rev() {
+        changes.swap(i, random.random_range(0..=i));
+    }
+    changes
 }
 
 /// A cell from a small set, so that rows and keys meet. Times (named so) lie close, or at the ends of the range.

@@ -129,23 +129,7 @@ impl Case {
     /// Random changes of one epoch, some of which cancel.
     fn changes(&self, random: &mut StdRng, present: &mut Table, removals: bool) -> Vec<(Row, i64)> {
         let most = if random.random_ratio(1, 8) { 100 } else { 12 };
-        let mut changes = Vec::new();
-        for _ in 0..random.random_range(1..=most) {
-            let remove = removals && !present.is_empty() && random.random_ratio(2, 5);
-            let (row, diff) = if remove {
-                let (row, count) = present.iter().nth(random.random_range(0..present.len())).unwrap();
-                (row.clone(), -random.random_range(1..=*count))
-            } else {
-                (self.random_row(random), if random.random_ratio(1, 6) { 2 } else { 1 })
-            };
-            *present.entry(row.clone()).or_default() += diff;
-            present.retain(|_, count| *count != 0);
-            changes.push((row, diff));
-        }
-        for i in (1..changes.len()).rev() {
-            changes.swap(i, random.random_range(0..=i));
-        }
-        changes
+        random_changes(random, present, most, removals, |random| self.random_row(random))
     }
 }
 
