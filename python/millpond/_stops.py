@@ -47,6 +47,7 @@ def while_running() -> Iterator[_native.Signals]:
             again = signals.first == which == signal.SIGINT and handler is signal.default_int_handler
             signal.signal(which, _interrupt_again if again else handler)
     if signals.first == signal.SIGINT:
+        _errors.interrupted = True  # it may have come while the handlers were being put back
         raise KeyboardInterrupt(_errors.STOPPED)
     if signals.first is not None:
         raise SystemExit(128 + signals.first)

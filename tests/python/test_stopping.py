@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from conftest import Script, environment
 
 import millpond as pw
 
@@ -215,6 +215,28 @@ def test_a_storm_of_signals_shows_no_traceback(number: int, code: int, logs: Pat
             returned, errors = ended(process)
         # The last ones may come when Python has no handlers any more.
         assert returned in (code, -number) and "Traceback" not in errors, (returned, errors)
+
+
+LATE = """
+import os, signal
+import millpond as pw
+
+put_back = signal.signal
+
+def interrupted_put_back(number, handler):
+    if handler is signal.default_int_handler:
+        os.kill(os.getpid(), number)
+    return put_back(number, handler)
+
+signal.signal = interrupted_put_back
+pw.io.subscribe(pw.debug.table_from_markdown("a\\n1"), on_change=lambda key, row, time, is_addition: None)
+pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+"""
+
+
+def test_a_signal_that_comes_as_a_run_has_ended_shows_no_traceback(tmp_path: Path, script: Script) -> None:
+    ended = script(LATE)
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_a_handler_of_logging_that_never_returns_is_interrupted(logs: Path) -> None:
