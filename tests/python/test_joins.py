@@ -432,3 +432,26 @@ def test_a_key_that_is_always_none_is_none() -> None:
 def test_the_name_of_a_state_is_a_text() -> None:
     with pytest.raises(pw.InvalidError, match="named: a name is a str, not 3"):
         visits().named(3)  # type: ignore[arg-type]
+    with pytest.raises(pw.InvalidError, match="the name of a table is empty"):
+        visits().groupby(pw.this.user).reduce(pw.this.user).named("")
+
+
+def test_a_join_has_columns_and_rows_only_after_its_select() -> None:
+    joined: Any = visits().join(users(), pw.left.user == pw.right.user)
+    with pytest.raises(pw.InvalidError) as caught:
+        joined["user"]
+    assert caught.value.message == "a join has no columns before its select"
+    with pytest.raises(pw.InvalidError) as caught:
+        list(joined)
+    assert caught.value.message == "a join cannot be walked through: it has no rows before the run"
+    # What both hints say.
+    assert changes(joined.select(pw.left.user, pw.right.city))
+
+
+def test_a_condition_that_is_none_is_refused_with_one_that_is() -> None:
+    with pytest.raises(pw.InvalidError) as caught:
+        visits().join(users(), "user")  # type: ignore[arg-type]
+    assert caught.value.message == 'join: expected a condition, got "user"'
+    assert caught.value.hint == "such as pw.left.user == pw.right.user"
+    with pytest.raises(pw.InvalidError, match='select: the column "user" is given twice'):
+        visits().join(users(), pw.left.user == pw.right.user).select(pw.left.user, pw.right.user)
