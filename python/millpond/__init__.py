@@ -22,6 +22,7 @@ import sys
 
 from millpond import csv, debug, io, persistence, reducers, temporal
 from millpond._date_time import DateTimeNamespace
+from millpond._error_log import global_error_log
 from millpond._errors import (
     ChangedError,
     DataError,
@@ -102,6 +103,7 @@ __all__ = [
     "debug",
     "explain",
     "fill_error",
+    "global_error_log",
     "if_else",
     "io",
     "join",

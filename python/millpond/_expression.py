@@ -38,8 +38,8 @@ class ColumnExpression:
 
     It is built with Python's operators and means what they mean in Python: ``/`` of two ints is a float, ``//`` and
     ``%`` round towards minus infinity, ``None == None`` is true. The boolean operators are ``&``, ``|``, ``^`` and
-    ``~``. A cell that cannot be computed (a division by zero, an overflow) stops the run unless ``if_else``,
-    ``coalesce`` or ``fill_error`` leaves it out.
+    ``~``. A cell that cannot be computed (a division by zero, an overflow) is an error value, which ends the run if it
+    reaches an output, unless ``if_else``, ``fill_error``, a filter or `Table.remove_errors` leaves it out.
 
     Examples:
         >>> import millpond as pw
@@ -141,7 +141,7 @@ class ColumnExpression:
         return ColumnExpression(native)
 
     def as_int(self, default: Operand = None, unwrap: bool = False) -> ColumnExpression:
-        """The int that a `Json` value is, or ``default``; with ``unwrap``, a value that is none stops the run.
+        """The int that a `Json` value is, or ``default``; with ``unwrap``, a value that is none is an error.
 
         An int outside 64 bits is an error cell.
         """
@@ -497,7 +497,7 @@ def make_tuple(*values: Operand) -> ColumnExpression:
 
 
 def unwrap(value: Operand) -> ColumnExpression:
-    """The value, of a type without nulls; a null stops the run.
+    """The value, of a type without nulls; a null becomes an error value.
 
     Examples:
         >>> import millpond as pw

@@ -28,7 +28,7 @@ _ELSEWHERE = {
         interval_join, interval_join_inner, interval_join_left, interval_join_outer,
         interval_join_right, ix, ix_ref, keys, live, plot, pointer_from, promise_universe_is_equal_to,
         promise_universe_is_subset_of, promise_universes_are_disjoint, promise_universes_are_equal,
-        remove_errors, restrict, show, slice, sort, split, stream_to_table, to_stream, typehints,
+        restrict, show, slice, sort, split, stream_to_table, to_stream, typehints,
         update_id_type, update_types, window_join, window_join_inner, window_join_left,
         window_join_outer, window_join_right, with_prefix, with_suffix, with_universe_of
     """,
@@ -51,7 +51,7 @@ _ELSEWHERE = {
         BaseCustomAccumulator, ColumnNamespace, Date, ERROR, Joinable, LiveTable, PersistenceMode,
         Pointer, PyObjectWrapper, TableLike, TableSlice, Type, UDF, apply, apply_async, apply_with_type,
         assert_column_values, assert_table_has_schema, asynchronous, attribute, cli, declare_type, demo,
-        enable_interactive_mode, export_table, global_error_log, graphs, groupby, import_table,
+        enable_interactive_mode, export_table, graphs, groupby, import_table,
         indexing, input_attribute, input_method, iterate, iterate_universe, load_yaml, local_error_log,
         method, ml, numba_apply, ordered, output_attribute, pandas_transformer, require, run_all,
         schema_builder, schema_from_csv, schema_from_dict, schema_from_pandas, set_license_key,

@@ -65,6 +65,7 @@ def run(
     with_http_server: bool = False,
     http_address: str | int | None = None,
     stop: Flag | None = None,
+    terminate_on_error: bool = True,
 ) -> RunSummary:
     """Runs the program: reads what is new, and writes every table given to ``pw.io.csv.write``.
 
@@ -90,6 +91,12 @@ def run(
         http_address: Where to serve them: ``"host:port"``, or a port of this machine alone, by default 20000; 0 is any
             that is free. An address that other machines can reach needs a token in ``MILLPOND_HTTP_TOKEN``.
         stop: A `threading.Event` that ends the run once it is set, from another thread, a task or a handler of signals.
+        terminate_on_error: Whether the run ends for an error value, such as a division by zero, in a row that reaches
+            an output, or that decides where a row goes. With ``False`` such a cell is empty in its outputs, or null;
+            a row is left out where an error decides whether it is in, as the condition of a `filter`, the time of a
+            window, what tables are combined or joined by (an outer join keeps it, without a match); the rows of which
+            a key of a group is an error are one group. A notice tells of the first of each. `global_error_log` is the
+            table of all errors. The same state serves both.
 
     Returns:
         What the run did; of one that ``stop`` has ended, what it did until then.
@@ -129,6 +136,7 @@ def run(
         _check.whole_number(workers, "workers", least=1)
     report_path = None if report is None else _check.path(report, "report")
     _check.flag(with_http_server, "with_http_server")
+    _check.flag(terminate_on_error, "terminate_on_error")
     address = _http(with_http_server, http_address)
     sinks = _outputs.declared()
     if not sinks:
@@ -152,6 +160,7 @@ def run(
                 directory,
                 workers,
                 every_ms,
+                terminate_on_error,
                 monitoring_level._name,
                 report_path,
                 address,

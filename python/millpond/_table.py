@@ -150,6 +150,23 @@ class Table:
             raise invalid(f"filter: expected an expression, got {show(condition)}", hint=hint)
         return Table(self._native.filter(condition._native, here()))
 
+    def remove_errors(self) -> Table:
+        """The rows none of whose cells is an error value, such as that of a division by zero.
+
+        Examples:
+            >>> import millpond as pw
+            >>> table = pw.debug.table_from_markdown('''
+            ...     pages | visits
+            ...     12    | 4
+            ...     3     | 0
+            ... ''')
+            >>> shares = table.select(table.pages, a_visit=table.pages / table.visits)
+            >>> pw.debug.compute_and_print(shares.remove_errors())
+            pages | a_visit
+            12    | 3.0
+        """
+        return Table(self._native.remove_errors(here()))
+
     def without(self, *columns: str | ColumnReference) -> Table:
         """This table without some columns.
 

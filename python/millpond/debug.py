@@ -68,7 +68,9 @@ def table_from_markdown(
     return table if id_from is None else table.with_id_from(*(table[name] for name in id_from))
 
 
-def compute_and_print(*tables: Table, include_id: bool = False, n_rows: int | None = None) -> None:
+def compute_and_print(
+    *tables: Table, include_id: bool = False, n_rows: int | None = None, terminate_on_error: bool = True
+) -> None:
     """Computes tables and prints their rows, sorted.
 
     Tables whose files are followed (``mode="streaming"``) are never complete, and are refused.
@@ -78,33 +80,42 @@ def compute_and_print(*tables: Table, include_id: bool = False, n_rows: int | No
         include_id: Only False: rows have no ids in this version.
         n_rows: Print at most so many rows of each table, the first in order. Of tables that are read from files they
             are found in little memory, however many there are.
+        terminate_on_error: Whether a cell that cannot be computed is raised, or printed as ``Error``, as in `run`.
 
     Examples:
         >>> import millpond as pw
-        >>> pw.debug.compute_and_print(pw.debug.table_from_markdown('''
+        >>> visits = pw.debug.table_from_markdown('''
         ...     user | visits
-        ...     bob  | 3
+        ...     bob  | 0
         ...     ann  | 12
-        ... '''))
+        ... ''')
+        >>> pw.debug.compute_and_print(visits)
         user | visits
         ann  | 12
-        bob  | 3
+        bob  | 0
+        >>> pw.debug.compute_and_print(visits.select(visits.user, share=60 // visits.visits), terminate_on_error=False)
+        user | share
+        ann  | 5
+        bob  | Error
     """
     for table in _checked(tables, include_id, n_rows):
         counts: dict[Row, int] = {}
-        for row, _, diff in _changes(table, n_rows):
+        for row, _, diff in _changes(table, n_rows, terminate_on_error=terminate_on_error):
             counts[row] = counts.get(row, 0) + diff
         rows = [row for row in sorted(counts, key=_order) for _ in range(counts[row])]
         _print(table.column_names(), rows, n_rows)
 
 
-def compute_and_print_update_stream(*tables: Table, include_id: bool = False, n_rows: int | None = None) -> None:
+def compute_and_print_update_stream(
+    *tables: Table, include_id: bool = False, n_rows: int | None = None, terminate_on_error: bool = True
+) -> None:
     """Computes tables and prints every change of them: the epoch in ``__time__``, 1 or -1 in ``__diff__``.
 
     Args:
         *tables: What to print.
         include_id: Only False: rows have no ids in this version.
         n_rows: Print at most so many changes of each table, the first in order.
+        terminate_on_error: Whether a cell that cannot be computed is raised, or printed as ``Error``, as in `run`.
 
     Examples:
         >>> import millpond as pw
@@ -125,7 +136,8 @@ def compute_and_print_update_stream(*tables: Table, include_id: bool = False, n_
     """
     for table in _checked(tables, include_id, n_rows):
         changes = sorted(
-            _changes(table, n_rows, by_epoch=True), key=lambda change: (change[1], change[2], _order(change[0]))
+            _changes(table, n_rows, by_epoch=True, terminate_on_error=terminate_on_error),
+            key=lambda change: (change[1], change[2], _order(change[0])),
         )
         rows = [(*row, time, diff) for row, time, diff in changes]
         _print([*table.column_names(), "__time__", "__diff__"], rows, n_rows)
@@ -139,17 +151,41 @@ def _checked(tables: tuple[Table, ...], include_id: bool, n_rows: int | None) ->
     return [check_table(table, "table") for table in tables]
 
 
-def _changes(table: Table, most: int | None, by_epoch: bool = False) -> list[tuple[Row, int, int]]:
+class _Error:
+    """Stands for an error value."""
+
+    def __str__(self) -> str:
+        return "Error"
+
+
+_ERROR = _Error()
+
+
+def _changes(
+    table: Table, most: int | None, *, by_epoch: bool = False, terminate_on_error: bool
+) -> list[tuple[Row, int, int]]:
     """All changes of a table, or those that its first rows or changes are made of: row, epoch, multiplicity."""
     from millpond import _stops
 
+    goes_on = not _check.flag(terminate_on_error, "terminate_on_error")
+    native = table._native.mark_errors(here()) if goes_on else table._native
     with _stops.while_running() as signals:
-        return table._native.collect(signals, most, by_epoch)
+        changes = native.collect(signals, most, by_epoch, terminate_on_error)
+    if not goes_on:
+        return changes
+    width = len(table.column_names())
+
+    def marked(row: Row) -> Row:
+        cells = zip(row[:width], row[width:], strict=True)
+        return tuple(_ERROR if is_error else cell for cell, is_error in cells)
+
+    return [(marked(row), time, diff) for row, time, diff in changes]
 
 
-def _order(row: Row) -> list[tuple[bool, Any]]:
-    """Sorts rows by their values, nulls first."""
-    return [(value is not None, 0 if value is None else _key(value)) for value in row]
+def _order(row: Row) -> list[tuple[int, Any]]:
+    """Sorts rows by their values, nulls and errors first."""
+    first: dict[object, tuple[int, Any]] = {None: (0, 0), _ERROR: (1, 0)}
+    return [(2, _key(value)) if value is not None and value is not _ERROR else first[value] for value in row]
 
 
 def _key(value: Any) -> Any:

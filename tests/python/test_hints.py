@@ -508,9 +508,15 @@ HINTS: dict[str, Mistake] = {
     ),
     "cell that cannot be computed": (
         lambda: select(pw.this.i // (pw.this.i - 1))._native.collect(),
-        "pw.fill_error(..., None) makes null of such cells, .filter(...) drops their rows",
+        "pw.fill_error(..., None) makes null of such cells, .remove_errors() drops their rows",
         "pw.fill_error(pw.this.i // (pw.this.i - 1), None)",
         select,
+    ),
+    "condition that cannot be computed": (
+        lambda: T.filter(pw.this.i // (pw.this.i - 1) > 0)._native.collect(),
+        ".filter(pw.fill_error(..., False)) leaves such rows out",
+        "pw.fill_error(pw.this.i // (pw.this.i - 1) > 0, False)",
+        lambda code: T.filter(code),
     ),
     "time in no window": (
         lambda: windows(pw.cast(float, "nan"))._native.collect(),
@@ -977,6 +983,7 @@ WORDS = {
     "predicate of a reducer",
     "too many windows",
     "cell that cannot be computed",
+    "condition that cannot be computed",
     "time in no window",
     "part of a column",
     "length of a table",

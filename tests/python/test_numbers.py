@@ -195,7 +195,7 @@ def test_a_sum_of_ints_may_leave_64_bits_within_an_epoch_and_in_a_run_that_fails
     (tmp_path / "in" / "1.csv").write_text(f"at\n{2**63 - 1}\n1\n-1\n", encoding="utf-8")
     assert run() == [f"{2**63 - 1},1"]
     (tmp_path / "in" / "2.csv").write_text("at\n1\n", encoding="utf-8")
-    with pytest.raises(pw.InputError, match=r"sum\(at\) is 9223372036854775808, which is outside the range of int"):
+    with pytest.raises(pw.InputError, match=r'column "s": pw.reducers.sum\(at\) is outside the range of int'):
         run()
     (tmp_path / "in" / "3.csv").write_text("at\n-8\n", encoding="utf-8")
     assert run() == [f"{2**63 - 8},1", f"{2**63 - 1},-1", f"{2**63 - 1},1"]
@@ -498,7 +498,7 @@ def test_a_sum_that_does_not_fit_is_an_error_where_it_is_shown(window: str) -> N
         # It is still too large when its time has come.
         with pytest.raises(pw.InputError, match="sum") as caught:
             as_text(result([row for row in rows if row[3] > 0], behavior))
-        assert str(2 * most) in caught.value.message and caught.value.hint is not None
+        assert "is outside the range of int" in caught.value.message and caught.value.hint is not None
     # A window that is shown at once, and one of which nobody ever sees the result.
     with pytest.raises(pw.InputError, match="sum"):
         as_text(result(rows, None))

@@ -20,7 +20,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use millpond_columns::packed;
 use millpond_columns::types::{Column, ColumnType, Schema, Type};
@@ -39,9 +39,7 @@ use crate::sums::{self, number_of_rows, segments, wide};
 pub struct Accumulators {
     parts: Vec<Part>,
     lists: Vec<List>,
-    outputs: Vec<Output>,
-    /// Whether a sum that does not fit is left to [`Accumulators::reasons`].
-    defers: bool,
+    outputs: Vec<Answer>,
 }
 
 /// A list of all values of a column, which is no accumulator: the operator makes it of the rows.
@@ -112,13 +110,6 @@ struct Extremum {
     greatest: bool,
 }
 
-/// One reducer: its text for messages, and where its parts start among the accumulator columns.
-#[derive(Clone, Debug)]
-struct Output {
-    name: String,
-    answer: Answer,
-}
-
 /// How a reducer is answered; numbers are positions of accumulator columns. `values` is the number of values, `None`
 /// where no value is null.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +147,7 @@ impl Accumulators {
     /// epoch in which the row arrived, if a [reducer asks for it](needs_arrival). With `count_rows` the first
     /// accumulator column is the number of rows, whether or not a reducer asks for it.
     pub fn new(reducers: &[ReducerCall], input: &Schema, row: &[usize], count_rows: bool) -> Self {
-        let mut made = Accumulators { parts: Vec::new(), lists: Vec::new(), outputs: Vec::new(), defers: false };
+        let mut made = Accumulators { parts: Vec::new(), lists: Vec::new(), outputs: Vec::new() };
         if count_rows {
             made.part(Part::Rows);
         }
@@ -183,7 +174,7 @@ impl Accumulators {
                 }
                 None => made.answer(reducer.kind, &name, &arguments, &types, row.len()),
             };
-            made.outputs.push(Output { name, answer });
+            made.outputs.push(answer);
         }
         made
     }
@@ -295,46 +286,28 @@ impl Accumulators {
         can
     }
 
-    /// A sum that does not fit is no error of [`finish`](Self::finish) from now on: its cell means nothing, and
-    /// [`reasons`](Self::reasons) say why.
-    pub fn defer_errors(&mut self) {
-        self.defers = true;
-    }
-
-    /// Why rows of [`finish`](Self::finish) have no answers, a null for each that has; nothing where that is an error
-    /// at once.
-    pub fn reasons(&self, accumulators: &[ArrayRef], rows: usize) -> Option<ArrayRef> {
-        let mut reasons: Option<Vec<Option<String>>> = None;
-        for Output { name, answer } in self.outputs.iter().filter(|_| self.defers) {
-            let Answer::IntSum { sum, ty, .. } = *answer else { continue };
-            let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
-            for i in too_wide(high, low) {
-                let reasons = reasons.get_or_insert_with(|| vec![None; rows]);
-                reasons[i].get_or_insert_with(|| does_not_fit(name, wide(high[i], low[i]), ty).to_string());
-            }
-        }
-        let reasons = reasons.map_or_else(|| StringArray::new_null(rows), StringArray::from);
-        self.defers.then(|| Arc::new(reasons) as ArrayRef)
-    }
-
-    /// The output columns, in the order of the reducers. `lists` are the [lists](Self::lists), a column each.
+    /// The output columns, in the order of the reducers. `lists` are the [lists](Self::lists), a column each. A sum of
+    /// ints or durations that does not fit 64 bits is null, which the plan takes for an error value.
     ///
     /// # Errors
-    /// `Input` if the sum of an `int` column does not fit an `int`.
+    /// `Data` if a saved sum is damaged.
     pub fn finish(&self, accumulators: &[ArrayRef], lists: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let known = |values: Option<usize>| values.and_then(|at| positive(&accumulators[at]));
         self.outputs
             .iter()
-            .map(|Output { name, answer }| {
+            .map(|answer| {
                 Ok(match *answer {
                     Answer::Plain(at) => accumulators[at].clone(),
                     Answer::List(at) => lists[at].clone(),
                     Answer::IntSum { sum, values, ty } => {
                         let (high, low) = (ints(&accumulators[sum]), ints(&accumulators[sum + 1]));
-                        if let Some(i) = too_wide(high, low).next().filter(|_| !self.defers) {
-                            return Err(does_not_fit(name, wide(high[i], low[i]), ty));
+                        let fits = |i: usize| high[i] == low[i] >> 63;
+                        let mut nulls = known(values);
+                        if !(0..high.len()).all(fits) {
+                            let fitting: NullBuffer = (0..high.len()).map(fits).collect();
+                            nulls = NullBuffer::union(nulls.as_ref(), Some(&fitting));
                         }
-                        ty.int_array(low.to_vec().into(), known(values))
+                        ty.int_array(low.to_vec().into(), nulls)
                     }
                     Answer::FloatSum { sum, values } => {
                         sums::float_answers(&accumulators[sum..sum + 3], known(values))?
@@ -391,6 +364,7 @@ impl Accumulators {
         let in_order = |greatest| Extremum { columns: arguments.to_vec(), types: types.to_vec(), known: 0, greatest };
         match kind {
             ReducerKind::Count => return Answer::Plain(self.part(Part::Rows)),
+            ReducerKind::CountValues => return Answer::Plain(self.part(Part::Values(arguments[0]))),
             ReducerKind::CountDistinct => {
                 let known = types.iter().any(|ty| ty.optional);
                 let sorting = Sorting { columns: arguments.to_vec(), known };
@@ -481,21 +455,6 @@ impl Part {
             Part::FloatSum(_) => 3,
         }
     }
-}
-
-/// Which sums, as halves, are outside 64 bits.
-fn too_wide<'a>(high: &'a [i64], low: &'a [i64]) -> impl Iterator<Item = usize> + 'a {
-    (0..high.len()).filter(|&i| high[i] != low[i] >> 63)
-}
-
-/// The sum of the reducer of this name is no value of its type.
-#[cold]
-fn does_not_fit(name: &str, sum: i128, ty: Type) -> Error {
-    let (value, hint) = match ty {
-        Type::Int => (sum.to_string(), "cast the column to float before the sum, or take fewer rows together"),
-        _ => (format!("{sum} ns"), "take fewer rows together"),
-    };
-    Error::input(format!("{name} is {value}, which is outside the range of {ty}")).with_hint(hint)
 }
 
 /// The mean of `count` numbers of 64 bits with this sum, rounded half to even; 0 if there are none.

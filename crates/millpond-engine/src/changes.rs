@@ -29,6 +29,14 @@ pub struct Changes {
 }
 
 impl Diffs {
+    /// The diff of each row, if not every one is 1.
+    pub fn each(&self) -> Option<&[i64]> {
+        match self {
+            Diffs::Ones => None,
+            Diffs::Each(diffs) => Some(diffs),
+        }
+    }
+
     /// The multiplicity of row `i`.
     #[inline]
     pub fn get(&self, i: usize) -> i64 {

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, Int64Array, StringArray};
 use millpond_columns::types::{Schema, Type};
 use millpond_error::{Origin, Result};
 use millpond_plan::physical::OperatorSpec;
-use millpond_plan::{Expr, MapStage, SinkDecl, SourceDecl, Table, col, if_else, lower};
+use millpond_plan::{Expr, MapStage, OnError, SinkDecl, SourceDecl, Table, col, if_else, lower};
 
 const ROWS: usize = 10_000_000;
 const BATCH: usize = 50_000;
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
             let start = cpu_seconds();
             let mut kept = 0;
             for batch in &batches {
-                kept += stage.apply(batch, BATCH)?.rows;
+                kept += stage.apply(batch, BATCH, None)?.rows;
             }
             assert!(kept > 0);
             best = best.min(cpu_seconds() - start);
@@ -67,7 +67,7 @@ fn stage(predicate: Expr, computed: Expr) -> Result<Arc<MapStage>> {
     let table = visits.filter(predicate, &origin)?.with_columns(vec![("computed".into(), computed)], &origin)?;
     let description = Default::default();
     let sink = SinkDecl { table, name: None, kind: "test", description, keeps_table: false, origin, connector };
-    let plan = lower(vec![sink])?;
+    let plan = lower(vec![sink], OnError::default())?;
     let stages = plan.nodes.iter().find_map(|node| match &node.operator {
         OperatorSpec::Map { stage, .. } => Some(stage.clone()),
         _ => None,

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use millpond_columns::types::{Column, Schema};
 use millpond_error::{Origin, Result};
 
-use crate::logical::{SinkDecl, Table, lower};
+use crate::logical::{OnError, SinkDecl, Table, lower};
 use crate::notation::Speller;
 use crate::physical::{Consolidate, Explanation, Node, OperatorSpec, PhysicalPlan};
 
 /// The plan as text, in the language of the program: a paragraph for each node but sinks, each after those that it
 /// reads.
 ///
-/// A node has a number, what it does, the name of its state if it keeps one, its key, its columns, and whether its
-/// output is append-only, or why it is not. The text is for people, and may change.
+/// A node has a number, what it does, the name of its state if it keeps one, its key, its columns, which of them can be
+/// errors by what, and whether its output is append-only, or why it is not. The text is for people, and may change.
 pub fn explain(plan: &PhysicalPlan) -> String {
     let mut out = String::new();
     for (number, node) in (1..).zip(&plan.nodes) {
@@ -47,7 +47,7 @@ impl Table {
             origin: origin.clone(),
             connector: Arc::new(()),
         };
-        Ok(explain(&lower(vec![table])?))
+        Ok(explain(&lower(vec![table], OnError::default())?))
     }
 }
 
@@ -87,6 +87,14 @@ impl Explainer<'_> {
                     lines.push(format!("keeps rows where {}", predicates.join(" and ")));
                 }
                 lines.push(format!("columns: {}", stage.output_texts(speller).join(", ")));
+                let fallible = stage.fallible_texts(speller).into_iter().map(|(name, fails)| match fails {
+                    Some(fails) => format!("{name}, by {fails}"),
+                    None => name,
+                });
+                let fallible: Vec<String> = fallible.collect();
+                if !fallible.is_empty() {
+                    lines.push(format!("fallible: {}", fallible.join("; ")));
+                }
                 lines.extend(consolidation(*consolidate));
                 "map".to_owned()
             }

@@ -22,6 +22,7 @@ mod declare;
 mod deep;
 mod diagnostics;
 mod difference;
+mod errors;
 pub mod eval;
 mod explain;
 pub mod expr;
@@ -44,6 +45,7 @@ mod zone;
 
 pub use declare::SourceDecl;
 pub use difference::{CLOCK, difference, without_unread};
+pub use errors::End;
 pub use eval::{MapStage, Mapped};
 pub use explain::explain;
 pub use expr::{
@@ -57,7 +59,7 @@ pub use logical::group::{ReduceSpec, ReducerCall};
 pub use logical::join::{JoinMode, JoinOn, JoinSpec, Side};
 pub use logical::session::{AFTER, BEFORE, Gap, SessionGap, SessionSpec, SessionWindow};
 pub use logical::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowLength, WindowSpans};
-pub use logical::{KeepSpec, SinkDecl, Table, behavior, lower, sources};
+pub use logical::{KeepSpec, OnError, SinkDecl, Table, behavior, lower, sources};
 pub use methods::reducers::{
     any, argmax, argmin, avg, count, count_distinct, earliest, latest, max, min, sorted_tuple, sum, tuple, unique,
 };

@@ -65,6 +65,17 @@ impl Literal {
         }
     }
 
+    /// Something to store in a column of this type that is never read as a value.
+    pub(crate) fn filler(ty: Type) -> Literal {
+        match ty {
+            Type::Bool => Literal::Bool(false),
+            Type::Float => Literal::Float(0.0),
+            Type::Str => Literal::Str("".into()),
+            ty if ty.is_binary() => Literal::Stored(ty, [].into()),
+            ty => Literal::of_int(ty, 0),
+        }
+    }
+
     /// The integer that stores it, if it is of a type that is stored as integers.
     pub fn as_int(&self) -> Option<i64> {
         match self {

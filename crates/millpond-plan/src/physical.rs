@@ -8,10 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use millpond_columns::types::Schema;
-use millpond_error::Origin;
+use millpond_error::{Error, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::declare::SourceDecl;
+use crate::errors::End;
 use crate::eval::MapStage;
 use crate::notation::Speller;
 
@@ -251,6 +252,16 @@ impl PhysicalPlan {
             schemas: node.ports.iter().map(|port| &self.nodes[port.node.0].schema).collect(),
             clock: node.clock.map(|(clock, column)| (clock, &self.nodes[clock.0].schema, column)),
         }
+    }
+
+    /// The first error value of each cell of an output and of each row that this process has not written for it so far.
+    pub fn ended_errors(&self) -> Vec<(End, Error)> {
+        // All maps of a plan share their notes.
+        let notes = self.nodes.iter().find_map(|node| match &node.operator {
+            OperatorSpec::Map { stage, .. } => Some(stage.ended_errors()),
+            _ => None,
+        });
+        notes.unwrap_or_default()
     }
 
     fn write_node(&self, node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -122,6 +122,12 @@ fn to_mode(mode: &str) -> PyResult<WriteMode> {
     })
 }
 
+/// A row for each error value of the program.
+#[pyfunction]
+pub(crate) fn error_log(place: Place) -> PyTable {
+    PyTable(millpond_plan::Table::error_log(&origin(place)))
+}
+
 /// A table written down as text.
 #[pyfunction]
 pub(crate) fn markdown(text: &str, schema: Option<Vec<PyColumn>>, place: Place) -> PyResult<PyTable> {

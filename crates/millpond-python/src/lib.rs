@@ -38,7 +38,7 @@ mod _native {
     #[pymodule_export]
     use crate::feed::{PyFeed, read_feed};
     #[pymodule_export]
-    use crate::io::{PySink, markdown, read_csv, read_json_lines, write_csv, write_json_lines};
+    use crate::io::{PySink, error_log, markdown, read_csv, read_json_lines, write_csv, write_json_lines};
     #[pymodule_export]
     use crate::rows::json_text;
     #[pymodule_export]

@@ -27,6 +27,7 @@ pub(crate) fn run(
     state: Option<PathBuf>,
     workers: Option<usize>,
     checkpoint_every_ms: Option<u64>,
+    terminate_on_error: bool,
     monitoring: &str,
     report: Option<PathBuf>,
     http: Option<&str>,
@@ -55,6 +56,7 @@ pub(crate) fn run(
             monitoring,
             report,
             http,
+            terminate_on_error,
             ..RunOptions::default()
         };
         if let Some(ms) = checkpoint_every_ms {

@@ -1,5 +1,6 @@
 //! `Table`: a table of the plan.
 
+use millpond::RunOptions;
 use millpond::debug::HeadOrder;
 use millpond_columns::types::{ColumnType, Schema};
 use millpond_plan::{
@@ -153,6 +154,14 @@ impl PyTable {
         self.0.filter(condition.0.clone(), &origin(place)).map(PyTable).map_err(raise)
     }
 
+    fn mark_errors(&self, place: Place) -> PyTable {
+        PyTable(self.0.mark_errors(&origin(place)))
+    }
+
+    fn remove_errors(&self, place: Place) -> PyTable {
+        PyTable(self.0.remove_errors(&origin(place)))
+    }
+
     fn group_reduce(&self, keys: Named<'_>, outputs: Named<'_>, place: Place) -> PyResult<PyTable> {
         self.0.group_reduce(named(keys), named(outputs), &origin(place)).map(PyTable).map_err(raise)
     }
@@ -209,21 +218,25 @@ impl PyTable {
 
     /// All changes, or what the first rows or changes are made of: row, epoch, multiplicity; none, if a signal has
     /// stopped the run.
-    #[pyo3(signature = (signals=None, most=None, by_epoch=false))]
+    #[pyo3(signature = (signals=None, most=None, by_epoch=false, terminate_on_error=true))]
     fn collect<'py>(
         &self,
         py: Python<'py>,
         signals: Option<Py<Signals>>,
         most: Option<usize>,
         by_epoch: bool,
+        terminate_on_error: bool,
     ) -> PyResult<Vec<rows::Change<'py>>> {
         let table = self.0.clone();
         let order = if by_epoch { HeadOrder::Changes } else { HeadOrder::Rows };
         let signals = signals.map_or_else(|| Py::new(py, Signals::default()), Ok)?;
         let stops = Stops { signals, asked: None };
-        let collect = move |stop| match most {
-            Some(most) => millpond::debug::head(&table, most, order, None, stop),
-            None => millpond::debug::collect(&table, None, stop),
+        let collect = move |stop| {
+            let options = RunOptions { stop, terminate_on_error, ..RunOptions::default() };
+            match most {
+                Some(most) => millpond::debug::head(&table, most, order, &options),
+                None => millpond::debug::collect(&table, &options),
+            }
         };
         match interruptible(py, &stops, collect)? {
             Ended::Done(collected) => rows::changes(py, self.0.schema(), &collected.batches),

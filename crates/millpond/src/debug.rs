@@ -16,7 +16,6 @@ use crate::cluster::Cluster;
 use crate::declare::{SinkConnector, SourceConnector};
 use crate::driver::{EpochClock, run_from};
 use crate::options::RunOptions;
-use crate::stop::Stop;
 use crate::table::Table;
 
 /// All changes of a table, by epoch.
@@ -79,14 +78,14 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
     }
 }
 
-/// Runs a table alone, in this process and without saved state, and returns all its changes. `stop` stops it, as that
-/// of [`RunOptions`] does.
+/// Runs a table alone, in this process and without saved state, and returns all its changes. Of the options count the
+/// number of workers, what stops it, and whether it ends for an error value.
 ///
 /// # Errors
 /// As for [`run`](crate::run()); `Invalid`, if a source of files is followed and so never ends.
-pub fn collect(table: &plan::Table, workers: Option<usize>, stop: Stop) -> Result<Changelog> {
+pub fn collect(table: &plan::Table, options: &RunOptions) -> Result<Changelog> {
     let collected = CollectSink::new();
-    run_into(table, collected.clone(), workers, stop)?;
+    run_into(table, collected.clone(), options)?;
     Ok(Changelog { schema: table.schema().clone(), batches: collected.take() })
 }
 
@@ -95,26 +94,20 @@ pub fn collect(table: &plan::Table, workers: Option<usize>, stop: Stop) -> Resul
 ///
 /// # Errors
 /// As for [`collect`].
-pub fn head(
-    table: &plan::Table,
-    most: usize,
-    order: HeadOrder,
-    workers: Option<usize>,
-    stop: Stop,
-) -> Result<Changelog> {
+pub fn head(table: &plan::Table, most: usize, order: HeadOrder, options: &RunOptions) -> Result<Changelog> {
     // Where a row that was kept is removed, all are needed after all, and only files can be read again.
     let again = table.sources().iter().all(|source| source.kind != "feed");
     if order == HeadOrder::Changes || again {
         let sink = HeadSink::new(most, order);
-        run_into(table, sink.clone(), workers, stop.clone())?;
+        run_into(table, sink.clone(), options)?;
         if let Some(batches) = sink.take()? {
             return Ok(Changelog { schema: table.schema().clone(), batches });
         }
     }
-    collect(table, workers, stop)
+    collect(table, options)
 }
 
-fn run_into(table: &plan::Table, sink: impl Sink + Clone + 'static, workers: Option<usize>, stop: Stop) -> Result<()> {
+fn run_into(table: &plan::Table, sink: impl Sink + Clone + 'static, options: &RunOptions) -> Result<()> {
     ends(table)?;
     let connector = SinkConnector {
         name: "collect".to_owned(),
@@ -132,13 +125,19 @@ fn run_into(table: &plan::Table, sink: impl Sink + Clone + 'static, workers: Opt
         origin: table.origin().clone(),
         connector: Arc::new(connector),
     };
+    let (workers, stop, on_error) = (options.workers, options.stop.clone(), options.on_error());
     let options =
         RunOptions { workers, stop, summary: false, cluster: Some(Cluster::alone()), ..RunOptions::default() };
-    run_from(lower(vec![sink])?, &options, |_| EpochClock::counting()).map(drop)
+    run_from(lower(vec![sink], on_error)?, &options, |_| EpochClock::counting()).map(drop)
 }
 
 /// Refuses a table over files that are followed. A table that the program feeds ends when the program says so.
 fn ends(table: &plan::Table) -> Result<()> {
+    if table.sources().is_empty() {
+        let error = Error::invalid("an error log tells of what a program writes, and nothing is written beside it");
+        let hint = dialect::hint("run(...) it beside the outputs", "write it beside the outputs, and pw.run(...) both");
+        return Err(error.with_hint(hint).at(table.origin()));
+    }
     for source in table.sources().into_iter().filter(|source| source.kind != "feed") {
         let connector = source.connector.downcast_ref::<SourceConnector>();
         let Some(connector) = connector.filter(|connector| connector.not_resumable.is_none()) else { continue };

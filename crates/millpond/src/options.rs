@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millpond_error::{Error, Result};
 use millpond_io::files::list::Look;
+use millpond_plan::OnError;
 use millpond_store::{Disk, LocalDisk};
 
 use crate::cluster::Cluster;
@@ -72,6 +73,9 @@ pub struct RunOptions {
     /// Where the run serves `/metrics` for Prometheus and `/healthz`; by default at the address that `MILLPOND_HTTP`
     /// names, if it names one. An address that other machines can reach needs a token in `MILLPOND_HTTP_TOKEN`.
     pub http: Option<HttpAddress>,
+    /// Whether the run ends for an error value in a row that reaches an output, or that decides where a row goes: a
+    /// key, a time, a predicate. Otherwise it goes on; see [`RunOptions::terminate_on_error`].
+    pub terminate_on_error: bool,
     /// Looks at the files of all sources, for tests: they say what time it is, and what is there.
     #[doc(hidden)]
     pub look: Option<Arc<dyn Look>>,
@@ -90,6 +94,7 @@ impl Default for RunOptions {
             monitor: Monitor::default(),
             monitoring: Monitoring::default(),
             http: None,
+            terminate_on_error: true,
             look: None,
         }
     }
@@ -101,6 +106,22 @@ impl RunOptions {
     pub fn state(mut self, backend: Backend) -> Self {
         self.state = Some(backend);
         self
+    }
+
+    /// Whether the run ends for an error value, such as a division by zero.
+    ///
+    /// A run that goes on leaves such a cell empty in its outputs, or null. A row is left out where an error decides
+    /// whether it is in: as a predicate, as the time of a window, as what identifies it, as what it is joined by. The
+    /// rows of which a key of a group is an error are one group. [`Table::error_log`](crate::Table::error_log) is the
+    /// table of all errors. The same state serves both.
+    #[must_use]
+    pub fn terminate_on_error(mut self, terminate: bool) -> Self {
+        self.terminate_on_error = terminate;
+        self
+    }
+
+    pub(crate) fn on_error(&self) -> OnError {
+        if self.terminate_on_error { OnError::Terminate } else { OnError::Continue }
     }
 
     /// Saves state in the directory at `path`, and goes on from what is saved there: short for [`RunOptions::state`]

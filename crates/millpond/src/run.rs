@@ -27,7 +27,7 @@ pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunO
     let _running = Running::begin()?;
     if cluster.process() > 0 {
         // Process 0 shows the run.
-        return sinks.and_then(lower).and_then(|plan| driver::run(plan, options));
+        return sinks.and_then(|sinks| lower(sinks, options.on_error())).and_then(|plan| driver::run(plan, options));
     }
     let _run = tracing::info_span!("run").entered();
     let state = options.state.as_ref().and_then(Backend::path);
@@ -43,7 +43,7 @@ pub fn run<O: Into<Output>>(outputs: impl IntoIterator<Item = O>, options: &RunO
         let look = options.look.clone().unwrap_or_else(|| Arc::new(FileSystem));
         let guard = Guard::new(look, sinks.clone(), state, report.as_deref());
         let options = RunOptions { look: Some(Arc::new(guard)), ..options.clone() };
-        driver::run(lower(sinks)?, &options)
+        driver::run(lower(sinks, options.on_error())?, &options)
     });
     let outcome = observers.finish(outcome);
     if options.summary {

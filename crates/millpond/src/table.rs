@@ -347,6 +347,43 @@ impl Table {
         self.then(|table| table.filter(predicate.into(), &origin))
     }
 
+    /// The rows none of whose cells is an error value.
+    #[track_caller]
+    #[must_use]
+    pub fn remove_errors(&self) -> Table {
+        let origin = Origin::caller();
+        self.then(|table| Ok(table.remove_errors(&origin)))
+    }
+
+    /// The table of all error values of the program, in tables that an output needs and that are not made of such a
+    /// table themselves: `operator_id`, the step where the error arises; `message`, what is wrong with which cell, and
+    /// the values that it was computed of; `trace`, the expression. A row whose error goes is removed.
+    ///
+    /// It has rows where errors [do not end the run](crate::RunOptions::terminate_on_error).
+    ///
+    /// ```
+    /// use millpond::{RunOptions, Table, col, csv, debug, run};
+    ///
+    /// # fn main() -> millpond::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # std::env::set_current_dir(&folder).unwrap();
+    /// let pages = debug::table_from_markdown("hits | tries\n1 | 2\n3 | 0");
+    /// let rates = pages.select([("rate", col("hits") / col("tries"))]);
+    /// let outputs = [csv::write(&rates, "rates.csv"), csv::write(&Table::error_log(), "errors.csv")];
+    /// let error = run(outputs.clone(), &RunOptions::default().quiet()).unwrap_err();
+    /// assert_eq!(error.message(), "column \"rate\": division by zero in hits / tries, where hits = 3, tries = 0");
+    /// let summary = run(outputs, &RunOptions::default().quiet().terminate_on_error(false))?;
+    /// assert_eq!(summary.changes_written, 3);
+    /// assert_eq!(debug::collect(rates.remove_errors().plan()?, &RunOptions::default())?.batches.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn error_log() -> Table {
+        Table { node: Ok(plan::Table::error_log(&Origin::caller())) }
+    }
+
     /// A column of this very table, which tells the tables of a [join](Self::join) apart. `col(name)` is the column of
     /// the table whose method takes the expression.
     #[track_caller]

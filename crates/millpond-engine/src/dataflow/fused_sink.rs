@@ -47,7 +47,7 @@ impl FusedSink {
 
 /// What a map makes of changes. Rows that cancel and are in one batch are brought together.
 pub(crate) fn mapped(stage: &MapStage, mode: Consolidate, changes: Changes, seed: HashSeed) -> Result<Changes> {
-    let mapped = stage.apply(&changes.columns, changes.rows)?;
+    let mapped = stage.apply(&changes.columns, changes.rows, changes.diffs.each())?;
     let diffs = match &mapped.selection {
         Some(kept) => changes.diffs.filter(kept),
         None => changes.diffs,

@@ -122,14 +122,7 @@ impl Reduce {
         let list =
             |list: &List| list.of(&self.order(&list.sorting).rows.lookup(&groups.hashes, &groups.keys, Select::All)?);
         let lists = self.accumulators.lists().iter().map(list).collect::<Result<Vec<_>>>()?;
-        self.finish(&groups.rows, &of_known(&lists, &groups.offsets))
-    }
-
-    /// The output columns of groups with these accumulators and lists.
-    fn finish(&self, accumulators: &[ArrayRef], lists: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-        let mut columns = self.accumulators.finish(accumulators, lists)?;
-        columns.extend(self.accumulators.reasons(accumulators, accumulators[ROWS].len()));
-        Ok(columns)
+        self.accumulators.finish(&groups.rows, &of_known(&lists, &groups.offsets))
     }
 
     /// The changes of a bucket by key.
@@ -252,9 +245,12 @@ impl Reduce {
             new = new.iter().map(|column| take(column, &kept)).collect();
             new_lists = new_lists.iter().map(|column| take(column, &kept)).collect();
         }
-        let answers = self.finish(&new, &new_lists)?;
-        let old_answers =
-            if old.is_empty() { Vec::new() } else { self.finish(&old, &of_known(&old_lists, &old_offsets))? };
+        let answers = self.accumulators.finish(&new, &new_lists)?;
+        let old_answers = if old.is_empty() {
+            Vec::new()
+        } else {
+            self.accumulators.finish(&old, &of_known(&old_lists, &old_offsets))?
+        };
         let before = RowsOf { offsets: &old_offsets, columns: &old_answers };
         emit(replacement(&hashes, &keys, &before, &RowsOf { offsets: &offsets, columns: &answers })?)?;
         let before = RowsOf { offsets: &old_offsets, columns: &old };
@@ -294,10 +290,6 @@ impl Operator for Reduce {
 }
 
 impl WindowOperator for Reduce {
-    fn defer_errors(&mut self) {
-        self.accumulators.defer_errors();
-    }
-
     fn step_by_key(&mut self, context: &StepContext, input: &mut dyn Buckets, emit: &mut EmitRows<'_>) -> Result<()> {
         let mut builders = Builders {
             groups: self.groups.builder(),

@@ -159,7 +159,6 @@ impl Session {
     fn answers(&self, sessions: &[ArrayRef], lists: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let mut columns = vec![sessions[START].clone(), sessions[END].clone()];
         columns.extend(self.accumulators.finish(&sessions[ACCUMULATORS..], lists)?);
-        columns.extend(self.accumulators.reasons(&sessions[ACCUMULATORS..], sessions[START].len()));
         Ok(columns)
     }
 
@@ -457,10 +456,6 @@ impl Operator for Session {
 }
 
 impl WindowOperator for Session {
-    fn defer_errors(&mut self) {
-        self.accumulators.defer_errors();
-    }
-
     fn close_before(&mut self, end: i64) {
         self.open_from = end;
     }

@@ -40,9 +40,11 @@ pub(crate) enum Reason {
     NotAnArray,
     /// Text split at nothing.
     EmptySeparator,
+    /// An error that an earlier node handed on.
+    Carried,
 }
 
-const REASONS: [Reason; 13] = [
+const REASONS: [Reason; 14] = [
     Reason::DivisionByZero,
     Reason::IntOverflow,
     Reason::FloatOverflow,
@@ -56,6 +58,7 @@ const REASONS: [Reason; 13] = [
     Reason::Missing,
     Reason::NotAnArray,
     Reason::EmptySeparator,
+    Reason::Carried,
 ];
 
 /// The term that failed in a cell, and why; 0 for a cell without an error.

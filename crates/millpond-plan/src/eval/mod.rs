@@ -15,11 +15,13 @@
 //! - *Error values.* A cell that cannot be computed (division by zero, an int outside 64 bits, text that is no number,
 //!   a negative number to a broken power, `unwrap` of a null) is an error, and so is all that is computed of it. A
 //!   filter drops it with its row, `if_else` and `coalesce` with the branch that is not taken, `fill_error` replaces
-//!   it. What reaches an output column or a predicate ends the run.
+//!   it. To a later node it is carried as a null (`errors.rs`). What is left in an output column or a predicate
+//!   of a row that is added ends the run; the lowering leaves it there where a run must not go on.
 //!
 //! Start reading at [`MapStage`]. The operators are in files by kind, and work on `cells`.
 
 mod arithmetic;
+mod carry;
 mod cast;
 mod cells;
 mod choose;
@@ -32,20 +34,25 @@ mod text;
 mod time;
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
-use cells::{Cells, Data, Reason};
+use cells::{Cells, Data, ErrorCode, Reason};
 use millpond_columns::dialect::{Notation, hint, quoted};
 use millpond_columns::types::{self, ColumnType, Schema, Type};
 use millpond_error::{Error, Origin, Result};
 
 use crate::deep::deep;
+use crate::errors::{End, Place, Places};
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::literal::Literal;
 use crate::notation::{ATOM, Speller};
-use crate::terms::{self, Bounds, Op, Term, TermId};
+use crate::terms::{self, Bounds, Op, Term, TermId, fallible};
+
+/// What messages call a predicate.
+pub(crate) const FILTER: &str = "filter";
 
 /// Filters and computed columns of consecutive table operations, fused: what a stateless node of the plan does.
 ///
@@ -57,6 +64,7 @@ pub struct MapStage {
     terms: Vec<Term>,
     predicates: Vec<Root>,
     outputs: Vec<(String, Root)>,
+    places: Arc<Places>,
 }
 
 /// A term whose value matters, and the place in the program that asks for it.
@@ -80,7 +88,17 @@ pub struct Mapped {
 impl MapStage {
     /// A stage over columns `inputs`. `terms` hold no conversion that the types do not ask for.
     pub(crate) fn new(inputs: Schema, terms: Vec<Term>, predicates: Vec<Root>, outputs: Vec<(String, Root)>) -> Self {
-        MapStage { inputs, terms, predicates, outputs }
+        MapStage { inputs, terms, predicates, outputs, places: Arc::default() }
+    }
+
+    /// The same stage in a plan where errors arise at these places.
+    pub(crate) fn noting(self, places: Arc<Places>) -> Self {
+        MapStage { places, ..self }
+    }
+
+    /// The first error value of each place in this plan where errors end.
+    pub(crate) fn ended_errors(&self) -> Vec<(End, Error)> {
+        self.places.ended()
     }
 
     /// The columns that it reads.
@@ -98,35 +116,62 @@ impl MapStage {
 
     /// Whether each of these input columns is an output too, as it is.
     pub fn keeps(&self, columns: impl IntoIterator<Item = usize>) -> bool {
-        let kept = |column| self.outputs.iter().any(|(_, root)| self.plain_column(root.term) == Some(column));
+        let kept = |column| self.outputs.iter().any(|(_, root)| self.told_column(root.term) == Some(column));
         columns.into_iter().all(kept)
     }
 
-    /// Evaluates the stage over the columns of a batch of `rows` rows.
+    /// The input column that cells of a term tell: the term itself, or one whose nulls stand for its errors.
+    fn told_column(&self, term: TermId) -> Option<usize> {
+        match &self.terms[term.index()].op {
+            Op::Input(position) => Some(*position),
+            Op::Loosened(a) | Op::Carry(a, _) => self.told_column(*a),
+            Op::Carried { value, is_error: mark, .. } | Op::Sum { value, too_wide: mark } => {
+                let is_null = matches!(self.terms[mark.index()].op, Op::Unary(UnaryOp::IsNone, of) if of == *value);
+                if is_null { self.told_column(*value) } else { None }
+            }
+            _ => None,
+        }
+    }
+
+    /// Evaluates the stage over the columns of a batch of `rows` rows, of which those with a negative diff are removed;
+    /// without diffs, all are added.
+    ///
+    /// A removed row with an error value is one that an earlier run was let add: a predicate drops it, and in an output
+    /// the cell is null.
     ///
     /// # Errors
     ///
-    /// An `Input` error if a cell of an output or of a predicate is an error value; it names the column, the reason and
-    /// the values that the row holds.
-    pub fn apply(&self, columns: &[ArrayRef], rows: usize) -> Result<Mapped> {
-        let mut batch = Batch::new(self, columns, rows);
+    /// An `Input` error if a cell of an output or of a predicate of an added row is an error value; it names the
+    /// column, the reason and the values that the row holds.
+    pub fn apply(&self, columns: &[ArrayRef], rows: usize, diffs: Option<&[i64]>) -> Result<Mapped> {
+        let mut batch = Batch::new(self, columns, rows, diffs);
         for predicate in &self.predicates {
             batch.filter(predicate)?;
         }
         let mut outputs = Vec::with_capacity(self.outputs.len());
+        // Of removed rows, those where every cell that decides where the row goes is no error.
+        let mut sound_rows: Vec<BooleanBuffer> = Vec::new();
         for (name, root) in &self.outputs {
             if let (Some(input), true) = (self.plain_column(root.term), batch.filters.is_empty()) {
                 outputs.push(columns[input].clone());
                 continue;
             }
-            let cells = batch.cells(root.term);
-            if let Some(errors) = &cells.errors
-                && batch.rows > 0
-            {
-                return Err(batch.error(&format!("column {}", quoted(name)), root, errors));
-            }
+            let mut cells = batch.cells(root.term);
             let ty = self.terms[root.term.index()].ty.ty.unwrap_or(Type::Bool);
+            if let Some(errors) = &cells.errors {
+                batch.check(&|| format!("column {}", quoted(name)), root, errors)?;
+                if !matches!(self.terms[root.term.index()].op, Op::Loosened(_)) {
+                    sound_rows.push(carry::sound(&cells, batch.rows));
+                }
+                cells = carry::or_null(&cells, ty);
+            }
             outputs.push(cells.into_array(batch.rows, ty));
+        }
+        if let Some(sound) = sound_rows.into_iter().reduce(|a, b| &a & &b)
+            && let Some(filter) = batch.keep(sound)
+        {
+            let kept = |column: &ArrayRef| filter.filter(column).expect("the mask is as long as the batch");
+            outputs = outputs.iter().map(kept).collect();
         }
         let selection = batch.selection.take().map(|bits| BooleanArray::new(bits, None));
         Ok(Mapped { columns: outputs, rows: batch.rows, selection })
@@ -148,7 +193,7 @@ impl MapStage {
     }
 }
 
-/// Where a term was written does not matter.
+/// Where a term was written does not matter, nor where its errors arise.
 impl PartialEq for MapStage {
     fn eq(&self, other: &Self) -> bool {
         let same = |a: &Root, b: &Root| a.term == b.term;
@@ -167,6 +212,34 @@ impl MapStage {
     /// What rows must fulfil to be kept.
     pub(crate) fn predicate_texts(&self, speller: Speller) -> Vec<String> {
         self.predicates.iter().map(|predicate| self.to_notation(speller, predicate.term)).collect()
+    }
+
+    /// The output columns that can be errors, and what of each can fail; nothing, where that is a column read.
+    pub(crate) fn fallible_texts(&self, speller: Speller) -> Vec<(String, Option<String>)> {
+        let fallible = self.fallible();
+        let can_fail = |(name, root): &(String, Root)| {
+            let inner = match &self.terms[root.term.index()].op {
+                Op::Carry(inner, _) | Op::Loosened(inner) => *inner,
+                _ => root.term,
+            };
+            fallible[inner.index()].then(|| {
+                let fails = |id: &TermId| fallible::fails(&self.terms, &self.terms[id.index()]);
+                let failing = terms::parts(&self.terms, inner).into_iter().find(fails);
+                (speller.column(name), failing.map(|term| self.to_notation(speller, term)))
+            })
+        };
+        self.outputs.iter().filter_map(can_fail).collect()
+    }
+
+    /// Which terms can be errors.
+    fn fallible(&self) -> Vec<bool> {
+        let mut fallible = Vec::with_capacity(self.terms.len());
+        for term in &self.terms {
+            let known: &Vec<bool> = &fallible;
+            let is_fallible = fallible::is_fallible(&self.terms, term, &|id: TermId| known[id.index()]);
+            fallible.push(is_fallible);
+        }
+        fallible
     }
 
     /// The output columns: `name`, or `name = expression`.
@@ -199,6 +272,8 @@ impl fmt::Debug for MapStage {
 struct Batch<'a> {
     stage: &'a MapStage,
     columns: &'a [ArrayRef],
+    /// Of all rows of the batch; none if all are added.
+    diffs: Option<&'a [i64]>,
     /// Rows that are left.
     rows: usize,
     /// Which rows of the batch are left.
@@ -210,29 +285,34 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(stage: &'a MapStage, columns: &'a [ArrayRef], rows: usize) -> Self {
+    fn new(stage: &'a MapStage, columns: &'a [ArrayRef], rows: usize, diffs: Option<&'a [i64]>) -> Self {
         debug_assert_eq!(columns.len(), stage.inputs.len());
         debug_assert!(columns.iter().all(|column| column.len() == rows));
         let done = vec![None; stage.terms.len()];
-        Batch { stage, columns, rows, selection: None, filters: Vec::new(), done }
+        Batch { stage, columns, diffs, rows, selection: None, filters: Vec::new(), done }
     }
 
     /// Keeps the rows for which the predicate is true.
     fn filter(&mut self, predicate: &Root) -> Result<()> {
-        let cells = self.cells(predicate.term);
-        if let Some(errors) = &cells.errors
-            && self.rows > 0
-        {
-            return Err(self.error("filter", predicate, errors));
+        let mut cells = self.cells(predicate.term);
+        if let Some(errors) = &cells.errors {
+            self.check(&|| FILTER.to_owned(), predicate, errors)?;
+            cells = carry::or_null(&cells, Type::Bool);
         }
         let Data::Bool(test) = &cells.data else { unreachable!("the type check wants a bool") };
         let mut mask = cells::spread(test.values(), cells.constant, self.rows);
         if let Some(nulls) = cells.nulls(self.rows) {
             mask = &mask & nulls.inner();
         }
+        self.keep(mask);
+        Ok(())
+    }
+
+    /// Keeps these of the rows that are left; gives the filter, unless it keeps all.
+    fn keep(&mut self, mask: BooleanBuffer) -> Option<&FilterPredicate> {
         let kept = mask.count_set_bits();
         if kept == self.rows {
-            return Ok(());
+            return None;
         }
         self.rows = kept;
         self.filters.push(FilterBuilder::new(&BooleanArray::new(mask.clone(), None)).optimize().build());
@@ -240,7 +320,7 @@ impl<'a> Batch<'a> {
             None => mask,
             Some(before) => within(&before, &mask),
         });
-        Ok(())
+        self.filters.last()
     }
 
     /// The cells of a term for the rows that are left.
@@ -331,28 +411,87 @@ impl<'a> Batch<'a> {
             Op::Bound(a, bounds) => step::bound(&self.cells(*a), bounds, id),
             Op::Instant(a) => step::instant(&self.cells(*a), id),
             Op::OfInstant(a) => step::of_instant(&self.cells(*a)),
+            Op::Carried { value, is_error, .. } => {
+                let code = ErrorCode::new(id, Reason::Carried);
+                carry::carried(&self.cells(*value), &self.cells(*is_error), ty.optional, code)
+            }
+            Op::Sum { value, too_wide } => {
+                let code = ErrorCode::new(id, Reason::IntOverflow);
+                carry::carried(&self.cells(*value), &self.cells(*too_wide), ty.optional, code)
+            }
+            Op::Carry(a, place) => {
+                let a = self.cells(*a);
+                if let Some(errors) = &a.errors {
+                    self.note(*place, errors);
+                }
+                carry::or_null(&a, to)
+            }
+            Op::ErrorLane(a, place) => {
+                let a = self.cells(*a);
+                if let Some(errors) = &a.errors {
+                    self.note(*place, errors);
+                }
+                carry::error_lane(&a)
+            }
+            Op::Loosened(a) | Op::Sound(a) => self.cells(*a),
+            Op::IsError(a) => carry::is_error(&self.cells(*a)),
+            Op::IsNew(a, others) => {
+                let others: Vec<Cells> = others.iter().map(|other| self.cells(*other)).collect();
+                carry::is_new(&self.cells(*a), &others)
+            }
+            Op::ErrorText(a, place) => {
+                let (a, rows) = (self.cells(*a), self.positions());
+                let what = self.stage.places.what(*place);
+                carry::error_text(&a, |row, code| self.describe(what, None, rows(row), code).message().to_owned())
+            }
         };
         (cells, self.filters.len())
     }
 
-    /// The error of the first row that has one.
-    fn error(&self, place: &str, root: &Root, errors: &[cells::ErrorCode]) -> Error {
-        let first = errors.iter().enumerate().find_map(|(row, code)| Some((row, code.parts()?)));
-        let (row, (term, reason)) = first.expect("errors hold at least one");
-        let row = match &self.selection {
-            Some(kept) => kept.set_indices().nth(row).expect("a row that is left was selected"),
-            None => row,
-        };
-        let at = |error: Error| match &root.origin {
+    /// Checks that no row that is left and added has an error.
+    fn check(&self, what: &dyn Fn() -> String, root: &Root, errors: &[ErrorCode]) -> Result<()> {
+        let Some((row, code)) = self.first_error(errors) else { return Ok(()) };
+        Err(self.describe(&what(), root.origin.as_ref(), row, code))
+    }
+
+    /// The first added row with an error, as a row of the batch. A constant has one cell for all rows.
+    fn first_error(&self, errors: &[ErrorCode]) -> Option<(usize, ErrorCode)> {
+        let row_of = self.positions();
+        let code_of = |i: usize| if errors.len() == 1 { errors[0] } else { errors[i] };
+        let failed = (0..self.rows).filter(|i| code_of(*i).is_error()).map(|i| (row_of(i), code_of(i)));
+        failed.into_iter().find(|(row, _)| self.diffs.is_none_or(|diffs| diffs[*row] > 0))
+    }
+
+    /// Where the rows that are left stand in the batch.
+    fn positions(&self) -> impl Fn(usize) -> usize + use<> {
+        let kept: Option<Vec<usize>> = self.selection.as_ref().map(|kept| kept.set_indices().collect());
+        move |row| kept.as_ref().map_or(row, |kept| kept[row])
+    }
+
+    /// Takes note of the first error of a place.
+    fn note(&self, place: Place, errors: &[ErrorCode]) {
+        let places = &self.stage.places;
+        if let Some((row, code)) = self.first_error(errors) {
+            places.note(place, || self.describe(places.what(place), places.origin(place), row, code));
+        }
+    }
+
+    /// What is wrong with a cell of a row of the batch.
+    fn describe(&self, place: &str, origin: Option<&Origin>, row: usize, code: ErrorCode) -> Error {
+        let (term, reason) = code.parts().expect("the cell is an error");
+        let at = |error: Error| match origin {
             Some(origin) => error.at(origin),
             None => error,
         };
         let Term { op, ty } = &self.stage.terms[term.index()];
+        if let Op::Carried { from, .. } = op {
+            return self.stage.places.why(place, *from);
+        }
         if let Op::Bound(number, bounds) = op {
             return at(self.outside(place, row, *number, bounds, ty.ty.unwrap_or(Type::Int)));
         }
         let speller = Speller::of_program();
-        let values: Vec<String> = terms::inputs(&self.stage.terms, &[term])
+        let values: Vec<String> = terms::inputs_of_value(&self.stage.terms, term)
             .into_iter()
             .map(|input| {
                 let ColumnType { ty, .. } = self.stage.inputs.columns()[input].ty;
@@ -372,6 +511,14 @@ impl<'a> Batch<'a> {
                     _ => format!("the time {time} is in no window"),
                 }
             }
+            Op::Sum { .. } => {
+                let (sum, ty) = (self.stage.to_notation(speller, term), ty.ty.unwrap_or(Type::Int));
+                let message = format!("{place}: {sum} is outside the range of {ty}");
+                return at(Error::input(message).with_hint(match ty {
+                    Type::Int => "cast the column to float before the sum, or take fewer rows together",
+                    _ => "take fewer rows together",
+                }));
+            }
             _ => format!("{place}: {} in {}", reason_text(reason, ty.ty), self.stage.to_notation(speller, term)),
         };
         if !values.is_empty() && !message.contains(&values.join(", ")) {
@@ -382,9 +529,13 @@ impl<'a> Batch<'a> {
         }
         let error = Error::input(message).with_hint(match op {
             Op::Step(..) | Op::Instant(_) => ".filter(...) drops the rows whose time is in no window",
+            _ if place == FILTER => hint(
+                ".filter(....fill_error(false)) leaves such rows out",
+                ".filter(pw.fill_error(..., False)) leaves such rows out",
+            ),
             _ => hint(
-                ".fill_error(...) gives such cells a value, .filter(...) drops their rows",
-                "pw.fill_error(..., None) makes null of such cells, .filter(...) drops their rows",
+                ".fill_error(...) gives such cells a value, .remove_errors() drops their rows",
+                "pw.fill_error(..., None) makes null of such cells, .remove_errors() drops their rows",
             ),
         });
         at(error)
@@ -466,6 +617,7 @@ fn reason_text(reason: Reason, ty: Option<Type>) -> String {
         Reason::Missing => "there is no such element".into(),
         Reason::NotAnArray => "the json is no array".into(),
         Reason::EmptySeparator => "the separator is empty".into(),
+        Reason::Carried => "an earlier step made it".into(),
     }
 }
 

@@ -109,8 +109,9 @@ fn check(expr: Expr, expected: &str) {
             continue;
         }
         let stage = stage(&schema, &[], &[columnised(&expr, mask, &mut 0)]).unwrap();
-        let mut batch = Batch::new(&stage, &columns, 3);
+        let mut batch = Batch::new(&stage, &columns, 3, None);
         let cells = batch.cells(stage.outputs[0].1.term);
+        assert!(cells.errors.is_none() || stage.fallible()[stage.outputs[0].1.term.index()], "{stage:?} fails");
         let ty = stage.terms[stage.outputs[0].1.term.index()].ty.ty.unwrap();
         for row in 0..3 {
             let found = match cell(&cells, ty, row) {
@@ -332,7 +333,7 @@ fn rows() -> (Schema, Vec<ArrayRef>) {
 fn a_filter_spares_the_rows_that_it_drops() {
     let (schema, columns) = rows();
     let stage = stage(&schema, &[col("b").ne(0), col("a").gt(10)], &[col("s"), col("a").floordiv(col("b"))]).unwrap();
-    let mapped = stage.apply(&columns, 5).unwrap();
+    let mapped = stage.apply(&columns, 5, None).unwrap();
     assert_eq!(mapped.rows, 1);
     assert_eq!(mapped.columns[0].as_ref(), &StringArray::from(vec!["y"]) as &dyn Array);
     assert_eq!(mapped.columns[1].as_ref(), &Int64Array::from(vec![10]) as &dyn Array);
@@ -344,7 +345,7 @@ fn a_filter_may_use_what_a_later_filter_guards() {
     let (schema, columns) = rows();
     let ratio = col("a") / col("b");
     let stage = stage(&schema, &[col("b").ne(0), ratio.gt(0)], &[&ratio + 1]).unwrap();
-    let mapped = stage.apply(&columns, 5).unwrap();
+    let mapped = stage.apply(&columns, 5, None).unwrap();
     assert_eq!(mapped.columns[0].as_ref(), &Float64Array::from(vec![11.0, 11.0]) as &dyn Array);
 }
 
@@ -352,7 +353,7 @@ fn a_filter_may_use_what_a_later_filter_guards() {
 fn columns_that_pass_are_not_copied() {
     let (schema, columns) = rows();
     let stage = stage(&schema, &[col("b").ge(0)], &[col("s"), col("b")]).unwrap();
-    let mapped = stage.apply(&columns, 5).unwrap();
+    let mapped = stage.apply(&columns, 5, None).unwrap();
     assert!(Arc::ptr_eq(&mapped.columns[0], &columns[2]) && Arc::ptr_eq(&mapped.columns[1], &columns[1]));
     assert!(mapped.selection.is_none());
 }
@@ -362,7 +363,7 @@ fn an_error_shows_column_reason_and_the_values_of_the_row() {
     let (schema, columns) = rows();
     let outputs = [col("b"), (col("a") + 1).floordiv(col("b")) * 2];
     let stage = stage(&schema, &[col("s").gt("v")], &outputs).unwrap();
-    let error = stage.apply(&columns, 5).unwrap_err();
+    let error = stage.apply(&columns, 5, None).unwrap_err();
     assert_eq!(error.kind(), millpond_error::ErrorKind::Input);
     assert_eq!(error.message(), "column \"out1\": division by zero in (a + 1).floordiv(b), where a = 30, b = 0");
 }
@@ -371,7 +372,7 @@ fn an_error_shows_column_reason_and_the_values_of_the_row() {
 fn an_error_in_a_predicate_ends_the_run() {
     let (schema, columns) = rows();
     let stage = stage(&schema, &[(col("b") / (col("b") - 2)).gt(1)], &[col("s")]).unwrap();
-    let error = stage.apply(&columns, 5).unwrap_err();
+    let error = stage.apply(&columns, 5, None).unwrap_err();
     assert_eq!(error.message(), "filter: division by zero in b / (b - 2), where b = 2");
 }
 
@@ -380,7 +381,7 @@ fn an_empty_batch_has_no_errors() {
     let (schema, columns) = rows();
     let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(0, 0)).collect();
     let stage = stage(&schema, &[(lit(1) / 0).gt(1)], &[lit(1).floordiv(0), col("a") + 1]).unwrap();
-    let mapped = stage.apply(&columns, 0).unwrap();
+    let mapped = stage.apply(&columns, 0, None).unwrap();
     assert_eq!((mapped.rows, mapped.columns[0].len(), mapped.columns[1].len()), (0, 0, 0));
 }
 
@@ -440,7 +441,7 @@ fn text_that_would_not_fit_a_column_is_an_error_value() {
     let column = |text: String| Arc::new(StringArray::from(vec![text])) as ArrayRef;
     let schema = Schema::new([("a", Type::Str.required()), ("b", Type::Str.required())]);
     let stage = stage(&schema, &[], &[col("a").str().replace("", col("b")).str().len()]).unwrap();
-    let error = stage.apply(&[column("x".repeat(1 << 16)), column("y".repeat(1 << 16))], 1).unwrap_err();
+    let error = stage.apply(&[column("x".repeat(1 << 16)), column("y".repeat(1 << 16))], 1, None).unwrap_err();
     assert!(error.message().contains("the text is too long in a.str().replace(\"\", b)"), "{}", &error.message()[..99]);
 }
 

@@ -113,7 +113,11 @@ impl Reducer {
 pub enum ReducerKind {
     /// Number of rows, nulls included: `int`.
     Count,
-    /// Sum of an `int`, `float` or duration column, of the same type. An `int` sum outside 64 bits is an error value.
+    /// Number of rows where the column is not null: `int`. No program calls it: it tells whether a group has an error
+    /// value.
+    CountValues,
+    /// Sum of an `int`, `float` or duration column, of the same type. An `int` or a duration outside
+    /// 64 bits is null, which the plan makes an error value.
     Sum,
     /// Mean of an `int` or `float` column: `float`; of a duration column: a duration, rounded half to even.
     Avg,
@@ -151,6 +155,7 @@ impl ReducerKind {
     pub fn name(self) -> &'static str {
         match self {
             ReducerKind::Count => "count",
+            ReducerKind::CountValues => "count_values",
             ReducerKind::Sum => "sum",
             ReducerKind::Avg => "avg",
             ReducerKind::Min => "min",

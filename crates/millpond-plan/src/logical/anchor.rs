@@ -11,7 +11,7 @@ use super::{Table, describe};
 use crate::declare::SourceDecl;
 use crate::eval::{MapStage, Root};
 use crate::physical::{Consolidate, KeyedSpec, Step};
-use crate::terms::{TermId, Terms};
+use crate::terms::{Op, TermId, Terms};
 use crate::typing;
 
 /// A node of the plan that is more than a map, with the rows that it reads.
@@ -167,7 +167,12 @@ impl Anchor {
             let thins = matches!(self.operator, AnchorOperator::Source(_)) && self.used.len() < self.schema.len();
             return if stage.keeps(0..self.used.len()) && !thins { Consolidate::No } else { Consolidate::ByRow };
         };
-        let told = rows.columns.iter().any(|(_, root)| output.tells_last.contains(&root.term));
+        // A null that stands for an error tells nothing, but a loosened column has none unless the run ends for it.
+        let strict = |term| match rows.terms.op(term) {
+            Op::Loosened(inner) => *inner,
+            _ => term,
+        };
+        let told = rows.columns.iter().any(|(_, root)| output.tells_last.contains(&strict(root.term)));
         let before_last = output.keys - usize::from(!output.tells_last.is_empty());
         if stage.keeps(0..self.schema.len()) {
             Consolidate::No

@@ -4,21 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 
 use millpond_columns::dialect::hint;
-use millpond_columns::types::{ColumnType, Schema};
+use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Origin, Result};
 use serde_json::{Value, json};
 
 use super::anchor::{Anchor, Keyed, KeyedOutput, Results};
+use super::carry::{self, Carrying, uncarried};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
 use super::select::json_or_none;
 use super::{Operation, Table};
 use crate::diagnostics;
+use crate::errors::Lineage;
+use crate::eval::Root;
 use crate::expr::{Expr, col};
 use crate::notation::code;
 use crate::physical::{Explanation, Inputs, KeyedSpec};
-use crate::terms::Terms;
+use crate::terms::{Op, Terms};
 use crate::typing::{self, RowScope};
 
 /// How rows of one identity become one. In each table that gives cells, an identity has at most one row at the end of
@@ -157,15 +160,22 @@ impl Operation for Combination {
             };
             let places: Vec<usize> = table.schema().columns().iter().map(|column| place(&column.name)).collect();
             let second = table.inputs()[1].schema();
-            let updates = |name: &str| self.updates() && second.index_of(name).is_some();
+            let carried = lowering.errors.carry_by_name(&mut inputs[..giving], &mut columns);
+            let of_second =
+                |name: &str| carried.iter().find(|carried| carried.lane_is(name)).map(|carried| &carried.name);
+            let updates =
+                |name: &str| self.updates() && second.index_of(of_second(name).map_or(name, String::as_str)).is_some();
             let updated: Vec<usize> = (0..columns.len()).filter(|&column| updates(&columns[column].0)).collect();
             let mut outputs: Vec<(String, ColumnType)> = identity.iter().chain(&columns).cloned().collect();
             // That another table's identity may be null makes no cell null that comes from this one.
-            places.iter().zip(table.schema().columns()).for_each(|(place, column)| outputs[*place].1 = column.ty);
+            let kept = |name: &str| carried.iter().any(|carried| carried.name == name);
+            let declared = places.iter().zip(table.schema().columns()).filter(|(_, column)| !kept(&column.name));
+            declared.for_each(|(place, column)| outputs[*place].1 = column.ty);
             for (number, rows) in inputs.iter_mut().enumerate() {
                 let given = |&column: &usize| number == 0 || number < giving && updated.contains(&column);
                 let given = (0..columns.len()).filter(|column| number < giving && given(column));
                 let names: Vec<&String> = given.map(|column| &columns[column].0).collect();
+                lowering.place_identity(table, rows);
                 rows.identified(&identity, &names);
             }
             let spec = CombineSpec {
@@ -177,17 +187,97 @@ impl Operation for Combination {
             };
             let schema = Schema::new(outputs);
             let results = Results::plain(&schema);
-            let results = Results {
+            let mut results = Results {
                 columns: places.iter().map(|place| results.columns[*place].clone()).collect(),
                 identity: results.columns[..key].to_vec(),
                 ..results
             };
+            for (column, declared) in results.columns.iter_mut().zip(table.schema().columns()) {
+                if let Some(carried) = carried.iter().find(|carried| carried.name == declared.name) {
+                    let mark = outputs_at(&schema, carried.mark());
+                    let mark = results.terms.input(mark, schema.columns()[mark].ty);
+                    column.term = uncarried(&mut results.terms, column.term, mark, declared.ty, carried.from);
+                }
+            }
             let keys = vec![(0..key).collect(); inputs.len()];
             let (spec, output) = (Arc::new(spec), KeyedOutput::by_key(key));
             let keyed = Keyed { spec, keys, expands: None, clock: None, output };
             Ok(Anchor { schema, results, ..lowering.keyed(self.name(), table, inputs, keyed) })
         })
     }
+}
+
+/// A column that is carried, and the name of its lane, if it has one.
+struct ByName {
+    name: String,
+    lane: Option<String>,
+    from: Lineage,
+}
+
+impl ByName {
+    fn lane_is(&self, name: &str) -> bool {
+        self.lane.as_deref() == Some(name)
+    }
+
+    /// The name of the column that is null for an error.
+    fn mark(&self) -> &str {
+        self.lane.as_ref().unwrap_or(&self.name)
+    }
+}
+
+impl Carrying {
+    /// Makes those of `columns` fit to be carried that can be errors in one of these tables, and adds their lanes.
+    fn carry_by_name(&mut self, tables: &mut [Pipeline], columns: &mut Vec<(String, ColumnType)>) -> Vec<ByName> {
+        let mut carried = Vec::new();
+        for at in 0..columns.len() {
+            let (name, ty) = columns[at].clone();
+            let place = |rows: &Pipeline| rows.columns.iter().position(|(other, _)| *other == name);
+            let can_fail =
+                |rows: &Pipeline| place(rows).is_some_and(|at| rows.terms.is_fallible(rows.columns[at].1.term));
+            if !tables.iter().any(can_fail) {
+                continue;
+            }
+            let taken = |lane: &str| columns.iter().any(|(name, _)| name == lane);
+            let mut lane = carry::lane(&name);
+            while taken(&lane) {
+                lane = carry::lane(&lane);
+            }
+            let lane = ty.optional.then_some(lane);
+            let mut lineages = Vec::new();
+            for rows in tables.iter_mut() {
+                if let Some(position) = place(rows) {
+                    lineages.extend(self.carry_column(rows, position, lane.as_deref()));
+                }
+            }
+            columns[at].1.optional = true;
+            columns.extend(lane.iter().map(|lane| (lane.clone(), Type::Bool.optional())));
+            carried.push(ByName { name, lane, from: self.places.lineage([], lineages) });
+        }
+        carried
+    }
+}
+
+impl Lowering {
+    /// Leaves out the rows whose identity is an error, unless that ends the run; the error log has them.
+    fn place_identity(&mut self, table: &Table, rows: &mut Pipeline) {
+        let identity: Vec<(String, Root)> =
+            rows.identity.iter().map(|root| ("the identity".to_owned(), root.clone())).collect();
+        self.tap(table, "identity", rows, &identity);
+        let mut sound = Vec::new();
+        for (_, root) in &identity {
+            let ty = rows.terms.ty(root.term);
+            self.errors.keep_sound(rows, "the identity", [root.clone()]);
+            let term =
+                if rows.terms.is_fallible(root.term) { rows.terms.add(Op::Sound(root.term), ty) } else { root.term };
+            sound.push(Root { term, ..root.clone() });
+        }
+        rows.identity = sound;
+    }
+}
+
+/// Where the column of this name is.
+fn outputs_at(schema: &Schema, name: &str) -> usize {
+    schema.columns().iter().rposition(|column| column.name == name).expect("the column is carried")
 }
 
 impl KeyedSpec for CombineSpec {

@@ -48,7 +48,9 @@ impl Operation for Concat {
             }
             let cancels = inputs.iter().any(|rows| lowering.cancels(rows));
             let step = lowering.stateless_step(&inputs[0], "concat");
-            Ok(Anchor::new(AnchorOperator::Concat { cancels }, inputs, table, step))
+            let (schema, results) = lowering.errors.carry_columns(&mut inputs, table.schema());
+            let anchor = Anchor::new(AnchorOperator::Concat { cancels }, inputs, table, step);
+            Ok(Anchor { schema, results, ..anchor })
         })
     }
 }

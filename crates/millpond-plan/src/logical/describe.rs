@@ -23,15 +23,15 @@ pub(super) type ReadColumns = HashMap<*const SourceDecl, BTreeSet<usize>>;
 /// The description of a table and of all before it, of whose sources these columns are read: a list of operators, each
 /// after those that it is made of, whose numbers it names. The last is the table's own. Equal operators are one, so the
 /// list says the same however the program shares its tables.
-pub(super) fn describe(table: &Table, read: &ReadColumns) -> Value {
-    let mut description = Description::new(read, &|_| None);
+pub(super) fn describe(table: &Table, read: &ReadColumns, logged: &[String]) -> Value {
+    let mut description = Description::new(read, logged, &|_| None);
     description.add(table, false);
     Value::Array(description.operators)
 }
 
 /// The description of a kept table. Whole rows are kept, so the order of columns is described.
-pub(super) fn keep(table: &Table, read: &ReadColumns) -> Value {
-    let mut description = Description::new(read, &|_| None);
+pub(super) fn keep(table: &Table, read: &ReadColumns, logged: &[String]) -> Value {
+    let mut description = Description::new(read, logged, &|_| None);
     let input = description.add(table, false);
     description.push(json!({ "operator": "keep", "schema": columns(table.schema()), "input": input }));
     Value::Array(description.operators)
@@ -62,13 +62,13 @@ pub(super) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
 
 /// What an output gets: all that makes what it got before and what it gets now one history. A table that is a step is
 /// only named: what it is, is said by itself.
-pub(super) fn output(sink: &SinkDecl, step: &dyn Fn(&Table) -> Option<String>) -> Value {
+pub(super) fn output(sink: &SinkDecl, logged: &[String], step: &dyn Fn(&Table) -> Option<String>) -> Value {
     let mut fields = json!({ "operator": "output", "kind": sink.kind });
     if let Some(settings) = sink.description.as_object() {
         settings.iter().for_each(|(name, value)| fields[name] = value.clone());
     }
     let read = ReadColumns::new();
-    let mut description = Description::new(&read, step);
+    let mut description = Description::new(&read, logged, step);
     if !sink.keeps_table {
         fields["columns"] = json!(columns(sink.table.schema()));
         fields["input"] = json!(description.add(&sink.table, false));
@@ -89,11 +89,15 @@ pub(super) struct Described<'a> {
     pub identified: bool,
     /// What is read of the sources.
     pub read: &'a ReadColumns,
+    /// What an error log tells of.
+    pub logged: &'a [String],
 }
 
 struct Description<'a> {
     /// What is read of the sources.
     read: &'a ReadColumns,
+    /// What an error log tells of.
+    logged: &'a [String],
     /// The name of a table that is a step, where it is enough to name it.
     step: &'a dyn Fn(&Table) -> Option<String>,
     operators: Vec<Value>,
@@ -102,8 +106,8 @@ struct Description<'a> {
 }
 
 impl<'a> Description<'a> {
-    fn new(read: &'a ReadColumns, step: &'a dyn Fn(&Table) -> Option<String>) -> Self {
-        Description { read, step, operators: Vec::new(), known: HashMap::new() }
+    fn new(read: &'a ReadColumns, logged: &'a [String], step: &'a dyn Fn(&Table) -> Option<String>) -> Self {
+        Description { read, logged, step, operators: Vec::new(), known: HashMap::new() }
     }
 
     /// The number of a table, which is added with all before it: without recursion, for a program may chain many.
@@ -124,7 +128,7 @@ impl<'a> Description<'a> {
             let described = match step {
                 Some(step) => Some(json!({ "operator": "step", "step": step })),
                 None => {
-                    let of = Described { inputs: &inputs, identified: part.1, read: self.read };
+                    let of = Described { inputs: &inputs, identified: part.1, read: self.read, logged: self.logged };
                     part.0.operation().describe(&of)
                 }
             };

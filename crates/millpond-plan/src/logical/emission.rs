@@ -12,6 +12,7 @@ use super::lower::ordinal;
 use super::pipeline::Pipeline;
 use super::{SinkDecl, Table};
 use crate::declare::SourceDecl;
+use crate::errors::Places;
 use crate::physical::{Consolidate, Exchange, Node, NodeId, OperatorSpec, PhysicalPlan, Port, Sink, Step};
 
 /// Nodes written so far.
@@ -19,19 +20,37 @@ pub(super) struct Emission<'a> {
     anchors: &'a [Anchor],
     /// The names that the program gives.
     given: &'a HashSet<String>,
+    /// Where errors arise.
+    places: Arc<Places>,
+    /// What an error log tells of.
+    logged: &'a [String],
     nodes: Vec<Node>,
     sources: Vec<Arc<SourceDecl>>,
     /// The node of each anchor.
-    places: Vec<NodeId>,
+    anchor_nodes: Vec<NodeId>,
     /// Nodes that keep a table.
     kept: Vec<(Table, NodeId)>,
     twins: HashMap<String, usize>,
 }
 
 impl<'a> Emission<'a> {
-    pub(super) fn new(anchors: &'a [Anchor], given: &'a HashSet<String>) -> Self {
-        let (nodes, sources, places) = (Vec::new(), Vec::new(), Vec::new());
-        Emission { anchors, given, nodes, sources, places, kept: Vec::new(), twins: HashMap::new() }
+    pub(super) fn new(
+        anchors: &'a [Anchor],
+        given: &'a HashSet<String>,
+        (places, logged): (Arc<Places>, &'a [String]),
+    ) -> Self {
+        let (nodes, sources, anchor_nodes) = (Vec::new(), Vec::new(), Vec::new());
+        Emission {
+            anchors,
+            given,
+            places,
+            logged,
+            nodes,
+            sources,
+            anchor_nodes,
+            kept: Vec::new(),
+            twins: HashMap::new(),
+        }
     }
 
     /// Writes an anchor down, after those that it reads.
@@ -61,14 +80,14 @@ impl<'a> Emission<'a> {
         };
         let (append_only, step) = (anchor.append_only, anchor.keeps_state().then(|| anchor.described_step()));
         let node = self.push(Node { ports, operator, clock, schema: anchor.used_schema(), append_only, step });
-        self.places.push(node);
+        self.anchor_nodes.push(node);
     }
 
     /// The node that gives these rows: a map, or the anchor if there is nothing to do. Rows that cancel may be left in
     /// it if the reader adds them up.
     fn map(&mut self, rows: &Pipeline, adds_up: bool) -> NodeId {
         let anchor = &self.anchors[rows.anchor];
-        let (input, stage) = (self.places[rows.anchor], rows.stage(anchor));
+        let (input, stage) = (self.anchor_nodes[rows.anchor], rows.stage(anchor).noting(self.places.clone()));
         let mode = if adds_up { Consolidate::No } else { anchor.consolidate(rows, &stage) };
         if stage.is_identity() && mode == Consolidate::No {
             return input;
@@ -101,7 +120,7 @@ impl<'a> Emission<'a> {
         if sink.keeps_table {
             input = self.keep(&sink.table, rows, input, read);
         }
-        self.stateless(input, OperatorSpec::Sink { index }, sink.table.schema().clone());
+        self.stateless(input, OperatorSpec::Sink { index }, rows.schema.clone());
     }
 
     /// The node that keeps a table; one for each table.
@@ -111,8 +130,8 @@ impl<'a> Emission<'a> {
         }
         let anchor = &self.anchors[rows.anchor].step;
         let name = ordinal(&mut self.twins, self.given, format!("{}/keep", anchor.name));
-        let step = Step { name, description: describe::keep(table, read) };
-        let (schema, append_only) = (table.schema().clone(), self.nodes[input.0].append_only);
+        let step = Step { name, description: describe::keep(table, read, self.logged) };
+        let (schema, append_only) = (rows.schema.clone(), self.nodes[input.0].append_only);
         let exchange = Exchange::ByKey((0..schema.len()).collect());
         let operator = OperatorSpec::Keyed(Arc::new(KeepSpec));
         let ports = vec![Port { node: input, exchange }];

@@ -7,8 +7,9 @@ use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
 use super::{Operation, Table};
-use crate::eval::Root;
+use crate::eval::{FILTER, Root};
 use crate::expr::Expr;
+use crate::terms::Op;
 use crate::typing;
 
 #[derive(Debug)]
@@ -16,7 +17,16 @@ struct Filter {
     predicate: Expr,
 }
 
+/// The rows none of whose cells is an error.
+#[derive(Debug)]
+struct RemoveErrors;
+
 impl Table {
+    /// The rows none of whose cells is an error value.
+    pub fn remove_errors(&self, origin: &Origin) -> Table {
+        self.row_by_row(RemoveErrors, self.schema().clone(), origin).into_part_of(self)
+    }
+
     /// The rows for which `predicate` is true; a row for which it is null is dropped.
     pub fn filter(&self, predicate: Expr, origin: &Origin) -> Result<Table> {
         let predicate = self.bind(&predicate).map_err(|error| error.at(origin))?;
@@ -41,7 +51,33 @@ impl Operation for Filter {
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         let mut rows = lowering.pipeline(&table.inputs()[0])?;
         let term = rows.term(table.schema(), |terms, scope| typing::predicate(terms, scope, &self.predicate))?;
-        rows.predicates.push(Root { term, origin: self.predicate.origin().cloned() });
+        let root = Root { term, origin: self.predicate.origin().cloned() };
+        lowering.tap(table, "filter", &rows, &[(FILTER.to_owned(), root.clone())]);
+        let root = lowering.errors.predicate(&mut rows, root);
+        rows.predicates.push(root);
+        Ok(rows)
+    }
+}
+
+impl Operation for RemoveErrors {
+    fn describe(&self, of: &Described<'_>) -> Option<Value> {
+        Some(json!({ "operator": "remove_errors", "input": of.inputs[0] }))
+    }
+
+    fn asks_identity(&self, identified: bool) -> bool {
+        identified
+    }
+
+    fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
+        let mut rows = lowering.pipeline(&table.inputs()[0])?;
+        for i in 0..rows.columns.len() {
+            let term = rows.columns[i].1.term;
+            if rows.terms.is_fallible(term) {
+                rows.without_errors_of(term);
+                let ty = rows.terms.ty(term);
+                rows.columns[i].1.term = rows.terms.add(Op::Sound(term), ty);
+            }
+        }
         Ok(rows)
     }
 }

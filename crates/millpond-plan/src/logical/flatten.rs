@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use millpond_columns::types::Schema;
 use millpond_error::{Origin, Result};
 use serde_json::{Value, json};
 
@@ -11,9 +10,10 @@ use super::anchor::{Anchor, AnchorOperator};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
-use super::{Operation, Table};
+use super::{Operation, Table, carry};
 use crate::eval::Root;
 use crate::expr::col;
+use crate::terms::Op;
 use crate::typing::nested;
 
 /// A row for each element of a column, which becomes the element.
@@ -44,17 +44,21 @@ impl Operation for Flatten {
             let column = input.schema().index_of(&self.column).expect("the name is checked");
             let known = rows.columns[column].1.clone();
             let (term, _) = nested::elements(&mut rows.terms, (&col(&self.column), known.term))?;
-            if term != known.term {
-                rows.columns[column].1 = Root { term, origin: Some(table.origin().clone()) };
-                let lists = rows.terms.ty(term).column().expect("lists have a type");
-                let types = input.schema().columns().iter().enumerate();
-                rows.schema = Schema::new(types.map(|(i, c)| (c.name.clone(), if i == column { lists } else { c.ty })));
-            }
+            let origin = if term == known.term { known.origin } else { Some(table.origin().clone()) };
+            let root = Root { term, origin };
+            lowering.tap_columns(table, "flatten", &rows, &[(self.column.clone(), root.clone())]);
+            rows.columns[column].1 = root.clone();
+            rows.retype(column);
             let cancels = lowering.cancels(&rows);
             let step = lowering.stateless_step(&rows, "flatten");
+            lowering.errors.keep_sound(&mut rows, &carry::column(&self.column), [root]);
+            let sound = rows.terms.add(Op::Sound(term), rows.terms.ty(term));
+            rows.columns[column].1.term = sound;
             let operator = AnchorOperator::Flatten { column, cancels };
-            let anchor = Anchor::new(operator, vec![rows], table, step);
-            Ok(Anchor { used: BTreeSet::from([column]), ..anchor })
+            let mut inputs = vec![rows];
+            let (schema, results) = lowering.errors.carry_columns(&mut inputs, table.schema());
+            let anchor = Anchor::new(operator, inputs, table, step);
+            Ok(Anchor { used: BTreeSet::from([column]), schema, results, ..anchor })
         })
     }
 }

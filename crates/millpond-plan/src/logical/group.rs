@@ -8,6 +8,7 @@ use millpond_error::{Origin, Result};
 use serde_json::{Value, json};
 
 use super::anchor::{Anchor, Keyed, KeyedOutput};
+use super::carry::Carrying;
 use super::describe::{self, Described, expressions};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
@@ -67,7 +68,8 @@ impl Table {
     pub(super) fn reduced(&self, grouping: &Grouping<'_>, outputs: &[(String, Expr)]) -> Result<(Schema, Schema)> {
         let mut rows = Terms::default();
         let columns = typing::input_terms(&mut rows, self.schema());
-        let reduction = reduce::reduction(&mut rows, self.schema(), &columns, grouping, outputs)?;
+        let mut errors = Carrying::default();
+        let reduction = reduce::reduction(&mut rows, self.schema(), &columns, grouping, outputs, &mut errors)?;
         let ty = |term| reduction.results.ty(term).column().expect("keys and bounds have types");
         let identity = Schema::new(reduction.identity.iter().map(|(name, term)| (name.as_str(), ty(*term))));
         Ok((reduction.schema, identity))
@@ -92,8 +94,9 @@ impl Operation for Group {
         lowering.pipeline_on(table, |lowering| {
             let input = &table.inputs()[0];
             let mut rows = lowering.pipeline(input)?;
-            let reduction = rows.reduction(input.schema(), &Grouping::Keys(&self.keys), &self.outputs)?;
-            let reducers = lowering.reducer_rows(&mut rows, &reduction, table.origin());
+            let grouping = Grouping::Keys(&self.keys);
+            let reduction = rows.reduction(input.schema(), &grouping, &self.outputs, &mut lowering.errors)?;
+            let reducers = lowering.reducer_rows(&mut rows, &reduction, table);
             let key: Vec<usize> = (0..reduction.keys.len()).collect();
             let output = KeyedOutput::by_key(key.len());
             let spec = ReduceSpec { key: key.clone(), reducers, form: Form::of(input.append_only()) };
@@ -105,15 +108,20 @@ impl Operation for Group {
 
 impl Lowering {
     /// Narrows `rows` to what a keyed operator reads: the keys, the time, then the reducers' arguments, each once.
-    /// `origin` is where they are written.
+    /// `table` is what becomes of them.
     pub(super) fn reducer_rows(
         &mut self,
         rows: &mut Pipeline,
         reduction: &Reduction,
-        origin: &Origin,
+        table: &Table,
     ) -> Vec<ReducerCall> {
+        self.tap(table, "reduce", rows, &reduction.fallible);
         let names = self.output_of(rows).clone();
-        let text = |terms: &Terms, term: TermId| terms.to_notation(term, &names);
+        let known: Vec<(TermId, String)> = rows.columns.iter().map(|(name, root)| (root.term, name.clone())).collect();
+        let text = |terms: &Terms, term: TermId| match known.iter().find(|(known, _)| *known == term) {
+            Some((_, name)) => name.clone(),
+            None => terms.to_notation(term, &names),
+        };
         let mut columns = reduction.keys.clone();
         columns.extend(reduction.time.map(|time| (text(&rows.terms, time), time)));
         let mut reducers = Vec::with_capacity(reduction.reducers.len());
@@ -127,7 +135,7 @@ impl Lowering {
             let columns = arguments.iter().map(&mut column).collect();
             reducers.push(ReducerCall { kind: *kind, columns });
         }
-        rows.project(columns, origin);
+        rows.project(columns, Some(table.origin()));
         reducers
     }
 
@@ -142,7 +150,9 @@ impl Lowering {
         outputs: &[(String, Expr)],
     ) -> Anchor {
         let anchor = self.keyed(name, table, vec![rows], keyed);
-        Anchor { schema: reduction.reduced.clone(), results: reduction.results_of(outputs), ..anchor }
+        let anchor = Anchor { schema: reduction.reduced.clone(), results: reduction.results_of(outputs), ..anchor };
+        self.tap_results(table, &anchor);
+        anchor
     }
 }
 

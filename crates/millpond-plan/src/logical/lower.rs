@@ -18,24 +18,44 @@ use millpond_columns::types::Schema;
 use millpond_error::{Error, Result};
 use serde_json::Value;
 
-use super::anchor::{Anchor, AnchorOperator, Keyed};
+use super::anchor::{Anchor, AnchorOperator, Keyed, Results};
+use super::carry::{self, Carrying, OnError};
 use super::describe::{self, ReadColumns, describe};
 use super::emission::Emission;
 use super::pipeline::Pipeline;
 use super::{SinkDecl, Table};
 use crate::declare::SourceDecl;
 use crate::deep::deep_of;
+use crate::diagnostics::subject;
+use crate::eval::Root;
+use crate::expr::Expr;
+use crate::notation::spoken;
 use crate::physical::{PhysicalPlan, Sink, Step};
+use crate::terms::TermId;
 
 /// Makes the plan that the engine runs of what a program writes.
 ///
 /// # Errors
 ///
 /// An `Invalid` error if two sources have the same name.
-pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
+pub fn lower(sinks: Vec<SinkDecl>, on_error: OnError) -> Result<PhysicalPlan> {
     let given = given_names(&sinks)?;
-    let mut lowering = Lowering { names: source_names(&sinks, &given), given, ..Lowering::default() };
-    let written = sinks.iter().map(|sink| lowering.pipeline(&sink.table)).collect::<Result<Vec<_>>>()?;
+    let logs: Vec<bool> = sinks.iter().map(|sink| sink.table.holds_error_log()).collect();
+    let errors = Carrying { on_error, taps_are_open: logs.contains(&true), ..Carrying::default() };
+    let mut lowering = Lowering { names: source_names(&sinks, &given), given, errors, ..Lowering::default() };
+    // The error log tells of all that does not read it, whichever side of a join it is on.
+    let mut order: Vec<usize> = (0..sinks.len()).collect();
+    order.sort_by_key(|sink| logs[*sink]);
+    let mut written = vec![None; sinks.len()];
+    for sink in order {
+        if logs[sink] {
+            lowering.tell_of(&sinks[sink].table)?;
+        }
+        let mut rows = lowering.pipeline(&sinks[sink].table)?;
+        lowering.errors.end(&mut rows);
+        written[sink] = Some(rows);
+    }
+    let written: Vec<Pipeline> = written.into_iter().flatten().collect();
     // While columns are where the tables have them.
     let read: Vec<ReadColumns> = written.iter().map(|rows| lowering.read_columns([rows])).collect();
     let described: Vec<Sink> = sinks.iter().map(|sink| lowering.described(sink)).collect();
@@ -43,7 +63,8 @@ pub fn lower(sinks: Vec<SinkDecl>) -> Result<PhysicalPlan> {
         lowering.use_columns(rows);
     }
     lowering.prune();
-    let mut plan = Emission::new(&lowering.anchors, &lowering.given);
+    let places = Arc::new(std::mem::take(&mut lowering.errors.places));
+    let mut plan = Emission::new(&lowering.anchors, &lowering.given, (places, &lowering.errors.logged));
     for anchor in 0..lowering.anchors.len() {
         plan.anchor(anchor);
     }
@@ -69,6 +90,8 @@ pub(crate) struct Lowering {
     twins: HashMap<String, usize>,
     /// How many tables are being lowered, each for the one before.
     levels: u32,
+    /// What it knows of error values.
+    pub(super) errors: Carrying,
 }
 
 impl Lowering {
@@ -78,6 +101,13 @@ impl Lowering {
         let rows = deep_of(self.levels, || table.operation().lower(table, self));
         self.levels -= 1;
         rows
+    }
+
+    /// Lowers what a table is made of that holds no error log, which tells of it.
+    fn tell_of(&mut self, table: &Table) -> Result<()> {
+        let telling = table.with_all_before().into_iter().filter(|table| table.holds_error_log());
+        let told = telling.flat_map(Table::inputs).filter(|table| !table.holds_error_log());
+        told.into_iter().try_for_each(|table| self.pipeline(table).map(drop))
     }
 
     /// A table that is an anchor, which `make` makes when it is first asked for; equal tables made by two calls are
@@ -101,6 +131,7 @@ impl Lowering {
         let names = table.schema().columns().iter().map(|column| column.name.clone());
         Ok(Pipeline {
             anchor,
+            anchor_schema: self.anchors[anchor].schema.clone(),
             terms: results.terms,
             predicates: Vec::new(),
             columns: names.zip(results.columns).collect(),
@@ -112,7 +143,7 @@ impl Lowering {
     /// The anchor of a keyed operator over rows that are laid out as it reads them.
     pub(super) fn keyed(&mut self, name: &str, table: &Table, inputs: Vec<Pipeline>, keyed: Keyed) -> Anchor {
         inputs.iter().for_each(|rows| self.use_columns(rows));
-        let description = describe(table, &self.read_columns(&inputs));
+        let description = describe(table, &self.read_columns(&inputs), &self.errors.logged);
         let step = match table.name() {
             Some(name) => Step { name: name.to_owned(), description },
             None => Step { description, ..self.stateless_step(&inputs[0], name) },
@@ -125,6 +156,65 @@ impl Lowering {
         &self.anchors[rows.anchor].schema
     }
 
+    /// Has the error log look at what an operation on single rows makes of `before`.
+    pub(super) fn tap(&mut self, table: &Table, operation: &str, before: &Pipeline, made: &[(String, Root)]) {
+        if self.errors.taps_are_open {
+            let step = format!("{}/{operation}", self.anchors[before.anchor].step.name);
+            self.errors.tap(table, &step, before, made);
+        }
+    }
+
+    /// The same for columns, by their names.
+    pub(super) fn tap_columns(&mut self, table: &Table, operation: &str, before: &Pipeline, made: &[(String, Root)]) {
+        if self.errors.taps_are_open {
+            let made: Vec<_> = made.iter().map(|(name, root)| (carry::column(name), root.clone())).collect();
+            self.tap(table, operation, before, &made);
+        }
+    }
+
+    /// Leaves out the rows whose place in the windows of `table`, made of these terms, is an error, unless that ends
+    /// the run; the error log has each once. `time` is what the program says of it.
+    pub(super) fn place_rows(
+        &mut self,
+        table: &Table,
+        rows: &mut Pipeline,
+        time: &Expr,
+        terms: impl IntoIterator<Item = TermId>,
+    ) {
+        let fallible: Vec<TermId> = terms.into_iter().filter(|term| rows.terms.is_fallible(*term)).collect();
+        let mut before = rows.clone();
+        self.errors.written = Some(spoken(time));
+        for term in fallible {
+            let place = [(subject(time), Root { term, origin: time.origin().cloned() })];
+            self.tap(table, "windowby", &before, &place);
+            // A row whose first window is an error is told of once.
+            before.without_errors_of(term);
+            let [(what, root)] = place;
+            self.errors.keep_sound(rows, &what, [root]);
+        }
+        self.errors.written = None;
+    }
+
+    /// Has the error log look at what an operation with state makes of its results.
+    pub(super) fn tap_results(&mut self, table: &Table, anchor: &Anchor) {
+        if !self.errors.taps_are_open {
+            return;
+        }
+        let Results { terms, columns, .. } = &anchor.results;
+        let before = Pipeline {
+            anchor: self.anchors.len(),
+            anchor_schema: anchor.schema.clone(),
+            terms: terms.clone(),
+            predicates: Vec::new(),
+            columns: Vec::new(),
+            identity: Vec::new(),
+            schema: Schema::new(Vec::<(String, millpond_columns::types::ColumnType)>::new()),
+        };
+        let names = table.schema().columns().iter().map(|made| carry::column(&made.name));
+        let made: Vec<_> = names.zip(columns.iter().cloned()).collect();
+        self.errors.tap(table, &anchor.step.name, &before, &made);
+    }
+
     /// Whether a row that is removed from these rows may be one that is added to them in the same epoch.
     pub(super) fn cancels(&self, rows: &Pipeline) -> bool {
         self.anchors[rows.anchor].cancels()
@@ -133,6 +223,11 @@ impl Lowering {
     /// The step of a source, which is described when all are known that read it.
     pub(super) fn source_step(&self, source: &Arc<SourceDecl>) -> Step {
         Step { name: self.names[&Arc::as_ptr(source)].clone(), description: Value::Null }
+    }
+
+    /// The name of a table that has no state and stands on nothing.
+    pub(super) fn step_of_none(&mut self, operator: &str) -> Step {
+        Step { name: ordinal(&mut self.twins, &self.given, operator.to_owned()), description: Value::Null }
     }
 
     /// The name of a table over these rows that has no state.
@@ -194,7 +289,7 @@ impl Lowering {
         Sink {
             name: sink.name.clone(),
             kind: sink.kind,
-            description: describe::output(sink, &step),
+            description: describe::output(sink, &self.errors.logged, &step),
             origin: sink.origin.clone(),
             connector: sink.connector.clone(),
         }

@@ -10,6 +10,7 @@
 
 mod anchor;
 pub mod behavior;
+mod carry;
 pub mod combine;
 mod concat;
 mod copy;
@@ -21,7 +22,9 @@ pub mod group;
 mod identify;
 pub mod join;
 mod keep;
+mod log;
 mod lower;
+mod mark_errors;
 mod pipeline;
 mod reduce;
 mod select;
@@ -48,6 +51,7 @@ use describe::Described;
 use lower::Lowering;
 use pipeline::Pipeline;
 
+pub use carry::OnError;
 pub use keep::KeepSpec;
 pub use lower::{lower, sources};
 pub use sink::SinkDecl;
@@ -83,6 +87,11 @@ trait Operation: fmt::Debug + Send + Sync {
 
     /// Whether something is kept for its table, which may then have a name.
     fn keeps_state(&self) -> bool {
+        false
+    }
+
+    /// Whether it tells of the errors of the program.
+    fn is_error_log(&self) -> bool {
         false
     }
 

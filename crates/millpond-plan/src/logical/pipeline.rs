@@ -6,6 +6,7 @@ use millpond_columns::types::{ColumnType, Schema};
 use millpond_error::{Origin, Result};
 
 use super::anchor::Anchor;
+use super::carry::Carrying;
 use super::reduce::{self, Grouping, Reduction};
 use crate::eval::{MapStage, Root};
 use crate::expr::Expr;
@@ -13,9 +14,12 @@ use crate::terms::{self, TermId, Terms};
 use crate::typing::RowScope;
 
 /// The columns of a table as terms over its anchor.
+#[derive(Clone)]
 pub(crate) struct Pipeline {
     /// The number of the anchor.
     pub(super) anchor: usize,
+    /// The columns of the anchor.
+    pub(super) anchor_schema: Schema,
     pub(super) terms: Terms,
     pub(super) predicates: Vec<Root>,
     pub(super) columns: Vec<(String, Root)>,
@@ -29,6 +33,15 @@ impl Pipeline {
     /// The terms of the columns.
     pub(super) fn column_terms(&self) -> Vec<TermId> {
         self.columns.iter().map(|(_, root)| root.term).collect()
+    }
+
+    /// What each column is that can be an error, as the program writes it, and where; of others nothing.
+    pub(super) fn written(&self) -> Vec<(String, Option<Origin>)> {
+        let written = |root: &Root| match self.terms.is_fallible(root.term) {
+            true => (self.terms.written(root.term, &self.anchor_schema), root.origin.clone()),
+            false => Default::default(),
+        };
+        self.columns.iter().map(|(_, root)| written(root)).collect()
     }
 
     /// A term over the table's columns, which have this schema.
@@ -46,20 +59,50 @@ impl Pipeline {
         schema: &Schema,
         grouping: &Grouping<'_>,
         outputs: &[(String, Expr)],
+        errors: &mut Carrying,
     ) -> Result<Reduction> {
         let columns = self.column_terms();
-        reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs)
+        errors.look_at(Some(self));
+        let reduction = reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs, errors);
+        // Other rows have other terms of these numbers.
+        errors.look_at(None);
+        reduction
     }
 
     /// Makes these terms its columns; `written` is where those are written that are no columns yet.
-    pub(super) fn project(&mut self, columns: Vec<(String, TermId)>, written: &Origin) {
+    pub(super) fn project(&mut self, columns: Vec<(String, TermId)>, written: Option<&Origin>) {
         let types = columns.iter().map(|(name, term)| {
             let ty = self.terms.ty(*term).column().expect("keys and arguments have types");
             (name.clone(), ty)
         });
         self.schema = Schema::new(types);
-        let root = |term| Root { term, origin: self.origin(term, Some(written)) };
+        let root = |term| Root { term, origin: self.origin(term, written) };
         self.columns = columns.iter().map(|(name, term)| (name.clone(), root(*term))).collect();
+    }
+
+    /// The same rows, without columns, with just what their predicates and these terms need; and these terms.
+    pub(super) fn part(&self, needed: impl Iterator<Item = TermId>) -> (Pipeline, Vec<TermId>) {
+        let roots: Vec<TermId> = self.predicates.iter().map(|root| root.term).chain(needed).collect();
+        let (terms, roots) = self.terms.part(&roots);
+        let (predicates, needed) = roots.split_at(self.predicates.len());
+        let moved = |(root, term): (&Root, &TermId)| Root { term: *term, origin: root.origin.clone() };
+        let rows = Pipeline {
+            anchor: self.anchor,
+            anchor_schema: self.anchor_schema.clone(),
+            predicates: self.predicates.iter().zip(predicates).map(moved).collect(),
+            terms,
+            columns: Vec::new(),
+            identity: Vec::new(),
+            schema: Schema::new(Vec::<(String, ColumnType)>::new()),
+        };
+        (rows, needed.to_vec())
+    }
+
+    /// Says that the column at this position has the type of its term.
+    pub(super) fn retype(&mut self, position: usize) {
+        let ty = self.terms.ty(self.columns[position].1.term).column().expect("columns have types");
+        let types = self.schema.columns().iter().enumerate();
+        self.schema = Schema::new(types.map(|(i, c)| (c.name.clone(), if i == position { ty } else { c.ty })));
     }
 
     /// Leaves just the columns at these positions, in this order.

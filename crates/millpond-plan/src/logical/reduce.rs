@@ -6,22 +6,24 @@
 //! numbered in the order of the outputs' *names*, so that the layout of the state depends only on what the step's
 //! description says, where outputs are sorted by name.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use millpond_columns::dialect::Notation;
+use millpond_columns::dialect::{Notation, quoted};
 use millpond_columns::types::{ColumnType, Schema, Type, one_of};
 use millpond_error::{Error, Result};
 
 use super::anchor::Results;
 use super::behavior::{Behavior, Lifecycle};
+use super::carry::{self, Carrying};
 use super::session::{Gap, SessionGap};
 use super::window::{INSTANCE, SlidingWindow, WINDOW_END, WINDOW_START, WindowSpans, Windows};
 use crate::diagnostics::{self, at, no_column, subject};
+use crate::errors::Lineage;
 use crate::eval::Root;
-use crate::expr::{Expr, ExprKind, col};
+use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp, col};
 use crate::functions::{Reducer, ReducerKind};
 use crate::lengths;
+use crate::literal::Literal;
 use crate::notation::{self, Speller, code, spoken};
 use crate::terms::{Op, TermId, TermType, Terms};
 use crate::typing::{self, RowScope, Scope, nested, typed_none_hint};
@@ -57,6 +59,8 @@ pub(crate) struct Reduction {
     pub schema: Schema,
     /// Whether it is of sessions whose times are floats.
     pub floats: bool,
+    /// The keys and arguments that can be errors, and how messages call them.
+    pub fallible: Vec<(String, Root)>,
 }
 
 impl Reduction {
@@ -102,6 +106,7 @@ pub(crate) fn reduction(
     columns: &[TermId],
     grouping: &Grouping<'_>,
     outputs: &[(String, Expr)],
+    errors: &mut Carrying,
 ) -> Result<Reduction> {
     diagnostics::unique("reduce", outputs.iter().map(|(name, _)| name.as_str()))?;
     if outputs.is_empty() {
@@ -109,7 +114,7 @@ pub(crate) fn reduction(
     }
     let mut results = Terms::default();
     let row = RowScope { schema, columns, in_reducer: false };
-    let mut scope = ReduceScope::new(rows, row, grouping, &mut results)?;
+    let mut scope = ReduceScope::new(rows, row, grouping, &mut results, errors)?;
     let mut by_name: Vec<usize> = (0..outputs.len()).collect();
     by_name.sort_unstable_by_key(|i| &outputs[*i].0);
     for i in by_name {
@@ -125,6 +130,20 @@ struct Plain {
     name: String,
     expr: Option<Expr>,
     ty: ColumnType,
+    /// Whether no program sees it: the number of a window, a session's bounds as instants, the lane of another one.
+    hidden: bool,
+    /// How it is carried, if it can be an error: the column that is null for one, and what it is otherwise.
+    carried: Option<(usize, Lineage, ColumnType)>,
+}
+
+impl Plain {
+    fn new(name: &str, expr: Option<Expr>, ty: ColumnType) -> Self {
+        Plain { name: name.to_owned(), expr, ty, hidden: false, carried: None }
+    }
+
+    fn hidden(name: &str, ty: ColumnType) -> Self {
+        Plain { hidden: true, ..Plain::new(name, None, ty) }
+    }
 }
 
 /// The scope of a reduce's outputs.
@@ -137,25 +156,32 @@ struct ReduceScope<'a> {
     plain: Vec<Plain>,
     /// The time of a session as a term of the rows, and its start and end as results.
     session: Option<(TermId, [TermId; 2])>,
-    /// What of `plain` no program sees: the number of a window, or a session's bounds as instants.
-    hidden: Range<usize>,
     windows: Option<WindowNumbers>,
     lifecycle: Option<Lifecycle>,
     /// Start and end of a window that has a number, as results.
     bounds: Vec<(&'static str, TermId)>,
     calls: Vec<Call>,
+    errors: &'a mut Carrying,
+    fallible: Vec<(String, Root)>,
 }
 
 /// A reducer that the engine computes.
 struct Call {
     kind: ReducerKind,
+    /// As they are carried.
     arguments: Vec<TermId>,
     ty: ColumnType,
     text: String,
 }
 
 impl<'a> ReduceScope<'a> {
-    fn new(rows: &'a mut Terms, row: RowScope<'a>, grouping: &Grouping<'_>, results: &mut Terms) -> Result<Self> {
+    fn new(
+        rows: &'a mut Terms,
+        row: RowScope<'a>,
+        grouping: &Grouping<'_>,
+        results: &mut Terms,
+        errors: &'a mut Carrying,
+    ) -> Result<Self> {
         let mut scope = ReduceScope {
             rows,
             row,
@@ -164,11 +190,12 @@ impl<'a> ReduceScope<'a> {
             gap: None,
             plain: Vec::new(),
             session: None,
-            hidden: 0..0,
             windows: None,
             lifecycle: None,
             bounds: Vec::new(),
             calls: Vec::new(),
+            errors,
+            fallible: Vec::new(),
         };
         match grouping {
             Grouping::Keys(keys) => {
@@ -201,8 +228,22 @@ impl<'a> ReduceScope<'a> {
         let ty = self.rows.ty(term).column().ok_or_else(|| {
             at(Error::invalid(format!("{} is no key: it is the same for every row", subject(expr))), expr)
         })?;
-        self.keys.push((name.to_owned(), term));
-        self.plain.push(Plain { name: name.to_owned(), expr: Some(expr.clone()), ty });
+        let written = || (format!("key {}", quoted(name)), spoken(expr), expr.origin().cloned());
+        let Some(carried) = self.errors.carry_key(self.rows, (term, ty.optional), written) else {
+            self.keys.push((name.to_owned(), term));
+            self.plain.push(Plain::new(name, Some(expr.clone()), ty));
+            return Ok(());
+        };
+        self.fallible.push((format!("key {}", quoted(name)), Root { term, origin: expr.origin().cloned() }));
+        let position = self.plain.len();
+        self.keys.push((name.to_owned(), carried.value));
+        let of = (position + usize::from(carried.lane.is_some()), carried.from, ty);
+        let plain = Plain::new(name, Some(expr.clone()), ty.ty.optional());
+        self.plain.push(Plain { carried: Some(of), ..plain });
+        if let Some(lane) = carried.lane {
+            self.keys.push((carry::lane(name), lane));
+            self.plain.push(Plain::hidden(&carry::lane(name), Type::Bool.optional()));
+        }
         Ok(())
     }
 
@@ -228,7 +269,7 @@ impl<'a> ReduceScope<'a> {
         let kept = if floats { Type::Int } else { time_type };
         let start = self.plain.len();
         for name in [WINDOW_START, WINDOW_END] {
-            self.plain.push(Plain { name: name.to_owned(), expr: None, ty: kept.required() });
+            self.plain.push(Plain { hidden: floats, ..Plain::new(name, None, kept.required()) });
         }
         for (i, plain) in self.plain.iter().enumerate() {
             results.input(i, plain.ty);
@@ -238,7 +279,6 @@ impl<'a> ReduceScope<'a> {
             self.time = Some(self.rows.add(Op::Instant(term), TermType::new(Type::Int, false)));
             bounds = bounds.map(|bound| results.add(Op::OfInstant(bound), TermType::new(Type::Float, false)));
             self.bounds = vec![(WINDOW_START, bounds[0]), (WINDOW_END, bounds[1])];
-            self.hidden = start..start + 2;
         } else {
             self.time = Some(term);
         }
@@ -255,8 +295,7 @@ impl<'a> ReduceScope<'a> {
         self.lifecycle =
             window.behavior.as_ref().map(|behavior| behavior.lifecycle(&window.time, windows.ty())).transpose()?;
         let (ty, position) = (Type::Int.required(), self.plain.len());
-        self.plain.push(Plain { name: WINDOW_NUMBER.to_owned(), expr: None, ty });
-        self.hidden = position..position + 1;
+        self.plain.push(Plain::hidden(WINDOW_NUMBER, ty));
         let number = results.input(position, ty);
         let (start, end) = windows.bounds(results, number);
         self.bounds = vec![(WINDOW_START, start), (WINDOW_END, end)];
@@ -302,7 +341,7 @@ impl<'a> ReduceScope<'a> {
         })
     }
 
-    /// The result of a reducer that the engine has; one for all equal calls.
+    /// The result of a reducer that the engine has, an error where one of its arguments is in a row of the group.
     fn call(
         &mut self,
         kind: ReducerKind,
@@ -320,6 +359,76 @@ impl<'a> ReduceScope<'a> {
                 _ => {}
             }
         }
+        let mut marks = Vec::new();
+        let mut carried = Vec::with_capacity(arguments.len());
+        for (argument, expr) in arguments.iter().zip(written) {
+            let optional = self.rows.ty(*argument).optional;
+            let place = || (subject(expr), spoken(expr), expr.origin().cloned());
+            // Several that take one row are told by their columns being required.
+            let by_arrival = matches!(kind, ReducerKind::Earliest | ReducerKind::Latest);
+            let value = match by_arrival && !optional {
+                true => self.errors.carry_filled(self.rows, *argument, place),
+                false => self.errors.carry(self.rows, (*argument, optional), place),
+            };
+            match value {
+                Some(value) => {
+                    let root = Root { term: *argument, origin: expr.origin().cloned() };
+                    if !self.fallible.iter().any(|(_, known)| known.term == root.term) {
+                        self.fallible.push((subject(expr), root));
+                    }
+                    carried.push(value.value);
+                    marks.push((value.mark(), value.from));
+                }
+                None => carried.push(*argument),
+            }
+        }
+        let sums_ints = kind == ReducerKind::Sum && ty.ty != Type::Float;
+        if marks.is_empty() && !sums_ints {
+            return self.input(kind, carried, written, ty, results);
+        }
+        // Nulls that stand for errors are no elements; a group with one is an error itself.
+        let required = arguments.iter().all(|argument| !self.rows.ty(*argument).optional);
+        let (kind, of_values) = match kind {
+            ReducerKind::Tuple { .. } if required => (ReducerKind::Tuple { skip_nones: true }, ty),
+            ReducerKind::SortedTuple { .. } if required => (ReducerKind::SortedTuple { skip_nones: true }, ty),
+            ReducerKind::Tuple { .. } | ReducerKind::SortedTuple { .. } | ReducerKind::CountDistinct => (kind, ty),
+            ReducerKind::Earliest | ReducerKind::Latest if required => (kind, ty),
+            _ => (kind, ty.ty.optional()),
+        };
+        let mut value = self.input(kind, carried.clone(), written, of_values, results);
+        let (int, bool) = (Type::Int.required(), TermType::new(Type::Bool, false));
+        if sums_ints {
+            // A sum outside 64 bits is null, as is that of nulls and errors alone.
+            let mut too_wide = results.add(Op::Unary(UnaryOp::IsNone, value), bool);
+            if !required || !marks.is_empty() {
+                let values = self.input(ReducerKind::CountValues, carried, written, int, results);
+                let none = results.add(Op::Literal(Literal::Int(0)), int.into());
+                let some = results.add(Op::Binary(BinaryOp::Ne, values, none), bool);
+                too_wide = results.add(Op::Binary(BinaryOp::And, too_wide, some), bool);
+            }
+            value = results.add(Op::Sum { value, too_wide }, ty.into());
+        }
+        let mut is_error = None;
+        for (mark, _) in &marks {
+            let rows = self.input(ReducerKind::Count, Vec::new(), &[], int, results);
+            let sound = self.input(ReducerKind::CountValues, vec![*mark], written, int, results);
+            let some = results.add(Op::Binary(BinaryOp::Ne, rows, sound), bool);
+            is_error = Some(is_error.map_or(some, |other| results.add(Op::Binary(BinaryOp::Or, other, some), bool)));
+        }
+        let Some(is_error) = is_error else { return value };
+        let from = self.errors.places.lineage([], marks.into_iter().map(|(_, from)| from));
+        results.add(Op::Carried { value, is_error, from }, ty.into())
+    }
+
+    /// The column of a reducer over these terms of the rows; one for all equal calls.
+    fn input(
+        &mut self,
+        kind: ReducerKind,
+        arguments: Vec<TermId>,
+        written: &[Expr],
+        ty: ColumnType,
+        results: &mut Terms,
+    ) -> TermId {
         let known = self.calls.iter().position(|known| known.kind == kind && known.arguments == arguments);
         let position = known.unwrap_or_else(|| {
             let speller = Speller::of_program();
@@ -328,10 +437,19 @@ impl<'a> ReduceScope<'a> {
                 kind.skips_nones(),
                 written.iter().map(|expr| speller.expr(expr)).collect(),
             );
-            self.calls.push(Call { kind, arguments: arguments.to_vec(), ty, text });
+            self.calls.push(Call { kind, arguments, ty, text });
             self.calls.len() - 1
         });
         results.input(self.plain.len() + position, ty)
+    }
+
+    /// What may be used plainly, at this position.
+    fn plain(&self, position: usize, results: &mut Terms) -> TermId {
+        let plain = &self.plain[position];
+        let value = results.input(position, plain.ty);
+        let Some((mark, from, ty)) = plain.carried else { return value };
+        let mark = results.input(mark, self.plain[mark].ty);
+        carry::uncarried(results, value, mark, ty, from)
     }
 
     fn plain_column(&self, name: &str) -> Error {
@@ -350,7 +468,7 @@ impl<'a> ReduceScope<'a> {
         }
         let what = if windowed { "the instance of the window" } else { "a key of the groupby" };
         let column = col(name);
-        let name = millpond_columns::dialect::quoted(name);
+        let name = quoted(name);
         let error = if self.keys.is_empty() && !windowed {
             Error::invalid(format!("column {name} is not inside a reducer"))
         } else {
@@ -362,12 +480,12 @@ impl<'a> ReduceScope<'a> {
 
     /// What may be used plainly, with its position.
     fn visible(&self) -> impl Iterator<Item = (usize, &Plain)> {
-        self.plain.iter().enumerate().filter(|(position, _)| !self.hidden.contains(position))
+        self.plain.iter().enumerate().filter(|(_, plain)| !plain.hidden)
     }
 
     /// The keys, or the instance with both bounds of the window.
     fn identity(&self, results: &mut Terms) -> Vec<(String, TermId)> {
-        let plain = self.visible().map(|(position, plain)| (plain.name.clone(), results.input(position, plain.ty)));
+        let plain = self.visible().map(|(position, plain)| (plain.name.clone(), self.plain(position, results)));
         plain.chain(self.bounds.iter().map(|(name, bound)| ((*name).to_owned(), *bound))).collect()
     }
 
@@ -389,6 +507,7 @@ impl<'a> ReduceScope<'a> {
             outputs,
             schema,
             floats,
+            fallible: self.fallible,
         }
     }
 }
@@ -397,8 +516,8 @@ impl Scope for ReduceScope<'_> {
     fn resolve(&mut self, expr: &Expr, results: &mut Terms) -> Option<Result<TermId>> {
         let named = |(_, plain): &(usize, &Plain)| expr.column_name() == Some(&plain.name);
         let same = |(_, plain): &(usize, &Plain)| plain.expr.as_ref().is_some_and(|key| key.same_as(expr));
-        if let Some((position, plain)) = self.visible().find(named).or_else(|| self.visible().find(same)) {
-            return Some(Ok(results.input(position, plain.ty)));
+        if let Some((position, _)) = self.visible().find(named).or_else(|| self.visible().find(same)) {
+            return Some(Ok(self.plain(position, results)));
         }
         if let Some((_, bound)) = self.bounds.iter().find(|(name, _)| expr.column_name() == Some(name)) {
             return Some(Ok(*bound));

@@ -95,6 +95,7 @@ impl Operation for Select {
             let term = rows.term(input.schema(), |terms, scope| typing::term(terms, scope, &expr))?;
             selected.push((name, Root { term, origin: rows.origin(term, expr.origin()) }));
         }
+        lowering.tap_columns(table, "select", &rows, &selected);
         Ok(Pipeline { columns: selected, schema: table.schema().clone(), ..rows })
     }
 }

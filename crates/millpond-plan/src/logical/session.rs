@@ -160,8 +160,9 @@ impl Operation for Session {
         lowering.pipeline_on(table, |lowering| {
             let input = &table.inputs()[0];
             let mut rows = lowering.pipeline(input)?;
-            let reduction = rows.reduction(input.schema(), &self.grouping(), &self.outputs)?;
-            let reducers = lowering.reducer_rows(&mut rows, &reduction, table.origin());
+            let reduction = rows.reduction(input.schema(), &self.grouping(), &self.outputs, &mut lowering.errors)?;
+            lowering.place_rows(table, &mut rows, &self.time, reduction.time);
+            let reducers = lowering.reducer_rows(&mut rows, &reduction, table);
             let instance: Vec<usize> = (0..reduction.keys.len()).collect();
             let session = SessionSpec {
                 instance: instance.clone(),

@@ -80,10 +80,18 @@ impl Operation for Sliding {
         lowering.pipeline_on(table, |lowering| {
             let (input, origin) = (&table.inputs()[0], self.window.time.origin());
             let mut rows = lowering.pipeline(input)?;
-            let reduction = rows.reduction(input.schema(), &Grouping::Sliding(&self.window), &self.outputs)?;
+            let grouping = Grouping::Sliding(&self.window);
+            let reduction = rows.reduction(input.schema(), &grouping, &self.outputs, &mut lowering.errors)?;
             let numbers = reduction.windows.as_ref().expect("a window has numbers");
-            rows.predicates.extend(numbers.predicate.map(|term| Root { term, origin: origin.cloned() }));
-            let reducers = lowering.reducer_rows(&mut rows, &reduction, table.origin());
+            let first = reduction.keys.last().map(|(_, term)| *term);
+            let terms = numbers.predicate.into_iter().chain(first).chain(numbers.last);
+            lowering.place_rows(table, &mut rows, &self.window.time, terms);
+            if let Some(predicate) = numbers.predicate {
+                let root = Root { term: predicate, origin: origin.cloned() };
+                let root = lowering.errors.predicate(&mut rows, root);
+                rows.predicates.push(root);
+            }
+            let reducers = lowering.reducer_rows(&mut rows, &reduction, table);
             let key: Vec<usize> = (0..reduction.keys.len()).collect();
             let lifecycle = reduction.lifecycle.clone();
             let mut clock = lifecycle.as_ref().map(|_| rows.column_of(numbers.time, || ("time", origin.cloned())));

@@ -5,7 +5,7 @@ use millpond_columns::types::Type;
 use serde_json::json;
 
 use super::*;
-use crate::expr::{Expr, coalesce, col, lit};
+use crate::expr::{Expr, coalesce, col, left, lit};
 use crate::functions::Reducer;
 use crate::literal::Literal;
 use crate::logical::session::{SessionGap, SessionWindow};
@@ -74,7 +74,7 @@ fn sessions(visits: &Table) -> Table {
 }
 
 fn plan<const N: usize>(tables: [Table; N]) -> PhysicalPlan {
-    lower(tables.into_iter().map(|table| sink(table, false)).collect()).unwrap()
+    lower(tables.into_iter().map(|table| sink(table, false)).collect(), OnError::default()).unwrap()
 }
 
 #[track_caller]
@@ -180,17 +180,17 @@ fn consolidation_follows_from_what_is_kept_of_the_key() {
     check(
         [all, key, part, changed],
         expect![[r#"
-        0: source "csv-0": user_id: str, page: str?, bytes: int?
-        1: reduce 0 "csv-0/reduce-0" (full) key [0, 1]: sum(2), count()
-        2: map 1 n = count(), p = page, u = user_id, b = sum(bytes)
-        3: sink 2 csv
-        4: map 1 (consolidate in batch) p = page, u = user_id, many = count() > 1
-        5: sink 4 csv
-        6: map 1 (consolidate by row) u = user_id, n = count(), b = sum(bytes)
-        7: sink 6 csv
-        8: map 1 (consolidate by row) u = user_id + "!", p = page, n = count()
-        9: sink 8 csv
-    "#]],
+            0: source "csv-0": user_id: str, page: str?, bytes: int?
+            1: reduce 0 "csv-0/reduce-0" (full) key [0, 1]: sum(2), count_values(2), count()
+            2: map 1 (consolidate in batch) n = count(), p = page, u = user_id, b = sum(bytes)
+            3: sink 2 csv
+            4: map 1 (consolidate in batch) p = page, u = user_id, many = count() > 1
+            5: sink 4 csv
+            6: map 1 (consolidate by row) u = user_id, n = count(), b = sum(bytes)
+            7: sink 6 csv
+            8: map 1 (consolidate by row) u = user_id + "!", p = page, n = count()
+            9: sink 8 csv
+        "#]],
     );
 }
 
@@ -234,7 +234,7 @@ fn a_tumbling_window_is_a_computed_key() {
         expect![[r#"
             0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
             1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
-            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count_values(2), count()
             3: map 2 (consolidate in batch) start = window * 60, end = window * 60 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
             4: sink 3 csv
         "#]],
@@ -244,7 +244,7 @@ fn a_tumbling_window_is_a_computed_key() {
         expect![[r#"
             0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
             1: map 0 where step(access_time, 60, 15, 0) >= 0: _pw_instance = user_id, window = step(access_time, 60, 15, 0), bytes
-            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count_values(2), count()
             3: map 2 (consolidate in batch) start = window * 60 + 15, end = window * 60 + 15 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
             4: sink 3 csv
         "#]],
@@ -260,7 +260,7 @@ fn a_sliding_window_puts_a_row_into_each_of_its_windows() {
             0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
             1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 90) + 1, col("last window") = step(access_time, 60, 0, 0), bytes
             2: expand 1 [1]
-            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count_values(2), count()
             4: map 3 (consolidate in batch) start = window * 60, end = window * 60 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
             5: sink 4 csv
         "#]],
@@ -271,7 +271,7 @@ fn a_sliding_window_puts_a_row_into_each_of_its_windows() {
             0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
             1: map 0 _pw_instance = user_id, window = if_else(step(access_time, 60, 15, 90) + 1 < 0, 0, step(access_time, 60, 15, 90) + 1), col("last window") = step(access_time, 60, 15, 0), bytes
             2: expand 1 [1]
-            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count_values(2), count()
             4: map 3 (consolidate in batch) start = window * 60 + 15, end = window * 60 + 15 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
             5: sink 4 csv
         "#]],
@@ -283,7 +283,7 @@ fn a_sliding_window_puts_a_row_into_each_of_its_windows() {
             0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
             1: map 0 _pw_instance = user_id, window = step(access_time / 2.0, 0.5, 0.0, 0.0) + -2, col("last window") = step(access_time / 2.0, 0.5, 0.0, 0.0), bytes
             2: expand 1 [1]
-            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count()
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count_values(2), count()
             4: map 3 (consolidate in batch) start = window * 0.5, end = (window + 3) * 0.5, user_id = _pw_instance, n = count(), bytes = sum(bytes)
             5: sink 4 csv
         "#]],
@@ -420,8 +420,8 @@ fn keyed_operators_stand_on_each_other() {
             0: source "visits" (append-only): user_id: str, access_time: int
             1: session 0 "visits/session-0" (append-only) instance [0] time 1 max_gap 300: count()
             2: map 1 user_id = _pw_instance, _pw_window_end - _pw_window_start
-            3: reduce 2 "visits/session-0/reduce-0" (full) key [0]: max(1), count()
-            4: map 3 user_id, sessions = count(), longest = max(session_length)
+            3: reduce 2 "visits/session-0/reduce-0" (full) key [0]: max(1), count(), count_values(1)
+            4: map 3 (consolidate in batch) user_id, sessions = count(), longest = max(session_length)
             5: sink 4 csv
         "#]],
     );
@@ -458,7 +458,7 @@ fn a_table_that_is_written_twice_is_computed_once() {
         4: sink 3 csv
         5: sink 2 csv
         6: sink 3 csv
-    "#]].assert_eq(&lower(sinks).unwrap().to_string());
+    "#]].assert_eq(&lower(sinks, OnError::default()).unwrap().to_string());
 }
 
 #[test]
@@ -473,12 +473,12 @@ fn equal_reducers_are_one_and_arguments_may_be_keys() {
     check(
         [source(None, true).group_reduce(keys, outputs, &here()).unwrap()],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str, bytes: int?
-        1: map 0 user_id, bytes * 1, bytes
-        2: reduce 1 "csv-0/reduce-0" (append-only) key [0]: max(0), sum(1), sum(2)
-        3: map 2 (consolidate in batch) b_twice = sum(bytes * 1) + sum(bytes * 1), a_user = max(user_id), c = sum(bytes) + 1, user_id
-        4: sink 3 csv
-    "#]],
+            0: source "csv-0" (append-only): user_id: str, bytes: int?
+            1: map 0 user_id, bytes * 1, is_error(bytes * 1), bytes
+            2: reduce 1 "csv-0/reduce-0" (append-only) key [0]: max(0), sum(1), count_values(1), count(), count_values(2), sum(3), count_values(3)
+            3: map 2 (consolidate in batch) b_twice = sum(bytes * 1) + sum(bytes * 1), a_user = max(user_id), c = sum(bytes) + 1, user_id
+            4: sink 3 csv
+        "#]],
     );
 }
 
@@ -500,7 +500,7 @@ fn unnamed_sources_count_and_avoid_given_names() {
 #[test]
 fn two_sources_of_one_name_are_refused() {
     let sinks = [source(Some("logs"), true), source(Some("logs"), true)].map(|table| sink(table, false));
-    let error = lower(sinks.into()).unwrap_err();
+    let error = lower(sinks.into(), OnError::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "visits.py:12: two sources are named \"logs\"\nhint: saved state is found by name: give each its own, such as .name(\"logs-2\")"
@@ -558,7 +558,7 @@ fn equal_tables_are_described_once() {
         table.concat(&[part], &here()).unwrap()
     });
     let described =
-        |table: &Table| crate::logical::describe::describe(table, &crate::logical::describe::ReadColumns::new());
+        |table: &Table| crate::logical::describe::describe(table, &crate::logical::describe::ReadColumns::new(), &[]);
     assert_eq!(described(&doubled).as_array().unwrap().len(), 81);
     let other = doubled.filter(col("access_time").gt(6), &here()).unwrap();
     let difference = crate::difference(&described(&doubled), &described(&other));
@@ -631,7 +631,7 @@ fn an_output_is_described_up_to_the_steps_before_it() {
             {"operator": "output", "kind": "csv", "path": "out.csv", "columns": ["page: str?"], "input": 2},
         ])
     );
-    let kept = lower(vec![sink(late(&visits), true)]).unwrap();
+    let kept = lower(vec![sink(late(&visits), true)], OnError::default()).unwrap();
     assert_eq!(kept.sinks[0].description, json!([{"operator": "output", "kind": "csv", "path": "out.csv"}]));
 }
 
@@ -743,6 +743,11 @@ fn a_predicate_sees_two_times_and_is_bool() {
          (it sees the times of two neighbouring rows, a and b, and nothing else)",
     );
     session_error(
+        by(b().lt(left("bytes"))),
+        "the predicate of a session uses column \"bytes\" \
+         (it sees the times of two neighbouring rows, a and b, and nothing else)",
+    );
+    session_error(
         by(max(b()).lt(a())),
         "the predicate of a session uses the reducer `max(b)` \
          (it sees the times of two neighbouring rows, a and b, and nothing else)",
@@ -833,11 +838,11 @@ fn a_whole_table_is_reduced_without_a_key() {
     check(
         [source(None, true).group_reduce(vec![], outputs, &here()).unwrap()],
         expect![[r#"
-        0: source "csv-0" (append-only): bytes: int?
-        1: reduce 0 "csv-0/reduce-0" (append-only) key []: sum(0), count()
-        2: map 1 n = count(), bytes = sum(bytes)
-        3: sink 2 csv
-    "#]],
+            0: source "csv-0" (append-only): bytes: int?
+            1: reduce 0 "csv-0/reduce-0" (append-only) key []: sum(0), count_values(0), count()
+            2: map 1 (consolidate in batch) n = count(), bytes = sum(bytes)
+            3: sink 2 csv
+        "#]],
     );
     check_error(source(None, true).group_reduce(vec![], vec![], &here()), "reduce needs at least one output");
     check_error(
@@ -942,12 +947,14 @@ fn a_concat_reads_only_what_is_needed_and_in_the_order_of_its_first_table() {
     check(
         [all.select(named([("user_id", col("user_id")), ("bytes", col("bytes"))]), &here()).unwrap()],
         expect![[r#"
-        0: source "one" (append-only): user_id: str, bytes: int?
-        1: source "two" (append-only): user_id: str, access_time: int, bytes: int?
-        2: map 1 where access_time > 5: user_id, bytes = bytes + 1
-        3: union 0 2 user_id: str, bytes: int?
-        4: sink 3 csv
-    "#]],
+            0: source "one" (append-only): user_id: str, bytes: int?
+            1: source "two" (append-only): user_id: str, access_time: int, bytes: int?
+            2: map 0 user_id, bytes, col("error(bytes)") = False
+            3: map 1 where access_time > 5: user_id, bytes = bytes + 1, col("error(bytes)") = is_error(bytes + 1)
+            4: union 2 3 user_id: str, bytes: int?, error(bytes): bool?
+            5: map 4 user_id, bytes
+            6: sink 5 csv
+        "#]],
     );
     let keys = named([("user_id", col("user_id"))]);
     check(

@@ -3,11 +3,14 @@
 //! Names are resolved to positions, conversions that the language implies are spelled out, and every term has a type.
 //! [`crate::check`] makes terms of expressions, [`crate::eval`] computes them.
 
-use std::collections::HashMap;
+pub(crate) mod fallible;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use millpond_columns::types::{ColumnType, Schema, Type};
 
 use crate::deep::deep_of;
+use crate::errors::{Lineage, Place};
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::functions::{TextFunction, TimeFunction};
 use crate::literal::Literal;
@@ -65,6 +68,33 @@ pub(crate) enum Op {
     Instant(TermId),
     /// The float of an instant.
     OfInstant(TermId),
+    /// The cells of an earlier node: an error where `is_error` is true. They may come from these
+    /// [places](crate::errors).
+    Carried {
+        value: TermId,
+        is_error: TermId,
+        from: Lineage,
+    },
+    /// A sum of ints or durations: an error where it is outside 64 bits.
+    Sum {
+        value: TermId,
+        too_wide: TermId,
+    },
+    /// The cells for a later node: null where there is an error, which is noted as one of this place.
+    Carry(TermId, Place),
+    /// False, and null where the operand is an error, which is noted as one of this place: what an optional column is
+    /// carried beside.
+    ErrorLane(TermId, Place),
+    /// The same cells in a column that may hold nulls.
+    Loosened(TermId),
+    /// The same cells, of rows none of which has an error there.
+    Sound(TermId),
+    /// Whether the cell is an error.
+    IsError(TermId),
+    /// Whether the first operand is an error that none of the others has.
+    IsNew(TermId, Vec<TermId>),
+    /// What is wrong with the cell of this place, or null.
+    ErrorText(TermId, Place),
 }
 
 /// Bounds at a regular distance: bound `k` is `k * hop + origin + shift`, all three of one type.
@@ -116,6 +146,8 @@ pub(crate) struct TermType {
 pub(crate) struct Terms {
     terms: Vec<Term>,
     ids: HashMap<Term, TermId>,
+    /// Which of them can be error values.
+    fallible: Vec<bool>,
 }
 
 /// The terms that some outputs need, numbered anew.
@@ -194,6 +226,15 @@ impl Op {
             Op::Bound(a, bounds) => Op::Bound(to(a), bounds),
             Op::Instant(a) => Op::Instant(to(a)),
             Op::OfInstant(a) => Op::OfInstant(to(a)),
+            Op::Carried { value, is_error, from } => Op::Carried { value: to(value), is_error: to(is_error), from },
+            Op::Sum { value, too_wide } => Op::Sum { value: to(value), too_wide: to(too_wide) },
+            Op::Carry(a, place) => Op::Carry(to(a), place),
+            Op::ErrorLane(a, place) => Op::ErrorLane(to(a), place),
+            Op::Loosened(a) => Op::Loosened(to(a)),
+            Op::Sound(a) => Op::Sound(to(a)),
+            Op::IsError(a) => Op::IsError(to(a)),
+            Op::IsNew(a, others) => Op::IsNew(to(a), others.into_iter().map(to).collect()),
+            Op::ErrorText(a, place) => Op::ErrorText(to(a), place),
         }
     }
 }
@@ -206,6 +247,8 @@ impl Terms {
             return *id;
         }
         let id = TermId::new(self.terms.len());
+        let is_fallible = |id: TermId| self.fallible[id.index()];
+        self.fallible.push(fallible::is_fallible(&self.terms, &term, &is_fallible));
         self.terms.push(term.clone());
         self.ids.insert(term, id);
         id
@@ -224,6 +267,28 @@ impl Terms {
         &self.terms[id.index()].op
     }
 
+    /// Whether a cell of it can be an error.
+    pub(crate) fn is_fallible(&self, id: TermId) -> bool {
+        self.fallible[id.index()]
+    }
+
+    /// The place of a term that is carried already.
+    pub(crate) fn place(&self, id: TermId) -> Option<Place> {
+        self.terms.iter().find_map(|term| match term.op {
+            Op::Carry(carried, place) | Op::ErrorLane(carried, place) if carried == id => Some(place),
+            _ => None,
+        })
+    }
+
+    /// Where the carried errors come from that a term may hold.
+    pub(crate) fn lineages(&self, id: TermId) -> impl Iterator<Item = Lineage> {
+        let needed = needed(&self.terms, &[id]);
+        self.terms.iter().zip(needed).filter_map(|(term, needed)| match term.op {
+            Op::Carried { from, .. } if needed => Some(from),
+            _ => None,
+        })
+    }
+
     /// Positions of the input columns that `roots` need, in ascending order.
     pub(crate) fn inputs(&self, roots: &[TermId]) -> Vec<usize> {
         inputs(&self.terms, roots)
@@ -233,6 +298,33 @@ impl Terms {
     pub(crate) fn to_notation(&self, id: TermId, inputs: &Schema) -> String {
         let speller = Speller::of_program();
         to_notation(speller, &self.terms, id, &|input| input_to_notation(speller, inputs, input)).0
+    }
+
+    /// The terms that a term is made of, itself included.
+    pub(crate) fn parts(&self, id: TermId) -> Vec<TermId> {
+        parts(&self.terms, id)
+    }
+
+    /// The terms that `roots` need alone, and the new position of each root.
+    pub(crate) fn part(&self, roots: &[TermId]) -> (Terms, Vec<TermId>) {
+        let compacted = self.compact(roots, |input| input);
+        let mut terms = Terms::default();
+        compacted.terms.into_iter().for_each(|term| {
+            terms.add(term.op, term.ty);
+        });
+        (terms, compacted.roots)
+    }
+
+    /// The text of a term, unless it is long: one that is made of shared ones may be longer than any memory.
+    pub(crate) fn written(&self, id: TermId, inputs: &Schema) -> String {
+        const MOST: usize = 200;
+        let mut sizes: Vec<usize> = Vec::with_capacity(id.index() + 1);
+        for term in &self.terms[..=id.index()] {
+            let mut size = 1usize;
+            term.op.operands(|operand| size = size.saturating_add(sizes[operand.index()]));
+            sizes.push(size);
+        }
+        if sizes[id.index()] > MOST { "a long expression".to_owned() } else { self.to_notation(id, inputs) }
     }
 
     /// The terms that `roots` need, with the input at position `i` moved to `position(i)`.
@@ -264,6 +356,30 @@ pub(crate) fn inputs(terms: &[Term], roots: &[TermId]) -> Vec<usize> {
         .collect();
     inputs.sort_unstable();
     inputs
+}
+
+/// Positions of the input columns that the value of a term is made of, in ascending order; what says whether it is an
+/// error is no part of it.
+pub(crate) fn inputs_of_value(terms: &[Term], root: TermId) -> Vec<usize> {
+    let (mut seen, mut waiting, mut inputs) = (HashSet::new(), vec![root], BTreeSet::new());
+    while let Some(id) = waiting.pop() {
+        match &terms[id.index()].op {
+            Op::Input(position) => drop(inputs.insert(*position)),
+            Op::Carried { value, .. } | Op::Sum { value, .. } => waiting.push(*value),
+            op => op.operands(|operand| {
+                if seen.insert(operand) {
+                    waiting.push(operand);
+                }
+            }),
+        }
+    }
+    inputs.into_iter().collect()
+}
+
+/// The terms that `root` is made of, itself included, each after those that it is made of.
+pub(crate) fn parts(terms: &[Term], root: TermId) -> Vec<TermId> {
+    let needed = needed(terms, &[root]).into_iter().enumerate();
+    needed.filter(|(_, needed)| *needed).map(|(i, _)| TermId::new(i)).collect()
 }
 
 /// Which terms `roots` need.
@@ -303,7 +419,17 @@ fn parts_to_notation(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn
         Op::IfElse(a, b, c) => speller.call("if_else", parts(&[*a, *b, *c])),
         Op::Coalesce(a, b) => speller.list_call("coalesce", parts(&[*a, *b])),
         Op::Cast(a) => speller.cast(part(*a), term.ty.ty.expect("a cast has a type")),
-        Op::Widen(a) | Op::JsonOrNone(a) | Op::Instant(a) | Op::OfInstant(a) => part(*a),
+        Op::Widen(a)
+        | Op::JsonOrNone(a)
+        | Op::Instant(a)
+        | Op::OfInstant(a)
+        | Op::Carry(a, _)
+        | Op::Loosened(a)
+        | Op::Sound(a) => part(*a),
+        Op::Carried { value, .. } | Op::Sum { value, .. } => part(*value),
+        // No program writes these.
+        Op::ErrorLane(a, _) | Op::IsError(a) | Op::IsNew(a, _) => (format!("is_error({})", part(*a).0), ATOM),
+        Op::ErrorText(a, _) => (format!("error({})", part(*a).0), ATOM),
         Op::FillError(a, b) => speller.fill_error(part(*a), part(*b)),
         // Both are results of the reducer's argument, and named so.
         Op::Unique(a, b) => match part(*a).0.strip_prefix(&speller.notation.reducer("min")) {

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use millpond_columns::dialect::hint;
 use millpond_columns::types::Schema;
 use millpond_engine::Epoch;
 use millpond_engine::arrangement::StateSize;
@@ -39,6 +40,7 @@ use millpond_io::files::list::Look;
 use millpond_io::sink::{LogicalRun, Outbox, Sink, rejected_rows, rejected_schema};
 use millpond_io::source::{EpochInput, Next, Source};
 use millpond_io::wakeup::Wakeup;
+use millpond_plan::End;
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
 use millpond_store::{Checkpoint, Moves, StateDir};
 use parking_lot::Mutex;
@@ -367,6 +369,7 @@ impl Run {
             self.sinks.iter().try_for_each(|sink| sink.finish_epoch(epoch))?;
             self.count_sinks();
             self.meters.finish_epoch(epoch, began.elapsed());
+            self.tell_of_errors();
             unsaved = true;
         }
     }
@@ -523,6 +526,20 @@ impl Run {
             }
         }
         Summary { windows, notices: self.meters.notices(), ..Summary::from(self.meters.snapshot()) }
+    }
+
+    /// Tells of what a run that goes on after error values has not written.
+    fn tell_of_errors(&self) {
+        let notice = |(end, error): (End, Error)| {
+            let place = error.origin().map(|origin| format!("{origin}: ")).unwrap_or_default();
+            let what = match end {
+                End::Cell => "cells of an output are left empty",
+                End::Row => "rows are left out",
+            };
+            let log = hint("Table::error_log()", "pw.global_error_log()");
+            format!("{place}{what}: {}; {log} has all errors", error.message())
+        };
+        self.meters.set_errors(self.plan.ended_errors().into_iter().map(notice).collect());
     }
 }
 

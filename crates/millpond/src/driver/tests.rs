@@ -9,7 +9,7 @@ use std::{fs, thread};
 use millpond_columns::types::Type;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{ErrorKind, Origin};
-use millpond_plan::{SinkDecl, lower};
+use millpond_plan::{OnError, SinkDecl, lower};
 use tempfile::TempDir;
 
 use super::*;
@@ -48,7 +48,7 @@ impl Program {
     }
 
     fn claims(&self, process: usize) -> Claims {
-        let program = lower(vec![self.output().declare().unwrap()]).unwrap().fingerprint();
+        let program = lower(vec![self.output().declare().unwrap()], OnError::default()).unwrap().fingerprint();
         let engine = env!("CARGO_PKG_VERSION").to_owned();
         Claims { process, processes: 2, threads: 1, engine, program, saves: false }
     }
@@ -282,7 +282,7 @@ fn a_connector_of_another_kind_is_refused() {
     let (program, _listener) = Program::new(1);
     let sink = program.output().declare().unwrap();
     let foreign = SinkDecl { connector: Arc::new(7), origin: Origin { file: "visits.rs".to_owned(), line: 7 }, ..sink };
-    let error = run(lower(vec![foreign.clone()]).unwrap(), &RunOptions::default()).unwrap_err();
+    let error = run(lower(vec![foreign.clone()], OnError::default()).unwrap(), &RunOptions::default()).unwrap_err();
     let text = "visits.rs:7: the sink of kind \"csv\" has a connector of another kind than a run takes\n\
                 hint: make it by millpond::connector";
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Invalid, text));
@@ -297,7 +297,7 @@ fn a_connector_of_another_kind_is_refused() {
         connector: Arc::new(7),
     };
     let sink = SinkDecl { table: millpond_plan::Table::source(source).unwrap(), ..program.output().declare().unwrap() };
-    let error = run(lower(vec![sink]).unwrap(), &RunOptions::default()).unwrap_err();
+    let error = run(lower(vec![sink], OnError::default()).unwrap(), &RunOptions::default()).unwrap_err();
     let text = text.replace("the sink of kind \"csv\"", "the source of kind \"queue\"");
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, text));
 }

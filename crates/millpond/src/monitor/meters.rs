@@ -43,6 +43,8 @@ pub(crate) struct Meters {
     /// What the steps of the other processes have counted, by process.
     others: Mutex<Vec<Vec<StepCounts>>>,
     sinks: Vec<SinkMeter>,
+    /// Notices of error values that went into outputs.
+    errors: Mutex<Vec<String>>,
     saved: Mutex<Saved>,
 }
 
@@ -142,6 +144,7 @@ impl Meters {
             saves,
             monitoring,
             ended: OnceLock::new(),
+            errors: Mutex::default(),
             open: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
@@ -235,9 +238,25 @@ impl Meters {
     fn tell(&self, source: &SourceMeter, notices: &[String]) {
         for notice in notices {
             warn!(source = source.name, "{notice}");
-            if self.tells_at_once() {
-                // Whoever closed it does not want to know.
-                let _ = writeln!(std::io::stderr(), "millpond: {notice}");
+            self.show(notice);
+        }
+    }
+
+    fn show(&self, notice: &str) {
+        if self.tells_at_once() {
+            // Whoever closed it does not want to know.
+            let _ = writeln!(std::io::stderr(), "millpond: {notice}");
+        }
+    }
+
+    /// Takes note of the first error value in each column of an output, of which it may know some.
+    pub(crate) fn set_errors(&self, notices: Vec<String>) {
+        let mut known = lock(&self.errors);
+        for notice in notices {
+            if !known.contains(&notice) {
+                warn!("{notice}");
+                self.show(&notice);
+                known.push(notice);
             }
         }
     }
@@ -293,9 +312,10 @@ impl Meters {
         }
     }
 
-    /// Notices of the sources so far.
+    /// Notices so far.
     pub(crate) fn notices(&self) -> Vec<String> {
-        self.sources.iter().flat_map(|source| lock(&source.state).counts.notices.clone()).collect()
+        let of_sources = self.sources.iter().flat_map(|source| lock(&source.state).counts.notices.clone());
+        of_sources.chain(lock(&self.errors).clone()).collect()
     }
 
     /// How well the run is.

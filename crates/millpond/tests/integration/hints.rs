@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use millpond::{
-    Expr, Literal, Stop, Table, TimeUnit, Type, Window, argmax, col, count, csv, debug, lit, make_tuple, max, session,
-    sum, tumbling,
+    Expr, Literal, RunOptions, Table, TimeUnit, Type, Window, argmax, col, count, csv, debug, lit, make_tuple, max,
+    session, sum, tumbling,
 };
 
 fn table() -> Table {
@@ -17,9 +17,13 @@ fn check(mistake: &Table, hint: &str) {
     assert_eq!(error.hint(), Some(hint), "{error}");
 }
 
+fn alone() -> RunOptions {
+    RunOptions { workers: Some(1), ..RunOptions::default() }
+}
+
 #[track_caller]
 fn works(table: &Table) {
-    debug::collect(table.plan().unwrap(), Some(1), Stop::default()).unwrap();
+    debug::collect(table.plan().unwrap(), &alone()).unwrap();
 }
 
 fn select(x: Expr) -> Table {
@@ -180,7 +184,7 @@ fn tables_of_wider_types_are_not_cut() {
 #[test]
 fn json_that_is_no_array_is_left_out_of_a_flatten() {
     let flat = table().select([("j", json())]).flatten("j");
-    let error = debug::collect(flat.plan().unwrap(), Some(1), Stop::default()).unwrap_err();
+    let error = debug::collect(flat.plan().unwrap(), &alone()).unwrap_err();
     let hint =
         ".cast(Type::list(Type::Json)).fill_error(Literal::None) instead: a value that is no array then gives no row";
     assert!(error.hint().is_some_and(|found| found.ends_with(hint)), "{error}");
@@ -199,20 +203,24 @@ fn tables_are_identified() {
 fn a_cell_that_cannot_be_computed_gets_a_value_or_its_row_is_left_out() {
     let quotient = || col("i").floordiv(col("i") - 1);
     let mistake = select(quotient());
-    let error = debug::collect(mistake.plan().unwrap(), Some(1), Stop::default()).unwrap_err();
+    let error = debug::collect(mistake.plan().unwrap(), &alone()).unwrap_err();
     assert_eq!(
         error.hint(),
-        Some(".fill_error(...) gives such cells a value, .filter(...) drops their rows"),
+        Some(".fill_error(...) gives such cells a value, .remove_errors() drops their rows"),
         "{error}"
     );
     works(&select(quotient().fill_error(0)));
-    works(&table().filter(!col("i").eq(1)).select([("x", quotient())]));
+    works(&select(quotient()).remove_errors());
+    let filtered = table().filter(quotient().gt(1));
+    let error = debug::collect(filtered.plan().unwrap(), &alone()).unwrap_err();
+    assert_eq!(error.hint(), Some(".filter(....fill_error(false)) leaves such rows out"), "{error}");
+    works(&table().filter(quotient().gt(1).fill_error(false)));
 }
 
 #[test]
 fn a_table_that_is_followed_is_never_complete() {
     let options = csv::read("logs", [("a", Type::Int)]).streaming(csv::Streaming::default()).table();
-    let error = debug::collect(options.plan().unwrap(), None, Stop::default()).unwrap_err();
+    let error = debug::collect(options.plan().unwrap(), &RunOptions::default()).unwrap_err();
     assert_eq!(error.hint(), Some("read it without .streaming(...)"));
 }
 

@@ -133,7 +133,7 @@ pub(super) fn together(
             false => session.time.int_array(times.collect::<Vec<i64>>().into(), None),
         }
     };
-    let mapped = predicate.apply(&[column(|pair| pair.0), column(|pair| pair.1)], different.len())?;
+    let mapped = predicate.apply(&[column(|pair| pair.0), column(|pair| pair.1)], different.len(), None)?;
     let answers: &BooleanArray = mapped.columns[0].as_boolean();
     let mut next = 0;
     let answer = |(a, b): (i64, i64)| {

@@ -133,7 +133,7 @@ fn after(spans: &WindowSpans, numbers: &ArrayRef, side: Side, by: &Literal) -> R
             ints(numbers).iter().map(|number| i128::from(*number) * i128::from(*hop) + shift).collect()
         }
         WindowSpans::Floats(stage) => {
-            let spans = stage.apply(std::slice::from_ref(numbers), numbers.len())?.columns;
+            let spans = stage.apply(std::slice::from_ref(numbers), numbers.len(), None)?.columns;
             later(&spans[usize::from(side == Side::End)], by)
         }
     })

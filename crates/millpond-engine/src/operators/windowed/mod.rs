@@ -23,12 +23,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array};
 use arrow_select::filter::filter;
 use millpond_columns::types::{Schema, Type};
 use millpond_columns::view::{ints, take};
-use millpond_error::{Error, Result};
+use millpond_error::Result;
 use millpond_plan::{WindowSpec, WindowedSpec};
 
 use super::session::{kept_rows, take_all};
@@ -56,10 +55,6 @@ pub type EmitRows<'a> = dyn FnMut(KeyedRows) -> Result<()> + 'a;
 /// arrangements have the operator's key. If a key has several windows, the first column of each arrangement is a time
 /// (of a session, its end), and the rows of a window are those with a time from its start to its end.
 pub trait WindowOperator: Operator {
-    /// Says that an answer which does not fit is an error only where it is shown: all rows of windows get a last column
-    /// of texts, which says why a row may not be shown, and is null for all others.
-    fn defer_errors(&mut self);
-
     /// Says that windows with bounds that end before `end` are closed: no row of the next step is in them, and none
     /// joins them. Nothing is to be done where no row could.
     fn close_before(&mut self, _end: i64) {}
@@ -112,7 +107,7 @@ struct WindowSelection {
 impl Windowed {
     /// An operator without state, for the keys of `range`.
     pub fn new(WindowedSpec { windows, lifecycle }: &WindowedSpec, input: &Schema, range: KeyRange) -> Self {
-        let (mut inside, mut columns, bounds): (Box<dyn WindowOperator>, _, _) = match windows {
+        let (inside, mut columns, bounds): (Box<dyn WindowOperator>, _, _) = match windows {
             WindowSpec::Numbered { spec, .. } => {
                 (Box::new(Reduce::new(spec, input, range)), types_of(input, &spec.key), 0)
             }
@@ -120,7 +115,6 @@ impl Windowed {
                 (Box::new(Session::new(spec, input, range)), types_of(input, &spec.instance), 2)
             }
         };
-        inside.defer_errors();
         let keys = columns.len();
         if let WindowSpec::Session(spec) = windows {
             columns.extend(types_of(input, &[spec.time, spec.time]));
@@ -176,9 +170,7 @@ impl Windowed {
 
     /// The present results of these windows.
     fn present(&self, chosen: &WindowSelection) -> Result<KeyedRows> {
-        let mut rows = self.inside.present(&chosen.hashes, &chosen.keys, chosen.select())?;
-        take_reasons(&mut rows.rows)?;
-        Ok(rows)
+        self.inside.present(&chosen.hashes, &chosen.keys, chosen.select())
     }
 
     /// Windows by key, those that came and went left out.
@@ -233,9 +225,7 @@ impl Windowed {
         };
         let lifetimes = self.lifetimes.of(columns, changes.rows)?;
         let shown: Vec<bool> = lifetimes.iter().map(|life| is_past(life.shown, self.watermark)).collect();
-        let mut changes = filtered(&changes, &BooleanArray::from(shown));
-        take_reasons(&mut changes.columns)?;
-        Ok(changes)
+        Ok(filtered(&changes, &BooleanArray::from(shown)))
     }
 
     /// Puts the watermark on record, and by how many workers the timers are divided.
@@ -269,7 +259,7 @@ impl WatermarkStep {
     /// Notes what windows come and go by these changes of their results; gives the rows that are to be seen.
     fn take_up(
         self,
-        mut rows: KeyedRows,
+        rows: KeyedRows,
         lifetimes: &Lifetimes,
         bounds: usize,
         [now, later]: [&mut DueWindows; 2],
@@ -307,7 +297,6 @@ impl WatermarkStep {
             moved.into_pending(&rows, bounds, pending);
         }
         if seen.iter().all(|seen| *seen) {
-            take_reasons(&mut rows.rows)?;
             return Ok(rows);
         }
         let (offsets, kept) = kept_rows(&rows.offsets, &seen);
@@ -315,8 +304,7 @@ impl WatermarkStep {
             Diffs::Ones => Diffs::Ones,
             Diffs::Each(diffs) => Diffs::Each(kept.values().iter().map(|&row| diffs[row as usize]).collect()),
         };
-        let mut columns = rows.rows.iter().map(|column| take(column, &kept)).collect();
-        take_reasons(&mut columns)?;
+        let columns = rows.rows.iter().map(|column| take(column, &kept)).collect();
         Ok(KeyedRows { offsets, rows: columns, diffs, ..rows })
     }
 }
@@ -358,21 +346,6 @@ impl WindowSelection {
             None => Select::All,
             Some((from, until)) => Select::Range { from, until, until_column: 0 },
         }
-    }
-}
-
-/// Takes off the column of why rows may not be shown.
-///
-/// # Errors
-/// The first reason.
-fn take_reasons(columns: &mut Vec<ArrayRef>) -> Result<()> {
-    let reasons = columns.pop().expect("windows have a column of reasons");
-    match reasons.as_string::<i32>().iter().flatten().next() {
-        None => Ok(()),
-        Some(reason) => Err(match reason.split_once("\nhint: ") {
-            Some((message, hint)) => Error::input(message).with_hint(hint),
-            None => Error::input(reason),
-        }),
     }
 }
 

@@ -11,8 +11,8 @@ use millpond_columns::packed;
 use millpond_error::Origin;
 use millpond_plan::physical::{Consolidate, Exchange, OperatorSpec, PhysicalPlan};
 use millpond_plan::{
-    Behavior, Expr, Literal, SessionGap, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table, WindowLength,
-    argmax, col, count, count_distinct, earliest, latest, lit, lower, max, sorted_tuple, sum, tuple,
+    Behavior, Expr, Literal, OnError, SessionGap, SessionWindow, SinkDecl, SlidingWindow, SourceDecl, Table,
+    WindowLength, argmax, col, count, count_distinct, earliest, latest, lit, lower, max, sorted_tuple, sum, tuple,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -267,7 +267,7 @@ impl Program {
             origin: here(),
             connector: Arc::new(()),
         };
-        lower(vec![sink]).unwrap()
+        lower(vec![sink], OnError::default()).unwrap()
     }
 }
 
@@ -325,7 +325,7 @@ impl Machine {
                 }
                 OperatorSpec::Map { stage, consolidate: mode } => {
                     let map = |changes: Changes| {
-                        let mapped = stage.apply(&changes.columns, changes.rows).unwrap();
+                        let mapped = stage.apply(&changes.columns, changes.rows, changes.diffs.each()).unwrap();
                         let diffs = match &mapped.selection {
                             Some(kept) => changes.diffs.filter(kept),
                             None => changes.diffs,
@@ -640,17 +640,5 @@ fn a_window_at_the_last_instant_is_shown() {
             assert_eq!(machine.emitted, replay.step(&changes));
         }
         assert_eq!(machine.emitted.len(), 2, "{:?}", machine.emitted);
-    }
-}
-
-#[test]
-fn a_reason_is_taken_with_its_hint_if_it_has_one() {
-    for (reason, message, hint) in
-        [("too many", "too many", None), ("too many\nhint: fewer", "too many", Some("fewer"))]
-    {
-        let reasons = StringArray::from(vec![None, Some(reason)]);
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(reasons)];
-        let error = take_reasons(&mut columns).unwrap_err();
-        assert_eq!((error.message(), error.hint(), columns.len()), (message, hint, 0));
     }
 }

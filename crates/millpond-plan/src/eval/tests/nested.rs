@@ -102,7 +102,7 @@ proptest! {
         let schema = Schema::new([("lists", Type::list(Type::Int).optional()), ("keys", Type::Int.required())]);
         let shown = |expr: Expr| {
             let stage = stage(&schema, &[], &[expr]).unwrap();
-            let mapped = stage.apply(&[lists.clone(), keys.clone()], rows.len()).unwrap();
+            let mapped = stage.apply(&[lists.clone(), keys.clone()], rows.len(), None).unwrap();
             (0..rows.len()).map(|row| value(&mapped.columns[0], Type::Int, row)).collect::<Vec<_>>()
         };
         let expected = |default: Literal| {

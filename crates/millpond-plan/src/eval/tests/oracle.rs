@@ -745,9 +745,13 @@ fn case(seed: u64) {
     let row = |row| Row { schema: &schema, columns: &columns, row };
 
     let whole = stage(&schema, &[], &outputs).unwrap();
-    let mut batch = Batch::new(&whole, &arrays, rows);
+    let mut batch = Batch::new(&whole, &arrays, rows, None);
     for (expr, (_, root)) in outputs.iter().zip(&whole.outputs) {
         let cells = batch.cells(root.term);
+        assert!(
+            cells.errors.is_none() || whole.fallible()[root.term.index()],
+            "seed {seed}: {expr} is told not to fail"
+        );
         let ty = whole.terms[root.term.index()].ty.ty.unwrap();
         for i in 0..rows {
             let (found, expected) = (cell(&cells, ty, i), row(i).eval(expr));
@@ -759,7 +763,7 @@ fn case(seed: u64) {
     let kept: Vec<bool> = (0..rows).map(kept).collect();
     let left: Vec<usize> = (0..rows).filter(|i| kept[*i]).collect();
     let fails = left.iter().any(|i| outputs.iter().any(|expr| row(*i).eval(expr).is_err()));
-    match stage(&schema, &predicates, &outputs).unwrap().apply(&arrays, rows) {
+    match stage(&schema, &predicates, &outputs).unwrap().apply(&arrays, rows, None) {
         Err(error) => assert!(fails, "seed {seed}: {error}"),
         Ok(mapped) => {
             assert!(!fails, "seed {seed}: an error is missing");

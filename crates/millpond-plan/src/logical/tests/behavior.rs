@@ -30,24 +30,24 @@ fn the_watermark_is_read_before_rows_are_repeated() {
     check(
         [by_window(SlidingWindow { behavior, ..window })],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
-        1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 90) + 1, col("last window") = step(access_time, 60, 0, 0), bytes, time = access_time
-        2: expand 1 [1]
-        3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count(); delay 5 cutoff 7 forgets results watermark 1 [4]
-        4: map 3 (consolidate in batch) start = window * 60, end = window * 60 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
-        5: sink 4 csv
-    "#]],
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 90) + 1, col("last window") = step(access_time, 60, 0, 0), bytes, time = access_time
+            2: expand 1 [1]
+            3: reduce 2 "csv-0/sliding-0" (append-only) key [0, 1]: sum(2), count_values(2), count(); delay 5 cutoff 7 forgets results watermark 1 [4]
+            4: map 3 (consolidate in batch) start = window * 60, end = window * 60 + 90, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            5: sink 4 csv
+        "#]],
     );
     let window = windows(60, WindowLength::Hops(1), None);
     check(
         [by_window(SlidingWindow { behavior: once(None), ..window })],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
-        1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes, time = access_time
-        2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count(); exactly once cutoff 0 watermark 1 [3]
-        3: map 2 start = window * 60, end = window * 60 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
-        4: sink 3 csv
-    "#]],
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes, time = access_time
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count_values(2), count(); exactly once cutoff 0 watermark 1 [3]
+            3: map 2 start = window * 60, end = window * 60 + 60, user_id = _pw_instance, n = count(), bytes = sum(bytes)
+            4: sink 3 csv
+        "#]],
     );
 }
 
@@ -118,13 +118,13 @@ fn exactly_once_makes_any_table_append_only() {
     check(
         [best.unwrap()],
         expect![[r#"
-        0: source "csv-0": user_id: str, access_time: int
-        1: session 0 "csv-0/session-0" (full) instance [0] time 1 max_gap 300: count(); exactly once cutoff 0 watermark 0 [1]
-        2: map 1 user_id = _pw_instance, count()
-        3: reduce 2 "csv-0/session-0/reduce-0" (append-only) key [0]: max(1)
-        4: map 3 (consolidate by row) n = max(n)
-        5: sink 4 csv
-    "#]],
+            0: source "csv-0": user_id: str, access_time: int
+            1: session 0 "csv-0/session-0" (full) instance [0] time 1 max_gap 300: count(); exactly once cutoff 0 watermark 0 [1]
+            2: map 1 user_id = _pw_instance, n = count()
+            3: reduce 2 "csv-0/session-0/reduce-0" (append-only) key [0]: max(1)
+            4: map 3 (consolidate by row) n = max(n)
+            5: sink 4 csv
+        "#]],
     );
 }
 

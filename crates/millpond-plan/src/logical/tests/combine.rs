@@ -24,12 +24,13 @@ fn rows_are_combined_by_an_identity_that_is_kept_once() {
         [counts.update_rows(&corrections(), &here()).unwrap()],
         expect![[r#"
             0: source "visits": user_id: str, bytes: int?
-            1: reduce 0 "visits/reduce-0" (full) key [0]: sum(1), count()
+            1: reduce 0 "visits/reduce-0" (full) key [0]: sum(1), count_values(1), count()
             2: source "corrections" (append-only): user_id: str, access_time: int, bytes: int?
-            3: map 2 user_id, bytes, pages = access_time
-            4: update_rows 1 3 "visits/reduce-0/update_rows-0" key [0]: bytes: int?, pages: int updated [0, 1]
-            5: map 4 user_id, pages, bytes
-            6: sink 5 csv
+            3: map 1 user_id, bytes = sum(bytes), pages = count(), col("error(bytes)") = is_error(sum(bytes))
+            4: map 2 user_id, bytes, pages = access_time, col("error(bytes)") = False
+            5: update_rows 3 4 "visits/reduce-0/update_rows-0" key [0]: bytes: int?, pages: int, error(bytes): bool? updated [0, 1, 2]
+            6: map 5 (consolidate in batch) user_id, pages, bytes
+            7: sink 6 csv
         "#]],
     );
 }
@@ -47,11 +48,11 @@ fn of_other_tables_only_the_identity_is_read() {
         expect![[r#"
             0: source "visits" (append-only): user_id: str, page: str?, bytes: int?
             1: source "seen" (append-only): user_id: str, page: str?
-            2: map 0 user_id, page, bytes = bytes + 1
-            3: difference 2 1 "visits/difference-0" key [0, 1]: bytes: int?
+            2: map 0 user_id, page, bytes = bytes + 1, col("error(bytes)") = is_error(bytes + 1)
+            3: difference 2 1 "visits/difference-0" key [0, 1]: bytes: int?, error(bytes): bool?
             4: source "known": user_id: str, page: str?
             5: map 4 user_id, page = page.str.lower()
-            6: intersect 2 1 5 "visits/intersect-0" key [0, 1]: bytes: int?
+            6: intersect 2 1 5 "visits/intersect-0" key [0, 1]: bytes: int?, error(bytes): bool?
             7: map 3 (consolidate by row) page, bytes
             8: sink 7 csv
             9: map 6 (consolidate by row) page, bytes
@@ -70,11 +71,13 @@ fn cells_are_updated_where_the_second_table_has_them() {
         [updated],
         expect![[r#"
             0: source "visits" (append-only): user_id: str, bytes: int?
-            1: reduce 0 "visits/reduce-0" (append-only) key [0]: sum(1), count()
+            1: reduce 0 "visits/reduce-0" (append-only) key [0]: sum(1), count_values(1), count()
             2: source "corrections" (append-only): user_id: str, bytes: int?
-            3: update_cells 1 2 "visits/reduce-0/update_cells-0" key [0]: bytes: int?, pages: int updated [0]
-            4: map 3 user_id, pages, bytes
-            5: sink 4 csv
+            3: map 1 user_id, bytes = sum(bytes), pages = count(), col("error(bytes)") = is_error(sum(bytes))
+            4: map 2 user_id, bytes, col("error(bytes)") = False
+            5: update_cells 3 4 "visits/reduce-0/update_cells-0" key [0]: bytes: int?, pages: int, error(bytes): bool? updated [0, 2]
+            6: map 5 (consolidate in batch) user_id, pages, bytes
+            7: sink 6 csv
         "#]],
     );
 }
@@ -142,10 +145,10 @@ fn windows_are_combined_by_instance_and_bounds() {
         expect![[r#"
             0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
             1: map 0 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
-            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            2: reduce 1 "csv-0/tumbling-0" (append-only) key [0, 1]: sum(2), count_values(2), count()
             3: source "csv-1" (append-only): user_id: str, access_time: int, bytes: int?
             4: map 3 _pw_instance = user_id, window = step(access_time, 60, 0, 0), bytes
-            5: reduce 4 "csv-1/tumbling-0" (append-only) key [0, 1]: sum(2), count()
+            5: reduce 4 "csv-1/tumbling-0" (append-only) key [0, 1]: sum(2), count_values(2), count()
             6: map 2 _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
             7: map 5 _pw_instance, _pw_window_start = window * 60, _pw_window_end = window * 60 + 60
             8: intersect 6 7 "csv-0/tumbling-0/intersect-0" key [0, 1, 2]: 

@@ -25,6 +25,7 @@ fn sessions_say_what_they_keep_and_why() {
                not append-only: 1 is not
             3. map of 2
                columns: user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+               fallible: session_length, by _pw_window_end - _pw_window_start
                not append-only: 2 is not
         "#]],
     );
@@ -46,6 +47,7 @@ fn sessions_say_what_they_keep_and_why() {
                not append-only: the row of a session that changes is replaced
             4. map of 3
                columns: user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+               fallible: session_length, by _pw_window_end - _pw_window_start
                not append-only: 3 is not
         "#]],
     );
@@ -67,13 +69,14 @@ fn windows_are_explained_with_their_behavior() {
                append-only
             2. map of 1
                columns: _pw_instance = user_id, window = step(access_time, 60, 0, 120) + 1, col("last window") = step(access_time, 60, 0, 0), bytes, time = access_time
+               fallible: window, by step(access_time, 60, 0, 120); col("last window"), by step(access_time, 60, 0, 0)
                append-only
             3. windows of 2
                repeats a row for each window from window to col("last window")
                append-only
             4. windows of 3, shown and closed by a watermark, saved as "csv-0/sliding-0"
                key: _pw_instance, window
-               computes: sum(bytes)
+               computes: sum(bytes), count_values(bytes)
                state: what the results need, since no row is ever removed
                watermark: the greatest time of 2
                shown 5 after the start
@@ -81,6 +84,7 @@ fn windows_are_explained_with_their_behavior() {
                not append-only: the row of a window that changes is replaced
             5. map of 4
                columns: start = window * 60, total = sum(bytes)
+               fallible: start, by window * 60; total, by sum(bytes)
                rows that cancel are brought together by their hash, and dropped
                not append-only: 4 is not
         "#]],

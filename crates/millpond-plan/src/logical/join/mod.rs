@@ -3,28 +3,38 @@
 //! Both sides become rows of `keys, columns that the outputs use`; the keyed operator gives `keys, whether there is a
 //! left row, whether there is a right row, columns of the left, columns of the right`, of the two flags those that may
 //! be false. Columns are numbered in the order of the outputs' *names*, so that the layout of the state depends only on
-//! what the step's description says, where outputs are sorted by name.
+//! what the step's description says, where outputs are sorted by name. Columns that can be errors are carried as
+//! everywhere, with their lanes behind the columns of their side; behind the keys stands, for each that can be an error
+//! in a row that is kept without a match, the number of the side whose error it is.
+
+mod conditions;
+mod scope;
 
 use std::fmt;
 use std::sync::Arc;
 
-use millpond_columns::dialect::{hint, quoted};
+use millpond_columns::dialect::hint;
 use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Origin, Result};
 use serde_json::{Value, json};
 
+use conditions::{conditions, sided, such_as, with_only_side, with_sides};
+use scope::{BOOL, Found, JoinScope, KeyMark, Mark, find, number_of};
+
 use super::anchor::{Anchor, Keyed, KeyedOutput, Results};
+use super::carry::{self, Carrying};
 use super::describe::{Described, expressions};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
 use super::{Operation, Table};
-use crate::diagnostics::{self, at, no_column, subject};
+use crate::diagnostics::{self, at, subject};
 use crate::eval::Root;
-use crate::expr::{BinaryOp, ColumnRef, Expr, ExprKind, TableRef};
+use crate::expr::{Expr, TableRef};
+use crate::literal::Literal;
 use crate::notation::{self, spoken};
 use crate::physical::{Explanation, Inputs, KeyedSpec};
 use crate::terms::{Op, TermId, TermType, Terms};
-use crate::typing::{self, RowScope, Scope};
+use crate::typing::{self, RowScope};
 
 /// Which rows a join has beside those that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,9 +177,23 @@ impl Table {
             let mut terms = [Terms::default(), Terms::default()];
             let columns = [0, 1].map(|side| typing::input_terms(&mut terms[side], tables[side].schema()));
             let [left_terms, right_terms] = &mut terms;
-            let left = SideRows { terms: left_terms, schema: self.schema(), columns: &columns[0], identity: &[] };
-            let right = SideRows { terms: right_terms, schema: right.schema(), columns: &columns[1], identity: &[] };
-            let schema = join.resolve(left, right)?.schema;
+            let left = SideRows {
+                side: Side::Left,
+                terms: left_terms,
+                schema: self.schema(),
+                columns: &columns[0],
+                written: &[],
+                identity: &[],
+            };
+            let right = SideRows {
+                side: Side::Right,
+                terms: right_terms,
+                schema: right.schema(),
+                columns: &columns[1],
+                written: &[],
+                identity: &[],
+            };
+            let schema = join.resolve(left, right, &mut Carrying::default())?.schema;
             Ok((join, schema, identity))
         };
         let (join, schema, identity) = joined().map_err(|error| error.at(origin))?;
@@ -200,19 +224,40 @@ fn identity_of(tables: [&Table; 2], mode: JoinMode, side: Side) -> Result<Schema
 
 /// The rows of a side, before the join.
 struct SideRows<'a> {
+    side: Side,
     terms: &'a mut Terms,
     schema: &'a Schema,
     columns: &'a [TermId],
+    /// Where each column is written, and what it is, if that is known.
+    written: &'a [(String, Option<Origin>)],
     /// What identifies a row, if a row of the join has its identity.
     identity: &'a [TermId],
 }
 
+/// The keys of a join as they are carried.
+#[derive(Default)]
+struct CarriedKeys {
+    /// The key columns, of each side: the keys, then those that say of which side an error is.
+    columns: Vec<(String, [TermId; 2])>,
+    types: Vec<ColumnType>,
+    /// Of each key.
+    marks: Vec<KeyMark>,
+    /// As in [`Joined`].
+    placing: [Vec<(String, Root)>; 2],
+    /// As in [`Joined`].
+    fallible: [Vec<(String, Root)>; 2],
+}
+
 /// A join, with names resolved and types checked.
 struct Joined {
-    /// The key, as terms of each side, and how it is named.
-    keys: Vec<(String, [TermId; 2])>,
-    /// The other columns that outputs use of each side.
-    used: [Vec<(String, TermId)>; 2],
+    /// The columns of each side, as they are carried: the key, and those that outputs use with their lanes.
+    sides: [Vec<(String, TermId)>; 2],
+    /// The keys that are no columns of a row where they are errors: they match nothing, and such rows are not kept.
+    placing: [Vec<(String, Root)>; 2],
+    /// What can be an error of each side, and how messages call it.
+    fallible: [Vec<(String, Root)>; 2],
+    /// How many columns the key has.
+    key: usize,
     /// What the keyed operator gives.
     output: Schema,
     /// Terms over the columns of `output`.
@@ -225,29 +270,8 @@ struct Joined {
     schema: Schema,
 }
 
-/// A column that an output uses.
-#[derive(Clone, Copy)]
-enum Found {
-    /// Of a side, at this position.
-    Of(Side, usize),
-    /// The key of this number, under one name on both sides.
-    Key(usize),
-}
-
-/// What the names of outputs mean.
-struct JoinScope<'a> {
-    mode: JoinMode,
-    schemas: [&'a Schema; 2],
-    /// The terms of the columns, of each side.
-    columns: [&'a [TermId]; 2],
-    keys: &'a [(String, [TermId; 2])],
-    used: &'a [Vec<(String, TermId)>; 2],
-    /// The types of the operator's columns.
-    output: &'a Schema,
-}
-
 impl Join {
-    fn resolve(&self, left: SideRows<'_>, right: SideRows<'_>) -> Result<Joined> {
+    fn resolve(&self, left: SideRows<'_>, right: SideRows<'_>, errors: &mut Carrying) -> Result<Joined> {
         diagnostics::unique("select", self.outputs.iter().map(|(name, _)| name.as_str()))?;
         let mut sides = [left, right];
         let mut keys = Vec::with_capacity(self.on.len());
@@ -258,22 +282,67 @@ impl Join {
             keys.push((format!("key({})", spoken(&left.eq(right))), key));
             key_types.push(ty);
         }
-        let [left, right] = &sides;
-        let (schemas, columns) = ([left.schema, right.schema], [left.columns, right.columns]);
+        let used = self.used(sides.each_ref(), &keys)?;
+        let carried_keys = self.carry_keys(&mut sides, &keys, &key_types, errors);
+        let [left, right] = sides.each_mut().map(|rows| {
+            let used = &used[rows.side as usize];
+            carry_columns(rows, used, errors)
+        });
+        let columns_of = [left.0, right.0];
+        let marks = [left.1, right.1];
+        let terms = sides.each_ref().map(|rows| &*rows.terms);
+        let output = self.output(&carried_keys.columns, &carried_keys.types, &columns_of, terms);
+        let mut results = Terms::default();
+        typing::input_terms(&mut results, &output);
+        let key = carried_keys.columns.len();
+        let mut scope = JoinScope {
+            mode: self.mode,
+            schemas: sides.each_ref().map(|rows| rows.schema),
+            columns: sides.each_ref().map(|rows| rows.columns),
+            keys: &keys,
+            key_types,
+            key_marks: carried_keys.marks,
+            key,
+            used: &used,
+            marks: &marks,
+            widths: columns_of.each_ref().map(Vec::len),
+            output: &output,
+        };
+        let schema = typing::outputs(&mut results, &mut scope, &self.outputs)?;
+        let terms = self.outputs.iter().map(|(_, expr)| typing::term(&mut results, &mut scope, expr));
+        let outputs = terms.collect::<Result<_>>()?;
+        let identity = sides.iter().flat_map(|rows| rows.identity.iter().map(|term| (rows.side, *term)));
+        let identity = identity.map(|(side, term)| scope.side_value(&mut results, side, term)).collect();
+        let sides = Side::BOTH.map(|side| {
+            let side = side as usize;
+            let written = self.on.iter().map(|condition| Some(spoken(&condition[side])));
+            let keys = carried_keys.columns.iter().zip(written.chain(std::iter::repeat(None)));
+            let keys = keys.map(|((name, key), written)| (written.unwrap_or_else(|| name.clone()), key[side]));
+            keys.chain(columns_of[side].iter().cloned()).collect()
+        });
+        let CarriedKeys { placing, fallible, .. } = carried_keys;
+        Ok(Joined { sides, placing, fallible, key, output, results, outputs, identity, schema })
+    }
+
+    /// The columns beside the keys that the outputs use of each side, or that identify a row, each once.
+    fn used(&self, sides: [&SideRows<'_>; 2], keys: &[(String, [TermId; 2])]) -> Result<[Vec<(String, TermId)>; 2]> {
+        let (schemas, columns) = (sides.map(|rows| rows.schema), sides.map(|rows| rows.columns));
         let mut used: [Vec<(String, TermId)>; 2] = Default::default();
         let mut by_name: Vec<&(String, Expr)> = self.outputs.iter().collect();
         by_name.sort_unstable_by_key(|(name, _)| name);
+        let mut add = |side: Side, name: String, term: TermId| {
+            let side = side as usize;
+            let is_key = keys.iter().any(|(_, key)| key[side] == term);
+            if !is_key && !used[side].iter().any(|(_, known)| *known == term) {
+                used[side].push((name, term));
+            }
+        };
         for (_, expr) in by_name {
             let mut failed = Ok(());
             expr.each_column(&mut |column| {
-                let found = find(schemas, columns, &keys, column);
+                let found = find(schemas, columns, keys, column);
                 if let Ok(Found::Of(side, position)) = found {
-                    let term = columns[side as usize][position];
-                    let known = |(_, other): &(String, TermId)| *other == term;
-                    let is_key = keys.iter().any(|(_, key)| key[side as usize] == term);
-                    if !is_key && !used[side as usize].iter().any(known) {
-                        used[side as usize].push((column.name.clone(), term));
-                    }
+                    add(side, column.name.clone(), columns[side as usize][position]);
                 }
                 if failed.is_ok() {
                     failed = found.map(drop);
@@ -281,25 +350,55 @@ impl Join {
             });
             failed.map_err(|error| at(error, expr))?;
         }
-        for (side, rows) in [left, right].into_iter().enumerate() {
-            for (number, term) in (1..).zip(rows.identity) {
-                let is_key = keys.iter().any(|(_, key)| key[side] == *term);
-                if !is_key && !used[side].iter().any(|(_, known)| known == term) {
-                    used[side].push((format!("id({number})"), *term));
+        for rows in sides {
+            let identity = (1..).zip(rows.identity);
+            identity.for_each(|(number, term)| add(rows.side, format!("id({number})"), *term));
+        }
+        Ok(used)
+    }
+
+    /// The keys as they are carried. An error matches nothing: a row that is kept without a match has it as a null, and
+    /// in a key column of its own the number of its side; others are left out.
+    fn carry_keys(
+        &self,
+        sides: &mut [SideRows<'_>; 2],
+        keys: &[(String, [TermId; 2])],
+        types: &[ColumnType],
+        errors: &mut Carrying,
+    ) -> CarriedKeys {
+        let marks = vec![KeyMark::default(); keys.len()];
+        let (columns, types) = (keys.to_vec(), types.to_vec());
+        let mut carried = CarriedKeys { columns, types, marks, ..CarriedKeys::default() };
+        for (number, (name, key)) in keys.iter().enumerate() {
+            for (rows, written) in sides.iter_mut().zip(&self.on[number]) {
+                let (side, key) = (rows.side as usize, key[rows.side as usize]);
+                if !rows.terms.is_fallible(key) {
+                    continue;
                 }
+                let (what, root) = (format!("key {}", spoken(written)), root(key, written));
+                carried.fallible[side].push((what.clone(), root.clone()));
+                if !self.mode.keeps(rows.side) {
+                    carried.placing[side].push((what, root));
+                    continue;
+                }
+                let place = || (what, spoken(written), written.origin().cloned());
+                let value = errors.carry_key(rows.terms, (key, false), place).expect("the key can be an error");
+                carried.marks[number].from[side] = Some(value.from);
+                carried.columns[number].1[side] = value.value;
+                carried.types[number].optional = true;
+            }
+            let mark = &mut carried.marks[number];
+            if mark.from.iter().any(Option::is_some) {
+                mark.position = carried.columns.len();
+                let of_side = sides.each_mut().map(|rows| {
+                    let side = rows.side as usize;
+                    side_of_error(rows.terms, mark.from[side].map(|_| key[side]), rows.side)
+                });
+                carried.columns.push((carry::lane(name), of_side));
+                carried.types.push(Type::Int.required());
             }
         }
-        let output = self.output(&keys, &key_types, &used, [left.terms, right.terms]);
-        let mut results = Terms::default();
-        typing::input_terms(&mut results, &output);
-        let mut scope = JoinScope { mode: self.mode, schemas, columns, keys: &keys, used: &used, output: &output };
-        let schema = typing::outputs(&mut results, &mut scope, &self.outputs)?;
-        let terms = self.outputs.iter().map(|(_, expr)| typing::term(&mut results, &mut scope, expr));
-        let outputs = terms.collect::<Result<_>>()?;
-        let identities = Side::BOTH.into_iter().zip([left, right]);
-        let identities = identities.flat_map(|(side, rows)| rows.identity.iter().map(move |term| (side, *term)));
-        let identity = identities.map(|(side, term)| scope.side_value(&mut results, side, term)).collect();
-        Ok(Joined { keys, used, output, results, outputs, identity, schema })
+        carried
     }
 
     /// The terms of a key, and the type of its column in the output.
@@ -379,217 +478,48 @@ impl Join {
     }
 }
 
-/// What a column of an output is.
-fn find(
-    schemas: [&Schema; 2],
-    columns: [&[TermId]; 2],
-    keys: &[(String, [TermId; 2])],
-    column: &ColumnRef,
-) -> Result<Found> {
-    let name = &column.name;
-    let names = |schema: &'_ Schema| schema.columns().iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-    let of = |side: Side| match schemas[side as usize].index_of(name) {
-        Some(position) => Ok(Found::Of(side, position)),
-        None => Err(no_column(name, names(schemas[side as usize]).iter().map(String::as_str))),
-    };
-    match column.table {
-        TableRef::Left => of(Side::Left),
-        TableRef::Right => of(Side::Right),
-        TableRef::This | TableRef::Of(_) => match Side::BOTH.map(|side| schemas[side as usize].index_of(name)) {
-            [Some(left), Some(right)] => {
-                let joined = |(_, key): &(String, [TermId; 2])| *key == [columns[0][left], columns[1][right]];
-                keys.iter().position(joined).map(Found::Key).ok_or_else(|| {
-                    let error = Error::invalid(format!("both tables of the join have a column {}", quoted(name)));
-                    let sides = [TableRef::Left, TableRef::Right].map(|side| spoken(&Expr::column(side, name)));
-                    error.with_hint(format!("say which: {} or {}", sides[0], sides[1]))
-                })
-            }
-            [Some(left), None] => Ok(Found::Of(Side::Left, left)),
-            [None, Some(right)] => Ok(Found::Of(Side::Right, right)),
-            [None, None] => {
-                let all: Vec<String> = schemas.iter().flat_map(|schema| names(schema)).collect();
-                Err(no_column(name, all.iter().map(String::as_str)))
-            }
-        },
-    }
+/// The number of the side where its key is an error, else 0; 0 if it cannot be one.
+fn side_of_error(terms: &mut Terms, key: Option<TermId>, side: Side) -> TermId {
+    let int = TermType::from(Type::Int.required());
+    let none = terms.add(Op::Literal(Literal::Int(0)), int);
+    let Some(key) = key else { return none };
+    let (failed, number) = (terms.add(Op::IsError(key), BOOL), terms.add(Op::Literal(number_of(side)), int));
+    terms.add(Op::IfElse(failed, number, none), int)
 }
 
-impl JoinScope<'_> {
-    fn input(&self, results: &mut Terms, position: usize) -> TermId {
-        results.input(position, self.output.columns()[position].ty)
-    }
-
-    /// The position of the flag that says whether a side has a row, if it may have none.
-    fn flag(&self, side: Side) -> Option<usize> {
-        let before = usize::from(side == Side::Right && self.mode.keeps(Side::Right));
-        self.mode.keeps(side.other()).then(|| self.keys.len() + before)
-    }
-
-    fn value(&self, results: &mut Terms, found: Found) -> TermId {
-        let (side, position) = match found {
-            Found::Key(key) => return self.input(results, key),
-            Found::Of(side, position) => (side, position),
+/// The columns of a side that are used, as they are carried, with their lanes behind them; and how each is found there.
+fn carry_columns(
+    rows: &mut SideRows<'_>,
+    used: &[(String, TermId)],
+    errors: &mut Carrying,
+) -> (Vec<(String, TermId)>, Vec<Mark>) {
+    let (mut columns, mut lanes, mut marks) = (Vec::new(), Vec::new(), Vec::new());
+    for (position, (name, term)) in used.iter().enumerate() {
+        let ty = rows.terms.ty(*term).column().expect("columns have types");
+        let place = || {
+            let column = rows.columns.iter().position(|column| column == term);
+            let written = column.and_then(|column| rows.written.get(column)).cloned();
+            let (text, origin) = written.unwrap_or_else(|| (name.clone(), None));
+            (carry::column(name), text, origin)
         };
-        let term = self.columns[side as usize][position];
-        let declared = self.schemas[side as usize].columns()[position].ty;
-        let value = self.side_value(results, side, term);
-        // JSON's null is no value where there may be none.
-        match declared.ty == Type::Json && !declared.optional && self.flag(side).is_some() {
-            true => results.add(Op::JsonOrNone(value), TermType::new(Type::Json, true)),
-            false => value,
-        }
-    }
-
-    /// The value of a term over the rows of a side, which is a key or one of the columns that are used.
-    fn side_value(&self, results: &mut Terms, side: Side, term: TermId) -> TermId {
-        if let Some(key) = self.keys.iter().position(|(_, key)| key[side as usize] == term) {
-            let value = self.input(results, key);
-            let Some(flag) = self.flag(side) else { return value };
-            let (flag, ty) = (self.input(results, flag), results.ty(value));
-            let none = typing::typed_none(results, ty.ty.expect("keys have types"));
-            return results.add(Op::IfElse(flag, value, none), TermType { optional: true, ..ty });
-        }
-        let flags = Side::BOTH.into_iter().filter(|side| self.flag(*side).is_some()).count();
-        let before = if side == Side::Left { 0 } else { self.used[Side::Left as usize].len() };
-        let place = self.used[side as usize].iter().position(|(_, known)| *known == term);
-        let place = self.keys.len() + flags + before + place.expect("the column was found to be used");
-        self.input(results, place)
-    }
-}
-
-impl Scope for JoinScope<'_> {
-    fn resolve(&mut self, expr: &Expr, results: &mut Terms) -> Option<Result<TermId>> {
-        match expr.kind() {
-            ExprKind::Column(column) => {
-                let found = find(self.schemas, self.columns, self.keys, column);
-                Some(found.map(|found| self.value(results, found)))
+        let carried = errors.carry(rows.terms, (*term, ty.optional), place);
+        columns.push((name.clone(), carried.as_ref().map_or(*term, |carried| carried.value)));
+        let carried = carried.map(|carried| match carried.lane {
+            Some(lane) => {
+                lanes.push((carry::lane(name), lane));
+                (used.len() + lanes.len() - 1, carried.from)
             }
-            ExprKind::Reducer(..) => {
-                Some(Err(Error::invalid(format!("{} is a reducer outside of a reduce", subject(expr)))
-                    .with_hint("the join is a table: reduce it with groupby(...).reduce(...) after the select(...)")))
-            }
-            _ => None,
-        }
+            None => (position, carried.from),
+        });
+        marks.push(Mark { ty, carried });
     }
+    columns.extend(lanes);
+    (columns, marks)
 }
 
-/// The expression with columns that name a table said to be of its side.
-fn with_sides(tables: [&Table; 2], expr: &Expr) -> Result<Expr> {
-    expr.map_columns(&|column| {
-        let TableRef::Of(id) = &column.table else { return Ok(column.clone()) };
-        let is = tables.map(|table| table.id() == id);
-        let admits = tables.map(|table| table.admits(id));
-        let table = match (is, admits) {
-            ([true, false], _) | ([false, false], [true, false]) => TableRef::Left,
-            ([false, true], _) | ([false, false], [false, true]) => TableRef::Right,
-            (_, [false, false]) => {
-                let [left, right] = tables.map(|table| table.id().describe());
-                let other = id.describe();
-                let error = Error::invalid(format!("a column of {other} is used in the join of {left} and {right}"));
-                let code = hint("left(\"<column>\") and right(\"<column>\")", "pw.left.<column> and pw.right.<column>");
-                return Err(error.with_hint(format!("columns of a join are {code}")));
-            }
-            _ => {
-                let error =
-                    Error::invalid(format!("column {} may be of both tables of the join", quoted(&column.name)));
-                let [left, right] =
-                    [TableRef::Left, TableRef::Right].map(|side| spoken(&Expr::column(side, &column.name)));
-                return Err(
-                    error.with_hint(format!("say which: {left} or {right}; or join with a .copy() of the table"))
-                );
-            }
-        };
-        Ok(ColumnRef { table, name: column.name.clone() })
-    })
-}
-
-/// The expression with plain columns that only one table has said to be of its side: however a column is written, the
-/// state is the same.
-fn with_only_side(tables: [&Table; 2], expr: &Expr) -> Expr {
-    expr.with_columns(&|column| {
-        let has = tables.map(|table| table.schema().index_of(&column.name).is_some());
-        let table = match (&column.table, has) {
-            (TableRef::This, [true, false]) => TableRef::Left,
-            (TableRef::This, [false, true]) => TableRef::Right,
-            (table, _) => table.clone(),
-        };
-        ColumnRef { table, name: column.name.clone() }
-    })
-}
-
-/// Adds the keys of a condition to `keys`, the left one first.
-fn conditions(tables: [&Table; 2], condition: &Expr, keys: &mut Vec<[Expr; 2]>) -> Result<()> {
-    diagnostics::check_depth(condition)?;
-    let mut waiting = vec![condition];
-    while let Some(condition) = waiting.pop() {
-        match condition.kind() {
-            ExprKind::Binary(BinaryOp::And, a, b) => waiting.extend([b, a]),
-            ExprKind::Binary(BinaryOp::Eq, a, b) => {
-                let plain = |expr: &Expr| {
-                    expr.map_columns(&|column| Ok(ColumnRef { table: TableRef::This, name: column.name.clone() }))
-                };
-                match (side_of(a)?, side_of(b)?) {
-                    (Side::Left, Side::Right) => keys.push([plain(a)?, plain(b)?]),
-                    (Side::Right, Side::Left) => keys.push([plain(b)?, plain(a)?]),
-                    (side, _) => {
-                        let side = side.name();
-                        let error = format!("join: both sides of {} are of the {side} table", subject(condition));
-                        return Err(at(Error::invalid(error).with_hint(such_as(tables)), condition));
-                    }
-                }
-            }
-            _ => {
-                let error = format!("join: {} is no equality of a column of each table", subject(condition));
-                return Err(at(Error::invalid(error).with_hint(such_as(tables)), condition));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Both expressions of a key, with columns that say their side.
-fn sided(condition: &[Expr; 2]) -> [Expr; 2] {
-    Side::BOTH.map(|side| {
-        let of_side = |column: &ColumnRef| ColumnRef { table: side.table(), name: column.name.clone() };
-        condition[side as usize].with_columns(&of_side)
-    })
-}
-
-/// The side that all columns of an expression are of.
-fn side_of(expr: &Expr) -> Result<Side> {
-    let (mut sides, mut plain) = ([false; 2], None);
-    expr.each_column(&mut |column| match column.table {
-        TableRef::Left => sides[0] = true,
-        TableRef::Right => sides[1] = true,
-        TableRef::This | TableRef::Of(_) => plain = Some(column.name.clone()),
-    });
-    if let Some(name) = plain {
-        let [left, right] = [TableRef::Left, TableRef::Right].map(|side| spoken(&Expr::column(side, &name)));
-        let error = Error::invalid(format!("join: of which table column {} is, is not said", quoted(&name)));
-        return Err(at(error.with_hint(format!("write {left} or {right}")), expr));
-    }
-    match sides {
-        [true, false] => Ok(Side::Left),
-        [false, true] => Ok(Side::Right),
-        [true, true] => {
-            let error = Error::invalid(format!("join: {} is of both tables", subject(expr)));
-            Err(at(
-                error.with_hint("each side of == is over the columns of one table; filter(...) the join for more"),
-                expr,
-            ))
-        }
-        [false, false] => {
-            let error = Error::invalid(format!("join: {} is of no table", subject(expr)));
-            Err(at(error.with_hint("each side of == is over the columns of one table"), expr))
-        }
-    }
-}
-
-/// A condition for these tables, as the program writes it.
-fn such_as(tables: [&Table; 2]) -> String {
-    let first = |table: &Table| table.schema().columns().first().map_or("id".to_owned(), |column| column.name.clone());
-    let condition = Expr::column(TableRef::Left, first(tables[0])).eq(Expr::column(TableRef::Right, first(tables[1])));
-    format!("such as {}", spoken(&condition))
+/// A term and where it is written.
+fn root(term: TermId, written: &Expr) -> Root {
+    Root { term, origin: written.origin().cloned() }
 }
 
 impl Operation for Join {
@@ -624,6 +554,7 @@ impl Operation for Join {
             let [left_table, right_table] = table.inputs() else { unreachable!("a join has two tables") };
             let (mut left, mut right) = (lowering.pipeline(left_table)?, lowering.pipeline(right_table)?);
             let (left_columns, right_columns) = (left.column_terms(), right.column_terms());
+            let (left_written, right_written) = (left.written(), right.written());
             let identity = |rows: &Pipeline, side| match self.id == Some(side) {
                 true => rows.identity.iter().map(|root| root.term).collect(),
                 false => Vec::new(),
@@ -631,25 +562,35 @@ impl Operation for Join {
             let (left_id, right_id) = (identity(&left, Side::Left), identity(&right, Side::Right));
             let joined = self.resolve(
                 SideRows {
+                    side: Side::Left,
                     terms: &mut left.terms,
                     schema: left_table.schema(),
                     columns: &left_columns,
+                    written: &left_written,
                     identity: &left_id,
                 },
                 SideRows {
+                    side: Side::Right,
                     terms: &mut right.terms,
                     schema: right_table.schema(),
                     columns: &right_columns,
+                    written: &right_written,
                     identity: &right_id,
                 },
+                &mut lowering.errors,
             )?;
-            let Joined { keys, used, output, results, outputs, identity, .. } = joined;
-            for (side, rows) in Side::BOTH.into_iter().zip([&mut left, &mut right]) {
-                let keys = keys.iter().zip(&self.on);
-                let keys = keys.map(|((_, key), written)| (spoken(&written[side as usize]), key[side as usize]));
-                rows.project(keys.chain(used[side as usize].iter().cloned()).collect(), table.origin());
+            let Joined { sides, placing, fallible, key, output, results, outputs, identity, .. } = joined;
+            let parts = sides.into_iter().zip(placing).zip(fallible);
+            for ((rows, side), ((columns, placing), fallible)) in
+                [&mut left, &mut right].into_iter().zip(Side::BOTH).zip(parts)
+            {
+                lowering.tap(table, side.name(), rows, &fallible);
+                for (what, root) in placing {
+                    lowering.errors.keep_sound(rows, &what, [root]);
+                }
+                rows.project(columns, Some(table.origin()));
             }
-            let key: Vec<usize> = (0..keys.len()).collect();
+            let key: Vec<usize> = (0..key).collect();
             let spec = JoinSpec { mode: self.mode, key: key.len(), id: self.id, origin: table.origin().clone() };
             let keyed = Keyed {
                 spec: Arc::new(spec),
@@ -664,7 +605,9 @@ impl Operation for Join {
             let identity = identity.into_iter().map(|term| Root { term, origin: None }).collect();
             let results = Results { terms: results, columns, identity };
             let anchor = lowering.keyed("join", table, vec![left, right], keyed);
-            Ok(Anchor { schema: output, results, ..anchor })
+            let anchor = Anchor { schema: output, results, ..anchor };
+            lowering.tap_results(table, &anchor);
+            Ok(anchor)
         })
     }
 }
