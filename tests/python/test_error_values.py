@@ -578,3 +578,12 @@ def test_a_message_holds_the_values_that_the_program_wrote() -> None:
     with pytest.raises(pw.InputError) as caught:
         pw.debug.compute_and_print(groups.select(share=groups.of // groups.people))
     assert caught.value.message.endswith("where pw.reducers.sum(a + b) = 1, pw.reducers.sum(b) = 0")
+
+
+def test_an_error_of_a_row_that_goes_in_its_epoch_ends_no_run() -> None:
+    lines = ["k | a | b | __time__ | __diff__", "x | 1 | 0 | 2 | 1", "x | 1 | 0 | 2 | -1", "y | 4 | 2 | 2 | 1"]
+    table = pw.debug.table_from_markdown("\n".join(lines))
+    assert table.select(table.k, q=table.a // table.b)._native.collect() == [(("y", 2), 2, 1)]
+    table = pw.debug.table_from_markdown("\n".join([*lines, "x | 1 | 0 | 4 | 1", "x | 1 | 0 | 6 | -1"]))
+    with pytest.raises(pw.InputError, match="division by zero"):
+        table.select(table.k, q=table.a // table.b)._native.collect()

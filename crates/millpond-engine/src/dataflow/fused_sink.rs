@@ -47,7 +47,17 @@ impl FusedSink {
 
 /// What a map makes of changes. Rows that cancel and are in one batch are brought together.
 pub(crate) fn mapped(stage: &MapStage, mode: Consolidate, changes: Changes, seed: HashSeed) -> Result<Changes> {
-    let mapped = stage.apply(&changes.columns, changes.rows, changes.diffs.each())?;
+    let apply = |changes: &Changes| stage.apply(&changes.columns, changes.rows, changes.diffs.each());
+    let (changes, mapped) = match apply(&changes) {
+        Ok(mapped) => (changes, mapped),
+        // A row that goes in the epoch in which it came is none, whatever is wrong with it.
+        Err(_) if !changes.diffs.insert_only() => {
+            let net = consolidate(changes, seed)?;
+            let mapped = apply(&net)?;
+            (net, mapped)
+        }
+        Err(error) => return Err(error),
+    };
     let diffs = match &mapped.selection {
         Some(kept) => changes.diffs.filter(kept),
         None => changes.diffs,
