@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from results import changes as written
 
 import millpond as pw
 
@@ -142,3 +144,30 @@ def test_a_mistake_is_refused_before_anything_runs(make, message) -> None:  # ty
         make(shop())
     assert caught.value.message.startswith(message)
     assert caught.value.origin is not None and "test_operations.py:" in caught.value.origin
+
+
+def test_what_stands_in_an_expression_several_times_is_planned_once(tmp_path: Path) -> None:
+    """Broke once: an expression that uses the one before twice took twice as long with each step."""
+
+    def run(rows: str) -> list[str]:
+        (tmp_path / "in.csv").write_text("k,a\n" + rows, encoding="utf-8")
+        table = pw.io.csv.read(str(tmp_path / "in.csv"), schema=pw.schema_from_types(k=str, a=int), name="in")
+        left: pw.ColumnExpression = table.a
+        for step in range(60):
+            left = pw.if_else(left > step, left - step, left)
+        assert len(repr(left)) < 5_000 and len(table.select(left=left).explain()) < 10_000
+        groups = (
+            table.select(table.k, left=left).groupby(pw.this.k).reduce(pw.this.k, most=pw.reducers.max(pw.this.left))
+        )
+        pw.io.csv.write(groups, str(tmp_path / "out.csv"))
+        pw.run(state=str(tmp_path / "state"), monitoring_level=pw.MonitoringLevel.NONE)
+        pw.clear()
+        return written(tmp_path / "out.csv")
+
+    def expected(a: int) -> int:
+        for step in range(60):
+            a -= step if a > step else 0
+        return a
+
+    assert run("x,1000003\n") == [f"x,{expected(1000003)},1"]
+    assert run("x,1000003\nx,77\ny,77\n") == [f"y,{expected(77)},1"]

@@ -158,6 +158,9 @@ pub enum ExprKind {
     Reducer(Reducer, Vec<Expr>),
 }
 
+/// Two expressions each, by their addresses.
+type Pairs = HashSet<(*const (), *const ())>;
+
 /// An expression; see the [module](self).
 #[derive(Clone)]
 pub struct Expr(Arc<Node>);
@@ -167,6 +170,8 @@ struct Node {
     origin: Option<Origin>,
     /// How many operations stand one in another, this one included.
     depth: u32,
+    /// How many parts it has when it is written out, each as often as it stands in it.
+    size: u32,
     /// Whether a column in it is said to be of some table.
     names_tables: bool,
 }
@@ -296,13 +301,14 @@ impl Expr {
     }
 
     fn made(kind: ExprKind, origin: Option<Origin>) -> Self {
-        let mut depth = 0;
+        let (mut depth, mut size) = (0, 1u32);
         let mut names_tables = matches!(&kind, ExprKind::Column(column) if column.table != TableRef::This);
         kind.parts(|part| {
             depth = depth.max(part.depth());
+            size = size.saturating_add(part.0.size);
             names_tables |= part.0.names_tables;
         });
-        Expr(Arc::new(Node { kind, origin, depth: depth.saturating_add(1), names_tables }))
+        Expr(Arc::new(Node { kind, origin, depth: depth.saturating_add(1), size, names_tables }))
     }
 
     /// A column of a table.
@@ -375,6 +381,35 @@ impl Expr {
         self.0.depth
     }
 
+    /// How many parts it has when it is written out, each as often as it stands in it; no more than an `u32` counts.
+    pub(crate) fn size(&self) -> u32 {
+        self.0.size
+    }
+
+    /// What tells it from other expressions, also from equal ones that were made elsewhere.
+    pub(crate) fn address(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+
+    /// The operations in it that stand in several places, each after those that it is made of.
+    pub(crate) fn shared(&self) -> Vec<&Expr> {
+        let mut places: HashMap<*const (), usize> = HashMap::new();
+        let (mut order, mut waiting) = (Vec::new(), vec![(self, false)]);
+        while let Some((expr, parts_are_known)) = waiting.pop() {
+            if parts_are_known {
+                order.push(expr);
+                continue;
+            }
+            let count = places.entry(expr.address()).or_default();
+            *count += 1;
+            if *count == 1 && !matches!(expr.kind(), ExprKind::Column(_) | ExprKind::Literal(_)) {
+                waiting.push((expr, true));
+                expr.kind().parts(|part| waiting.push((part, false)));
+            }
+        }
+        order.into_iter().filter(|expr| places[&expr.address()] > 1).collect()
+    }
+
     /// An operator applied to `operand`.
     #[track_caller]
     pub fn unary(op: UnaryOp, operand: Expr) -> Self {
@@ -430,29 +465,42 @@ impl Expr {
 
     /// Whether both are the same expression, wherever they were written.
     pub fn same_as(&self, other: &Expr) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.depth() == other.depth() && deep_of(self.depth(), || self.same_parts(other)))
+        self.is_same(other, &mut HashSet::new())
     }
 
-    fn same_parts(&self, other: &Expr) -> bool {
+    /// `known` are pairs that are found to be the same.
+    fn is_same(&self, other: &Expr, known: &mut Pairs) -> bool {
+        let pair = (self.address(), other.address());
+        if pair.0 == pair.1 || known.contains(&pair) {
+            return true;
+        }
+        let same = (self.depth(), self.size()) == (other.depth(), other.size())
+            && deep_of(self.depth(), || self.same_parts(other, known));
+        if same {
+            known.insert(pair);
+        }
+        same
+    }
+
+    fn same_parts(&self, other: &Expr, known: &mut Pairs) -> bool {
         use ExprKind::*;
         match (self.kind(), other.kind()) {
             (Column(a), Column(b)) => a == b,
             (Literal(a), Literal(b)) => a == b,
-            (Unary(op, a), Unary(other_op, b)) => op == other_op && a.same_as(b),
-            (Binary(op, a, b), Binary(other_op, c, d)) => op == other_op && a.same_as(c) && b.same_as(d),
-            (IfElse(a, b, c), IfElse(d, e, f)) => a.same_as(d) && b.same_as(e) && c.same_as(f),
-            (Coalesce(a), Coalesce(b)) => all_same(a, b),
-            (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.same_as(b),
-            (FillError(a, b), FillError(c, d)) => a.same_as(c) && b.same_as(d),
-            (Text(function, a), Text(other, b)) => function == other && all_same(a, b),
-            (Time(function, a), Time(other, b)) => function == other && all_same(a, b),
-            (Tuple(a), Tuple(b)) => all_same(a, b),
+            (Unary(op, a), Unary(other_op, b)) => op == other_op && a.is_same(b, known),
+            (Binary(op, a, b), Binary(other_op, c, d)) => op == other_op && a.is_same(c, known) && b.is_same(d, known),
+            (IfElse(a, b, c), IfElse(d, e, f)) => a.is_same(d, known) && b.is_same(e, known) && c.is_same(f, known),
+            (Coalesce(a), Coalesce(b)) => all_same(a, b, known),
+            (Cast(a, ty), Cast(b, other_ty)) => ty == other_ty && a.is_same(b, known),
+            (FillError(a, b), FillError(c, d)) => a.is_same(c, known) && b.is_same(d, known),
+            (Text(function, a), Text(other, b)) => function == other && all_same(a, b, known),
+            (Time(function, a), Time(other, b)) => function == other && all_same(a, b, known),
+            (Tuple(a), Tuple(b)) => all_same(a, b, known),
             (Get(a, b, default), Get(c, d, other)) => {
-                a.same_as(c) && b.same_as(d) && all_same(default.as_slice(), other.as_slice())
+                a.is_same(c, known) && b.is_same(d, known) && all_same(default.as_slice(), other.as_slice(), known)
             }
-            (JsonAs(a, ty), JsonAs(b, other)) => ty == other && a.same_as(b),
-            (Reducer(kind, a), Reducer(other_kind, b)) => kind == other_kind && all_same(a, b),
+            (JsonAs(a, ty), JsonAs(b, other)) => ty == other && a.is_same(b, known),
+            (Reducer(kind, a), Reducer(other_kind, b)) => kind == other_kind && all_same(a, b, known),
             _ => false,
         }
     }
@@ -543,8 +591,8 @@ impl Expr {
 }
 
 /// Whether these are the same expressions, one by one.
-fn all_same(a: &[Expr], b: &[Expr]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
+fn all_same(a: &[Expr], b: &[Expr], known: &mut Pairs) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b, known))
 }
 
 macro_rules! operators {

@@ -4,6 +4,7 @@
 //! [`Type::name`]. An [`Expr`] is displayed as the plan writes it, since descriptions hold it; messages ask for
 //! [`spoken`], and hints that can be pasted for [`code`].
 
+use std::collections::HashMap;
 use std::fmt;
 
 use millpond_columns::dialect::{Notation, hint, quoted};
@@ -69,6 +70,12 @@ pub(crate) fn required(time: &Expr) -> String {
     .replace("TIME", &time)
 }
 
+/// A longer expression is written with names for what stands in it several times.
+pub(crate) const MOST_PARTS: u32 = 1_000;
+
+/// The names of parts, by their addresses.
+type Names = HashMap<*const (), String>;
+
 /// A text, and how tightly its outermost operator binds; more is tighter.
 pub(crate) type Bound = (String, u8);
 
@@ -114,12 +121,31 @@ impl Speller {
         Speller { notation: Notation::of_program(), pasted: false }
     }
 
+    /// An expression; of a long one, what stands in several places is written once and named: `$1 = a + 1; $1 * $1`.
     pub(crate) fn expr(self, expr: &Expr) -> Bound {
-        deep_of(expr.depth(), || self.parts(expr))
+        let mut names = Names::new();
+        if expr.size() <= MOST_PARTS {
+            return self.part(expr, &names);
+        }
+        let mut text = String::new();
+        for shared in expr.shared() {
+            let name = format!("${}", names.len() + 1);
+            text.push_str(&format!("{name} = {}; ", self.part(shared, &names).0));
+            names.insert(shared.address(), name);
+        }
+        let (last, binds) = self.part(expr, &names);
+        if names.is_empty() { (last, binds) } else { (text + &last, 0) }
     }
 
-    fn parts(self, expr: &Expr) -> Bound {
-        let part = |expr: &Expr| self.expr(expr);
+    fn part(self, expr: &Expr, names: &Names) -> Bound {
+        match names.get(&expr.address()) {
+            Some(name) => (name.clone(), ATOM),
+            None => deep_of(expr.depth(), || self.parts(expr, names)),
+        }
+    }
+
+    fn parts(self, expr: &Expr, names: &Names) -> Bound {
+        let part = |expr: &Expr| self.part(expr, names);
         let parts = |all: &[Expr]| all.iter().map(part).collect::<Vec<_>>();
         match expr.kind() {
             ExprKind::Column(column) => (self.reference(column), ATOM),

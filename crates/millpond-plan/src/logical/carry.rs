@@ -85,7 +85,7 @@ impl Carrying {
         self.columns.clear();
         let Some(rows) = rows else { return };
         for (name, Root { term, origin }) in rows.columns.iter().filter(|(_, root)| rows.terms.is_fallible(root.term)) {
-            let written = rows.terms.written(*term, &rows.anchor_schema);
+            let written = rows.terms.to_notation(*term, &rows.anchor_schema);
             self.columns.insert(*term, (column(name), written, origin.clone()));
         }
     }
@@ -145,7 +145,7 @@ impl Carrying {
         if self.on_error == OnError::Terminate || !rows.terms.is_fallible(root.term) {
             return root;
         }
-        let written = rows.terms.written(root.term, &rows.anchor_schema);
+        let written = rows.terms.to_notation(root.term, &rows.anchor_schema);
         let place = self.places.add_end(End::Row, FILTER.to_owned(), written, root.origin.clone());
         let ty = TermType { optional: true, ..rows.terms.ty(root.term) };
         Root { term: rows.terms.add(Op::Carry(root.term, place), ty), ..root }
@@ -158,7 +158,7 @@ impl Carrying {
             if self.on_error == OnError::Terminate || !rows.terms.is_fallible(term) {
                 continue;
             }
-            let written = rows.terms.written(term, &rows.anchor_schema);
+            let written = rows.terms.to_notation(term, &rows.anchor_schema);
             let place = self.places.add_end(End::Row, what.to_owned(), written, origin);
             let lane = rows.terms.add(Op::ErrorLane(term, place), LANE.into());
             let sound = rows.terms.add(Op::Unary(UnaryOp::Not, lane), LANE.into());
@@ -204,7 +204,7 @@ impl Carrying {
     pub(super) fn carry_column(&mut self, rows: &mut Pipeline, position: usize, lane: Option<&str>) -> Option<Lineage> {
         let (name, Root { term, origin }) = rows.columns[position].clone();
         let fallible = rows.terms.is_fallible(term);
-        let written = if fallible { rows.terms.written(term, &rows.anchor_schema) } else { String::new() };
+        let written = if fallible { rows.terms.to_notation(term, &rows.anchor_schema) } else { String::new() };
         let carried = self.carry(&mut rows.terms, (term, lane.is_some()), || (column(&name), written, origin));
         let value = carried.as_ref().map(|carried| carried.value);
         rows.columns[position].1.term = value.unwrap_or_else(|| loosened(&mut rows.terms, term));
@@ -227,7 +227,7 @@ impl Carrying {
                 OnError::Terminate => loosened(&mut rows.terms, term),
                 OnError::Continue => {
                     let (name, Root { origin, .. }) = rows.columns[i].clone();
-                    let written = rows.terms.written(term, &rows.anchor_schema);
+                    let written = rows.terms.to_notation(term, &rows.anchor_schema);
                     let place = self.places.add_end(End::Cell, column(&name), written, origin);
                     let ty = TermType { optional: true, ..rows.terms.ty(term) };
                     rows.terms.add(Op::Carry(term, place), ty)
@@ -250,7 +250,7 @@ impl Carrying {
         for (what, root) in made {
             if before.terms.is_fallible(root.term) && !fallible.contains(&root.term) {
                 let written = self.written.clone();
-                let written = written.unwrap_or_else(|| before.terms.written(root.term, &before.anchor_schema));
+                let written = written.unwrap_or_else(|| before.terms.to_notation(root.term, &before.anchor_schema));
                 let place = self.places.add(what.clone(), written.clone(), root.origin.clone());
                 self.logged.push(format!("{step}: {what}: {written}"));
                 self.taps.push(log::tap(before, step, (root, place), &fallible, &written));

@@ -38,7 +38,7 @@ impl Pipeline {
     /// What each column is that can be an error, as the program writes it, and where; of others nothing.
     pub(super) fn written(&self) -> Vec<(String, Option<Origin>)> {
         let written = |root: &Root| match self.terms.is_fallible(root.term) {
-            true => (self.terms.written(root.term, &self.anchor_schema), root.origin.clone()),
+            true => (self.terms.to_notation(root.term, &self.anchor_schema), root.origin.clone()),
             false => Default::default(),
         };
         self.columns.iter().map(|(_, root)| written(root)).collect()

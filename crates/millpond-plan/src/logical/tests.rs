@@ -5,7 +5,7 @@ use millpond_columns::types::Type;
 use serde_json::json;
 
 use super::*;
-use crate::expr::{Expr, coalesce, col, left, lit};
+use crate::expr::{Expr, coalesce, col, if_else, left, lit};
 use crate::functions::Reducer;
 use crate::literal::Literal;
 use crate::logical::session::{SessionGap, SessionWindow};
@@ -1038,4 +1038,29 @@ fn with_columns_replaces_in_place() {
     let columns = named([("page", col("bytes")), ("new", col("page"))]);
     let table = visits.with_columns(columns, &here()).unwrap();
     assert_eq!(table.to_string(), "Table(user_id: str, access_time: int, page: int?, bytes: int?, new: str?)");
+}
+
+/// `e = if_else(e > i, e - i, e)`, so often that it would not fit into memory if it were written out.
+fn doubled(times: i64) -> Expr {
+    (0..times).fold(col("access_time"), |e, i| if_else(e.clone().gt(i), e.clone() - i, e))
+}
+
+#[test]
+fn what_stands_in_an_expression_several_times_is_written_once() {
+    let short = doubled(2);
+    let text = "if_else(if_else(access_time > 0, access_time - 0, access_time) > 1, if_else(access_time > 0, \
+                access_time - 0, access_time) - 1, if_else(access_time > 0, access_time - 0, access_time))";
+    assert_eq!(short.to_string(), text);
+    let long = doubled(60);
+    let text = long.to_string();
+    assert!(text.starts_with(
+        "$1 = if_else(access_time > 0, access_time - 0, access_time); $2 = if_else($1 > 1, $1 - 1, $1); "
+    ));
+    assert!(text.len() < 3_000, "{text}");
+    assert!(long.same_as(&doubled(60)) && !long.same_as(&doubled(59)));
+    let table = source(None, true).select(named([("e", long)]), &here()).unwrap();
+    let counted = table.group_reduce(named([("e", col("e"))]), named([("n", count())]), &here()).unwrap();
+    let plan = plan([counted]);
+    let description = &plan.nodes.iter().find_map(|node| node.step.as_ref().filter(|step| step.operator() == "reduce"));
+    assert!(description.unwrap().description.to_string().len() < 4_000 && plan.to_string().len() < 10_000);
 }

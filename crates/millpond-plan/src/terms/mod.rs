@@ -14,7 +14,7 @@ use crate::errors::{Lineage, Place};
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::functions::{TextFunction, TimeFunction};
 use crate::literal::Literal;
-use crate::notation::{ATOM, Bound, Speller};
+use crate::notation::{ATOM, Bound, MOST_PARTS, Speller};
 
 /// The position of a term in its [`Terms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -315,18 +315,6 @@ impl Terms {
         (terms, compacted.roots)
     }
 
-    /// The text of a term, unless it is long: one that is made of shared ones may be longer than any memory.
-    pub(crate) fn written(&self, id: TermId, inputs: &Schema) -> String {
-        const MOST: usize = 200;
-        let mut sizes: Vec<usize> = Vec::with_capacity(id.index() + 1);
-        for term in &self.terms[..=id.index()] {
-            let mut size = 1usize;
-            term.op.operands(|operand| size = size.saturating_add(sizes[operand.index()]));
-            sizes.push(size);
-        }
-        if sizes[id.index()] > MOST { "a long expression".to_owned() } else { self.to_notation(id, inputs) }
-    }
-
     /// The terms that `roots` need, with the input at position `i` moved to `position(i)`.
     pub(crate) fn compact(&self, roots: &[TermId], position: impl Fn(usize) -> usize) -> Compacted {
         let needed = needed(&self.terms, roots);
@@ -401,18 +389,58 @@ pub(crate) fn input_to_notation(speller: Speller, inputs: &Schema, input: usize)
     speller.input(&inputs.columns()[input].name)
 }
 
-/// The text of a term, over input columns of these names.
-pub(crate) fn to_notation(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
-    // A term comes after all that it is made of.
-    deep_of(id.index() as u32, || parts_to_notation(speller, terms, id, name))
+/// How many parts each term has when it is written out, each as often as it stands in it.
+fn sizes(terms: &[Term]) -> Vec<u32> {
+    let mut sizes: Vec<u32> = Vec::with_capacity(terms.len());
+    for term in terms {
+        let mut size = 1u32;
+        term.op.operands(|operand| size = size.saturating_add(sizes[operand.index()]));
+        sizes.push(size);
+    }
+    sizes
 }
 
-fn parts_to_notation(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
-    let part = |id: TermId| to_notation(speller, terms, id, name);
+/// The text of a term, over input columns of these names. In that of a long one, what stands in several places is
+/// written once and named.
+pub(crate) fn to_notation(speller: Speller, terms: &[Term], id: TermId, name: &dyn Fn(usize) -> String) -> Bound {
+    let mut names: HashMap<TermId, String> = HashMap::new();
+    let terms = &terms[..=id.index()];
+    if sizes(terms)[id.index()] <= MOST_PARTS {
+        return part_to_notation(speller, terms, id, (name, &names));
+    }
+    let mut places = vec![0u32; terms.len()];
+    let parts = parts(terms, id);
+    parts.iter().for_each(|part| terms[part.index()].op.operands(|operand| places[operand.index()] += 1));
+    let mut text = String::new();
+    for part in parts {
+        let is_leaf = matches!(terms[part.index()].op, Op::Input(_) | Op::Literal(_));
+        if places[part.index()] > 1 && !is_leaf {
+            let number = format!("${}", names.len() + 1);
+            text.push_str(&format!("{number} = {}; ", part_to_notation(speller, terms, part, (name, &names)).0));
+            names.insert(part, number);
+        }
+    }
+    let (last, binds) = part_to_notation(speller, terms, id, (name, &names));
+    if names.is_empty() { (last, binds) } else { (text + &last, 0) }
+}
+
+/// How inputs are written, and the names of parts that are written already.
+type Known<'a> = (&'a dyn Fn(usize) -> String, &'a HashMap<TermId, String>);
+
+fn part_to_notation(speller: Speller, terms: &[Term], id: TermId, known: Known<'_>) -> Bound {
+    match known.1.get(&id) {
+        Some(name) => (name.clone(), ATOM),
+        // A term comes after all that it is made of.
+        None => deep_of(id.index() as u32, || parts_to_notation(speller, terms, id, known)),
+    }
+}
+
+fn parts_to_notation(speller: Speller, terms: &[Term], id: TermId, known: Known<'_>) -> Bound {
+    let part = |id: TermId| part_to_notation(speller, terms, id, known);
     let parts = |ids: &[TermId]| ids.iter().map(|id| part(*id)).collect::<Vec<_>>();
     let term = &terms[id.index()];
     match &term.op {
-        Op::Input(position) => (name(*position), ATOM),
+        Op::Input(position) => (known.0(*position), ATOM),
         Op::Literal(value) => speller.literal(value),
         Op::Unary(op, a) => speller.unary(*op, part(*a)),
         Op::Binary(op, a, b) => speller.binary(*op, part(*a), part(*b)),

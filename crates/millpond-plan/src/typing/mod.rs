@@ -10,6 +10,8 @@ mod operators;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use millpond_columns::dialect::hint;
 use millpond_columns::types::{Schema, Type};
 use millpond_error::{Error, Result};
@@ -81,18 +83,31 @@ pub(crate) fn predicate(terms: &mut Terms, scope: &mut dyn Scope, predicate: &Ex
     }
 }
 
-/// The term of `expr`.
+/// The term of `expr`. A part that stands in several places is made once: else a graph would be walked through as a
+/// tree.
 pub(crate) fn term(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {
     check_depth(expr)?;
+    part(terms, scope, expr, &mut HashMap::new())
+}
+
+/// The terms of parts, by their addresses.
+type Done = HashMap<*const (), TermId>;
+
+fn part(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr, done: &mut Done) -> Result<TermId> {
+    if let Some(known) = done.get(&expr.address()) {
+        return Ok(*known);
+    }
     let found = match scope.resolve(expr, terms) {
         Some(resolved) => resolved,
-        None => deep_of(expr.depth(), || typed(terms, scope, expr)),
+        None => deep_of(expr.depth(), || typed(terms, scope, expr, done)),
     };
     let found = found.map_err(|error| at(error, expr))?;
-    Ok(match expr.kind() {
+    let term = match expr.kind() {
         ExprKind::Column(_) | ExprKind::Literal(_) => found,
         _ => json_or_none(terms, found),
-    })
+    };
+    done.insert(expr.address(), term);
+    Ok(term)
 }
 
 /// JSON's null is no value where a value may be missing: files spell both alike.
@@ -105,55 +120,56 @@ fn json_or_none(terms: &mut Terms, term: TermId) -> TermId {
     }
 }
 
-fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr) -> Result<TermId> {
+fn typed(terms: &mut Terms, scope: &mut dyn Scope, expr: &Expr, done: &mut Done) -> Result<TermId> {
+    let mut term = |terms: &mut Terms, expr: &Expr| part(terms, scope, expr, done);
     match expr.kind() {
         ExprKind::Literal(value) => Ok(literal(terms, value.clone())),
         ExprKind::Unary(op, a) => {
-            let operand = term(terms, scope, a)?;
+            let operand = term(terms, a)?;
             operators::unary(terms, *op, (a, operand))
         }
         ExprKind::Binary(op, a, b) => {
-            let left = term(terms, scope, a)?;
-            let right = term(terms, scope, b)?;
+            let left = term(terms, a)?;
+            let right = term(terms, b)?;
             operators::binary(terms, *op, (a, left), (b, right))
         }
         ExprKind::IfElse(condition, a, b) => {
-            let condition_term = term(terms, scope, condition)?;
-            let (then, otherwise) = (term(terms, scope, a)?, term(terms, scope, b)?);
+            let condition_term = term(terms, condition)?;
+            let (then, otherwise) = (term(terms, a)?, term(terms, b)?);
             operators::if_else(terms, (condition, condition_term), (a, then), (b, otherwise))
         }
         ExprKind::Coalesce(arguments) => {
-            let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            let operands = arguments.iter().map(|a| Ok((a, term(terms, a)?))).collect::<Result<Vec<_>>>()?;
             operators::coalesce(terms, &operands)
         }
         ExprKind::Cast(a, to) => {
-            let operand = term(terms, scope, a)?;
+            let operand = term(terms, a)?;
             casts::cast(terms, (a, operand), *to)
         }
         ExprKind::FillError(a, b) => {
-            let (left, right) = (term(terms, scope, a)?, term(terms, scope, b)?);
+            let (left, right) = (term(terms, a)?, term(terms, b)?);
             let (left, right, ty) = unify(terms, "fill_error", (a, left), (b, right))?;
             Ok(terms.add(Op::FillError(left, right), ty))
         }
         ExprKind::Text(function, arguments) => {
-            let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            let operands = arguments.iter().map(|a| Ok((a, term(terms, a)?))).collect::<Result<Vec<_>>>()?;
             functions::text(terms, function, &operands)
         }
         ExprKind::Time(function, arguments) => {
-            let operands = arguments.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            let operands = arguments.iter().map(|a| Ok((a, term(terms, a)?))).collect::<Result<Vec<_>>>()?;
             functions::time(terms, function, &operands)
         }
         ExprKind::Tuple(elements) => {
-            let operands = elements.iter().map(|a| Ok((a, term(terms, scope, a)?))).collect::<Result<Vec<_>>>()?;
+            let operands = elements.iter().map(|a| Ok((a, term(terms, a)?))).collect::<Result<Vec<_>>>()?;
             nested::tuple(terms, &operands)
         }
         ExprKind::Get(a, key, default) => {
-            let (from, position) = (term(terms, scope, a)?, term(terms, scope, key)?);
-            let default = default.as_ref().map(|a| Ok((a, term(terms, scope, a)?))).transpose()?;
+            let (from, position) = (term(terms, a)?, term(terms, key)?);
+            let default = default.as_ref().map(|a| Ok((a, term(terms, a)?))).transpose()?;
             nested::get(terms, (a, from), (key, position), default)
         }
         ExprKind::JsonAs(a, to) => {
-            let operand = term(terms, scope, a)?;
+            let operand = term(terms, a)?;
             nested::json_as(terms, (a, operand), *to)
         }
         ExprKind::Column(_) | ExprKind::Reducer(..) => {
