@@ -105,6 +105,16 @@ FOLLOWED: dict[tuple[str, str], tuple[str, str]] = {
         "(pw.this.x == 1) | (pw.this.x == 2)",
         "TABLE.filter((pw.this.x == 1) | (pw.this.x == 2))",
     ),
+    ("Table", "fill_error"): (
+        "table.with_columns(x=pw.fill_error(pw.this.x, 0))",
+        "table.with_columns(x=pw.fill_error(pw.this.x, 0))",
+    ),
+    ("ColumnExpression", "fill_error"): ("pw.fill_error(pw.this.x, 0)", WHOLE.format("pw.fill_error(pw.this.x, 0)")),
+    ("pw", "remove_errors"): ("table.remove_errors()", "table.remove_errors()"),
+    ("pw", "error_log"): (
+        "pw.global_error_log()",
+        "pw.io.subscribe(pw.global_error_log(), on_change=lambda key, row, time, is_addition: None)",
+    ),
     ("ColumnExpression", "isna"): ("pw.this.x.is_none()", WHOLE.format("pw.this.x.is_none()")),
     ("ColumnExpression", "isnull"): ("pw.this.x.is_none()", WHOLE.format("pw.this.x.is_none()")),
     ("ColumnExpression", "fillna"): ("pw.coalesce(pw.this.x, 0)", WHOLE.format("pw.coalesce(pw.this.x, 0)")),
