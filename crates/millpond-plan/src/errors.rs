@@ -1,6 +1,6 @@
 //! Error values on their way through a plan.
 //!
-//! Whether a column can hold errors is known before a row is read ([`crate::fallible`]), and only such columns are
+//! Whether a column can hold errors is known before a row is read (`terms/fallible.rs`), and only such columns are
 //! *carried* between nodes in a form of their own; all others cost nothing:
 //!
 //! - a column without nulls becomes one with nulls, where a null is an error;
@@ -124,26 +124,27 @@ impl Places {
     pub(crate) fn why(&self, what: &str, from: Lineage) -> Error {
         let places = &self.lineages[from.0 as usize];
         let first = self.first.lock();
-        if let Some(noted) = places.iter().find_map(|place| first.get(place)) {
-            let message = format!("{what} holds an error value; the first was {}", noted.message());
-            let error = Error::input(message);
-            let error = match noted.hint() {
-                Some(hint) => error.with_hint(hint.to_owned()),
-                None => error,
-            };
-            return match noted.origin() {
-                Some(origin) => error.at(origin),
-                None => error,
-            };
+        let (message, advice, origin) = match places.iter().find_map(|place| first.get(place)) {
+            Some(noted) => {
+                let message = format!("{what} holds an error value; the first was {}", noted.message());
+                (message, noted.hint(), noted.origin())
+            }
+            None => {
+                let arises: Vec<&Arises> = places.iter().map(|place| &self.places[place.0 as usize]).collect();
+                let written: Vec<&str> = arises.iter().map(|arises| arises.written.as_str()).collect();
+                let message = format!("{what} holds an error value that was made before, of {}", written.join(" or "));
+                let advice = hint(
+                    "RunOptions::terminate_on_error(false) lets such cells be, .fill_error(...) gives them a value",
+                    "pw.run(terminate_on_error=False) lets such cells be, pw.fill_error(..., None) makes null of them",
+                );
+                (message, Some(advice), arises.iter().find_map(|arises| arises.origin.as_ref()))
+            }
+        };
+        let mut error = Error::input(message);
+        if let Some(advice) = advice {
+            error = error.with_hint(advice);
         }
-        let arises: Vec<&Arises> = places.iter().map(|place| &self.places[place.0 as usize]).collect();
-        let written: Vec<String> = arises.iter().map(|arises| arises.written.clone()).collect();
-        let message = format!("{what} holds an error value that was made before, of {}", written.join(" or "));
-        let error = Error::input(message).with_hint(hint(
-            "RunOptions::terminate_on_error(false) lets such cells be, .fill_error(...) gives them a value",
-            "pw.run(terminate_on_error=False) lets such cells be, pw.fill_error(..., None) makes null of them",
-        ));
-        match arises.iter().find_map(|arises| arises.origin.as_ref()) {
+        match origin {
             Some(origin) => error.at(origin),
             None => error,
         }

@@ -419,20 +419,8 @@ impl<'a> Batch<'a> {
                 let code = ErrorCode::new(id, Reason::IntOverflow);
                 carry::carried(&self.cells(*value), &self.cells(*too_wide), ty.optional, code)
             }
-            Op::Carry(a, place) => {
-                let a = self.cells(*a);
-                if let Some(errors) = &a.errors {
-                    self.note(*place, errors);
-                }
-                carry::or_null(&a, to)
-            }
-            Op::ErrorLane(a, place) => {
-                let a = self.cells(*a);
-                if let Some(errors) = &a.errors {
-                    self.note(*place, errors);
-                }
-                carry::error_lane(&a)
-            }
+            Op::Carry(a, place) => carry::or_null(&self.noted(*a, *place), to),
+            Op::ErrorLane(a, place) => carry::error_lane(&self.noted(*a, *place)),
             Op::Loosened(a) | Op::Sound(a) => self.cells(*a),
             Op::IsError(a) => carry::is_error(&self.cells(*a)),
             Op::IsNew(a, others) => {
@@ -468,12 +456,14 @@ impl<'a> Batch<'a> {
         move |row| kept.as_ref().map_or(row, |kept| kept[row])
     }
 
-    /// Takes note of the first error of a place.
-    fn note(&self, place: Place, errors: &[ErrorCode]) {
+    /// The cells of a term, of whose errors the first is noted as one of this place.
+    fn noted(&mut self, id: TermId, place: Place) -> Cells {
+        let cells = self.cells(id);
         let places = &self.stage.places;
-        if let Some((row, code)) = self.first_error(errors) {
+        if let Some((row, code)) = cells.errors.as_ref().and_then(|errors| self.first_error(errors)) {
             places.note(place, || self.describe(places.what(place), places.origin(place), row, code));
         }
+        cells
     }
 
     /// What is wrong with a cell of a row of the batch.

@@ -1,7 +1,7 @@
 //! Error values in the lowering: columns that can hold them are carried from one node to the next, each as
 //! [`crate::errors`] says.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use millpond_columns::dialect::quoted;
 use millpond_columns::types::{ColumnType, Schema, Type};
@@ -33,14 +33,10 @@ pub enum OnError {
 pub(crate) struct Carrying {
     pub(super) on_error: OnError,
     pub(super) places: Places,
-    /// The columns of the rows at hand that can be errors, how messages call them, and where they were computed.
-    pub(super) columns: HashMap<TermId, Written>,
     /// Where errors are looked for, for the error log.
     pub(super) taps: Vec<Pipeline>,
     /// What the error log tells of.
     pub(super) logged: Vec<String>,
-    /// What the program says of the terms at hand, if that is not their text.
-    pub(super) written: Option<String>,
     /// Whether the program asks for an error log that is not lowered yet.
     pub(super) taps_are_open: bool,
     /// What is tapped already: a table, by its place in memory, at a step.
@@ -77,19 +73,21 @@ pub(super) fn lane(name: &str) -> String {
 /// How messages call a term, how the program writes it, and where.
 pub(crate) type Written = (String, String, Option<Origin>);
 
+/// What is known of a term that is one of these columns, of which it is known how they are written, and where.
+pub(crate) fn of_column(
+    term: TermId,
+    schema: &Schema,
+    columns: &[TermId],
+    written: &[(String, Option<Origin>)],
+) -> Option<Written> {
+    let at = columns.iter().position(|column| *column == term)?;
+    let (text, origin) = written.get(at)?.clone();
+    Some((column(&schema.columns()[at].name), text, origin))
+}
+
 const LANE: ColumnType = ColumnType { ty: Type::Bool, optional: true };
 
 impl Carrying {
-    /// Takes note of the columns of the rows that are carried next, if they are carried one by one.
-    pub(super) fn look_at(&mut self, rows: Option<&Pipeline>) {
-        self.columns.clear();
-        let Some(rows) = rows else { return };
-        for (name, Root { term, origin }) in rows.columns.iter().filter(|(_, root)| rows.terms.is_fallible(root.term)) {
-            let written = rows.terms.to_notation(*term, &rows.anchor_schema);
-            self.columns.insert(*term, (column(name), written, origin.clone()));
-        }
-    }
-
     /// The term for a column of a later node whose nulls are values if it is `optional`; `None` if it cannot be an
     /// error. `written` says of it how messages call it, how it is written, and where.
     pub(crate) fn carry(
@@ -102,7 +100,7 @@ impl Carrying {
             return None;
         }
         let place = terms.place(term).unwrap_or_else(|| {
-            let (what, written, origin) = self.columns.get(&term).cloned().unwrap_or_else(written);
+            let (what, written, origin) = written();
             self.places.add(what, written, origin)
         });
         let from = self.places.lineage([place], terms.lineages(term));
@@ -238,19 +236,26 @@ impl Carrying {
     }
 
     /// Has the error log look at these terms of `table`, which are made of the columns of `before`.
-    pub(super) fn tap(&mut self, table: &Table, step: &str, before: &Pipeline, made: &[(String, Root)]) {
+    /// `written` is what the program says of them, if that is not their text.
+    pub(super) fn tap(
+        &mut self,
+        table: &Table,
+        step: &str,
+        before: &Pipeline,
+        made: &[(String, Root)],
+        written: Option<&str>,
+    ) {
         // A table is lowered for each that is made of it, each time to the same terms.
         let first = made.first().map(|(_, root)| root.term);
-        if !self.taps_are_open || !self.tapped.insert((table.address(), step.to_owned(), first)) {
+        if !self.tapped.insert((table.address(), step.to_owned(), first)) {
             return;
         }
-        let columns = before.column_terms();
-        let fallible: Vec<TermId> = columns.into_iter().filter(|term| before.terms.is_fallible(*term)).collect();
-        let fallible: HashSet<TermId> = fallible.into_iter().collect();
+        let mut fallible: HashSet<TermId> = before.column_terms().into_iter().collect();
+        fallible.retain(|term| before.terms.is_fallible(*term));
         for (what, root) in made {
             if before.terms.is_fallible(root.term) && !fallible.contains(&root.term) {
-                let written = self.written.clone();
-                let written = written.unwrap_or_else(|| before.terms.to_notation(root.term, &before.anchor_schema));
+                let text = || before.terms.to_notation(root.term, &before.anchor_schema);
+                let written = written.map_or_else(text, str::to_owned);
                 let place = self.places.add(what.clone(), written.clone(), root.origin.clone());
                 self.logged.push(format!("{step}: {what}: {written}"));
                 self.taps.push(log::tap(before, step, (root, place), &fallible, &written));

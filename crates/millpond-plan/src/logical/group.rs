@@ -69,7 +69,7 @@ impl Table {
         let mut rows = Terms::default();
         let columns = typing::input_terms(&mut rows, self.schema());
         let mut errors = Carrying::default();
-        let reduction = reduce::reduction(&mut rows, self.schema(), &columns, grouping, outputs, &mut errors)?;
+        let reduction = reduce::reduction(&mut rows, self.schema(), (&columns, &[]), grouping, outputs, &mut errors)?;
         let ty = |term| reduction.results.ty(term).column().expect("keys and bounds have types");
         let identity = Schema::new(reduction.identity.iter().map(|(name, term)| (name.as_str(), ty(*term))));
         Ok((reduction.schema, identity))

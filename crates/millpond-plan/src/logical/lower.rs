@@ -160,7 +160,7 @@ impl Lowering {
     pub(super) fn tap(&mut self, table: &Table, operation: &str, before: &Pipeline, made: &[(String, Root)]) {
         if self.errors.taps_are_open {
             let step = format!("{}/{operation}", self.anchors[before.anchor].step.name);
-            self.errors.tap(table, &step, before, made);
+            self.errors.tap(table, &step, before, made, None);
         }
     }
 
@@ -183,16 +183,17 @@ impl Lowering {
     ) {
         let fallible: Vec<TermId> = terms.into_iter().filter(|term| rows.terms.is_fallible(*term)).collect();
         let mut before = rows.clone();
-        self.errors.written = Some(spoken(time));
         for term in fallible {
             let place = [(subject(time), Root { term, origin: time.origin().cloned() })];
-            self.tap(table, "windowby", &before, &place);
+            if self.errors.taps_are_open {
+                let step = format!("{}/windowby", self.anchors[before.anchor].step.name);
+                self.errors.tap(table, &step, &before, &place, Some(&spoken(time)));
+            }
             // A row whose first window is an error is told of once.
             before.without_errors_of(term);
             let [(what, root)] = place;
             self.errors.keep_sound(rows, &what, [root]);
         }
-        self.errors.written = None;
     }
 
     /// Has the error log look at what an operation with state makes of its results.
@@ -212,7 +213,7 @@ impl Lowering {
         };
         let names = table.schema().columns().iter().map(|made| carry::column(&made.name));
         let made: Vec<_> = names.zip(columns.iter().cloned()).collect();
-        self.errors.tap(table, &anchor.step.name, &before, &made);
+        self.errors.tap(table, &anchor.step.name, &before, &made, None);
     }
 
     /// Whether a row that is removed from these rows may be one that is added to them in the same epoch.

@@ -62,11 +62,8 @@ impl Pipeline {
         errors: &mut Carrying,
     ) -> Result<Reduction> {
         let columns = self.column_terms();
-        errors.look_at(Some(self));
-        let reduction = reduce::reduction(&mut self.terms, schema, &columns, grouping, outputs, errors);
-        // Other rows have other terms of these numbers.
-        errors.look_at(None);
-        reduction
+        let written = self.written();
+        reduce::reduction(&mut self.terms, schema, (&columns, &written), grouping, outputs, errors)
     }
 
     /// Makes these terms its columns; `written` is where those are written that are no columns yet.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use millpond_columns::dialect::{Notation, quoted};
 use millpond_columns::types::{ColumnType, Schema, Type, one_of};
-use millpond_error::{Error, Result};
+use millpond_error::{Error, Origin, Result};
 
 use super::anchor::Results;
 use super::behavior::{Behavior, Lifecycle};
@@ -103,7 +103,7 @@ pub(crate) enum Grouping<'a> {
 pub(crate) fn reduction(
     rows: &mut Terms,
     schema: &Schema,
-    columns: &[TermId],
+    (columns, written): (&[TermId], &[(String, Option<Origin>)]),
     grouping: &Grouping<'_>,
     outputs: &[(String, Expr)],
     errors: &mut Carrying,
@@ -114,7 +114,7 @@ pub(crate) fn reduction(
     }
     let mut results = Terms::default();
     let row = RowScope { schema, columns, in_reducer: false };
-    let mut scope = ReduceScope::new(rows, row, grouping, &mut results, errors)?;
+    let mut scope = ReduceScope::new(rows, (row, written), grouping, &mut results, errors)?;
     let mut by_name: Vec<usize> = (0..outputs.len()).collect();
     by_name.sort_unstable_by_key(|i| &outputs[*i].0);
     for i in by_name {
@@ -150,6 +150,8 @@ impl Plain {
 struct ReduceScope<'a> {
     rows: &'a mut Terms,
     row: RowScope<'a>,
+    /// How each column of the rows is written, and where, if that is known.
+    written: &'a [(String, Option<Origin>)],
     keys: Vec<(String, TermId)>,
     time: Option<TermId>,
     gap: Option<Gap>,
@@ -177,7 +179,7 @@ struct Call {
 impl<'a> ReduceScope<'a> {
     fn new(
         rows: &'a mut Terms,
-        row: RowScope<'a>,
+        (row, written): (RowScope<'a>, &'a [(String, Option<Origin>)]),
         grouping: &Grouping<'_>,
         results: &mut Terms,
         errors: &'a mut Carrying,
@@ -185,6 +187,7 @@ impl<'a> ReduceScope<'a> {
         let mut scope = ReduceScope {
             rows,
             row,
+            written,
             keys: Vec::new(),
             time: None,
             gap: None,
@@ -228,7 +231,9 @@ impl<'a> ReduceScope<'a> {
         let ty = self.rows.ty(term).column().ok_or_else(|| {
             at(Error::invalid(format!("{} is no key: it is the same for every row", subject(expr))), expr)
         })?;
-        let written = || (format!("key {}", quoted(name)), spoken(expr), expr.origin().cloned());
+        let of_column = carry::of_column(term, self.row.schema, self.row.columns, self.written);
+        let written =
+            || of_column.unwrap_or_else(|| (format!("key {}", quoted(name)), spoken(expr), expr.origin().cloned()));
         let Some(carried) = self.errors.carry_key(self.rows, (term, ty.optional), written) else {
             self.keys.push((name.to_owned(), term));
             self.plain.push(Plain::new(name, Some(expr.clone()), ty));
@@ -363,7 +368,8 @@ impl<'a> ReduceScope<'a> {
         let mut carried = Vec::with_capacity(arguments.len());
         for (argument, expr) in arguments.iter().zip(written) {
             let optional = self.rows.ty(*argument).optional;
-            let place = || (subject(expr), spoken(expr), expr.origin().cloned());
+            let of_column = carry::of_column(*argument, self.row.schema, self.row.columns, self.written);
+            let place = || of_column.unwrap_or_else(|| (subject(expr), spoken(expr), expr.origin().cloned()));
             // Several that take one row are told by their columns being required.
             let by_arrival = matches!(kind, ReducerKind::Earliest | ReducerKind::Latest);
             let value = match by_arrival && !optional {

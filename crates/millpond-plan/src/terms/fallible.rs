@@ -40,7 +40,6 @@ pub(crate) fn fails(terms: &[Term], Term { op, ty: to }: &Term) -> bool {
             BinaryOp::Pow => true,
             _ => false,
         },
-        // Of two results of which one is found to be none.
         Op::Unique(..) => true,
         Op::Cast(a) => match ty(a) {
             Some(Type::Float) => to.ty == Some(Type::Int),

@@ -496,12 +496,8 @@ fn carry_columns(
     let (mut columns, mut lanes, mut marks) = (Vec::new(), Vec::new(), Vec::new());
     for (position, (name, term)) in used.iter().enumerate() {
         let ty = rows.terms.ty(*term).column().expect("columns have types");
-        let place = || {
-            let column = rows.columns.iter().position(|column| column == term);
-            let written = column.and_then(|column| rows.written.get(column)).cloned();
-            let (text, origin) = written.unwrap_or_else(|| (name.clone(), None));
-            (carry::column(name), text, origin)
-        };
+        let of_column = carry::of_column(*term, rows.schema, rows.columns, rows.written);
+        let place = || of_column.unwrap_or_else(|| (carry::column(name), name.clone(), None));
         let carried = errors.carry(rows.terms, (*term, ty.optional), place);
         columns.push((name.clone(), carried.as_ref().map_or(*term, |carried| carried.value)));
         let carried = carried.map(|carried| match carried.lane {
