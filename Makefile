@@ -35,6 +35,8 @@ bench: develop  ## Compare with other engines, measure restarts and streaming (t
 torture: develop  ## Run the long catalogues of faults and random cases (takes hours)
 	$(call say,random programs)
 	PROPTEST_CASES=20000 MILLPOND_CASES=20000 MILLPOND_POWER_SEEDS=2000 MILLPOND_IMAGES=100000 cargo test --workspace --locked
+	$(call say,a first run in little memory)
+	MILLPOND_TORTURE=1 cargo test -p millpond --test memory --locked
 	$(call say,a year of runs every ten minutes)
 	MILLPOND_RUNS=52560 cargo test --release -p millpond --test integration --locked growth:: -- --nocapture
 	$(call say,kills)

@@ -204,6 +204,7 @@ def run(
     sinks: list[Sink],
     state: str | None,
     workers: int | None,
+    memory_limit: str | None,
     checkpoint_every_ms: int | None,
     terminate_on_error: bool,
     monitoring: str,

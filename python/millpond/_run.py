@@ -61,6 +61,7 @@ def run(
     persistence_config: Config | None = None,
     state: str | os.PathLike[str] | None = None,
     workers: int | None = None,
+    memory_limit: int | str | None = None,
     report: str | os.PathLike[str] | None = None,
     with_http_server: bool = False,
     http_address: str | int | None = None,
@@ -84,6 +85,10 @@ def run(
         state: The directory where the state is kept: short for ``persistence_config=pw.persistence.Config(
             pw.persistence.Backend.filesystem(state))``.
         workers: The number of threads; by default ``MILLPOND_WORKERS``, or else the number of cores.
+        memory_limit: About how much memory the process may take: a number of bytes, or a text such as ``"150MB"`` or
+            ``"2GiB"``; by default what ``MILLPOND_MEMORY`` says, or else half of the machine's, or of the control
+            group's. What does not fit waits in scratch files, which are gone when the process ends: in the directory
+            that ``MILLPOND_SCRATCH`` names, or else in that of the state, or of temporary files.
         report: A file for the report of the run, as JSON, written when it ends, also if it fails; by default the file
             that ``MILLPOND_REPORT`` names, if it names one.
         with_http_server: Whether to serve ``/metrics`` for Prometheus, and ``/healthz``, while the run goes on; also if
@@ -134,6 +139,11 @@ def run(
         persistence_config = Config(Backend(_check.path(state, "state")))
     if workers is not None:
         _check.whole_number(workers, "workers", least=1)
+    if memory_limit is not None and (isinstance(memory_limit, bool) or not isinstance(memory_limit, (int, str))):
+        raise _check.invalid(
+            f"memory_limit: expected a number of bytes, got {_check.show(memory_limit)}",
+            hint='such as memory_limit="150MB" or memory_limit="2GiB"',
+        )
     report_path = None if report is None else _check.path(report, "report")
     _check.flag(with_http_server, "with_http_server")
     _check.flag(terminate_on_error, "terminate_on_error")
@@ -159,6 +169,7 @@ def run(
                 sinks,
                 directory,
                 workers,
+                None if memory_limit is None else str(memory_limit),
                 every_ms,
                 terminate_on_error,
                 monitoring_level._name,

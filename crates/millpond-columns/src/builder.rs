@@ -170,6 +170,17 @@ impl ColumnBuilder {
         }
     }
 
+    /// The bytes that all cells take.
+    pub fn bytes(&self) -> usize {
+        let values = match &self.values {
+            Values::Bool(values) => values.len() / 8,
+            Values::Int(values) => values.len() * 8,
+            Values::Float(values) => values.len() * 8,
+            Values::Bytes { offsets, bytes } => offsets.len() * 4 + bytes.len(),
+        };
+        values + self.nulls.as_slice().map_or(0, <[u8]>::len)
+    }
+
     /// Drops all cells but the first `length`.
     pub fn truncate(&mut self, length: usize) {
         match &mut self.values {

@@ -47,7 +47,7 @@ fn sessions(users: impl Iterator<Item = i64>, each: usize, first_start: i64) -> 
 fn build(arrangement: &Arrangement, rows: &KeyedRows) -> Vec<Segment> {
     let mut builder = arrangement.builder();
     builder.append(rows);
-    builder.finish()
+    builder.finish().expect("memory takes all")
 }
 
 /// Opens the segments of an arrangement as if saved.

@@ -1,7 +1,8 @@
 //! Changes: rows in columns, each with a multiplicity, at one epoch. What flows along every edge of the dataflow.
 
-use arrow_array::{ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::ScalarBuffer;
+use millpond_columns::types::byte_values;
 
 /// One atomic step of the whole pipeline: an even number of milliseconds since the UNIX epoch, strictly increasing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +73,11 @@ impl Diffs {
         }
     }
 
+    /// The bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.each().map_or(0, size_of_val)
+    }
+
     /// Whether no row is removed.
     pub fn insert_only(&self) -> bool {
         match self {
@@ -79,6 +85,19 @@ impl Diffs {
             Diffs::Each(diffs) => diffs.iter().all(|diff| *diff > 0),
         }
     }
+}
+
+/// The bytes that the cells of these columns take, however much more of other columns they keep alive.
+pub(crate) fn bytes_of(columns: &[ArrayRef]) -> usize {
+    let bytes = |column: &ArrayRef| {
+        let rows = column.len();
+        let cells = match byte_values(column) {
+            Some((offsets, _)) => rows * 4 + (offsets[rows] - offsets[0]) as usize,
+            None => rows * column.data_type().primitive_width().unwrap_or(1),
+        };
+        cells + if column.nulls().is_some() { rows / 8 } else { 0 }
+    };
+    columns.iter().map(bytes).sum()
 }
 
 /// Multiplicities that grow; empty while all are 1.
@@ -96,6 +115,11 @@ impl DiffBuffer {
                 self.0.extend(positions.map(|row| diffs[row]));
             }
         }
+    }
+
+    /// The bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
     }
 
     /// All of them.
@@ -117,6 +141,11 @@ impl Changes {
         debug_assert!(columns.iter().all(|column| column.len() == rows));
         let diffs = if diffs.iter().all(|diff| *diff == 1) { Diffs::Ones } else { Diffs::Each(diffs) };
         Changes { columns, rows, diffs }
+    }
+
+    /// The bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        bytes_of(&self.columns) + self.diffs.bytes()
     }
 
     /// Whether there is no row.

@@ -14,11 +14,15 @@ use crate::changes::{Changes, Diffs};
 use crate::operators::owners;
 
 /// A piece of the output has about this many rows.
-const PIECE_ROWS: usize = 64 * 1024;
+const PIECE_ROWS: usize = 8 * 1024;
 
 /// Hands on each row once for every int from that of column `first` to that of the next column, both required; the int
 /// takes the place of both. The output comes in pieces of some ten thousand rows, however long the ranges are.
-pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes)) {
+///
+/// # Errors
+///
+/// Those of `emit`.
+pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes) -> Result<()>) -> Result<()> {
     let (from, to) = (ints(&changes.columns[first]), ints(&changes.columns[first + 1]));
     let mut rows: Vec<u32> = Vec::new();
     let mut numbers: Vec<i64> = Vec::new();
@@ -27,12 +31,13 @@ pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes)) {
         rows.resize(numbers.len(), row);
         if numbers.len() >= PIECE_ROWS {
             let numbers = Arc::new(Int64Array::from(std::mem::take(&mut numbers)));
-            emit(piece(changes, first..first + 2, std::mem::take(&mut rows), numbers));
+            emit(piece(changes, first..first + 2, std::mem::take(&mut rows), numbers))?;
         }
     }
     if !rows.is_empty() {
-        emit(piece(changes, first..first + 2, rows, Arc::new(Int64Array::from(numbers))));
+        emit(piece(changes, first..first + 2, rows, Arc::new(Int64Array::from(numbers))))?;
     }
+    Ok(())
 }
 
 /// Hands on each row once for every element of its list in `column`; the element takes the place of the list. The
@@ -40,8 +45,13 @@ pub fn expand(changes: &Changes, first: usize, emit: &mut dyn FnMut(Changes)) {
 ///
 /// # Errors
 ///
-/// `Data` if the bytes of a list are not as they were written.
-pub fn flatten(changes: &Changes, column: usize, element: ColumnType, emit: &mut dyn FnMut(Changes)) -> Result<()> {
+/// `Data` if the bytes of a list are not as they were written; those of `emit`.
+pub fn flatten(
+    changes: &Changes,
+    column: usize,
+    element: ColumnType,
+    emit: &mut dyn FnMut(Changes) -> Result<()>,
+) -> Result<()> {
     let Some((elements, offsets)) = packed::flatten(&changes.columns[column], element) else {
         return Err(Error::data("a list of the saved state is not as it was written").with_hint(DAMAGE_HINT));
     };
@@ -49,7 +59,7 @@ pub fn flatten(changes: &Changes, column: usize, element: ColumnType, emit: &mut
     for start in (0..rows.len()).step_by(PIECE_ROWS) {
         let rows = rows[start..rows.len().min(start + PIECE_ROWS)].to_vec();
         let elements = elements.slice(start, rows.len());
-        emit(piece(changes, column..column + 1, rows, elements));
+        emit(piece(changes, column..column + 1, rows, elements))?;
     }
     Ok(())
 }
@@ -95,7 +105,9 @@ mod tests {
                 let text = piece.columns[0].as_string::<i32>().value(row).to_owned();
                 found.push((text, ints(&piece.columns[1])[row], piece.diffs.get(row)));
             }
-        });
+            Ok(())
+        })
+        .unwrap();
         let found: Vec<_> = found.iter().map(|(text, number, diff)| (text.as_str(), *number, *diff)).collect();
         assert_eq!(found, expect);
     }
@@ -167,6 +179,7 @@ mod tests {
             let collect = &mut |piece: Changes| {
                 let (rows, elements) = (ints(&piece.columns[1 - at]), ints(&piece.columns[at]));
                 found.extend((0..piece.rows).map(|i| (rows[i], elements[i], piece.diffs.get(i))));
+                Ok(())
             };
             flatten(&Changes::new(columns, diffs.iter().copied().collect()), at, Type::Int.required(), collect)
                 .unwrap();
@@ -182,7 +195,7 @@ mod tests {
     fn a_damaged_list_is_an_error() {
         let lists: ArrayRef = Arc::new(arrow_array::BinaryArray::from(vec![&b"\x02\x00"[..]]));
         let error =
-            flatten(&Changes::new(vec![lists], vec![1].into()), 0, Type::Int.required(), &mut |_| {}).unwrap_err();
+            flatten(&Changes::new(vec![lists], vec![1].into()), 0, Type::Int.required(), &mut |_| Ok(())).unwrap_err();
         let text = format!("a list of the saved state is not as it was written\nhint: {DAMAGE_HINT}");
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Data, text));
     }

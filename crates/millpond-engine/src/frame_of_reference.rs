@@ -42,6 +42,11 @@ impl CompactColumn {
         self.buffer.append(array);
     }
 
+    /// The bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.near.as_ref().map_or_else(|| self.buffer.bytes(), |near| size_of_val(&*near.distances))
+    }
+
     /// The column.
     pub(crate) fn finish(self) -> ArrayRef {
         self.near.map_or_else(|| self.buffer.finish(), Offsets32::finish)

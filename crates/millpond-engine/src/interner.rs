@@ -48,6 +48,17 @@ impl KeyInterner {
         self.hashes.len()
     }
 
+    /// The hash of each key.
+    pub(crate) fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
+    /// The bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let column = |column: &KeyColumn| column.cells.bytes() + size_of_val(&*column.heads);
+        size_of_val(&*self.slots) + size_of_val(&*self.hashes) + self.columns.iter().map(column).sum::<usize>()
+    }
+
     /// Appends the numbers of the keys of these rows to `key_of_row`.
     pub(crate) fn number(&mut self, hashes: &[u64], columns: &[ArrayRef], key_of_row: &mut Vec<u32>) {
         let known = self.hashes.len();

@@ -5,7 +5,7 @@ use arrow_select::filter::filter;
 use millpond_columns::float::is_canonical_column;
 use millpond_columns::view::{concat, repeat, take};
 
-use crate::changes::{Changes, DiffBuffer, Diffs};
+use crate::changes::{Changes, DiffBuffer, Diffs, bytes_of};
 use crate::frame_of_reference::CompactColumn;
 use crate::hash::{HashSeed, hash_columns};
 use crate::interner::KeyInterner;
@@ -25,6 +25,11 @@ impl HashedChanges {
         debug_assert!(changes.columns.iter().all(is_canonical_column), "no cell holds -0.0 or a second NaN");
         let key: Vec<ArrayRef> = key.iter().map(|column| changes.columns[*column].clone()).collect();
         HashedChanges { hashes: hash_columns(seed, &key, changes.rows), changes }
+    }
+
+    /// The bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.hashes) + self.changes.bytes()
     }
 
     /// All rows of these parts, which have the same columns; there is at least one.
@@ -75,6 +80,7 @@ pub struct KeyedChangesBuilder {
     numbering: Option<(KeyInterner, usize)>,
     rows: NumberedRows,
     waiting: Vec<HashedChanges>,
+    waiting_bytes: usize,
 }
 
 /// Rows with the numbers of their keys, which grow by whole parts.
@@ -108,6 +114,13 @@ impl NumberedRows {
         self.diffs.extend(before, diffs, 0..rows);
     }
 
+    /// The bytes that they take.
+    fn bytes(&self) -> usize {
+        let sole = self.sole.as_ref().map_or(0, |(columns, diffs)| bytes_of(columns) + diffs.bytes());
+        let columns: usize = self.columns.iter().map(CompactColumn::bytes).sum();
+        size_of_val(&*self.key_of_row) + sole + columns + self.diffs.bytes()
+    }
+
     /// The number of each row's key, the columns that are no key, and the multiplicities.
     fn finish(self) -> (Vec<u32>, Vec<ArrayRef>, Diffs) {
         let (columns, diffs) = self
@@ -120,13 +133,51 @@ impl NumberedRows {
 impl KeyedChangesBuilder {
     /// A bucket without rows; `key` are the positions of the key columns.
     pub fn new(key: &[usize]) -> Self {
-        KeyedChangesBuilder { key: key.to_vec(), numbering: None, rows: NumberedRows::default(), waiting: Vec::new() }
+        KeyedChangesBuilder {
+            key: key.to_vec(),
+            numbering: None,
+            rows: NumberedRows::default(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// The bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        self.numbering.as_ref().map_or(0, |(numbering, _)| numbering.bytes()) + self.rows.bytes() + self.waiting_bytes
+    }
+
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.key_of_row.len() + self.waiting.iter().map(|rows| rows.hashes.len()).sum::<usize>()
+    }
+
+    /// Whether there is no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows() == 0
+    }
+
+    /// The smallest and the largest hash.
+    pub(crate) fn hashes(&self) -> Option<(u64, u64)> {
+        let numbered = self.numbering.iter().flat_map(|(numbering, _)| numbering.hashes());
+        let hashes = numbered.chain(self.waiting.iter().flat_map(|rows| &rows.hashes));
+        hashes.map(|hash| (*hash, *hash)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// All rows as they came, in pieces of about `most` rows.
+    pub(crate) fn into_pieces(mut self, most: usize) -> impl Iterator<Item = HashedChanges> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let numbered = self.finish();
+        let pieces = move |rows: KeyedChanges| {
+            (0..rows.rows()).step_by(most).map(move |start| rows.slice(start, most.min(rows.rows() - start)))
+        };
+        numbered.into_iter().flat_map(pieces).chain(waiting)
     }
 
     /// Takes rows up.
     pub fn push(&mut self, rows: HashedChanges) {
         if !self.waiting.is_empty() {
-            self.waiting.push(rows);
+            self.wait(rows);
             return;
         }
         let tells = self.numbering.is_none() && rows.hashes.len() >= SAMPLE_ROWS;
@@ -136,8 +187,13 @@ impl KeyedChangesBuilder {
             && numbering.len() * 2 > first.hashes.len()
         {
             (self.numbering, self.rows) = (None, NumberedRows::default());
-            self.waiting.push(first);
+            self.wait(first);
         }
+    }
+
+    fn wait(&mut self, rows: HashedChanges) {
+        self.waiting_bytes += rows.bytes();
+        self.waiting.push(rows);
     }
 
     fn number(&mut self, HashedChanges { hashes, changes }: HashedChanges) {
@@ -177,6 +233,25 @@ impl KeyedChanges {
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.key_of_row.len()
+    }
+
+    /// Some rows, as they came.
+    fn slice(&self, start: usize, count: usize) -> HashedChanges {
+        let key_of_row = &self.key_of_row[start..start + count];
+        let hashes = key_of_row.iter().map(|&key| self.hashes[key as usize]).collect();
+        let at = UInt32Array::from(key_of_row.to_vec());
+        let column = |column: &Column| match column {
+            Column::Row(column) => column.slice(start, count),
+            Column::Key(k) => take(&self.keys[*k], &at),
+        };
+        let diffs = match &self.diffs {
+            Diffs::Ones => Diffs::Ones,
+            Diffs::Each(diffs) => Diffs::Each(diffs.slice(start, count)),
+        };
+        HashedChanges {
+            hashes,
+            changes: Changes { columns: self.columns.iter().map(column).collect(), rows: count, diffs },
+        }
     }
 
     /// The rows that `kept` selects, and their keys.

@@ -7,6 +7,8 @@
 //! - [`route`]: from changes to buckets of rows by owner of the key.
 //! - [`epoch_buffer`]: the packets of an epoch, with their keys numbered, in buckets; `frame_of_reference`: a column of
 //!   them, kept small.
+//! - [`memory`]: how much rows may take, and where those wait that it has no room for; `hot_key`: rows of one key that
+//!   are too many for one step; [`batches`]: changes that are kept for later.
 //! - [`wire`]: rows as bytes between processes.
 //! - [`group`], [`accumulate`], [`sorting`], [`consolidate`]: what operators do with an epoch's rows, in columns;
 //!   `sums` and `exact`: sums that hang on nothing but what is added.
@@ -20,6 +22,7 @@
 
 pub mod accumulate;
 pub mod arrangement;
+pub mod batches;
 pub mod changes;
 pub mod consolidate;
 pub mod dataflow;
@@ -29,9 +32,11 @@ pub mod expand;
 mod frame_of_reference;
 pub mod group;
 pub mod hash;
+mod hot_key;
 pub mod instant;
 mod interner;
 pub mod keyed;
+pub mod memory;
 pub mod metrics;
 pub mod operator;
 pub mod operators;

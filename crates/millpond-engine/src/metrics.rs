@@ -8,7 +8,7 @@ use millpond_error::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::arrangement::{Arrangement, SavedArrangement, StateSize};
-use crate::operator::{Bucket, Buckets, Emit, Operator, OperatorCounters, StepContext};
+use crate::operator::{Bucket, Buckets, Emit, Operator, OperatorCounters, Pieces, StepContext};
 
 /// The counters of one step, shared by all workers of a process.
 #[derive(Debug, Default)]
@@ -148,5 +148,9 @@ impl Operator for Metered {
 
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         self.operator.arrangements()
+    }
+
+    fn pieces(&self) -> Pieces {
+        self.operator.pieces()
     }
 }

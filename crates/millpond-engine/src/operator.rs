@@ -92,6 +92,15 @@ impl std::ops::AddAssign for OperatorCounters {
     }
 }
 
+/// How an operator takes rows of one key that are too many for one step: sorted, in several steps of one epoch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pieces {
+    /// The column that they are sorted by first, at the only port.
+    pub first: Option<usize>,
+    /// Whether what it emits need not be brought together over these steps.
+    pub scatters: bool,
+}
+
 /// One worker's share of a stateful operator: the keys of one contiguous range of hashes.
 pub trait Operator: Send {
     /// Opens the saved arrangements of this operator, by name, cut to this worker's key range. Called at most once,
@@ -109,6 +118,11 @@ pub trait Operator: Send {
 
     /// What a checkpoint saves, by name. The names and schemas are fixed when the operator is made.
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)>;
+
+    /// How it takes rows of one key that are too many for one step.
+    fn pieces(&self) -> Pieces {
+        Pieces::default()
+    }
 
     /// What it has counted since it was asked last.
     fn take_counters(&mut self) -> OperatorCounters {

@@ -25,7 +25,7 @@ use timely::dataflow::channels::ContainerBytes;
 use crate::changes::{Changes, Diffs};
 use crate::hash::HashSeed;
 use crate::keyed::HashedChanges;
-use crate::route::{Packet, PacketRows};
+use crate::route::{Message, Packet, PacketRows};
 
 /// What to do where a process does not understand another.
 pub const MISFIT_HINT: &str = "check that all processes run the same program with the same version of Millpond";
@@ -85,7 +85,22 @@ impl Packet {
     }
 }
 
-impl ContainerBytes for Packet {
+/// Stands in a head for a number of buckets where the message holds no rows but a time.
+const TIME: usize = 0;
+
+impl Message {
+    fn write<W: Write>(&self, out: &mut W) {
+        match self {
+            Message::Rows(packet) => packet.write(out),
+            Message::Time { worker, time } => {
+                let mut out = Writer { out };
+                [*worker as u64, *time as u64, TIME as u64, 0].into_iter().for_each(|number| out.number(number));
+            }
+        }
+    }
+}
+
+impl ContainerBytes for Message {
     /// Only looks at the head; the rows are read when the operator takes them, and until then stay where they were
     /// received.
     fn from_bytes(mut bytes: Bytes) -> Self {
@@ -93,8 +108,12 @@ impl ContainerBytes for Packet {
         let head: [usize; PACKET_HEAD] = std::array::from_fn(|_| reader.number().unwrap_or_default() as usize);
         let length = bytes.len().min(PACKET_HEAD * 8);
         bytes.extract_to(length);
-        let [worker, bucket, buckets, count] = head;
-        Packet { worker, bucket, buckets, count, rows: PacketRows::Sent(bytes) }
+        match head {
+            [worker, time, TIME, _] => Message::Time { worker, time: time as i64 },
+            [worker, bucket, buckets, count] => {
+                Message::Rows(Packet { worker, bucket, buckets, count, rows: PacketRows::Sent(bytes) })
+            }
+        }
     }
 
     fn length_in_bytes(&self) -> usize {
@@ -366,15 +385,27 @@ mod tests {
         assert_eq!(read_changes(&bytes, &Schema::new([("user", Type::Str.required())])).unwrap().rows, 1);
     }
 
+    fn sent(message: &Message) -> Message {
+        let mut bytes = Vec::new();
+        message.into_bytes(&mut bytes);
+        assert_eq!(bytes.len(), message.length_in_bytes());
+        Message::from_bytes(timely::bytes::arc::BytesMut::from(bytes).freeze())
+    }
+
+    #[test]
+    fn a_time_arrives_as_it_was_sent() {
+        for time in [i64::MIN, -1, 0, i64::MAX] {
+            let arrived = sent(&Message::Time { worker: 3, time });
+            assert!(matches!(arrived, Message::Time { worker: 3, time: found } if found == time));
+        }
+    }
+
     #[test]
     fn a_packet_arrives_as_it_was_sent() {
         let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![7, 8, 9]))];
         let rows = HashedChanges::new(Changes::new(columns, vec![1, -1, 2].into()), HashSeed(6), &[0]);
         let packet = Packet { worker: 5, bucket: 3, buckets: 4, count: 3, rows: PacketRows::Here(rows.clone()) };
-        let mut bytes = Vec::new();
-        packet.into_bytes(&mut bytes);
-        assert_eq!(bytes.len(), packet.length_in_bytes());
-        let arrived = Packet::from_bytes(timely::bytes::arc::BytesMut::from(bytes).freeze());
+        let Message::Rows(arrived) = sent(&Message::Rows(packet)) else { unreachable!("rows were sent") };
         assert_eq!((arrived.worker, arrived.bucket, arrived.buckets, arrived.count), (5, 3, 4, 3));
         let arrived = arrived.into_rows(&Schema::new([("n", Type::Int.required())]), HashSeed(6), &[0]).unwrap();
         assert_eq!(arrived.hashes, rows.hashes);

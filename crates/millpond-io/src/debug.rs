@@ -138,7 +138,7 @@ impl TableSource {
         let rows: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(cells))];
         let mut builder = self.position.builder();
         builder.append(&KeyedRows { hashes, keys: vec![key], offsets, rows, diffs });
-        self.position.insert(builder.finish());
+        self.position.insert(builder.finish()?);
         self.position.maintain(32)
     }
 }

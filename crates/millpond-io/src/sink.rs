@@ -22,8 +22,11 @@ mod position;
 #[cfg(test)]
 mod round_trip;
 
+use std::sync::Arc;
+
 use millpond_columns::types::Schema;
 use millpond_engine::changes::{Changes, Epoch};
+use millpond_engine::memory::Memory;
 use millpond_engine::wire::MISFIT_HINT;
 use millpond_error::{Error, Result};
 use serde_json::Value;
@@ -96,12 +99,12 @@ pub trait Formatter: Send + Sync {
 /// Where results go. `write`, `write_snapshot` and `write_lines` are called by many threads at once; the others by the
 /// coordinating thread, while no write is under way.
 ///
-/// With saved state, the order is: `open`; a `take_back`, if the newest manifest holds what may not have been
-/// delivered; a manifest that holds [`Sink::position`], if there was none yet; a `deliver`; then any number of epochs
-/// with writes, each with a `finish_epoch`, and at each checkpoint a `prepare`, followed, when what it returned is
-/// durable, by a manifest that holds it, and then, perhaps some epochs later, by a `deliver`, before the next
-/// `prepare`. Without saved state: `open`, epochs, now and then a `prepare`, with or without a `deliver`. A run that
-/// comes to its end calls `finish`.
+/// With saved state, the order is: `count_in`; `open`; a `take_back`, if the newest manifest holds what may not have
+/// been delivered; a manifest that holds [`Sink::position`], if there was none yet; a `deliver`; then any number of
+/// epochs with writes, each with a `finish_epoch`, and at each checkpoint a `prepare`, followed, when what it returned
+/// is durable, by a manifest that holds it, and then, perhaps some epochs later, by a `deliver`, before the next
+/// `prepare`. Without saved state: `count_in`, `open`, epochs, now and then a `prepare`, with or without a `deliver`. A
+/// run that comes to its end calls `finish`.
 ///
 /// A sink that can be cut back, such as a file, does without `take_back` and `deliver`. One that cannot gives what it
 /// would write to an [`Outbox`]; for most of them a [`Subscriber`] is enough.
@@ -109,6 +112,9 @@ pub trait Sink: Send + Sync {
     /// Recovers what was committed (`saved` is the position in the newest manifest) and gets ready; `run.continues`
     /// says that the last logical run did not finish.
     fn open(&mut self, schema: &Schema, saved: Option<&Value>, run: LogicalRun) -> Result<()>;
+
+    /// What waits in the sink counts as memory of this; called before `open`.
+    fn count_in(&mut self, _memory: &Arc<Memory>) {}
 
     /// Takes back what the newest manifest holds to be delivered, since the run that wrote it may not have done so.
     fn take_back(&mut self, _outbox: Outbox) -> Result<()> {

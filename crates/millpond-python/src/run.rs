@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millpond::{Backend, Monitor, Monitoring, RunOptions, Summary};
+use millpond::{Backend, Monitor, Monitoring, RunOptions, Summary, memory_limit};
 use millpond_plan::SinkDecl;
 use pyo3::prelude::*;
 use serde_json::json;
@@ -26,6 +26,7 @@ pub(crate) fn run(
     sinks: Vec<PyRef<'_, PySink>>,
     state: Option<PathBuf>,
     workers: Option<usize>,
+    memory_limit: Option<&str>,
     checkpoint_every_ms: Option<u64>,
     terminate_on_error: bool,
     monitoring: &str,
@@ -43,6 +44,7 @@ pub(crate) fn run(
         _ => Monitoring::Auto,
     };
     let http = http.map(str::parse).transpose().map_err(raise)?;
+    let memory_limit = memory_limit.map(|text| memory_limit::parse("memory_limit", text)).transpose().map_err(raise)?;
     let monitor = Monitor::default();
     let seen = monitor.clone();
     let ended = interruptible(py, &Stops { signals, asked }, move |stop| {
@@ -50,6 +52,7 @@ pub(crate) fn run(
         let mut options = RunOptions {
             state,
             workers,
+            memory_limit,
             summary: false,
             stop,
             monitor,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millpond::connector::{Changes, Delivery, Epoch, HashSeed, Subscriber, declare_subscription};
+use millpond::connector::{Batches, Changes, Delivery, Epoch, HashSeed, Subscriber, declare_subscription};
 use millpond_columns::types::Schema;
 use millpond_engine::hash::hash_columns;
 use millpond_error::Result;
@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::calls::{Named, calling, tick};
-use crate::errors::{Place, origin, raised};
+use crate::errors::{Place, origin, raise, raised};
 use crate::io::PySink;
 use crate::rows::Cells;
 use crate::table::PyTable;
@@ -80,12 +80,12 @@ impl Functions {
 }
 
 impl Subscriber for Functions {
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+    fn on_epoch(&self, epoch: Epoch, changes: &Batches) -> Result<()> {
         self.call(|py| {
             // What replaces a row comes after it.
             calling(&self.on_change, || {
-                changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, false))?;
-                changes.iter().try_for_each(|changes| self.changes(py, epoch.0, changes, true))
+                changes.iter().try_for_each(|changes| self.changes(py, epoch.0, &changes.map_err(raise)?, false))?;
+                changes.iter().try_for_each(|changes| self.changes(py, epoch.0, &changes.map_err(raise)?, true))
             })?;
             let Some(on_time_end) = &self.on_time_end else { return Ok(()) };
             calling(on_time_end, || on_time_end.function.call1(py, (epoch.0,)).map(drop))

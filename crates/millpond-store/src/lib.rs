@@ -7,6 +7,7 @@
 //! - [`checkpoint`]: writing one: blobs from many threads, then the commit; `compact` says what is copied out of old
 //!   blobs.
 //! - `names`, `reader`: what the files of a state are called, and reading them.
+//! - [`scratch`]: files for what memory has no room for, of which nothing is left.
 //! - [`state`]: opening, the lock, the logical run, the finished mark, collection of unused files.
 
 pub mod checkpoint;
@@ -21,6 +22,7 @@ mod map;
 mod names;
 mod open_state;
 mod reader;
+pub mod scratch;
 pub mod simulated;
 pub mod state;
 
@@ -33,5 +35,6 @@ pub use manifest::{
     StepRecord,
 };
 pub use reader::StateReader;
+pub use scratch::{Extent, Scratch, ScratchFile};
 pub use simulated::SimulatedDisk;
 pub use state::StateDir;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use millpond::connector::{Changes, Delivery, Epoch, subscribe};
+use millpond::connector::{Batches, Delivery, Epoch, subscribe};
 use millpond::csv::{Streaming, WriteMode};
 use millpond::{Backend, Error, Result, RunOptions, Type, col, count, csv, max, min, run, session};
 
@@ -38,8 +38,9 @@ fn program() -> Result<()> {
     let started = Instant::now();
     let seen = AtomicI64::new(0);
     // The counts of all sessions add up to the visits that were read.
-    let watch = subscribe(&sessions, "watch", move |_: Epoch, changes: &[Changes]| {
+    let watch = subscribe(&sessions, "watch", move |_: Epoch, changes: &Batches| {
         for batch in changes {
+            let batch = batch?;
             let counts = batch.columns[3].as_primitive::<Int64Type>();
             let visits: i64 = (0..batch.rows).map(|row| counts.value(row) * batch.diffs.get(row)).sum();
             seen.fetch_add(visits, Ordering::Relaxed);

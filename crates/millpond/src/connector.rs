@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use millpond_columns::types::Schema;
 pub use millpond_engine::arrangement::{Arrangement, ArrangementSchema, SavedArrangement};
+pub use millpond_engine::batches::Batches;
 pub use millpond_engine::changes::{Changes, Diffs, Epoch};
 pub use millpond_engine::hash::HashSeed;
 use millpond_error::Origin;
@@ -82,8 +83,8 @@ use crate::table::Table;
 ///
 /// let schema = Schema::new([("number", Type::Int.required())]);
 /// let numbers = source("numbers", schema, true, |_seed| Ok(Box::new(Numbers { upto: 30, at: 0 })));
-/// let output = subscribe(&numbers.reduce([("count", count())]), "print", |_, changes: &[Changes]| {
-///     println!("{changes:?}");
+/// let output = subscribe(&numbers.reduce([("count", count())]), "print", |_, changes: &Batches| {
+///     println!("{} changes", changes.rows());
 ///     Ok(())
 /// });
 /// assert_eq!(run([output], &RunOptions::default().quiet()).unwrap().rows_read, 30);
@@ -120,13 +121,12 @@ pub fn source(
 /// passes over the epochs it has gets each change once. [`Output::delivery`] with [`Delivery::AtOnce`] does not wait.
 ///
 /// ```
-/// use millpond::connector::{Changes, Epoch, subscribe};
+/// use millpond::connector::{Batches, Epoch, subscribe};
 /// use millpond::{RunOptions, debug, run};
 ///
 /// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
-/// let output = subscribe(&visits, "print", |epoch: Epoch, changes: &[Changes]| {
-///     let rows: usize = changes.iter().map(|changes| changes.rows).sum();
-///     println!("{}: {rows} changes", epoch.0);
+/// let output = subscribe(&visits, "print", |epoch: Epoch, changes: &Batches| {
+///     println!("{}: {} changes", epoch.0, changes.rows());
 ///     Ok(())
 /// });
 /// run([output], &RunOptions::default().quiet()).unwrap();
@@ -149,10 +149,11 @@ pub fn source(
 /// struct Insert(Arc<Mutex<Database>>);
 ///
 /// impl Subscriber for Insert {
-///     fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+///     fn on_epoch(&self, epoch: Epoch, changes: &Batches) -> Result<()> {
 ///         let mut database = self.0.lock().unwrap(); // begin a transaction
 ///         if epoch.0 > database.last {
 ///             for changes in changes {
+///                 let changes = changes?;
 ///                 database.rows += (0..changes.rows).map(|row| changes.diffs.get(row)).sum::<i64>();
 ///             }
 ///             database.last = epoch.0;

@@ -25,7 +25,7 @@
 //! let schema = Schema::new([("number", Type::Int.required())]);
 //! let options = FeedOptions { schema, key: vec![], removals: false, positions: false, autocommit: None };
 //! let numbers = Table::from(source(options, Arc::new(Numbers), None, None, &Origin::caller()));
-//! let output = connector::subscribe(&numbers, "print", |_, changes: &[connector::Changes]| {
+//! let output = connector::subscribe(&numbers, "print", |_, changes: &connector::Batches| {
 //!     println!("{changes:?}");
 //!     Ok(())
 //! });

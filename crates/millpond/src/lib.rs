@@ -44,6 +44,7 @@ mod driver;
 pub mod feed;
 pub mod jsonlines;
 mod lacking;
+pub mod memory_limit;
 pub mod monitor;
 mod observers;
 mod options;

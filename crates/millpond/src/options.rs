@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_engine::memory::Memory;
 use millpond_error::{Error, Result};
 use millpond_io::files::list::Look;
 use millpond_plan::OnError;
-use millpond_store::{Disk, LocalDisk};
+use millpond_store::{Disk, LocalDisk, Scratch};
 
 use crate::cluster::Cluster;
+use crate::memory_limit;
 use crate::monitor::{HttpAddress, Monitor, Monitoring};
 use crate::stop::Stop;
 
@@ -53,6 +55,11 @@ pub struct RunOptions {
     /// The number of worker threads; by default `MILLPOND_WORKERS`, or else one for each core. Results do not depend
     /// on it.
     pub workers: Option<usize>,
+    /// About how many bytes of memory the process may take; by default what `MILLPOND_MEMORY` says (`150MB`, `2GiB`),
+    /// or else half of the machine's, or of the control group's, divided by the processes of the run on this machine.
+    /// What does not fit waits in scratch files, which have no name and are gone when the process ends, in the
+    /// directory that `MILLPOND_SCRATCH` names, or else in that of the state, or of temporary files.
+    pub memory_limit: Option<u64>,
     /// Whether to print one line of summary to standard error; notices and the line go nowhere else.
     pub summary: bool,
     /// Stops the run from outside.
@@ -79,6 +86,9 @@ pub struct RunOptions {
     /// Looks at the files of all sources, for tests: they say what time it is, and what is there.
     #[doc(hidden)]
     pub look: Option<Arc<dyn Look>>,
+    /// The memory for the rows, for tests.
+    #[doc(hidden)]
+    pub memory: Option<Arc<Memory>>,
 }
 
 impl Default for RunOptions {
@@ -86,6 +96,7 @@ impl Default for RunOptions {
         RunOptions {
             state: None,
             workers: None,
+            memory_limit: None,
             summary: true,
             stop: Stop::default(),
             checkpoint_every: Duration::from_secs(1),
@@ -96,6 +107,7 @@ impl Default for RunOptions {
             http: None,
             terminate_on_error: true,
             look: None,
+            memory: None,
         }
     }
 }
@@ -147,6 +159,13 @@ impl RunOptions {
         self
     }
 
+    /// Takes about so many bytes of memory at most; see [`RunOptions::memory_limit`](#structfield.memory_limit).
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
     /// Writes a report of the run to this file.
     #[must_use]
     pub fn report(mut self, path: impl Into<PathBuf>) -> Self {
@@ -188,6 +207,22 @@ impl RunOptions {
         self.summary = false;
         self.monitoring = Monitoring::None;
         self
+    }
+
+    /// The memory for the rows of one of so many processes on this machine.
+    pub(crate) fn rows_memory(&self, processes: usize) -> Result<Arc<Memory>> {
+        if let Some(memory) = &self.memory {
+            return Ok(memory.clone());
+        }
+        let limit = match (self.memory_limit, std::env::var("MILLPOND_MEMORY")) {
+            (Some(limit), _) => memory_limit::check("memory_limit", limit)?,
+            (None, Ok(text)) => memory_limit::parse("MILLPOND_MEMORY", &text)?,
+            (None, Err(_)) => memory_limit::usual(processes),
+        };
+        let named = std::env::var_os("MILLPOND_SCRATCH").is_some_and(|name| !name.is_empty());
+        let state = self.state.as_ref().and_then(Backend::path).filter(|_| !named);
+        let scratch = state.map_or_else(Scratch::from_env, Scratch::new);
+        Ok(Arc::new(Memory::of_process(limit, self.worker_count()?, scratch)))
     }
 
     pub(crate) fn worker_count(&self) -> Result<usize> {

@@ -13,7 +13,8 @@ use crate::declare::declare_subscription;
 use crate::stop::calling;
 use crate::table::Table;
 use crate::write::TextFormat;
-use millpond_engine::changes::{Changes, Epoch};
+use millpond_engine::batches::Batches;
+use millpond_engine::changes::Epoch;
 
 /// A result that a run keeps up to date: what [`csv::write`](crate::csv::write),
 /// [`jsonlines::write`](crate::jsonlines::write), [`connector::subscribe`](crate::connector::subscribe) and
@@ -21,15 +22,15 @@ use millpond_engine::changes::{Changes, Epoch};
 /// method, then [`run`](crate::run()).
 ///
 /// ```
-/// use millpond::connector::{Changes, Epoch, subscribe};
+/// use millpond::connector::{Batches, Epoch, subscribe};
 /// use millpond::{RunOptions, csv, debug, jsonlines, run};
 ///
 /// # fn main() -> millpond::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # std::env::set_current_dir(&folder).unwrap();
 /// let visits = debug::table_from_markdown("user | pages\nann | 3\nbob | 4");
-/// let print = |epoch: Epoch, changes: &[Changes]| {
-///     println!("{}: {} batches", epoch.0, changes.len());
+/// let print = |epoch: Epoch, changes: &Batches| {
+///     println!("{}: {} changes", epoch.0, changes.rows());
 ///     Ok(())
 /// };
 /// let outputs = [
@@ -170,7 +171,7 @@ fn role(name: &str) -> impl Fn(&str) -> String {
 }
 
 impl Subscriber for Called {
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+    fn on_epoch(&self, epoch: Epoch, changes: &Batches) -> Result<()> {
         calling(&self.roles[0], || self.subscriber.on_epoch(epoch, changes))
     }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond::connector::{Changes, Epoch, subscribe};
+use millpond::connector::{Batches, Epoch, subscribe};
 use millpond::{Backend, Error, Result, RunOptions, Stop, Type, csv, run};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -54,11 +54,11 @@ fn play(program: &str) -> Result<()> {
             eprintln!("{summary}");
             Ok(())
         }
-        "service" => service(|_: Epoch, _: &[Changes]| {
+        "service" => service(|_: Epoch, _: &Batches| {
             say("ready");
             Ok(())
         }),
-        "stuck" => service(|_: Epoch, _: &[Changes]| {
+        "stuck" => service(|_: Epoch, _: &Batches| {
             say("ready");
             loop {
                 thread::sleep(WATCHDOG);
@@ -73,7 +73,7 @@ fn say(word: &str) {
     std::io::stdout().flush().expect("somebody listens");
 }
 
-fn service(on_epoch: impl Fn(Epoch, &[Changes]) -> Result<()> + Send + Sync + 'static) -> Result<()> {
+fn service(on_epoch: impl Fn(Epoch, &Batches) -> Result<()> + Send + Sync + 'static) -> Result<()> {
     let visits = csv::read("logs", [("user", Type::Str)]).name("logs").streaming(csv::Streaming::default()).table();
     let outputs =
         [csv::write(&visits, "visits.csv").mode(csv::WriteMode::Append), subscribe(&visits, "watch", on_epoch)];
@@ -208,7 +208,7 @@ fn a_program_may_stop_its_run_itself() {
     let visits = csv::read(logs, [("user", Type::Str)]).streaming(csv::Streaming::default()).table();
     let stop = Stop::new();
     let asked = stop.clone();
-    let watch = subscribe(&visits, "watch", move |_: Epoch, _: &[Changes]| {
+    let watch = subscribe(&visits, "watch", move |_: Epoch, _: &Batches| {
         asked.request();
         Ok(())
     });

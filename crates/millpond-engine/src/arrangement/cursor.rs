@@ -54,7 +54,7 @@ pub(super) fn lookup_rows(
     offsets.push(0);
     let mut builder = SegmentBuilder::new(ArrangementSchema { key: schema.key.clone(), row: prefix.to_vec() });
     builder.append(wanted);
-    let wanted_segment = [SegmentEntry { segment: Arc::new(builder.finish_one()), range: KeyRange::ALL, level: 0 }];
+    let wanted_segment = [SegmentEntry { segment: Arc::new(builder.finish_one()?), range: KeyRange::ALL, level: 0 }];
     let groups = find(schema, entries, &wanted.hashes, &wanted.keys)?;
     let wanted_groups = find(schema, &wanted_segment, &wanted.hashes, &wanted.keys)?;
     let mut cursors = Vec::new();

@@ -24,6 +24,7 @@ use super::merge::Walk;
 use super::segment::{BLOCK_BYTES, Segment, SegmentBuilder};
 use super::{ArrangementSchema, SegmentEntry};
 use crate::hash::KeyRange;
+use crate::memory::Memory;
 
 /// A level is merged when the one before has less than so many times its rows.
 const FACTOR: u64 = 4;
@@ -60,6 +61,8 @@ pub(super) struct Levels {
     schema: ArrangementSchema,
     sizes: Sizes,
     levels: Vec<Level>,
+    /// Where new segments are, if that is limited.
+    memory: Option<Arc<Memory>>,
 }
 
 #[derive(Debug, Default)]
@@ -101,14 +104,23 @@ struct Slice {
 impl Levels {
     /// The levels of these entries, whose ranges are disjoint within a level and ascend.
     pub(super) fn new(schema: ArrangementSchema, sizes: Sizes, levels: Vec<Vec<SegmentEntry>>) -> Self {
-        let mut levels = Levels { schema, sizes, levels: levels.into_iter().map(Level::new).collect() };
+        let levels = levels.into_iter().map(Level::new).collect();
+        let mut levels = Levels { schema, sizes, levels, memory: None };
         levels.number(0);
         levels
     }
 
     /// A builder of segments for these levels.
     pub(super) fn builder(&self) -> SegmentBuilder {
-        SegmentBuilder::with_sizes(self.schema.clone(), self.sizes.block_bytes, self.sizes.segment_bytes)
+        let (least, most) = self.sizes.segment_bytes;
+        let limit = self.memory.as_ref().map_or(usize::MAX, |memory| memory.segment_bytes());
+        let sizes = (least.min(limit), most.min(limit));
+        SegmentBuilder::with_sizes(self.schema.clone(), self.sizes.block_bytes, sizes, self.memory.clone())
+    }
+
+    /// What is built from now on counts as memory of this.
+    pub(super) fn count_in(&mut self, memory: Arc<Memory>) {
+        self.memory = Some(memory);
     }
 
     /// All entries.
@@ -330,12 +342,12 @@ impl Compaction {
     fn advance(&mut self, budget: &mut Budget) -> Result<Option<Slice>> {
         loop {
             if self.walk.between_keys() {
-                let Some(next) = self.walk.next_hash()? else { return Ok(Some(self.slice(self.left.last, true))) };
+                let Some(next) = self.walk.next_hash()? else { return self.slice(self.left.last, true).map(Some) };
                 // Keys of one hash stay together.
                 let cut = next > self.left.first && self.builder.last_hash().is_none_or(|last| next > last);
                 let is_full = self.builder.rows() >= self.slice_rows || self.read >= FACTOR * self.slice_rows;
                 if cut && is_full && self.rows_left >= self.slice_rows / 2 {
-                    return Ok(Some(self.slice(next - 1, false)));
+                    return self.slice(next - 1, false).map(Some);
                 }
             }
             if budget.rows == 0 {
@@ -350,14 +362,14 @@ impl Compaction {
         }
     }
 
-    fn slice(&mut self, end: u64, last: bool) -> Slice {
+    fn slice(&mut self, end: u64, last: bool) -> Result<Slice> {
         let range = KeyRange { first: self.left.first, last: end };
         if !last {
             self.left.first = end + 1;
         }
         self.read = 0;
         let next = self.builder.like();
-        let segment = std::mem::replace(&mut self.builder, next).finish_one();
-        Slice { range, segment, last }
+        let segment = std::mem::replace(&mut self.builder, next).finish_one()?;
+        Ok(Slice { range, segment, last })
     }
 }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::changes::Diffs;
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
+use crate::memory::Memory;
 
 mod batch;
 mod block;
@@ -206,6 +207,11 @@ impl Arrangement {
         KeyedRows { hashes: Vec::new(), keys: columns(key), offsets: vec![0], rows: columns(row), diffs: Diffs::Ones }
     }
 
+    /// From now on, what is not saved yet counts as memory of this.
+    pub fn count_in(&mut self, memory: Arc<Memory>) {
+        self.levels.count_in(memory);
+    }
+
     /// A builder of segments that can be inserted.
     pub fn builder(&self) -> SegmentBuilder {
         self.levels.builder()
@@ -307,6 +313,26 @@ impl Arrangement {
     /// are sorted and distinct. Reads no more than the search needs, however many rows a key has.
     pub fn lookup_rows(&self, wanted: &KeyedRows, enough: &[i64]) -> Result<RowsFound> {
         cursor::lookup_rows(&self.schema, &self.entries, wanted, enough)
+    }
+
+    /// As [`scan`](Self::scan), in chunks of about so many bytes: a key may go on in the next one.
+    pub(crate) fn scan_pieces(&self, bytes: usize, emit: &mut dyn FnMut(KeyedRows) -> Result<()>) -> Result<()> {
+        let mut walk = Walk::new(&self.schema, self.levels.slices(), self.range)?;
+        let mut more = true;
+        while more {
+            let mut batch = Batch::new(&self.schema);
+            while more && batch.plain_bytes() < bytes {
+                let space = (bytes - batch.plain_bytes()).clamp(1, SCAN_BYTES);
+                more = walk.next(space, &mut Budget::unlimited(), |plan| {
+                    // The first key of a chunk may go on from the one before.
+                    batch.push_plan(plan, plan.continues && !batch.hashes.is_empty());
+                })?;
+            }
+            if !batch.hashes.is_empty() {
+                emit(batch.into_keyed_rows()?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands all live rows to `emit`, in ascending order of keys, in chunks of whole keys.

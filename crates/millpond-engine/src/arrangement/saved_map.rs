@@ -119,7 +119,7 @@ impl<V: SavedValue> SavedMap<V> {
             rows: V::to_rows(rows.iter().map(|(value, _)| *value)),
             diffs: Diffs::Each(rows.iter().map(|(_, diff)| *diff).collect()),
         });
-        self.arrangement.insert(builder.finish());
+        self.arrangement.insert(builder.finish()?);
         self.arrangement.maintain(32 * changed.len())?;
         for (name, new) in changed {
             match new {

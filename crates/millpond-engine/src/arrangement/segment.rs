@@ -7,13 +7,13 @@
 //!
 //! A key with many rows goes on over several blocks. The index has for each block what a lookup needs to pass over it.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use millpond_columns::types::{ColumnType, Type, byte_values};
 use millpond_error::{Error, Result};
-use millpond_store::DAMAGE_HINT;
+use millpond_store::{DAMAGE_HINT, ScratchFile};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::batch::{Batch, Plan};
@@ -21,6 +21,7 @@ use super::block::{self, Block, Expect};
 use super::{ArrangementSchema, BlobRange};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
+use crate::memory::{Memory, Reserved};
 
 /// The first bytes of a segment; the last of them is the version of the format.
 const MAGIC: [u8; 8] = *b"MPRUN\0\0\x01";
@@ -55,6 +56,8 @@ pub struct Segment {
     /// Whether the bytes are those that it was made in.
     in_memory: bool,
     place: OnceLock<BlobRange>,
+    /// Of a segment that is not saved: the memory that it takes.
+    _reserved: Option<Arc<Reserved>>,
 }
 
 /// What the index knows of a block.
@@ -126,6 +129,7 @@ impl Segment {
             last_hash,
             checked,
             in_memory: false,
+            _reserved: None,
             place: OnceLock::new(),
         })
     }
@@ -181,6 +185,7 @@ impl Segment {
             blocks: self.blocks.clone(),
             checked: self.checked.iter().map(|word| AtomicU64::new(word.load(Ordering::Relaxed))).collect(),
             place: OnceLock::from(place),
+            _reserved: self._reserved.clone(),
             ..*self
         }
     }
@@ -407,7 +412,11 @@ pub struct SegmentBuilder {
     schema: ArrangementSchema,
     /// About how large a block is, without compression.
     block_bytes: usize,
+    /// What was built, but for what is in the file.
     bytes: Vec<u8>,
+    /// The first bytes, of a segment that is too large for memory, and how many they are.
+    file: Option<ScratchFile>,
+    in_file: usize,
     first_hashes: Vec<u64>,
     blocks: Vec<BlockInfo>,
     /// Rows for the next block.
@@ -421,22 +430,35 @@ pub struct SegmentBuilder {
     segment_bytes: (usize, usize),
     /// The segments that ended, of smaller keys.
     done: Vec<Segment>,
+    /// Where segments are, if that is limited.
+    memory: Option<Arc<Memory>>,
+    /// Why a segment could not be kept.
+    failed: Option<Error>,
 }
 
 impl SegmentBuilder {
     /// A builder of one segment of this schema.
     pub fn new(schema: ArrangementSchema) -> Self {
-        SegmentBuilder::with_sizes(schema, BLOCK_BYTES, (usize::MAX, usize::MAX))
+        SegmentBuilder::with_sizes(schema, BLOCK_BYTES, (usize::MAX, usize::MAX), None)
     }
 
-    pub(super) fn with_sizes(schema: ArrangementSchema, block_bytes: usize, segment_bytes: (usize, usize)) -> Self {
+    pub(super) fn with_sizes(
+        schema: ArrangementSchema,
+        block_bytes: usize,
+        segment_bytes: (usize, usize),
+        memory: Option<Arc<Memory>>,
+    ) -> Self {
         SegmentBuilder {
             segment_bytes,
+            memory,
+            failed: None,
             done: Vec::new(),
             block_bytes,
             pending: Batch::new(&schema),
             schema,
             bytes: MAGIC.to_vec(),
+            file: None,
+            in_file: 0,
             first_hashes: Vec::new(),
             blocks: Vec::new(),
             continues: false,
@@ -448,7 +470,7 @@ impl SegmentBuilder {
 
     /// A builder of another segment of this kind.
     pub(super) fn like(&self) -> Self {
-        SegmentBuilder::with_sizes(self.schema.clone(), self.block_bytes, self.segment_bytes)
+        SegmentBuilder::with_sizes(self.schema.clone(), self.block_bytes, self.segment_bytes, self.memory.clone())
     }
 
     /// Adds rows, sorted; their keys come after all keys added before. Keys without rows are left out.
@@ -484,14 +506,20 @@ impl SegmentBuilder {
     fn is_full(&self) -> bool {
         let built: usize = self.done.iter().map(|segment| segment.bytes.len()).sum();
         let (least, most) = self.segment_bytes;
-        self.pending.hashes.is_empty() && self.bytes.len() >= (built / 8).clamp(least, most)
+        self.pending.hashes.is_empty() && self.in_file + self.bytes.len() >= (built / 8).clamp(least, most)
     }
 
     fn end_segment(&mut self) {
-        let (next, done) = (self.like(), std::mem::take(&mut self.done));
-        let segment = std::mem::replace(self, next).finish_one();
-        self.done = done;
-        self.done.push(segment);
+        let next = SegmentBuilder { done: std::mem::take(&mut self.done), failed: self.failed.take(), ..self.like() };
+        match std::mem::replace(self, next).end() {
+            Ok((segment, mut buffer)) => {
+                buffer.clear();
+                buffer.extend_from_slice(&self.bytes);
+                self.bytes = buffer;
+                self.done.push(segment);
+            }
+            Err(error) => self.failed = Some(error),
+        }
     }
 
     /// Adds a key that is too large for one block.
@@ -560,7 +588,7 @@ impl SegmentBuilder {
         block::encode(batch, &mut self.bytes);
         self.first_hashes.push(*first);
         self.blocks.push(BlockInfo {
-            offset: start as u64,
+            offset: (self.in_file + start) as u64,
             checksum: xxh3_64(&self.bytes[start..]),
             first_value,
             length: u32::try_from(self.bytes.len() - start).expect("a block is under 4 GiB"),
@@ -574,17 +602,48 @@ impl SegmentBuilder {
         self.rows += batch.diffs.len() as u64;
         self.continues = false;
         self.pending.clear();
+        if let Some(memory) = &self.memory
+            && self.bytes.len() >= 2 * memory.segment_bytes()
+            && self.failed.is_none()
+        {
+            self.failed = self.spill().err();
+        }
+    }
+
+    /// Lets what was built go to a scratch file.
+    fn spill(&mut self) -> Result<()> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(memory.scratch_file()?),
+        };
+        file.append(&self.bytes)?;
+        memory.has_spilled(self.bytes.len());
+        self.in_file += self.bytes.len();
+        self.bytes.clear();
+        Ok(())
     }
 
     /// The segments, in ascending order of keys, no hash in two of them; none without rows.
-    pub fn finish(mut self) -> Vec<Segment> {
+    ///
+    /// # Errors
+    /// `Unavailable`, if memory has no room for one and no scratch file can be written.
+    pub fn finish(mut self) -> Result<Vec<Segment>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let mut segments = std::mem::take(&mut self.done);
-        segments.extend(Some(self.finish_one()).filter(|segment| segment.rows > 0));
-        segments
+        segments.extend(Some(self.finish_one()?).filter(|segment| segment.rows > 0));
+        Ok(segments)
     }
 
     /// What was added since the last segment ended, as a segment, with or without rows.
-    pub(super) fn finish_one(mut self) -> Segment {
+    pub(super) fn finish_one(self) -> Result<Segment> {
+        Ok(self.end()?.0)
+    }
+
+    /// As [`finish_one`](Self::finish_one); also the memory that it was built in, if the segment does not have that.
+    fn end(mut self) -> Result<(Segment, Vec<u8>)> {
         debug_assert!(self.done.is_empty(), "it is the only segment");
         self.flush();
         let footer = self.bytes.len();
@@ -594,9 +653,19 @@ impl SegmentBuilder {
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(&checksum.to_le_bytes());
         link_continued(&mut self.blocks);
-        Segment {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let room = self.memory.as_ref().map(|memory| (memory, memory.room_for_segment(self.bytes.len())));
+        let (bytes, reserved, buffer) = match (room, self.file) {
+            (None, _) => (self.bytes.into(), None, Vec::new()),
+            (Some((_, Some(room))), None) => (self.bytes.into(), Some(room), Vec::new()),
+            (Some((memory, _)), file) => (memory.keep(file, &self.bytes)?, None, self.bytes),
+        };
+        let segment = Segment {
             name: "a segment in memory".to_owned(),
-            bytes: Bytes::from(self.bytes),
+            bytes,
+            _reserved: reserved.map(Arc::new),
             checksum,
             schema: self.schema,
             rows: self.rows,
@@ -607,7 +676,8 @@ impl SegmentBuilder {
             last_hash: self.last_hash,
             in_memory: true,
             place: OnceLock::new(),
-        }
+        };
+        Ok((segment, buffer))
     }
 
     fn write_footer(&mut self) {

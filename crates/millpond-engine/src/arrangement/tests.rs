@@ -265,7 +265,7 @@ impl Workers {
             let mut builder = worker.builder();
             let rows = keyed_rows(&worker.schema, &within(changes, worker.range));
             builder.append(&rows);
-            worker.insert(builder.finish());
+            worker.insert(builder.finish().unwrap());
         }
     }
 
@@ -515,9 +515,9 @@ fn small_segment(schema: &ArrangementSchema) -> Segment {
     let row = |i: i64| vec![Cell::Int(i), if i % 3 == 0 { Cell::Null } else { Cell::Str("x".repeat(i as usize % 5)) }];
     let model: Model =
         (0..6).map(|k| (key(k), (0..if k == 3 { 40 } else { 3 }).map(|i| (row(i), 1 + i % 2)).collect())).collect();
-    let mut builder = SegmentBuilder::with_sizes(schema.clone(), 400, (usize::MAX, usize::MAX));
+    let mut builder = SegmentBuilder::with_sizes(schema.clone(), 400, (usize::MAX, usize::MAX), None);
     builder.append(&keyed_rows(schema, &model));
-    let segment = builder.finish_one();
+    let segment = builder.finish_one().unwrap();
     assert!(segment.blocks.iter().any(BlockInfo::continues) && segment.blocks.len() > 3);
     segment
 }
@@ -635,7 +635,7 @@ fn saved_text_that_is_not_utf8_is_a_data_error() {
     let model = Model::from([((0, vec![]), BTreeMap::from([(vec![Cell::Bytes(vec![0xff])], 1)]))]);
     let mut builder = SegmentBuilder::new(of(Type::Bytes));
     builder.append(&keyed_rows(&of(Type::Bytes), &model));
-    let segment = builder.finish_one();
+    let segment = builder.finish_one().unwrap();
     let mut bytes = segment.bytes().to_vec();
     let footer = segment.blocks.iter().map(|block| block.length as usize).sum::<usize>() + 8;
     bytes[footer + 4] = 3;
@@ -678,7 +678,7 @@ fn a_range_inside_a_large_key_touches_few_blocks() {
     let mut insert = |model: &Model| {
         let mut builder = arrangement.builder();
         builder.append(&keyed_rows(&schema, model));
-        let segment = builder.finish_one();
+        let segment = builder.finish_one().unwrap();
         arrangement.insert(vec![Segment::open("segment", segment.bytes().clone(), segment.checksum()).unwrap()]);
     };
     insert(&rows(&mut (0..200_000).map(|i| i * 10)));

@@ -1,125 +1,99 @@
-//! Keyed nodes: the packets of an epoch are collected at every port, and the operator steps once the epoch is over at
-//! all of them. A node with a clock also steps wherever that moves.
+//! Keyed operators: each steps once an epoch is over at all of its ports. One with a clock also steps wherever that
+//! moves.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millpond_columns::types::Schema;
 use millpond_error::Result;
+use millpond_plan::physical::NodeId;
 use timely::container::NoopBuilder;
 use timely::dataflow::Scope;
-use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
-use timely::dataflow::operators::Capability;
+use timely::dataflow::channels::pact::DistributorPact;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::exchange::ByWorker;
-use super::fused_sink::FusedSink;
+use super::breakers::Port;
+use super::inbox::{ByWorker, Inbox};
+use super::pipeline::{Pipeline, Send};
 use super::{Context, Edge, SharedOperator};
-use crate::changes::{Changes, Epoch};
+use crate::changes::Epoch;
 use crate::epoch_buffer::EpochBuffer;
+use crate::hot_key;
 use crate::operator::{Operator, StepContext};
-use crate::route::Packet;
+use crate::route::Message;
 
-/// An input of a keyed node.
-pub(super) struct KeyedPort<'scope> {
-    /// Its rows, divided by the hash of the key.
-    pub packets: Edge<'scope, Packet>,
-    /// The positions of the key columns.
-    pub key: Vec<usize>,
-    /// The columns.
-    pub schema: Schema,
-}
-
-/// What waits for the end of an epoch.
-struct OpenEpoch {
-    capability: Capability<u64>,
-    buffer: EpochBuffer,
-    watermark: Option<i64>,
-}
-
+/// Adds a keyed operator that takes what is in its inbox, and what comes from other processes by `inputs`. Returns the
+/// streams to the targets of the pipeline behind it; there is one at least, which tells how far the operator is.
 pub(super) fn keyed<'scope>(
     scope: Scope<'scope, u64>,
-    ports: Vec<KeyedPort<'scope>>,
-    clock: Option<Edge<'scope, Vec<i64>>>,
+    inputs: Vec<(Port, Edge<'scope, Message>)>,
+    inbox: Arc<Inbox>,
     operator: SharedOperator,
-    fused: Option<FusedSink>,
-    context: &Arc<Context>,
-) -> Edge<'scope, Changes> {
+    mut pipeline: Pipeline,
+    (node, context): (NodeId, &Arc<Context>),
+) -> Vec<Edge<'scope, Message>> {
     let (workers, context) = (scope.peers(), context.clone());
     let mut builder = OperatorBuilder::new("keyed".to_owned(), scope);
-    let (mut inputs, mut shapes) = (Vec::with_capacity(ports.len()), Vec::with_capacity(ports.len()));
-    for KeyedPort { packets, key, schema } in ports {
-        inputs.push(builder.new_input(packets, DistributorPact(|_| ByWorker)));
-        shapes.push((key, schema));
+    let mut inputs: Vec<_> = inputs
+        .into_iter()
+        .map(|(port, stream)| (port, builder.new_input(stream, DistributorPact(|_| ByWorker))))
+        .collect();
+    let (mut outputs, mut streams) = (Vec::new(), Vec::new());
+    for _ in 0..pipeline.targets().len().max(1) {
+        let (output, stream) = builder.new_output();
+        outputs.push(OutputBuilder::<u64, NoopBuilder<Message>>::from(output));
+        streams.push(stream);
     }
-    let mut clock = clock.map(|clock| builder.new_input(clock, Pipeline));
-    let (output, changes) = builder.new_output();
-    let mut output: OutputBuilder<u64, NoopBuilder<Changes>> = OutputBuilder::from(output);
-    builder.build(move |_| {
-        let mut open: BTreeMap<u64, OpenEpoch> = BTreeMap::new();
+    builder.build(move |mut capabilities| {
+        // Held for all epochs to come, since most of what an operator gets passes by the inbox, and without a capability.
         move |frontiers| {
-            let mut output = output.activate();
-            let port = output.output_index();
-            let ports = || shapes.iter().map(|(key, schema)| (key.as_slice(), schema));
-            let opened = |capability| OpenEpoch {
-                capability,
-                buffer: EpochBuffer::new(context.seed, ports(), workers),
-                watermark: None,
-            };
-            for (number, input) in inputs.iter_mut().enumerate() {
-                input.for_each(|capability, packet| {
-                    let packet = std::mem::take(packet);
-                    let Some(capability) = capability.retain_least(port) else { return };
-                    let epoch = open.entry(*capability.time()).or_insert_with(|| opened(capability));
-                    context.failure.guard("gathering rows", || epoch.buffer.push(number, packet));
+            for (port, input) in &mut inputs {
+                let port = if let Port::Rows(port) = port { *port } else { 0 };
+                input.for_each(|capability, message| {
+                    let Some(epoch) = capability.stamp().iter().next().copied() else { return };
+                    let message = std::mem::take(message);
+                    context.failure.guard("gathering rows", || inbox.push(Epoch(epoch), port, message));
                 });
             }
-            if let Some(clock) = &mut clock {
-                clock.for_each(|capability, times| {
-                    let Some(capability) = capability.retain_least(port) else { return };
-                    let epoch = open.entry(*capability.time()).or_insert_with(|| opened(capability));
-                    epoch.watermark = times.iter().copied().max().max(epoch.watermark);
-                });
-            }
-            while let Some(entry) = open.first_entry() {
-                if frontiers.iter().any(|frontier| frontier.less_equal(entry.key())) {
-                    break;
-                }
-                let (epoch, OpenEpoch { capability, buffer, watermark }) = entry.remove_entry();
-                let step_context = StepContext { epoch: Epoch(epoch), watermark };
+            let end = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
+            let mut outputs: Vec<_> = outputs.iter_mut().map(|output| output.activate()).collect();
+            while let Some((epoch, rows, watermark)) = inbox.take_before(end) {
+                capabilities.iter_mut().for_each(|capability| capability.downgrade(&epoch.0));
+                let step_context = StepContext { epoch, watermark };
+                let mut send = |target: usize, mut message: Message| {
+                    outputs[target].session_with_builder(&capabilities[target]).give_container(&mut message);
+                };
                 context.failure.guard("a keyed operator", || {
-                    let mut session = output.session_with_builder(&capability);
-                    let mut give = |mut changes| session.give_container(&mut changes);
                     let mut operator = operator.borrow_mut();
-                    step(operator.as_mut(), &step_context, buffer, fused.as_ref(), &context, &mut give)
+                    step(operator.as_mut(), &step_context, (rows, node), &mut pipeline, &context, &mut send)?;
+                    pipeline.end_epoch(epoch, workers, &mut send)
                 });
+            }
+            match end {
+                Some(end) => capabilities.iter_mut().for_each(|capability| capability.downgrade(&end)),
+                None => capabilities.clear(),
             }
         }
     });
-    changes
+    streams
 }
 
-/// Steps an operator over an epoch's rows. What it emits goes into the fused sink, or else to `give`.
+/// Steps an operator over an epoch's rows. What it emits goes through the pipeline.
 fn step(
     operator: &mut dyn Operator,
     step_context: &StepContext,
-    rows: EpochBuffer,
-    fused: Option<&FusedSink>,
+    (rows, node): (EpochBuffer, NodeId),
+    pipeline: &mut Pipeline,
     context: &Context,
-    give: &mut dyn FnMut(Changes),
+    send: &mut Send<'_>,
 ) -> Result<()> {
-    operator.step(step_context, &mut rows.finish(), &mut |changes| match fused {
-        // Whoever failed has said so: the run is over, and a large output need not be made.
-        _ if context.failure.is_set() => context.failure.check(),
-        _ if changes.is_empty() => Ok(()),
-        Some(fused) => {
-            let changes = fused.apply(changes, context.seed)?;
-            if changes.is_empty() { Ok(()) } else { (context.deliver)(fused.sink, step_context.epoch, &changes) }
-        }
-        None => {
-            give(changes);
-            Ok(())
-        }
-    })
+    let check = || context.check();
+    let mut emit = |changes| {
+        check()?;
+        pipeline.push(step_context.epoch, changes, send)
+    };
+    let mut rows = rows.finish(&check)?;
+    while let Some(hot) = rows.take_hot() {
+        hot_key::step(operator, step_context.epoch, hot, &context.plan.nodes[node.0].schema, &mut emit)?;
+    }
+    operator.step(step_context, &mut rows, &mut emit)
 }

@@ -1,18 +1,16 @@
 //! The timely adapter: turns a physical plan into one worker's dataflow. The only folder that knows `timely`'s
 //! operators.
 //!
-//! Stateless nodes work batch by batch. A keyed node is two timely operators: a router, which hashes and divides rows
-//! where they are made, and the keyed operator, which collects an epoch's packets and steps once the frontier has
-//! passed the epoch. An error or a panic in any of them is kept in [`Failure`]; after it the dataflow only drains, and
-//! the run ends without a commit.
+//! Rows go through stateless nodes batch by batch, in a `pipeline` behind each source and each keyed node, which ends in
+//! sinks and in the `inbox`es of the next keyed nodes. A keyed node steps once the frontier has passed the epoch. An
+//! error or a panic anywhere is kept in [`Failure`]; after it the dataflow only drains, and the run ends without a
+//! commit.
 
-mod clock;
-mod exchange;
+mod breakers;
 mod failure;
-mod fused_sink;
+mod inbox;
 mod keyed;
-mod sink;
-mod stateless;
+mod pipeline;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -21,29 +19,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_columns::float::canonical_column;
-use millpond_error::Result;
-use millpond_plan::physical::{Exchange, NodeId, OperatorSpec, PhysicalPlan};
+use millpond_error::{Error, Result};
+use millpond_plan::physical::{KeyedSpec, NodeId, OperatorSpec, PhysicalPlan};
 use timely::container::NoopBuilder;
-use timely::dataflow::operators::{Concatenate, Input, Probe};
+use timely::dataflow::operators::{Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, Stream};
 use timely::worker::Worker;
 
 use crate::arrangement::SavedArrangement;
 use crate::changes::{Changes, Epoch};
-use crate::expand;
+use crate::consolidate::Consolidator;
+use crate::epoch_buffer::Shape;
 use crate::hash::{HashSeed, KeyRange};
+use crate::memory::Memory;
 use crate::metrics::{Metered, StepMetrics};
 use crate::operator::Operator;
 use crate::operators::operator_for;
+use crate::route::Message;
 
 pub use failure::Failure;
+pub use inbox::Inboxes;
 
-use clock::clock;
-use exchange::route;
-use fused_sink::FusedSink;
-use keyed::{KeyedPort, keyed};
-use sink::sink;
-use stateless::{consolidated, map, repeat};
+use breakers::{Breaker, Breakers, Port};
+use inbox::Inbox;
+use keyed::keyed;
+use pipeline::Pipeline;
 
 /// Takes the changes of a sink, by its index; called by many threads at once.
 pub type Deliver = Box<dyn Fn(usize, Epoch, &Changes) -> Result<()> + Send + Sync>;
@@ -64,109 +64,133 @@ pub struct Context {
     pub patience: Option<Duration>,
     /// The counters of the stateful nodes.
     pub metrics: BTreeMap<NodeId, Arc<StepMetrics>>,
+    /// The workers of this process.
+    pub threads: usize,
+    /// What waits for keyed nodes on the workers of this process.
+    pub inboxes: Inboxes,
+    /// The memory that the rows may take.
+    pub memory: Arc<Memory>,
+    /// Whether the user wants the run to end in the midst of an epoch.
+    pub is_interrupted: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 type SharedOperator = Rc<RefCell<Box<dyn Operator>>>;
 
+impl Context {
+    /// Whether the epoch is to go on: whoever fails has said so, and the others need not do what is left.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn check(&self) -> Result<()> {
+        if self.failure.is_set() {
+            return self.failure.check();
+        }
+        if (self.is_interrupted)() {
+            return Err(Error::interrupted("stopped on request; nothing of this epoch was saved"));
+        }
+        Ok(())
+    }
+
+    /// The inbox of a worker of this process; there are `workers` of all processes.
+    fn inbox(&self, breaker: &Breaker, worker: usize, workers: usize) -> Arc<Inbox> {
+        let make = || {
+            Inbox::new(Shape { seed: self.seed, ports: breaker.ports.clone(), workers, memory: self.memory.clone() })
+        };
+        self.inboxes.get_or_make(breaker.number, worker, make)
+    }
+}
+
 /// One worker's share of a running program.
 pub struct Dataflow {
     context: Arc<Context>,
-    inputs: Vec<InputHandle<u64, NoopBuilder<Changes>>>,
+    sources: Vec<OpenSource>,
     probe: ProbeHandle<u64>,
     operators: BTreeMap<NodeId, SharedOperator>,
+}
+
+/// A source with what its rows go through.
+struct OpenSource {
+    pipeline: Pipeline,
+    /// Takes messages to the targets of the pipeline; one more than none tells how far the source is.
+    handles: Vec<InputHandle<u64, NoopBuilder<Message>>>,
 }
 
 impl Dataflow {
     /// Builds the dataflow and opens this worker's share of the saved state. Errors go to the context's failure.
     pub fn build(worker: &mut Worker, context: &Arc<Context>) -> Self {
-        let range = KeyRange::of_worker(worker.index(), worker.peers());
+        let (index, peers) = (worker.index(), worker.peers());
+        let range = KeyRange::of_worker(index, peers);
+        let breakers = Breakers::of(&context.plan);
         let mut operators = BTreeMap::new();
-        for (index, node) in context.plan.nodes.iter().enumerate() {
-            let OperatorSpec::Keyed(spec) = &node.operator else { continue };
-            let mut operator = operator_for(spec.as_ref(), &context.plan.inputs(node).schemas, range);
-            if let Some(metrics) = context.metrics.get(&NodeId(index)) {
-                operator = Box::new(Metered::new(operator, metrics.clone()));
-            }
-            let saved = node.step.as_ref().and_then(|step| context.saved.get(&step.name));
-            if let Some(saved) = saved {
-                context.failure.guard("opening the state", || operator.open(saved.clone()));
-            }
-            operators.insert(NodeId(index), Rc::new(RefCell::new(operator)));
-        }
-        let peers = worker.peers();
         let probe = ProbeHandle::new();
-        let inputs = worker.dataflow::<u64, _, _>(|scope| {
-            let mut inputs: Vec<InputHandle<u64, NoopBuilder<Changes>>> =
-                context.plan.sources.iter().map(|_| InputHandle::new_with_builder()).collect();
-            let mut streams: Vec<Stream<'_, u64, Changes>> = Vec::new();
-            for (index, node) in context.plan.nodes.iter().enumerate() {
-                let before = |port: usize| streams[node.ports[port].node.0].clone();
-                let stream = match &node.operator {
-                    OperatorSpec::Source { index, .. } => scope.input_from(&mut inputs[*index]),
-                    OperatorSpec::Map { stage, consolidate } => {
-                        let mapped = map(before(0), stage, *consolidate, context);
-                        consolidated(mapped, *consolidate, &node.schema, peers, context)
-                    }
-                    OperatorSpec::Union { consolidate } => {
-                        let union = scope.concatenate((0..node.ports.len()).map(before));
-                        consolidated(union, *consolidate, &node.schema, peers, context)
-                    }
-                    OperatorSpec::Expand { first } => {
-                        let first = *first;
-                        repeat(before(0), context, move |changes, emit| {
-                            expand::expand(changes, first, emit);
-                            Ok(())
-                        })
-                    }
-                    OperatorSpec::Flatten { column, consolidate } => {
-                        let (column, element) = (*column, node.schema.columns()[*column].ty);
-                        let elements = repeat(before(0), context, move |changes, emit| {
-                            expand::flatten(changes, column, element, emit)
-                        });
-                        consolidated(elements, *consolidate, &node.schema, peers, context)
-                    }
-                    OperatorSpec::Keyed(_) => {
-                        let ports = node.ports.iter().enumerate().map(|(number, port)| {
-                            let Exchange::ByKey(key) = &port.exchange else {
-                                unreachable!("the rows of a keyed operator are exchanged by key")
-                            };
-                            let schema = &context.plan.nodes[port.node.0].schema;
-                            let packets = route(before(number), key, schema, peers, context);
-                            KeyedPort { packets, key: key.clone(), schema: schema.clone() }
-                        });
-                        let ports = ports.collect();
-                        let clock = node.clock.map(|(from, time)| clock(streams[from.0].clone(), time, context));
-                        let operator = operators[&NodeId(index)].clone();
-                        let fused = FusedSink::behind(&context.plan, NodeId(index));
-                        keyed(scope, ports, clock, operator, fused, context)
-                    }
-                    OperatorSpec::Sink { index } => sink(before(0), *index, context).probe_with(&probe),
+        let sources = worker.dataflow::<u64, _, _>(|scope| {
+            let mut sources: Vec<Option<OpenSource>> = context.plan.sources.iter().map(|_| None).collect();
+            // By keyed operator: how what goes to it comes from other processes.
+            let mut inputs: Vec<Vec<(Port, Edge<'_, Message>)>> = breakers.iter().map(|_| Vec::new()).collect();
+            for (at, node) in context.plan.nodes.iter().enumerate() {
+                let at = NodeId(at);
+                let breaker = breakers.behind(at);
+                let source = match &node.operator {
+                    OperatorSpec::Source { index, .. } => Some(*index),
+                    _ if breaker.is_some() => None,
+                    _ => continue,
                 };
-                streams.push(stream);
+                let pipeline = Pipeline::behind(at, &breakers, context, index, peers);
+                let targets = pipeline.targets().to_vec();
+                let streams = if let Some(source) = source {
+                    let open = |_| scope.new_input_with_builder();
+                    let (handles, streams): (Vec<_>, Vec<_>) = (0..targets.len().max(1)).map(open).unzip();
+                    sources[source] = Some(OpenSource { pipeline, handles });
+                    streams
+                } else if let Some(breaker) = breaker {
+                    let operator = match &node.operator {
+                        OperatorSpec::Keyed(spec) => {
+                            let operator: SharedOperator =
+                                Rc::new(RefCell::new(context.open_operator(at, spec.as_ref(), range)));
+                            operators.insert(at, operator.clone());
+                            operator
+                        }
+                        _ => Rc::new(RefCell::new(Box::new(Consolidator) as Box<dyn Operator>)),
+                    };
+                    let inputs = std::mem::take(&mut inputs[breaker.number]);
+                    let inbox = context.inbox(breaker, index, peers);
+                    keyed(scope, inputs, inbox, operator, pipeline, (at, context))
+                } else {
+                    continue;
+                };
+                streams[0].clone().probe_with(&probe);
+                for ((breaker, port), stream) in targets.into_iter().zip(streams) {
+                    inputs[breaker].push((port, stream));
+                }
             }
-            inputs
+            sources.into_iter().flatten().collect()
         });
-        Dataflow { context: context.clone(), inputs, probe, operators }
+        Dataflow { context: context.clone(), sources, probe, operators }
     }
 
     /// Starts an epoch: what is sent from now on belongs to it.
     pub fn begin_epoch(&mut self, epoch: Epoch) {
-        for input in &mut self.inputs {
-            input.advance_to(epoch.0);
+        for handle in self.sources.iter_mut().flat_map(|source| &mut source.handles) {
+            handle.advance_to(epoch.0);
         }
     }
 
-    /// Sends changes of a source into the present epoch, as all rows come in: from here on, floats have
+    /// Sends changes of a source into an epoch, as all rows come in: from here on, floats have
     /// [one zero and one NaN](millpond_columns::float).
-    pub fn send(&mut self, source: usize, mut changes: Changes) {
+    pub fn send(&mut self, epoch: Epoch, source: usize, mut changes: Changes) {
         changes.columns = changes.columns.into_iter().map(canonical_column).collect();
-        self.inputs[source].send_batch(&mut changes);
+        let OpenSource { pipeline, handles } = &mut self.sources[source];
+        let mut send = |target: usize, mut message| handles[target].send_batch(&mut message);
+        self.context.failure.guard("a stateless step", || pipeline.push(epoch, changes, &mut send));
     }
 
     /// Ends the epoch and works until every worker has finished it, or the run is abandoned.
     pub fn finish_epoch(&mut self, worker: &mut Worker, epoch: Epoch) {
-        for input in &mut self.inputs {
-            input.advance_to(epoch.0 + 1);
+        for OpenSource { pipeline, handles } in &mut self.sources {
+            let mut send = |target: usize, mut message| handles[target].send_batch(&mut message);
+            let end = || pipeline.end_epoch(epoch, worker.peers(), &mut send);
+            self.context.failure.guard("routing", end);
+            handles.iter_mut().for_each(|handle| handle.advance_to(epoch.0 + 1));
         }
         let (probe, failure) = (self.probe.clone(), &self.context.failure);
         worker.step_or_park_while(self.context.patience, || probe.less_equal(&epoch.0) && !failure.is_abandoned());
@@ -177,6 +201,25 @@ impl Dataflow {
         self.context.failure.guard("saving the state", || {
             self.operators.iter().try_for_each(|(node, operator)| visit(*node, operator.borrow_mut().as_mut()))
         });
+    }
+}
+
+impl Context {
+    /// The operator of a node for the keys of `range`, with their saved state.
+    fn open_operator(&self, at: NodeId, spec: &dyn KeyedSpec, range: KeyRange) -> Box<dyn Operator> {
+        let node = &self.plan.nodes[at.0];
+        let mut operator = operator_for(spec, &self.plan.inputs(node).schemas, range);
+        if let Some(metrics) = self.metrics.get(&at) {
+            operator = Box::new(Metered::new(operator, metrics.clone()));
+        }
+        let saved = node.step.as_ref().and_then(|step| self.saved.get(&step.name));
+        if let Some(saved) = saved {
+            self.failure.guard("opening the state", || operator.open(saved.clone()));
+        }
+        for (_, arrangement) in operator.arrangements() {
+            arrangement.count_in(self.memory.clone());
+        }
+        operator
     }
 }
 

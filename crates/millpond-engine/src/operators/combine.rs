@@ -197,7 +197,7 @@ impl Operator for Combine {
             }
         }
         let tables = self.tables.iter_mut().zip(builders);
-        tables.into_iter().try_for_each(|(table, builder)| insert(&mut table.rows, builder.finish()))
+        tables.into_iter().try_for_each(|(table, builder)| insert(&mut table.rows, builder.finish()?))
     }
 
     fn snapshot(&self, emit: &mut Emit<'_>) -> Result<()> {

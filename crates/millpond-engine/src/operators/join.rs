@@ -25,7 +25,7 @@ use crate::changes::{Changes, Diffs};
 use crate::group::{Keys, RowOrder, RowsOf, align, filtered, group, replacement, too_often};
 use crate::hash::KeyRange;
 use crate::keyed::KeyedRows;
-use crate::operator::{Bucket, Buckets, Emit, Operator, StepContext};
+use crate::operator::{Bucket, Buckets, Emit, Operator, Pieces, StepContext};
 
 /// A batch of the output is emitted when it holds so many rows: few enough for the cache, many enough that what is done
 /// once a batch costs nothing.
@@ -437,10 +437,10 @@ impl Operator for Join {
             self.apply(&keys, changes, counts.as_ref(), emit)?;
         }
         for (table, builder) in self.tables.iter_mut().zip(builders) {
-            insert(&mut table.rows, builder.finish())?;
+            insert(&mut table.rows, builder.finish()?)?;
         }
         match (&mut self.counts, counts_builder) {
-            (Some(counts), Some(builder)) => insert(counts, builder.finish()),
+            (Some(counts), Some(builder)) => insert(counts, builder.finish()?),
             _ => Ok(()),
         }
     }
@@ -475,6 +475,10 @@ impl Operator for Join {
         let [left, right] = &mut self.tables;
         let counts = self.counts.as_mut().map(|counts| ("counts", counts));
         [("left", &mut left.rows), ("right", &mut right.rows)].into_iter().chain(counts).collect()
+    }
+
+    fn pieces(&self) -> Pieces {
+        Pieces { scatters: true, ..Pieces::default() }
     }
 }
 

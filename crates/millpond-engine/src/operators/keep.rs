@@ -53,7 +53,7 @@ impl Operator for Keep {
             builder.append(&changes);
             emit_rows(changes, emit)?;
         }
-        insert(&mut self.rows, builder.finish())
+        insert(&mut self.rows, builder.finish()?)
     }
 
     fn snapshot(&self, emit: &mut Emit<'_>) -> Result<()> {

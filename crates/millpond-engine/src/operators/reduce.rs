@@ -309,16 +309,16 @@ impl WindowOperator for Reduce {
         }
         let Builders { mut groups, orders, arrivals } = builders;
         for (order, builder) in self.orders.iter_mut().zip(orders) {
-            insert(&mut order.rows, builder.finish())?;
+            insert(&mut order.rows, builder.finish()?)?;
         }
         if let (Some(arrangement), Some(arrivals)) = (&mut self.arrivals, arrivals) {
-            insert(arrangement, arrivals.finish())?;
+            insert(arrangement, arrivals.finish()?)?;
         }
         for mut touched in waiting {
             self.reread(&mut touched)?;
             groups.append(&self.diff_against_state(touched, emit)?);
         }
-        insert(&mut self.groups, groups.finish())
+        insert(&mut self.groups, groups.finish()?)
     }
 
     fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {

@@ -30,7 +30,7 @@ use crate::changes::{Diffs, Epoch};
 use crate::group::{RowOrder, RowsOf, group, replacement, sum_by_key};
 use crate::hash::KeyRange;
 use crate::keyed::{KeyedChanges, KeyedRows};
-use crate::operator::{Buckets, Emit, Operator, StepContext};
+use crate::operator::{Buckets, Emit, Operator, Pieces, StepContext};
 
 mod max_gap;
 mod predicate;
@@ -453,6 +453,10 @@ impl Operator for Session {
         let events = self.events.as_mut().map(|events| ("events", events));
         std::iter::once(("sessions", &mut self.sessions)).chain(events).collect()
     }
+
+    fn pieces(&self) -> Pieces {
+        Pieces { first: Some(self.row[TIME]), ..Pieces::default() }
+    }
 }
 
 impl WindowOperator for Session {
@@ -472,9 +476,9 @@ impl WindowOperator for Session {
             }
         }
         if let (Some(arrangement), Some(events)) = (&mut self.events, events) {
-            insert(arrangement, events.finish())?;
+            insert(arrangement, events.finish()?)?;
         }
-        insert(&mut self.sessions, sessions.finish())
+        insert(&mut self.sessions, sessions.finish()?)
     }
 
     fn present(&self, hashes: &[u64], keys: &[ArrayRef], select: Select<'_>) -> Result<KeyedRows> {

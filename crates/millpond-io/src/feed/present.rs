@@ -62,7 +62,7 @@ impl Present {
         let mut placed: Vec<_> = self.key.iter().chain(&self.row).zip(columns).collect();
         placed.sort_by_key(|(at, _)| **at);
         let columns = placed.into_iter().map(|(_, column)| column).collect();
-        Ok(Step { changes: Changes { columns, rows, diffs }, segments: builder.finish() })
+        Ok(Step { changes: Changes { columns, rows, diffs }, segments: builder.finish()? })
     }
 
     /// Takes up a step that is done.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use millpond_columns::types::Schema;
+use millpond_engine::batches::Batches;
 use millpond_engine::changes::{Changes, Epoch};
+use millpond_engine::memory::Memory;
 use millpond_error::Result;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
@@ -16,8 +18,9 @@ use super::{LogicalRun, Prepared, Sink};
 /// What a program does with the changes of a table. Called by one thread at a time.
 pub trait Subscriber: Send + Sync {
     /// Takes all changes of an epoch, in any order; none if the epoch has left the table as it was. An error ends the
-    /// run, and where state is saved the next run delivers the epoch again.
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()>;
+    /// run, and where state is saved the next run delivers the epoch again. Those of a large epoch may be in a scratch
+    /// file: read them batch by batch.
+    fn on_epoch(&self, epoch: Epoch, changes: &Batches) -> Result<()>;
 
     /// Takes note that the run has come to its end, after all changes were delivered.
     fn on_end(&self) -> Result<()> {
@@ -25,8 +28,8 @@ pub trait Subscriber: Send + Sync {
     }
 }
 
-impl<F: Fn(Epoch, &[Changes]) -> Result<()> + Send + Sync> Subscriber for F {
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+impl<F: Fn(Epoch, &Batches) -> Result<()> + Send + Sync> Subscriber for F {
+    fn on_epoch(&self, epoch: Epoch, changes: &Batches) -> Result<()> {
         self(epoch, changes)
     }
 }
@@ -57,6 +60,7 @@ pub struct CallbackSink {
     subscriber: Arc<dyn Subscriber>,
     delivery: Delivery,
     schema: Schema,
+    memory: Arc<Memory>,
     /// Whether changes wait for a commit.
     waits: bool,
     queue: Mutex<Queue>,
@@ -66,7 +70,7 @@ pub struct CallbackSink {
 #[derive(Debug, Default)]
 struct Queue {
     /// Changes of the epoch that is under way.
-    present: Vec<Changes>,
+    present: Batches,
     /// Epochs that no checkpoint holds yet.
     waiting: Vec<EpochChanges>,
     /// What the commit of the newest checkpoint lets go.
@@ -80,10 +84,15 @@ impl CallbackSink {
             subscriber,
             delivery,
             schema: Schema::default(),
+            memory: Arc::new(Memory::unlimited()),
             waits: false,
             queue: Mutex::default(),
             rows_written: AtomicU64::new(0),
         }
+    }
+
+    fn no_changes(&self) -> Batches {
+        Batches::new(&self.schema, self.memory.clone())
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -100,8 +109,13 @@ impl fmt::Debug for CallbackSink {
 impl Sink for CallbackSink {
     fn open(&mut self, schema: &Schema, _saved: Option<&Value>, run: LogicalRun) -> Result<()> {
         self.schema = schema.clone();
+        self.queue().present = self.no_changes();
         self.waits = run.is_saved && self.delivery == Delivery::AfterCommit;
         Ok(())
+    }
+
+    fn count_in(&mut self, memory: &Arc<Memory>) {
+        self.memory = memory.clone();
     }
 
     fn take_back(&mut self, outbox: Outbox) -> Result<()> {
@@ -112,14 +126,14 @@ impl Sink for CallbackSink {
     fn write(&self, _epoch: Epoch, changes: &Changes) -> Result<()> {
         if !changes.is_empty() {
             self.rows_written.fetch_add(changes.rows as u64, Ordering::Relaxed);
-            self.queue().present.push(changes.clone());
+            self.queue().present.push(changes.clone())?;
         }
         Ok(())
     }
 
     fn finish_epoch(&self, epoch: Epoch) -> Result<()> {
         let mut queue = self.queue();
-        let changes = std::mem::take(&mut queue.present);
+        let changes = std::mem::replace(&mut queue.present, self.no_changes());
         if self.waits {
             queue.waiting.push(EpochChanges { epoch, changes });
             return Ok(());

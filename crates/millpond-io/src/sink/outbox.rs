@@ -15,11 +15,13 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 use bytes::Bytes;
 use millpond_columns::types::Schema;
+use millpond_engine::batches::Batches;
 use millpond_engine::changes::{Changes, Epoch};
+use millpond_engine::memory::Memory;
 use millpond_error::{Error, Result};
 
 /// A part takes no more rows once it has so many bytes.
-const PART_BYTES: usize = 4 << 20;
+const PART_BYTES: usize = 2 << 20;
 /// Rows of a record batch, at most.
 const BATCH_ROWS: usize = 1 << 16;
 
@@ -29,7 +31,7 @@ pub struct EpochChanges {
     /// The epoch.
     pub epoch: Epoch,
     /// Its changes, in any order; none if the epoch has left the table as it was.
-    pub changes: Vec<Changes>,
+    pub changes: Batches,
 }
 
 /// What a sink delivers after a commit, in order of epochs. Clones share it.
@@ -56,9 +58,10 @@ impl Outbox {
         let mut open: Option<StreamWriter<Vec<u8>>> = None;
         for EpochChanges { epoch, changes } in self.epochs.iter() {
             for batch in batches(&arrow, *epoch, changes) {
+                let batch = batch?;
                 let mut writer = match open.take() {
                     Some(writer) => writer,
-                    None => StreamWriter::try_new(Vec::new(), &arrow).expect(IN_MEMORY),
+                    None => StreamWriter::try_new(Vec::with_capacity(PART_BYTES), &arrow).expect(IN_MEMORY),
                 };
                 writer.write(&batch).expect(IN_MEMORY);
                 if writer.get_ref().len() < PART_BYTES {
@@ -71,11 +74,12 @@ impl Outbox {
         open.map_or(Ok(()), |writer| take(&writer.into_inner().expect(IN_MEMORY)))
     }
 
-    /// Reads what [`Outbox::write`] wrote for a table of these columns.
+    /// Reads what [`Outbox::write`] wrote for a table of these columns; it counts as memory of this.
     ///
     /// # Errors
-    /// `Changed`, if the columns were others; `Data`, if the bytes are something else.
-    pub fn read(schema: &Schema, parts: &[Bytes]) -> Result<Self> {
+    /// `Changed`, if the columns were others; `Data`, if the bytes are something else; `Unavailable`, if memory has no
+    /// room and no scratch file can be written.
+    pub fn read(schema: &Schema, parts: &[Bytes], memory: &Arc<Memory>) -> Result<Self> {
         let damaged = |error: ArrowError| Error::data("what is to be delivered cannot be read").caused_by(error);
         let arrow = saved_schema(schema);
         let mut epochs: Vec<EpochChanges> = Vec::new();
@@ -87,7 +91,7 @@ impl Outbox {
                 )));
             }
             for batch in reader {
-                add(&mut epochs, &batch.map_err(damaged)?);
+                add(&mut epochs, &batch.map_err(damaged)?, || Batches::new(schema, memory.clone()))?;
             }
         }
         Ok(Outbox::new(schema, epochs))
@@ -110,38 +114,47 @@ fn saved_schema(schema: &Schema) -> SchemaRef {
 }
 
 /// The record batches of an epoch.
-fn batches<'a>(arrow: &'a SchemaRef, epoch: Epoch, changes: &'a [Changes]) -> impl Iterator<Item = RecordBatch> + 'a {
+fn batches<'a>(
+    arrow: &'a SchemaRef,
+    epoch: Epoch,
+    changes: &'a Batches,
+) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
     let batch = move |diffs: Int64Array, columns: Vec<ArrayRef>| {
         let epochs = UInt64Array::from_value(epoch.0, diffs.len());
         let own: [ArrayRef; 2] = [Arc::new(epochs), Arc::new(diffs)];
         let columns = own.into_iter().chain(columns).collect();
         RecordBatch::try_new(arrow.clone(), columns).expect("changes have the columns of their table")
     };
-    let slices = changes.iter().flat_map(|changes| {
-        (0..changes.rows).step_by(BATCH_ROWS).map(move |from| (changes, from, BATCH_ROWS.min(changes.rows - from)))
-    });
-    let mut slices = slices.peekable();
-    let nothing = slices.peek().is_none().then(|| {
+    let nothing = changes.is_empty().then(|| {
         let nulls = arrow.fields().iter().skip(2).map(|field| new_null_array(field.data_type(), 1));
-        batch(Int64Array::from(vec![0]), nulls.collect())
+        Ok(batch(Int64Array::from(vec![0]), nulls.collect()))
     });
-    nothing.into_iter().chain(slices.map(move |(changes, from, rows)| {
-        let diffs = Int64Array::from_iter_values((from..from + rows).map(|row| changes.diffs.get(row)));
-        batch(diffs, changes.columns.iter().map(|column| column.slice(from, rows)).collect())
-    }))
+    let slices = move |changes: Changes| {
+        (0..changes.rows).step_by(BATCH_ROWS).map(move |from| {
+            let rows = BATCH_ROWS.min(changes.rows - from);
+            let diffs = Int64Array::from_iter_values((from..from + rows).map(|row| changes.diffs.get(row)));
+            Ok(batch(diffs, changes.columns.iter().map(|column| column.slice(from, rows)).collect()))
+        })
+    };
+    let some = changes.iter().flat_map(move |changes| {
+        let (changes, error) = changes.map_or_else(|error| (None, Some(Err(error))), |changes| (Some(changes), None));
+        changes.into_iter().flat_map(slices).chain(error)
+    });
+    nothing.into_iter().chain(some)
 }
 
 /// Adds the rows of a record batch to those of its epoch.
-fn add(epochs: &mut Vec<EpochChanges>, batch: &RecordBatch) {
-    let Some(&epoch) = batch.column(0).as_primitive::<UInt64Type>().values().first() else { return };
+fn add(epochs: &mut Vec<EpochChanges>, batch: &RecordBatch, none: impl Fn() -> Batches) -> Result<()> {
+    let Some(&epoch) = batch.column(0).as_primitive::<UInt64Type>().values().first() else { return Ok(()) };
     if epochs.last().is_none_or(|last| last.epoch.0 != epoch) {
-        epochs.push(EpochChanges { epoch: Epoch(epoch), changes: Vec::new() });
+        epochs.push(EpochChanges { epoch: Epoch(epoch), changes: none() });
     }
     let diffs = batch.column(1).as_primitive::<Int64Type>().values();
     if let (Some(last), true) = (epochs.last_mut(), diffs[0] != 0) {
         let changes = Changes::new(batch.columns()[2..].to_vec(), diffs.clone());
-        last.changes.push(changes);
+        last.changes.push(changes)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -175,12 +188,17 @@ mod tests {
         parts
     }
 
+    fn read(schema: &Schema, parts: &[Bytes]) -> Result<Outbox> {
+        Outbox::read(schema, parts, &Arc::new(Memory::unlimited()))
+    }
+
     /// Every row with its epoch and multiplicity, and every epoch.
     fn rows(outbox: &Outbox) -> Vec<String> {
         let mut rows = Vec::new();
         for EpochChanges { epoch, changes } in outbox.epochs() {
             rows.push(format!("{epoch:?}"));
             for changes in changes {
+                let changes = changes.expect("what waits can be read");
                 let (users, pages) = (&changes.columns[0], &changes.columns[1]);
                 let (users, pages) = (users.as_string::<i32>(), pages.as_primitive::<Int64Type>());
                 let pages = pages.iter().zip(users.iter()).enumerate();
@@ -193,15 +211,15 @@ mod tests {
     #[test]
     fn what_is_read_is_what_was_written() {
         let epochs = vec![
-            EpochChanges { epoch: Epoch(2), changes: vec![changes(0, vec![1, 1]), changes(7, vec![-1, 3, 1])] },
-            EpochChanges { epoch: Epoch(4), changes: Vec::new() },
-            EpochChanges { epoch: Epoch(6), changes: vec![changes(0, Vec::new())] },
-            EpochChanges { epoch: Epoch(8), changes: vec![changes(1, vec![-2])] },
+            EpochChanges { epoch: Epoch(2), changes: vec![changes(0, vec![1, 1]), changes(7, vec![-1, 3, 1])].into() },
+            EpochChanges { epoch: Epoch(4), changes: Batches::default() },
+            EpochChanges { epoch: Epoch(6), changes: vec![changes(0, Vec::new())].into() },
+            EpochChanges { epoch: Epoch(8), changes: vec![changes(1, vec![-2])].into() },
         ];
         let outbox = Outbox::new(&schema(), epochs);
         let parts = parts(&outbox);
         assert_eq!(parts.len(), 1);
-        let read = Outbox::read(&schema(), &parts).expect("what was written");
+        let read = read(&schema(), &parts).expect("what was written");
         assert_eq!(rows(&read), rows(&outbox));
         assert!(read.epochs()[2].changes.is_empty());
     }
@@ -210,13 +228,13 @@ mod tests {
     fn an_epoch_may_go_on_over_several_parts() {
         let large = changes(5, vec![1; 3 * BATCH_ROWS + 7]);
         let epochs = vec![
-            EpochChanges { epoch: Epoch(2), changes: vec![large.clone(), large] },
-            EpochChanges { epoch: Epoch(4), changes: vec![changes(0, vec![-1])] },
+            EpochChanges { epoch: Epoch(2), changes: vec![large.clone(), large].into() },
+            EpochChanges { epoch: Epoch(4), changes: vec![changes(0, vec![-1])].into() },
         ];
         let outbox = Outbox::new(&schema(), epochs);
         let parts = parts(&outbox);
         assert!(parts.len() > 2 && parts.iter().all(|part| part.len() < 2 * PART_BYTES));
-        assert_eq!(rows(&Outbox::read(&schema(), &parts).expect("what was written")), rows(&outbox));
+        assert_eq!(rows(&read(&schema(), &parts).expect("what was written")), rows(&outbox));
     }
 
     #[test]
@@ -228,22 +246,22 @@ mod tests {
     fn a_table_without_columns_has_changes_too() {
         let no_columns = Schema::default();
         let changes = Changes::new(Vec::new(), ScalarBuffer::from(vec![1, -1, 2]));
-        let outbox = Outbox::new(&no_columns, vec![EpochChanges { epoch: Epoch(2), changes: vec![changes] }]);
-        let read = Outbox::read(&no_columns, &parts(&outbox)).expect("what was written");
-        let changes = &read.epochs()[0].changes[0];
+        let outbox = Outbox::new(&no_columns, vec![EpochChanges { epoch: Epoch(2), changes: vec![changes].into() }]);
+        let read = read(&no_columns, &parts(&outbox)).expect("what was written");
+        let changes = read.epochs()[0].changes.iter().next().expect("a batch").expect("what waits can be read");
         assert_eq!((changes.rows, changes.diffs.get(2)), (3, 2));
     }
 
     #[test]
     fn other_columns_and_other_bytes_are_refused() {
-        let outbox = Outbox::new(&schema(), vec![EpochChanges { epoch: Epoch(2), changes: Vec::new() }]);
+        let outbox = Outbox::new(&schema(), vec![EpochChanges { epoch: Epoch(2), changes: Batches::default() }]);
         let parts = parts(&outbox);
         let other = Schema::new([("epoch", Type::Str.required()), ("pages", Type::Int.optional())]);
-        let error = Outbox::read(&other, &parts).expect_err("other columns");
+        let error = read(&other, &parts).expect_err("other columns");
         let message = format!("changes of other columns wait to be delivered: the columns are now ({other})");
         assert_eq!((error.kind(), error.message()), (ErrorKind::Changed, message.as_str()));
         let bytes = Bytes::from_static(b"these are no record batches");
-        let error = Outbox::read(&schema(), &[bytes]).expect_err("no batches");
+        let error = read(&schema(), &[bytes]).expect_err("no batches");
         let message = "what is to be delivered cannot be read";
         assert_eq!((error.kind(), error.message()), (ErrorKind::Data, message));
         assert!(std::error::Error::source(&error).is_some());

@@ -160,7 +160,7 @@ mod tests {
             let hashes = hash_columns(HashSeed(7), &keys, 1);
             let rows: Vec<ArrayRef> = vec![Arc::new(BinaryArray::from(vec![*object]))];
             builder.append(&KeyedRows { hashes, keys, offsets: vec![0, 1], rows, diffs: Diffs::Ones });
-            arrangement.insert(builder.finish());
+            arrangement.insert(builder.finish().unwrap());
             let name = format!("run-{level}");
             saved.segments.extend(
                 save_arrangement(&name, &arrangement).segments.into_iter().map(|run| SavedSegment { level, ..run }),

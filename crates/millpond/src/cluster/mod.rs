@@ -126,6 +126,13 @@ impl Cluster {
         self.addresses.len()
     }
 
+    /// The processes of the run on this machine: those with its host.
+    pub(crate) fn neighbours(&self) -> usize {
+        let host = |address: &str| address.rsplit_once(':').map(|(host, _)| host.to_owned());
+        let own = host(&self.addresses[self.process]);
+        self.addresses.iter().filter(|address| host(address) == own).count()
+    }
+
     /// What messages call a process.
     fn name(&self, process: usize) -> String {
         format!("process {process} ({})", self.addresses[process])

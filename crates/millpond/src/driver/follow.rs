@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use millpond_engine::arrangement::SavedArrangement;
 use millpond_engine::changes::Changes;
-use millpond_engine::dataflow::Context;
+use millpond_engine::dataflow::{Context, Inboxes};
 use millpond_engine::hash::HashSeed;
 use millpond_engine::wire::{MISFIT_HINT, changes_bytes, write_changes};
 use millpond_engine::{Epoch, arrangement};
@@ -28,6 +28,7 @@ use crate::cluster::{AGAIN_HINT, Connected, Health};
 use crate::lacking::lacking;
 use crate::monitor::{Meters, Monitoring};
 use crate::options::RunOptions;
+use crate::stop::Stop;
 
 /// Pieces of input that a worker has at hand, so that it need not wait for the next one.
 const AHEAD: usize = 8;
@@ -99,12 +100,27 @@ impl Follower {
         let meters = Meters::new(&plan, std::iter::empty(), (1, threads), self.disk.is_some(), Monitoring::None);
         let metrics = meters.steps();
         let patience = Some(POLL_INTERVAL);
-        let context = Arc::new(Context { plan, seed, saved, deliver, failure, patience, metrics });
-        let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
-        let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
+        let inboxes = Inboxes::default();
         // A service is stopped by process 0, between two epochs.
         let stop = (!endless).then(|| options.stop.clone());
-        let team = Team::start(fabric, context, snapshot, stop, self.disk.clone())?;
+        let is_interrupted = Box::new(move || stop.as_ref().is_some_and(Stop::is_requested));
+        let memory = self.told(options.rows_memory(connected.cluster.neighbours()))?;
+        let context = Arc::new(Context {
+            plan,
+            seed,
+            saved,
+            deliver,
+            failure,
+            patience,
+            metrics,
+            threads,
+            inboxes,
+            memory,
+            is_interrupted,
+        });
+        let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
+        let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;
+        let team = Team::start(fabric, context, snapshot, self.disk.clone())?;
         self.speaker.send(&Reply::Opened(meters.own_counts()), &[])?;
         let peers = threads * processes;
         let mut taken: Vec<SavedSegments> = Vec::new();

@@ -32,8 +32,9 @@ use millpond_columns::dialect::hint;
 use millpond_columns::types::Schema;
 use millpond_engine::Epoch;
 use millpond_engine::arrangement::StateSize;
-use millpond_engine::dataflow::Context;
+use millpond_engine::dataflow::{Context, Inboxes};
 use millpond_engine::hash::HashSeed;
+use millpond_engine::memory::Memory;
 use millpond_engine::operator::OperatorCounters;
 use millpond_error::{Error, Result};
 use millpond_io::files::list::Look;
@@ -51,6 +52,7 @@ use crate::declare::SourceConnector;
 use crate::lacking::lacking;
 use crate::monitor::Meters;
 use crate::options::RunOptions;
+use crate::stop::Stop;
 use crate::summary::{Summary, WindowSummary};
 pub(crate) use epochs::EpochClock;
 use outputs::Output;
@@ -239,13 +241,16 @@ impl Run {
         options: &RunOptions,
     ) -> Result<Self> {
         let seed = state.as_ref().map_or(HashSeed(0), State::seed);
+        let processes = connected.as_ref().map_or(1, |connected| connected.cluster.neighbours());
+        let memory = options.rows_memory(processes)?;
+        meters.watch_memory(&memory);
         let mut saved = state.as_ref().map(State::saved).transpose()?.unwrap_or_default();
         let look = options.look.as_ref();
         let mut sources = open_sources(&plan, &connectors, (seed, look), state.is_some(), &mut saved)?;
         for (index, open) in sources.iter_mut().enumerate() {
             meters.set_state(index, open.state_size());
         }
-        open_sinks(&plan, &connectors, state.as_ref(), &mut sinks)?;
+        open_sinks(&plan, &connectors, state.as_ref(), (&mut sinks, &memory))?;
         if let Some(state) = &mut state {
             state.begin(&connectors.sinks, &sinks)?;
         }
@@ -257,16 +262,31 @@ impl Run {
         let patience = connected.is_some().then_some(team::POLL_INTERVAL);
         let failure = health.failure.clone();
         let metrics = meters.steps();
-        let context = Arc::new(Context { plan: plan.clone(), seed, saved, deliver, failure, patience, metrics });
+        let threads = options.worker_count()?;
+        let inboxes = Inboxes::default();
         // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
         let stop = (!endless).then(|| options.stop.clone());
+        let is_interrupted = Box::new(move || stop.as_ref().is_some_and(Stop::is_requested));
+
+        let context = Arc::new(Context {
+            plan: plan.clone(),
+            seed,
+            saved,
+            deliver,
+            failure,
+            patience,
+            metrics,
+            threads,
+            inboxes,
+            memory,
+            is_interrupted,
+        });
         meters.open(endless);
         let disk = options.state.as_ref().map(|state| state.as_disk());
-        let workers = options.worker_count()?;
-        let (mut remotes, mut peers) = (None, workers);
+        let (mut remotes, mut peers) = (None, threads);
         let fabric = match &mut connected {
-            None => Fabric::local(workers, health)?,
+            None => Fabric::local(threads, health)?,
             Some(connected) => {
                 peers *= connected.cluster.processes();
                 let desk = CoordinatorShared {
@@ -279,10 +299,10 @@ impl Run {
                 let steps = state.as_ref().map(State::records).unwrap_or_default();
                 others.tell(&Request::Open { seed: seed.0, steps, endless });
                 remotes = Some(others);
-                Fabric::cluster(workers, connected, health)?
+                Fabric::cluster(threads, connected, health)?
             }
         };
-        let team = Team::start(fabric, context, snapshot, stop, disk)?;
+        let team = Team::start(fabric, context, snapshot, disk)?;
         let plan = Arc::new(plan);
         let run = Run {
             plan,
@@ -589,7 +609,7 @@ fn open_sinks(
     plan: &PhysicalPlan,
     connectors: &Connectors,
     state: Option<&State>,
-    sinks: &mut [Box<dyn Sink>],
+    (sinks, memory): (&mut [Box<dyn Sink>], &Arc<Memory>),
 ) -> Result<()> {
     let run = LogicalRun { continues: state.is_some_and(State::continues), is_saved: state.is_some() };
     let rejected = rejected_schema();
@@ -600,10 +620,11 @@ fn open_sinks(
             _ => None,
         });
         let (name, schema) = (&connectors.sinks[index].name, schema.unwrap_or(&rejected));
+        sink.count_in(memory);
         sink.open(schema, state.and_then(|state| state.sink_position(name)), run)?;
         let undelivered = state.map_or(Ok(Vec::new()), |state| state.undelivered(name))?;
         if !undelivered.is_empty() {
-            let outbox = Outbox::read(schema, &undelivered);
+            let outbox = Outbox::read(schema, &undelivered, memory);
             let taken = outbox.and_then(|outbox| sink.take_back(outbox));
             taken.map_err(|error| error.context(format!("the output \"{name}\"")).with_hint(UNDELIVERED_HINT))?;
         }

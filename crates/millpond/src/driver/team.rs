@@ -24,7 +24,6 @@ use super::state::{evict_saved, segment_record, write_segments};
 use crate::cluster::message::SavedRecords;
 use crate::cluster::{Connected, Health, Link};
 use crate::lacking::lacking;
-use crate::stop::Stop;
 
 /// Input of fewer bytes is read by one thread.
 pub(super) const ALONE_BYTES: u64 = 512 << 10;
@@ -129,7 +128,6 @@ impl Team {
         fabric: Fabric,
         context: Arc<Context>,
         snapshot: Snapshot,
-        stop: Option<Stop>,
         disk: Option<Arc<dyn Disk>>,
     ) -> Result<Self> {
         let Fabric { builders, comms, first, health } = fabric;
@@ -149,7 +147,6 @@ impl Team {
                 dataflow: Dataflow::build(worker, &context),
                 context: context.clone(),
                 snapshot: snapshot.clone(),
-                stop: stop.clone(),
             };
             while let Ok(command) = commands.recv() {
                 let segments = match command {
@@ -244,7 +241,6 @@ struct Member {
     dataflow: Dataflow,
     context: Arc<Context>,
     snapshot: Arc<Snapshot>,
-    stop: Option<Stop>,
 }
 
 impl Member {
@@ -257,14 +253,9 @@ impl Member {
                     continue;
                 }
                 while let Some(changes) = input.next()? {
-                    self.dataflow.send(*source, changes);
+                    self.dataflow.send(epoch, *source, changes);
                     worker.step();
-                    if context.failure.is_set() {
-                        return Ok(());
-                    }
-                    if self.stop.as_ref().is_some_and(Stop::is_requested) {
-                        return Err(Error::interrupted("stopped on request; nothing of this epoch was saved"));
-                    }
+                    context.check()?;
                 }
             }
             Ok(())

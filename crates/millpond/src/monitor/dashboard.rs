@@ -216,6 +216,8 @@ mod tests {
                 epochs: 4,
                 last_epoch_s: 0.0021,
                 lag_s: 0.25,
+                memory_limit: None,
+                spilled_bytes: 0,
                 checkpoints: 1,
                 checkpoint_bytes: 100,
                 last_checkpoint: Some(last),

@@ -21,6 +21,10 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     page.counter("epochs_total", "Epochs done.", run.epochs);
     page.gauge("last_epoch_duration_seconds", "Time that the last epoch took.", run.last_epoch_s);
     page.gauge("lag_seconds", "Time since the oldest input that is not done was seen; 0 if there is none.", run.lag_s);
+    if let Some(limit) = run.memory_limit {
+        page.gauge("memory_limit_bytes", "Memory that the process may take.", limit);
+    }
+    page.counter("spilled_bytes_total", "Bytes that memory had no room for, in scratch files.", run.spilled_bytes);
     page.counter("checkpoints_total", "Checkpoints committed.", run.checkpoints);
     page.counter("checkpoint_written_bytes_total", "Bytes of state that checkpoints wrote.", run.checkpoint_bytes);
     if let Some(last) = &run.last_checkpoint {

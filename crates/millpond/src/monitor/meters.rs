@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millpond_engine::Epoch;
 use millpond_engine::arrangement::StateSize;
+use millpond_engine::memory::Memory;
 use millpond_engine::metrics::{StepCounts, StepMetrics};
 use millpond_io::source::{EpochInput, Progress, SourceCounts};
 use millpond_plan::physical::{NodeId, OperatorSpec, PhysicalPlan};
@@ -31,6 +32,7 @@ pub(crate) struct Meters {
     saves: bool,
     monitoring: Monitoring,
     ended: OnceLock<Duration>,
+    memory: OnceLock<Arc<Memory>>,
     /// Whether sources and sinks are open; only then it is known whether the run streams.
     open: AtomicBool,
     streaming: AtomicBool,
@@ -144,6 +146,7 @@ impl Meters {
             saves,
             monitoring,
             ended: OnceLock::new(),
+            memory: OnceLock::new(),
             errors: Mutex::default(),
             open: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
@@ -186,6 +189,11 @@ impl Meters {
         self.streaming.store(streaming, Ordering::Relaxed);
         self.open.store(true, Ordering::Release);
         info!(processes = self.processes, workers = self.workers, streaming, "run started");
+    }
+
+    /// Shows what this says from now on.
+    pub(crate) fn watch_memory(&self, memory: &Arc<Memory>) {
+        let _ = self.memory.set(memory.clone());
     }
 
     /// Whether sources and sinks are open.
@@ -345,6 +353,8 @@ impl Meters {
                 epochs: self.epochs.load(Ordering::Relaxed),
                 last_epoch_s: Duration::from_nanos(self.last_epoch_ns.load(Ordering::Relaxed)).as_secs_f64(),
                 lag_s: oldest.map_or(0.0, |since| since.elapsed().as_secs_f64()),
+                memory_limit: self.memory.get().and_then(|memory| memory.process()),
+                spilled_bytes: self.memory.get().map_or(0, |memory| memory.spilled()),
                 checkpoints: saved.checkpoints,
                 checkpoint_bytes: saved.bytes,
                 last_checkpoint: saved.last.clone(),

@@ -37,6 +37,10 @@ pub struct RunSnapshot {
     pub last_epoch_s: f64,
     /// Seconds since the oldest input that is not done was seen; 0 if there is none.
     pub lag_s: f64,
+    /// Bytes of memory that this process may take; `None` before that is known.
+    pub memory_limit: Option<u64>,
+    /// Bytes that it had no room for in memory, and wrote to scratch files.
+    pub spilled_bytes: u64,
     /// Checkpoints committed by this run.
     pub checkpoints: u64,
     /// Bytes that they wrote to blobs.

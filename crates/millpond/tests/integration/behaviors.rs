@@ -46,10 +46,10 @@ fn play(seed: u64, mode: WriteMode) -> (u64, u64) {
 
         let visits = support::visits(&logs, append_only);
         let table = windows.of(&if of_best { best(&visits) } else { visits });
-        let options = RunOptions::default()
-            .quiet()
-            .state(Backend::filesystem(folder.path().join("state")).expect("a plain path"))
-            .workers(1 + random.below(4) as usize);
+        let workers = 1 + random.below(4) as usize;
+        let state = Backend::filesystem(folder.path().join("state")).expect("a plain path");
+        let memory = support::memory(&mut random, workers);
+        let options = RunOptions { memory, ..RunOptions::default().quiet().state(state).workers(workers) };
         let output = csv::write(&table, result.to_str().expect("a plain path")).mode(mode);
         let summary = run([output], &options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         late += summary.late_rows();

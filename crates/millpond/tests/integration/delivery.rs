@@ -15,7 +15,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_schema::DataType;
-use millpond::connector::{Changes, Delivery, Epoch, LogicalRun, Prepared, Sink, Subscriber, sink, subscribe};
+use millpond::connector::{Batches, Changes, Delivery, Epoch, LogicalRun, Prepared, Sink, Subscriber, sink, subscribe};
 use millpond::csv::{self, ReadOptions, Streaming};
 use millpond::feed::{self, Cell, Feed, FeedOptions, Feeder};
 use millpond::{Backend, Error, ErrorKind, Origin, Result, RunOptions, Schema, Table, Type, col, run};
@@ -34,9 +34,10 @@ fn count_from(variable: &str, default: u64) -> u64 {
 }
 
 /// The rows of changes as a result file spells them.
-fn rows_of(changes: &[Changes]) -> Rows {
+fn rows_of(changes: &Batches) -> Rows {
     let mut rows = Rows::new();
     for changes in changes {
+        let changes = changes.expect("what waits can be read");
         for row in 0..changes.rows {
             let cells: Vec<String> = changes.columns.iter().map(|column| cell(column, row)).collect();
             *rows.entry(cells.join(",")).or_default() += changes.diffs.get(row);
@@ -149,7 +150,7 @@ struct Elsewhere {
 }
 
 impl Subscriber for Elsewhere {
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+    fn on_epoch(&self, epoch: Epoch, changes: &Batches) -> Result<()> {
         // Whatever happens now, the epoch is part of the state.
         let image = self.machine.image_now(epoch.0);
         let (_, manifest) = StateDir::open(Arc::new(image.folder("state"))).expect("the state is whole");
@@ -244,7 +245,7 @@ struct Failing {
 }
 
 impl Subscriber for Failing {
-    fn on_epoch(&self, epoch: Epoch, changes: &[Changes]) -> Result<()> {
+    fn on_epoch(&self, epoch: Epoch, changes: &Batches) -> Result<()> {
         let mut kept = self.kept.lock().expect("no panic");
         let failing = self.fails.filter(|(after, _)| *after == kept.came.len());
         if failing.is_none_or(|(_, keeps)| keeps) {
@@ -297,7 +298,9 @@ impl History {
         let output = subscribe(&support::by_user(&visits), "receiver", receiver);
         let backend = self.disk(trouble == 2);
         let stop = Arc::new(AtomicBool::new(false));
-        let mut options = RunOptions::default().quiet().state(backend).workers(1 + self.random.below(3) as usize);
+        let workers = 1 + self.random.below(3) as usize;
+        let mut options = RunOptions::default().quiet().state(backend).workers(workers);
+        options.memory = support::memory(&mut self.random, workers);
         options.stop = stop.clone().into();
         options.checkpoint_every = Duration::from_millis([0, 1, 15][self.random.below(3) as usize]);
         let running = thread::spawn(move || run([output], &options).map(drop));
@@ -367,7 +370,7 @@ fn every_change_comes_once_though_runs_receivers_and_disks_fail() {
 
 /// A state that holds undelivered changes of the users' figures.
 fn undelivered(machine: &SimulatedDisk, commits: &Arc<Vec<Vec<Visit>>>) {
-    let receiver = |_: Epoch, _: &[Changes]| Err(Error::unavailable("the receiver is out of order"));
+    let receiver = |_: Epoch, _: &Batches| Err(Error::unavailable("the receiver is out of order"));
     let output = subscribe(&support::by_user(&fed(commits)), "receiver", receiver);
     let error = run([output], &saved(machine)).expect_err("an error of the receiver ends the run");
     assert_eq!(error.message(), "the receiver is out of order");
@@ -382,7 +385,7 @@ fn some_commits() -> Arc<Vec<Vec<Visit>>> {
     Arc::new(vec![vec![random.visit(), random.visit()], vec![random.visit()]])
 }
 
-fn nothing(_: Epoch, _: &[Changes]) -> Result<()> {
+fn nothing(_: Epoch, _: &Batches) -> Result<()> {
     Ok(())
 }
 
@@ -442,11 +445,11 @@ fn without_a_commit_to_wait_for_changes_come_when_their_epoch_is_done() {
     let events = Arc::new(Mutex::new(Vec::new()));
     let (waits, at_once) = (events.clone(), events.clone());
     let table = support::by_user(&fed(&commits));
-    let waits = subscribe(&table, "waits", move |epoch: Epoch, _: &[Changes]| {
+    let waits = subscribe(&table, "waits", move |epoch: Epoch, _: &Batches| {
         waits.lock().expect("no panic").push(("waits", epoch));
         Ok(())
     });
-    let at_once = subscribe(&table, "at once", move |epoch: Epoch, _: &[Changes]| {
+    let at_once = subscribe(&table, "at once", move |epoch: Epoch, _: &Batches| {
         at_once.lock().expect("no panic").push(("at once", epoch));
         Ok(())
     })

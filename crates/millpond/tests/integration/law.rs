@@ -56,10 +56,10 @@ fn check(seed: u64, format: Format, mode: WriteMode, append_only: bool) {
             }
         };
         let outputs = [write(&support::sessions(&visits), &sessions), write(&support::by_user(&visits), &users)];
-        let options = RunOptions::default()
-            .quiet()
-            .state(Backend::filesystem(folder.path().join("state")).expect("a plain path"))
-            .workers(1 + random.below(4) as usize);
+        let workers = 1 + random.below(4) as usize;
+        let state = Backend::filesystem(folder.path().join("state")).expect("a plain path");
+        let memory = support::memory(&mut random, workers);
+        let options = RunOptions { memory, ..RunOptions::default().quiet().state(state).workers(workers) };
         run(outputs, &options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
 
         let mut newest_epoch = last_epoch;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use millpond::connector::{Changes, Epoch, sink, subscribe};
+use millpond::connector::{Batches, Epoch, sink, subscribe};
 use millpond::csv::{self, WriteMode};
 use millpond::{
     ErrorKind, Output, Result, RunOptions, Stop, Summary, Table, Type, col, count, jsonlines, run, session,
@@ -31,7 +31,7 @@ fn visits(folder: &TempDir) -> Table {
 }
 
 fn print(table: &Table, name: &str) -> Output {
-    subscribe(table, name, |_: Epoch, _: &[Changes]| Ok(()))
+    subscribe(table, name, |_: Epoch, _: &Batches| Ok(()))
 }
 
 fn works(outputs: impl IntoIterator<Item = Output>) -> Summary {

@@ -109,7 +109,9 @@ impl History {
         let output = output.mode(self.mode);
         let stop = Arc::new(AtomicBool::new(false));
         let state = Backend::filesystem(self.folder.path().join("state"))?;
-        let mut options = RunOptions::default().quiet().state(state).workers(1 + self.random.below(3) as usize);
+        let workers = 1 + self.random.below(3) as usize;
+        let mut options = RunOptions::default().quiet().state(state).workers(workers);
+        options.memory = support::memory(&mut self.random, workers);
         options.stop = stop.clone().into();
         options.checkpoint_every = Duration::from_millis([0, 1, 20][self.random.below(3) as usize]);
         if streaming.is_none() {

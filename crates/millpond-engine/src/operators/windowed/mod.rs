@@ -37,7 +37,7 @@ use crate::changes::{Changes, Diffs};
 use crate::group::{RowOrder, consolidated, group};
 use crate::hash::KeyRange;
 use crate::keyed::{HashedChanges, KeyedChanges, KeyedRows};
-use crate::operator::{Bucket, Buckets, Emit, Operator, OperatorCounters, StepContext};
+use crate::operator::{Bucket, Buckets, Emit, Operator, OperatorCounters, Pieces, StepContext};
 
 mod lifetimes;
 mod timers;
@@ -251,7 +251,7 @@ impl Windowed {
             rows: vec![column(|row| row.0), column(|row| row.1)],
             diffs: Diffs::Each(rows.iter().map(|row| row.2).collect()),
         })?);
-        insert(&mut self.saved, run.finish())
+        insert(&mut self.saved, run.finish()?)
     }
 }
 
@@ -388,7 +388,7 @@ fn filtered(changes: &Changes, kept: &BooleanArray) -> Changes {
 fn forget(arrangement: &mut Arrangement, windows: &WindowSelection) -> Result<()> {
     let mut run = arrangement.builder();
     run.append(&negated(arrangement.lookup(&windows.hashes, &windows.keys, windows.select())?));
-    insert(arrangement, run.finish())
+    insert(arrangement, run.finish()?)
 }
 
 /// The keys from `first` on.
@@ -477,6 +477,10 @@ impl Operator for Windowed {
     fn arrangements(&mut self) -> Vec<(&'static str, &mut Arrangement)> {
         let own = [("timers", self.timers.queue()), ("watermark", &mut self.saved)];
         self.inside.arrangements().into_iter().chain(own).collect()
+    }
+
+    fn pieces(&self) -> Pieces {
+        self.inside.pieces()
     }
 
     fn take_counters(&mut self) -> OperatorCounters {

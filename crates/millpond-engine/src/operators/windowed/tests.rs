@@ -345,7 +345,11 @@ impl Machine {
                 }
                 OperatorSpec::Expand { first } => {
                     let mut made = Vec::new();
-                    before().iter().for_each(|changes| expand(changes, *first, &mut |piece| made.push(piece)));
+                    let mut keep = |piece| {
+                        made.push(piece);
+                        Ok(())
+                    };
+                    before().iter().for_each(|changes| expand(changes, *first, &mut keep).unwrap());
                     made
                 }
                 OperatorSpec::Keyed(_) => {

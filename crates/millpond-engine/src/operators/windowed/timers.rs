@@ -73,7 +73,7 @@ impl Timers {
     pub(super) fn remove(&mut self, timers: KeyedRows) -> Result<()> {
         let mut run = self.queue.builder();
         run.append(&negated(timers));
-        insert(&mut self.queue, run.finish())
+        insert(&mut self.queue, run.finish()?)
     }
 
     /// Adds (or removes, by their diffs) timers of windows: the instant of each.
@@ -90,7 +90,7 @@ impl Timers {
         let timers = KeyedRows { hashes, keys: Vec::new(), offsets: vec![0, rows as u32], rows: columns, diffs };
         let mut run = self.queue.builder();
         run.append(&consolidated(timers)?);
-        insert(&mut self.queue, run.finish())
+        insert(&mut self.queue, run.finish()?)
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Job {
     pub workers: usize,
     pub commit_every_ms: u64,
     pub checkpoint_every_ms: u64,
+    /// Chooses how much memory there is.
+    pub memory_seed: u64,
 }
 
 /// The disks of a run: for the state, if it is saved, and for the results.
@@ -133,6 +135,7 @@ impl Job {
             state: disks.state.map(Backend::disk),
             stop: stop.into(),
             checkpoint_every: Duration::from_millis(self.checkpoint_every_ms),
+            memory: super::memory(&mut Random(self.memory_seed), self.workers),
             ..RunOptions::default().quiet().workers(self.workers)
         };
         run(outputs.map(|output| output.disk(disks.results.clone())), &options).map(drop)
@@ -228,6 +231,7 @@ impl History {
             workers: 1,
             commit_every_ms: 0,
             checkpoint_every_ms: 0,
+            memory_seed: 0,
         };
         let program = job.program();
         // The simplest code for windows tries thousands of them for each visit.
@@ -277,6 +281,7 @@ impl History {
         self.job.workers = 1 + random.below(4) as usize;
         self.job.commit_every_ms = random.below(4);
         self.job.checkpoint_every_ms = [0, 1, 20][random.below(3) as usize];
+        self.job.memory_seed = random.next();
         let mut running = start(&self.job, ending, random);
         if !watched.is_empty() {
             for _ in 0..random.below(5) {

@@ -11,12 +11,19 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use millpond::{Table, Type, avg, col, count, csv, jsonlines, max, min, session, sum};
+use millpond_engine::memory::Memory;
 use serde_json::{Value, json};
 
 /// The largest gap inside a session.
 pub(crate) const MAX_GAP: i64 = 300;
+
+/// Often so little memory that some rows have no room.
+pub(crate) fn memory(random: &mut Random, workers: usize) -> Option<Arc<Memory>> {
+    (random.below(2) == 0).then(|| Arc::new(Memory::tiny(1 << (8 + random.below(12)), workers)))
+}
 
 /// A row of input.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
