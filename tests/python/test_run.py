@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Script
@@ -214,3 +217,27 @@ pw.run()
     assert script(code, MILLPOND_WORKERS="2").returncode == 0
     ended = script(code, MILLPOND_WORKERS="many")
     assert ended.returncode == 2 and 'MILLPOND_WORKERS: "many"' in ended.stderr
+
+
+def test_a_run_takes_so_much_memory(tmp_path: Path, script: Script) -> None:
+    write_visits(tmp_path / "logs" / "a.csv", [("ann", 1), ("bob", 2), ("ann", 3)])
+    pw.io.csv.write(per_user(tmp_path / "logs"), tmp_path / "result.csv")
+    wrong: list[tuple[Any, str]] = [
+        (True, "memory_limit: expected a number of bytes, got True"),
+        (1.5, "memory_limit: expected a number of bytes, got 1.5"),
+        ("lots", 'memory_limit: "lots" is not a number of bytes'),
+        (1000, "memory_limit must be at least 16.0 MiB, not 1000 bytes"),
+    ]
+    for limit, said in wrong:
+        with pytest.raises(pw.InvalidError, match=re.escape(said)) as caught:
+            pw.run(monitoring_level=QUIET, memory_limit=limit)
+        assert "150MB" in str(caught.value), "the hint says what to write"
+    right: list[tuple[int | str, int]] = [("150MB", 150_000_000), (1 << 30, 1 << 30)]
+    for limit, size in right:
+        pw.run(monitoring_level=QUIET, memory_limit=limit, report=tmp_path / "report.json")
+        run = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["run"]
+        assert (run["memory_limit"], run["spilled_bytes"]) == (size, 0)
+    code = "import millpond as pw\npw.io.csv.write(pw.debug.table_from_markdown('a\\n1'), 'result.csv')\npw.run()\n"
+    ended = script(code, MILLPOND_MEMORY="much")
+    assert ended.returncode == 2 and 'MILLPOND_MEMORY: "much" is not a number of bytes' in ended.stderr
+    assert script(code, MILLPOND_MEMORY="1GB").returncode == 0

@@ -496,7 +496,7 @@ mod tests {
             found.values_mut().chain(expected.values_mut()).for_each(|rows| rows.sort_unstable());
             prop_assert_eq!(found, expected);
             drop(buckets);
-            prop_assert!(memory.may_wait((limit / 4) as usize), "nothing is taken any more");
+            prop_assert!(memory.may_wait((limit / 8 * 3) as usize), "nothing is taken any more");
         }
     }
 }

@@ -14,7 +14,11 @@ use millpond_store::{Scratch, ScratchFile};
 /// A packet of the router takes so many bytes at most.
 const PACKET_BYTES: u64 = 64 << 20;
 /// A bucket is divided when it takes more than so many bytes, however much room there is.
-const BUCKET_BYTES: u64 = 1 << 30;
+const BUCKET_BYTES: u64 = 16 << 20;
+
+/// What a worker takes to read and to write, whatever there is to do: its stack, a piece of input and its columns, lines
+/// of results, and memory that the allocator does not give back.
+const WORKER_BYTES: u64 = 4 << 20;
 
 /// However little room there is: smaller pieces would cost more than they save.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +63,11 @@ pub struct Reserved {
 }
 
 impl Memory {
-    /// At most about `process` bytes for all that this process has, of which `threads` workers take what is left beside
-    /// what it has by now.
+    /// At most about `process` bytes for all that this process has. The rows of `threads` workers take what is left
+    /// beside what it has by now, and what each worker needs in any case.
     pub fn of_process(process: u64, threads: usize, scratch: Scratch) -> Self {
-        Memory { process, ..Memory::new(process - taken().min(process / 2), threads, scratch) }
+        let besides = taken() + threads as u64 * WORKER_BYTES;
+        Memory { process, ..Memory::new(process - besides.min(process / 4 * 3), threads, scratch) }
     }
 
     /// At most about `limit` bytes for the rows that `threads` workers have.
@@ -110,7 +115,7 @@ impl Memory {
     /// Whether so many bytes more may wait.
     pub(crate) fn may_wait(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
-        let fits = self.waiting.load(Ordering::Relaxed) + bytes <= self.limit / 4;
+        let fits = self.waiting.load(Ordering::Relaxed) + bytes <= self.limit / 8 * 3;
         fits && !self.is_tight(bytes)
     }
 

@@ -1,8 +1,8 @@
 //! The timely adapter: turns a physical plan into one worker's dataflow. The only folder that knows `timely`'s
 //! operators.
 //!
-//! Rows go through stateless nodes batch by batch, in a `pipeline` behind each source and each keyed node, which ends in
-//! sinks and in the `inbox`es of the next keyed nodes. A keyed node steps once the frontier has passed the epoch. An
+//! Rows go through stateless nodes batch by batch, in a `pipeline` behind each source and each keyed node, which ends
+//! in sinks and in the `inbox`es of the next keyed nodes. A keyed node steps once the frontier has passed the epoch. An
 //! error or a panic anywhere is kept in [`Failure`]; after it the dataflow only drains, and the run ends without a
 //! commit.
 

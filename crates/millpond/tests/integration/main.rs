@@ -5,6 +5,7 @@ mod delivery;
 mod formats;
 mod growth;
 mod hints;
+mod interrupts;
 mod law;
 mod metadata;
 mod monitoring;
