@@ -8,7 +8,7 @@
 //! bucket of its own. What has one hash cannot be divided so: see `hot_key`.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use millpond_columns::types::Schema;
 use millpond_error::Result;
@@ -23,6 +23,8 @@ use crate::operator::{Bucket, Buckets};
 use crate::route::{BucketBuffer, Packet, Scatter, buckets_per_worker, split};
 use crate::wire::{read_changes, write_changes};
 
+/// Of one part, no more bytes wait in memory, whatever that has room for: a column holds 2 GiB of text at most.
+const PART_BYTES: u64 = 256 << 20;
 /// Rows of numbered keys are taken apart in pieces of so many.
 const PIECE_ROWS: usize = 8 * 1024;
 
@@ -46,8 +48,8 @@ pub struct Shape {
 #[derive(Debug)]
 pub struct EpochBuffer {
     shape: Shape,
-    /// By port and bucket.
-    buckets: Vec<Vec<Mutex<Part>>>,
+    /// By port and bucket; made for the first packet that is divided, since most epochs are small.
+    buckets: Vec<OnceLock<Vec<Mutex<Part>>>>,
     /// By port: what came undivided.
     whole: Vec<Mutex<Vec<HashedChanges>>>,
     spill: Spill,
@@ -80,10 +82,8 @@ struct Spill(Mutex<Option<Arc<ScratchFile>>>);
 impl EpochBuffer {
     /// No packets.
     pub fn new(shape: Shape) -> Self {
-        let buckets = buckets_per_worker(shape.workers);
-        let port = |(key, _): &PortShape| (0..buckets).map(|_| Mutex::new(Part::new(key, &shape.memory))).collect();
         EpochBuffer {
-            buckets: shape.ports.iter().map(port).collect(),
+            buckets: shape.ports.iter().map(|_| OnceLock::new()).collect(),
             whole: shape.ports.iter().map(|_| Mutex::default()).collect(),
             spill: Spill::default(),
             shape,
@@ -99,8 +99,9 @@ impl EpochBuffer {
             self.whole[port].lock().push(rows);
             return Ok(());
         }
-        debug_assert_eq!(self.buckets[port].len(), buckets, "packets are divided alike");
-        Part::push_to(&self.buckets[port][bucket], rows, &self.shape.memory, &self.spill)
+        let parts = self.buckets[port].get_or_init(|| Part::several(buckets, key, &self.shape.memory));
+        debug_assert_eq!(parts.len(), buckets, "packets are divided alike");
+        Part::push_to(&parts[bucket], rows, &self.shape.memory, &self.spill)
     }
 
     /// The buckets that have rows. What does not fit memory as one bucket is divided before the first one is given.
@@ -108,13 +109,12 @@ impl EpochBuffer {
     pub fn finish<'a>(self, check: &'a dyn Fn() -> Result<()>) -> Result<Gathered<'a>> {
         let EpochBuffer { shape, buckets, whole, spill } = self;
         // What is divided at one port is divided at all, so that a bucket holds all rows of its keys.
-        let divided = buckets.iter().flatten().any(|part| !part.lock().is_empty());
+        let divided = buckets.iter().any(|buckets| buckets.get().is_some());
         let count = if divided { buckets_per_worker(shape.workers) } else { 1 };
         let mut scratch = Scatter::default();
         let mut waiting: Vec<Waiting> = (0..count).map(|_| Waiting::of(shape.ports.len())).collect();
         for (((key, schema), buckets), whole) in shape.ports.iter().zip(buckets).zip(whole) {
-            let buckets: Vec<Mutex<Part>> =
-                if divided { buckets } else { vec![Mutex::new(Part::new(key, &shape.memory))] };
+            let buckets = buckets.into_inner().unwrap_or_else(|| Part::several(count, key, &shape.memory));
             for rows in whole.into_inner() {
                 if !divided {
                     buckets[0].lock().rows.push(rows);
@@ -143,6 +143,10 @@ impl Part {
         Part { rows: KeyedChangesBuilder::new(key), reserved: memory.waiting(), spilled: None }
     }
 
+    fn several(count: usize, key: &[usize], memory: &Memory) -> Vec<Mutex<Self>> {
+        (0..count).map(|_| Mutex::new(Part::new(key, memory))).collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.spilled.is_none()
     }
@@ -151,10 +155,12 @@ impl Part {
     fn push_to(part: &Mutex<Part>, rows: HashedChanges, memory: &Memory, spill: &Spill) -> Result<()> {
         if memory.may_wait(rows.bytes()) {
             let mut part = part.lock();
-            part.rows.push(rows);
-            let bytes = part.rows.bytes();
-            part.reserved.set(bytes);
-            return Ok(());
+            if part.reserved.bytes() < PART_BYTES {
+                part.rows.push(rows);
+                let bytes = part.rows.bytes();
+                part.reserved.set(bytes);
+                return Ok(());
+            }
         }
         let (file, packet) = spill.write(&rows, memory)?;
         let hashes = rows.hashes.iter().map(|hash| (*hash, *hash)).reduce(joined).unwrap_or((u64::MAX, 0));
@@ -282,7 +288,7 @@ impl<'a> Gathered<'a> {
         let mut scatter = Scatter::default();
         let most = memory.packet_bytes(count * ports.len());
         for (part, shape) in waiting.parts.into_iter().zip(ports.iter()) {
-            let parts: Vec<Mutex<Part>> = (0..count).map(|_| Mutex::new(Part::new(&shape.0, &memory))).collect();
+            let parts = Part::several(count, &shape.0, &memory);
             let mut buffers: Vec<BucketBuffer> = (0..count).map(|_| BucketBuffer::new(&shape.1)).collect();
             for rows in part.pieces(shape.clone(), seed) {
                 (self.check)()?;

@@ -197,6 +197,11 @@ fn taken() -> u64 {
 }
 
 impl Reserved {
+    /// How many bytes are taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Says how many bytes are taken by now.
     pub(crate) fn set(&mut self, bytes: usize) {
         let bytes = bytes as u64;
