@@ -16,8 +16,8 @@ const PACKET_BYTES: u64 = 64 << 20;
 /// A bucket is divided when it takes more than so many bytes, however much room there is.
 const BUCKET_BYTES: u64 = 16 << 20;
 
-/// What a worker takes to read and to write, whatever there is to do: its stack, a piece of input and its columns, lines
-/// of results, and memory that the allocator does not give back.
+/// What a worker takes to read and to write, whatever there is to do: its stack, a piece of input and its columns,
+/// lines of results, and memory that the allocator does not give back.
 const WORKER_BYTES: u64 = 4 << 20;
 
 /// However little room there is: smaller pieces would cost more than they save.
