@@ -1270,7 +1270,7 @@ DEEP_PROGRAMS = {
     "filters": "t = table\n    for i in range(4000): t = t.filter(pw.this.a > -i)\n    pw.debug.compute_and_print(t)",
     "columns": "t = table\n    for i in range(1000): t = t.with_columns(a=pw.this.a + 1)\n"
     "    pw.debug.compute_and_print(t)",
-    "concats": "t = table\n    for i in range(200): t = t.concat(table)\n"
+    "concats": "t = table\n    for i in range(2000): t = t.concat(table)\n"
     "    pw.debug.compute_and_print(t.reduce(n=pw.reducers.count()))",
     "groupbys": "t = table\n    for i in range(60): t = t.groupby(pw.this.a).reduce(pw.this.a)\n"
     "    pw.debug.compute_and_print(t)",

@@ -117,7 +117,7 @@ impl EpochBuffer {
             let buckets = buckets.into_inner().unwrap_or_else(|| Part::several(count, key, &shape.memory));
             for rows in whole.into_inner() {
                 if !divided {
-                    buckets[0].lock().rows.push(rows);
+                    Part::push_to(&buckets[0], rows, &shape.memory, &spill)?;
                     continue;
                 }
                 for (part, rows) in split(&rows, count * shape.workers, schema, &mut scratch) {

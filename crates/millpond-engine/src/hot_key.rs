@@ -38,13 +38,14 @@ pub(crate) fn step(
     }
     // Who comes later meets what came before: the fewer rows that are, the fewer are read again.
     ports.sort_by_key(|(_, sorted)| sorted.rows.size().rows);
+    let streams = pieces.scatters && ports.iter().all(|(_, sorted)| sorted.insert_only);
     let mut net = NetChanges::new(output, &shape);
     for (number, sorted) in ports {
         sorted.pieces(&shape, &mut |rows| {
             check()?;
             let ports = (0..shape.ports.len()).map(|port| (port == number).then(|| rows.clone())).collect();
             let mut bucket = buckets([Bucket::new(ports)]);
-            operator.step(&context, &mut bucket, &mut |changes| match pieces.scatters {
+            operator.step(&context, &mut bucket, &mut |changes| match streams {
                 true => emit(changes),
                 false => net.push(changes),
             })
@@ -59,6 +60,8 @@ struct Sorted {
     /// Where each column of the port stands in the arrangement, its keys first.
     places: Vec<usize>,
     key: Vec<usize>,
+    /// Whether no row is removed.
+    insert_only: bool,
 }
 
 impl Sorted {
@@ -76,10 +79,13 @@ impl Sorted {
         let ty = |columns: &[usize]| columns.iter().map(|&column| schema.columns()[column].ty).collect();
         let mut sorted = Arrangement::new(ArrangementSchema { key: ty(key), row: ty(&others) }, KeyRange::ALL);
         sorted.count_in(shape.memory.clone());
+        let mut insert_only = true;
         let mut add = |rows: KeyedChangesBuilder| {
             let Some(rows) = rows.finish() else { return Ok(()) };
+            let rows = group(&rows, &others, RowOrder::Consolidated)?;
+            insert_only &= rows.diffs.insert_only();
             let mut builder = sorted.builder();
-            builder.append(&group(&rows, &others, RowOrder::Consolidated)?);
+            builder.append(&rows);
             sorted.insert(builder.finish()?);
             Ok(())
         };
@@ -91,7 +97,7 @@ impl Sorted {
             }
         }
         add(next)?;
-        Ok(Sorted { rows: sorted, places, key: key.clone() })
+        Ok(Sorted { rows: sorted, places, key: key.clone(), insert_only })
     }
 
     /// The rows, in pieces that a step can take.

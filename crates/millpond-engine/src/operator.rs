@@ -97,7 +97,7 @@ impl std::ops::AddAssign for OperatorCounters {
 pub struct Pieces {
     /// The column that they are sorted by first, at the only port.
     pub first: Option<usize>,
-    /// Whether what it emits need not be brought together over these steps.
+    /// Whether what it emits need not be brought together over these steps, as long as no row is removed.
     pub scatters: bool,
 }
 

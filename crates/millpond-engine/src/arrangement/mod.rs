@@ -161,6 +161,8 @@ pub struct Arrangement {
     fresh: bool,
 }
 
+/// A chunk of a key holds so many rows at least, if there are as many.
+const PIECE_ROWS: usize = 4;
 /// A chunk of a scan holds about so many bytes.
 const SCAN_BYTES: usize = 1 << 20;
 
@@ -321,8 +323,9 @@ impl Arrangement {
         let mut more = true;
         while more {
             let mut batch = Batch::new(&self.schema);
-            while more && batch.plain_bytes() < bytes {
-                let space = (bytes - batch.plain_bytes()).clamp(1, SCAN_BYTES);
+            // A row that replaces another comes with it, however large they are.
+            while more && (batch.plain_bytes() < bytes || batch.diffs.len() < PIECE_ROWS) {
+                let space = bytes.saturating_sub(batch.plain_bytes()).clamp(1, SCAN_BYTES);
                 more = walk.next(space, &mut Budget::unlimited(), |plan| {
                     // The first key of a chunk may go on from the one before.
                     batch.push_plan(plan, plan.continues && !batch.hashes.is_empty());

@@ -167,6 +167,11 @@ impl Pipeline {
     }
 }
 
+/// Steps may stand one behind another in thousands, more than the stack of a thread has room for.
+fn deeper<T>(push: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(128 << 10, 1 << 20, push)
+}
+
 /// Takes rows through the first of these stages, which is number `at` of all, and on.
 fn push(
     stages: &mut [Stage],
@@ -184,9 +189,9 @@ fn push(
     let mut hand_on = |changes: Changes, send: &mut Send<'_>| {
         let Some((last, others)) = next.split_last() else { return Ok(()) };
         for to in others {
-            push(&mut behind[to - at - 1..], *to, context, epoch, changes.clone(), send)?;
+            deeper(|| push(&mut behind[to - at - 1..], *to, context, epoch, changes.clone(), send))?;
         }
-        push(&mut behind[last - at - 1..], *last, context, epoch, changes, send)
+        deeper(|| push(&mut behind[last - at - 1..], *last, context, epoch, changes, send))
     };
     match &mut stage.work {
         Work::Forward => hand_on(changes, send),

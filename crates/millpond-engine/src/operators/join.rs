@@ -478,7 +478,8 @@ impl Operator for Join {
     }
 
     fn pieces(&self) -> Pieces {
-        Pieces { scatters: true, ..Pieces::default() }
+        // A row that stands alone in one step may have a partner in the next.
+        Pieces { scatters: Side::BOTH.iter().all(|side| !self.mode.keeps(*side)), ..Pieces::default() }
     }
 }
 

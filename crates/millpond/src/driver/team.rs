@@ -255,6 +255,10 @@ impl Member {
                 while let Some(changes) = input.next()? {
                     self.dataflow.send(epoch, *source, changes);
                     worker.step();
+                    // Also where another process is lost, which is no error of this one.
+                    if context.failure.is_set() {
+                        return Ok(());
+                    }
                     context.check()?;
                 }
             }
