@@ -76,10 +76,7 @@ impl Batches {
             Some(file) => file,
             None => self.file.insert(Arc::new(memory.scratch_file()?)),
         };
-        let mut written = Vec::with_capacity(bytes + 64);
-        write_changes(&changes, &mut written);
-        self.batches.push(Batch::There(file.append(&written)?));
-        memory.has_spilled(written.len());
+        self.batches.push(Batch::There(spill(&changes, file, memory)?));
         Ok(())
     }
 
@@ -97,16 +94,26 @@ impl Batches {
     pub fn iter(&self) -> impl Iterator<Item = Result<Changes>> + '_ {
         self.batches.iter().map(|batch| match (batch, &self.file, &self.place) {
             (Batch::Here { changes, .. }, ..) => Ok(changes.clone()),
-            (Batch::There(extent), Some(file), Some(place)) => {
-                read_changes(&file.read(*extent)?, &place.schema).map_err(|_| damaged())
-            }
+            (Batch::There(extent), Some(file), Some(place)) => read_spilled(file, *extent, &place.schema),
             (Batch::There(_), ..) => Err(damaged()),
         })
     }
 }
 
+/// Writes changes to a scratch file, for [`read_spilled`].
+pub(crate) fn spill(changes: &Changes, file: &ScratchFile, memory: &Memory) -> Result<Extent> {
+    let mut bytes = Vec::with_capacity(changes.bytes() + 64);
+    write_changes(changes, &mut bytes);
+    memory.append(file, &bytes)
+}
+
+/// Reads changes of this schema that were spilled.
+pub(crate) fn read_spilled(file: &ScratchFile, place: Extent, schema: &Schema) -> Result<Changes> {
+    read_changes(&file.read(place)?, schema).map_err(|_| damaged())
+}
+
 /// What was written to a scratch file is not there any more.
-pub(crate) fn damaged() -> Error {
+fn damaged() -> Error {
     Error::unavailable("a scratch file does not hold what was written to it")
         .with_hint("check the disk that it is on: MILLPOND_SCRATCH names another directory")
 }

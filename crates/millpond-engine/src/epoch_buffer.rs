@@ -15,13 +15,12 @@ use millpond_error::Result;
 use millpond_store::{Extent, ScratchFile};
 use parking_lot::Mutex;
 
-use crate::batches::damaged;
-use crate::hash::HashSeed;
+use crate::batches::{read_spilled, spill};
+use crate::hash::{HashSeed, KeyRange};
 use crate::keyed::{HashedChanges, KeyedChanges, KeyedChangesBuilder};
 use crate::memory::{Memory, Reserved};
 use crate::operator::{Bucket, Buckets};
 use crate::route::{BucketBuffer, Packet, Scatter, buckets_per_worker, split};
-use crate::wire::{read_changes, write_changes};
 
 /// Of one part, no more bytes wait in memory, whatever that has room for: a column holds 2 GiB of text at most.
 const PART_BYTES: u64 = 256 << 20;
@@ -71,8 +70,7 @@ struct Spilled {
     packets: Vec<Extent>,
     /// The bytes that it takes to work on all of it.
     bytes: u64,
-    /// The smallest and the largest hash.
-    hashes: (u64, u64),
+    hashes: KeyRange,
 }
 
 /// Makes a scratch file when one is needed.
@@ -163,37 +161,34 @@ impl Part {
             }
         }
         let (file, packet) = spill.write(&rows, memory)?;
-        let hashes = rows.hashes.iter().map(|hash| (*hash, *hash)).reduce(joined).unwrap_or((u64::MAX, 0));
+        let Some(hashes) = KeyRange::of_hashes(rows.hashes.iter().copied()) else { return Ok(()) };
         let mut part = part.lock();
         let none = || Spilled { file, packets: Vec::new(), bytes: 0, hashes };
         let spilled = part.spilled.get_or_insert_with(none);
         spilled.packets.push(packet);
         spilled.bytes += (packet.length + rows.hashes.len() * 8) as u64;
-        spilled.hashes = joined(spilled.hashes, hashes);
+        spilled.hashes = spilled.hashes.hull(hashes);
         Ok(())
     }
 
     /// About how much memory it takes to work on all of it.
     fn bytes(&self, width: usize) -> u64 {
-        // Of numbered keys, whole columns are made again.
-        let numbered = self.rows.bytes() + self.rows.rows() * 8 * (width + 1);
-        numbered as u64 + self.spilled.as_ref().map_or(0, |spilled| spilled.bytes)
+        self.rows.working_bytes(width) + self.spilled.as_ref().map_or(0, |spilled| spilled.bytes)
     }
 
     /// The smallest and the largest hash.
-    fn hashes(&self) -> Option<(u64, u64)> {
-        self.rows.hashes().into_iter().chain(self.spilled.iter().map(|spilled| spilled.hashes)).reduce(joined)
+    fn hashes(&self) -> Option<KeyRange> {
+        self.rows.hashes().into_iter().chain(self.spilled.iter().map(|spilled| spilled.hashes)).reduce(KeyRange::hull)
     }
 
     /// Reads what is in scratch files, piece by piece.
     fn read(spilled: Option<Spilled>, shape: PortShape, seed: HashSeed) -> impl Iterator<Item = Result<HashedChanges>> {
         let packets =
             |Spilled { file, packets, .. }: Spilled| packets.into_iter().map(move |packet| (file.clone(), packet));
-        spilled.into_iter().flat_map(packets).map(move |(file, packet)| {
-            let bytes = file.read(packet)?;
-            let changes = read_changes(&bytes, &shape.1).map_err(|_| damaged())?;
-            Ok(HashedChanges::new(changes, seed, &shape.0))
-        })
+        spilled
+            .into_iter()
+            .flat_map(packets)
+            .map(move |(file, packet)| Ok(HashedChanges::new(read_spilled(&file, packet, &shape.1)?, seed, &shape.0)))
     }
 
     /// All rows, in memory.
@@ -210,14 +205,8 @@ impl Part {
     }
 }
 
-fn joined(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
-    (a.0.min(b.0), a.1.max(b.1))
-}
-
 impl Spill {
     fn write(&self, rows: &HashedChanges, memory: &Memory) -> Result<(Arc<ScratchFile>, Extent)> {
-        let mut bytes = Vec::with_capacity(rows.bytes() + 64);
-        write_changes(&rows.changes, &mut bytes);
         let file = {
             let mut file = self.0.lock();
             match &*file {
@@ -225,8 +214,7 @@ impl Spill {
                 None => file.insert(Arc::new(memory.scratch_file()?)).clone(),
             }
         };
-        memory.has_spilled(bytes.len());
-        let packet = file.append(&bytes)?;
+        let packet = spill(&rows.changes, &file, memory)?;
         Ok((file, packet))
     }
 }
@@ -265,8 +253,8 @@ impl<'a> Gathered<'a> {
             }
             return Ok(());
         }
-        match waiting.parts.iter().filter_map(Part::hashes).reduce(joined) {
-            Some((first, last)) if first < last => self.divide(waiting, (first, last), bytes.div_ceil(most) * 2),
+        match waiting.parts.iter().filter_map(Part::hashes).reduce(KeyRange::hull) {
+            Some(hashes) if hashes.first < hashes.last => self.divide(waiting, hashes, bytes.div_ceil(most) * 2),
             _ => {
                 self.hot.push_back(waiting);
                 Ok(())
@@ -275,7 +263,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Divides a bucket into about so many.
-    fn divide(&mut self, waiting: Waiting, (first, last): (u64, u64), wanted: u64) -> Result<()> {
+    fn divide(&mut self, waiting: Waiting, KeyRange { first, last }: KeyRange, wanted: u64) -> Result<()> {
         let Shape { seed, ports, memory, .. } = self.shape.clone();
         let most = (memory.parts() / ports.len() as u64).max(2);
         let wanted = wanted.min(most).next_power_of_two();

@@ -96,6 +96,16 @@ impl KeyRange {
         self.first <= hash && hash <= self.last
     }
 
+    /// The smallest range that has all of these hashes; `None` if there are none.
+    pub fn of_hashes(hashes: impl IntoIterator<Item = u64>) -> Option<KeyRange> {
+        hashes.into_iter().map(|hash| KeyRange { first: hash, last: hash }).reduce(KeyRange::hull)
+    }
+
+    /// The smallest range that has the hashes of both.
+    pub fn hull(self, other: KeyRange) -> KeyRange {
+        KeyRange { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+
     /// The hashes in both ranges, if there are any.
     pub fn intersection(self, other: KeyRange) -> Option<KeyRange> {
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));

@@ -92,7 +92,7 @@ impl Sorted {
         let mut next = KeyedChangesBuilder::new(key);
         for rows in rows {
             next.push(rows?);
-            if next.rows() * 8 * (schema.len() + 1) + next.bytes() >= shape.memory.bucket_bytes() as usize {
+            if next.working_bytes(schema.len()) >= shape.memory.bucket_bytes() {
                 add(std::mem::replace(&mut next, KeyedChangesBuilder::new(key)))?;
             }
         }

@@ -7,7 +7,7 @@ use millpond_columns::view::{concat, repeat, take};
 
 use crate::changes::{Changes, DiffBuffer, Diffs, bytes_of};
 use crate::frame_of_reference::CompactColumn;
-use crate::hash::{HashSeed, hash_columns};
+use crate::hash::{HashSeed, KeyRange, hash_columns};
 use crate::interner::KeyInterner;
 
 /// Changes with the hash of each row's key, in no particular order: what the router sends.
@@ -152,16 +152,20 @@ impl KeyedChangesBuilder {
         self.rows.key_of_row.len() + self.waiting.iter().map(|rows| rows.hashes.len()).sum::<usize>()
     }
 
+    /// About how much memory it takes to work on the rows, of so many columns: whole ones are made again.
+    pub(crate) fn working_bytes(&self, columns: usize) -> u64 {
+        (self.bytes() + self.rows() * 8 * (columns + 1)) as u64
+    }
+
     /// Whether there is no row.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows() == 0
     }
 
     /// The smallest and the largest hash.
-    pub(crate) fn hashes(&self) -> Option<(u64, u64)> {
+    pub(crate) fn hashes(&self) -> Option<KeyRange> {
         let numbered = self.numbering.iter().flat_map(|(numbering, _)| numbering.hashes());
-        let hashes = numbered.chain(self.waiting.iter().flat_map(|rows| &rows.hashes));
-        hashes.map(|hash| (*hash, *hash)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        KeyRange::of_hashes(numbered.chain(self.waiting.iter().flat_map(|rows| &rows.hashes)).copied())
     }
 
     /// All rows as they came, in pieces of about `most` rows.

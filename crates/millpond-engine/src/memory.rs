@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use millpond_error::Result;
-use millpond_store::{Scratch, ScratchFile};
+use millpond_store::{Extent, Scratch, ScratchFile};
 
 /// A packet of the router takes so many bytes at most.
 const PACKET_BYTES: u64 = 64 << 20;
@@ -89,12 +89,12 @@ impl Memory {
     /// So few bytes that some rows are too many, for tests.
     #[doc(hidden)]
     pub fn tiny(limit: u64, threads: usize) -> Self {
-        Memory { least: LEAST_OF_TESTS, ..Memory::new(limit, threads, Scratch::from_env()) }
+        Memory { least: LEAST_OF_TESTS, ..Memory::new(limit, threads, Scratch::from_env(None)) }
     }
 
     /// Whatever the rows take.
     pub fn unlimited() -> Self {
-        Memory::new(u64::MAX, 1, Scratch::from_env())
+        Memory::new(u64::MAX, 1, Scratch::from_env(None))
     }
 
     /// The bytes that the whole process may take, if that is limited.
@@ -159,9 +159,10 @@ impl Memory {
         self.scratch.file()
     }
 
-    /// Takes note of what was written to a scratch file.
-    pub(crate) fn has_spilled(&self, bytes: usize) {
-        self.spilled.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Writes bytes to a scratch file.
+    pub(crate) fn append(&self, file: &ScratchFile, bytes: &[u8]) -> Result<Extent> {
+        self.spilled.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        file.append(bytes)
     }
 
     /// Room in memory for a segment, which counts until this is dropped; `None`, if it belongs into a scratch file.
@@ -178,9 +179,8 @@ impl Memory {
     /// The bytes of a segment in a scratch file, of which memory holds what was read last; `file` has those before
     /// `last`, if there are any.
     pub(crate) fn keep(&self, file: Option<ScratchFile>, last: &[u8]) -> Result<Bytes> {
-        let file = file.map_or_else(|| self.scratch.file(), Ok)?;
-        file.append(last)?;
-        self.has_spilled(last.len());
+        let file = file.map_or_else(|| self.scratch_file(), Ok)?;
+        self.append(&file, last)?;
         file.into_bytes()
     }
 }

@@ -50,17 +50,13 @@ impl Scratch {
         Scratch { directory: directory.into() }
     }
 
-    /// Scratch files where the environment says: in `MILLPOND_SCRATCH`, or else in `TMPDIR`, `/var/tmp` or `/tmp`.
-    pub fn from_env() -> Self {
-        let named =
-            ["MILLPOND_SCRATCH", "TMPDIR"].into_iter().filter_map(std::env::var_os).find(|name| !name.is_empty());
+    /// Scratch files in the directory that `MILLPOND_SCRATCH` names, or else in this one, or else in `TMPDIR`,
+    /// `/var/tmp` or `/tmp`.
+    pub fn from_env(directory: Option<&Path>) -> Self {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let usual = || PLACES.into_iter().map(PathBuf::from).find(|place| place.is_dir());
-        Scratch::new(named.map(PathBuf::from).or_else(usual).unwrap_or_else(std::env::temp_dir))
-    }
-
-    /// The directory.
-    pub fn directory(&self) -> &Path {
-        &self.directory
+        let place = variable("MILLPOND_SCRATCH").or_else(|| directory.map(Path::to_owned));
+        Scratch::new(place.or_else(|| variable("TMPDIR")).or_else(usual).unwrap_or_else(std::env::temp_dir))
     }
 
     /// An empty file.

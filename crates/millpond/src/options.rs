@@ -219,10 +219,15 @@ impl RunOptions {
             (None, Ok(text)) => memory_limit::parse("MILLPOND_MEMORY", &text)?,
             (None, Err(_)) => memory_limit::usual(processes),
         };
-        let named = std::env::var_os("MILLPOND_SCRATCH").is_some_and(|name| !name.is_empty());
-        let state = self.state.as_ref().and_then(Backend::path).filter(|_| !named);
-        let scratch = state.map_or_else(Scratch::from_env, Scratch::new);
+        let scratch = Scratch::from_env(self.state.as_ref().and_then(Backend::path));
         Ok(Arc::new(Memory::of_process(limit, self.worker_count()?, scratch)))
+    }
+
+    /// Says whether the user wants the run to end in the midst of an epoch. A service, which has no end of its own,
+    /// finishes the epoch first.
+    pub(crate) fn interrupts(&self, endless: bool) -> Box<dyn Fn() -> bool + Send + Sync> {
+        let stop = (!endless).then(|| self.stop.clone());
+        Box::new(move || stop.as_ref().is_some_and(Stop::is_requested))
     }
 
     pub(crate) fn worker_count(&self) -> Result<usize> {

@@ -202,7 +202,7 @@ impl Levels {
             end = match self.small_compaction(end) {
                 Some(start) => {
                     let keys = self.levels[start..end].iter().filter_map(|level| cover(&level.entries));
-                    let Some(range) = keys.reduce(union) else { break };
+                    let Some(range) = keys.reduce(KeyRange::hull) else { break };
                     self.start_compaction(start, end, range)?;
                     start
                 }
@@ -308,17 +308,13 @@ impl Level {
             let before = self.entries.iter().rev().filter_map(keys).find(|keys| keys.last < range.first);
             before.or_else(|| self.entries.iter().find_map(keys))
         };
-        near.reduce(union).or_else(nearest).map_or(range, |keys| union(keys, range))
+        near.reduce(KeyRange::hull).or_else(nearest).map_or(range, |keys| keys.hull(range))
     }
 }
 
 /// The smallest range that covers the keys of these entries; `None` for no keys.
 fn cover(entries: &[SegmentEntry]) -> Option<KeyRange> {
-    entries.iter().filter_map(|entry| entry.segment.hashes()?.intersection(entry.range)).reduce(union)
-}
-
-fn union(a: KeyRange, b: KeyRange) -> KeyRange {
-    KeyRange { first: a.first.min(b.first), last: a.last.max(b.last) }
+    entries.iter().filter_map(|entry| entry.segment.hashes()?.intersection(entry.range)).reduce(KeyRange::hull)
 }
 
 /// What is left of an entry without the keys in `range`.

@@ -317,15 +317,30 @@ impl Arrangement {
         cursor::lookup_rows(&self.schema, &self.entries, wanted, enough)
     }
 
+    /// Hands all live rows to `emit`, in ascending order of keys, in chunks of whole keys.
+    pub fn scan(&self, emit: &mut dyn FnMut(KeyedRows) -> Result<()>) -> Result<()> {
+        self.scan_chunks(SCAN_BYTES, |walk, _| walk.between_keys(), emit)
+    }
+
     /// As [`scan`](Self::scan), in chunks of about so many bytes: a key may go on in the next one.
     pub(crate) fn scan_pieces(&self, bytes: usize, emit: &mut dyn FnMut(KeyedRows) -> Result<()>) -> Result<()> {
+        // A row that replaces another comes with it, however large they are.
+        self.scan_chunks(bytes, |_, chunk| chunk.diffs.len() >= PIECE_ROWS, emit)
+    }
+
+    /// Hands all live rows to `emit`, in chunks of at least so many bytes that end where they may.
+    fn scan_chunks(
+        &self,
+        bytes: usize,
+        may_end: impl Fn(&Walk, &Batch) -> bool,
+        emit: &mut dyn FnMut(KeyedRows) -> Result<()>,
+    ) -> Result<()> {
         let mut walk = Walk::new(&self.schema, self.levels.slices(), self.range)?;
         let mut more = true;
         while more {
             let mut batch = Batch::new(&self.schema);
-            // A row that replaces another comes with it, however large they are.
-            while more && (batch.plain_bytes() < bytes || batch.diffs.len() < PIECE_ROWS) {
-                let space = bytes.saturating_sub(batch.plain_bytes()).clamp(1, SCAN_BYTES);
+            while more && (batch.plain_bytes() < bytes || !may_end(&walk, &batch)) {
+                let space = bytes.saturating_sub(batch.plain_bytes()).max(bytes / 16).clamp(1, SCAN_BYTES);
                 more = walk.next(space, &mut Budget::unlimited(), |plan| {
                     // The first key of a chunk may go on from the one before.
                     batch.push_plan(plan, plan.continues && !batch.hashes.is_empty());
@@ -336,25 +351,6 @@ impl Arrangement {
             }
         }
         Ok(())
-    }
-
-    /// Hands all live rows to `emit`, in ascending order of keys, in chunks of whole keys.
-    pub fn scan(&self, emit: &mut dyn FnMut(KeyedRows) -> Result<()>) -> Result<()> {
-        let mut walk = Walk::new(&self.schema, self.levels.slices(), self.range)?;
-        loop {
-            let mut batch = Batch::new(&self.schema);
-            let mut more = true;
-            while more && (batch.plain_bytes() < SCAN_BYTES || !walk.between_keys()) {
-                let space = SCAN_BYTES.saturating_sub(batch.plain_bytes()).max(SCAN_BYTES / 16);
-                more = walk.next(space, &mut Budget::unlimited(), |plan| batch.push_plan(plan, plan.continues))?;
-            }
-            if !batch.hashes.is_empty() {
-                emit(batch.into_keyed_rows()?)?;
-            }
-            if !more {
-                return Ok(());
-            }
-        }
     }
 }
 

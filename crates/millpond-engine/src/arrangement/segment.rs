@@ -617,8 +617,7 @@ impl SegmentBuilder {
             Some(file) => file,
             None => self.file.insert(memory.scratch_file()?),
         };
-        file.append(&self.bytes)?;
-        memory.has_spilled(self.bytes.len());
+        memory.append(file, &self.bytes)?;
         self.in_file += self.bytes.len();
         self.bytes.clear();
         Ok(())

@@ -28,7 +28,6 @@ use crate::cluster::{AGAIN_HINT, Connected, Health};
 use crate::lacking::lacking;
 use crate::monitor::{Meters, Monitoring};
 use crate::options::RunOptions;
-use crate::stop::Stop;
 
 /// Pieces of input that a worker has at hand, so that it need not wait for the next one.
 const AHEAD: usize = 8;
@@ -100,10 +99,6 @@ impl Follower {
         let meters = Meters::new(&plan, std::iter::empty(), (1, threads), self.disk.is_some(), Monitoring::None);
         let metrics = meters.steps();
         let patience = Some(POLL_INTERVAL);
-        let inboxes = Inboxes::default();
-        // A service is stopped by process 0, between two epochs.
-        let stop = (!endless).then(|| options.stop.clone());
-        let is_interrupted = Box::new(move || stop.as_ref().is_some_and(Stop::is_requested));
         let memory = self.told(options.rows_memory(connected.cluster.neighbours()))?;
         let context = Arc::new(Context {
             plan,
@@ -114,9 +109,9 @@ impl Follower {
             patience,
             metrics,
             threads,
-            inboxes,
+            inboxes: Inboxes::default(),
             memory,
-            is_interrupted,
+            is_interrupted: options.interrupts(endless),
         });
         let (process, processes) = (connected.cluster.process(), connected.cluster.processes());
         let fabric = Fabric::cluster(threads, &mut connected, self.health.clone())?;

@@ -52,7 +52,6 @@ use crate::declare::SourceConnector;
 use crate::lacking::lacking;
 use crate::monitor::Meters;
 use crate::options::RunOptions;
-use crate::stop::Stop;
 use crate::summary::{Summary, WindowSummary};
 pub(crate) use epochs::EpochClock;
 use outputs::Output;
@@ -263,11 +262,7 @@ impl Run {
         let failure = health.failure.clone();
         let metrics = meters.steps();
         let threads = options.worker_count()?;
-        let inboxes = Inboxes::default();
-        // A service finishes its epoch when it is asked to stop.
         let endless = sources.iter().any(|open| open.source.is_endless());
-        let stop = (!endless).then(|| options.stop.clone());
-        let is_interrupted = Box::new(move || stop.as_ref().is_some_and(Stop::is_requested));
 
         let context = Arc::new(Context {
             plan: plan.clone(),
@@ -278,9 +273,9 @@ impl Run {
             patience,
             metrics,
             threads,
-            inboxes,
+            inboxes: Inboxes::default(),
             memory,
-            is_interrupted,
+            is_interrupted: options.interrupts(endless),
         });
         meters.open(endless);
         let disk = options.state.as_ref().map(|state| state.as_disk());
