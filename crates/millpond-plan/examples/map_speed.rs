@@ -57,7 +57,7 @@ fn stage(predicate: Expr, computed: Expr) -> Result<Arc<MapStage>> {
     let connector = Arc::new(());
     let visits = Table::source(SourceDecl {
         name: None,
-        kind: "test",
+        kind: "test".into(),
         schema,
         append_only: true,
         description,
@@ -66,7 +66,15 @@ fn stage(predicate: Expr, computed: Expr) -> Result<Arc<MapStage>> {
     })?;
     let table = visits.filter(predicate, &origin)?.with_columns(vec![("computed".into(), computed)], &origin)?;
     let description = Default::default();
-    let sink = SinkDecl { table, name: None, kind: "test", description, keeps_table: false, origin, connector };
+    let sink = SinkDecl {
+        table,
+        name: String::new(),
+        kind: "test".into(),
+        description,
+        keeps_table: false,
+        origin,
+        connector,
+    };
     let plan = lower(vec![sink], OnError::default())?;
     let stages = plan.nodes.iter().find_map(|node| match &node.operator {
         OperatorSpec::Map { stage, .. } => Some(stage.clone()),

@@ -1,6 +1,7 @@
 //! What a program says of an external table that it reads.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use millpond_columns::types::Schema;
@@ -12,7 +13,7 @@ pub struct SourceDecl {
     /// The user's name for it.
     pub name: Option<String>,
     /// The kind of connector, such as `csv`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Its columns, as declared.
     pub schema: Schema,
     /// Whether it never removes a row.

@@ -8,7 +8,7 @@ use millpond_error::{Origin, Result};
 
 use crate::logical::{OnError, SinkDecl, Table, lower};
 use crate::notation::Speller;
-use crate::physical::{Consolidate, Explanation, Node, OperatorSpec, PhysicalPlan};
+use crate::physical::{Consolidate, Explanation, Node, OperatorSpec, PhysicalPlan, Sink};
 
 /// The plan as text, in the language of the program: a paragraph for each node but sinks, each after those that it
 /// reads.
@@ -16,13 +16,33 @@ use crate::physical::{Consolidate, Explanation, Node, OperatorSpec, PhysicalPlan
 /// A node has a number, what it does, the name of its state if it keeps one, its key, its columns, which of them can be
 /// errors by what, and whether its output is append-only, or why it is not. The text is for people, and may change.
 pub fn explain(plan: &PhysicalPlan) -> String {
+    text(plan, None)
+}
+
+/// The same of a plan that was read from a saved state, without places in the program and with its outputs; `kept` says
+/// of a step, by its name, what the state has of it.
+pub fn explain_saved(plan: &PhysicalPlan, kept: &dyn Fn(&str) -> String) -> String {
+    let mut out = text(plan, Some(kept));
+    for node in &plan.nodes {
+        if let OperatorSpec::Sink { index } = node.operator {
+            let Sink { name, kind, .. } = &plan.sinks[index];
+            let of = node.ports.iter().map(|port| (port.node.0 + 1).to_string()).collect::<Vec<_>>().join(" and ");
+            // Writing to a text cannot fail.
+            let _ = writeln!(out, "output {name:?}: {kind} of {of}");
+        }
+    }
+    out
+}
+
+fn text(plan: &PhysicalPlan, kept: Option<&dyn Fn(&str) -> String>) -> String {
     let mut out = String::new();
     for (number, node) in (1..).zip(&plan.nodes) {
         if matches!(node.operator, OperatorSpec::Sink { .. }) {
             continue;
         }
-        let (does, lines) = Explainer { plan, node }.explained();
+        let (does, mut lines) = Explainer { plan, node, places: kept.is_none() }.explained();
         let saved = node.step.as_ref().map(|step| format!(", saved as {:?}", step.name)).unwrap_or_default();
+        lines.extend(node.step.iter().filter_map(|step| Some(kept?(&step.name))));
         // Writing to a text cannot fail.
         let _ = writeln!(out, "{number}. {does}{saved}");
         for line in lines {
@@ -40,8 +60,8 @@ impl Table {
     pub fn explain(&self, origin: &Origin) -> Result<String> {
         let table = SinkDecl {
             table: self.clone(),
-            name: None,
-            kind: "explain",
+            name: String::new(),
+            kind: "explain".into(),
             description: serde_json::Value::Null,
             keeps_table: false,
             origin: origin.clone(),
@@ -55,6 +75,8 @@ impl Table {
 struct Explainer<'a> {
     plan: &'a PhysicalPlan,
     node: &'a Node,
+    /// Whether it says where in the program a source is made.
+    places: bool,
 }
 
 impl Explainer<'_> {
@@ -78,7 +100,8 @@ impl Explainer<'_> {
             OperatorSpec::Source { index, .. } => {
                 let source = &self.plan.sources[*index];
                 lines.push(columns(schema));
-                format!("source: {}, made at {}", source.kind, source.origin)
+                let place = if self.places { format!(", made at {}", source.origin) } else { String::new() };
+                format!("source: {}{place}", source.kind)
             }
             OperatorSpec::Map { stage, consolidate } => {
                 let speller = Speller::of_program();
@@ -114,7 +137,7 @@ impl Explainer<'_> {
                 "flatten".to_owned()
             }
             OperatorSpec::Keyed(spec) => return spec.explain(&inputs),
-            OperatorSpec::Sink { index } => self.plan.sinks[*index].kind.to_owned(),
+            OperatorSpec::Sink { index } => self.plan.sinks[*index].kind.clone().into_owned(),
         };
         Explanation { what, lines, more: String::new() }
     }

@@ -18,13 +18,15 @@ use std::sync::Arc;
 
 use millpond_columns::types::{Schema, Type};
 use millpond_error::{Origin, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::deep::deep_of;
 use crate::functions::{Reducer, TextFunction, TimeFunction};
 use crate::literal::Literal;
 
 /// Operators of one operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UnaryOp {
     /// `-a`
     Neg,
@@ -41,7 +43,8 @@ pub enum UnaryOp {
 }
 
 /// Operators of two operands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BinaryOp {
     /// `a + b`; concatenates text.
     Add,
@@ -78,7 +81,7 @@ pub enum BinaryOp {
 }
 
 /// A column by its name, and of which table it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnRef {
     /// The table.
     pub table: TableRef,
@@ -87,7 +90,8 @@ pub struct ColumnRef {
 }
 
 /// Which table a column is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TableRef {
     /// The table whose method takes the expression.
     This,
@@ -95,7 +99,9 @@ pub enum TableRef {
     Left,
     /// The right table of a join.
     Right,
-    /// This very table.
+    /// This very table. Tables hold no expression that says so: a method that takes one makes it say
+    /// [`TableRef::This`] or a side.
+    #[serde(skip)]
     Of(TableId),
 }
 
@@ -125,37 +131,38 @@ impl PartialEq for TableId {
 
 impl Eq for TableId {}
 
-/// What an [`Expr`] is.
-#[derive(Clone, Debug)]
-pub enum ExprKind {
+/// What an [`Expr`] is; in a saved plan, its operands are numbers of other expressions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExprKind<E = Expr> {
     /// A column.
     Column(ColumnRef),
     /// A value.
     Literal(Literal),
     /// An operator and its operand.
-    Unary(UnaryOp, Expr),
+    Unary(UnaryOp, E),
     /// An operator and its operands.
-    Binary(BinaryOp, Expr, Expr),
+    Binary(BinaryOp, E, E),
     /// `if_else(condition, then, otherwise)`
-    IfElse(Expr, Expr, Expr),
+    IfElse(E, E, E),
     /// The first value that is not null.
-    Coalesce(Vec<Expr>),
+    Coalesce(Vec<E>),
     /// A conversion.
-    Cast(Expr, Type),
+    Cast(E, Type),
     /// The first expression, or the second where the first is an error value.
-    FillError(Expr, Expr),
+    FillError(E, E),
     /// A function of text, and its operands.
-    Text(TextFunction, Vec<Expr>),
+    Text(TextFunction, Vec<E>),
     /// A function of points in time and durations, and its operands.
-    Time(TimeFunction, Vec<Expr>),
+    Time(TimeFunction, Vec<E>),
     /// `make_tuple(a, b)`
-    Tuple(Vec<Expr>),
+    Tuple(Vec<E>),
     /// `a[key]`, an error value where there is no such element; with a default `a.get(key, default)`.
-    Get(Expr, Expr, Option<Expr>),
+    Get(E, E, Option<E>),
     /// The value of this type that a JSON value is, or null.
-    JsonAs(Expr, Type),
+    JsonAs(E, Type),
     /// A reducer and its arguments; only in the outputs of a `reduce`.
-    Reducer(Reducer, Vec<Expr>),
+    Reducer(Reducer, Vec<E>),
 }
 
 /// Two expressions each, by their addresses.
@@ -211,30 +218,6 @@ impl ExprKind {
         self.parts(|part| out.push(part));
     }
 
-    /// The same on other operands.
-    fn map_parts(&self, to: &mut dyn FnMut(&Expr) -> Result<Expr>) -> Result<ExprKind> {
-        fn all(parts: &[Expr], to: &mut dyn FnMut(&Expr) -> Result<Expr>) -> Result<Vec<Expr>> {
-            parts.iter().map(to).collect()
-        }
-        Ok(match self {
-            ExprKind::Column(_) | ExprKind::Literal(_) => self.clone(),
-            ExprKind::Unary(op, a) => ExprKind::Unary(*op, to(a)?),
-            ExprKind::Cast(a, ty) => ExprKind::Cast(to(a)?, *ty),
-            ExprKind::JsonAs(a, ty) => ExprKind::JsonAs(to(a)?, *ty),
-            ExprKind::Binary(op, a, b) => ExprKind::Binary(*op, to(a)?, to(b)?),
-            ExprKind::FillError(a, b) => ExprKind::FillError(to(a)?, to(b)?),
-            ExprKind::IfElse(a, b, c) => ExprKind::IfElse(to(a)?, to(b)?, to(c)?),
-            ExprKind::Get(a, key, default) => {
-                ExprKind::Get(to(a)?, to(key)?, default.as_ref().map(&mut *to).transpose()?)
-            }
-            ExprKind::Coalesce(parts) => ExprKind::Coalesce(all(parts, to)?),
-            ExprKind::Text(function, parts) => ExprKind::Text(function.clone(), all(parts, to)?),
-            ExprKind::Time(function, parts) => ExprKind::Time(function.clone(), all(parts, to)?),
-            ExprKind::Tuple(parts) => ExprKind::Tuple(all(parts, to)?),
-            ExprKind::Reducer(kind, parts) => ExprKind::Reducer(*kind, all(parts, to)?),
-        })
-    }
-
     /// Moves the operands to `out`, unless it has none.
     fn take_parts(&mut self, out: &mut Vec<Expr>) {
         if matches!(self, ExprKind::Column(_) | ExprKind::Literal(_)) {
@@ -252,6 +235,33 @@ impl ExprKind {
             | ExprKind::Tuple(parts)
             | ExprKind::Reducer(_, parts) => out.extend(parts),
         }
+    }
+}
+
+impl<E> ExprKind<E> {
+    /// The same on other operands.
+    pub(crate) fn map_parts<F>(&self, to: &mut dyn FnMut(&E) -> Result<F>) -> Result<ExprKind<F>> {
+        fn all<E, F>(parts: &[E], to: &mut dyn FnMut(&E) -> Result<F>) -> Result<Vec<F>> {
+            parts.iter().map(to).collect()
+        }
+        Ok(match self {
+            ExprKind::Column(column) => ExprKind::Column(column.clone()),
+            ExprKind::Literal(value) => ExprKind::Literal(value.clone()),
+            ExprKind::Unary(op, a) => ExprKind::Unary(*op, to(a)?),
+            ExprKind::Cast(a, ty) => ExprKind::Cast(to(a)?, *ty),
+            ExprKind::JsonAs(a, ty) => ExprKind::JsonAs(to(a)?, *ty),
+            ExprKind::Binary(op, a, b) => ExprKind::Binary(*op, to(a)?, to(b)?),
+            ExprKind::FillError(a, b) => ExprKind::FillError(to(a)?, to(b)?),
+            ExprKind::IfElse(a, b, c) => ExprKind::IfElse(to(a)?, to(b)?, to(c)?),
+            ExprKind::Get(a, key, default) => {
+                ExprKind::Get(to(a)?, to(key)?, default.as_ref().map(&mut *to).transpose()?)
+            }
+            ExprKind::Coalesce(parts) => ExprKind::Coalesce(all(parts, to)?),
+            ExprKind::Text(function, parts) => ExprKind::Text(function.clone(), all(parts, to)?),
+            ExprKind::Time(function, parts) => ExprKind::Time(function.clone(), all(parts, to)?),
+            ExprKind::Tuple(parts) => ExprKind::Tuple(all(parts, to)?),
+            ExprKind::Reducer(kind, parts) => ExprKind::Reducer(*kind, all(parts, to)?),
+        })
     }
 }
 
@@ -300,7 +310,7 @@ impl Expr {
         Expr::made(kind, Some(Origin::caller()))
     }
 
-    fn made(kind: ExprKind, origin: Option<Origin>) -> Self {
+    pub(crate) fn made(kind: ExprKind, origin: Option<Origin>) -> Self {
         let (mut depth, mut size) = (0, 1u32);
         let mut names_tables = matches!(&kind, ExprKind::Column(column) if column.table != TableRef::This);
         kind.parts(|part| {

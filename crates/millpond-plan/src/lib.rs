@@ -11,7 +11,7 @@
 //!   [`methods`]: the calls that write them; [`notation`]: how messages spell all this, as the program's language does;
 //! - `terms`, `typing`: typed expressions, and how untyped ones become them; [`eval`]: their meaning, over whole
 //!   columns;
-//! - `declare`: what a program says of a source; [`physical`]: the plan that runs;
+//! - `declare`: what a program says of a source; [`SavedPlan`]: a program as bytes; [`physical`]: the plan that runs;
 //! - [`logical`]: the plan as written, an operation a file, and how it becomes the plan that runs; [`explain()`]: that
 //!   as text;
 //! - [`difference()`]: what changed between two descriptions of a step.
@@ -36,6 +36,7 @@ pub mod methods;
 pub mod notation;
 pub mod physical;
 mod python_repr;
+mod saved_plan;
 mod terms;
 pub mod text_codec;
 pub mod time;
@@ -47,7 +48,7 @@ pub use declare::SourceDecl;
 pub use difference::{CLOCK, difference, without_unread};
 pub use errors::End;
 pub use eval::{MapStage, Mapped};
-pub use explain::explain;
+pub use explain::{explain, explain_saved};
 pub use expr::{
     BinaryOp, ColumnRef, Expr, ExprKind, TableId, TableRef, UnaryOp, coalesce, col, if_else, left, lit, right,
 };
@@ -65,5 +66,6 @@ pub use methods::reducers::{
 };
 pub use methods::{Dt, Text, make_tuple};
 pub use physical::PhysicalPlan;
+pub use saved_plan::SavedPlan;
 pub use time_format::TimeFormat;
 pub use zone::Zone;

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use jiff::tz::Offset;
 use millpond_columns::dialect::quoted;
 use millpond_columns::types::Type;
+use serde::{Deserialize, Serialize};
 
 use crate::time_format::timestamp;
 
 /// A value written in the program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Literal {
     /// No value; takes the type that its surroundings need.
     None,
@@ -20,7 +22,7 @@ pub enum Literal {
     /// An integer.
     Int(i64),
     /// A floating-point number.
-    Float(f64),
+    Float(#[serde(with = "float_text")] f64),
     /// Text.
     Str(Arc<str>),
     /// A point in time on a clock whose zone is not known, in nanoseconds since 1970.
@@ -85,6 +87,20 @@ impl Literal {
             | Literal::Duration(value) => Some(*value),
             _ => None,
         }
+    }
+}
+
+/// A float as text in a saved plan, since JSON has no number for some.
+mod float_text {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:?}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

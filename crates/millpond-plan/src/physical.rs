@@ -4,6 +4,7 @@
 //! A plan is a list of nodes in topological order: the inputs of a node stand before it.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::declare::SourceDecl;
 use crate::errors::End;
 use crate::eval::MapStage;
 use crate::notation::Speller;
+use crate::saved_plan::SavedPlan;
 
 /// The position of a node in [`PhysicalPlan::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +31,8 @@ pub struct PhysicalPlan {
     pub sources: Vec<Arc<SourceDecl>>,
     /// The sinks, by the index that [`OperatorSpec::Sink`] names.
     pub sinks: Vec<Sink>,
+    /// The program that it was made of.
+    pub program: SavedPlan,
 }
 
 /// One operator with its place in the plan.
@@ -164,10 +168,10 @@ impl Inputs<'_> {
 /// Where the rows of a node go, outside of the plan.
 #[derive(Clone, Debug)]
 pub struct Sink {
-    /// The user's name for it.
-    pub name: Option<String>,
+    /// The name that its position is found by.
+    pub name: String,
     /// The kind of connector, such as `csv`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Everything that makes what it got in earlier runs and what it gets later one history.
     pub description: serde_json::Value,
     /// The place in the program.

@@ -13,6 +13,7 @@ use jiff::tz::Offset;
 use millpond_columns::dialect::quoted;
 use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// The words that take a flag, and those that do not.
 const FLAGGED: &str = "aAbBhdeHIjklmMpPSYuwGVUW";
@@ -21,7 +22,8 @@ const PLAIN: &str = "%ntTRFDfyZz";
 const MOST_BYTES: usize = 1_000;
 
 /// A format of points in time, cut into parts once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct TimeFormat {
     text: String,
     parts: std::result::Result<Vec<Part>, String>,
@@ -36,6 +38,18 @@ enum Part {
     Jiff(String),
     /// `%y`: jiff writes that of 1969 to 2068 only.
     YearOfCentury,
+}
+
+impl From<String> for TimeFormat {
+    fn from(text: String) -> Self {
+        TimeFormat::new(&text)
+    }
+}
+
+impl From<TimeFormat> for String {
+    fn from(format: TimeFormat) -> Self {
+        format.text
+    }
 }
 
 impl TimeFormat {

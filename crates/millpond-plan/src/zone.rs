@@ -5,13 +5,15 @@ use std::sync::LazyLock;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use millpond_columns::dialect::quoted;
 use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::time_format::timestamp;
 
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// A time zone, found by its name once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Zone {
     name: String,
     rules: Option<TimeZone>,
@@ -20,6 +22,18 @@ pub struct Zone {
 impl std::hash::Hash for Zone {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.name.hash(state);
+    }
+}
+
+impl From<String> for Zone {
+    fn from(name: String) -> Self {
+        Zone::new(&name)
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> Self {
+        zone.name
     }
 }
 

@@ -20,8 +20,8 @@ pub struct PySink(pub SinkDecl);
 impl PySink {
     /// The name that the state finds it by.
     #[getter]
-    fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
+    fn name(&self) -> &str {
+        &self.0.name
     }
 }
 

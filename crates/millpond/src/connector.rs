@@ -105,7 +105,7 @@ pub fn source(
     };
     Table::from(plan::Table::source(SourceDecl {
         name: Some(name.to_owned()),
-        kind: "source",
+        kind: "source".into(),
         schema,
         append_only,
         description: serde_json::Value::Null,

@@ -173,7 +173,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
     };
     plan::Table::source(SourceDecl {
         name,
-        kind: "csv",
+        kind: "csv".into(),
         schema,
         append_only,
         description,

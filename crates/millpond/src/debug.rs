@@ -64,7 +64,7 @@ pub fn markdown(text: &str, schema: Option<Schema>, origin: &Origin) -> Result<p
     let labelled = schema.index_of(LABEL).is_some();
     let table = plan::Table::source(SourceDecl {
         name: None,
-        kind: "table",
+        kind: "table".into(),
         schema,
         append_only,
         description: Value::Null,
@@ -118,8 +118,8 @@ fn run_into(table: &plan::Table, sink: impl Sink + Clone + 'static, options: &Ru
     };
     let sink = SinkDecl {
         table: table.clone(),
-        name: None,
-        kind: "collect",
+        name: connector.name.clone(),
+        kind: "collect".into(),
         description: Value::Null,
         keeps_table: false,
         origin: table.origin().clone(),

@@ -64,8 +64,8 @@ pub fn declare_sink(
     };
     SinkDecl {
         table: table.clone(),
-        name: Some(name.to_owned()),
-        kind: "sink",
+        name: name.to_owned(),
+        kind: "sink".into(),
         description: serde_json::Value::Null,
         keeps_table: false,
         origin: origin.clone(),

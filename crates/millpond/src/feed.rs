@@ -70,7 +70,7 @@ pub fn source(
     };
     let table = plan::Table::source(SourceDecl {
         name,
-        kind: "feed",
+        kind: "feed".into(),
         schema,
         append_only,
         description,

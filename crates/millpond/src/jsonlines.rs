@@ -155,7 +155,7 @@ pub fn source(path: &str, schema: Schema, options: ReadOptions, origin: &Origin)
     };
     plan::Table::source(SourceDecl {
         name,
-        kind: "jsonlines",
+        kind: "jsonlines".into(),
         schema,
         append_only,
         description,

@@ -187,7 +187,7 @@ impl FileOutput {
         let Some(disk) = disk else { return format.sink(table, &path, mode, name, &origin) };
         format.check(table.schema(), mode, Path::new(&path)).map_err(|error| error.at(&origin))?;
         let connector = format.disk_sink(disk, &path, mode, &origin);
-        Ok(format.declare(table, mode, name, connector, &origin))
+        Ok(format.declare(table, mode, connector, &origin))
     }
 }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// What a `reduce` computes of the rows of a group. All but `Count` and the tuples leave nulls out, and make null of
 /// nulls alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reducer {
     /// `count()`: the number of rows.
     Count,

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use millpond_columns::dialect::{Notation, quoted};
 use millpond_columns::types::Type;
+use serde::{Deserialize, Serialize};
 
 /// What a method of [`Text`](crate::Text) computes. The first operand is the text, the others are the arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TextFunction {
     /// `a.str.lower()`
     Lower,
@@ -55,7 +57,7 @@ pub enum TextFunction {
 }
 
 /// The words for true and for false, in any case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BoolWords {
     yes: Vec<String>,
     no: Vec<String>,

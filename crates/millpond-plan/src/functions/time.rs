@@ -5,13 +5,15 @@ use std::sync::Arc;
 use millpond_columns::dialect::{Notation, quoted};
 use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::time::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
 use crate::time_format::TimeFormat;
 use crate::zone::Zone;
 
 /// What a method of [`Dt`](crate::Dt) computes. The first operand is the subject, the others are the arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TimeFunction {
     /// `a.dt.hour()` and its like: a part of a point in time.
     Part(TimePart),
@@ -46,7 +48,8 @@ pub enum TimeFunction {
 }
 
 /// A part of a point in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TimePart {
     /// The year of the calendar.
     Year,
@@ -71,7 +74,8 @@ pub enum TimePart {
 }
 
 /// A unit of time that always has the same length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each is its name")]
 pub enum TimeUnit {
     Nanoseconds,

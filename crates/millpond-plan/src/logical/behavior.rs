@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 use millpond_columns::types::Type;
 use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::describe;
@@ -52,7 +53,8 @@ use crate::physical::{Explanation, Inputs, KeyedSpec};
 
 /// When windows are shown and when they are over; see the [module](self). Lengths are in the unit of the time: an `int`
 /// if the time is one, a `Duration` if it is a point in time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Behavior {
     /// Windows are shown after a delay and closed after a cutoff.
     Common {

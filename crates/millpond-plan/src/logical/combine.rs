@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millpond_columns::dialect::hint;
 use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Origin, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::anchor::{Anchor, Keyed, KeyedOutput, Results};
@@ -13,6 +14,7 @@ use super::carry::{self, Carrying, uncarried};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::select::json_or_none;
 use super::{Operation, Table};
 use crate::diagnostics;
@@ -26,7 +28,8 @@ use crate::typing::{self, RowScope};
 
 /// How rows of one identity become one. In each table that gives cells, an identity has at most one row at the end of
 /// each epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Combination {
     /// The rows of the first table whose identity the second has not.
     Difference,
@@ -140,6 +143,10 @@ impl Operation for Combination {
         true
     }
 
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        ("combine", json!({ "rows": self }))
+    }
+
     /// The other columns are laid out in the order of their names, since that of the outputs of a select is not
     /// described. A column that is the identity, or a part of it, in every table that gives it is not kept twice.
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
@@ -204,6 +211,17 @@ impl Operation for Combination {
             let keyed = Keyed { spec, keys, expands: None, clock: None, output };
             Ok(Anchor { schema, results, ..lowering.keyed(self.name(), table, inputs, keyed) })
         })
+    }
+}
+
+/// The table of a saved combination.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    let (table, origin) = (call.this()?, &call.origin);
+    match call.value("rows")? {
+        Combination::Difference => table.difference(call.other()?, origin),
+        Combination::Intersect => table.intersect(call.others(), origin),
+        Combination::UpdateRows => table.update_rows(call.other()?, origin),
+        Combination::UpdateCells => table.update_cells(call.other()?, origin),
     }
 }
 

@@ -8,6 +8,7 @@ use super::anchor::{Anchor, AnchorOperator};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::select::json_or_none;
 use super::{Operation, Table};
 use crate::typing;
@@ -34,6 +35,10 @@ impl Operation for Concat {
         Some(json!({ "operator": "concat", "inputs": of.inputs }))
     }
 
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        ("concat", Value::Null)
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let names: Vec<&String> = table.schema().columns().iter().map(|column| &column.name).collect();
@@ -53,4 +58,9 @@ impl Operation for Concat {
             Ok(Anchor { schema, results, ..anchor })
         })
     }
+}
+
+/// The table of a saved `concat`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    call.this()?.concat(call.others(), &call.origin)
 }

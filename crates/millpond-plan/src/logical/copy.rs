@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 
 #[derive(Debug)]
@@ -28,7 +29,16 @@ impl Operation for Copy {
         identified
     }
 
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        ("copy", Value::Null)
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline(&table.inputs()[0])
     }
+}
+
+/// The table of a saved `copy`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    Ok(call.this()?.copy(&call.origin))
 }

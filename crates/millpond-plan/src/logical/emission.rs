@@ -142,7 +142,7 @@ impl<'a> Emission<'a> {
 
     /// The whole plan, with these sinks.
     pub(super) fn finish(self, sinks: Vec<Sink>) -> PhysicalPlan {
-        PhysicalPlan { nodes: self.nodes, sources: self.sources, sinks }
+        PhysicalPlan { nodes: self.nodes, sources: self.sources, sinks, ..PhysicalPlan::default() }
     }
 
     fn stateless(&mut self, input: NodeId, operator: OperatorSpec, schema: Schema) -> NodeId {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::eval::{FILTER, Root};
 use crate::expr::Expr;
@@ -48,6 +49,10 @@ impl Operation for Filter {
         identified
     }
 
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
+        ("filter", json!({ "predicate": saver.expr(&self.predicate) }))
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         let mut rows = lowering.pipeline(&table.inputs()[0])?;
         let term = rows.term(table.schema(), |terms, scope| typing::predicate(terms, scope, &self.predicate))?;
@@ -59,6 +64,11 @@ impl Operation for Filter {
     }
 }
 
+/// The table of a saved `filter`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    call.this()?.filter(call.expr("predicate")?, &call.origin)
+}
+
 impl Operation for RemoveErrors {
     fn describe(&self, of: &Described<'_>) -> Option<Value> {
         Some(json!({ "operator": "remove_errors", "input": of.inputs[0] }))
@@ -66,6 +76,10 @@ impl Operation for RemoveErrors {
 
     fn asks_identity(&self, identified: bool) -> bool {
         identified
+    }
+
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        ("remove_errors", Value::Null)
     }
 
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
@@ -80,4 +94,9 @@ impl Operation for RemoveErrors {
         }
         Ok(rows)
     }
+}
+
+/// The table of a saved `remove_errors`.
+pub(super) fn load_remove_errors(call: &Call<'_>) -> Result<Table> {
+    Ok(call.this()?.remove_errors(&call.origin))
 }

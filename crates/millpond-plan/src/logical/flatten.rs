@@ -10,6 +10,7 @@ use super::anchor::{Anchor, AnchorOperator};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table, carry};
 use crate::eval::Root;
 use crate::expr::col;
@@ -37,6 +38,10 @@ impl Operation for Flatten {
         Some(json!({ "operator": "flatten", "column": self.column, "input": of.inputs[0] }))
     }
 
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        ("flatten", json!({ "column": self.column }))
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let input = &table.inputs()[0];
@@ -61,4 +66,9 @@ impl Operation for Flatten {
             Ok(Anchor { used: BTreeSet::from([column]), schema, results, ..anchor })
         })
     }
+}
+
+/// The table of a saved `flatten`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    call.this()?.flatten(&call.value::<String>("column")?, &call.origin)
 }

@@ -13,6 +13,7 @@ use super::describe::{self, Described, expressions};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
 use super::reduce::{self, Grouping, Reduction};
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::expr::Expr;
 use crate::functions::ReducerKind;
@@ -90,6 +91,10 @@ impl Operation for Group {
         true
     }
 
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
+        ("reduce", json!({ "keys": saver.named(&self.keys), "outputs": saver.named(&self.outputs) }))
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let input = &table.inputs()[0];
@@ -104,6 +109,11 @@ impl Operation for Group {
             Ok(lowering.reducing("reduce", table, rows, keyed, &reduction, &self.outputs))
         })
     }
+}
+
+/// The table of a saved `reduce`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    call.this()?.group_reduce(call.named("keys")?, call.named("outputs")?, &call.origin)
 }
 
 impl Lowering {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table, combine};
 use crate::eval::Root;
 use crate::expr::Expr;
@@ -34,6 +35,10 @@ impl Operation for Identify {
         of.identified.then(|| json!({ "operator": "with_id_from", "columns": columns, "input": of.inputs[0] }))
     }
 
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
+        ("with_id_from", json!({ "columns": saver.exprs(&self.columns) }))
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         let mut rows = lowering.pipeline(&table.inputs()[0])?;
         let mut identity = Vec::with_capacity(self.columns.len());
@@ -43,4 +48,9 @@ impl Operation for Identify {
         }
         Ok(Pipeline { identity, ..rows })
     }
+}
+
+/// The table of a saved `with_id_from`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    call.this()?.with_id_from(call.exprs("columns")?, &call.origin)
 }

@@ -10,6 +10,7 @@ use super::anchor::{Anchor, AnchorOperator};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::errors::Place;
 use crate::eval::Root;
@@ -46,6 +47,10 @@ impl Operation for ErrorLog {
         true
     }
 
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        ("error_log", Value::Null)
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             lowering.errors.taps_are_open = false;
@@ -56,6 +61,11 @@ impl Operation for ErrorLog {
             Ok(Anchor::new(AnchorOperator::Concat { cancels }, inputs, table, step))
         })
     }
+}
+
+/// The table of a saved `error_log`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    Ok(Table::error_log(&call.origin))
 }
 
 /// The rows of the log for the errors of `root` over these rows, which none of the `others` has already.

@@ -31,6 +31,7 @@ use crate::eval::Root;
 use crate::expr::Expr;
 use crate::notation::spoken;
 use crate::physical::{PhysicalPlan, Sink, Step};
+use crate::saved_plan::SavedPlan;
 use crate::terms::TermId;
 
 /// Makes the plan that the engine runs of what a program writes.
@@ -71,7 +72,7 @@ pub fn lower(sinks: Vec<SinkDecl>, on_error: OnError) -> Result<PhysicalPlan> {
     for (index, ((sink, rows), read)) in sinks.iter().zip(&written).zip(&read).enumerate() {
         plan.sink(index, sink, rows, read);
     }
-    Ok(plan.finish(described))
+    Ok(PhysicalPlan { program: SavedPlan::of(&sinks), ..plan.finish(described) })
 }
 
 /// Anchors found so far, each after those that it reads.
@@ -289,7 +290,7 @@ impl Lowering {
         };
         Sink {
             name: sink.name.clone(),
-            kind: sink.kind,
+            kind: sink.kind.clone(),
             description: describe::output(sink, &self.errors.logged, &step),
             origin: sink.origin.clone(),
             connector: sink.connector.clone(),
@@ -357,7 +358,7 @@ fn source_names(sinks: &[SinkDecl], given: &HashSet<String>) -> HashMap<*const S
     let mut twins = HashMap::new();
     let mut name = |source: &SourceDecl| match &source.name {
         Some(name) => name.clone(),
-        None => ordinal(&mut twins, given, source.kind.to_owned()),
+        None => ordinal(&mut twins, given, source.kind.clone().into_owned()),
     };
     sources_of(sinks).into_iter().map(|source| (Arc::as_ptr(source), name(source))).collect()
 }

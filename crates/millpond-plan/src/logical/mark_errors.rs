@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::describe::Described;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::eval::Root;
 use crate::terms::{Op, TermType};
@@ -39,6 +40,10 @@ impl Operation for MarkErrors {
         identified
     }
 
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        ("mark_errors", Value::Null)
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         let mut rows = lowering.pipeline(&table.inputs()[0])?;
         let terms = rows.column_terms();
@@ -49,4 +54,9 @@ impl Operation for MarkErrors {
         }
         Ok(Pipeline { schema: table.schema().clone(), ..rows })
     }
+}
+
+/// The table of a saved `mark_errors`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    Ok(call.this()?.mark_errors(&call.origin))
 }

@@ -5,8 +5,8 @@
 //! place in the user's program; nothing runs until [`lower`] makes a plan of it.
 //!
 //! Each operation is a file: the method of [`Table`] that checks it and gives its columns, and an `Operation`, which
-//! says what a description holds of it and how it is lowered. `describe` and `lower` (with `pipeline`, `anchor` and
-//! `emission`) know no operation.
+//! says what a description holds of it, how it is saved and how it is lowered. `describe`, `saved` and `lower` (with
+//! `pipeline`, `anchor` and `emission`) know no operation; one line of this file names what makes its saved call again.
 
 mod anchor;
 pub mod behavior;
@@ -27,6 +27,7 @@ mod lower;
 mod mark_errors;
 mod pipeline;
 mod reduce;
+mod saved;
 mod select;
 pub mod session;
 mod sink;
@@ -50,10 +51,13 @@ use crate::notation::spoken;
 use describe::Described;
 use lower::Lowering;
 use pipeline::Pipeline;
+use saved::{Call, Saver};
 
 pub use carry::OnError;
 pub use keep::KeepSpec;
 pub use lower::{lower, sources};
+#[cfg(test)]
+pub(crate) use saved::made_again;
 pub use sink::SinkDecl;
 
 /// A table of the program; see the [module](self).
@@ -100,8 +104,34 @@ trait Operation: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The call that makes its table: the name of its loader, and the arguments.
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value);
+
     /// Its table over what the table stands on.
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline>;
+}
+
+/// What makes the tables of saved calls, by the operation that a plan names.
+fn loader(operation: &str) -> Option<fn(&Call<'_>) -> Result<Table>> {
+    Some(match operation {
+        "combine" => combine::load,
+        "concat" => concat::load,
+        "copy" => copy::load,
+        "error_log" => log::load,
+        "filter" => filter::load,
+        "flatten" => flatten::load,
+        "join" => join::load,
+        "mark_errors" => mark_errors::load,
+        "reduce" => group::load,
+        "remove_errors" => filter::load_remove_errors,
+        "select" => select::load,
+        "session" => session::load,
+        "source" => source::load,
+        "window" => sliding::load,
+        "with_columns" => select::load_with_columns,
+        "with_id_from" => identify::load,
+        _ => return None,
+    })
 }
 
 /// One table after another, since each would otherwise be freed on the stack of the one that is made of it.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::describe::{Described, expressions};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::diagnostics;
 use crate::eval::Root;
@@ -83,6 +84,11 @@ impl Operation for Select {
         identified
     }
 
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
+        let operation = if self.keeps_others { "with_columns" } else { "select" };
+        (operation, json!({ "columns": saver.named(&self.columns) }))
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         let input = &table.inputs()[0];
         let mut rows = lowering.pipeline(input)?;
@@ -98,6 +104,16 @@ impl Operation for Select {
         lowering.tap_columns(table, "select", &rows, &selected);
         Ok(Pipeline { columns: selected, schema: table.schema().clone(), ..rows })
     }
+}
+
+/// The table of a saved `select`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    call.this()?.select(call.named("columns")?, &call.origin)
+}
+
+/// The table of a saved `with_columns`.
+pub(super) fn load_with_columns(call: &Call<'_>) -> Result<Table> {
+    call.this()?.with_columns(call.named("columns")?, &call.origin)
 }
 
 /// What `with_columns` selects: the columns of `schema`, with those of `columns` in their place or at the end.

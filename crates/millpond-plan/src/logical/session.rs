@@ -7,6 +7,7 @@ use std::sync::Arc;
 use millpond_columns::dialect::{self, Notation, hint, quoted};
 use millpond_columns::types::{Schema, Type, one_of};
 use millpond_error::{Error, Origin, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::anchor::{Keyed, KeyedOutput};
@@ -16,6 +17,7 @@ use super::group::{ReducerCall, explain_reducers, write_reducers};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
 use super::reduce::Grouping;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::diagnostics::{at, subject};
 use crate::eval::{MapStage, Root};
@@ -156,6 +158,21 @@ impl Operation for Session {
         true
     }
 
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
+        let gap = match &self.gap {
+            SessionGap::Most(most) => json!({ "most": saver.expr(most) }),
+            SessionGap::Where(predicate) => json!({ "where": saver.expr(predicate) }),
+        };
+        let arguments = json!({
+            "time": saver.expr(&self.time),
+            "gap": gap,
+            "instance": self.instance.as_ref().map(|instance| saver.expr(instance)),
+            "behavior": self.behavior,
+            "outputs": saver.named(&self.outputs),
+        });
+        ("session", arguments)
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let input = &table.inputs()[0];
@@ -186,6 +203,23 @@ impl Operation for Session {
             Ok(lowering.reducing("session", table, rows, keyed, &reduction, &self.outputs))
         })
     }
+}
+
+/// The table of a saved `session`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum SavedGap {
+        Most(usize),
+        Where(usize),
+    }
+    let gap = match call.value("gap")? {
+        SavedGap::Most(most) => SessionGap::Most(call.numbered(most)?),
+        SavedGap::Where(predicate) => SessionGap::Where(call.numbered(predicate)?),
+    };
+    let (time, instance) = (call.expr("time")?, call.optional_expr("instance")?);
+    let window = SessionWindow { time, gap, instance, behavior: call.value("behavior")? };
+    call.this()?.session_reduce(window, call.named("outputs")?, &call.origin)
 }
 
 impl KeyedSpec for SessionSpec {

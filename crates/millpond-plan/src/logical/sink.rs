@@ -1,6 +1,7 @@
 //! A place where a table goes.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use millpond_error::Origin;
@@ -12,10 +13,10 @@ use super::Table;
 pub struct SinkDecl {
     /// What is written.
     pub table: Table,
-    /// The user's name for it.
-    pub name: Option<String>,
+    /// The name that its position is found by.
+    pub name: String,
     /// The kind of connector, such as `csv`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Settings that must stay as they are, so that what it got in earlier runs and what it gets later are one history.
     pub description: serde_json::Value,
     /// Whether it writes the present table, which must then be kept.

@@ -13,6 +13,7 @@ use super::group::ReduceSpec;
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
 use super::reduce::Grouping;
+use super::saved::{Call, Saver};
 use super::window::{SlidingWindow, WindowLength};
 use super::{Operation, Table};
 use crate::eval::Root;
@@ -76,6 +77,20 @@ impl Operation for Sliding {
         true
     }
 
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
+        let SlidingWindow { time, hop, length, origin, instance, behavior } = &self.window;
+        let arguments = json!({
+            "time": saver.expr(time),
+            "hop": hop,
+            "length": length,
+            "origin": origin,
+            "instance": instance.as_ref().map(|instance| saver.expr(instance)),
+            "behavior": behavior,
+            "outputs": saver.named(&self.outputs),
+        });
+        ("window", arguments)
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let (input, origin) = (&table.inputs()[0], self.window.time.origin());
@@ -114,4 +129,17 @@ impl Operation for Sliding {
             Ok(lowering.reducing(self.window.name(), table, rows, keyed, &reduction, &self.outputs))
         })
     }
+}
+
+/// The table of a saved `window`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    let window = SlidingWindow {
+        time: call.expr("time")?,
+        hop: call.value("hop")?,
+        length: call.value("length")?,
+        origin: call.value("origin")?,
+        instance: call.optional_expr("instance")?,
+        behavior: call.value("behavior")?,
+    };
+    call.this()?.sliding_reduce(window, call.named("outputs")?, &call.origin)
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millpond_error::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::anchor::{Anchor, AnchorOperator};
 use super::describe::{self, Described};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::declare::SourceDecl;
 use crate::diagnostics;
@@ -37,10 +38,35 @@ impl Operation for Source {
         Some(&self.0)
     }
 
+    fn save(&self, _: &mut Saver) -> (&'static str, Value) {
+        let SourceDecl { name, kind, schema, append_only, description, .. } = &*self.0;
+        let arguments = json!({
+            "name": name,
+            "kind": kind,
+            "schema": schema,
+            "append_only": append_only,
+            "settings": description,
+        });
+        ("source", arguments)
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let step = lowering.source_step(&self.0);
             Ok(Anchor::new(AnchorOperator::Source(self.0.clone()), Vec::new(), table, step))
         })
     }
+}
+
+/// The table of a saved source, which nothing reads.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    Table::source(SourceDecl {
+        name: call.value("name")?,
+        kind: call.value::<String>("kind")?.into(),
+        schema: call.value("schema")?,
+        append_only: call.value("append_only")?,
+        description: call.value("settings")?,
+        origin: call.origin.clone(),
+        connector: Arc::new(()),
+    })
 }

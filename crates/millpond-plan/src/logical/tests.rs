@@ -20,6 +20,7 @@ mod combine;
 mod explain;
 mod flatten;
 mod join;
+mod saved;
 
 fn here() -> Origin {
     Origin { file: "visits.py".into(), line: 12 }
@@ -36,7 +37,7 @@ fn source(name: Option<&str>, append_only: bool) -> Table {
     let description = json!({"delimiter": ","});
     Table::source(SourceDecl {
         name,
-        kind: "csv",
+        kind: "csv".into(),
         schema,
         append_only,
         description,
@@ -52,7 +53,15 @@ fn named<const N: usize>(columns: [(&str, Expr); N]) -> Vec<(String, Expr)> {
 
 fn sink(table: Table, keeps_table: bool) -> SinkDecl {
     let description = json!({"path": "out.csv"});
-    SinkDecl { table, name: None, kind: "csv", description, keeps_table, origin: here(), connector: Arc::new(()) }
+    SinkDecl {
+        table,
+        name: String::new(),
+        kind: "csv".into(),
+        description,
+        keeps_table,
+        origin: here(),
+        connector: Arc::new(()),
+    }
 }
 
 fn by_user(max_gap: i64) -> SessionWindow {
@@ -74,7 +83,9 @@ fn sessions(visits: &Table) -> Table {
 }
 
 fn plan<const N: usize>(tables: [Table; N]) -> PhysicalPlan {
-    lower(tables.into_iter().map(|table| sink(table, false)).collect(), OnError::default()).unwrap()
+    let plan = lower(tables.into_iter().map(|table| sink(table, false)).collect(), OnError::default()).unwrap();
+    saved::check_made_again(&plan);
+    plan
 }
 
 #[track_caller]

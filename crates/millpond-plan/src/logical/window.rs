@@ -13,6 +13,7 @@
 
 use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use super::behavior::Behavior;
 use crate::eval::{MapStage, Root};
@@ -50,7 +51,8 @@ pub struct SlidingWindow {
 }
 
 /// How long a window is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WindowLength {
     /// So many hops, at least one.
     Hops(i64),

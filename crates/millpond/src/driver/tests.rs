@@ -289,7 +289,7 @@ fn a_connector_of_another_kind_is_refused() {
     let origin = foreign.origin.clone();
     let source = millpond_plan::SourceDecl {
         name: None,
-        kind: "queue",
+        kind: "queue".into(),
         schema: Schema::new([("user", Type::Str.required())]),
         append_only: true,
         description: serde_json::Value::Null,

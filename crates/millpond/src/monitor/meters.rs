@@ -52,7 +52,7 @@ pub(crate) struct Meters {
 
 struct SourceMeter {
     name: String,
-    kind: &'static str,
+    kind: String,
     state: Mutex<SourceState>,
 }
 
@@ -78,7 +78,7 @@ struct StepMeter {
 
 struct SinkMeter {
     name: String,
-    kind: &'static str,
+    kind: String,
     rows_written: AtomicU64,
     /// Of one that holds the present table.
     current_rows: Mutex<Option<u64>>,
@@ -120,8 +120,8 @@ impl Meters {
             let is_here =
                 |operator: &OperatorSpec| matches!(operator, OperatorSpec::Source { index, .. } if *index == at);
             let node = plan.nodes.iter().find(|node| is_here(&node.operator))?;
-            let name = node.step.as_ref().map_or(source.kind, |step| &step.name);
-            Some(SourceMeter { name: name.to_owned(), kind: source.kind, state: Mutex::default() })
+            let name = node.step.as_ref().map_or(&*source.kind, |step| &step.name);
+            Some(SourceMeter { name: name.to_owned(), kind: source.kind.to_string(), state: Mutex::default() })
         });
         let steps = plan.nodes.iter().enumerate().filter_map(|(at, node)| {
             let step = node.step.as_ref().filter(|_| !matches!(node.operator, OperatorSpec::Source { .. }))?;
@@ -134,7 +134,7 @@ impl Meters {
         });
         let sinks = sinks.enumerate().map(|(at, name)| SinkMeter {
             name: name.to_owned(),
-            kind: plan.sinks.get(at).map_or(DEAD_LETTER, |sink| sink.kind),
+            kind: plan.sinks.get(at).map_or(DEAD_LETTER, |sink| &sink.kind).to_owned(),
             rows_written: AtomicU64::new(0),
             current_rows: Mutex::default(),
         });
@@ -204,7 +204,7 @@ impl Meters {
     /// Whether functions of the program take part, as sources or as outputs.
     pub(crate) fn calls_program(&self) -> bool {
         let is_file = |kind: &str| matches!(kind, "csv" | "jsonlines" | DEAD_LETTER);
-        let kinds = self.sources.iter().map(|source| source.kind).chain(self.sinks.iter().map(|sink| sink.kind));
+        let kinds = self.sources.iter().map(|source| &source.kind).chain(self.sinks.iter().map(|sink| &sink.kind));
         kinds.into_iter().any(|kind| !is_file(kind) && kind != "table")
     }
 
@@ -393,7 +393,7 @@ impl SourceMeter {
         let left = input.map_or(0, |input| input.size_hint().saturating_sub(now.bytes_read));
         let snapshot = SourceSnapshot {
             name: self.name.clone(),
-            kind: self.kind.to_owned(),
+            kind: self.kind.clone(),
             files_new: state.counts.files_new,
             files_changed: state.counts.files_changed,
             files_unchanged: state.counts.files_unchanged,
@@ -431,7 +431,7 @@ impl SinkMeter {
     fn snapshot(&self) -> SinkSnapshot {
         SinkSnapshot {
             name: self.name.clone(),
-            kind: self.kind.to_owned(),
+            kind: self.kind.clone(),
             rows_written: self.rows_written.load(Ordering::Relaxed),
             current_rows: *lock(&self.current_rows),
         }

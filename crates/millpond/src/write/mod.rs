@@ -51,7 +51,7 @@ impl TextFormat {
         let checked = self.check(table.schema(), mode, Path::new(path));
         checked.and_then(|()| resolve(Path::new(path))).map_err(|error| error.at(origin))?;
         let connector = self.file_sink(Path::new(path), mode, name.as_deref(), origin);
-        Ok(self.declare(table, mode, name, connector, origin))
+        Ok(self.declare(table, mode, connector, origin))
     }
 
     /// The file of CSV for the rejected rows of a source.
@@ -68,7 +68,6 @@ impl TextFormat {
         self,
         table: &plan::Table,
         mode: WriteMode,
-        name: Option<String>,
         connector: SinkConnector,
         origin: &Origin,
     ) -> SinkDecl {
@@ -78,8 +77,8 @@ impl TextFormat {
         }
         SinkDecl {
             table: table.clone(),
-            name,
-            kind: self.kind(),
+            name: connector.name.clone(),
+            kind: self.kind().into(),
             description,
             keeps_table: mode == WriteMode::Snapshot,
             origin: origin.clone(),

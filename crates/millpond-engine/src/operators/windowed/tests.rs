@@ -215,7 +215,7 @@ impl Program {
             [("time", self.unit.ty().required()), ("user", Type::Str.required()), ("value", Type::Int.optional())];
         let source = Table::source(SourceDecl {
             name: None,
-            kind: "test",
+            kind: "test".into(),
             schema: Schema::new(columns),
             append_only: self.append_only,
             description: Default::default(),
@@ -260,8 +260,8 @@ impl Program {
         let description = Default::default();
         let sink = SinkDecl {
             table,
-            name: None,
-            kind: "test",
+            name: String::new(),
+            kind: "test".into(),
             description,
             keeps_table: false,
             origin: here(),

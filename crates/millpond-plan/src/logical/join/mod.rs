@@ -16,6 +16,7 @@ use std::sync::Arc;
 use millpond_columns::dialect::hint;
 use millpond_columns::types::{ColumnType, Schema, Type};
 use millpond_error::{Error, Origin, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use conditions::{conditions, sided, such_as, with_only_side, with_sides};
@@ -26,6 +27,7 @@ use super::carry::{self, Carrying};
 use super::describe::{Described, expressions};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
+use super::saved::{Call, Saver};
 use super::{Operation, Table};
 use crate::diagnostics::{self, at, subject};
 use crate::eval::Root;
@@ -37,7 +39,8 @@ use crate::terms::{Op, TermId, TermType, Terms};
 use crate::typing::{self, RowScope};
 
 /// Which rows a join has beside those that match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JoinMode {
     /// No others.
     Inner,
@@ -73,7 +76,8 @@ impl JoinMode {
 }
 
 /// A table of a join: the port of its rows, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The first table.
     Left = 0,
@@ -545,6 +549,11 @@ impl Operation for Join {
         true
     }
 
+    fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
+        let on: Vec<_> = self.on.iter().map(|condition| saver.exprs(condition)).collect();
+        ("join", json!({ "how": self.mode, "on": on, "id": self.id, "outputs": saver.named(&self.outputs) }))
+    }
+
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         lowering.pipeline_on(table, |lowering| {
             let [left_table, right_table] = table.inputs() else { unreachable!("a join has two tables") };
@@ -606,6 +615,17 @@ impl Operation for Join {
             Ok(anchor)
         })
     }
+}
+
+/// The table of a saved `join`.
+pub(super) fn load(call: &Call<'_>) -> Result<Table> {
+    let equality = |[left, right]: [usize; 2]| {
+        let [left, right] = sided(&[call.numbered(left)?, call.numbered(right)?]);
+        Ok(left.eq(right))
+    };
+    let conditions = call.value::<Vec<[usize; 2]>>("on")?.into_iter().map(equality).collect::<Result<_>>()?;
+    let on = JoinOn { mode: call.value("how")?, conditions, id: call.value("id")? };
+    call.this()?.join_select(call.other()?, on, call.named("outputs")?, &call.origin)
 }
 
 impl KeyedSpec for JoinSpec {

@@ -13,8 +13,16 @@ fn users() -> Table {
     ]);
     let (name, description) = (Some("users".to_owned()), json!({"delimiter": ","}));
     let connector = Arc::new(());
-    Table::source(SourceDecl { name, kind: "csv", schema, append_only: true, description, origin: here(), connector })
-        .unwrap()
+    Table::source(SourceDecl {
+        name,
+        kind: "csv".into(),
+        schema,
+        append_only: true,
+        description,
+        origin: here(),
+        connector,
+    })
+    .unwrap()
 }
 
 fn visits() -> Table {
