@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millpond import _check
+from millpond import _check, _native
 from millpond._names import no_attribute
 
 TYPE_CHECKING = False
@@ -39,6 +39,19 @@ class Backend(metaclass=_BackendMeta):
             Backend.filesystem('./state')
         """
         return cls(_check.path(path, "path"))
+
+    def explain(self) -> str:
+        """What the program that saved this state does, step by step, and what is kept for each step.
+
+        The text is that of `Table.explain`, without the program and while it may be running; the command
+        ``millpond explain DIRECTORY`` prints it. Rows that cancel each other are counted until a merge drops them. The
+        text may change with the version.
+
+        Raises:
+            InvalidError: There is no saved state.
+            DataError: The state is damaged, or another version of Millpond saved it.
+        """
+        return _native.explain_state(self._path)
 
     def __repr__(self) -> str:
         return f"Backend.filesystem({self._path!r})"

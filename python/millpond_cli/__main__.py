@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from millpond import __version__
-from millpond_cli import spawn
+from millpond_cli import explain, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"millpond {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     spawn.add_to(commands)
+    explain.add_to(commands)
     arguments = parser.parse_args(words)
     code: int = arguments.do(arguments)
     return code

@@ -36,12 +36,13 @@ BLOCK = re.compile(r"(?:^<!-- (file|append): (\S+) -->\n)?^```(\w+)\n(.*?)^```$"
 HOME = "/home/ann"
 TIME = re.compile(r"\b(\d{13}|\d{16})\b")  # the other is the generation of a saved state
 DURATION = re.compile(r"\b\d+(\.\d+)? ?(ms|s)\b")
+SIZE = re.compile(r"\b\d+(\.\d+)? (B|KiB|MiB)\b")  # of saved rows, whose hashes are others for each state
 HOLDER = re.compile(r"process \d+ since [-\d]+ [:\d]+")
 
 
 def masked(output: str) -> list[str]:
     lines = output.rstrip("\n").split("\n")
-    for what, pattern in (("<time>", TIME), ("<duration>", DURATION), ("<process>", HOLDER)):
+    for what, pattern in (("<time>", TIME), ("<duration>", DURATION), ("<process>", HOLDER), ("<size>", SIZE)):
         lines = [pattern.sub(what, line) for line in lines]
     return sorted(lines)
 

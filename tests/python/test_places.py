@@ -164,7 +164,10 @@ def test_a_state_that_a_source_leaves_out_is_fine() -> None:
     assert refused("in/*.csv", state="in", result="result.csv") is None
 
 
-@pytest.mark.parametrize("name", ["lock", "finished", "manifest-0000000000000002", "runs-0000000000000001-0"])
+@pytest.mark.parametrize(
+    "name",
+    ["lock", "finished", "manifest-0000000000000002", "runs-0000000000000001-0", f"plan-{7:032x}"],
+)
 def test_a_result_with_the_name_of_a_state_file_is_refused(name: str) -> None:
     taken = "would take the place of a file of the saved state in state"
     for _ in range(2):

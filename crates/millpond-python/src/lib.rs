@@ -42,7 +42,7 @@ mod _native {
     #[pymodule_export]
     use crate::rows::json_text;
     #[pymodule_export]
-    use crate::run::run;
+    use crate::run::{explain_state, run};
     #[pymodule_export]
     use crate::stops::Signals;
     #[pymodule_export]

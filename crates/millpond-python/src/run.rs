@@ -17,6 +17,12 @@ use crate::stops::{Signals, Stops};
 /// JSON, which is read only when somebody asks for them.
 type Did = (usize, Vec<String>, String, String);
 
+/// What the program that saved its state at this path does.
+#[pyfunction]
+pub(crate) fn explain_state(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    py.detach(|| Backend::filesystem(path)?.explain()).map_err(raise)
+}
+
 /// Runs the program that writes these sinks; returns what it did, or, if it was left behind, why. `asked` is a function
 /// that says whether the program wants it to end.
 #[pyfunction]

@@ -12,7 +12,7 @@ use crate::compact::{self, FULL_BLOB_BYTES};
 use crate::disk::{Disk, DiskFile};
 use crate::finished::{self, Mark};
 use crate::manifest::{BlobRange, Manifest, Moves, checksum_of};
-use crate::names::{MANIFEST_TEMP, blob_name, manifest_name};
+use crate::names::{MANIFEST_TEMP, blob_name, manifest_name, plan_name};
 use crate::open_state::{OpenState, blob_ends, refuse_failed};
 use crate::reader::too_short;
 
@@ -107,9 +107,22 @@ impl Checkpoint {
             epoch,
             hash_seed: self.state.hash_seed,
             run: self.state.run,
+            plan: None,
             steps: Vec::new(),
             sinks: Vec::new(),
         }
+    }
+
+    /// Writes the plan of the program, unless the newest manifest names it already; returns the name for the manifest.
+    /// All writers are done by now.
+    pub fn put_plan(&self, plan: &[u8]) -> Result<String> {
+        let name = plan_name(plan);
+        if self.state.newest().plan.as_ref() != Some(&name) {
+            let written = self.shared.disk.create(&name).and_then(|file| write_whole(&*file, plan));
+            self.shared.note(written)?;
+            self.shared.blobs().new_names = true;
+        }
+        Ok(name)
     }
 
     /// A writer of segments for one worker. Writers of several threads may write at the same time.
@@ -173,6 +186,7 @@ impl Checkpoint {
         newest.generation = manifest.generation;
         newest.manifest_checksum = checksum_of(&bytes);
         let blobs = std::mem::replace(&mut newest.blobs, blob_ends(manifest));
+        let plan = std::mem::replace(&mut newest.plan, manifest.plan.clone());
         newest.finished = false;
         newest.spare = true;
         newest.clean = true;
@@ -180,7 +194,8 @@ impl Checkpoint {
         // The spare of a commit that wrote nothing to it; there was none before the first.
         let spare = (manifest.generation > 1).then(|| blob_name(manifest.generation, 0));
         let unused = blobs.into_keys().chain(spare).filter(|blob| !newest.blobs.contains_key(blob));
-        self.state.remove_unused(unused.chain(before));
+        let plan = plan.filter(|plan| newest.plan.as_ref() != Some(plan));
+        self.state.remove_unused(unused.chain(before).chain(plan));
         Ok(())
     }
 

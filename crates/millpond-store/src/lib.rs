@@ -34,6 +34,7 @@ pub use manifest::{
     ArrangementRecord, BlobRange, DAMAGE_HINT, LogicalRun, Manifest, Moves, PartRecord, SegmentRecord, SinkRecord,
     StepRecord,
 };
+pub use names::plan_name;
 pub use reader::StateReader;
 pub use scratch::{Extent, Scratch, ScratchFile};
 pub use simulated::SimulatedDisk;

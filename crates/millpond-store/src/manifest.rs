@@ -1,6 +1,6 @@
 //! The manifest: what one checkpoint consists of.
 //!
-//! The file is text: the line `millpond manifest 2` (2 is the format version), one line of JSON, and one line with the
+//! The file is text: the line `millpond manifest 3` (3 is the format version), one line of JSON, and one line with the
 //! xxh3-64 of everything before it, as 16 hexadecimal digits. `docs/format.md` describes it byte by byte.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The format that this engine reads and writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 const FIRST_WORDS: &str = "millpond manifest ";
 /// 16 digits and a newline.
 const CHECKSUM_LINE_BYTES: usize = 17;
@@ -30,6 +30,9 @@ pub struct Manifest {
     pub hash_seed: u64,
     /// The logical run that wrote it.
     pub run: LogicalRun,
+    /// The file of the plan of the program that wrote it; `None` in the first manifest, which has no steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// Stateful steps, sources among them.
     pub steps: Vec<StepRecord>,
     /// Result files and other outputs.
@@ -50,8 +53,6 @@ pub struct LogicalRun {
 pub struct StepRecord {
     /// The stable name that state is found by.
     pub name: String,
-    /// What the step computes, to be compared with the program that opens the state.
-    pub description: Value,
     /// The step's arrangements.
     pub arrangements: Vec<ArrangementRecord>,
 }
@@ -133,8 +134,6 @@ pub type Moves = HashMap<BlobRange, BlobRange>;
 pub struct SinkRecord {
     /// The sink's name.
     pub name: String,
-    /// What the sink writes and where, to be compared with the program that opens the state.
-    pub description: Value,
     /// What was committed, in the sink's own words.
     pub position: Value,
     /// What is delivered after the commit, in order.
@@ -215,6 +214,9 @@ impl Manifest {
         }
         let json = body.iter().position(|&byte| byte == b'\n').map_or(body, |newline| &body[newline..]);
         let manifest: Manifest = serde_json::from_slice(json).map_err(|error| damaged(&error.to_string()))?;
+        if let Some(plan) = &manifest.plan {
+            crate::names::check_plan_name(plan).map_err(|what| damaged(&what))?;
+        }
         for place in manifest.places() {
             crate::names::check_blob_name(&place.blob).map_err(|what| damaged(&what))?;
             place.offset.checked_add(place.length).ok_or_else(|| damaged("a run has an impossible length"))?;

@@ -28,6 +28,8 @@ pub(crate) struct Newest {
     pub(crate) manifest_checksum: u64,
     /// Blobs that it names, and where the last segment in each ends.
     pub(crate) blobs: BTreeMap<String, u64>,
+    /// The file of its plan.
+    pub(crate) plan: Option<String>,
     /// Its logical run finished.
     pub(crate) finished: bool,
     /// The spare exists, and its name is durable.
@@ -57,6 +59,7 @@ impl OpenState {
         for name in self.disk.list("")? {
             let unused = match Kind::of(&name) {
                 Kind::Manifest(generation) => generation != newest.generation,
+                Kind::Plan => newest.plan.as_ref() != Some(&name),
                 Kind::Blob => !newest.blobs.contains_key(&name) && (name != spare || !newest.spare),
                 Kind::Temp => true,
                 Kind::Other => false,

@@ -7,6 +7,7 @@
 //! | `lock` | who holds the directory | at opening, never synced |
 //! | `manifest-<generation>` | one checkpoint ([`Manifest`]); the newest is the state | once, by rename |
 //! | `runs-<generation>-<n>` | a blob of sorted segments, named by manifests | once, before the manifest of its generation |
+//! | `plan-<hash>` | the plan of the program, named by manifests | once, before the first manifest that names it |
 //! | `finished` | the finished mark | created with the directory, overwritten in place |
 //! | `manifest.tmp` | a manifest on its way | before its rename |
 //!
@@ -18,18 +19,20 @@
 //! # Commit of generation n+1, while n is the newest
 //!
 //! 1. Remove what manifest n does not name (not the spare): what an attempt left that was cut off.
-//! 2. Write blobs, sync each. What is copied out of old blobs ([`Checkpoint::compact`]) is written like anything else.
-//! 3. Write `manifest.tmp`, sync it. Create the spare of n+2. If a blob of step 2 was not the spare, sync the folder.
+//! 2. Write blobs, and the plan if manifest n names another one; sync each. What is copied out of old blobs
+//!    ([`Checkpoint::compact`]) is written like anything else.
+//! 3. Write `manifest.tmp`, sync it. Create the spare of n+2. If step 2 made a new name (more than the spare), sync the
+//!    folder.
 //! 4. Rename `manifest.tmp` to `manifest-<n+1>`, sync the folder. Only then anything is acknowledged.
-//! 5. Remove manifest n and the blobs that n+1 does not name. Nothing needs them, since n+1 is durable; a removal that
-//!    fails is made up for by step 1 of the next attempt.
+//! 5. Remove manifest n, and the blobs and the plan that n+1 does not name. Nothing needs them, since n+1 is durable; a
+//!    removal that fails is made up for by step 1 of the next attempt.
 //!
 //! **Why no crash point loses or doubles a row.** The state is what the newest manifest names. Before the rename that
-//! is n, and all its files stand untouched: steps 2 and 3 write only to names of generation n+1 (which no manifest
-//! names) and to `manifest.tmp`; a file that a manifest names is never written again. The rename is atomic, so
-//! afterwards it is n+1, complete: the bytes of its manifest and blobs were synced (2, 3), and so were their names (the
-//! spare's by the commit of n, others' in 3). A power cut between rename and folder sync leaves n or n+1, both whole,
-//! neither acknowledged. A process that is killed there leaves n+1 visible but perhaps not durable: [`StateDir::open`]
+//! is n, and all its files stand untouched: steps 2 and 3 write only to names of generation n+1 and of a plan that n
+//! does not name, and to `manifest.tmp`; a file that a manifest names is never written again. The rename is atomic, so
+//! afterwards it is n+1, complete: the bytes of its manifest, blobs and plan were synced (2, 3), and so were their names
+//! (the spare's by the commit of n, others' in 3). A power cut between rename and folder sync leaves n or n+1, both
+//! whole, neither acknowledged. A process that is killed there leaves n+1 visible but perhaps not durable: [`StateDir::open`]
 //! syncs the folder before it builds on a state that is not marked finished. Source positions, state and sink positions
 //! are in the one manifest, so they move together; sinks make their bytes durable before the commit and cut back to the
 //! position in the manifest when opened, so bytes of a lost attempt are gone and committed ones are there once.
@@ -79,7 +82,7 @@ use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;
 use crate::finished::{self, Mark};
 use crate::manifest::{BlobRange, DAMAGE_HINT, LogicalRun, Manifest, PartRecord, SinkRecord, checksum_of};
-use crate::names::{LOCK, blob_generation, blob_name, manifest_generation, manifest_name};
+use crate::names::{LOCK, blob_generation, blob_name, manifest_generation, manifest_name, plan_name};
 use crate::open_state::{Newest, OpenState, blob_ends, check_lengths, refuse_failed};
 use crate::reader::{StateReader, missing};
 
@@ -114,6 +117,8 @@ impl StateDir {
         let manifest = read_manifest(&bytes, generation, &path)?;
         let blobs = blob_ends(&manifest);
         check_lengths(&*disk, &blobs)?;
+        let plan = manifest.plan.clone();
+        plan.iter().try_for_each(|plan| read_plan(&*disk, plan).map(drop))?;
         refuse_later_blobs(&*disk, &names, generation)?;
         let manifest_checksum = checksum_of(&bytes);
         let finished = read_mark(&*disk, Mark { generation, manifest_checksum })?;
@@ -121,12 +126,40 @@ impl StateDir {
             disk.sync_folder("")?;
         }
         let spare = names.contains(&blob_name(generation + 1, 0));
-        let newest = Newest { generation, manifest_checksum, blobs, finished, spare, ..Newest::default() };
+        let newest = Newest { generation, manifest_checksum, blobs, plan, finished, spare, ..Newest::default() };
         let run = match finished {
             true => LogicalRun { number: manifest.run.number + 1, continues: false },
             false => LogicalRun { number: manifest.run.number, continues: true },
         };
         Ok((StateDir::assemble(disk, lock, newest, run, manifest.hash_seed), Some(manifest)))
+    }
+
+    /// The newest manifest of a directory and the plan that it names, without its lock: a run may go on at the same
+    /// time. `None` if the directory is fresh.
+    ///
+    /// # Errors
+    /// As of [`StateDir::open`].
+    pub fn look(disk: &dyn Disk) -> Result<Option<(Manifest, Option<Bytes>)>> {
+        // What a run commits meanwhile removes the manifest before it: then there is a newer one.
+        const TRIES: usize = 10;
+        for attempt in 1.. {
+            let names = disk.list("")?;
+            let Some(generation) = names.iter().filter_map(|name| manifest_generation(name)).max() else {
+                return refuse_orphans(disk, &names).map(|()| None);
+            };
+            let path = disk.path(&manifest_name(generation));
+            let read = || -> Result<_> {
+                let bytes = disk.read(&manifest_name(generation))?.ok_or_else(|| missing(&path))?;
+                let manifest = read_manifest(&bytes, generation, &path)?;
+                let plan = manifest.plan.as_ref().map(|plan| read_plan(disk, plan)).transpose()?;
+                Ok(Some((manifest, plan)))
+            };
+            match read() {
+                Err(_) if attempt < TRIES && disk.length(&manifest_name(generation))?.is_none() => {}
+                read => return read,
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     fn assemble(
@@ -196,6 +229,12 @@ impl StateDir {
         Ok(bytes)
     }
 
+    /// The plan that the newest manifest names, verified; `None` if it names none.
+    pub fn plan(&self) -> Result<Option<Bytes>> {
+        let plan = self.inner.newest().plan.clone();
+        plan.map(|plan| read_plan(&*self.inner.disk, &plan)).transpose()
+    }
+
     /// Checks that the blobs of the newest manifest are as long as they were: what is mapped cannot be read behind the
     /// end of its file, and a process that tries is ended by the system. A file that was cut is a `Data` error that
     /// names it.
@@ -243,6 +282,17 @@ fn read_manifest(bytes: &[u8], generation: u64, path: &str) -> Result<Manifest> 
         return Err(Error::data(format!("{path} holds generation {found}, not its own")).with_hint(DAMAGE_HINT));
     }
     Ok(manifest)
+}
+
+/// The plan in the file of this name.
+fn read_plan(disk: &dyn Disk, name: &str) -> Result<Bytes> {
+    let path = disk.path(name);
+    let plan = disk.read(name)?.ok_or_else(|| missing(&path))?;
+    if plan_name(&plan) != name {
+        let what = format!("{path} is damaged: its content is not the one that it is named by");
+        return Err(Error::data(what).with_hint(DAMAGE_HINT));
+    }
+    Ok(plan)
 }
 
 /// Whether the mark in the directory is `expected`.

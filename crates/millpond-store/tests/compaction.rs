@@ -67,7 +67,7 @@ impl Program {
             level: 0,
         };
         let arrangement = ArrangementRecord { name: "rows".into(), segments: self.live.values().map(record).collect() };
-        let step = StepRecord { name: "keep".into(), description: 0.into(), arrangements: vec![arrangement] };
+        let step = StepRecord { name: "keep".into(), arrangements: vec![arrangement] };
         let mut manifest = Manifest { steps: vec![step], ..checkpoint.manifest(self.made + 2) };
         let moves = checkpoint.compact(&mut manifest).unwrap();
         checkpoint.commit(&manifest).unwrap();
@@ -166,7 +166,7 @@ fn a_blob_that_was_cut_is_named_when_it_is_to_be_copied() {
     let checkpoint = program.state.begin().unwrap();
     let run = SegmentRecord { place, checksum: 0, from: 0, to: u64::MAX, rows: 1, level: 0 };
     let arrangements = vec![ArrangementRecord { name: "rows".into(), segments: vec![run] }];
-    let steps = vec![StepRecord { name: "keep".into(), description: 0.into(), arrangements }];
+    let steps = vec![StepRecord { name: "keep".into(), arrangements }];
     let mut manifest = Manifest { steps, ..checkpoint.manifest(90) };
     let error = checkpoint.compact(&mut manifest).unwrap_err();
     assert!(error.message().starts_with(&format!("{blob} is damaged: it holds")), "{error}");

@@ -32,7 +32,7 @@ fn step(places: &[BlobRange]) -> Vec<StepRecord> {
     };
     let segments = places.iter().map(record).collect();
     let arrangements = vec![ArrangementRecord { name: "main".into(), segments }];
-    vec![StepRecord { name: "sessions".into(), description: json!({"max_gap": 300, "weight": 0.1}), arrangements }]
+    vec![StepRecord { name: "sessions".into(), arrangements }]
 }
 
 /// Commits the given runs as a whole state.
@@ -307,7 +307,7 @@ fn saved() -> SimulatedDisk {
     let run = writer.append(b"a run").unwrap();
     let part = PartRecord::new(writer.append(b"changes").unwrap(), b"changes");
     writer.finish().unwrap();
-    let sink = SinkRecord { name: "alerts".into(), description: json!([]), position: json!(null), outbox: vec![part] };
+    let sink = SinkRecord { name: "alerts".into(), position: json!(null), outbox: vec![part] };
     let manifest = Manifest { steps: step(&[run]), sinks: vec![sink], ..checkpoint.manifest(2) };
     checkpoint.commit(&manifest).unwrap();
     state.mark_finished().unwrap();
@@ -337,7 +337,7 @@ fn rewrite(disk: &SimulatedDisk, change: impl Fn(&mut Value)) {
     let bytes = disk.read(MANIFEST).unwrap().unwrap();
     let mut json: Value = serde_json::from_slice(bytes.split(|byte| *byte == b'\n').nth(1).unwrap()).unwrap();
     change(&mut json);
-    let body = format!("millpond manifest 2\n{json}\n");
+    let body = format!("millpond manifest 3\n{json}\n");
     disk.put(MANIFEST, format!("{body}{:016x}\n", xxh3_64(body.as_bytes())).as_bytes());
 }
 
@@ -350,7 +350,7 @@ const DAMAGES: &[Damage] = &[
         "manifest-0000000000000002 is damaged: its first line is not that of a manifest",
     ),
     (
-        |disk| disk.put(MANIFEST, b"millpond manifest 2\n"),
+        |disk| disk.put(MANIFEST, b"millpond manifest 3\n"),
         "manifest-0000000000000002 is damaged: its checksum does not match",
     ),
     (
@@ -411,6 +411,85 @@ fn damage_names_the_file_and_the_hint_leads_out_of_it() {
     }
 }
 
+/// Commits a state of one run, made by the program of this plan.
+fn commit_plan(state: &StateDir, plan: &[u8]) -> Manifest {
+    let checkpoint = state.begin().unwrap();
+    let plan = Some(checkpoint.put_plan(plan).unwrap());
+    let manifest = Manifest { plan, ..checkpoint.manifest(2) };
+    checkpoint.commit(&manifest).unwrap();
+    manifest
+}
+
+fn plans(disk: &SimulatedDisk) -> Vec<String> {
+    disk.files().into_iter().filter(|name| name.starts_with("plan-")).collect()
+}
+
+#[test]
+fn a_plan_is_one_file_as_long_as_a_manifest_names_it() {
+    let disk = SimulatedDisk::new();
+    let state = fresh(&disk);
+    assert_eq!(state.plan().unwrap(), None);
+    let first = commit_plan(&state, b"count visits").plan.unwrap();
+    assert_eq!((plans(&disk), state.plan().unwrap().as_deref()), (vec![first.clone()], Some(&b"count visits"[..])));
+    drop(state);
+    let (state, manifest) = open(&disk);
+    assert_eq!(manifest.unwrap().plan.as_ref(), Some(&first));
+    // The same program writes nothing.
+    disk.put(&first, b"written again?");
+    commit_plan(&state, b"count visits");
+    disk.put(&first, b"count visits");
+    assert_eq!(plans(&disk), [first.as_str()]);
+    let second = commit_plan(&state, b"count users").plan.unwrap();
+    assert_eq!((plans(&disk), state.plan().unwrap().as_deref()), (vec![second.clone()], Some(&b"count users"[..])));
+    // What an attempt leaves that is cut off is removed by the next one.
+    state.begin().unwrap().put_plan(b"count pages").unwrap();
+    assert_eq!(plans(&disk).len(), 2);
+    commit_plan(&state, b"count users");
+    assert_eq!(plans(&disk), [second.as_str()]);
+}
+
+/// A run commits while somebody looks: each look finds a whole checkpoint.
+#[test]
+fn a_state_can_be_looked_at_while_a_run_commits() {
+    let disk = SimulatedDisk::new();
+    let look = |disk: &SimulatedDisk| StateDir::look(disk).unwrap();
+    assert_eq!(look(&disk), None);
+    let state = fresh(&disk);
+    assert_eq!(look(&disk).unwrap().1, None);
+    let writer = std::thread::spawn(move || {
+        (0..300).for_each(|number| drop(commit_plan(&state, format!("plan {}", number / 2).as_bytes())));
+    });
+    let mut seen = 0;
+    while !writer.is_finished() {
+        let (manifest, plan) = look(&disk).unwrap();
+        assert!(manifest.generation >= seen);
+        seen = manifest.generation;
+        assert_eq!(plan.is_some(), manifest.plan.is_some());
+    }
+    writer.join().unwrap();
+    assert_eq!(look(&disk).unwrap().1.as_deref(), Some(&b"plan 149"[..]));
+}
+
+#[test]
+fn a_plan_that_is_damaged_or_gone_is_named() {
+    let disk = SimulatedDisk::new();
+    let name = commit_plan(&fresh(&disk), b"count visits").plan.unwrap();
+    let refused = |what: &str| {
+        let error = StateDir::open(Arc::new(disk.clone())).unwrap_err();
+        check_error(&error, ErrorKind::Data, &format!("{name} {what}\nhint: {WAY_OUT}"));
+    };
+    disk.put(&name, b"count users");
+    refused("is damaged: its content is not the one that it is named by");
+    disk.remove(&name).unwrap();
+    refused("is missing");
+    let manifest = "manifest-0000000000000002";
+    let text = String::from_utf8(disk.read(manifest).unwrap().unwrap().to_vec()).unwrap();
+    let body = text[..text.len() - 17].replace(&name, "../plan");
+    disk.put(manifest, format!("{body}{:016x}\n", xxhash_rust::xxh3::xxh3_64(body.as_bytes())).as_bytes());
+    let error = StateDir::open(Arc::new(disk.clone())).unwrap_err();
+    assert_eq!(error.message(), format!("{manifest} is damaged: \"../plan\" is not the name of a plan"));
+}
+
 /// A blob that is cut while a run has the state open is damage, too.
 #[test]
 fn a_blob_that_is_cut_later_is_named() {
@@ -436,7 +515,7 @@ fn refusal(first_line: &str) -> millpond_error::Error {
     drop(fresh(&disk));
     let name = "manifest-0000000000000001";
     let text = String::from_utf8(disk.read(name).unwrap().unwrap().to_vec()).unwrap();
-    disk.put(name, text.replace("millpond manifest 2\n", first_line).as_bytes());
+    disk.put(name, text.replace("millpond manifest 3\n", first_line).as_bytes());
     let error = StateDir::open(Arc::new(disk)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     error
@@ -445,11 +524,11 @@ fn refusal(first_line: &str) -> millpond_error::Error {
 #[test]
 fn other_formats_are_refused_with_both_versions_and_a_way_out() {
     let version = env!("CARGO_PKG_VERSION");
-    for (format, way_out) in [(1, "go on with the Millpond that wrote the state"), (3, "the newer Millpond")] {
+    for (format, way_out) in [(1, "go on with the Millpond that wrote the state"), (4, "the newer Millpond")] {
         let error = refusal(&format!("millpond manifest {format}\n"));
         let expected = format!(
             "manifest-0000000000000001 was written by another build of Millpond {version} in state format {format}; \
-             this Millpond ({version}) reads format 2"
+             this Millpond ({version}) reads format 3"
         );
         assert_eq!(error.message(), expected);
         assert!(error.hint().unwrap().contains(way_out), "{error:?}");
@@ -466,7 +545,7 @@ fn a_manifest_is_three_lines_of_text() {
     let text = std::str::from_utf8(&bytes).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3);
-    assert_eq!(lines[0], "millpond manifest 2");
+    assert_eq!(lines[0], "millpond manifest 3");
     let json: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
     let expected = json!({
         "engine": env!("CARGO_PKG_VERSION"),
@@ -476,7 +555,6 @@ fn a_manifest_is_three_lines_of_text() {
         "run": {"number": 1, "continues": false},
         "steps": [{
             "name": "sessions",
-            "description": {"max_gap": 300, "weight": 0.1},
             "arrangements": [{"name": "main", "runs": [{
                 "blob": "runs-0000000000000002-0", "offset": 0, "length": 3, "checksum": "0000000000000007",
                 "from": "0000000000000000", "to": "ffffffffffffffff", "rows": 1, "level": 0,

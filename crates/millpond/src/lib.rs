@@ -41,6 +41,7 @@ pub mod csv;
 pub mod debug;
 mod declare;
 mod driver;
+mod explain_state;
 pub mod feed;
 pub mod jsonlines;
 mod lacking;

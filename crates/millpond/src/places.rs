@@ -18,10 +18,16 @@ use parking_lot::Mutex;
 use crate::declare::{SinkConnector, SourceConnector};
 
 /// Names of files that a state directory holds, or may come to hold.
-const STATE_NAMES: [&str; 5] =
-    ["lock", "finished", "manifest.tmp", "manifest-0000000000000001", "runs-0000000000000001-0"];
+const STATE_NAMES: [&str; 6] = [
+    "lock",
+    "finished",
+    "manifest.tmp",
+    "manifest-0000000000000001",
+    "runs-0000000000000001-0",
+    "plan-00000000000000000000000000000001",
+];
 /// How such names begin; no other ends in digits like them.
-const STATE_PREFIXES: [&str; 2] = ["manifest-", "runs-"];
+const STATE_PREFIXES: [&str; 3] = ["manifest-", "runs-", "plan-"];
 
 /// A mistake in where a program reads and writes.
 pub(crate) struct Conflict {

@@ -76,6 +76,10 @@ pub(crate) fn run(disks: &Disks, available: u64, sloppy: Sloppy, said: &mut dyn 
     };
     let (mut all, mut changes) = (all, changes);
     saved_rows(&state, &manifest, sloppy)?;
+    let expected = (manifest.epoch > 0).then(|| plan(manifest.epoch));
+    if state.plan()?.as_deref() != expected.as_deref() {
+        return Err(Error::changed("the plan is not that of the checkpoint"));
+    }
     for epoch in manifest.epoch + 1..=available {
         manifest = step(&state, &manifest, epoch, [&mut all, &mut changes], sloppy)?;
         said(Said::Committed { epoch });
@@ -84,6 +88,11 @@ pub(crate) fn run(disks: &Disks, available: u64, sloppy: Sloppy, said: &mut dyn 
     state.mark_finished()?;
     said(Said::Finished);
     Ok(())
+}
+
+/// The plan of the program at an epoch: it changes every other one, there and back.
+fn plan(epoch: u64) -> Vec<u8> {
+    format!("plan {}", epoch / 2 % 2).repeat(100).into_bytes()
 }
 
 /// One epoch: the batch goes to the result files and, as two segments of two workers, to the state.
@@ -117,9 +126,10 @@ fn step(
         segments.push(record(place, part.as_bytes()));
     }
     let arrangements = vec![ArrangementRecord { name: "rows".into(), segments }];
-    let steps = vec![StepRecord { name: "keep".into(), description: json!({"operator": "keep"}), arrangements }];
+    let steps = vec![StepRecord { name: "keep".into(), arrangements }];
     let sinks = sinks.iter().map(|sink| sink.record()).collect();
-    let mut manifest = Manifest { steps, sinks, ..checkpoint.manifest(epoch) };
+    let plan = Some(checkpoint.put_plan(&plan(epoch))?);
+    let mut manifest = Manifest { plan, steps, sinks, ..checkpoint.manifest(epoch) };
     checkpoint.compact(&mut manifest)?;
     checkpoint.commit(&manifest)?;
     Ok(manifest)
@@ -173,7 +183,7 @@ impl ResultFile {
 
     fn record(&self) -> SinkRecord {
         let position = json!({"length": self.length});
-        SinkRecord { name: self.name.into(), description: json!({}), position, outbox: Vec::new() }
+        SinkRecord { name: self.name.into(), position, outbox: Vec::new() }
     }
 }
 

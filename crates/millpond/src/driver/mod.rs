@@ -21,6 +21,7 @@ mod follow;
 mod outputs;
 mod remote;
 mod save;
+mod saved_program;
 mod state;
 mod team;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use millpond_error::{Error, Result};
 use millpond_plan::physical::PhysicalPlan;
-use millpond_store::Manifest;
 use serde_json::{Value, json};
 
 use crate::declare::{SinkConnector, SourceConnector};
@@ -13,7 +12,7 @@ use crate::declare::{SinkConnector, SourceConnector};
 /// A sink of a run.
 pub(super) struct Output {
     connector: Arc<SinkConnector>,
-    /// What must be the same in the next run; goes into the manifest.
+    /// What must be the same in the next run.
     pub description: Value,
 }
 
@@ -36,8 +35,7 @@ impl Output {
             outputs.push(Output { connector, description: sink.description.clone() });
         }
         let dead_letters = sources.iter().filter_map(|source| source.dead_letter.clone());
-        let description = || json!([{ "operator": "dead letters" }]);
-        outputs.extend(dead_letters.map(|connector| Output { connector, description: description() }));
+        outputs.extend(dead_letters.map(|connector| Output { connector, description: dead_letters_description() }));
         Ok(outputs)
     }
 
@@ -61,10 +59,11 @@ impl Output {
         self.description.as_array().and_then(|operators| operators.last()).unwrap_or(&Value::Null)
     }
 
-    /// Why what an earlier run wrote and what this one would write are not one log, if they are not.
-    pub(super) fn differences(&self, manifest: &Manifest) -> Vec<String> {
-        let sentences = match manifest.sink(&self.name) {
-            Some(saved) => millpond_plan::difference(&saved.description, &self.description),
+    /// Why what an earlier run wrote and what this one would write are not one log, if they are not; `saved` describes
+    /// what the earlier one wrote.
+    pub(super) fn differences(&self, saved: Option<&Value>) -> Vec<String> {
+        let sentences = match saved {
+            Some(saved) => millpond_plan::difference(saved, &self.description),
             None if self.appends() => {
                 vec!["it is new, and a log of all runs would lack those before".to_owned()]
             }
@@ -72,4 +71,9 @@ impl Output {
         };
         sentences.into_iter().map(|sentence| format!("output \"{}\": {sentence}", self.name)).collect()
     }
+}
+
+/// What an output for rejected rows is described by: no plan has it.
+pub(super) fn dead_letters_description() -> Value {
+    json!([{ "operator": "dead letters" }])
 }

@@ -1,6 +1,6 @@
-//! The saved state of a program: found by the names of steps, checked against their descriptions, committed as one.
+//! The saved state of a program: found by the names of steps, committed as one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,6 @@ use millpond_engine::hash::{HashSeed, KeyRange};
 use millpond_error::{Error, Result};
 use millpond_io::sink::Sink;
 use millpond_plan::physical::{PhysicalPlan, Step};
-use millpond_plan::{CLOCK, difference, without_unread};
 use millpond_store::{
     ArrangementRecord, BlobWriter, Checkpoint, Disk, Manifest, Moves, SegmentRecord, SinkRecord, StateDir, StateReader,
     StepRecord,
@@ -18,6 +17,7 @@ use millpond_store::{
 use serde_json::Value;
 
 use super::outputs::Output;
+use super::saved_program;
 use super::team::SavedSegments;
 use crate::cluster::message::SavedRecords;
 
@@ -39,8 +39,7 @@ impl State {
     pub(super) fn open(disk: Arc<dyn Disk>, plan: &PhysicalPlan, outputs: &[Output]) -> Result<Self> {
         let (directory, mut manifest) = StateDir::open(disk)?;
         if let Some(manifest) = &mut manifest {
-            rename_steps(plan, manifest);
-            check_program(plan, outputs, manifest, &directory.disk().path(""))?;
+            saved_program::check(plan, outputs, manifest, &directory)?;
         }
         Ok(State { directory, manifest })
     }
@@ -153,7 +152,8 @@ pub(super) fn commit(
     saved: Vec<SavedRecords>,
     sinks: Vec<SinkRecord>,
 ) -> Result<(u64, Moves)> {
-    let mut manifest = Manifest { sinks, ..checkpoint.manifest(epoch.0) };
+    let program = Some(checkpoint.put_plan(plan.program.bytes())?);
+    let mut manifest = Manifest { plan: program, sinks, ..checkpoint.manifest(epoch.0) };
     let mut by_step: HashMap<&str, Vec<SavedRecords>> = HashMap::new();
     for segments in saved {
         if let Some(step) = plan.nodes.get(segments.node).and_then(|node| node.step.as_ref()) {
@@ -179,8 +179,7 @@ pub(super) fn evict_saved(reader: &StateReader, moves: &Moves, arrangement: &mut
 
 /// A sink at this position, with nothing to deliver.
 pub(super) fn sink_record(output: &Output, position: Value) -> SinkRecord {
-    let (name, description) = (output.name.clone(), output.description.clone());
-    SinkRecord { name, description, position, outbox: Vec::new() }
+    SinkRecord { name: output.name.clone(), position, outbox: Vec::new() }
 }
 
 /// Writes the segments that no blob holds yet.
@@ -203,7 +202,7 @@ fn step_record(step: &Step, saved: Vec<SavedRecords>) -> StepRecord {
         arrangements[at].segments.extend(segments.segments);
     }
     arrangements.iter_mut().for_each(|arrangement| join_ranges(&mut arrangement.segments));
-    StepRecord { name: step.name.clone(), description: step.description.clone(), arrangements }
+    StepRecord { name: step.name.clone(), arrangements }
 }
 
 /// What a manifest says of a segment, if it was written.
@@ -230,80 +229,4 @@ fn join_ranges(segments: &mut Vec<SegmentRecord>) {
         }
         joins
     });
-}
-
-/// Gives saved steps the names that this program has for them, where that is certain: every step of one side is one of
-/// the other, found by name and description or, where it has another name, by a description that no other step has. So
-/// a program may be put in another order, and its tables may get names.
-fn rename_steps(plan: &PhysicalPlan, manifest: &mut Manifest) {
-    let steps: Vec<&Step> = plan.nodes.iter().filter_map(|node| node.step.as_ref()).collect();
-    let is =
-        |saved: &StepRecord, step: &Step| without_unread(&saved.description, &step.description) == step.description;
-    let same_name = |saved: &StepRecord| steps.iter().find(|step| step.name == saved.name).copied();
-    let mut names = HashMap::new();
-    for saved in &manifest.steps {
-        let mut alike = steps.iter().filter(|step| is(saved, step));
-        let step = match (same_name(saved), alike.next(), alike.next()) {
-            (Some(step), ..) if is(saved, step) => step,
-            (_, Some(step), None) if manifest.steps.iter().filter(|other| is(other, step)).count() == 1 => step,
-            _ => return,
-        };
-        names.insert(saved.name.clone(), step.name.clone());
-    }
-    let found: HashSet<&String> = names.values().collect();
-    if found.len() != names.len() || names.len() != steps.len() || names.iter().all(|(saved, now)| saved == now) {
-        return;
-    }
-    for step in &mut manifest.steps {
-        step.name.clone_from(&names[&step.name]);
-    }
-    // Outputs are described by the names of the steps before them.
-    let operators = manifest.sinks.iter_mut().filter_map(|sink| sink.description.as_array_mut()).flatten();
-    for operator in operators.filter(|operator| operator["operator"] == "step") {
-        if let Some(now) = operator["step"].as_str().and_then(|saved| names.get(saved)) {
-            operator["step"] = Value::from(now.as_str());
-        }
-    }
-}
-
-/// Refuses a state that another program made, with what differs.
-fn check_program(plan: &PhysicalPlan, outputs: &[Output], manifest: &Manifest, path: &str) -> Result<()> {
-    if manifest.steps.is_empty() && manifest.epoch == 0 {
-        return Ok(());
-    }
-    let mut differences = Vec::new();
-    let steps = || plan.nodes.iter().filter_map(|node| node.step.as_ref());
-    for step in steps() {
-        match manifest.step(&step.name) {
-            None => differences.push(format!("step \"{}\" is new", step.name)),
-            Some(saved) => differences.extend(
-                difference(&without_unread(&saved.description, &step.description), &step.description)
-                    .into_iter()
-                    .map(|sentence| format!("step \"{}\": {sentence}", step.name)),
-            ),
-        }
-    }
-    for saved in &manifest.steps {
-        if !steps().any(|step| step.name == saved.name) {
-            differences.push(format!("step \"{}\" is gone", saved.name));
-        }
-    }
-    differences.extend(outputs.iter().flat_map(|output| output.differences(manifest)));
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let list: String = differences.iter().map(|sentence| format!("\n  {sentence}")).collect();
-    let hint = if differences.iter().any(|sentence| sentence.ends_with(CLOCK)) {
-        "a program with saved state takes no value from the clock: compare with a time of the data, or leave the choice to \
-         whoever reads the result; or give each run another state directory, to compute everything anew"
-    } else {
-        "run the program as it was, or give it another state directory (or remove this one) to compute everything anew"
-    };
-    let logs = outputs.iter().filter(|output| output.goes_on()).filter_map(|output| output.path.as_deref());
-    let logs: Vec<String> = logs.filter(|log| log.exists()).map(|log| log.display().to_string()).collect();
-    let hint = match logs.as_slice() {
-        [] => hint.to_owned(),
-        logs => format!("{hint}; then move {} away as well", logs.join(", ")),
-    };
-    Err(Error::changed(format!("the state in {path} belongs to another program:{list}")).with_hint(hint))
 }

@@ -58,7 +58,7 @@ fn visits() -> [Vec<Visit>; 2] {
 
 #[test]
 fn a_state_of_the_present_format_goes_on() {
-    let fixture = fixture(2);
+    let fixture = fixture(3);
     if std::env::var("MILLPOND_UPDATE").is_ok_and(|update| update == "1") {
         let _ = fs::remove_dir_all(&fixture);
         for batch in visits() {
@@ -85,7 +85,7 @@ fn a_state_of_an_older_format_is_refused_with_what_to_do_and_left_as_it_is() {
     assert_eq!(error.kind(), ErrorKind::Data);
     let message = error.message();
     assert!(message.contains("manifest-0000000000000003 was written by"), "{message}");
-    assert!(message.contains("in state format 1; this Millpond") && message.ends_with("reads format 2"), "{message}");
+    assert!(message.contains("in state format 1; this Millpond") && message.ends_with("reads format 3"), "{message}");
     assert!(!message.contains("damaged"), "{message}");
     let hint = "go on with the Millpond that wrote the state, or move the state directory and the result files away and \
                 run again: that computes everything anew";

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use crate::support::programs::{self, Program, Shape, shape};
 use crate::support::{self, Random, Rows, Visit};
 use millpond::csv::{self, WriteMode};
 use millpond::{Backend, RunOptions, run};
+use millpond_plan::{OnError, SavedPlan, lower};
+use millpond_store::{LocalDisk, StateDir};
 
 /// How many random histories a test plays, unless `MILLPOND_CASES` says another number.
 const CASES: u64 = 400;
@@ -40,6 +43,7 @@ fn play(seed: u64, program: fn(&mut Random) -> Program) {
         let fits = memory.is_none();
         let options = RunOptions { memory, ..RunOptions::default().quiet().state(state).workers(workers) };
         run([output], &options).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        check_plan(&folder.path().join("state"));
         let text = fs::read_to_string(&result).expect("a result file");
         match mode {
             WriteMode::Snapshot => sum = support::snapshot_rows(&text),
@@ -55,6 +59,19 @@ fn play(seed: u64, program: fn(&mut Random) -> Program) {
         }
         assert_eq!(sum, (program.expect)(&present), "seed {seed}, {}: written (left), expected (right)", program.name);
     }
+}
+
+/// Checks that the plan of a saved state makes the program again, with the steps that are saved.
+fn check_plan(state: &Path) {
+    let disk = LocalDisk::new(state).expect("a folder");
+    let (manifest, plan) = StateDir::look(&disk).expect("a whole state").expect("a checkpoint");
+    let Some(plan) = plan else { return };
+    let saved = SavedPlan::from_bytes(&plan[..]);
+    let sinks = saved.sinks("the plan").expect("a plan that can be made again");
+    assert_eq!(SavedPlan::of(&sinks), saved);
+    let plan = lower(sinks, OnError::default()).expect("a program");
+    let steps: Vec<&String> = plan.nodes.iter().filter_map(|node| node.step.as_ref()).map(|step| &step.name).collect();
+    assert_eq!(steps, manifest.steps.iter().map(|step| &step.name).collect::<Vec<_>>());
 }
 
 /// Whether no epoch of a change log both adds and removes a row.
