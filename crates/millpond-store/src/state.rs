@@ -30,12 +30,13 @@
 //! **Why no crash point loses or doubles a row.** The state is what the newest manifest names. Before the rename that
 //! is n, and all its files stand untouched: steps 2 and 3 write only to names of generation n+1 and of a plan that n
 //! does not name, and to `manifest.tmp`; a file that a manifest names is never written again. The rename is atomic, so
-//! afterwards it is n+1, complete: the bytes of its manifest, blobs and plan were synced (2, 3), and so were their names
-//! (the spare's by the commit of n, others' in 3). A power cut between rename and folder sync leaves n or n+1, both
-//! whole, neither acknowledged. A process that is killed there leaves n+1 visible but perhaps not durable: [`StateDir::open`]
-//! syncs the folder before it builds on a state that is not marked finished. Source positions, state and sink positions
-//! are in the one manifest, so they move together; sinks make their bytes durable before the commit and cut back to the
-//! position in the manifest when opened, so bytes of a lost attempt are gone and committed ones are there once.
+//! afterwards it is n+1, complete: the bytes of its manifest, blobs and plan were synced (2, 3), and so were their
+//! names (the spare's by the commit of n, others' in 3). A power cut between rename and folder sync leaves n or n+1,
+//! both whole, neither acknowledged. A process that is killed there leaves n+1 visible but perhaps not durable:
+//! [`StateDir::open`] syncs the folder before it builds on a state that is not marked finished. Source positions,
+//! state and sink positions are in the one manifest, so they move together; sinks make their bytes durable before the
+//! commit and cut back to the position in the manifest when opened, so bytes of a lost attempt are gone and committed
+//! ones are there once.
 //!
 //! A manifest that is damaged is an error, never a reason to use the one before it: that would emit again what was
 //! already emitted. By the argument above a crash does not damage one, so nothing is lost by this strictness.
