@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from millpond._check import invalid, show
+from millpond._names import no_attribute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,16 @@ _NAMES = ("inner", "left", "right", "outer")
 _HINT = "one of " + ", ".join(f'"{name}"' for name in _NAMES)
 
 
-class JoinMode:
+class _JoinModeMeta(type):
+    """The class of `JoinMode`: says which kinds there are."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> None:
+            raise no_attribute("JoinMode", name, [value.upper() for value in _NAMES])
+
+
+class JoinMode(metaclass=_JoinModeMeta):
     """Which rows a join has beside those that match."""
 
     __slots__ = ("value",)
@@ -53,4 +63,5 @@ def join_mode(how: object) -> JoinMode:
         return how
     if isinstance(how, str) and how in MODES:
         return MODES[how]
-    raise invalid(f"join: how is {show(how)}", hint=_HINT)
+    hint = 'how="outer" has the rows of both tables' if how in ("full", "full_outer") else _HINT
+    raise invalid(f"join: how is {show(how)}", hint=hint)

@@ -122,6 +122,13 @@ _INSTEAD = {
     ("Table", "to_list"): "pw.io.subscribe(table, on_change=...) hands over each row as a dictionary",
     ("Table", "iterrows"): "pw.io.subscribe(table, on_change=...) hands over each row as a dictionary",
     ("Table", "merge"): "table.join(...)",
+    ("Table", "left_join"): "table.join_left(...)",
+    ("Table", "right_join"): "table.join_right(...)",
+    ("Table", "outer_join"): "table.join_outer(...)",
+    ("Table", "full_join"): "table.join_outer(...)",
+    ("JoinResult", "with_columns"): "select(...) makes a table of it, which can get more columns",
+    ("JoinResult", "join"): "select(...) makes a table of it, which can be joined",
+    ("JoinResult", "explain"): "select(...) makes a table of it, which can be explained",
     ("JoinResult", "filter"): "select(...) makes a table of it, which can be filtered",
     ("JoinResult", "groupby"): "select(...) makes a table of it, which can be grouped",
     ("JoinResult", "reduce"): "select(...) makes a table of it, which can be reduced",
@@ -169,6 +176,9 @@ _INSTEAD = {
     ("pw.io", "read_csv"): 'pw.io.csv.read("logs/", schema=..., mode="static")',
     ("pw.io.csv", "read_csv"): 'pw.io.csv.read("logs/", schema=..., mode="static")',
     ("pw", "col"): "pw.this.x",
+    ("pw", "merge"): "table.join(...)",
+    ("pw", "concat"): "table.concat(...)",
+    ("JoinMode", "FULL"): "pw.JoinMode.OUTER",
     ("pw", "remove_errors"): "table.remove_errors()",
     ("pw", "error_log"): "pw.global_error_log()",
     ("pw.debug", "table_from_pandas"): 'frame.to_csv("rows.csv", index=False) writes what pw.io.csv.read reads',
@@ -199,6 +209,10 @@ _ARGUMENTS = {
     "na_values": "null_values",
 }
 """Arguments of ``pw.io.csv.read`` elsewhere, and those of the settings that say the same here."""
+
+_CONDITIONS = ("on", "left_on", "right_on", "by", "using", "condition")
+"""Arguments of joins elsewhere that say by what is joined."""
+_JOIN_HINT = "the conditions come after the other table: join(other, pw.left.x == pw.right.y)"
 
 _FIRST = {"pw.temporal.session": "max_gap"}
 """What somebody means who gives an argument without a name, where it is not the first."""
@@ -379,6 +393,8 @@ def no_argument(
         listed = "pw.reducers.count() counts rows, pw.reducers.count_distinct(...) values"
     for name in options:
         if name not in by_name:
+            if ".join" in shown and name in _CONDITIONS:
+                return error(f"there is no argument {show(name)} in this version", _JOIN_HINT)
             near = nearest(name, by_name)
             if shown == "pw.io.csv.read" and name in _ARGUMENTS:
                 setting = f"pw.io.CsvParserSettings({_ARGUMENTS[name]}={_code(options[name])})"

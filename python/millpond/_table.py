@@ -8,7 +8,7 @@ from millpond import _native
 from millpond._check import invalid, renamed, show
 from millpond._expression import ColumnExpression, ColumnReference, This, no_item, to_expression
 from millpond._join import JoinMode, join_mode
-from millpond._names import nearest, no_attribute
+from millpond._names import column_code, nearest, no_attribute
 from millpond._origin import here
 from millpond._schema import describe, native_type, primary_key, schema_of
 from millpond.temporal import SessionWindow, check_behavior, check_window, native
@@ -693,6 +693,8 @@ class Table:
         kind = check_window(window)
         behaves = check_behavior(behavior)
         time = self._bind(time_expr)
+        if isinstance(chosen, str):
+            raise invalid(f"windowby: instance is the text {show(chosen)}", hint=f"a column is {column_code(chosen)}")
         key = None if chosen is None else self._bind(to_expression(chosen))
 
         def reduce(outputs: list[Output], origin: tuple[str, int]) -> _native.Table:
@@ -823,6 +825,8 @@ class JoinResult:
         self._how = join_mode(how)
         self._id = None if id is None else _side_of_id(id, left, right)
         self._on = [_condition(condition, left, right) for condition in on]
+        # Says at once what is wrong with the conditions.
+        left._native.join_select(right._native, self._how.value, self._on, self._id, [], here())
 
     def select(self, *columns: ColumnReference, **named: Operand) -> Table:
         """A table of these columns of both tables.

@@ -28,7 +28,8 @@ def explain(arguments: argparse.Namespace) -> int:
     try:
         text = persistence.Backend.filesystem(arguments.state).explain()
     except Error as error:
-        print(f"millpond explain: {error}", file=sys.stderr)
+        hint = "" if error.hint is None else f"\nhint: {error.hint}"
+        print(f"millpond explain: {error.message}{hint}", file=sys.stderr)
         return error.exit_code
     print(text, end="")
     return 0

@@ -313,3 +313,71 @@ def test_names_of_tables_are_checked() -> None:
     assert raised.value.message == 'two tables, or a table and a source, are named "per page"'
     assert raised.value.hint == 'saved state is found by name: give each its own, such as .named("per page-2")'
     pw.clear()
+
+
+def log_of(path: str, **options: Any) -> Callable[[], None]:
+    return write(counts, path, mode="append", **options)
+
+
+def rows(path: str) -> list[str]:
+    """The rows that a log adds up to."""
+    total: dict[str, int] = {}
+    for line in Path(path).read_text().splitlines()[1:]:
+        *cells, _, diff = line.split(",")
+        row = ",".join(cells)
+        total[row] = total.get(row, 0) + int(diff)
+    return sorted(row for row, count in total.items() for _ in range(count))
+
+
+def test_a_log_may_get_a_name_or_lose_it_or_move() -> None:
+    assert run(log_of("log.csv")) == []
+    more(2)
+    assert run(log_of("log.csv", name="users")) == []
+    more(3)
+    assert run(log_of("log.csv", name="people")) == []
+    more(4)
+    assert run(log_of("log.csv")) == []
+    Path("moved").mkdir()
+    Path("log.csv").rename("moved/log.csv")
+    more(5)
+    assert run(log_of("moved/log.csv")) == []
+    assert run(write(counts, "all.csv", mode="append"), state="anew") == []
+    assert rows("moved/log.csv") == rows("all.csv")
+
+
+def test_a_log_under_another_file_says_how_it_goes_on() -> None:
+    assert run(log_of("log.csv")) == []
+    Path("log.csv").rename("people.csv")
+    more(2)
+    assert run(log_of("people.csv")) == [
+        'output "people.csv": it is new, and a log of all runs would lack those before',
+        'if it goes on with the log of "log.csv", which is gone, rename that file and say name="log.csv"',
+    ]
+    assert run(log_of("people.csv", name="log.csv")) == []
+    assert run(write(counts, "all.csv", mode="append"), state="anew") == []
+    assert rows("people.csv") == rows("all.csv")
+
+
+def test_two_logs_that_could_be_the_one_are_not_guessed() -> None:
+    for folder in ("a", "b", "c", "d"):
+        Path(folder).mkdir()
+    assert run(log_of("a/log.csv"), log_of("b/log.csv")) == []
+    assert len([line for line in run(log_of("c/log.csv"), log_of("d/log.csv")) if "it is new" in line]) == 2
+    assert run(log_of("a/log.csv"), log_of("b/log.csv")) == []
+
+
+def test_what_differs_is_said_once() -> None:
+    def chain(most: int) -> Callable[[], pw.Table]:
+        def table() -> pw.Table:
+            late = read().filter(pw.this.ms > most)
+            users = late.groupby(pw.this.user).reduce(pw.this.user, n=pw.reducers.count())
+            counted = users.groupby(pw.this.n).reduce(pw.this.n, users=pw.reducers.count())
+            return counted.groupby(pw.this.users).reduce(pw.this.users, times=pw.reducers.count())
+
+        return table
+
+    assert run(write(chain(0), mode="snapshot")) == []
+    assert run(write(chain(1), mode="snapshot")) == [
+        'step "logs/reduce-0": the filter before it: predicate was ms > 0, is ms > 1',
+        "and 3 steps made of what differs",
+    ]

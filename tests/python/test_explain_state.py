@@ -148,3 +148,21 @@ def test_a_plan_is_written_when_the_program_changes() -> None:
     pw.run(state="state", monitoring_level=QUIET)
     [second] = Path("state").glob("plan-*")
     assert second != first
+
+
+def test_a_state_without_one_of_its_files_is_damaged() -> None:
+    program()
+    pw.run(state="state", monitoring_level=QUIET)
+    blob = max(Path("state").glob("runs-*"), key=lambda path: path.stat().st_size)
+    blob.unlink()
+    said = explain("state")
+    assert said.returncode == 4
+    assert said.stderr.startswith(f"millpond explain: {blob.absolute()} is missing\nhint: ")
+
+
+def test_what_is_no_directory_is_said() -> None:
+    said = explain("visits.csv")
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr == "millpond explain: visits.csv is a file, not the directory of a saved state\n"
+    said = explain("")
+    assert (said.returncode, said.stderr) == (2, "millpond explain: path: the path is empty\n")

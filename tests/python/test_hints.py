@@ -586,7 +586,8 @@ HINTS: dict[str, Mistake] = {
     ),
     "column of another table": (
         lambda: OTHER.select(T.i),
-        "columns come from the table whose method is called: pw.this.<column>",
+        "columns come from the table whose method is called, pw.this.<column>; to put those of two tables side by "
+        "side, join them",
         "pw.this.i",
         lambda code: OTHER.select(code),
     ),

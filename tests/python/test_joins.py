@@ -455,3 +455,30 @@ def test_a_condition_that_is_none_is_refused_with_one_that_is() -> None:
     assert caught.value.hint == "such as pw.left.user == pw.right.user"
     with pytest.raises(pw.InvalidError, match='select: the column "user" is given twice'):
         visits().join(users(), pw.left.user == pw.right.user).select(pw.left.user, pw.right.user)
+
+
+def test_a_join_says_at_once_what_is_wrong_with_its_conditions() -> None:
+    visits = pw.debug.table_from_markdown("user | page\nann | 1")
+    users = pw.debug.table_from_markdown("user | city\nann | Rome")
+    for conditions, message in [
+        ((), "join: no condition is given"),
+        ((visits.user,), "join: `pw.left.user` is no equality"),
+        ((visits.user == visits.user,), "are of the left table"),
+        ((pw.left.user == pw.right.usr,), 'no column "usr"'),
+        ((visits.page == users.city,), "int"),
+    ]:
+        with pytest.raises(pw.InvalidError) as caught:
+            visits.join(users, *conditions)
+        assert message in caught.value.message, caught.value
+
+
+@pytest.mark.parametrize("name", ["on", "left_on", "by"])
+@pytest.mark.parametrize("join", ["join", "join_left"])
+def test_arguments_of_joins_elsewhere_say_where_conditions_stand(join: str, name: str) -> None:
+    visits = pw.debug.table_from_markdown("user | page\nann | 1")
+    with pytest.raises(pw.InvalidError) as caught:
+        getattr(visits, join)(visits.copy(), **{name: "user"})
+    assert caught.value.hint == "the conditions come after the other table: join(other, pw.left.x == pw.right.y)"
+    with pytest.raises(pw.InvalidError) as caught:
+        visits.join(visits.copy(), pw.left.user == pw.right.user, how="full")  # type: ignore[arg-type]
+    assert caught.value.hint == 'how="outer" has the rows of both tables'

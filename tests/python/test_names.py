@@ -27,6 +27,7 @@ OWNERS = {
     "Table": TABLE,
     "GroupedTable": GROUPED,
     "JoinResult": JOINED,
+    "JoinMode": pw.JoinMode,
     "ColumnExpression": TABLE.x,
     "StringNamespace": TABLE.s.str,
     "Schema": Row,
@@ -62,6 +63,7 @@ def _of_points(code: str) -> tuple[str, str]:
 
 
 # For each hint its code and the program that it is a part of, in which "..." is what the user has there.
+LEFT_JOIN = "table.join_{0}(GROUPED.reduce(pw.this.s), pw.left.s == pw.right.s).select(pw.this.x)"
 FOLLOWED: dict[tuple[str, str], tuple[str, str]] = {
     ("Table", "columns"): ("table.column_names()", "table.column_names()"),
     ("Table", "dtypes"): ("table.schema", "table.schema"),
@@ -94,6 +96,22 @@ FOLLOWED: dict[tuple[str, str], tuple[str, str]] = {
         "table.join(...)",
         "table.join(GROUPED.reduce(pw.this.s), pw.left.s == pw.right.s).select(pw.this.x)",
     ),
+    ("Table", "left_join"): ("table.join_left(...)", LEFT_JOIN.format("left")),
+    ("Table", "right_join"): ("table.join_right(...)", LEFT_JOIN.format("right")),
+    ("Table", "outer_join"): ("table.join_outer(...)", LEFT_JOIN.format("outer")),
+    ("Table", "full_join"): ("table.join_outer(...)", LEFT_JOIN.format("outer")),
+    ("JoinResult", "with_columns"): ("select(...)", "JOINED.select(pw.this.x).with_columns(y=pw.this.x)"),
+    ("JoinResult", "join"): (
+        "select(...)",
+        "JOINED.select(pw.this.x).join(table, pw.left.x == pw.right.x).select(pw.left.x)",
+    ),
+    ("JoinResult", "explain"): ("select(...)", "JOINED.select(pw.this.x).explain()"),
+    ("pw", "merge"): (
+        "table.join(...)",
+        "table.join(GROUPED.reduce(pw.this.s), pw.left.s == pw.right.s).select(pw.this.x)",
+    ),
+    ("pw", "concat"): ("table.concat(...)", "table.concat(table.copy())"),
+    ("JoinMode", "FULL"): ("pw.JoinMode.OUTER", "pw.JoinMode.OUTER"),
     ("JoinResult", "filter"): ("select(...)", "JOINED.select(pw.this.x).filter(pw.this.x > 1)"),
     ("JoinResult", "groupby"): ("select(...)", "JOINED.select(pw.this.x).groupby(pw.this.x).reduce(pw.this.x)"),
     ("JoinResult", "reduce"): ("select(...)", "JOINED.select(pw.this.x).reduce(n=pw.reducers.count())"),

@@ -241,3 +241,4 @@ def test_a_run_takes_so_much_memory(tmp_path: Path, script: Script) -> None:
     ended = script(code, MILLPOND_MEMORY="much")
     assert ended.returncode == 2 and 'MILLPOND_MEMORY: "much" is not a number of bytes' in ended.stderr
     assert script(code, MILLPOND_MEMORY="1GB").returncode == 0
+    assert script(code, MILLPOND_MEMORY="").returncode == 0

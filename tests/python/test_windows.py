@@ -240,3 +240,13 @@ def test_a_predicate_is_checked(make: Any, message: str) -> None:
     with pytest.raises(pw.InvalidError) as caught:
         make()
     assert message in caught.value.message
+
+
+def test_an_instance_is_a_column_and_not_its_name() -> None:
+    visits = pw.debug.table_from_markdown("user | t\nann | 1")
+    with pytest.raises(pw.InvalidError) as caught:
+        visits.windowby(visits.t, window=pw.temporal.session(max_gap=3), instance="user")  # type: ignore[arg-type]
+    assert (caught.value.message, caught.value.hint) == (
+        'windowby: instance is the text "user"',
+        "a column is pw.this.user",
+    )

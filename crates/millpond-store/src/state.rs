@@ -153,6 +153,7 @@ impl StateDir {
                 let bytes = disk.read(&manifest_name(generation))?.ok_or_else(|| missing(&path))?;
                 let manifest = read_manifest(&bytes, generation, &path)?;
                 let plan = manifest.plan.as_ref().map(|plan| read_plan(disk, plan)).transpose()?;
+                check_lengths(disk, &blob_ends(&manifest))?;
                 Ok(Some((manifest, plan)))
             };
             match read() {

@@ -35,6 +35,10 @@ impl Backend {
     /// `Invalid`, if there is no state; `Data`, if it is damaged, or of another version.
     pub fn explain(&self) -> Result<String> {
         let disk = self.as_disk();
+        if let Some(path) = self.path().filter(|path| path.is_file()) {
+            let what = format!("{} is a file, not the directory of a saved state", path.display());
+            return Err(Error::invalid(what));
+        }
         let Some((manifest, plan)) = StateDir::look(&*disk)? else {
             return Err(Error::invalid(format!("there is no saved state in {}", disk.path(""))));
         };

@@ -214,10 +214,10 @@ impl RunOptions {
         if let Some(memory) = &self.memory {
             return Ok(memory.clone());
         }
-        let limit = match (self.memory_limit, std::env::var("MILLPOND_MEMORY")) {
+        let limit = match (self.memory_limit, std::env::var("MILLPOND_MEMORY").map(|text| text.trim().to_owned())) {
             (Some(limit), _) => memory_limit::check("memory_limit", limit)?,
-            (None, Ok(text)) => memory_limit::parse("MILLPOND_MEMORY", &text)?,
-            (None, Err(_)) => memory_limit::usual(processes),
+            (None, Ok(text)) if !text.is_empty() => memory_limit::parse("MILLPOND_MEMORY", &text)?,
+            (None, _) => memory_limit::usual(processes),
         };
         let scratch = Scratch::from_env(self.state.as_ref().and_then(Backend::path));
         Ok(Arc::new(Memory::of_process(limit, self.worker_count()?, scratch)))

@@ -114,12 +114,14 @@ impl<'a> Emission<'a> {
         self.stateless(input, OperatorSpec::Expand { first }, schema)
     }
 
+    /// The node whose rows a sink writes.
+    pub(super) fn written(&mut self, sink: &SinkDecl, rows: &Pipeline, read: &ReadColumns) -> NodeId {
+        let input = self.map(rows, sink.keeps_table);
+        if sink.keeps_table { self.keep(&sink.table, rows, input, read) } else { input }
+    }
+
     /// Writes the sink of this number down.
-    pub(super) fn sink(&mut self, index: usize, sink: &SinkDecl, rows: &Pipeline, read: &ReadColumns) {
-        let mut input = self.map(rows, sink.keeps_table);
-        if sink.keeps_table {
-            input = self.keep(&sink.table, rows, input, read);
-        }
+    pub(super) fn sink(&mut self, index: usize, input: NodeId, rows: &Pipeline) {
         self.stateless(input, OperatorSpec::Sink { index }, rows.schema.clone());
     }
 

@@ -69,8 +69,11 @@ pub fn lower(sinks: Vec<SinkDecl>, on_error: OnError) -> Result<PhysicalPlan> {
     for anchor in 0..lowering.anchors.len() {
         plan.anchor(anchor);
     }
-    for (index, ((sink, rows), read)) in sinks.iter().zip(&written).zip(&read).enumerate() {
-        plan.sink(index, sink, rows, read);
+    let inputs = sinks.iter().zip(&written).zip(&read);
+    let inputs: Vec<_> = inputs.map(|((sink, rows), read)| (plan.written(sink, rows, read), rows)).collect();
+    // Last, so that the other nodes are numbered without holes.
+    for (index, (input, rows)) in inputs.into_iter().enumerate() {
+        plan.sink(index, input, rows);
     }
     Ok(PhysicalPlan { program: SavedPlan::of(&sinks), ..plan.finish(described) })
 }

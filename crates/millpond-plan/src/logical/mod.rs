@@ -270,7 +270,10 @@ impl Table {
                 let (other, this) = (id.describe(), self.0.id.describe());
                 let error = Error::invalid(format!("a column of {other} is used with {this}"));
                 let code = hint("col(\"<column>\")", "pw.this.<column>");
-                Err(error.with_hint(format!("columns come from the table whose method is called: {code}")))
+                Err(error.with_hint(format!(
+                    "columns come from the table whose method is called, {code}; to put those of two tables side by \
+                     side, join them"
+                )))
             }
             TableRef::Left | TableRef::Right => {
                 let column = spoken(&Expr::column(column.table.clone(), &column.name));

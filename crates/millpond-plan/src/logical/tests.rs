@@ -194,13 +194,13 @@ fn consolidation_follows_from_what_is_kept_of_the_key() {
             0: source "csv-0": user_id: str, page: str?, bytes: int?
             1: reduce 0 "csv-0/reduce-0" (full) key [0, 1]: sum(2), count_values(2), count()
             2: map 1 (consolidate in batch) n = count(), p = page, u = user_id, b = sum(bytes)
-            3: sink 2 csv
-            4: map 1 (consolidate in batch) p = page, u = user_id, many = count() > 1
-            5: sink 4 csv
-            6: map 1 (consolidate by row) u = user_id, n = count(), b = sum(bytes)
-            7: sink 6 csv
-            8: map 1 (consolidate by row) u = user_id + "!", p = page, n = count()
-            9: sink 8 csv
+            3: map 1 (consolidate in batch) p = page, u = user_id, many = count() > 1
+            4: map 1 (consolidate by row) u = user_id, n = count(), b = sum(bytes)
+            5: map 1 (consolidate by row) u = user_id + "!", p = page, n = count()
+            6: sink 2 csv
+            7: sink 3 csv
+            8: sink 4 csv
+            9: sink 5 csv
         "#]],
     );
 }
@@ -445,15 +445,15 @@ fn twins_have_ordinals_and_one_map() {
     check(
         [sessions(&map), sessions(&map)],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
-        1: map 0 where bytes > 0: _pw_instance = user_id, access_time
-        2: session 1 "csv-0/session-0" (append-only) instance [0] time 1 max_gap 300: count()
-        3: session 1 "csv-0/session-1" (append-only) instance [0] time 1 max_gap 300: count()
-        4: map 2 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
-        5: sink 4 csv
-        6: map 3 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
-        7: sink 6 csv
-    "#]],
+            0: source "csv-0" (append-only): user_id: str, access_time: int, bytes: int?
+            1: map 0 where bytes > 0: _pw_instance = user_id, access_time
+            2: session 1 "csv-0/session-0" (append-only) instance [0] time 1 max_gap 300: count()
+            3: session 1 "csv-0/session-1" (append-only) instance [0] time 1 max_gap 300: count()
+            4: map 2 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+            5: map 3 user_id = _pw_instance, session_length = _pw_window_end - _pw_window_start, session_start = _pw_window_start, session_finish = _pw_window_end, count = count()
+            6: sink 4 csv
+            7: sink 5 csv
+        "#]],
     );
 }
 
@@ -992,14 +992,14 @@ fn a_concat_brings_rows_together_that_inputs_with_removals_cancel() {
     check(
         [all.clone(), all.select(named([("n", col("n"))]), &here()).unwrap()],
         expect![[r#"
-        0: source "csv-0" (append-only): user_id: str
-        1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: count()
-        2: map 0 user_id, n = 0
-        3: union 2 1 (consolidate by row) user_id: str, n: int
-        4: sink 3 csv
-        5: map 3 (consolidate by row) n
-        6: sink 5 csv
-    "#]],
+            0: source "csv-0" (append-only): user_id: str
+            1: reduce 0 "csv-0/reduce-0" (append-only) key [0]: count()
+            2: map 0 user_id, n = 0
+            3: union 2 1 (consolidate by row) user_id: str, n: int
+            4: map 3 (consolidate by row) n
+            5: sink 3 csv
+            6: sink 4 csv
+        "#]],
     );
 }
 

@@ -45,7 +45,8 @@ impl Output {
         Error::invalid(message).with_hint("give each output a file and a name of its own").at(&self.origin)
     }
 
-    fn appends(&self) -> bool {
+    /// Whether it writes a log of all runs.
+    pub(super) fn appends(&self) -> bool {
         self.own()["mode"] == "append"
     }
 

@@ -1,7 +1,9 @@
 //! The program that made a saved state, made again from its plan, and what the present one may change of it.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 
+use millpond_columns::dialect::{hint, quoted};
 use millpond_error::{Error, Result};
 use millpond_plan::physical::{PhysicalPlan, Step};
 use millpond_plan::{CLOCK, OnError, SavedPlan, difference, lower, without_unread};
@@ -9,6 +11,7 @@ use millpond_store::{Manifest, StateDir, plan_name};
 use serde_json::Value;
 
 use super::outputs::{Output, dead_letters_description};
+use crate::summary::counted;
 
 /// The steps and the outputs of a program, as far as another one must have them.
 struct Program {
@@ -41,10 +44,17 @@ pub(super) fn check(
         saved.outputs.entry(sink.name.clone()).or_insert_with(dead_letters_description);
     }
     rename_steps(plan, &mut saved, manifest);
+    rename_outputs(outputs, &mut saved, manifest);
     compare(plan, outputs, &saved, &disk.path(""))
 }
 
 impl Program {
+    /// The outputs that the program has no more and that were as this one is.
+    fn gone_alike<'a>(&'a self, output: &'a Output, outputs: &'a [Output]) -> impl Iterator<Item = &'a String> {
+        let alike = self.outputs.iter().filter(|(_, description)| **description == output.description);
+        alike.map(|(name, _)| name).filter(|name| !outputs.iter().any(|output| output.name == **name))
+    }
+
     /// The program of a plan that is kept at `path`.
     fn of(saved: &SavedPlan, path: &str) -> Result<Program> {
         // What is kept does not depend on what happens to errors.
@@ -94,25 +104,68 @@ fn rename_steps(plan: &PhysicalPlan, saved: &mut Program, manifest: &mut Manifes
     }
 }
 
+/// Gives the saved log of all runs the name that this program has for it, where one that is gone and one that is new
+/// are alike and write a file of one name: a log may get a name, or another one.
+fn rename_outputs(outputs: &[Output], saved: &mut Program, manifest: &mut Manifest) {
+    let of_file = |name: &str, output: &Output| {
+        let record = manifest.sink(name).and_then(|sink| sink.position["file"].as_str());
+        let file = output.path.as_deref().and_then(|path| path.file_name());
+        record.is_some() && record.map(OsStr::new) == file
+    };
+    let mut names = HashMap::new();
+    for output in outputs.iter().filter(|output| output.appends() && !saved.outputs.contains_key(&output.name)) {
+        let mut alike = saved.gone_alike(output, outputs).filter(|name| of_file(name, output));
+        if let (Some(name), None) = (alike.next(), alike.next())
+            && names.insert(name.clone(), output.name.clone()).is_some()
+        {
+            return;
+        }
+    }
+    for (name, now) in names {
+        manifest.sinks.iter_mut().filter(|sink| sink.name == name).for_each(|sink| sink.name.clone_from(&now));
+        if let Some(description) = saved.outputs.remove(&name) {
+            saved.outputs.insert(now, description);
+        }
+    }
+}
+
 /// Refuses a state that another program made, with what differs.
 fn compare(plan: &PhysicalPlan, outputs: &[Output], saved: &Program, path: &str) -> Result<()> {
     let mut differences = Vec::new();
+    // What differs in a step differs in all that are made of it.
+    let (mut said, mut behind) = (HashSet::new(), 0);
     for step in steps(plan) {
-        match saved.steps.iter().find(|saved| saved.name == step.name) {
-            None => differences.push(format!("step \"{}\" is new", step.name)),
-            Some(saved) => differences.extend(
-                difference(&without_unread(&saved.description, &step.description), &step.description)
-                    .into_iter()
-                    .map(|sentence| format!("step \"{}\": {sentence}", step.name)),
-            ),
-        }
+        let Some(saved) = saved.steps.iter().find(|saved| saved.name == step.name) else {
+            differences.push(format!("step \"{}\" is new", step.name));
+            continue;
+        };
+        let sentences = difference(&without_unread(&saved.description, &step.description), &step.description);
+        let differs = !sentences.is_empty();
+        let (own, inherited): (Vec<_>, Vec<_>) =
+            sentences.into_iter().partition(|sentence| cause(sentence) == sentence);
+        said.extend(own.iter().cloned());
+        let new: Vec<String> =
+            inherited.into_iter().filter(|sentence| said.insert(cause(sentence).to_owned())).collect();
+        behind += u64::from(differs && own.is_empty() && new.is_empty());
+        differences.extend(own.iter().chain(&new).map(|sentence| format!("step \"{}\": {sentence}", step.name)));
+    }
+    if behind > 0 && !differences.is_empty() {
+        differences.push(format!("and {} made of what differs", counted(behind, "step")));
     }
     for saved in &saved.steps {
         if !steps(plan).any(|step| step.name == saved.name) {
             differences.push(format!("step \"{}\" is gone", saved.name));
         }
     }
-    differences.extend(outputs.iter().flat_map(|output| output.differences(saved.outputs.get(&output.name))));
+    for output in outputs {
+        let own = output.differences(saved.outputs.get(&output.name));
+        let alike = saved.gone_alike(output, outputs).next().filter(|_| output.appends() && !own.is_empty());
+        differences.extend(own);
+        differences.extend(alike.filter(|_| !saved.outputs.contains_key(&output.name)).map(|name| {
+            let named = hint(".name(NAME)", "name=NAME").replace("NAME", &quoted(name));
+            format!("  if it goes on with the log of {name:?}, which is gone, rename that file and say {named}")
+        }));
+    }
     if differences.is_empty() {
         return Ok(());
     }
@@ -130,4 +183,19 @@ fn compare(plan: &PhysicalPlan, outputs: &[Output], saved: &Program, path: &str)
         logs => format!("{hint}; then move {} away as well", logs.join(", ")),
     };
     Err(Error::changed(format!("the state in {path} belongs to another program:{list}")).with_hint(hint))
+}
+
+/// What a sentence says of the operator that differs, wherever before the step that is.
+fn cause(sentence: &str) -> &str {
+    let behind = |sentence: &'_ str| -> Option<usize> {
+        let before = sentence.strip_prefix("the ").or_else(|| sentence.strip_prefix("in table "))?;
+        let end = before.find([':', ','])?;
+        let is_place = before[..end].ends_with(" before it") || sentence.starts_with("in table ");
+        is_place.then(|| sentence.len() - before.len() + end + 2)
+    };
+    let mut cause = sentence;
+    while let Some(start) = behind(cause).filter(|start| cause.is_char_boundary(*start)) {
+        cause = &cause[start..];
+    }
+    cause
 }

@@ -109,7 +109,7 @@ fn side_of(expr: &Expr) -> Result<Side> {
         [true, true] => {
             let error = Error::invalid(format!("join: {} is of both tables", subject(expr)));
             Err(at(
-                error.with_hint("each side of == is over the columns of one table; filter(...) the join for more"),
+                error.with_hint("each side of == is over the columns of one table; for more, .select(...).filter(...)"),
                 expr,
             ))
         }

@@ -54,9 +54,9 @@ fn of_other_tables_only_the_identity_is_read() {
             5: map 4 user_id, page = page.str.lower()
             6: intersect 2 1 5 "visits/intersect-0" key [0, 1]: bytes: int?, error(bytes): bool?
             7: map 3 (consolidate by row) page, bytes
-            8: sink 7 csv
-            9: map 6 (consolidate by row) page, bytes
-            10: sink 9 csv
+            8: map 6 (consolidate by row) page, bytes
+            9: sink 7 csv
+            10: sink 8 csv
         "#]],
     );
 }
@@ -99,9 +99,9 @@ fn an_identity_that_is_no_column_is_carried_only_to_the_combination() {
             2: map 0 where bytes > 0: access_time * 2, page
             3: difference 2 1 "visits/difference-0" key [0]: page: str?
             4: map 0 where bytes > 0: page
-            5: sink 4 csv
-            6: map 3 (consolidate by row) page
-            7: sink 6 csv
+            5: map 3 (consolidate by row) page
+            6: sink 4 csv
+            7: sink 5 csv
         "#]],
     );
 }

@@ -164,7 +164,7 @@ fn what_is_no_condition_is_named() {
         vec![(left("user_id") + right("city")).eq(right("name"))],
         city(),
         "join: `left(\"user_id\") + right(\"city\")` is of both tables; \
-         each side of == is over the columns of one table; filter(...) the join for more",
+         each side of == is over the columns of one table; for more, .select(...).filter(...)",
     );
     check_error(
         by_name(),
