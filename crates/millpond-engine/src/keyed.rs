@@ -72,15 +72,55 @@ const SAMPLE_ROWS: usize = if cfg!(test) { 8 } else { 1024 };
 /// Makes [`KeyedChanges`] of the parts of a bucket as they come.
 ///
 /// Where several rows share a key, keys are numbered at once, and of a part's rows only the columns that are no key
-/// stay. Where most keys are new, that would only keep a large table for each bucket: the parts wait as they are.
+/// stay. Where most keys are new, that would only keep a large table for each bucket: the parts wait as they are. Keys
+/// that seem new among few rows may repeat among many, so it is looked again as rows come.
 #[derive(Debug)]
 pub struct KeyedChangesBuilder {
     key: Vec<usize>,
     /// The keys so far, and how many columns a row has; `None` before the first part, and while parts wait.
     numbering: Option<(KeyInterner, usize)>,
     rows: NumberedRows,
-    waiting: Vec<HashedChanges>,
-    waiting_bytes: usize,
+    waiting: WaitingRows,
+}
+
+/// Rows that wait as they came.
+#[derive(Debug, Default)]
+struct WaitingRows {
+    parts: Vec<HashedChanges>,
+    rows: usize,
+    bytes: usize,
+    /// When there are so many, it is looked whether their keys repeat.
+    look_at: usize,
+}
+
+/// It is looked again at so many times the rows of the last time, so that all looking is linear.
+const LOOK_AGAIN: usize = 4;
+
+impl WaitingRows {
+    fn push(&mut self, rows: HashedChanges) {
+        self.bytes += rows.bytes();
+        self.rows += rows.hashes.len();
+        self.parts.push(rows);
+        self.look_at = self.look_at.max(LOOK_AGAIN * self.parts[0].hashes.len());
+    }
+
+    fn hashes(&self) -> impl Iterator<Item = u64> {
+        self.parts.iter().flat_map(|rows| &rows.hashes).copied()
+    }
+
+    /// Whether there are at least two rows for each key, now that there are many more than when it was last looked.
+    fn repeat_keys(&mut self) -> bool {
+        if self.rows < self.look_at {
+            return false;
+        }
+        self.look_at = LOOK_AGAIN * self.rows;
+        // All rows of a key are in the sample, or none: so its share of distinct keys is that of all.
+        let mut sample: Vec<u64> = self.hashes().filter(|hash| hash % 16 == 0).collect();
+        let rows = sample.len();
+        sample.sort_unstable();
+        sample.dedup();
+        rows > 0 && sample.len() * 2 <= rows
+    }
 }
 
 /// Rows with the numbers of their keys, which grow by whole parts.
@@ -137,19 +177,18 @@ impl KeyedChangesBuilder {
             key: key.to_vec(),
             numbering: None,
             rows: NumberedRows::default(),
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            waiting: WaitingRows::default(),
         }
     }
 
     /// The bytes that the rows take.
     pub fn bytes(&self) -> usize {
-        self.numbering.as_ref().map_or(0, |(numbering, _)| numbering.bytes()) + self.rows.bytes() + self.waiting_bytes
+        self.numbering.as_ref().map_or(0, |(numbering, _)| numbering.bytes()) + self.rows.bytes() + self.waiting.bytes
     }
 
     /// The number of rows.
     pub(crate) fn rows(&self) -> usize {
-        self.rows.key_of_row.len() + self.waiting.iter().map(|rows| rows.hashes.len()).sum::<usize>()
+        self.rows.key_of_row.len() + self.waiting.rows
     }
 
     /// About how much memory it takes to work on the rows, of so many columns: whole ones are made again.
@@ -165,12 +204,12 @@ impl KeyedChangesBuilder {
     /// The smallest and the largest hash.
     pub(crate) fn hashes(&self) -> Option<KeyRange> {
         let numbered = self.numbering.iter().flat_map(|(numbering, _)| numbering.hashes());
-        KeyRange::of_hashes(numbered.chain(self.waiting.iter().flat_map(|rows| &rows.hashes)).copied())
+        KeyRange::of_hashes(numbered.copied().chain(self.waiting.hashes()))
     }
 
     /// All rows as they came, in pieces of about `most` rows.
     pub(crate) fn into_pieces(mut self, most: usize) -> impl Iterator<Item = HashedChanges> {
-        let waiting = std::mem::take(&mut self.waiting);
+        let waiting = std::mem::take(&mut self.waiting).parts;
         let numbered = self.finish();
         let pieces = move |rows: KeyedChanges| {
             (0..rows.rows()).step_by(most).map(move |start| rows.slice(start, most.min(rows.rows() - start)))
@@ -180,8 +219,11 @@ impl KeyedChangesBuilder {
 
     /// Takes rows up.
     pub fn push(&mut self, rows: HashedChanges) {
-        if !self.waiting.is_empty() {
-            self.wait(rows);
+        if self.waiting.rows > 0 {
+            self.waiting.push(rows);
+            if self.waiting.repeat_keys() {
+                self.number_waiting();
+            }
             return;
         }
         let tells = self.numbering.is_none() && rows.hashes.len() >= SAMPLE_ROWS;
@@ -191,13 +233,12 @@ impl KeyedChangesBuilder {
             && numbering.len() * 2 > first.hashes.len()
         {
             (self.numbering, self.rows) = (None, NumberedRows::default());
-            self.wait(first);
+            self.waiting.push(first);
         }
     }
 
-    fn wait(&mut self, rows: HashedChanges) {
-        self.waiting_bytes += rows.bytes();
-        self.waiting.push(rows);
+    fn number_waiting(&mut self) {
+        std::mem::take(&mut self.waiting).parts.into_iter().for_each(|rows| self.number(rows));
     }
 
     fn number(&mut self, HashedChanges { hashes, changes }: HashedChanges) {
@@ -211,7 +252,7 @@ impl KeyedChangesBuilder {
 
     /// The rows of all parts; `None` if there was no part.
     pub fn finish(mut self) -> Option<KeyedChanges> {
-        std::mem::take(&mut self.waiting).into_iter().for_each(|rows| self.number(rows));
+        self.number_waiting();
         let KeyedChangesBuilder { key, numbering, rows, .. } = self;
         let (numbering, width) = numbering?;
         let (hashes, keys) = numbering.finish();
@@ -347,5 +388,49 @@ impl KeyedRows {
         let mut columns: Vec<ArrayRef> = self.keys.iter().map(|column| repeat(column, &self.offsets)).collect();
         columns.extend(self.rows);
         Changes { columns, rows, diffs: self.diffs }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_array::{Array, Int64Array};
+
+    use super::*;
+
+    /// Rows of these keys, each with its place among all rows.
+    fn rows(keys: impl Iterator<Item = i64>, first: i64) -> HashedChanges {
+        let keys: Vec<i64> = keys.collect();
+        let places: Vec<i64> = (first..).take(keys.len()).collect();
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(keys)), Arc::new(Int64Array::from(places))];
+        let rows = columns[0].len();
+        HashedChanges::new(Changes { columns, rows, diffs: Diffs::Ones }, HashSeed(7), &[0])
+    }
+
+    /// Pushes `parts` of 50 rows whose keys go round and round; returns whether the last rows wait, and all rows.
+    fn push(parts: i64, keys: i64) -> (bool, Vec<(i64, i64)>) {
+        let mut builder = KeyedChangesBuilder::new(&[0]);
+        for part in 0..parts {
+            builder.push(rows((part * 50..(part + 1) * 50).map(|row| row % keys), part * 50));
+            assert_eq!(builder.rows() as i64, (part + 1) * 50);
+        }
+        let waits = builder.waiting.rows > 0;
+        let rows = builder.finish().expect("there are rows");
+        let columns = [0, 1].map(|column| rows.column(column));
+        let [keys, places] = columns.each_ref().map(|column| column.as_primitive::<Int64Type>().values());
+        (waits, keys.iter().copied().zip(places.iter().copied()).collect())
+    }
+
+    #[test]
+    fn keys_that_repeat_among_many_rows_are_numbered_though_the_first_were_new() {
+        for (keys, waits) in [(20, false), (400, false), (i64::MAX, true)] {
+            let (last_wait, rows) = push(64, keys);
+            assert_eq!(last_wait, waits, "{keys} keys");
+            assert_eq!(rows, (0..64 * 50).map(|row| (row % keys, row)).collect::<Vec<_>>());
+        }
+        assert!(push(6, 400).0, "while most are new, they wait");
     }
 }
