@@ -275,22 +275,18 @@ def test_outputs_in_another_order_and_tables_with_names_are_the_same_program() -
 
 
 def test_a_step_is_not_found_by_what_it_is_made_of_where_that_is_not_certain() -> None:
-    Path("others").mkdir()
-    Path("others/0.csv").write_text(Path("logs/0.csv").read_text())
-
-    def of(folder: str, name: str | None) -> Callable[[], None]:
+    def of(path: str, name: str) -> Callable[[], None]:
         def declare() -> None:
-            table = pw.io.csv.read(folder, schema=pw.schema_from_types(user=str), name=folder)
-            made = table.groupby(table.user).reduce(table.user, n=pw.reducers.count())
-            pw.io.csv.write(made if name is None else made.named(name), f"{folder}.csv")
+            made = read().groupby(pw.this.user).reduce(pw.this.user, n=pw.reducers.count())
+            pw.io.csv.write(made.named(name), path)
 
         return declare
 
-    assert run(of("logs", "a"), of("others", "b")) == []
-    refused = run(of("logs", "a"), of("others", "c"))
+    assert run(of("one.csv", "a"), of("two.csv", "b")) == []
+    refused = run(of("one.csv", "a"), of("two.csv", "c"))
     assert 'step "c" is new' in refused
     assert 'step "b" is gone' in refused
-    assert run(of("logs", "a"), of("others", "b")) == []
+    assert run(of("one.csv", "a"), of("two.csv", "b")) == []
 
 
 def test_names_of_tables_are_checked() -> None:
@@ -381,3 +377,99 @@ def test_what_differs_is_said_once() -> None:
         'step "logs/reduce-0": the filter before it: predicate was ms > 0, is ms > 1',
         "and 3 steps made of what differs",
     ]
+
+
+PAIR = {"k": str, "v": int}
+
+
+def pair(name: str) -> pw.Table:
+    """The rows of one of two sources that are alike."""
+    if name not in _made:
+        _made[name] = pw.io.csv.read(f"{name}/", schema=pw.schema_from_types(**PAIR), name=name)
+    return _made[name]
+
+
+def sums(name: str) -> pw.Table:
+    return pair(name).groupby(pw.this.k).reduce(pw.this.k, s=pw.reducers.sum(pw.this.v))
+
+
+def largest(name: str) -> pw.Table:
+    return pair(name).groupby(pw.this.k).reduce(pw.this.k, s=pw.reducers.max(pw.this.v))
+
+
+def side_by_side(left: pw.Table, right: pw.Table) -> pw.Table:
+    return left.join_left(right, left.k == right.k).select(left.k)
+
+
+EXCHANGED: dict[str, Callable[[str, str], list[Callable[[], pw.Table]]]] = {
+    "join": lambda a, b: [lambda: side_by_side(pair(a), pair(b))],
+    "join of reduces": lambda a, b: [lambda: side_by_side(sums(a), sums(b))],
+    "two reducers": lambda a, b: [lambda: sums(a), lambda: largest(b)],
+    "named": lambda a, b: [lambda: sums(a).named("p"), lambda: sums(b).named("q")],
+    "update_rows": lambda a, b: [
+        lambda: sums(a).with_id_from(pw.this.k).update_rows(largest(b).with_id_from(pw.this.k))
+    ],
+    "difference": lambda a, b: [
+        lambda: pair(a).with_id_from(pw.this.k, pw.this.v).difference(pair(b).with_id_from(pw.this.k, pw.this.v))
+    ],
+}
+
+
+@pytest.mark.parametrize("what", EXCHANGED)
+def test_sources_that_are_alike_are_told_apart(what: str) -> None:
+    for name, text in (("a", "k,v\na,1\na,2\n"), ("b", "k,v\na,10\nb,20\n")):
+        Path(name).mkdir()
+        Path(f"{name}/1.csv").write_text(text)
+
+    def outputs(first: str, second: str) -> list[Callable[[], None]]:
+        tables = EXCHANGED[what](first, second)
+        return [write(table, f"{number}.csv", mode="append") for number, table in enumerate(tables)]
+
+    assert run(*outputs("a", "b")) == []
+    before = [Path(f"{number}.csv").read_text() for number in range(len(outputs("a", "b")))]
+    assert run(*outputs("b", "a")) != []
+    assert [Path(f"{number}.csv").read_text() for number in range(len(before))] == before
+    Path("a/2.csv").write_text("k,v\na,7\nc,8\n")
+    assert run(*outputs("a", "b")) == []
+    for number, table in enumerate(EXCHANGED[what]("a", "b")):
+        assert run(write(table, "anew.csv", mode="append"), state=f"anew-{number}") == []
+        assert rows(f"{number}.csv") == rows("anew.csv")
+        Path("anew.csv").unlink()
+
+
+def test_a_source_that_is_alike_to_none_may_get_another_name() -> None:
+    def program(name: str) -> Callable[[], None]:
+        def table() -> pw.Table:
+            visits = pw.io.csv.read("logs", schema=pw.schema_from_types(**COLUMNS), name=name)
+            return visits.groupby(pw.this.user).reduce(pw.this.user, n=pw.reducers.count())
+
+        return write(table, mode="append")
+
+    assert run(program("logs")) == []
+    more(2)
+    assert run(program("visits")) == []
+    assert run(write(counts, "all.csv", mode="append"), state="anew") == []
+    assert rows("out.csv") == rows("all.csv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.rename_columns(who=pw.this.user),
+        lambda table: table.rename_by_dict({"user": "who"}),
+        lambda table: table.rename(who=pw.this.user).without(pw.this.page),
+    ],
+)
+def test_columns_that_nothing_uses_come_and_go_behind_a_rename(change: Callable[[pw.Table], pw.Table]) -> None:
+    def program(columns: dict[str, Any]) -> Callable[[], None]:
+        def table() -> pw.Table:
+            visits = pw.io.csv.read("logs", schema=pw.schema_from_types(**columns), name="logs")
+            return change(visits).groupby(pw.this.who).reduce(pw.this.who, n=pw.reducers.sum(pw.this.ms))
+
+        return write(table, mode="append")
+
+    assert run(program({"user": str, "page": str, "ms": int})) == []
+    more(2)
+    assert run(program(COLUMNS | {"extra": int})) == []
+    said = run(write(lambda: read().rename(who=pw.this.page).groupby(pw.this.who).reduce(pw.this.who), mode="append"))
+    assert any("rename" in line or "reduce" in line for line in said)

@@ -122,9 +122,10 @@ impl Anchor {
     /// Its step, now that it is known who reads it.
     pub(super) fn described_step(&self) -> Step {
         match &self.operator {
-            AnchorOperator::Source(source) => {
-                Step { description: json!([describe::source(source, &self.used)]), ..self.step.clone() }
-            }
+            AnchorOperator::Source(source) => Step {
+                description: json!([describe::source(source, &self.step.name, &self.used)]),
+                ..self.step.clone()
+            },
             _ => self.step.clone(),
         }
     }

@@ -17,8 +17,17 @@ use crate::expr::Expr;
 use crate::literal::Literal;
 use crate::notation::Speller;
 
-/// The positions of the columns that are read of each source, by its place in memory.
-pub(super) type ReadColumns = HashMap<*const SourceDecl, BTreeSet<usize>>;
+/// What is read of each source, by its place in memory.
+pub(super) type ReadColumns = HashMap<*const SourceDecl, Read>;
+
+/// What is read of a source.
+#[derive(Default)]
+pub(super) struct Read {
+    /// The name of its step.
+    pub name: String,
+    /// The positions of its columns.
+    pub columns: BTreeSet<usize>,
+}
 
 /// The description of a table and of all before it, of whose sources these columns are read: a list of operators, each
 /// after those that it is made of, whose numbers it names. The last is the table's own. Equal operators are one, so the
@@ -37,8 +46,9 @@ pub(super) fn keep(table: &Table, read: &ReadColumns, logged: &[String]) -> Valu
     Value::Array(description.operators)
 }
 
-/// What a source is, of which these columns are read.
-pub(super) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
+/// What a source is, and what is read of it. It has a name, since another one may be alike: a step on the one is none on
+/// the other.
+pub(super) fn source(source: &SourceDecl, name: &str, read: &BTreeSet<usize>) -> Value {
     // Rows that replace others are kept whole.
     let keeps_rows = source.description["primary_key"].as_array().is_some_and(|key| !key.is_empty());
     let columns = source.schema.columns().iter().enumerate();
@@ -53,6 +63,7 @@ pub(super) fn source(source: &SourceDecl, read: &BTreeSet<usize>) -> Value {
     }
     json!({
         "operator": "source",
+        "name": name,
         "kind": source.kind,
         "columns": columns,
         "append_only": source.append_only,

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::anchor::{Anchor, AnchorOperator, Keyed, Results};
 use super::carry::{self, Carrying, OnError};
-use super::describe::{self, ReadColumns, describe};
+use super::describe::{self, Read, ReadColumns, describe};
 use super::emission::Emission;
 use super::pipeline::Pipeline;
 use super::{SinkDecl, Table};
@@ -273,7 +273,8 @@ impl Lowering {
         while let Some((position, columns)) = needed.pop_last() {
             let anchor = &self.anchors[position];
             if let AnchorOperator::Source(source) = &anchor.operator {
-                read.insert(Arc::as_ptr(source), columns);
+                let name = anchor.step.name.clone();
+                read.insert(Arc::as_ptr(source), Read { name, columns });
                 continue;
             }
             let columns = anchor.needs(&columns);

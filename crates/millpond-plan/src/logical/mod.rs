@@ -124,12 +124,14 @@ fn loader(operation: &str) -> Option<fn(&Call<'_>) -> Result<Table>> {
         "mark_errors" => mark_errors::load,
         "reduce" => group::load,
         "remove_errors" => filter::load_remove_errors,
+        "rename" => select::load_rename,
         "select" => select::load,
         "session" => session::load,
         "source" => source::load,
         "window" => sliding::load,
         "with_columns" => select::load_with_columns,
         "with_id_from" => identify::load,
+        "without" => select::load_without,
         _ => return None,
     })
 }

@@ -1,5 +1,7 @@
 //! Computed columns, row by row.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use millpond_columns::types::{Schema, Type};
 use millpond_error::{Origin, Result};
 use serde_json::{Value, json};
@@ -15,11 +17,23 @@ use crate::expr::{Expr, col, if_else};
 use crate::literal::Literal;
 use crate::typing;
 
-/// `keeps_others`: the input's other columns stay, as in `with_columns`.
 #[derive(Debug)]
 struct Select {
     columns: Vec<(String, Expr)>,
-    keeps_others: bool,
+    as_written: Written,
+}
+
+/// How the columns are said. What a program does not name it need not have, nor its state.
+#[derive(Debug)]
+enum Written {
+    /// These and no others.
+    Columns,
+    /// These, beside the input's others.
+    With,
+    /// All, of which these get other names.
+    Renamed(Vec<(String, String)>),
+    /// All but these.
+    Without(Vec<String>),
 }
 
 impl Table {
@@ -27,7 +41,7 @@ impl Table {
     pub fn select(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
         let columns = self.bind_all(columns).map_err(|error| error.at(origin))?;
         let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
-        Ok(self.row_by_row(Select { columns, keeps_others: false }, schema, origin))
+        Ok(self.row_by_row(Select { columns, as_written: Written::Columns }, schema, origin))
     }
 
     /// All columns of this table; those named in `columns` are replaced in their place, or added at the end.
@@ -37,14 +51,17 @@ impl Table {
         let columns = self.bind_all(columns).map_err(|error| error.at(origin))?;
         let all = all_columns(self.schema(), &columns);
         let schema = typing::select(self.schema(), &all).map_err(|error| error.at(origin))?;
-        Ok(self.row_by_row(Select { columns, keeps_others: true }, schema, origin))
+        Ok(self.row_by_row(Select { columns, as_written: Written::With }, schema, origin))
     }
 
     /// All columns but these.
     pub fn without(&self, names: &[String], origin: &Origin) -> Result<Table> {
         diagnostics::known("without", self.schema(), names).map_err(|error| error.at(origin))?;
         let kept = self.schema().columns().iter().filter(|column| !names.contains(&column.name));
-        self.select(kept.map(|column| (column.name.clone(), col(&column.name))).collect(), origin)
+        let columns: Vec<_> = kept.map(|column| (column.name.clone(), col(&column.name))).collect();
+        let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
+        let as_written = Written::Without(names.to_vec());
+        Ok(self.row_by_row(Select { columns, as_written }, schema, origin))
     }
 
     /// The same columns in the same places; each pair is the name of a column and the name that it gets.
@@ -59,7 +76,9 @@ impl Table {
         let columns: Vec<_> = columns.map(|column| (renamed(&column.name), col(&column.name))).collect();
         diagnostics::unique("rename", columns.iter().map(|(name, _)| name.as_str()))
             .map_err(|error| error.at(origin))?;
-        self.select(columns, origin)
+        let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
+        let as_written = Written::Renamed(names.to_vec());
+        Ok(self.row_by_row(Select { columns, as_written }, schema, origin))
     }
 
     /// The same columns, these cast to other types as [`Expr::cast`] does it.
@@ -73,11 +92,20 @@ impl Table {
 
 impl Operation for Select {
     fn describe(&self, of: &Described<'_>) -> Option<Value> {
-        Some(json!({
-            "operator": if self.keeps_others { "with_columns" } else { "select" },
-            "outputs": expressions(&self.columns),
-            "input": of.inputs[0],
-        }))
+        let input = of.inputs[0];
+        let outputs = || expressions(&self.columns);
+        Some(match &self.as_written {
+            Written::Columns => json!({ "operator": "select", "outputs": outputs(), "input": input }),
+            Written::With => json!({ "operator": "with_columns", "outputs": outputs(), "input": input }),
+            Written::Renamed(names) => {
+                let names: BTreeMap<&String, &String> = names.iter().map(|(old, new)| (old, new)).collect();
+                json!({ "operator": "rename", "names": names, "input": input })
+            }
+            Written::Without(names) => {
+                let names: BTreeSet<&String> = names.iter().collect();
+                json!({ "operator": "without", "columns": names, "input": input })
+            }
+        })
     }
 
     fn asks_identity(&self, identified: bool) -> bool {
@@ -85,16 +113,20 @@ impl Operation for Select {
     }
 
     fn save(&self, saver: &mut Saver) -> (&'static str, Value) {
-        let operation = if self.keeps_others { "with_columns" } else { "select" };
-        (operation, json!({ "columns": saver.named(&self.columns) }))
+        match &self.as_written {
+            Written::Columns => ("select", json!({ "columns": saver.named(&self.columns) })),
+            Written::With => ("with_columns", json!({ "columns": saver.named(&self.columns) })),
+            Written::Renamed(names) => ("rename", json!({ "names": names })),
+            Written::Without(names) => ("without", json!({ "columns": names })),
+        }
     }
 
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         let input = &table.inputs()[0];
         let mut rows = lowering.pipeline(input)?;
-        let columns = match self.keeps_others {
-            true => all_columns(input.schema(), &self.columns),
-            false => self.columns.clone(),
+        let columns = match self.as_written {
+            Written::With => all_columns(input.schema(), &self.columns),
+            _ => self.columns.clone(),
         };
         let mut selected = Vec::with_capacity(columns.len());
         for (name, expr) in columns {
@@ -114,6 +146,16 @@ pub(super) fn load(call: &Call<'_>) -> Result<Table> {
 /// The table of a saved `with_columns`.
 pub(super) fn load_with_columns(call: &Call<'_>) -> Result<Table> {
     call.this()?.with_columns(call.named("columns")?, &call.origin)
+}
+
+/// The table of a saved `rename`.
+pub(super) fn load_rename(call: &Call<'_>) -> Result<Table> {
+    call.this()?.rename(&call.value::<Vec<(String, String)>>("names")?, &call.origin)
+}
+
+/// The table of a saved `without`.
+pub(super) fn load_without(call: &Call<'_>) -> Result<Table> {
+    call.this()?.without(&call.value::<Vec<String>>("columns")?, &call.origin)
 }
 
 /// What `with_columns` selects: the columns of `schema`, with those of `columns` in their place or at the end.

@@ -1,13 +1,12 @@
 //! The rows of an external table.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millpond_error::Result;
 use serde_json::{Value, json};
 
 use super::anchor::{Anchor, AnchorOperator};
-use super::describe::{self, Described};
+use super::describe::{self, Described, Read};
 use super::lower::Lowering;
 use super::pipeline::Pipeline;
 use super::saved::{Call, Saver};
@@ -30,8 +29,9 @@ impl Table {
 
 impl Operation for Source {
     fn describe(&self, of: &Described<'_>) -> Option<Value> {
-        let read = of.read.get(&Arc::as_ptr(&self.0));
-        Some(describe::source(&self.0, read.unwrap_or(&BTreeSet::new())))
+        let none = Read::default();
+        let Read { name, columns } = of.read.get(&Arc::as_ptr(&self.0)).unwrap_or(&none);
+        Some(describe::source(&self.0, name, columns))
     }
 
     fn source(&self) -> Option<&Arc<SourceDecl>> {

@@ -528,6 +528,7 @@ fn a_description_says_what_the_program_says() {
         json!([
             {
                 "operator": "source",
+                "name": "visits",
                 "kind": "csv",
                 "columns": {"user_id": "str", "access_time": "int"},
                 "append_only": false,

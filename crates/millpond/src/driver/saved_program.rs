@@ -43,6 +43,7 @@ pub(super) fn check(
     for sink in &manifest.sinks {
         saved.outputs.entry(sink.name.clone()).or_insert_with(dead_letters_description);
     }
+    rename_sources(plan, &mut saved);
     rename_steps(plan, &mut saved, manifest);
     rename_outputs(outputs, &mut saved, manifest);
     compare(plan, outputs, &saved, &disk.path(""))
@@ -66,6 +67,38 @@ impl Program {
 
 fn steps(plan: &PhysicalPlan) -> impl Iterator<Item = &Step> {
     plan.nodes.iter().filter_map(|node| node.step.as_ref())
+}
+
+/// Gives saved sources, wherever steps are described by them, the names that this program has for them: found by name,
+/// or else where only one on each side is alike.
+fn rename_sources(plan: &PhysicalPlan, saved: &mut Program) {
+    let is_source = |step: &&Step| step.description[0]["operator"] == "source" && step.description[1].is_null();
+    let now: Vec<&Step> = steps(plan).filter(is_source).collect();
+    let before: Vec<&Step> = saved.steps.iter().filter(is_source).collect();
+    let alike = |before: &Step, now: &Step| {
+        let mut before = before.description.clone();
+        before[0]["name"].clone_from(&now.description[0]["name"]);
+        without_unread(&before, &now.description) == now.description
+    };
+    let mut names = HashMap::new();
+    for source in &before {
+        if now.iter().any(|now| now.name == source.name && alike(source, now)) {
+            continue;
+        }
+        let mut like = now.iter().filter(|now| alike(source, now));
+        if let (Some(now), None) = (like.next(), like.next())
+            && before.iter().filter(|other| alike(other, now)).count() == 1
+        {
+            names.insert(source.name.clone(), now.name.clone());
+        }
+    }
+    let descriptions = saved.steps.iter_mut().map(|step| &mut step.description).chain(saved.outputs.values_mut());
+    let operators = descriptions.filter_map(Value::as_array_mut).flatten();
+    for operator in operators.filter(|operator| operator["operator"] == "source") {
+        if let Some(now) = operator["name"].as_str().and_then(|name| names.get(name)) {
+            operator["name"] = Value::from(now.as_str());
+        }
+    }
 }
 
 /// Gives saved steps the names that this program has for them, where that is certain: every step of one side is one of

@@ -231,6 +231,8 @@ fn every_operation_is_made_again() {
         times.intersect(std::slice::from_ref(&part), &here()).unwrap(),
         times.update_rows(&part, &here()).unwrap(),
         times.update_cells(&cells, &here()).unwrap(),
+        visits.rename(&[("page".to_owned(), "place".to_owned())], &here()).unwrap(),
+        visits.without(&["page".to_owned()], &here()).unwrap(),
         visits.flatten("page", &here()).unwrap().remove_errors(&here()),
         visits.select(named([("n", col("bytes").floordiv(0))]), &here()).unwrap().mark_errors(&here()),
     ];
