@@ -46,8 +46,8 @@ pub(super) fn keep(table: &Table, read: &ReadColumns, logged: &[String]) -> Valu
     Value::Array(description.operators)
 }
 
-/// What a source is, and what is read of it. It has a name, since another one may be alike: a step on the one is none on
-/// the other.
+/// What a source is, and what is read of it. It has a name, since another one may be alike: a step on the one is none
+/// on the other.
 pub(super) fn source(source: &SourceDecl, name: &str, read: &BTreeSet<usize>) -> Value {
     // Rows that replace others are kept whole.
     let keeps_rows = source.description["primary_key"].as_array().is_some_and(|key| !key.is_empty());
