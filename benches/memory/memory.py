@@ -6,7 +6,8 @@
 Visits are made by benches/compare/workload.py, which needs numpy: 100 million of 2 million users (2.3 GB), and a tenth
 of both. The result in little memory is compared with that of a run without a limit before anything is timed. Printed
 are medians, the memory that is the process's own (RssAnon, looked at every 5 ms), and the cost of a row beside that of
-the smaller run in the same round.
+the smaller run in the same round. With --sliding, windows of ten minutes each minute are counted in place of sessions:
+each visit is in ten of them.
 """
 
 from __future__ import annotations
@@ -36,15 +37,16 @@ class Sample(NamedTuple):
 class Job:
     """First runs over some visits."""
 
-    def __init__(self, program: Path, folder: Path, rows: int, limit: str) -> None:
+    def __init__(self, program: Path, folder: Path, rows: int, limit: str, flags: list[str]) -> None:
         self.program, self.folder, self.rows, self.limit = program.resolve(), folder, rows, limit
+        self.flags = flags
         self.state, self.output = folder / "state", folder / "out.csv"
 
     def run(self) -> Sample:
         shutil.rmtree(self.state, ignore_errors=True)
         self.output.unlink(missing_ok=True)
         os.sync()
-        words = ["--input", self.folder / "input", "--output", self.output, "--state", self.state]
+        words = ["--input", self.folder / "input", "--output", self.output, "--state", self.state, *self.flags]
         environment = {**os.environ, "MILLPOND_MEMORY": self.limit}
         began, most = time.monotonic(), 0
         process = subprocess.Popen(
@@ -82,6 +84,7 @@ def main() -> None:
     flags.add_argument("--rows", type=int, default=100_000_000)
     flags.add_argument("--limit", default="1GB")
     flags.add_argument("--rounds", type=int, default=5)
+    flags.add_argument("--sliding", action="store_true")
     flags.add_argument("--folder", type=Path, help="where the files are, some 15 GB of them")
     options = flags.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
@@ -96,7 +99,7 @@ def main() -> None:
             if not folder.exists():
                 size = ["--rows", str(rows), "--users", str(rows // 50), "--files", "8"]
                 subprocess.run([sys.executable, str(WORKLOAD), str(folder), *size], check=True)
-            made[name] = Job(options.program, folder, rows, limit)
+            made[name] = Job(options.program, folder, rows, limit, ["--sliding"] if options.sliding else [])
         results = {name: made[name].run() and made[name].result() for name in ("large", "large, no limit")}
         assert len(set(results.values())) == 1, f"the results differ: {results}"
         print(f"{results['large'][0]:,} rows of results, equal with and without a limit", flush=True)

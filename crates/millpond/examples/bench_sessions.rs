@@ -3,10 +3,10 @@
 use std::process::exit;
 
 use millpond::csv::WriteMode;
-use millpond::{Backend, Error, Result, RunOptions, Type, col, count, csv, max, min, run, session, tumbling};
+use millpond::{Backend, Error, Result, RunOptions, Type, col, count, csv, max, min, run, session, sliding, tumbling};
 
 const USAGE: &str = "usage: bench_sessions --input DIR --output FILE [--state DIR] [--append-only] [--computed] \
-                     [--count] [--windows] [--mode changes|append|snapshot] [--workers N]";
+                     [--count] [--windows] [--sliding] [--mode changes|append|snapshot] [--workers N]";
 
 #[derive(Default)]
 struct Flags {
@@ -17,6 +17,7 @@ struct Flags {
     computed: bool,
     count: bool,
     windows: bool,
+    sliding: bool,
     mode: WriteMode,
     workers: Option<usize>,
 }
@@ -34,6 +35,7 @@ fn flags() -> Result<Flags> {
             "--computed" => flags.computed = true,
             "--count" => flags.count = true,
             "--windows" => flags.windows = true,
+            "--sliding" => flags.sliding = true,
             "--mode" => {
                 flags.mode = match value()?.as_str() {
                     "changes" => WriteMode::Changes,
@@ -66,9 +68,14 @@ fn program(flags: &Flags) -> Result<()> {
     }
     let results = if flags.count {
         visits.groupby(["user_id"]).reduce([("user_id", col("user_id")), ("count", count())])
-    } else if flags.windows {
+    } else if flags.windows || flags.sliding {
         let outputs = [("user_id", col("user_id")), ("window_start", col("_pw_window_start")), ("count", count())];
-        visits.windowby(col("access_time"), tumbling(300)).instance(col("user_id")).reduce(outputs)
+        let time = col("access_time");
+        let windows = match flags.sliding {
+            true => visits.windowby(time, sliding(60).duration(600)),
+            false => visits.windowby(time, tumbling(300)),
+        };
+        windows.instance(col("user_id")).reduce(outputs)
     } else {
         let mut outputs = vec![
             ("user_id", col("user_id")),
