@@ -15,7 +15,7 @@ use millpond_store::{Extent, Scratch, ScratchFile};
 const PACKET_BYTES: u64 = 64 << 20;
 /// A bucket is divided when it takes more than so many bytes, however much room there is: that copies each row once
 /// more, which costs more than to work on rows that no cache holds.
-const BUCKET_BYTES: u64 = 64 << 20;
+const BUCKET_BYTES: u64 = 128 << 20;
 
 /// What a worker takes to read and to write, whatever there is to do: its stack, a piece of input and its columns,
 /// lines of results, and memory that the allocator does not give back.
