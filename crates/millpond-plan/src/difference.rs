@@ -3,6 +3,7 @@
 mod clock;
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
@@ -12,8 +13,23 @@ use crate::deep::deep;
 /// Ends a sentence about a value that looks like the time of a run.
 pub const CLOCK: &str = ": it looks like the time of the run, and so makes another program in each run";
 
-/// Sentences that say what differs between the description of a step as saved and as it is now; none if they are
-/// equal. A description is a list of operators, each after those that it is made of; the last is the step.
+/// Something that differs between two descriptions of a step, a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where before the step, such as `the filter before it: `; nothing, if it is the step's own.
+    pub place: String,
+    /// What, wherever it is.
+    pub what: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.place, self.what)
+    }
+}
+
+/// What differs between the description of a step as saved and as it is now; nothing if they are equal. A description
+/// is a list of operators, each after those that it is made of; the last is the step.
 ///
 /// ```
 /// use millpond_plan::difference;
@@ -21,21 +37,21 @@ pub const CLOCK: &str = ": it looks like the time of the run, and so makes anoth
 ///
 /// let saved = json!([{"operator": "source"}, {"operator": "session", "max_gap": 300, "input": 0}]);
 /// let now = json!([{"operator": "source"}, {"operator": "session", "max_gap": 600, "input": 0}]);
-/// assert_eq!(difference(&saved, &now), ["max_gap was 300, is 600"]);
+/// assert_eq!(difference(&saved, &now)[0].to_string(), "max_gap was 300, is 600");
 /// ```
-pub fn difference(saved: &Value, now: &Value) -> Vec<String> {
+pub fn difference(saved: &Value, now: &Value) -> Vec<Difference> {
     if saved == now {
         return Vec::new();
     }
     let (saved, now) = (Operators::new(saved), Operators::new(now));
-    let mut comparison = Comparison { saved, now, compared: HashSet::new(), sentences: Vec::new() };
+    let mut comparison = Comparison { saved, now, compared: HashSet::new(), found: Vec::new() };
     if let (Some(i), Some(j)) = (comparison.saved.last(), comparison.now.last()) {
         comparison.compare("", i, j);
     }
-    if comparison.sentences.is_empty() {
-        comparison.sentences.push("it was described in another way".to_owned());
+    if comparison.found.is_empty() {
+        comparison.add("", "it was described in another way".to_owned());
     }
-    comparison.sentences
+    comparison.found
 }
 
 type Fields<'a> = &'a Map<String, Value>;
@@ -109,10 +125,14 @@ struct Comparison<'a> {
     now: Operators<'a>,
     /// Pairs of tables that were compared: a program may share one many times.
     compared: HashSet<(usize, usize)>,
-    sentences: Vec<String>,
+    found: Vec<Difference>,
 }
 
 impl Comparison<'_> {
+    fn add(&mut self, place: &str, what: String) {
+        self.found.push(Difference { place: place.to_owned(), what });
+    }
+
     /// Adds what differs between two tables.
     fn compare(&mut self, prefix: &str, saved: usize, now: usize) {
         if self.saved.hashes[saved] == self.now.hashes[now] || !self.compared.insert((saved, now)) {
@@ -132,16 +152,18 @@ impl Comparison<'_> {
                     let step = (i, j) == (0, 0) && self.saved.name(old) == self.now.name(new);
                     let before = if step { String::new() } else { format!("the {} before it: ", self.now.name(new)) };
                     let before = format!("{prefix}{before}");
-                    fields(&before, self.saved.fields[old], self.now.fields[new], &mut self.sentences);
+                    let mut differ = Vec::new();
+                    fields("", self.saved.fields[old], self.now.fields[new], &mut differ);
+                    differ.into_iter().for_each(|what| self.add(&before, what));
                     self.tables(&before, old, new);
                 }
                 (Some(i), None) => {
                     let operator = self.saved.fields[saved[i]];
-                    self.sentences.push(format!("{prefix}{} was removed{}", article(operator), details(operator)));
+                    self.add(prefix, format!("{} was removed{}", article(operator), details(operator)));
                 }
                 (None, Some(j)) => {
                     let operator = self.now.fields[now[j]];
-                    self.sentences.push(format!("{prefix}{} was added{}", article(operator), details(operator)));
+                    self.add(prefix, format!("{} was added{}", article(operator), details(operator)));
                 }
                 (None, None) => {}
             }
@@ -155,7 +177,7 @@ impl Comparison<'_> {
         };
         let (old, new) = (several(self.saved.fields[saved]), several(self.now.fields[now]));
         if old.len() != new.len() {
-            self.sentences.push(format!("{prefix}it had {} tables, has {}", old.len(), new.len()));
+            self.add(prefix, format!("it had {} tables, has {}", old.len(), new.len()));
             return;
         }
         for (number, (old, new)) in (1..).zip(old.into_iter().zip(new)) {
@@ -341,7 +363,8 @@ mod tests {
 
     #[track_caller]
     fn check(saved: Value, now: Value, sentences: &[&str]) {
-        assert_eq!(difference(&saved, &now), sentences);
+        let found: Vec<String> = difference(&saved, &now).iter().map(Difference::to_string).collect();
+        assert_eq!(found, sentences);
     }
 
     #[test]

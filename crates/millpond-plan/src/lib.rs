@@ -45,7 +45,7 @@ mod typing;
 mod zone;
 
 pub use declare::SourceDecl;
-pub use difference::{CLOCK, difference, without_unread};
+pub use difference::{CLOCK, Difference, difference, without_unread};
 pub use errors::End;
 pub use eval::{MapStage, Mapped};
 pub use explain::{explain, explain_saved};

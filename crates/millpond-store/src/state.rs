@@ -72,6 +72,7 @@
 //! combination, in order for each name. After a failed sync nothing is assumed: the directory refuses further commits
 //! until it is opened again, and everything unsynced is written anew.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -112,16 +113,9 @@ impl StateDir {
             let hash_seed = RandomState::new().hash_one(());
             return Ok((StateDir::assemble(disk, lock, Newest::default(), run, hash_seed), None));
         };
-        let name = manifest_name(generation);
-        let path = disk.path(&name);
-        let bytes = disk.read(&name)?.ok_or_else(|| missing(&path))?;
-        let manifest = read_manifest(&bytes, generation, &path)?;
-        let blobs = blob_ends(&manifest);
-        check_lengths(&*disk, &blobs)?;
-        let plan = manifest.plan.clone();
-        plan.iter().try_for_each(|plan| read_plan(&*disk, plan).map(drop))?;
+        let SavedCheckpoint { manifest, manifest_checksum, blobs, .. } = read_checkpoint(&*disk, generation)?;
         refuse_later_blobs(&*disk, &names, generation)?;
-        let manifest_checksum = checksum_of(&bytes);
+        let plan = manifest.plan.clone();
         let finished = read_mark(&*disk, Mark { generation, manifest_checksum })?;
         if !finished {
             disk.sync_folder("")?;
@@ -142,26 +136,18 @@ impl StateDir {
     /// As of [`StateDir::open`].
     pub fn look(disk: &dyn Disk) -> Result<Option<(Manifest, Option<Bytes>)>> {
         // What a run commits meanwhile removes the manifest before it: then there is a newer one.
-        const TRIES: usize = 10;
-        for attempt in 1.. {
+        let mut tries = 10;
+        loop {
             let names = disk.list("")?;
             let Some(generation) = names.iter().filter_map(|name| manifest_generation(name)).max() else {
                 return refuse_orphans(disk, &names).map(|()| None);
             };
-            let path = disk.path(&manifest_name(generation));
-            let read = || -> Result<_> {
-                let bytes = disk.read(&manifest_name(generation))?.ok_or_else(|| missing(&path))?;
-                let manifest = read_manifest(&bytes, generation, &path)?;
-                let plan = manifest.plan.as_ref().map(|plan| read_plan(disk, plan)).transpose()?;
-                check_lengths(disk, &blob_ends(&manifest))?;
-                Ok(Some((manifest, plan)))
-            };
-            match read() {
-                Err(_) if attempt < TRIES && disk.length(&manifest_name(generation))?.is_none() => {}
-                read => return read,
+            tries -= 1;
+            match read_checkpoint(disk, generation) {
+                Err(_) if tries > 0 && disk.length(&manifest_name(generation))?.is_none() => {}
+                read => return read.map(|checkpoint| Some((checkpoint.manifest, checkpoint.plan))),
             }
         }
-        unreachable!("the last attempt returns")
     }
 
     fn assemble(
@@ -275,6 +261,25 @@ impl StateDir {
         newest.finished = written.is_ok();
         written
     }
+}
+
+/// A checkpoint as it was saved, verified.
+struct SavedCheckpoint {
+    manifest: Manifest,
+    manifest_checksum: u64,
+    blobs: BTreeMap<String, u64>,
+    plan: Option<Bytes>,
+}
+
+fn read_checkpoint(disk: &dyn Disk, generation: u64) -> Result<SavedCheckpoint> {
+    let name = manifest_name(generation);
+    let path = disk.path(&name);
+    let bytes = disk.read(&name)?.ok_or_else(|| missing(&path))?;
+    let manifest = read_manifest(&bytes, generation, &path)?;
+    let blobs = blob_ends(&manifest);
+    check_lengths(disk, &blobs)?;
+    let plan = manifest.plan.as_ref().map(|plan| read_plan(disk, plan)).transpose()?;
+    Ok(SavedCheckpoint { manifest, manifest_checksum: checksum_of(&bytes), blobs, plan })
 }
 
 fn read_manifest(bytes: &[u8], generation: u64, path: &str) -> Result<Manifest> {

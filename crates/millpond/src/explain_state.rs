@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use indicatif::HumanBytes;
 use millpond_error::{Error, Result};
-use millpond_plan::{OnError, SavedPlan, explain_saved, lower};
+use millpond_plan::{SavedPlan, explain_saved};
 use millpond_store::{Manifest, StateDir};
 
 use crate::options::Backend;
@@ -47,8 +47,7 @@ impl Backend {
         let (Some(name), Some(plan)) = (&manifest.plan, plan) else {
             return Ok(format!("{head}nothing is saved yet\n"));
         };
-        let sinks = SavedPlan::from_bytes(&plan[..]).sinks(&disk.path(name))?;
-        let plan = lower(sinks, OnError::default())?;
+        let plan = SavedPlan::from_bytes(&plan[..]).lower(&disk.path(name))?;
         Ok(head + &explain_saved(&plan, &|step| kept(&manifest, step)))
     }
 }

@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{SinkDecl, Table, loader};
+use super::{OnError, SinkDecl, Table, loader, lower};
 use crate::deep::deep_of;
 use crate::expr::{Expr, ExprKind};
+use crate::physical::PhysicalPlan;
 use crate::saved_plan::SavedPlan;
 
 /// The format that is written; others are refused.
@@ -93,14 +94,15 @@ impl SavedPlan {
         let mut tables: Vec<Table> = Vec::with_capacity(document.tables.len());
         for (number, table) in (1..).zip(&document.tables) {
             let origin = Origin { file: path.to_owned(), line: number };
-            let made = made_before(&tables, &table.inputs).and_then(|inputs| {
+            let inputs = table.inputs.iter().map(|input| made_before(&tables, *input)).collect::<Result<_>>();
+            let made = inputs.and_then(|inputs| {
                 Call { inputs, arguments: &table.arguments, expressions: &expressions, origin }.table(table)
             });
             tables.push(made.map_err(refused)?);
         }
         let sink = |(number, output): (u32, SavedOutput)| {
             Ok(SinkDecl {
-                table: made_before(&tables, &[output.table])?.remove(0),
+                table: made_before(&tables, output.table)?,
                 name: output.name,
                 kind: output.kind.into(),
                 description: output.settings,
@@ -110,6 +112,16 @@ impl SavedPlan {
             })
         };
         (1..).zip(document.outputs).map(sink).collect::<Result<_>>().map_err(refused)
+    }
+
+    /// The plan that its program runs as, lowered by this version: what is kept does not depend on what happens to
+    /// errors.
+    ///
+    /// # Errors
+    ///
+    /// As of [`SavedPlan::sinks`].
+    pub fn lower(&self, path: &str) -> Result<PhysicalPlan> {
+        lower(self.sinks(path)?, OnError::default())
     }
 
     fn document(&self, path: &str) -> Result<Document> {
@@ -202,18 +214,16 @@ impl Saver {
 fn expressions(saved: &[ExprKind<usize>]) -> Result<Vec<Expr>> {
     let mut expressions: Vec<Expr> = Vec::with_capacity(saved.len());
     for kind in saved {
-        let kind =
-            kind.map_parts(&mut |number| made_before(&expressions, &[*number]).map(|mut parts| parts.remove(0)))?;
+        let kind = kind.map_parts(&mut |number| made_before(&expressions, *number))?;
         expressions.push(Expr::made(kind, None));
     }
     Ok(expressions)
 }
 
-/// Those of these numbers, which stand before what is made of them.
-fn made_before<T: Clone>(known: &[T], numbers: &[usize]) -> Result<Vec<T>> {
-    let part = |number: &usize| known.get(*number).cloned();
+/// The part of this number, which stands before what is made of it.
+fn made_before<T: Clone>(known: &[T], number: usize) -> Result<T> {
     let missing = || Error::data("a part does not stand before what is made of it");
-    numbers.iter().map(part).collect::<Option<_>>().ok_or_else(missing)
+    known.get(number).cloned().ok_or_else(missing)
 }
 
 /// A call that makes a table, as a plan has it.
@@ -277,7 +287,7 @@ impl Call<'_> {
 
     /// The expression of this number.
     pub(super) fn numbered(&self, number: usize) -> Result<Expr> {
-        Ok(made_before(self.expressions, &[number])?.remove(0))
+        made_before(self.expressions, number)
     }
 }
 
@@ -288,5 +298,6 @@ pub(crate) fn made_again(exprs: &[Expr]) -> Vec<Expr> {
     let numbers = saver.exprs(exprs);
     let text = serde_json::to_string(&saver.expressions).expect("no column is of another table");
     let saved: Vec<ExprKind<usize>> = serde_json::from_str(&text).expect("what is written can be read");
-    made_before(&expressions(&saved).expect("parts come first"), &numbers).expect("all are saved")
+    let made = expressions(&saved).expect("parts come first");
+    numbers.into_iter().map(|number| made[number].clone()).collect()
 }

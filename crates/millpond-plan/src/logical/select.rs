@@ -40,8 +40,7 @@ impl Table {
     /// These columns and no others.
     pub fn select(&self, columns: Vec<(String, Expr)>, origin: &Origin) -> Result<Table> {
         let columns = self.bind_all(columns).map_err(|error| error.at(origin))?;
-        let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
-        Ok(self.row_by_row(Select { columns, as_written: Written::Columns }, schema, origin))
+        self.selected(columns, Written::Columns, origin)
     }
 
     /// All columns of this table; those named in `columns` are replaced in their place, or added at the end.
@@ -49,9 +48,7 @@ impl Table {
         let names = columns.iter().map(|(name, _)| name.as_str());
         diagnostics::unique("with_columns", names).map_err(|error| error.at(origin))?;
         let columns = self.bind_all(columns).map_err(|error| error.at(origin))?;
-        let all = all_columns(self.schema(), &columns);
-        let schema = typing::select(self.schema(), &all).map_err(|error| error.at(origin))?;
-        Ok(self.row_by_row(Select { columns, as_written: Written::With }, schema, origin))
+        self.selected(columns, Written::With, origin)
     }
 
     /// All columns but these.
@@ -59,9 +56,7 @@ impl Table {
         diagnostics::known("without", self.schema(), names).map_err(|error| error.at(origin))?;
         let kept = self.schema().columns().iter().filter(|column| !names.contains(&column.name));
         let columns: Vec<_> = kept.map(|column| (column.name.clone(), col(&column.name))).collect();
-        let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
-        let as_written = Written::Without(names.to_vec());
-        Ok(self.row_by_row(Select { columns, as_written }, schema, origin))
+        self.selected(columns, Written::Without(names.to_vec()), origin)
     }
 
     /// The same columns in the same places; each pair is the name of a column and the name that it gets.
@@ -76,9 +71,7 @@ impl Table {
         let columns: Vec<_> = columns.map(|column| (renamed(&column.name), col(&column.name))).collect();
         diagnostics::unique("rename", columns.iter().map(|(name, _)| name.as_str()))
             .map_err(|error| error.at(origin))?;
-        let schema = typing::select(self.schema(), &columns).map_err(|error| error.at(origin))?;
-        let as_written = Written::Renamed(names.to_vec());
-        Ok(self.row_by_row(Select { columns, as_written }, schema, origin))
+        self.selected(columns, Written::Renamed(names.to_vec()), origin)
     }
 
     /// The same columns, these cast to other types as [`Expr::cast`] does it.
@@ -87,6 +80,22 @@ impl Table {
         diagnostics::known("cast_to_types", self.schema(), &names).map_err(|error| error.at(origin))?;
         let casts = types.iter().map(|(name, ty)| (name.clone(), col(name).cast(*ty).at(origin.clone())));
         self.with_columns(casts.collect(), origin)
+    }
+
+    fn selected(&self, columns: Vec<(String, Expr)>, as_written: Written, origin: &Origin) -> Result<Table> {
+        let select = Select { columns, as_written };
+        let schema = typing::select(self.schema(), &select.all(self.schema())).map_err(|error| error.at(origin))?;
+        Ok(self.row_by_row(select, schema, origin))
+    }
+}
+
+impl Select {
+    /// All columns that it gives, of an input with this schema.
+    fn all(&self, schema: &Schema) -> Vec<(String, Expr)> {
+        match self.as_written {
+            Written::With => all_columns(schema, &self.columns),
+            _ => self.columns.clone(),
+        }
     }
 }
 
@@ -124,10 +133,7 @@ impl Operation for Select {
     fn lower(&self, table: &Table, lowering: &mut Lowering) -> Result<Pipeline> {
         let input = &table.inputs()[0];
         let mut rows = lowering.pipeline(input)?;
-        let columns = match self.as_written {
-            Written::With => all_columns(input.schema(), &self.columns),
-            _ => self.columns.clone(),
-        };
+        let columns = self.all(input.schema());
         let mut selected = Vec::with_capacity(columns.len());
         for (name, expr) in columns {
             let term = rows.term(input.schema(), |terms, scope| typing::term(terms, scope, &expr))?;

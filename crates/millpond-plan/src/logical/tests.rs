@@ -574,6 +574,7 @@ fn equal_tables_are_described_once() {
     assert_eq!(described(&doubled).as_array().unwrap().len(), 81);
     let other = doubled.filter(col("access_time").gt(6), &here()).unwrap();
     let difference = crate::difference(&described(&doubled), &described(&other));
+    let difference: Vec<String> = difference.iter().map(crate::Difference::to_string).collect();
     assert_eq!(difference, ["a filter was added: access_time > 6"]);
 }
 

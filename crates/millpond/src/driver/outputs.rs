@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use millpond_error::{Error, Result};
 use millpond_plan::physical::PhysicalPlan;
+use millpond_plan::{Difference, difference};
 use serde_json::{Value, json};
 
 use crate::declare::{SinkConnector, SourceConnector};
@@ -64,7 +65,7 @@ impl Output {
     /// what the earlier one wrote.
     pub(super) fn differences(&self, saved: Option<&Value>) -> Vec<String> {
         let sentences = match saved {
-            Some(saved) => millpond_plan::difference(saved, &self.description),
+            Some(saved) => difference(saved, &self.description).iter().map(Difference::to_string).collect(),
             None if self.appends() => {
                 vec!["it is new, and a log of all runs would lack those before".to_owned()]
             }

@@ -1,12 +1,12 @@
 //! The program that made a saved state, made again from its plan, and what the present one may change of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 
 use millpond_columns::dialect::{hint, quoted};
 use millpond_error::{Error, Result};
 use millpond_plan::physical::{PhysicalPlan, Step};
-use millpond_plan::{CLOCK, OnError, SavedPlan, difference, lower, without_unread};
+use millpond_plan::{CLOCK, Difference, SavedPlan, difference, without_unread};
 use millpond_store::{Manifest, StateDir, plan_name};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::summary::counted;
 struct Program {
     steps: Vec<Step>,
     /// Their descriptions, by name.
-    outputs: HashMap<String, Value>,
+    outputs: BTreeMap<String, Value>,
 }
 
 /// Checks that a state belongs to this program, and gives its steps the names that they have in it.
@@ -50,6 +50,11 @@ pub(super) fn check(
 }
 
 impl Program {
+    /// Whether an output writes a log of all runs that this program did not write.
+    fn lacks_log(&self, output: &Output) -> bool {
+        output.appends() && !self.outputs.contains_key(&output.name)
+    }
+
     /// The outputs that the program has no more and that were as this one is.
     fn gone_alike<'a>(&'a self, output: &'a Output, outputs: &'a [Output]) -> impl Iterator<Item = &'a String> {
         let alike = self.outputs.iter().filter(|(_, description)| **description == output.description);
@@ -58,8 +63,7 @@ impl Program {
 
     /// The program of a plan that is kept at `path`.
     fn of(saved: &SavedPlan, path: &str) -> Result<Program> {
-        // What is kept does not depend on what happens to errors.
-        let plan = lower(saved.sinks(path)?, OnError::default())?;
+        let plan = saved.lower(path)?;
         let outputs = plan.sinks.iter().map(|sink| (sink.name.clone(), sink.description.clone())).collect();
         Ok(Program { steps: steps(&plan).cloned().collect(), outputs })
     }
@@ -69,57 +73,60 @@ fn steps(plan: &PhysicalPlan) -> impl Iterator<Item = &Step> {
     plan.nodes.iter().filter_map(|node| node.step.as_ref())
 }
 
-/// Gives saved sources, wherever steps are described by them, the names that this program has for them: found by name,
-/// or else where only one on each side is alike.
+/// For each step of before, the one that it is now: found by name or, where it has another name, where only one on each
+/// side is alike.
+fn found<'a>(before: &[Step], now: &[&'a Step], alike: impl Fn(&Step, &Step) -> bool) -> Vec<Option<&'a Step>> {
+    let found = |step: &Step| {
+        let mut like = now.iter().filter(|now| alike(step, now));
+        match (now.iter().find(|now| now.name == step.name), like.next(), like.next()) {
+            (Some(now), ..) if alike(step, now) => Some(*now),
+            (_, Some(now), None) if before.iter().filter(|other| alike(other, now)).count() == 1 => Some(*now),
+            _ => None,
+        }
+    };
+    before.iter().map(found).collect()
+}
+
+/// Gives what operators of this kind name in descriptions its new name.
+fn rename_in<'a>(
+    descriptions: impl Iterator<Item = &'a mut Value>,
+    (operator, field): (&str, &str),
+    names: &HashMap<String, String>,
+) {
+    for description in descriptions.filter_map(Value::as_array_mut).flatten().filter(|it| it["operator"] == operator) {
+        if let Some(now) = description[field].as_str().and_then(|name| names.get(name)) {
+            description[field] = Value::from(now.as_str());
+        }
+    }
+}
+
+/// Gives saved sources, wherever steps are described by them, the names that this program has for them.
 fn rename_sources(plan: &PhysicalPlan, saved: &mut Program) {
-    let is_source = |step: &&Step| step.description[0]["operator"] == "source" && step.description[1].is_null();
-    let now: Vec<&Step> = steps(plan).filter(is_source).collect();
-    let before: Vec<&Step> = saved.steps.iter().filter(is_source).collect();
+    let is_source = |step: &Step| step.description[0]["operator"] == "source" && step.description[1].is_null();
+    let now: Vec<&Step> = steps(plan).filter(|step| is_source(step)).collect();
+    let before: Vec<Step> = saved.steps.iter().filter(|step| is_source(step)).cloned().collect();
     let alike = |before: &Step, now: &Step| {
         let mut before = before.description.clone();
         before[0]["name"].clone_from(&now.description[0]["name"]);
         without_unread(&before, &now.description) == now.description
     };
-    let mut names = HashMap::new();
-    for source in &before {
-        if now.iter().any(|now| now.name == source.name && alike(source, now)) {
-            continue;
-        }
-        let mut like = now.iter().filter(|now| alike(source, now));
-        if let (Some(now), None) = (like.next(), like.next())
-            && before.iter().filter(|other| alike(other, now)).count() == 1
-        {
-            names.insert(source.name.clone(), now.name.clone());
-        }
-    }
+    let found = before.iter().zip(found(&before, &now, alike));
+    let names = found.filter_map(|(before, now)| Some((before.name.clone(), now?.name.clone()))).collect();
     let descriptions = saved.steps.iter_mut().map(|step| &mut step.description).chain(saved.outputs.values_mut());
-    let operators = descriptions.filter_map(Value::as_array_mut).flatten();
-    for operator in operators.filter(|operator| operator["operator"] == "source") {
-        if let Some(now) = operator["name"].as_str().and_then(|name| names.get(name)) {
-            operator["name"] = Value::from(now.as_str());
-        }
-    }
+    rename_in(descriptions, ("source", "name"), &names);
 }
 
 /// Gives saved steps the names that this program has for them, where that is certain: every step of one side is one of
-/// the other, found by name and description or, where it has another name, by a description that no other step has. So
-/// a program may be put in another order, and its tables may get names.
+/// the other. So a program may be put in another order, and its tables may get names.
 fn rename_steps(plan: &PhysicalPlan, saved: &mut Program, manifest: &mut Manifest) {
     let steps: Vec<&Step> = steps(plan).collect();
     let is = |saved: &Step, step: &Step| without_unread(&saved.description, &step.description) == step.description;
-    let same_name = |saved: &Step| steps.iter().find(|step| step.name == saved.name).copied();
-    let mut names = HashMap::new();
-    for before in &saved.steps {
-        let mut alike = steps.iter().filter(|step| is(before, step));
-        let step = match (same_name(before), alike.next(), alike.next()) {
-            (Some(step), ..) if is(before, step) => step,
-            (_, Some(step), None) if saved.steps.iter().filter(|other| is(other, step)).count() == 1 => step,
-            _ => return,
-        };
-        names.insert(before.name.clone(), step.name.clone());
-    }
-    let found: HashSet<&String> = names.values().collect();
-    if found.len() != names.len() || names.len() != steps.len() || names.iter().all(|(saved, now)| saved == now) {
+    let found = saved.steps.iter().zip(found(&saved.steps, &steps, is));
+    let names: Option<HashMap<String, String>> =
+        found.map(|(saved, now)| Some((saved.name.clone(), now?.name.clone()))).collect();
+    let Some(names) = names else { return };
+    let distinct: HashSet<&String> = names.values().collect();
+    if distinct.len() != names.len() || names.len() != steps.len() || names.iter().all(|(saved, now)| saved == now) {
         return;
     }
     let records = manifest.steps.iter_mut().map(|step| &mut step.name);
@@ -129,12 +136,7 @@ fn rename_steps(plan: &PhysicalPlan, saved: &mut Program, manifest: &mut Manifes
         }
     }
     // Outputs are described by the names of the steps before them.
-    let operators = saved.outputs.values_mut().filter_map(Value::as_array_mut).flatten();
-    for operator in operators.filter(|operator| operator["operator"] == "step") {
-        if let Some(now) = operator["step"].as_str().and_then(|saved| names.get(saved)) {
-            operator["step"] = Value::from(now.as_str());
-        }
-    }
+    rename_in(saved.outputs.values_mut(), ("step", "step"), &names);
 }
 
 /// Gives the saved log of all runs the name that this program has for it, where one that is gone and one that is new
@@ -146,7 +148,7 @@ fn rename_outputs(outputs: &[Output], saved: &mut Program, manifest: &mut Manife
         record.is_some() && record.map(OsStr::new) == file
     };
     let mut names = HashMap::new();
-    for output in outputs.iter().filter(|output| output.appends() && !saved.outputs.contains_key(&output.name)) {
+    for output in outputs.iter().filter(|output| saved.lacks_log(output)) {
         let mut alike = saved.gone_alike(output, outputs).filter(|name| of_file(name, output));
         if let (Some(name), None) = (alike.next(), alike.next())
             && names.insert(name.clone(), output.name.clone()).is_some()
@@ -172,17 +174,16 @@ fn compare(plan: &PhysicalPlan, outputs: &[Output], saved: &Program, path: &str)
             differences.push(format!("step \"{}\" is new", step.name));
             continue;
         };
-        let sentences = difference(&without_unread(&saved.description, &step.description), &step.description);
-        let differs = !sentences.is_empty();
-        let (own, inherited): (Vec<_>, Vec<_>) =
-            sentences.into_iter().partition(|sentence| cause(sentence) == sentence);
-        said.extend(own.iter().cloned());
-        let new: Vec<String> =
-            inherited.into_iter().filter(|sentence| said.insert(cause(sentence).to_owned())).collect();
-        behind += u64::from(differs && own.is_empty() && new.is_empty());
-        differences.extend(own.iter().chain(&new).map(|sentence| format!("step \"{}\": {sentence}", step.name)));
+        let mut differ = difference(&without_unread(&saved.description, &step.description), &step.description);
+        // Its own first.
+        differ.sort_by_key(|it| !it.place.is_empty());
+        said.extend(differ.iter().filter(|it| it.place.is_empty()).map(|own| own.what.clone()));
+        let new = |it: &&Difference| it.place.is_empty() || said.insert(it.what.clone());
+        let new: Vec<String> = differ.iter().filter(new).map(|it| format!("step \"{}\": {it}", step.name)).collect();
+        behind += u64::from(new.is_empty() && !differ.is_empty());
+        differences.extend(new);
     }
-    if behind > 0 && !differences.is_empty() {
+    if behind > 0 {
         differences.push(format!("and {} made of what differs", counted(behind, "step")));
     }
     for saved in &saved.steps {
@@ -191,10 +192,9 @@ fn compare(plan: &PhysicalPlan, outputs: &[Output], saved: &Program, path: &str)
         }
     }
     for output in outputs {
-        let own = output.differences(saved.outputs.get(&output.name));
-        let alike = saved.gone_alike(output, outputs).next().filter(|_| output.appends() && !own.is_empty());
-        differences.extend(own);
-        differences.extend(alike.filter(|_| !saved.outputs.contains_key(&output.name)).map(|name| {
+        differences.extend(output.differences(saved.outputs.get(&output.name)));
+        let gone = saved.gone_alike(output, outputs).next().filter(|_| saved.lacks_log(output));
+        differences.extend(gone.map(|name| {
             let named = hint(".name(NAME)", "name=NAME").replace("NAME", &quoted(name));
             format!("  if it goes on with the log of {name:?}, which is gone, rename that file and say {named}")
         }));
@@ -216,19 +216,4 @@ fn compare(plan: &PhysicalPlan, outputs: &[Output], saved: &Program, path: &str)
         logs => format!("{hint}; then move {} away as well", logs.join(", ")),
     };
     Err(Error::changed(format!("the state in {path} belongs to another program:{list}")).with_hint(hint))
-}
-
-/// What a sentence says of the operator that differs, wherever before the step that is.
-fn cause(sentence: &str) -> &str {
-    let behind = |sentence: &'_ str| -> Option<usize> {
-        let before = sentence.strip_prefix("the ").or_else(|| sentence.strip_prefix("in table "))?;
-        let end = before.find([':', ','])?;
-        let is_place = before[..end].ends_with(" before it") || sentence.starts_with("in table ");
-        is_place.then(|| sentence.len() - before.len() + end + 2)
-    };
-    let mut cause = sentence;
-    while let Some(start) = behind(cause).filter(|start| cause.is_char_boundary(*start)) {
-        cause = &cause[start..];
-    }
-    cause
 }

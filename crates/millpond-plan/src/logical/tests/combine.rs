@@ -181,8 +181,9 @@ fn an_identity_is_described_where_it_matters() {
         step.unwrap()
     };
     assert_eq!(step(&early).name, "visits/difference-0");
+    let difference = crate::difference(&step(&early).description, &step(&late).description);
     assert_eq!(
-        crate::difference(&step(&early).description, &step(&late).description),
+        difference.iter().map(crate::Difference::to_string).collect::<Vec<_>>(),
         [
             "in table 1, a select was removed: page = user_id, user_id = page",
             "in table 1, a select was added: page = user_id, user_id = page"
